@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11 or newer (with venv) and make; each sets up all that it uses in .venv.
+PYTHON ?= python3
+OUT ?= vecprop-demo
+BIN = .venv/bin
+
+.PHONY: demo test test-all format clean
+
+demo: .venv/ready-demo
+	$(BIN)/vecprop demo --out $(OUT)
+
+test: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not long"
+
+test-all: .venv/ready-dev-all test
+	$(BIN)/pytest
+
+format: .venv/ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist vecprop-demo
+
+.venv/ready-demo: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[all]"
+	@touch $@
+
+.venv/ready-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ .venv/ready-demo
+
+.venv/ready-dev-all: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev-all]"
+	@touch $@ .venv/ready-dev .venv/ready-demo
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("vecprop needs Python 3.11 or newer; this is %s: run make with PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv

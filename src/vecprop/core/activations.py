@@ -1,0 +1,232 @@
+"""The activations: a value and a slope each, a line each.
+
+``value(z)`` is the function, ``slope(z, y)`` its derivative at z where y = value(z), so that a slope that is simple in
+terms of its own value, as the logistic's y (1 - y), is written that way.
+"""
+
+from dataclasses import dataclass
+from math import pi
+
+from .elementary import Array, absolute, clip, exp, expm1, log1p, one, real, tanh, where
+from .layers import Activation
+
+
+def logistic(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)), without overflow for any finite z.
+
+    Examples
+    --------
+    >>> float(logistic(0.0)), float(logistic(-1000.0)), float(logistic(1000.0))
+    (0.5, 0.0, 1.0)
+    """
+    e = exp(-absolute(z))
+    return where(real(z) < 0, e, 1) / (1 + e)
+
+
+def softplus(z: Array) -> Array:
+    """Return log(1 + exp(z)), without overflow for any finite z.
+
+    Examples
+    --------
+    >>> float(softplus(-1000.0)), float(softplus(1000.0))
+    (0.0, 1000.0)
+    """
+    return where(real(z) > 0, z, 0) + log1p(exp(-absolute(z)))
+
+
+@dataclass(frozen=True)
+class Identity(Activation):
+    """The identity, y = z.
+
+    Examples
+    --------
+    >>> float(Identity().value(2.0))
+    2.0
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return z."""
+        return z
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return 1."""
+        return one(z)
+
+
+@dataclass(frozen=True)
+class Logistic(Activation):
+    """The logistic function, y = 1 / (1 + exp(-z)), between 0 and 1.
+
+    Examples
+    --------
+    >>> float(Logistic().value(0.0)), float(Logistic().slope(0.0, 0.5))
+    (0.5, 0.25)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return 1 / (1 + exp(-z))."""
+        return logistic(z)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return y (1 - y)."""
+        return y * (1 - y)
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """The hyperbolic tangent, between -1 and 1.
+
+    Examples
+    --------
+    >>> float(Tanh().value(0.0)), float(Tanh().slope(0.0, 0.0))
+    (0.0, 1.0)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return tanh(z)."""
+        return tanh(z)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return 1 - y²."""
+        return 1 - y * y
+
+
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """The rectified linear unit, y = max(z, 0). Its slope at the kink z = 0 is taken as 0.
+
+    Examples
+    --------
+    >>> float(ReLU().value(-2.0)), float(ReLU().value(2.0))
+    (0.0, 2.0)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return max(z, 0)."""
+        return where(real(z) > 0, z, 0)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return 1 where z > 0, else 0."""
+        return where(real(z) > 0, one(z), 0)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """The leaky rectified linear unit, y = z for z > 0 and y = leak z elsewhere (Maas et al., 2013).
+
+    Parameters
+    ----------
+    leak : float, default 0.01
+        The slope for z <= 0.
+
+    Examples
+    --------
+    >>> float(LeakyReLU(0.1).value(-2.0))
+    -0.2
+    """
+
+    leak: float = 0.01
+
+    def value(self, z: Array) -> Array:
+        """Return z where z > 0, else leak z."""
+        return where(real(z) > 0, z, self.leak * z)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return 1 where z > 0, else leak."""
+        return where(real(z) > 0, one(z), self.leak)
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """The exponential linear unit, y = z for z > 0 and y = alpha (exp(z) - 1) elsewhere (Clevert et al., 2015).
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        The distance to the asymptote y = -alpha.
+
+    Examples
+    --------
+    >>> float(ELU().value(-1000.0)), float(ELU().value(1000.0))
+    (-1.0, 1000.0)
+    """
+
+    alpha: float = 1.0
+
+    def value(self, z: Array) -> Array:
+        """Return z where z > 0, else alpha (exp(z) - 1)."""
+        return where(real(z) > 0, z, self.alpha * expm1(-absolute(z)))
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return 1 where z > 0, else alpha exp(z) = y + alpha."""
+        return where(real(z) > 0, one(z), y + self.alpha)
+
+
+@dataclass(frozen=True)
+class GELU(Activation):
+    """The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).
+
+    y = z (1 + tanh u) / 2 with u = √(2/π) (z + 0.044715 z³). Beyond |z| = 10 the tanh is ±1 to the last bit.
+
+    Examples
+    --------
+    >>> float(GELU().value(0.0)), float(GELU().value(1000.0))
+    (0.0, 1000.0)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return z (1 + tanh u) / 2."""
+        return z * (1 + tanh(_gelu_u(clip(z, -10.0, 10.0)))) / 2
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return (1 + tanh u) / 2 + z (1 - tanh² u) u' / 2."""
+        c = clip(z, -10.0, 10.0)
+        t = tanh(_gelu_u(c))
+        return (1 + t) / 2 + c * (1 - t * t) * _gelu_u_slope(c) / 2
+
+
+def _gelu_u(z: Array) -> Array:
+    return (2 / pi) ** 0.5 * (z + 0.044715 * z * z * z)
+
+
+def _gelu_u_slope(z: Array) -> Array:
+    return (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * z * z)
+
+
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """The sigmoid linear unit, y = z logistic(z), also called swish (Elfwing et al., 2017).
+
+    Examples
+    --------
+    >>> float(SiLU().value(0.0)), float(SiLU().value(1000.0))
+    (0.0, 1000.0)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return z logistic(z)."""
+        return z * logistic(z)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return s + y (1 - s) with s = logistic(z)."""
+        s = logistic(z)
+        return s + y * (1 - s)
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """The softplus, y = log(1 + exp(z)), a smooth rectifier (Dugas et al., 2001).
+
+    Examples
+    --------
+    >>> round(float(Softplus().value(0.0)), 6)
+    0.693147
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return log(1 + exp(z))."""
+        return softplus(z)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return logistic(z)."""
+        return logistic(z)

@@ -1,0 +1,132 @@
+"""Randomness that is counted, not drawn.
+
+Every random number is a function of a seed and of counts (which epoch or step, which layer, which row, which column), so
+that it does not depend on the order in which numbers are asked for, nor on engine, batch, thread or worker. The function
+is a chain of SplitMix64 streams (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): each
+count picks a number of the stream that the counts before it have seeded.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from .elementary import Array
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_WORD = 0xFFFF_FFFF_FFFF_FFFF
+_SHUFFLE, _DROPOUT = 0, 1  # what a number is for is its first count
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """Return the numbers of the streams at the states x: SplitMix64's finalizer, on unsigned 64-bit words."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def counted_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
+    """Return 64 random bits for a seed and each combination of counts.
+
+    Parameters
+    ----------
+    seed : int or array of int
+        The seed, one or several.
+    *counts : int or array of int
+        The counts, from the outermost to the innermost. Seed and counts broadcast against each other.
+
+    Returns
+    -------
+    ndarray of uint64
+        At least one-dimensional.
+
+    Examples
+    --------
+    >>> bool(counted_bits(7, 3, np.arange(5))[2] == counted_bits(7, 3, 2)[0])
+    True
+    """
+    state = _mix(_words(seed))
+    for count in counts:
+        state = _mix(state + (_words(count) + np.uint64(1)) * np.uint64(_GOLDEN))
+    return state
+
+
+def _words(count: int | Array) -> np.ndarray:
+    if isinstance(count, int):
+        count &= _WORD  # any whole number may be a seed
+    return np.atleast_1d(np.asarray(count)).astype(np.uint64)
+
+
+def counted_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
+    """Return the same as `counted_bits` as float64 numbers, uniform in [0, 1).
+
+    Examples
+    --------
+    >>> u = counted_uniform(7, np.arange(1000))
+    >>> bool(0 <= u.min() and u.max() < 1 and abs(u.mean() - 0.5) < 0.05)
+    True
+    """
+    return (counted_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
+
+
+def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """Return the order of the rows in an epoch: the row numbers sorted by a random number each.
+
+    Parameters
+    ----------
+    seed, epoch, rows : int
+        The seed, the number of the epoch and the number of rows.
+
+    Returns
+    -------
+    ndarray of int
+        A permutation of 0 … rows - 1.
+
+    Examples
+    --------
+    >>> sorted(permutation(0, 1, 4).tolist())
+    [0, 1, 2, 3]
+    """
+    return np.argsort(counted_bits(seed, _SHUFFLE, epoch, np.arange(rows)), kind="stable")
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The key of a forward pass's random numbers: with the same key a layer finds the same numbers.
+
+    Parameters
+    ----------
+    seed : int or array of int, default 0
+        One seed for all members, or one per member, of shape (*M,).
+    step : int, default 0
+        The number of the training step.
+    rows : array of int, optional
+        The numbers of the batch's rows in the data set, shape (N,); 0 … N - 1 by default.
+    layer : int, default 0
+        The number of the layer; the network sets it.
+
+    Examples
+    --------
+    >>> Noise(seed=3, step=5).uniform(rows=4, columns=2).shape
+    (4, 2)
+    """
+
+    seed: int | Array = 0
+    step: int = 0
+    rows: Array | None = None
+    layer: int = 0
+
+    @classmethod
+    def of(cls, noise: "Noise | int | None") -> "Noise | None":
+        """Return the key itself; a whole number stands for the key with that seed."""
+        return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
+
+    def at_layer(self, layer: int) -> Self:
+        """Return the same key for another layer."""
+        return type(self)(self.seed, self.step, self.rows, layer)
+
+    def uniform(self, rows: int, columns: int) -> np.ndarray:
+        """Return uniform numbers in [0, 1) for each row and column, shape (*M, rows, columns)."""
+        seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
+        row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
+        return counted_uniform(seed, _DROPOUT, self.step, self.layer, row[..., None], np.arange(columns))

@@ -1,0 +1,84 @@
+"""Elementary functions, one name each, for whatever kind of number they are given.
+
+Every formula of the library is written with these names. On arrays they find the array's own library (NumPy, CuPy,
+PyTorch or any other that follows the array API standard). On complex arrays they are the analytic continuations that
+the complex step needs: comparisons look at the real part alone, so that ``absolute`` and ``clip`` keep a derivative.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""An array of any library that follows the array API standard."""
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the library that the arrays belong to; Python numbers belong to NumPy."""
+    if all(isinstance(array, np.ndarray | np.generic | int | float | complex) for array in arrays):
+        return np
+    from array_api_compat import array_namespace
+
+    return array_namespace(*arrays)
+
+
+def exp(z: Array) -> Array:
+    """Return e to the power z."""
+    return namespace(z).exp(z)
+
+
+def expm1(z: Array) -> Array:
+    """Return exp(z) - 1, accurate near z = 0."""
+    return namespace(z).expm1(z)
+
+
+def log(z: Array) -> Array:
+    """Return the natural logarithm of z."""
+    return namespace(z).log(z)
+
+
+def log1p(z: Array) -> Array:
+    """Return log(1 + z), accurate near z = 0."""
+    return namespace(z).log1p(z)
+
+
+def tanh(z: Array) -> Array:
+    """Return the hyperbolic tangent of z."""
+    return namespace(z).tanh(z)
+
+
+def sqrt(z: Array) -> Array:
+    """Return the square root of z."""
+    return namespace(z).sqrt(z)
+
+
+def real(z: Array) -> Array:
+    """Return the real part of z: z itself where z is real."""
+    return namespace(z).real(z)
+
+
+def where(condition: Array, a: Array, b: Array) -> Array:
+    """Return a where the condition holds and b elsewhere; one of them at least is an array, and gives the type."""
+    return namespace(condition).where(condition, a, b)
+
+
+def one(z: Array) -> Array:
+    """Return 1 in z's own type."""
+    xp = namespace(z)
+    return xp.ones_like(z)
+
+
+def absolute(z: Array) -> Array:
+    """Return z or -z, whichever has a real part that is not negative."""
+    return where(real(z) < 0, -z, z)
+
+
+def sign(z: Array) -> Array:
+    """Return -1, 0 or 1, as the real part of z is negative, zero or positive."""
+    xp = namespace(z)
+    return xp.sign(real(z))
+
+
+def clip(z: Array, low: float, high: float) -> Array:
+    """Return z where its real part lies between low and high, else the bound that it passed."""
+    return where(real(z) < low, low, where(real(z) > high, high, z))

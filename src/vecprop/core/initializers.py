@@ -1,0 +1,87 @@
+"""Initializers: how the weights of a layer are drawn before training."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class Initializer(ABC):
+    """A distribution of initial weights. Derive from it and draw a matrix in ``__call__`` to make your own."""
+
+    @abstractmethod
+    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+        """Return an (inputs, outputs) matrix of weights drawn from the generator."""
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Independent normal weights, W ~ N(0, scale²).
+
+    Parameters
+    ----------
+    scale : float, default 1.0
+        The standard deviation.
+
+    Examples
+    --------
+    >>> Normal(0.1)(np.random.default_rng(0), 2, 3).shape
+    (2, 3)
+    """
+
+    scale: float = 1.0
+
+    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+        """Return scale times an (inputs, outputs) matrix of standard normal numbers."""
+        return self.scale * generator.standard_normal((inputs, outputs))
+
+
+@dataclass(frozen=True)
+class Glorot(Initializer):
+    """Uniform weights, W ~ U(-a, a) with a = √(6 / (I + O)), for logistic, tanh and linear layers.
+
+    Forward and backward signals keep about their variance from layer to layer (Glorot and Bengio, 2010).
+
+    Examples
+    --------
+    >>> W = Glorot()(np.random.default_rng(0), 2, 4)
+    >>> W.shape, bool(abs(W).max() <= 1)
+    ((2, 4), True)
+    """
+
+    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+        """Return an (inputs, outputs) matrix drawn from U(-a, a)."""
+        bound = (6 / (inputs + outputs)) ** 0.5
+        return generator.uniform(-bound, bound, (inputs, outputs))
+
+
+@dataclass(frozen=True)
+class He(Initializer):
+    """Normal weights, W ~ N(0, 2 / I), for rectifiers, which pass on half the variance (He et al., 2015).
+
+    Examples
+    --------
+    >>> He()(np.random.default_rng(0), 2, 3).shape
+    (2, 3)
+    """
+
+    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+        """Return an (inputs, outputs) matrix drawn from N(0, 2 / inputs)."""
+        return (2 / inputs) ** 0.5 * generator.standard_normal((inputs, outputs))
+
+
+def fill(p: dict[str, np.ndarray], generator: np.random.Generator, initializer: Initializer | None = None) -> None:
+    """Fill a layer's parameters in place: matrices from the initializer (default Glorot), everything else with 0.
+
+    Parameters
+    ----------
+    p : dict of ndarray
+        The layer's parameters by name.
+    generator : numpy.random.Generator
+        Where the random numbers come from.
+    initializer : Initializer, optional
+        What draws the matrices; Glorot() by default.
+    """
+    draw = initializer or Glorot()
+    for values in p.values():
+        values[...] = draw(generator, *values.shape) if values.ndim == 2 else 0

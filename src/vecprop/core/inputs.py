@@ -1,0 +1,219 @@
+"""What a network accepts, and the one sentence that it says of anything else.
+
+Checks cost a pass over the data, so they stand at the entrances; inside, a `Batch` is known to be good.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from .elementary import Array, namespace, real
+from .losses import Loss, is_classes
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows that a network has accepted, in the array library and type of its parameters.
+
+    Parameters
+    ----------
+    X : array (*M, N, I)
+        The inputs.
+    T : array (*M, N, O) or (*M, N)
+        The targets: a row of numbers each, or an integer class each.
+    weight : array (*M, N) or None
+        The rows' weights; None where all are 1.
+    """
+
+    X: Array
+    T: Array
+    weight: Array | None = None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, N."""
+        return self.X.shape[-2]
+
+    def take(self, rows: Array) -> Self:
+        """Return the rows of these numbers as a batch."""
+        xp = namespace(self.X)
+        index = xp.asarray(rows, device=self.X.device)
+        of_classes = xp.isdtype(self.T.dtype, "integral")
+        return type(self)(
+            xp.take(self.X, index, axis=-2),
+            xp.take(self.T, index, axis=-1 if of_classes else -2),
+            None if self.weight is None else xp.take(self.weight, index, axis=-1),
+        )
+
+
+def checked_theta(network: "Network", theta: Array) -> Array:
+    """Return theta as an array, or say what is wrong with it."""
+    theta = _as_array(theta, "theta")
+    xp = namespace(theta)
+    layout = network.layout
+    if not xp.isdtype(theta.dtype, ("real floating", "complex floating")):
+        raise TypeError(
+            f"theta has dtype {theta.dtype}, but parameters are floating-point numbers: "
+            "convert it, for example with theta.astype(float)."
+        )
+    if theta.ndim == 0 or theta.shape[-1] != layout.size:
+        parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors)
+        raise ValueError(
+            f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts or 'no parameters'}."
+        )
+    wrong = _first_non_finite(theta)
+    if wrong is not None:
+        index, value = wrong
+        member = f" of member {_entry(index[:-1])}" if len(index) > 1 else ""
+        raise ValueError(f"theta is not finite: {layout.locate(index[-1])}{member} is {value}.")
+    return theta
+
+
+def checked_rows(network: "Network", theta: Array, X: Array) -> Array:
+    """Return X in theta's array library and precision, or say what is wrong with it."""
+    X = _as_numbers(X, "X", theta)
+    takes = f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
+    if X.ndim < 2 or X.shape[-1] != network.inputs:
+        hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
+        raise ValueError(f"X has shape {tuple(X.shape)}, but {takes}{hint}.")
+    if X.shape[-2] == 0:
+        raise ValueError(f"X has no rows: its shape is {tuple(X.shape)}, and {takes} with N at least 1.")
+    wrong = _first_non_finite(X)
+    if wrong is not None:
+        index, value = wrong
+        raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
+    _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
+    return X
+
+
+def checked_batch(network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None) -> Batch:
+    """Return inputs, targets and weights as a `Batch`, or say what is wrong with them."""
+    X = checked_rows(network, theta, X)
+    members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
+    T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
+    of_classes = namespace(T).isdtype(T.dtype, "integral")
+    members = _common_members("theta and X", members, "T", T.shape[: -1 if of_classes else -2])
+    weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
+    if weight is not None:
+        _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
+    return Batch(X, T, weight)
+
+
+def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:
+    rows, kind = X.shape[-2], type(loss).__name__
+    of_classes = getattr(loss, "takes_classes", False)
+    raw = _as_array(T, "T", theta)
+    if of_classes and is_classes(raw, rows, outputs):
+        return _checked_classes(raw, outputs)
+    T = _as_numbers(raw, "T", theta)
+    if T.ndim == 1 and outputs == 1:
+        T = T[:, None]
+    if tuple(T.shape[-2:]) != (rows, outputs):
+        also = f" or integer classes (*M, {rows})" if of_classes else f" or ({rows},)" if outputs == 1 else ""
+        raise ValueError(
+            f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {kind} on {outputs} outputs and {rows} rows "
+            f"takes (*M, {rows}, {outputs}){also}."
+        )
+    wrong = _first_non_finite(T)
+    if wrong is not None:
+        index, value = wrong
+        raise ValueError(f"T is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
+    unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
+    if unfit is not None:
+        index = _first_true(unfit[0])
+        if index is not None:
+            raise ValueError(f"{unfit[1]}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
+    return T
+
+
+def _checked_classes(T: Array, outputs: int) -> Array:
+    index = _first_true((T < 0) | (T >= outputs))
+    if index is not None:
+        raise ValueError(
+            f"T has class {int(T[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to {outputs - 1}."
+        )
+    return T
+
+
+def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str) -> Array:
+    weight = _as_numbers(sample_weight, "sample_weight", theta)
+    xp = namespace(weight)
+    if weight.ndim == 0 or weight.shape[-1] != X.shape[-2]:
+        raise ValueError(
+            f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: give (*M, {X.shape[-2]})."
+        )
+    index = _first_true(~xp.isfinite(weight) | (weight < 0))
+    if index is not None:
+        raise ValueError(
+            f"sample_weight is {float(weight[index])} in {_row(index)}: weights are finite and at least 0."
+        )
+    if reduction == "mean" and bool(xp.any(xp.sum(weight, axis=-1) == 0)):
+        raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: give some row a weight.")
+    return weight
+
+
+def _as_array(values: Any, name: str, like: Array = None) -> Array:
+    """Return the values as an array, of the library that `like` belongs to."""
+    known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
+    xp = namespace(like) if like is not None else namespace(values) if known else namespace()
+    if like is None and known:
+        return values
+    try:
+        return xp.asarray(values) if like is None else xp.asarray(values, device=like.device)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not an array of numbers with rows of equal length: {error}.") from None
+
+
+def _as_numbers(values: Any, name: str, theta: Array) -> Array:
+    """Return the values in theta's library and real precision; complex values stay complex."""
+    array = _as_array(values, name, theta)
+    xp = namespace(theta)
+    kind = getattr(array, "dtype", None)
+    if array.dtype == theta.dtype or xp.isdtype(kind, "complex floating"):
+        return array
+    if not xp.isdtype(kind, ("bool", "integral", "real floating")):
+        raise TypeError(f"{name} has dtype {kind}, but numbers are needed: encode text and categories first.")
+    return xp.astype(array, real(theta).dtype)
+
+
+def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:
+    for m, n in zip(reversed(a), reversed(b), strict=False):
+        if m != n and 1 not in (m, n):
+            raise ValueError(
+                f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
+            )
+    longer, shorter = (tuple(a), tuple(b)) if len(a) >= len(b) else (tuple(b), tuple(a))
+    shorter = (1,) * (len(longer) - len(shorter)) + shorter
+    return tuple(n if m == 1 else m for m, n in zip(longer, shorter, strict=True))
+
+
+def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
+    xp = namespace(array)
+    finite = xp.isfinite(array)
+    if bool(xp.all(finite)):
+        return None
+    index = _first_true(~finite)
+    assert index is not None
+    return index, _plain(array[index])
+
+
+def _first_true(mask: Array) -> tuple[int, ...] | None:
+    xp = namespace(mask)
+    if not bool(xp.any(mask)):
+        return None
+    return tuple(int(axis[0]) for axis in xp.nonzero(mask))
+
+
+def _plain(values: Array) -> Any:
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _entry(index: tuple[int, ...]) -> str:
+    return str(index[0]) if len(index) == 1 else str(index)
+
+
+def _row(index: tuple[int, ...]) -> str:
+    member = f"member {_entry(index[:-1])}, " if len(index) > 1 else ""
+    return f"{member}row {index[-1]}"

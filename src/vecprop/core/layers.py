@@ -1,0 +1,241 @@
+"""The layers: frozen descriptions that turn explicit parameters and inputs into outputs, and back.
+
+A layer holds no parameters and no state. ``forward`` returns its output and what ``backward`` will need; ``backward``
+takes the gradient with respect to the output, delta, fills the gradients of the parameters into J, and returns the
+gradient with respect to the input. All of it works row by row on arrays of shape (*M, N, width).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .counted import Noise
+from .elementary import Array, namespace, real, sqrt
+from .initializers import Glorot, Initializer, fill
+
+Parameters = dict[str, Array]
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Layer(ABC):
+    """The contract of a layer. Derive a frozen dataclass from it to make your own."""
+
+    random: ClassVar[bool] = False
+    """Whether the layer uses noise in training."""
+
+    def parameters(self, inputs: int) -> tuple[Shapes, int]:
+        """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs."""
+        return {}, inputs
+
+    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+        """Fill the parameters p in place with their initial values: matrices by Glorot, everything else with 0."""
+        fill(p, generator)
+
+    @abstractmethod
+    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Any]:
+        """Return the output (*M, N, outputs) and what backward needs; noise=None is prediction."""
+
+    @abstractmethod
+    def backward(self, p: Parameters, saved: Any, delta: Array, J: Parameters) -> Array:
+        """Fill J with the gradients of the parameters and return the gradient with respect to X."""
+
+
+def affine(X: Array, W: Array, b: Array) -> Array:
+    """Return Z = X W + b, the bias added to every row."""
+    return X @ W + b[..., None, :]
+
+
+def weight_gradient(X: Array, delta: Array) -> Array:
+    """Return J_W = Xᵀ delta: a sum over the rows."""
+    return X.mT @ delta
+
+
+def bias_gradient(delta: Array) -> Array:
+    """Return J_b = 1ᵀ delta: a sum over the rows."""
+    return namespace(delta).sum(delta, axis=-2)
+
+
+def input_gradient(delta: Array, W: Array) -> Array:
+    """Return delta_X = delta Wᵀ."""
+    return delta @ W.mT
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """A dense (fully connected) layer, Y = X W + b.
+
+    Parameters
+    ----------
+    outputs : int
+        The number of outputs, O. Its parameters are W, (I, O), and b, (O,).
+    initializer : Initializer, default Glorot()
+        What draws W; b starts at 0.
+
+    Raises
+    ------
+    ValueError
+        Where outputs is not a positive whole number.
+
+    Examples
+    --------
+    >>> Dense(3).parameters(inputs=2)
+    ({'W': (2, 3), 'b': (3,)}, 3)
+    """
+
+    outputs: int
+    initializer: Initializer = field(default_factory=Glorot)
+
+    def __post_init__(self) -> None:
+        """Refuse anything but a positive whole number of outputs."""
+        if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
+            raise ValueError(f"Dense needs a positive whole number of outputs, not {self.outputs!r}.")
+
+    def parameters(self, inputs: int) -> tuple[Shapes, int]:
+        """Return the shapes of W and b, and the number of outputs."""
+        return {"W": (inputs, int(self.outputs)), "b": (int(self.outputs),)}, int(self.outputs)
+
+    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+        """Draw W from the initializer and set b to 0."""
+        fill(p, generator, self.initializer)
+
+    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Array]:
+        """Return X W + b, and X for the backward pass."""
+        return affine(X, p["W"], p["b"]), X
+
+    def backward(self, p: Parameters, saved: Array, delta: Array, J: Parameters) -> Array:
+        """Fill J_W = Xᵀ delta and J_b = 1ᵀ delta; return delta Wᵀ."""
+        J["W"][...] = weight_gradient(saved, delta)
+        J["b"][...] = bias_gradient(delta)
+        return input_gradient(delta, p["W"])
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """A function applied to every number by itself, without parameters.
+
+    Derive a frozen dataclass from it and write ``value`` and ``slope`` to make your own.
+    """
+
+    @abstractmethod
+    def value(self, z: Array) -> Array:
+        """Return the function's value at z."""
+
+    @abstractmethod
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return the function's derivative at z, where y = value(z)."""
+
+    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, tuple[Array, Array]]:
+        """Return value(X), with X for the backward pass."""
+        Y = self.value(X)
+        return Y, (X, Y)
+
+    def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
+        """Return slope * delta."""
+        return self.slope(*saved) * delta
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Sets each number to 0 with probability rate in training, and divides the others by 1 - rate.
+
+    In prediction it does nothing; the division keeps the expected value equal (Srivastava et al., 2014).
+
+    Parameters
+    ----------
+    rate : float, default 0.5
+        The share of numbers that are dropped, at least 0 and less than 1.
+
+    Raises
+    ------
+    ValueError
+        Where rate is out of range.
+
+    Examples
+    --------
+    >>> Y, mask = Dropout(0.5).forward({}, np.ones((1, 4)), noise=Noise(seed=1))
+    >>> sorted(set(Y.ravel().tolist())) == [0.0, 2.0]
+    True
+    """
+
+    rate: float = 0.5
+    random: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a rate out of range."""
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"Dropout needs a rate of at least 0 and less than 1, not {self.rate!r}.")
+
+    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Array | None]:
+        """Return X times a mask of 0 and 1 / (1 - rate), and the mask; X itself in prediction."""
+        if noise is None:
+            return X, None
+        xp = namespace(X)
+        kept = noise.uniform(*X.shape[-2:]) >= self.rate
+        mask = xp.asarray(kept / (1 - self.rate), dtype=real(X).dtype, device=X.device)
+        return X * mask, mask
+
+    def backward(self, p: Parameters, saved: Array | None, delta: Array, J: Parameters) -> Array:
+        """Return delta times the mask."""
+        return delta if saved is None else delta * saved
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Layer normalization: each row is centred and scaled to unit variance, then Y = g x̂ + b (Ba et al., 2016).
+
+    x̂ = (x - mean) / √(variance + epsilon), with the row's own mean and variance, so that rows stay independent.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-5
+        Added to the variance, so that a constant row is not divided by 0. The parameters are the gain g, (I,), which
+        starts at 1, and b, (I,), which starts at 0.
+
+    Raises
+    ------
+    ValueError
+        Where epsilon is not positive.
+
+    Examples
+    --------
+    >>> p = {"g": np.ones(2), "b": np.zeros(2)}
+    >>> LayerNorm(epsilon=1e-12).forward(p, np.array([[3.0, 5.0]]))[0].round(6)
+    array([[-1.,  1.]])
+    """
+
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Refuse an epsilon that is not positive."""
+        if not self.epsilon > 0:
+            raise ValueError(f"LayerNorm needs a positive epsilon, not {self.epsilon!r}.")
+
+    def parameters(self, inputs: int) -> tuple[Shapes, int]:
+        """Return the shapes of g and b, and the number of outputs, which is that of the inputs."""
+        return {"g": (inputs,), "b": (inputs,)}, inputs
+
+    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+        """Set g to 1 and b to 0."""
+        p["g"][...], p["b"][...] = 1, 0
+
+    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, tuple[Array, Array]]:
+        """Return g x̂ + b, with x̂ and the rows' standard deviations for the backward pass."""
+        centred = X - _row_mean(X)
+        deviation = sqrt(_row_mean(centred * centred) + self.epsilon)
+        normal = centred / deviation
+        return p["g"][..., None, :] * normal + p["b"][..., None, :], (normal, deviation)
+
+    def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
+        """Fill J_g = Σ delta x̂ and J_b = Σ delta; return (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta."""
+        normal, deviation = saved
+        J["g"][...] = bias_gradient(delta * normal)
+        J["b"][...] = bias_gradient(delta)
+        d = p["g"][..., None, :] * delta
+        return (d - _row_mean(d) - normal * _row_mean(d * normal)) / deviation
+
+
+def _row_mean(X: Array) -> Array:
+    """Return each row's mean, as a column. (A sum, since the array API's mean takes no complex numbers.)"""
+    return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]

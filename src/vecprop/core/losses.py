@@ -1,0 +1,357 @@
+"""The losses, each with its link, so that a gradient is right by construction and finite for any logits.
+
+A loss takes Z, the network's output before the link, of shape (*M, N, O), and targets T. ``predict(Z)`` applies the link,
+``value(Z, T)`` gives one loss a row, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect to Z,
+(*M, N, O). How rows are weighted and reduced is the network's business, in one place for all losses.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from .activations import logistic, softplus
+from .elementary import Array, absolute, clip, exp, log, namespace, real, sign, where
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """The contract of a loss. Derive a frozen dataclass from it to make your own.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses ℓ and weights w make one number: "mean" is Σ wℓ / Σ w, "sum" is Σ wℓ.
+
+    Raises
+    ------
+    ValueError
+        Where reduction is neither.
+    """
+
+    reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
+    takes_classes: ClassVar[bool] = False
+    """Whether targets may be integer classes, one a row."""
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown reduction."""
+        if self.reduction not in ("mean", "sum"):
+            raise ValueError(f'{type(self).__name__} takes reduction="mean" or "sum", not {self.reduction!r}.')
+
+    @abstractmethod
+    def predict(self, Z: Array) -> Array:
+        """Return the predictions Y, the link applied to Z."""
+
+    @abstractmethod
+    def value(self, Z: Array, T: Array) -> Array:
+        """Return each row's loss, (*M, N)."""
+
+    @abstractmethod
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return the gradient of each row's loss with respect to Z, (*M, N, O)."""
+
+    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+        """Return which finite targets this loss cannot take, as a mask like T, and what it needs; None if all are good.
+
+        T has the shape (*M, N, O), or is an array of integer classes.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """The cross-entropy of softmax outputs, for one class out of C.
+
+    y_c = exp(z_c) / Σ_d exp(z_d) and ℓ = -Σ_c t_c log y_c, so delta = Y - T.
+
+    Targets are one-hot or soft rows that sum to 1, (*M, N, C), or integer classes 0 … C - 1, (*M, N). Logits are
+    shifted by the row's largest, so that nothing overflows and no logarithm of 0 is taken.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Examples
+    --------
+    >>> loss = SoftmaxCrossEntropy()
+    >>> loss.predict(np.array([[1000.0, 1000.0]]))
+    array([[0.5, 0.5]])
+    >>> loss.value(np.array([[1000.0, -1000.0]]), np.array([1]))
+    array([2000.])
+    """
+
+    takes_classes: ClassVar[bool] = True
+
+    def predict(self, Z: Array) -> Array:
+        """Return the softmax of each row."""
+        E = exp(_shifted(Z))
+        return E / namespace(E).sum(E, axis=-1, keepdims=True)
+
+    def value(self, Z: Array, T: Array) -> Array:
+        """Return -Σ t log y of each row."""
+        S = _shifted(Z)
+        xp = namespace(S)
+        minus_log_Y = log(xp.sum(exp(S), axis=-1, keepdims=True)) - S
+        return xp.sum(one_hot(T, Z) * minus_log_Y, axis=-1)
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return Y - T."""
+        return self.predict(Z) - one_hot(T, Z)
+
+    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+        """Return which rows are not distributions over the classes."""
+        xp = namespace(T)
+        sums = xp.sum(T, axis=-1, keepdims=True)
+        wrong = (T < 0) | (absolute(sums - 1) > 1e-5)
+        return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
+
+
+def _shifted(Z: Array) -> Array:
+    """Return Z less each row's largest entry, which the softmax does not notice: all entries are at most 0.
+
+    Entries beyond half the type's range are cut off first: their differences would overflow.
+    """
+    xp = namespace(Z)
+    half = float(xp.finfo(Z.dtype).max) / 2
+    Z = clip(Z, -half, half)
+    return Z - xp.max(real(Z), axis=-1, keepdims=True)
+
+
+def is_classes(T: Array, rows: int, outputs: int) -> bool:
+    """Return whether T holds integer classes, (*M, rows), rather than a row of numbers each, (*M, rows, outputs)."""
+    xp = namespace(T)
+    return xp.isdtype(T.dtype, "integral") and tuple(T.shape[-2:]) != (rows, outputs) and T.shape[-1:] == (rows,)
+
+
+def one_hot(T: Array, Z: Array) -> Array:
+    """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
+    xp = namespace(Z)
+    if is_classes(T, *Z.shape[-2:]):
+        T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
+    return xp.astype(T, real(Z).dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class ElementwiseLoss(Loss):
+    """A loss that is a sum over outputs; ``element`` and ``delta`` are formulas for one output."""
+
+    @abstractmethod
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return each output's loss, (*M, N, O)."""
+
+    def value(self, Z: Array, T: Array) -> Array:
+        """Return the sum of the outputs' losses, (*M, N)."""
+        return namespace(Z).sum(self.element(Z, T), axis=-1)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(ElementwiseLoss):
+    """The cross-entropy of logistic outputs, for labels that are independent of each other (multi-label), or for one.
+
+    y = logistic(z) and ℓ = -t log y - (1 - t) log(1 - y), summed over outputs, so delta = Y - T.
+
+    Targets lie between 0 and 1, (*M, N, O). The logarithms are softplus functions of the logit, finite for any.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Examples
+    --------
+    >>> BinaryCrossEntropy().value(np.array([[1000.0, -1000.0]]), np.array([[1.0, 1.0]]))
+    array([1000.])
+    """
+
+    def predict(self, Z: Array) -> Array:
+        """Return logistic(z)."""
+        return logistic(Z)
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return -t log y - (1 - t) log(1 - y), with -log y = softplus(-z) and -log(1 - y) = softplus(z)."""
+        return T * softplus(-Z) + (1 - T) * softplus(Z)
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return Y - T."""
+        return logistic(Z) - T
+
+    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+        """Return which targets are not between 0 and 1."""
+        return (T < 0) | (T > 1), "BinaryCrossEntropy needs targets between 0 and 1"
+
+
+@dataclass(frozen=True)
+class RegressionLoss(ElementwiseLoss):
+    """A loss whose link is the identity, y = z."""
+
+    def predict(self, Z: Array) -> Array:
+        """Return Z."""
+        return Z
+
+
+@dataclass(frozen=True)
+class SquaredError(RegressionLoss):
+    """The squared error, ℓ = ½ (y - t)², summed over outputs.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Examples
+    --------
+    >>> SquaredError().value(np.array([[3.0]]), np.array([[1.0]]))
+    array([2.])
+    """
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return ½ (y - t)²."""
+        return (Z - T) * (Z - T) / 2
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return y - t."""
+        return Z - T
+
+
+@dataclass(frozen=True)
+class AbsoluteError(RegressionLoss):
+    """The absolute error, ℓ = |y - t|, summed over outputs. The prediction is a median. Its slope at y = t is 0.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Examples
+    --------
+    >>> AbsoluteError().value(np.array([[3.0]]), np.array([[1.0]]))
+    array([2.])
+    """
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return |y - t|."""
+        return absolute(Z - T)
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return the sign of y - t."""
+        return sign(Z - T)
+
+
+@dataclass(frozen=True)
+class Huber(RegressionLoss):
+    """Huber's loss: squared near the target, absolute far from it (Huber, 1964), summed over outputs.
+
+    ℓ = ½ d² for |d| ≤ k and k (|d| - ½ k) beyond, where d = y - t. With c = d clipped to [-k, k] both are c (d - ½ c).
+
+    Parameters
+    ----------
+    threshold : float, default 1.0
+        The distance k at which the loss becomes linear, in the targets' units.
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Raises
+    ------
+    ValueError
+        Where threshold is not positive.
+
+    Examples
+    --------
+    >>> Huber(1.0).value(np.array([[0.5], [3.0]]), np.array([[0.0], [0.0]]))
+    array([0.125, 2.5  ])
+    """
+
+    threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that is not positive."""
+        super().__post_init__()
+        if not self.threshold > 0:
+            raise ValueError(f"Huber needs a positive threshold, not {self.threshold!r}.")
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return c (d - ½ c)."""
+        c = self.delta(Z, T)
+        return c * (Z - T - c / 2)
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return d, clipped to [-k, k]."""
+        return clip(Z - T, -self.threshold, self.threshold)
+
+
+@dataclass(frozen=True)
+class Quantile(RegressionLoss):
+    """The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs. The prediction is a quantile.
+
+    ℓ = level (t - y) where t > y, else (1 - level) (y - t). Its slope at y = t is 0.
+
+    Parameters
+    ----------
+    level : float, default 0.5
+        Which quantile: the share of targets below it, between 0 and 1.
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Raises
+    ------
+    ValueError
+        Where level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> Quantile(0.9).value(np.array([[1.0], [3.0]]), np.array([[2.0], [2.0]])).round(3)
+    array([0.9, 0.1])
+    """
+
+    level: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse a level that is not between 0 and 1."""
+        super().__post_init__()
+        if not 0 < self.level < 1:
+            raise ValueError(f"Quantile needs a level between 0 and 1, not {self.level!r}.")
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return delta (y - t)."""
+        return self.delta(Z, T) * (Z - T)
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return -level where t > y, 1 - level where t < y, 0 where they are equal."""
+        s = sign(Z - T)
+        return where(s > 0, (1 - self.level) * s, self.level * s)
+
+
+@dataclass(frozen=True)
+class Poisson(ElementwiseLoss):
+    """The Poisson loss, for counts and rates: ℓ = y - t z with y = exp(z), summed over outputs, so delta = Y - T.
+
+    It is the negative log-likelihood less log t!, which does not depend on z. Targets are at least 0.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        How the rows' losses make one number.
+
+    Examples
+    --------
+    >>> Poisson().value(np.array([[0.0]]), np.array([[2.0]]))
+    array([1.])
+    """
+
+    def predict(self, Z: Array) -> Array:
+        """Return exp(z)."""
+        return exp(Z)
+
+    def element(self, Z: Array, T: Array) -> Array:
+        """Return exp(z) - t z."""
+        return exp(Z) - T * Z
+
+    def delta(self, Z: Array, T: Array) -> Array:
+        """Return Y - T."""
+        return exp(Z) - T
+
+    def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
+        """Return which targets are negative."""
+        return T < 0, "Poisson needs targets of at least 0"

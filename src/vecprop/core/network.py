@@ -1,0 +1,426 @@
+"""The network: a frozen description of layers and a loss, and the two passes over them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from .counted import Noise
+from .elementary import Array, namespace
+from .initializers import fill
+from .inputs import Batch, checked_batch, checked_rows, checked_theta
+from .layers import Layer
+from .layout import Layout
+from .losses import Loss
+from .penalties import Penalty
+
+
+@dataclass(frozen=True, init=False)
+class Network:
+    """A dense network: how inputs become outputs, and what a wrong output costs.
+
+    It describes and computes, but holds no parameters: those are one flat vector theta, given to every call. Leading
+    axes of theta are members, (*M, P): many networks of one description, computed at once. X, T and sample_weight may
+    carry the same leading axes, or none.
+
+    Parameters
+    ----------
+    inputs : int
+        The number of inputs, I.
+    layers : sequence of Layer
+        The layers, from the first.
+    loss : Loss
+        The loss, which contains the output's link.
+    penalty : Penalty or sequence of Penalty, optional
+        What large weights cost; it is added once, after the rows. Several add up.
+
+    Attributes
+    ----------
+    layout : Layout
+        Where each parameter stands in theta.
+    widths : tuple of int
+        Each layer's number of outputs.
+
+    Raises
+    ------
+    TypeError
+        Where a layer, the loss or a penalty is none.
+    ValueError
+        Where inputs is not a positive whole number, or there is no layer.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
+    >>> network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy())
+    >>> theta = network.init(seed=0)
+    >>> theta.shape
+    (17,)
+    >>> X, T = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])
+    >>> loss, gradient = network.loss_and_gradient(theta, X, T)
+    >>> gradient.shape
+    (17,)
+    """
+
+    inputs: int
+    layers: tuple[Layer, ...]
+    loss_function: Loss
+    penalties: tuple[Penalty, ...]
+    widths: tuple[int, ...] = field(repr=False, compare=False)
+    layout: Layout = field(repr=False, compare=False)
+
+    def __init__(
+        self, inputs: int, layers: Iterable[Layer], loss: Loss, penalty: Penalty | Sequence[Penalty] | None = None
+    ) -> None:
+        if isinstance(inputs, bool) or not isinstance(inputs, int | np.integer) or inputs < 1:
+            raise ValueError(f"A network needs a positive whole number of inputs, not {inputs!r}.")
+        if isinstance(layers, Layer):
+            raise TypeError(f"The layers are a list, but got one {type(layers).__name__}: write [{layers!r}].")
+        layers = tuple(layers)
+        if not layers:
+            raise ValueError("A network needs at least one layer, for example Dense(2).")
+        for number, layer in enumerate(layers):
+            _require(layer, f"Layer {number}", "layer", ("parameters", "forward", "backward"))
+        _require(loss, "The loss", "loss", ("predict", "value", "delta"))
+        penalties = () if penalty is None else tuple(penalty) if isinstance(penalty, Sequence) else (penalty,)
+        for part in penalties:
+            _require(part, "The penalty", "penalty", ("value", "gradient"))
+        shapes, widths = [], [int(inputs)]
+        for layer in layers:
+            named, width = layer.parameters(widths[-1])
+            shapes.append(named)
+            widths.append(width)
+        for name, value in {
+            "inputs": int(inputs),
+            "layers": layers,
+            "loss_function": loss,
+            "penalties": penalties,
+            "widths": tuple(widths[1:]),
+            "layout": Layout(shapes, [type(layer).__name__ for layer in layers]),
+        }.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, O."""
+        return self.widths[-1]
+
+    @property
+    def reduction(self) -> str:
+        """How the rows' losses make one number, "mean" or "sum"."""
+        return getattr(self.loss_function, "reduction", "mean")
+
+    @property
+    def random(self) -> bool:
+        """Whether some layer uses noise in training."""
+        return any(getattr(layer, "random", False) for layer in self.layers)
+
+    def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
+        """Draw initial parameters.
+
+        Parameters
+        ----------
+        seed : int or sequence of int
+            One seed for one network; M seeds for M members, each as it would be drawn alone.
+        dtype : dtype, default float64
+            The floating type. Numbers are drawn in float64 and rounded.
+
+        Returns
+        -------
+        ndarray, (P,) or (M, P)
+            The parameters.
+
+        Examples
+        --------
+        >>> from vecprop import Dense, Network, SquaredError
+        >>> network = Network(2, [Dense(1)], SquaredError())
+        >>> bool((network.init([4, 5])[1] == network.init(5)).all())
+        True
+        """
+        if isinstance(seed, Sequence | np.ndarray):
+            thetas = [self.init(one_seed, dtype) for one_seed in seed]
+            return np.stack(thetas) if thetas else np.empty((0, self.layout.size), dtype)
+        generator = np.random.default_rng(seed)
+        theta = np.zeros(self.layout.size)
+        for layer, p in zip(self.layers, self.layout.views(theta), strict=True):
+            getattr(layer, "init", fill)(p, generator)
+        return theta.astype(dtype)
+
+    def forward(self, theta: Array, X: Array, noise: Noise | None = None) -> tuple[list[Array], list[Any]]:
+        """Run the layers.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        X : array (*M, N, I)
+            The inputs.
+        noise : Noise, optional
+            The key of random layers; None is prediction.
+
+        Returns
+        -------
+        outputs : list of array (*M, N, width)
+            Each layer's output; the last is Z, before the link.
+        saved : list
+            What each layer saved for its backward pass.
+        """
+        outputs, saved = [], []
+        for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
+            X, kept = layer.forward(p, X, noise and noise.at_layer(number))
+            if X.shape[-1] != self.widths[number]:
+                raise ValueError(
+                    f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}, but its parameters() promised "
+                    f"(*M, N, {self.widths[number]})."
+                )
+            outputs.append(X)
+            saved.append(kept)
+        return outputs, saved
+
+    def backward(self, theta: Array, saved: list[Any], delta: Array, gradient: Array) -> Array:
+        """Run the layers backwards.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        saved : list
+            What the forward pass saved.
+        delta : array (*M, N, O)
+            The gradient with respect to Z.
+        gradient : array (*M, P)
+            Filled with the gradient with respect to theta.
+
+        Returns
+        -------
+        array (*M, N, I)
+            The gradient with respect to X.
+        """
+        views, J = self.layout.views(theta), self.layout.views(gradient)
+        for number in reversed(range(len(self.layers))):
+            delta = self.layers[number].backward(views[number], saved[number], delta, J[number])
+        return delta
+
+    def hidden(self, theta: Array, X: Array, layer: int) -> Array:
+        """Return a layer's output, its features, in prediction.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        X : array (*M, N, I)
+            The inputs.
+        layer : int
+            The number of the layer; negative numbers count from the last.
+
+        Returns
+        -------
+        array (*M, N, width)
+        """
+        if not -len(self.layers) <= layer < len(self.layers):
+            raise IndexError(f"There is no layer {layer}: this network has layers 0 to {len(self.layers) - 1}.")
+        theta = checked_theta(self, theta)
+        return self.forward(theta, checked_rows(self, theta, X))[0][layer]
+
+    def predict(self, theta: Array, X: Array) -> Array:
+        """Return the predictions Y, after the link.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        X : array (*M, N, I)
+            The inputs.
+
+        Returns
+        -------
+        array (*M, N, O)
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where theta or X has a wrong shape or type, or is not finite.
+        """
+        return self.loss_function.predict(self.hidden(theta, X, -1))
+
+    def batch(self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None) -> Batch:
+        """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`."""
+        return checked_batch(self, theta, X, T, sample_weight)
+
+    def loss(
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: Noise | int | None = None,
+    ) -> Array:
+        """Return the loss: the rows' losses, reduced, plus the penalty.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters, real or complex.
+        X : array (*M, N, I)
+            The inputs, converted to theta's precision.
+        T : array (*M, N, O) or (*M, N)
+            The targets, as the loss takes them. Real targets may be (N,) where there is one output.
+        sample_weight : array (*M, N), optional
+            The rows' weights, at least 0; 1 by default.
+        noise : Noise or int, optional
+            The key of random layers such as dropout, or its seed; None is prediction.
+
+        Returns
+        -------
+        array (*M,)
+            The loss of each member.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where an argument has a wrong shape or type, is not finite, or does not suit the loss.
+        """
+        theta = checked_theta(self, theta)
+        return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), Noise.of(noise))
+
+    def loss_and_gradient(
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        noise: Noise | int | None = None,
+    ) -> tuple[Array, Array]:
+        """Return the loss and its gradient with respect to theta, by backpropagation.
+
+        The parameters, errors and shapes are those of `loss`.
+
+        Returns
+        -------
+        loss : array (*M,)
+            The loss of each member.
+        gradient : array (*M, P)
+            Its gradient. Where theta is real and X carries a leading axis of N single rows, it is a gradient per row.
+        """
+        theta = checked_theta(self, theta)
+        return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), Noise.of(noise))
+
+    def batch_loss(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Array:
+        """Return the loss on a batch that has been checked; see `loss`."""
+        outputs, _ = self.forward(theta, batch.X, noise)
+        return self._reduced(theta, outputs[-1], batch)
+
+    def batch_loss_and_gradient(self, theta: Array, batch: Batch, noise: Noise | None = None) -> tuple[Array, Array]:
+        """Return the loss and gradient on a batch that has been checked; see `loss_and_gradient`."""
+        outputs, saved = self.forward(theta, batch.X, noise)
+        loss = self._reduced(theta, outputs[-1], batch)
+        delta = _columns(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
+        gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
+        self.backward(theta, saved, delta, gradient)
+        for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
+            for penalty in self.penalties:
+                J_W[...] = J_W + penalty.gradient(W)
+        return loss, gradient
+
+    def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
+        """Return Σ of weight times loss over the rows, plus the penalty."""
+        loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
+        for W in self._weights(theta):
+            for penalty in self.penalties:
+                loss = loss + penalty.value(W)
+        return loss
+
+    def _row_weight(self, batch: Batch) -> Array | float:
+        """Return each row's factor in the sum: w, or w / Σ w for a mean (0 where all of a batch's weights are 0)."""
+        w = batch.weight
+        if self.reduction == "sum":
+            return 1.0 if w is None else w
+        if w is None:
+            return 1 / batch.rows
+        xp = namespace(w)
+        total = xp.sum(w, axis=-1, keepdims=True)
+        return w / xp.where(total > 0, total, 1)
+
+    def _weights(self, vector: Array) -> list[Array]:
+        """Return the parameters that penalties touch: those named W."""
+        return [p["W"] for p in self.layout.views(vector) if "W" in p] if self.penalties else []
+
+    def summary(self) -> "Summary":
+        """Return a table of the layers: output shapes, parameters and operations a row.
+
+        An operation is a multiplication or an addition of a matrix product, or one application of an elementwise
+        layer's formula; a forward pass is counted. A gradient costs about three times as many.
+
+        Examples
+        --------
+        >>> from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
+        >>> Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy()).summary()
+        layer                  output  parameters            operations a row
+        input                  (N, 2)
+        0 Dense(3)             (N, 3)  W (2, 3), b (3,)   9                12
+        1 Logistic()           (N, 3)                                       3
+        2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                12
+        SoftmaxCrossEntropy()  (N, 2)
+        total                                            17                27
+        """
+        rows = [("layer", "output", "parameters", "", "operations a row"), ("input", f"(N, {self.inputs})", "", "", "")]
+        operations = 0
+        for number, (layer, width) in enumerate(zip(self.layers, self.widths, strict=True)):
+            tensors = [tensor for tensor in self.layout.tensors if tensor.layer == number]
+            cost = sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2) or width
+            operations += cost
+            named = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
+            count = sum(tensor.size for tensor in tensors)
+            rows.append(
+                (f"{number} {_call(layer)}", f"(N, {width})", named, f"{count:,}" if count else "", f"{cost:,}")
+            )
+        rows.append((_call(self.loss_function), f"(N, {self.outputs})", "", "", ""))
+        rows.append(("total", "", "", f"{self.layout.size:,}", f"{operations:,}"))
+        return Summary(_table(rows))
+
+
+class Summary(str):
+    """A text that shows itself as it is, also where Python would show it quoted."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
+    missing = [method for method in methods if not callable(getattr(part, method, None))]
+    if isinstance(part, type):
+        raise TypeError(f"{what} is the class {part.__name__}: write {part.__name__}() for a {role}.")
+    if missing:
+        raise TypeError(f"{what} is no {role}: {part!r} has no method {missing[0]}.")
+
+
+def _columns(weight: Array | float) -> Array | float:
+    return weight if isinstance(weight, float) else weight[..., None]
+
+
+def _call(part: Any) -> str:
+    """Return the description as one would write it, without what is left at its default."""
+    if not is_dataclass(part):
+        return type(part).__name__
+    arguments = []
+    for argument in fields(part):
+        value = getattr(part, argument.name)
+        default = argument.default if argument.default_factory is MISSING else argument.default_factory()
+        if default is MISSING:
+            arguments.append(repr(value))
+        elif value != default:
+            arguments.append(f"{argument.name}={value!r}")
+    return f"{type(part).__name__}({', '.join(arguments)})"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    right = {len(widths) - 1, len(widths) - 2}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,87 @@
+"""The penalties: what large weights cost. They touch weights (the parameters named W) only, never biases."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from .elementary import Array, absolute, namespace, sign
+
+
+@dataclass(frozen=True)
+class Penalty(ABC):
+    """The contract of a penalty. Derive a frozen dataclass from it to make your own.
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+
+    Raises
+    ------
+    ValueError
+        Where strength is negative or not a number.
+    """
+
+    strength: float
+
+    def __post_init__(self) -> None:
+        """Refuse a negative strength."""
+        if not self.strength >= 0:
+            raise ValueError(f"{type(self).__name__} needs a strength of at least 0, not {self.strength!r}.")
+
+    @abstractmethod
+    def value(self, W: Array) -> Array:
+        """Return what the weights cost: (*M,) for W of shape (*M, I, O)."""
+
+    @abstractmethod
+    def gradient(self, W: Array) -> Array:
+        """Return the gradient with respect to W."""
+
+
+@dataclass(frozen=True)
+class L2(Penalty):
+    """The squared penalty, ½ λ Σ W², which shrinks weights; also called ridge or weight decay.
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(L2(0.1).value(np.array([[1.0, 2.0]])))
+    0.25
+    """
+
+    def value(self, W: Array) -> Array:
+        """Return ½ λ Σ W²."""
+        return self.strength / 2 * namespace(W).sum(W * W, axis=(-2, -1))
+
+    def gradient(self, W: Array) -> Array:
+        """Return λ W."""
+        return self.strength * W
+
+
+@dataclass(frozen=True)
+class L1(Penalty):
+    """The absolute penalty, λ Σ |W|, which makes weights vanish; also called lasso. Its slope at 0 is taken as 0.
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(L1(0.1).value(np.array([[1.0, -2.0]]))), 6)
+    0.3
+    """
+
+    def value(self, W: Array) -> Array:
+        """Return λ Σ |W|."""
+        return self.strength * namespace(W).sum(absolute(W), axis=(-2, -1))
+
+    def gradient(self, W: Array) -> Array:
+        """Return λ sign(W)."""
+        return self.strength * sign(W)

@@ -1,0 +1,1 @@
+"""How theta moves: optimizers, schedules of the learning rate, and L-BFGS."""

@@ -1,0 +1,94 @@
+"""L-BFGS, through SciPy, on the flat vector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS (Liu and Nocedal, 1989), for full batches; SciPy's L-BFGS-B.
+
+    It needs no learning rate. It trains one network, and no network with dropout, whose loss would change under it.
+
+    Parameters
+    ----------
+    memory : int, default 10
+        How many past steps approximate the curvature.
+    tolerance : float, default 1e-5
+        It has converged where no entry of the gradient is larger.
+    max_evaluations : int, default 15000
+        After so many evaluations of loss and gradient it stops.
+
+    Raises
+    ------
+    ValueError
+        Where a value is not positive.
+
+    Examples
+    --------
+    >>> theta, message = LBFGS().minimize(lambda v: (((v - 3) ** 2).sum(), 2 * (v - 3)), np.zeros(2), iterations=10)
+    >>> theta.round(6)
+    array([3., 3.])
+    """
+
+    memory: int = 10
+    tolerance: float = 1e-5
+    max_evaluations: int = 15_000
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not positive."""
+        for name in ("memory", "tolerance", "max_evaluations"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"LBFGS needs a positive {name}, not {getattr(self, name)!r}.")
+
+    def minimize(
+        self,
+        loss_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
+        theta: np.ndarray,
+        iterations: int,
+        callback: Callable[[np.ndarray], None] | None = None,
+    ) -> tuple[np.ndarray, str]:
+        """Minimize a function of a vector.
+
+        Parameters
+        ----------
+        loss_and_gradient : callable
+            Takes a float64 vector (P,) and returns the loss and the gradient (P,).
+        theta : ndarray (P,)
+            Where to start.
+        iterations : int
+            How many iterations at most.
+        callback : callable, optional
+            Called with the vector after each iteration; it stops the search by raising StopIteration.
+
+        Returns
+        -------
+        theta : ndarray (P,)
+            The minimizer found.
+        message : str
+            Why the search ended, in SciPy's words.
+        """
+        from scipy.optimize import minimize
+
+        def after_iteration(intermediate_result: Any) -> None:
+            if callback is not None:
+                callback(intermediate_result.x)
+
+        found = minimize(
+            loss_and_gradient,
+            theta,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options={
+                "maxcor": self.memory,
+                "gtol": self.tolerance,
+                "ftol": 64 * np.finfo(float).eps,
+                "maxiter": iterations,
+                "maxfun": self.max_evaluations,
+            },
+        )
+        return found.x, str(found.message)

@@ -1,0 +1,328 @@
+"""The optimizers: frozen hyperparameters and one formula each, applied to the whole flat vector.
+
+``update`` is the formula: it takes theta, the gradient J, the learning rate, the number of the step t = 1, 2, … and the
+optimizer's moments, number by number, and returns theta and the moments after the step. ``init`` and ``step``, the same
+for all, keep the moments and write in place.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..core.elementary import Array, namespace, real, sqrt
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """The contract of an optimizer. Derive a frozen dataclass from it to make your own.
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,)
+        The learning rate μ, at least 0: one, or one per member.
+
+    Raises
+    ------
+    ValueError
+        Where a learning rate is negative or not finite, or another hyperparameter is out of range.
+    """
+
+    learning_rate: float | Sequence[float]
+
+    moments: ClassVar[tuple[str, ...]] = ()
+    """The names of the vectors that the optimizer keeps, each like theta and 0 at first."""
+
+    def __post_init__(self) -> None:
+        """Refuse learning rates that are negative or not finite; keep several as tuples, which are frozen too."""
+        rates = np.asarray(self.learning_rate, dtype=float)
+        if not np.all((rates >= 0) & np.isfinite(rates)):
+            raise ValueError(
+                f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
+            )
+        object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
+
+    @abstractmethod
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta and the moments after step t."""
+
+    def init(self, theta: Array) -> State:
+        """Return the state before the first step: the number of steps t = 0, and moments of 0.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        """
+        xp = namespace(theta)
+        return {"t": 0, **{name: xp.zeros_like(theta) for name in self.moments}}
+
+    def step(self, theta: Array, gradient: Array, state: State) -> None:
+        """Move theta and the state by one step, in place.
+
+        Parameters
+        ----------
+        theta : array (*M, P)
+            The parameters.
+        gradient : array (*M, P)
+            The gradient of the loss at theta.
+        state : dict
+            What `init` returned and earlier steps have moved.
+        """
+        state["t"] += 1
+        moments = [state[name] for name in self.moments]
+        moved = self.update(theta, gradient, self._rate(theta), state["t"], *moments)
+        for old, new in zip((theta, *moments), moved, strict=True):
+            old[...] = new
+
+    def _rate(self, theta: Array) -> Array | float:
+        """Return the learning rate so that it multiplies theta: one per member becomes a column."""
+        if isinstance(self.learning_rate, float):
+            return self.learning_rate
+        xp = namespace(theta)
+        rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)
+        if tuple(rate.shape) != tuple(theta.shape[:-1]):
+            raise ValueError(
+                f"The learning rates have shape {tuple(rate.shape)}, but theta has the members "
+                f"{tuple(theta.shape[:-1])}: give one rate, or one per member."
+            )
+        return rate[..., None]
+
+    def _require_shares(self, *names: str) -> None:
+        """Refuse hyperparameters that are not at least 0 and less than 1."""
+        for name in names:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{type(self).__name__} needs a {name} of at least 0 and less than 1, not {getattr(self, name)!r}."
+                )
+
+
+def _tuples(rates: Any) -> Any:
+    return tuple(_tuples(rate) for rate in rates) if isinstance(rates, list) else rates
+
+
+@dataclass(frozen=True)
+class GradientDescent(Optimizer):
+    """Gradient descent, theta ← theta - μ J.
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.01
+        The learning rate μ: one, or one per member.
+
+    Examples
+    --------
+    >>> theta = np.array([1.0, 2.0])
+    >>> optimizer = GradientDescent(learning_rate=0.1)
+    >>> optimizer.step(theta, np.array([1.0, -1.0]), optimizer.init(theta))
+    >>> theta
+    array([0.9, 2.1])
+    """
+
+    learning_rate: float | Sequence[float] = 0.01
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta - μ J."""
+        return (theta - rate * J,)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum (Polyak, 1964), M ← λ M - μ J, theta ← theta + M.
+
+    Like a ball that rolls down the loss and gathers speed, with λ for what friction leaves of it.
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.01
+        The learning rate μ: one, or one per member.
+    momentum : float, default 0.9
+        The factor λ, at least 0 and less than 1.
+
+    Examples
+    --------
+    >>> theta, optimizer = np.array([1.0]), Momentum(learning_rate=0.1, momentum=0.5)
+    >>> state = optimizer.init(theta)
+    >>> optimizer.step(theta, np.array([1.0]), state)
+    >>> optimizer.step(theta, np.array([1.0]), state)
+    >>> theta.round(6), state["M"].round(6)
+    (array([0.75]), array([-0.15]))
+    """
+
+    learning_rate: float | Sequence[float] = 0.01
+    momentum: float = 0.9
+
+    moments: ClassVar[tuple[str, ...]] = ("M",)
+
+    def __post_init__(self) -> None:
+        """Refuse a momentum out of range."""
+        super().__post_init__()
+        self._require_shares("momentum")
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta + M and M = λ M - μ J."""
+        (M,) = moments
+        M = self.momentum * M - rate * J
+        return theta + M, M
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """Nesterov's momentum (Nesterov, 1983), M ← λ M - μ J, theta ← theta + λ M - μ J, with the new M.
+
+    The step looks ahead along the momentum; theta stands for the point looked at (Sutskever et al., 2013).
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.01
+        The learning rate μ: one, or one per member.
+    momentum : float, default 0.9
+        The factor λ, at least 0 and less than 1.
+
+    Examples
+    --------
+    >>> theta, optimizer = np.array([1.0]), Nesterov(learning_rate=0.1, momentum=0.5)
+    >>> optimizer.step(theta, np.array([1.0]), optimizer.init(theta))
+    >>> theta
+    array([0.85])
+    """
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta + λ M - μ J and M = λ M - μ J."""
+        (M,) = moments
+        M = self.momentum * M - rate * J
+        return theta + self.momentum * M - rate * J, M
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """RMSProp (Tieleman and Hinton, 2012), v ← ρ v + (1 - ρ) J², theta ← theta - μ J / (√v + ε).
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.001
+        The learning rate μ: one, or one per member.
+    decay : float, default 0.9
+        The factor ρ of the mean of squares, at least 0 and less than 1.
+    epsilon : float, default 1e-8
+        The positive number ε that keeps the division finite.
+
+    Examples
+    --------
+    >>> theta, optimizer = np.array([1.0]), RMSProp(learning_rate=0.1, decay=0.75)
+    >>> optimizer.step(theta, np.array([4.0]), optimizer.init(theta))
+    >>> theta.round(6)
+    array([0.8])
+    """
+
+    learning_rate: float | Sequence[float] = 0.001
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    moments: ClassVar[tuple[str, ...]] = ("v",)
+
+    def __post_init__(self) -> None:
+        """Refuse a decay or an epsilon out of range."""
+        super().__post_init__()
+        self._require_shares("decay")
+        _require_positive(self, "epsilon")
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta - μ J / (√v + ε) and v = ρ v + (1 - ρ) J²."""
+        (v,) = moments
+        v = self.decay * v + (1 - self.decay) * J * J
+        return theta - rate * J / (sqrt(v) + self.epsilon), v
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015).
+
+    m ← β₁ m + (1 - β₁) J, v ← β₂ v + (1 - β₂) J², theta ← theta - μ m̂ / (√v̂ + ε), with the means freed of their start
+    at 0, m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.001
+        The learning rate μ: one, or one per member.
+    beta1, beta2 : float, default 0.9 and 0.999
+        The factors β₁ and β₂ of the two means, at least 0 and less than 1.
+    epsilon : float, default 1e-8
+        The positive number ε that keeps the division finite.
+
+    Examples
+    --------
+    >>> theta, optimizer = np.array([1.0]), Adam(learning_rate=0.1)
+    >>> optimizer.step(theta, np.array([4.0]), optimizer.init(theta))
+    >>> theta.round(6)
+    array([0.9])
+    """
+
+    learning_rate: float | Sequence[float] = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    moments: ClassVar[tuple[str, ...]] = ("m", "v")
+
+    def __post_init__(self) -> None:
+        """Refuse a beta or an epsilon out of range."""
+        super().__post_init__()
+        self._require_shares("beta1", "beta2")
+        _require_positive(self, "epsilon")
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return theta - μ m̂ / (√v̂ + ε), m and v."""
+        m, v = moments
+        m = self.beta1 * m + (1 - self.beta1) * J
+        v = self.beta2 * v + (1 - self.beta2) * J * J
+        m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
+        return theta - rate * m_hat / (sqrt(v_hat) + self.epsilon), m, v
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): theta ← (1 - μ d) theta, then Adam's step.
+
+    The decay acts on all of theta, biases too; a penalty (`L2`) acts on weights alone, through the gradient.
+
+    Parameters
+    ----------
+    learning_rate : float or array_like of float (*M,), default 0.001
+        The learning rate μ: one, or one per member.
+    beta1, beta2 : float, default 0.9 and 0.999
+        The factors β₁ and β₂ of the two means, at least 0 and less than 1.
+    epsilon : float, default 1e-8
+        The positive number ε that keeps the division finite.
+    weight_decay : float, default 0.01
+        The decay d, at least 0.
+
+    Examples
+    --------
+    >>> theta, optimizer = np.array([1.0]), AdamW(learning_rate=0.1, weight_decay=0.5)
+    >>> optimizer.step(theta, np.array([4.0]), optimizer.init(theta))
+    >>> theta.round(6)
+    array([0.85])
+    """
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse a negative decay."""
+        super().__post_init__()
+        if not self.weight_decay >= 0:
+            raise ValueError(f"AdamW needs a weight_decay of at least 0, not {self.weight_decay!r}.")
+
+    def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
+        """Return Adam's step from (1 - μ d) theta."""
+        return super().update((1 - rate * self.weight_decay) * theta, J, rate, t, *moments)
+
+
+def _require_positive(optimizer: Optimizer, name: str) -> None:
+    value = getattr(optimizer, name)
+    if not value > 0:
+        raise ValueError(f"{type(optimizer).__name__} needs a positive {name}, not {value!r}.")

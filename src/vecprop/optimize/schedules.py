@@ -1,0 +1,246 @@
+"""The schedules: what the learning rate is multiplied by, from step to step.
+
+``factor(step, steps, state)`` gives the factor for step 0, 1, … of steps. Most schedules are functions of the step alone;
+one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves after each
+epoch.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+
+State = dict[str, Any]
+
+
+class Schedule(ABC):
+    """The contract of a schedule. Derive a frozen dataclass from it to make your own."""
+
+    @abstractmethod
+    def factor(self, step: int, steps: int, state: State) -> Any:
+        """Return what the learning rate is multiplied by: a number, or one per member.
+
+        Parameters
+        ----------
+        step : int
+            The number of the step, from 0.
+        steps : int
+            How many steps there are in all.
+        state : dict
+            What `init` returned and `observe` has moved.
+        """
+
+    def init(self) -> State:
+        """Return the state before training."""
+        return {}
+
+    def observe(self, loss: Any, state: State) -> None:
+        """Take note, in the state, of the training loss after an epoch, (*M,)."""
+
+
+def _refuse(ok: bool, schedule: Schedule, what: str) -> None:
+    if not ok:
+        raise ValueError(f"{type(schedule).__name__} needs {what}, not {schedule!r}.")
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """A learning rate that stays as it is.
+
+    Examples
+    --------
+    >>> Constant().factor(step=7, steps=10, state={})
+    1.0
+    """
+
+    def factor(self, step: int, steps: int, state: State) -> float:
+        """Return 1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """A learning rate that falls as a power of the step, 1 / (1 + step)^power.
+
+    Parameters
+    ----------
+    power : float, default 0.5
+        The power, at least 0.
+
+    Examples
+    --------
+    >>> InverseScaling(power=0.5).factor(step=3, steps=10, state={})
+    0.5
+    """
+
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse a negative power."""
+        _refuse(self.power >= 0, self, "a power of at least 0")
+
+    def factor(self, step: int, steps: int, state: State) -> float:
+        """Return 1 / (1 + step)^power."""
+        return (1 + step) ** -self.power
+
+
+@dataclass(frozen=True)
+class Adaptive(Schedule):
+    """A learning rate that is cut whenever the training loss stops falling.
+
+    It is multiplied by cut after patience epochs in a row that did not bring the loss below the best by tolerance, each
+    member by itself.
+
+    Parameters
+    ----------
+    cut : float, default 0.2
+        The factor of each cut, between 0 and 1.
+    patience : int, default 2
+        How many epochs without progress bring a cut.
+    tolerance : float, default 1e-4
+        What counts as progress, in units of the loss.
+
+    Examples
+    --------
+    >>> schedule = Adaptive()
+    >>> state = schedule.init()
+    >>> for loss in [3.0, 2.0, 2.0, 2.0]:
+    ...     schedule.observe(loss, state)
+    >>> float(schedule.factor(step=4, steps=10, state=state))
+    0.2
+    """
+
+    cut: float = 0.2
+    patience: int = 2
+    tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _refuse(0 < self.cut < 1, self, "a cut between 0 and 1")
+        _refuse(self.patience >= 1, self, "a patience of at least 1 epoch")
+        _refuse(self.tolerance >= 0, self, "a tolerance of at least 0")
+
+    def init(self) -> State:
+        """Return a state that has seen no loss."""
+        return {"best": np.inf, "stalled": 0, "factor": 1.0}
+
+    def observe(self, loss: Any, state: State) -> None:
+        """Count the epochs without progress, and cut."""
+        better = loss < np.asarray(state["best"]) - self.tolerance
+        stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
+        cut = stalled >= self.patience
+        state["best"] = np.minimum(state["best"], loss)
+        state["stalled"] = np.where(cut, 0, stalled)
+        state["factor"] = np.where(cut, self.cut, 1.0) * state["factor"]
+
+    def factor(self, step: int, steps: int, state: State) -> Any:
+        """Return the product of the cuts so far."""
+        return state["factor"]
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """A learning rate that falls along half a cosine from 1 to final (Loshchilov and Hutter, 2017).
+
+    Parameters
+    ----------
+    final : float, default 0.0
+        The factor at the end, between 0 and 1.
+
+    Examples
+    --------
+    >>> [round(Cosine().factor(step, 4, {}), 3) for step in range(4)]
+    [1.0, 0.854, 0.5, 0.146]
+    """
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a final factor out of range."""
+        _refuse(0 <= self.final <= 1, self, "a final factor between 0 and 1")
+
+    def factor(self, step: int, steps: int, state: State) -> float:
+        """Return final + (1 - final) (1 + cos(π step / steps)) / 2."""
+        return _half_cosine(1.0, self.final, min(step / steps, 1))
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """A learning rate that rises to its full value and falls again, along two half cosines (Smith and Topin, 2018).
+
+    Parameters
+    ----------
+    rise : float, default 0.3
+        The share of the steps in which it rises, between 0 and 1.
+    start : float, default 0.04
+        The factor at the start.
+    final : float, default 4e-6
+        The factor at the end.
+
+    Examples
+    --------
+    >>> [round(OneCycle(rise=0.5, start=0.1, final=0.0).factor(step, 4, {}), 3) for step in range(4)]
+    [0.1, 0.55, 1.0, 0.5]
+    """
+
+    rise: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _refuse(0 < self.rise < 1, self, "a rise between 0 and 1")
+        _refuse(0 <= self.start <= 1 and 0 <= self.final <= 1, self, "a start and a final factor between 0 and 1")
+
+    def factor(self, step: int, steps: int, state: State) -> float:
+        """Return the height of the cycle at this step."""
+        share = min(step / steps, 1)
+        if share < self.rise:
+            return _half_cosine(self.start, 1.0, share / self.rise)
+        return _half_cosine(1.0, self.final, (share - self.rise) / (1 - self.rise))
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A learning rate that rises in a straight line over the first steps, and then follows another schedule.
+
+    Parameters
+    ----------
+    steps : int
+        How many steps it rises; the last of them has the full rate.
+    after : Schedule, default Constant()
+        What the learning rate follows from then on, as if training began there.
+
+    Examples
+    --------
+    >>> [WarmUp(steps=4).factor(step, 10, {}) for step in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    steps: int
+    after: Schedule = field(default_factory=Constant)
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _refuse(self.steps >= 1, self, "at least 1 step")
+        _refuse(isinstance(self.after, Schedule), self, "a schedule to follow after")
+
+    def init(self) -> State:
+        """Return the state of the schedule that follows."""
+        return self.after.init()
+
+    def observe(self, loss: Any, state: State) -> None:
+        """Pass the loss on to the schedule that follows."""
+        self.after.observe(loss, state)
+
+    def factor(self, step: int, steps: int, state: State) -> Any:
+        """Return (step + 1) / steps of the rise, then the factor of the schedule that follows."""
+        if step < self.steps:
+            return (step + 1) / self.steps
+        return self.after.factor(step - self.steps, max(steps - self.steps, 1), state)
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + cos(pi * share)) / 2
