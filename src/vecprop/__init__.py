@@ -1,4 +1,13 @@
-"""vecprop: dense neural networks trained by hand-derived, fully vectorized backpropagation."""
+"""vecprop: dense neural networks trained by hand-derived, fully vectorized backpropagation.
+
+>>> import numpy as np
+>>> from vecprop import Dense, Logistic, Momentum, Network, SoftmaxCrossEntropy, train
+>>> X, t = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
+>>> network = Network(2, [Dense(4), Logistic(), Dense(2)], SoftmaxCrossEntropy())
+>>> result = train(network, network.init(seed=0), X, t, optimizer=Momentum(1.0), epochs=500)
+>>> network.predict(result.theta, X).argmax(axis=1)
+array([0, 1, 1, 0])
+"""
 
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from .core.counted import Noise
@@ -8,6 +17,7 @@ from .core.layout import Layout
 from .core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
+    ElementwiseLoss,
     Huber,
     Loss,
     Poisson,
@@ -17,3 +27,71 @@ from .core.losses import (
 )
 from .core.network import Network
 from .core.penalties import L1, L2, Penalty
+from .optimize.lbfgs import LBFGS
+from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
+from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
+from .train.early_stopping import EarlyStopping
+from .train.history import History
+from .train.progress import ProgressBar
+from .train.state import DivergenceError, TrainingResult, TrainingState
+from .train.trainer import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "L1",
+    "L2",
+    "LBFGS",
+    "AbsoluteError",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "Adaptive",
+    "BinaryCrossEntropy",
+    "Constant",
+    "Cosine",
+    "Dense",
+    "DivergenceError",
+    "Dropout",
+    "EarlyStopping",
+    "ElementwiseLoss",
+    "Glorot",
+    "GradientDescent",
+    "He",
+    "History",
+    "Huber",
+    "Identity",
+    "Initializer",
+    "InverseScaling",
+    "Layer",
+    "LayerNorm",
+    "Layout",
+    "LeakyReLU",
+    "Logistic",
+    "Loss",
+    "Momentum",
+    "Nesterov",
+    "Network",
+    "Noise",
+    "Normal",
+    "OneCycle",
+    "Optimizer",
+    "Penalty",
+    "Poisson",
+    "ProgressBar",
+    "Quantile",
+    "RMSProp",
+    "ReLU",
+    "Schedule",
+    "SiLU",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "SquaredError",
+    "Tanh",
+    "TrainingResult",
+    "TrainingState",
+    "WarmUp",
+    "train",
+]

@@ -164,9 +164,10 @@ class ELU(Activation):
 
 @dataclass(frozen=True)
 class GELU(Activation):
-    """The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).
+    """The Gaussian error linear unit in its tanh form, y = z (1 + tanh u) / 2 (Hendrycks and Gimpel, 2016).
 
-    y = z (1 + tanh u) / 2 with u = √(2/π) (z + 0.044715 z³). Beyond |z| = 10 the tanh is ±1 to the last bit.
+    u = √(2/π) (z + 0.044715 z³). Since (1 + tanh u) / 2 = logistic(2 u), y = z logistic(2 u), which keeps its digits
+    where z is far below 0.
 
     Examples
     --------
@@ -175,22 +176,21 @@ class GELU(Activation):
     """
 
     def value(self, z: Array) -> Array:
-        """Return z (1 + tanh u) / 2."""
-        return z * (1 + tanh(_gelu_u(clip(z, -10.0, 10.0)))) / 2
+        """Return z logistic(2 u)."""
+        u, _ = _gelu_u(z)
+        return z * logistic(2 * u)
 
     def slope(self, z: Array, y: Array) -> Array:
-        """Return (1 + tanh u) / 2 + z (1 - tanh² u) u' / 2."""
-        c = clip(z, -10.0, 10.0)
-        t = tanh(_gelu_u(c))
-        return (1 + t) / 2 + c * (1 - t * t) * _gelu_u_slope(c) / 2
+        """Return s + 2 y (1 - s) u' with s = logistic(2 u)."""
+        u, u_slope = _gelu_u(z)
+        s = logistic(2 * u)
+        return s + 2 * y * (1 - s) * u_slope
 
 
-def _gelu_u(z: Array) -> Array:
-    return (2 / pi) ** 0.5 * (z + 0.044715 * z * z * z)
-
-
-def _gelu_u_slope(z: Array) -> Array:
-    return (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * z * z)
+def _gelu_u(z: Array) -> tuple[Array, Array]:
+    """Return u and its slope. Beyond |z| = 25 the logistic is 0 or 1 to the last bit, and z³ need not overflow."""
+    c = clip(z, -25.0, 25.0)
+    return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * c * c)
 
 
 @dataclass(frozen=True)

@@ -82,3 +82,13 @@ def sign(z: Array) -> Array:
 def clip(z: Array, low: float, high: float) -> Array:
     """Return z where its real part lies between low and high, else the bound that it passed."""
     return where(real(z) < low, low, where(real(z) > high, high, z))
+
+
+def on_host(array: Array) -> np.ndarray:
+    """Return the array as a NumPy array in the computer's own memory."""
+    if not isinstance(array, np.ndarray | np.generic | int | float | complex):
+        from array_api_compat import is_cupy_array, is_torch_array, to_device
+
+        if is_cupy_array(array) or is_torch_array(array):
+            array = to_device(array, "cpu")
+    return np.asarray(array)

@@ -3,6 +3,7 @@
 Checks cost a pass over the data, so they stand at the entrances; inside, a `Batch` is known to be good.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,15 +60,13 @@ def checked_theta(network: "Network", theta: Array) -> Array:
             "convert it, for example with theta.astype(float)."
         )
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
-        parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors)
-        raise ValueError(
-            f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts or 'no parameters'}."
-        )
+        parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
+        raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
     wrong = _first_non_finite(theta)
     if wrong is not None:
-        index, value = wrong
-        member = f" of member {_entry(index[:-1])}" if len(index) > 1 else ""
-        raise ValueError(f"theta is not finite: {layout.locate(index[-1])}{member} is {value}.")
+        (*member, index), value = wrong
+        of_member = f" of member {_entry(member)}" if member else ""
+        raise ValueError(f"theta is not finite: {layout.locate(index)}{of_member} is {value}.")
     return theta
 
 
@@ -129,7 +128,7 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
 
 
 def _checked_classes(T: Array, outputs: int) -> Array:
-    index = _first_true((T < 0) | (T >= outputs))
+    index = _first_true((T < 0) | (outputs <= T))
     if index is not None:
         raise ValueError(
             f"T has class {int(T[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to {outputs - 1}."
@@ -210,10 +209,10 @@ def _plain(values: Array) -> Any:
     return values.tolist() if hasattr(values, "tolist") else values
 
 
-def _entry(index: tuple[int, ...]) -> str:
-    return str(index[0]) if len(index) == 1 else str(index)
+def _entry(index: Sequence[int]) -> str:
+    return str(index[0]) if len(index) == 1 else str(tuple(index))
 
 
-def _row(index: tuple[int, ...]) -> str:
-    member = f"member {_entry(index[:-1])}, " if len(index) > 1 else ""
-    return f"{member}row {index[-1]}"
+def _row(index: Sequence[int]) -> str:
+    *member, row = index
+    return f"member {_entry(member)}, row {row}" if member else f"row {row}"

@@ -237,5 +237,6 @@ class LayerNorm(Layer):
 
 
 def _row_mean(X: Array) -> Array:
-    """Return each row's mean, as a column. (A sum, since the array API's mean takes no complex numbers.)"""
+    """Return each row's mean, as a column."""
+    # A sum, since the array API's mean takes no complex numbers.
     return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]

@@ -1,15 +1,13 @@
 """The losses, each with its link, so that a gradient is right by construction and finite for any logits.
 
-A loss takes Z, the network's output before the link, of shape (*M, N, O), and targets T. ``predict(Z)`` applies the link,
-``value(Z, T)`` gives one loss a row, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect to Z,
-(*M, N, O). How rows are weighted and reduced is the network's business, in one place for all losses.
+A loss takes Z, the network's output before the link, of shape (*M, N, O), and targets T. ``predict(Z)`` applies the
+link, ``value(Z, T)`` gives one loss a row, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect to
+Z, (*M, N, O). How rows are weighted and reduced is the network's business, in one place for all losses.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
-
-import numpy as np
 
 from .activations import logistic, softplus
 from .elementary import Array, absolute, clip, exp, log, namespace, real, sign, where

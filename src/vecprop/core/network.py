@@ -170,8 +170,8 @@ class Network:
             X, kept = layer.forward(p, X, noise and noise.at_layer(number))
             if X.shape[-1] != self.widths[number]:
                 raise ValueError(
-                    f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}, but its parameters() promised "
-                    f"(*M, N, {self.widths[number]})."
+                    f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}, "
+                    f"but its parameters() promised (*M, N, {self.widths[number]})."
                 )
             outputs.append(X)
             saved.append(kept)
@@ -314,7 +314,7 @@ class Network:
         """Return the loss and gradient on a batch that has been checked; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
-        delta = _columns(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
+        delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
         gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
         self.backward(theta, saved, delta, gradient)
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
@@ -330,8 +330,11 @@ class Network:
                 loss = loss + penalty.value(W)
         return loss
 
-    def _row_weight(self, batch: Batch) -> Array | float:
-        """Return each row's factor in the sum: w, or w / Σ w for a mean (0 where all of a batch's weights are 0)."""
+    def _row_weight(self, batch: Batch) -> Array:
+        """Return each row's factor in the sum: w, or w / Σ w for a mean (0 where all of a batch's weights are 0).
+
+        Without weights it is one number for all rows.
+        """
         w = batch.weight
         if self.reduction == "sum":
             return 1.0 if w is None else w
@@ -394,8 +397,8 @@ def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
         raise TypeError(f"{what} is no {role}: {part!r} has no method {missing[0]}.")
 
 
-def _columns(weight: Array | float) -> Array | float:
-    return weight if isinstance(weight, float) else weight[..., None]
+def _column(weight: Array) -> Array:
+    return weight[..., None] if getattr(weight, "ndim", 0) else weight
 
 
 def _call(part: Any) -> str:

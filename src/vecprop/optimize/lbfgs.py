@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+Ended = Literal["converged", "epochs", "stalled", "callback"]
+_ENDED: dict[int, Ended] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class LBFGS:
 
     Examples
     --------
-    >>> theta, message = LBFGS().minimize(lambda v: (((v - 3) ** 2).sum(), 2 * (v - 3)), np.zeros(2), iterations=10)
-    >>> theta.round(6)
-    array([3., 3.])
+    >>> theta, ended = LBFGS().minimize(lambda v: (((v - 3) ** 2).sum(), 2 * (v - 3)), np.zeros(2), iterations=10)
+    >>> theta.round(6), ended
+    (array([3., 3.]), 'converged')
     """
 
     memory: int = 10
@@ -50,7 +53,7 @@ class LBFGS:
         theta: np.ndarray,
         iterations: int,
         callback: Callable[[np.ndarray], None] | None = None,
-    ) -> tuple[np.ndarray, str]:
+    ) -> tuple[np.ndarray, Ended]:
         """Minimize a function of a vector.
 
         Parameters
@@ -68,8 +71,9 @@ class LBFGS:
         -------
         theta : ndarray (P,)
             The minimizer found.
-        message : str
-            Why the search ended, in SciPy's words.
+        ended : {"converged", "epochs", "stalled", "callback"}
+            Why the search ended: it has converged; iterations or evaluations were used up; no lower value was found
+            along the last direction, as happens where rounding hides the difference; or the callback stopped it.
         """
         from scipy.optimize import minimize
 
@@ -91,4 +95,4 @@ class LBFGS:
                 "maxfun": self.max_evaluations,
             },
         )
-        return found.x, str(found.message)
+        return found.x, _ENDED[found.status]

@@ -1,8 +1,8 @@
 """The schedules: what the learning rate is multiplied by, from step to step.
 
-``factor(step, steps, state)`` gives the factor for step 0, 1, … of steps. Most schedules are functions of the step alone;
-one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves after each
-epoch.
+``factor(step, steps, state)`` gives the factor for step 0, 1, … of steps. Most schedules are functions of the step
+alone; one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves after
+each epoch.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class Schedule(ABC):
         """Return the state before training."""
         return {}
 
-    def observe(self, loss: Any, state: State) -> None:
+    def observe(self, loss: Any, state: State) -> None:  # noqa: B027 (to take no note is the rule)
         """Take note, in the state, of the training loss after an epoch, (*M,)."""
 
 

@@ -1,0 +1,1 @@
+"""Learning backpropagation: the founding tutorial's functions under their own names."""

@@ -1,0 +1,222 @@
+"""The functions of the founding tutorial under their own names: a 2-3-2 network, one matrix formula at a time.
+
+Peter Roelants' tutorial "How to implement a neural network (4/5) - vectorization of operations" names each step of a
+2-3-2 network. These functions have its names, arguments and results; behind them stand the library's own formulas, so
+they stay finite where the plain formulas overflow, and take leading axes.
+
+Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3), Wo (*M, 3, 2), bo (*M, 1, 2);
+H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output and at the
+hidden layer.
+"""
+
+from collections.abc import Sequence
+
+from ..core import activations, layers
+from ..core.elementary import Array, clip, log, namespace
+from ..core.losses import SoftmaxCrossEntropy
+from ..optimize.optimizers import Momentum
+
+logistic = activations.logistic
+
+
+def softmax(z: Array) -> Array:
+    """Return exp(z) / Σ exp(z) along the last axis.
+
+    Examples
+    --------
+    >>> softmax(np.array([[0.0, 0.0], [1000.0, -1000.0]]))
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    return SoftmaxCrossEntropy().predict(z)
+
+
+def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
+    """Return H = logistic(X Wh + bh), (*M, N, 3).
+
+    Examples
+    --------
+    >>> hidden_activations(np.zeros(2), np.ones((2, 3)), np.zeros((1, 3)))
+    array([[0.5, 0.5, 0.5]])
+    """
+    return logistic(layers.affine(_rows(X), Wh, _vector(bh)))
+
+
+def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
+    """Return Y = softmax(H Wo + bo), (*M, N, 2).
+
+    Examples
+    --------
+    >>> output_activations(np.zeros((1, 3)), np.ones((3, 2)), np.zeros((1, 2)))
+    array([[0.5, 0.5]])
+    """
+    return softmax(layers.affine(_rows(H), Wo, _vector(bo)))
+
+
+def nn(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
+    """Return the network's output Y, (*M, N, 2).
+
+    Examples
+    --------
+    >>> nn(np.zeros(2), np.ones((2, 3)), np.zeros((1, 3)), np.ones((3, 2)), np.zeros((1, 2)))
+    array([[0.5, 0.5]])
+    """
+    return output_activations(hidden_activations(X, Wh, bh), Wo, bo)
+
+
+def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
+    """Return the output rounded to 0 or 1, (*M, N, 2).
+
+    Examples
+    --------
+    >>> nn_predict(np.zeros(2), np.ones((2, 3)), np.zeros((1, 3)), np.ones((3, 2)), np.array([[1.0, 0.0]]))
+    array([[1., 0.]])
+    """
+    Y = nn(X, Wh, bh, Wo, bo)
+    return namespace(Y).round(Y)
+
+
+def loss(Y: Array, T: Array) -> Array:
+    """Return the cross-entropy -Σ T log(Y), summed over rows, (*M,).
+
+    A probability so small that it became 0 counts as the smallest positive number, so no logarithm of 0 is taken.
+
+    Examples
+    --------
+    >>> round(float(loss(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))), 6)
+    0.693147
+    """
+    xp = namespace(Y)
+    # The logits of probabilities Y are log(Y), up to a constant that the softmax does not notice.
+    logits = log(clip(Y, float(xp.finfo(Y.dtype).smallest_normal), 1.0))
+    return xp.sum(SoftmaxCrossEntropy().value(logits, T), axis=-1)
+
+
+def error_output(Y: Array, T: Array) -> Array:
+    """Return the error at the output, Eo = Y - T, (*M, N, 2).
+
+    Examples
+    --------
+    >>> error_output(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))
+    array([[-0.5,  0.5]])
+    """
+    return Y - T
+
+
+def gradient_weight_out(H: Array, Eo: Array) -> Array:
+    """Return the gradient of the output weights, JWo = Hᵀ Eo, (*M, 3, 2).
+
+    Examples
+    --------
+    >>> gradient_weight_out(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, -1.0]]))
+    array([[ 1., -1.],
+           [ 2., -2.],
+           [ 3., -3.]])
+    """
+    return layers.weight_gradient(H, Eo)
+
+
+def gradient_bias_out(Eo: Array) -> Array:
+    """Return the gradient of the output bias, Jbo = Σ Eo over the rows, (*M, 1, 2).
+
+    Examples
+    --------
+    >>> gradient_bias_out(np.array([[1.0, -1.0], [2.0, 0.0]]))
+    array([[ 3., -1.]])
+    """
+    return layers.bias_gradient(Eo)[..., None, :]
+
+
+def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
+    """Return the error at the hidden layer, Eh = H (1 - H) (Eo Woᵀ), (*M, N, 3).
+
+    Examples
+    --------
+    >>> error_hidden(np.array([[0.5, 0.5, 1.0]]), np.ones((3, 2)), np.array([[1.0, 1.0]]))
+    array([[0.5, 0.5, 0. ]])
+    """
+    return activations.Logistic().slope(None, H) * layers.input_gradient(Eo, Wo)
+
+
+def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
+    """Return the gradient of the hidden weights, JWh = Xᵀ Eh, (*M, 2, 3).
+
+    Examples
+    --------
+    >>> gradient_weight_hidden(np.array([[1.0, 2.0]]), np.array([[1.0, 0.0, -1.0]]))
+    array([[ 1.,  0., -1.],
+           [ 2.,  0., -2.]])
+    """
+    return layers.weight_gradient(_rows(X), Eh)
+
+
+def gradient_bias_hidden(Eh: Array) -> Array:
+    """Return the gradient of the hidden bias, Jbh = Σ Eh over the rows, (*M, 1, 3).
+
+    Examples
+    --------
+    >>> gradient_bias_hidden(np.array([[1.0, 0.0, -1.0]]))
+    array([[ 1.,  0., -1.]])
+    """
+    return layers.bias_gradient(Eh)[..., None, :]
+
+
+def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> list[Array]:
+    """Return the gradients [JWh, Jbh, JWo, Jbo] of the loss.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> parameters = [rng.normal(size=shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]]
+    >>> gradients = backprop_gradients(np.ones((4, 2)), np.array([[1.0, 0.0]] * 4), *parameters)
+    >>> [gradient.shape for gradient in gradients]
+    [(2, 3), (1, 3), (3, 2), (1, 2)]
+    """
+    H = hidden_activations(X, Wh, bh)
+    Y = output_activations(H, Wo, bo)
+    Eo = error_output(Y, T)
+    Eh = error_hidden(H, Wo, Eo)
+    return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
+
+
+def update_momentum(
+    X: Array,
+    T: Array,
+    ls_of_params: Sequence[Array],
+    Ms: Sequence[Array],
+    momentum_term: float,
+    learning_rate: float,
+) -> list[Array]:
+    """Return the new moments, momentum_term M - learning_rate J for each parameter.
+
+    Examples
+    --------
+    >>> parameters = [np.zeros(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]]
+    >>> Ms = update_momentum(np.ones((4, 2)), np.array([[1.0, 0.0]] * 4), parameters, parameters, 0.9, 0.1)
+    >>> Ms[3]
+    array([[ 0.2, -0.2]])
+    """
+    momentum = Momentum(learning_rate, momentum_term)
+    Js = backprop_gradients(X, T, *ls_of_params)
+    return [momentum.update(P, J, learning_rate, 1, M)[1] for P, J, M in zip(ls_of_params, Js, Ms, strict=True)]
+
+
+def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:
+    """Return the parameters after a step, P + M for each.
+
+    Examples
+    --------
+    >>> update_params([np.array([[1.0, 2.0]])], [np.array([[0.5, -0.5]])])
+    [array([[1.5, 1.5]])]
+    """
+    return [P + M for P, M in zip(ls_of_params, Ms, strict=True)]
+
+
+def _rows(X: Array) -> Array:
+    """Return a single point as one row."""
+    return X[None, :] if X.ndim == 1 else X
+
+
+def _vector(b: Array) -> Array:
+    """Return a bias without the axis of length 1 that stands for the rows."""
+    return b[..., 0, :]

@@ -1,0 +1,1 @@
+"""Training: batches, the loop over epochs, what it records, and when it stops."""

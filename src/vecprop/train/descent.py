@@ -1,0 +1,144 @@
+"""Descent: the optimizer's steps, batch by batch and epoch by epoch, on the reference engine."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from ..core.counted import Noise, permutation
+from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import Batch
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Constant, Schedule
+from .run import Run
+from .state import Reason
+
+
+class Descent:
+    """The steps of an optimizer along the gradients of batches.
+
+    Parameters
+    ----------
+    run : Run
+        What measures the epochs.
+    batch : Batch
+        All rows.
+    optimizer : Optimizer
+        How theta moves.
+    schedule : Schedule
+        What the learning rate is multiplied by.
+    batch_size : int
+        How many rows a step sees.
+    seed : int
+        Fixes the order of rows and the noise.
+    clip : float or None
+        The largest norm of a gradient.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        batch: Batch,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        batch_size: int,
+        seed: int,
+        clip: float | None,
+    ) -> None:
+        self.run = run
+        self.network, self.state = run.network, run.state
+        self.batch = batch
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.batch_size = min(batch_size, batch.rows)
+        self.seed = seed
+        self.clip = clip
+        self.full = self.batch_size == batch.rows
+        self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
+        self.norms: list[np.ndarray] = []  # of the steps of the current epoch
+        self.sizes: list[np.ndarray] = []
+        per_epoch = -(-batch.rows // self.batch_size)
+        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * per_epoch
+
+    def descend(self) -> Reason:
+        """Move theta until the epochs are done or something ends them; return what it was."""
+        self.run.measure(self.loss())
+        try:
+            while self.state.epoch < self.state.epochs:
+                self.epoch()
+                reason = self.run.after_epoch(self.loss())
+                self.schedule.observe(self.state.history.last_loss, self.state.schedule)
+                if reason is not None:
+                    return reason
+            return "epochs"
+        except KeyboardInterrupt:
+            if self.norms:
+                self.close_epoch()
+                self.run.measure(self.loss())
+            return "interrupted"
+
+    def loss(self) -> Array:
+        """Return the loss of all rows at the current parameters; on full batches its gradient is the next step's."""
+        if self.full and not self.network.random:
+            loss, self.gradient = self.network.batch_loss_and_gradient(self.state.theta, self.batch)
+            return loss
+        return self.network.batch_loss(self.state.theta, self.batch)
+
+    def epoch(self) -> None:
+        """Take a step for each batch."""
+        for rows in self.batches():
+            self.step(self.batch_gradient(rows))
+        self.close_epoch()
+
+    def batches(self) -> Iterator[np.ndarray | None]:
+        """Yield the row numbers of each batch in the epoch's order; None stands for all rows as they are."""
+        if self.full:
+            yield None
+            return
+        order = permutation(self.seed, self.state.epoch, self.batch.rows)
+        for start in range(0, self.batch.rows, self.batch_size):
+            yield order[start : start + self.batch_size]
+
+    def batch_gradient(self, rows: np.ndarray | None) -> Array:
+        """Return the gradient of the loss on these rows, with this step's noise."""
+        if self.gradient is not None:
+            gradient, self.gradient = self.gradient, None
+            return gradient
+        batch = self.batch if rows is None else self.batch.take(rows)
+        noise = Noise(self.seed, self.state.step, rows) if self.network.random else None
+        return self.network.batch_loss_and_gradient(self.state.theta, batch, noise)[1]
+
+    def step(self, gradient: Array) -> None:
+        """Take one step along a gradient, clipped."""
+        state = self.state
+        xp = namespace(state.theta)
+        length = norm(gradient)
+        self.run.require_finite("gradient's norm", on_host(length))
+        if self.clip is not None:
+            gradient = gradient * (self.clip / xp.clip(length, self.clip, None))[..., None]
+        before = xp.asarray(state.theta, copy=True)
+        self.scheduled().step(state.theta, gradient, state.optimizer)
+        state.step += 1
+        self.norms.append(on_host(length))
+        self.sizes.append(on_host(norm(state.theta - before)))
+
+    def scheduled(self) -> Optimizer:
+        """Return the optimizer with this step's learning rate."""
+        if isinstance(self.schedule, Constant):
+            return self.optimizer
+        factor = self.schedule.factor(self.state.step, self.steps, self.state.schedule)
+        return replace(self.optimizer, learning_rate=np.asarray(self.optimizer.learning_rate) * factor)
+
+    def close_epoch(self) -> None:
+        """Record what the epoch's steps were like, and count it."""
+        self.state.history.moved(np.mean(self.norms, axis=0), np.mean(self.sizes, axis=0))
+        self.norms, self.sizes = [], []
+        self.state.epoch += 1
+
+
+def norm(vectors: Array) -> Array:
+    """Return the Euclidean norm of each member's vector, (*M,); dividing by the largest entry, it never overflows."""
+    xp = namespace(vectors)
+    largest = xp.max(xp.abs(vectors), axis=-1, keepdims=True)
+    scaled = vectors / xp.where(largest > 0, largest, 1)
+    return largest[..., 0] * xp.sqrt(xp.sum(scaled * scaled, axis=-1))

@@ -1,0 +1,117 @@
+"""The history: what training measured, epoch by epoch."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class History:
+    """What training measured. Entry k of a loss is measured at the parameters before epoch k + 1, the last at the end.
+
+    Attributes
+    ----------
+    loss : ndarray (epochs + 1, *M)
+        The training loss, on all rows, without noise, with the penalty.
+    validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
+        The same on the validation rows.
+    gradient_norm : ndarray (epochs, *M)
+        The Euclidean norm of the gradient before clipping, the mean over the epoch's steps.
+    step_size : ndarray (epochs, *M)
+        The Euclidean length of the steps that theta took, the mean over the epoch's steps.
+    time : ndarray (epochs + 1,)
+        Seconds since training began.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.measure(loss=2.0, validation_loss=None, time=0.0)
+    >>> history.loss
+    array([2.])
+    """
+
+    _loss: list[np.ndarray] = field(default_factory=list)
+    _validation_loss: list[np.ndarray] = field(default_factory=list)
+    _gradient_norm: list[np.ndarray] = field(default_factory=list)
+    _step_size: list[np.ndarray] = field(default_factory=list)
+    _time: list[float] = field(default_factory=list)
+
+    def measure(self, loss: np.ndarray | float, validation_loss: np.ndarray | float | None, time: float) -> None:
+        """Append the losses at the current parameters."""
+        self._loss.append(np.asarray(loss))
+        if validation_loss is not None:
+            self._validation_loss.append(np.asarray(validation_loss))
+        self._time.append(time)
+
+    def moved(self, gradient_norm: np.ndarray, step_size: np.ndarray) -> None:
+        """Append what the steps of an epoch were like."""
+        self._gradient_norm.append(gradient_norm)
+        self._step_size.append(step_size)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The training loss, (epochs + 1, *M)."""
+        return np.array(self._loss)
+
+    @property
+    def validation_loss(self) -> np.ndarray:
+        """The validation loss, (epochs + 1, *M), or (0,) without validation data."""
+        return np.array(self._validation_loss)
+
+    @property
+    def gradient_norm(self) -> np.ndarray:
+        """The norm of the gradient, the mean over each epoch's steps, (epochs, *M)."""
+        return np.array(self._gradient_norm)
+
+    @property
+    def step_size(self) -> np.ndarray:
+        """The length of the steps, the mean over each epoch's steps, (epochs, *M)."""
+        return np.array(self._step_size)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Seconds since training began, (epochs + 1,)."""
+        return np.array(self._time)
+
+    @property
+    def last_loss(self) -> np.ndarray:
+        """The training loss at the current parameters, (*M,)."""
+        return self._loss[-1]
+
+    @property
+    def last_validation_loss(self) -> np.ndarray | None:
+        """The validation loss at the current parameters, (*M,), or None without validation data."""
+        return self._validation_loss[-1] if self._validation_loss else None
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
+
+        The last epoch's row holds the final losses; no step follows it, so its norm and step size are NaN.
+
+        Raises
+        ------
+        ImportError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError('History.to_frame needs pandas: pip install "vecprop[tables]".') from None
+        loss = self.loss
+        members = loss.shape[1:]
+        columns = {"loss": loss}
+        if self._validation_loss:
+            columns["validation_loss"] = self.validation_loss
+        for name, values in (("gradient_norm", self.gradient_norm), ("step_size", self.step_size)):
+            columns[name] = np.full(loss.shape, np.nan)
+            columns[name][: len(values)] = values.reshape(-1, *members)
+        columns["time"] = np.broadcast_to(self.time.reshape(-1, *(1 for _ in members)), loss.shape)
+        names = ["epoch"] + (["member"] if len(members) == 1 else [f"member_{axis}" for axis in range(len(members))])
+        index = pd.MultiIndex.from_product([range(length) for length in loss.shape], names=names)
+        if not members:
+            index = pd.RangeIndex(len(loss), name="epoch")
+        return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)

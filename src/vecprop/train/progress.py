@@ -1,0 +1,63 @@
+"""A progress bar, as a callback."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from .state import TrainingState
+
+
+class ProgressBar:
+    """A progress bar on the terminal's error stream, with the loss. Give it to `train` in callbacks.
+
+    Parameters
+    ----------
+    description : str, default "training"
+        What stands before the bar.
+
+    Raises
+    ------
+    ImportError
+        Where rich is not installed.
+
+    Examples
+    --------
+    >>> bar = ProgressBar("the circles")  # then: train(..., callbacks=[bar])
+    """
+
+    def __init__(self, description: str = "training") -> None:
+        try:
+            import rich.progress
+        except ImportError:
+            raise ImportError('ProgressBar needs rich: pip install "vecprop[cli]".') from None
+        self._description = description
+        self._progress: Any = None
+        self._rich = rich.progress
+
+    def __enter__(self) -> Self:
+        """Show the bar; `train` does it before the first epoch."""
+        from rich.console import Console
+
+        self._progress = self._rich.Progress(
+            self._rich.TextColumn("{task.description}"),
+            self._rich.BarColumn(),
+            self._rich.MofNCompleteColumn(),
+            self._rich.TextColumn("{task.fields[losses]}"),
+            self._rich.TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(self._description, total=None, losses="")
+        self._progress.start()
+        return self
+
+    def __call__(self, state: TrainingState) -> None:
+        """Move the bar to the epoch."""
+        history = state.history
+        losses = f"loss {np.median(history.last_loss):.6g}"
+        if history.last_validation_loss is not None:
+            losses += f", validation {np.median(history.last_validation_loss):.6g}"
+        self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses)
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the bar as it stands; `train` does it at the end."""
+        self._progress.stop()

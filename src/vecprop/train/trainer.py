@@ -1,0 +1,183 @@
+"""The entrance to training: `train` checks what it is given and puts the parts together."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.elementary import Array, namespace
+from ..core.inputs import Batch, checked_theta
+from ..core.network import Network
+from ..optimize.lbfgs import LBFGS
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Constant, Schedule
+from .descent import Descent
+from .early_stopping import EarlyStopping
+from .run import Callback, Run
+from .search import Search
+from .state import TrainingResult, TrainingState
+
+
+def train(
+    network: Network,
+    theta: Array,
+    X: Array,
+    T: Array,
+    *,
+    optimizer: Optimizer | LBFGS,
+    epochs: int = 300,
+    batch_size: int | None = None,
+    seed: int = 0,
+    sample_weight: Array | None = None,
+    validation: tuple[Array, ...] | None = None,
+    schedule: Schedule | None = None,
+    early_stopping: EarlyStopping | None = None,
+    clip: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    engine: Literal["auto", "reference"] = "auto",
+    state: TrainingState | None = None,
+) -> TrainingResult:
+    """Train a network, or all members of theta at once.
+
+    Parameters
+    ----------
+    network : Network
+        What to train.
+    theta : array (*M, P)
+        The parameters to start from; they are not changed.
+    X : array (*M, N, I)
+        The inputs.
+    T : array
+        The targets, as the network's loss takes them.
+    optimizer : Optimizer or LBFGS
+        How theta moves.
+    epochs : int, default 300
+        How many passes over the rows; iterations for LBFGS.
+    batch_size : int, optional
+        How many rows a step sees; all of them by default, in their order. Batches are drawn from a new order of the
+        rows in each epoch, and the last may be smaller.
+    seed : int, default 0
+        Fixes the order of rows and the masks of dropout.
+    sample_weight : array (*M, N), optional
+        The rows' weights.
+    validation : tuple (X, T) or (X, T, sample_weight), optional
+        Rows that are not trained on, whose loss is measured after each epoch.
+    schedule : Schedule, optional
+        What the learning rate is multiplied by from step to step; nothing by default.
+    early_stopping : EarlyStopping, optional
+        Ends training when the loss stops falling and restores the best parameters.
+    clip : float, optional
+        The largest norm of a step's gradient; a longer one is shortened to it, each member's by itself.
+    callbacks : sequence of callable
+        Called with the `TrainingState` after each epoch; one that returns True ends training. One that is a context
+        manager is entered before the first epoch and left after the last.
+    engine : {"auto", "reference"}, default "auto"
+        What computes; both are the reference engine.
+    state : TrainingState, optional
+        ``result.state`` of an earlier call, to continue from.
+
+    Returns
+    -------
+    TrainingResult
+        With theta, history, state and the reason why training ended. Ctrl-C ends training and returns what has been
+        trained so far.
+
+    Raises
+    ------
+    DivergenceError
+        Where a loss or gradient is not finite; its ``result`` has the last parameters with a finite loss.
+    ValueError, TypeError
+        Where an argument is out of range or does not fit the network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vecprop import Dense, Momentum, Network, SquaredError, train
+    >>> network = Network(1, [Dense(1)], SquaredError())
+    >>> X = np.linspace(-1, 1, 20)[:, None]
+    >>> result = train(network, np.zeros(2), X, 3 * X + 1, optimizer=Momentum(0.1), epochs=200)
+    >>> result.theta.round(3)
+    array([3., 1.])
+    >>> len(result.history.loss)
+    201
+    """
+    theta = checked_theta(network, theta)
+    _check(network, theta, optimizer, epochs, batch_size, clip, engine)
+    batch = network.batch(theta, X, T, sample_weight)
+    held_out = None if validation is None else _validation_batch(network, theta, validation)
+    theta = namespace(theta).asarray(theta, copy=True)
+    if isinstance(optimizer, LBFGS):
+        if batch_size is not None or schedule is not None or clip is not None or state is not None:
+            raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
+        remedy = "Scale inputs and targets, or start from smaller parameters."
+        run = Run(network, TrainingState(theta, {}, {}, epochs=epochs), held_out, early_stopping, callbacks, remedy)
+        move = Search(run, batch, optimizer).search
+    else:
+        schedule = schedule or Constant()
+        if state is None:
+            state = TrainingState(theta, optimizer.init(theta), schedule.init(), epochs=epochs)
+        else:
+            state = _continued(state, theta, optimizer, epochs)
+        rate = getattr(optimizer, "learning_rate", "unknown")
+        remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
+        run = Run(network, state, held_out, early_stopping, callbacks, remedy)
+        move = Descent(run, batch, optimizer, schedule, batch_size or batch.rows, seed, clip).descend
+    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        # What overflows shows in a loss that is not finite, and is said in words.
+        for callback in callbacks:
+            if isinstance(callback, AbstractContextManager):
+                stack.enter_context(callback)
+        return run.result(move())
+
+
+def _check(
+    network: Network,
+    theta: Array,
+    optimizer: Any,
+    epochs: int,
+    batch_size: int | None,
+    clip: float | None,
+    engine: str,
+) -> None:
+    """Refuse what does not fit together."""
+    moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
+    if isinstance(optimizer, type) or not moves:
+        raise TypeError(f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS().")
+    if namespace(theta).isdtype(theta.dtype, "complex floating"):
+        raise TypeError(f"theta has dtype {theta.dtype}, but training moves real parameters.")
+    if isinstance(optimizer, LBFGS) and theta.ndim > 1:
+        raise ValueError(f"LBFGS trains one network, but theta has the members {tuple(theta.shape[:-1])}.")
+    if isinstance(optimizer, LBFGS) and network.random:
+        raise ValueError("LBFGS needs a loss that stays the same, but this network has dropout: use another optimizer.")
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1)):
+        if value is not None and (not isinstance(value, int | np.integer) or value < least):
+            raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed.")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive.")
+    if engine not in ("auto", "reference"):
+        raise ValueError(f'engine is {engine!r}, but this version has "auto" and "reference".')
+
+
+def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
+    try:
+        return network.batch(theta, *validation)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"In the validation data: {error}") from None
+
+
+def _continued(state: TrainingState, theta: Array, optimizer: Optimizer, epochs: int) -> TrainingState:
+    """Return a copy of the state to continue from, after a look at whether it fits."""
+    needed = optimizer.init(theta)
+    if _shapes(needed) != _shapes(state.optimizer):
+        raise ValueError(
+            f"The state does not fit {type(optimizer).__name__} and theta of shape {tuple(theta.shape)}: "
+            "continue with the same optimizer and network that it came from."
+        )
+    return state.continued(theta, epochs)
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}

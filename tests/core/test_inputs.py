@@ -1,0 +1,140 @@
+"""Bad input gives one sentence: what is wrong, where, both shapes, what to do."""
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+REGRESSION = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
+THETA, X, T = np.zeros(17), np.ones((4, 2)), np.array([0, 1, 1, 0])
+
+
+def changed(array, index, value):
+    array = np.array(array, dtype=float)
+    array[index] = value
+    return array
+
+
+BAD = {
+    "theta too short": ((NETWORK, np.zeros(16), X, T), ValueError, r"theta has shape \(16,\).*\(\*M, 17\).*layer 0"),
+    "theta a number": ((NETWORK, 1.0, X, T), ValueError, r"theta has shape \(\)"),
+    "theta of integers": ((NETWORK, np.zeros(17, int), X, T), TypeError, "theta has dtype int64"),
+    "theta NaN": (
+        (NETWORK, changed(THETA, 12, np.nan), X, T),
+        ValueError,
+        r"layer 2 \(Dense\) W\[1, 1\] is nan",
+    ),
+    "theta NaN in a member": (
+        (NETWORK, changed(np.zeros((3, 17)), (1, 8), np.inf), X, T),
+        ValueError,
+        r"layer 0 \(Dense\) b\[2\] of member 1 is inf",
+    ),
+    "X too wide": ((NETWORK, THETA, np.ones((4, 3)), T), ValueError, r"X has shape \(4, 3\).*layer 0 \(Dense\) takes"),
+    "X one row": ((NETWORK, THETA, np.ones(2), T), ValueError, r"X\[None, :\]"),
+    "X empty": ((NETWORK, THETA, np.ones((0, 2)), T[:0]), ValueError, "X has no rows"),
+    "X NaN": ((NETWORK, THETA, changed(X, (3, 1), np.nan), T), ValueError, "row 3, column 1 is nan"),
+    "X text": ((NETWORK, THETA, np.array([["a", "b"]] * 4), T), TypeError, "X has dtype <U1"),
+    "X ragged": ((NETWORK, THETA, [[1.0, 2.0], [3.0]], T), ValueError, "X is not an array"),
+    "X with other members": (
+        (NETWORK, np.zeros((3, 17)), np.ones((2, 4, 2)), T),
+        ValueError,
+        r"theta has the leading axes \(3,\) and X \(2,\)",
+    ),
+    "T too short": ((NETWORK, THETA, X, T[:3]), ValueError, r"T has shape \(3,\).*4 rows takes \(\*M, 4, 2\)"),
+    "T class too high": ((NETWORK, THETA, X, np.array([0, 2, 1, 0])), ValueError, "class 2 in row 1.*0 to 1"),
+    "T class negative": ((NETWORK, THETA, X, np.array([0, 1, 1, -1])), ValueError, "class -1 in row 3"),
+    "T real classes": ((NETWORK, THETA, X, T.astype(float)), ValueError, r"dtype float64.*or integer classes"),
+    "T not a distribution": (
+        (NETWORK, THETA, X, changed(np.full((4, 2), 0.5), (2, 0), 0.7)),
+        ValueError,
+        r"sum to 1.*row 2 of T is \[0\.7, 0\.5\]",
+    ),
+    "T NaN": ((REGRESSION, np.zeros(3), X, changed(np.ones(4), 2, np.nan)), ValueError, "T is not finite: row 2"),
+    "T 1-D for two outputs": (
+        (vp.Network(2, [vp.Dense(2)], vp.SquaredError()), np.zeros(6), X, np.ones(4)),
+        ValueError,
+        r"T has shape \(4,\).*takes \(\*M, 4, 2\)",
+    ),
+    "T out of [0, 1]": (
+        (vp.Network(2, [vp.Dense(1)], vp.BinaryCrossEntropy()), np.zeros(3), X, np.array([0, 1, 2, 0])),
+        ValueError,
+        "between 0 and 1, but row 2",
+    ),
+    "T negative counts": (
+        (vp.Network(2, [vp.Dense(1)], vp.Poisson()), np.zeros(3), X, np.array([0, 1, -2, 0])),
+        ValueError,
+        "at least 0, but row 2",
+    ),
+    "weights too short": ((NETWORK, THETA, X, T, np.ones(3)), ValueError, r"sample_weight has shape \(3,\).*4 rows"),
+    "weights negative": ((NETWORK, THETA, X, T, [1, -1, 1, 1]), ValueError, "sample_weight is -1.0 in row 1"),
+    "weights NaN": ((NETWORK, THETA, X, T, [1, np.nan, 1, 1]), ValueError, "sample_weight is nan in row 1"),
+    "weights 0": ((NETWORK, THETA, X, T, np.zeros(4)), ValueError, "0 in every row"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("method", ["loss", "loss_and_gradient"])
+def test_bad_input_is_named(case, method):
+    (network, *arguments), error, pattern = BAD[case]
+    with pytest.raises(error, match=pattern) as caught:
+        getattr(network, method)(*arguments)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "pattern"),
+    [
+        (lambda: vp.Network(0, [vp.Dense(1)], vp.SquaredError()), ValueError, "positive whole number of inputs, not 0"),
+        (lambda: vp.Network(2, [], vp.SquaredError()), ValueError, "at least one layer"),
+        (lambda: vp.Network(2, vp.Dense(1), vp.SquaredError()), TypeError, "layers are a list"),
+        (lambda: vp.Network(2, [vp.Tanh], vp.SquaredError()), TypeError, r"Layer 0 is the class Tanh: write Tanh\(\)"),
+        (lambda: vp.Network(2, ["relu"], vp.SquaredError()), TypeError, "Layer 0 is no layer: 'relu'"),
+        (lambda: vp.Network(2, [vp.Dense(1)], "mse"), TypeError, "The loss is no loss: 'mse'"),
+        (lambda: vp.Network(2, [vp.Dense(1)], vp.SquaredError(), 0.1), TypeError, "The penalty is no penalty: 0.1"),
+        (lambda: vp.Dense(0), ValueError, "not 0"),
+        (lambda: vp.Dense(2.5), ValueError, "not 2.5"),
+        (lambda: vp.Dropout(1.0), ValueError, "not 1.0"),
+        (lambda: vp.LayerNorm(0.0), ValueError, "positive epsilon"),
+        (lambda: vp.SquaredError(reduction="max"), ValueError, "not 'max'"),
+        (lambda: vp.Huber(threshold=0), ValueError, "positive threshold"),
+        (lambda: vp.Quantile(level=1), ValueError, "between 0 and 1"),
+        (lambda: vp.L2(-1.0), ValueError, "at least 0, not -1.0"),
+        (lambda: NETWORK.hidden(THETA, X, 3), IndexError, "no layer 3"),
+        (lambda: NETWORK.layout.locate(17), IndexError, "no parameter 17"),
+    ],
+)
+def test_bad_descriptions_are_named(build, error, pattern):
+    with pytest.raises(error, match=pattern):
+        build()
+
+
+def test_a_layer_that_breaks_its_promise_is_named():
+    class Narrow(vp.Layer):
+        def forward(self, p, X, noise=None):
+            return X[..., :1], None
+
+        def backward(self, p, saved, delta, J):
+            return delta
+
+    network = vp.Network(2, [vp.Dense(3), Narrow()], vp.SquaredError())
+    with pytest.raises(ValueError, match=r"Layer 1 \(Narrow\) gave shape \(4, 1\).*\(\*M, N, 3\)"):
+        network.loss(np.zeros(9), X, np.zeros((4, 3)))
+
+
+def test_lists_integers_and_frames_are_taken():
+    pd = pytest.importorskip("pandas")
+    theta = np.random.default_rng(0).normal(size=17)
+    expected = NETWORK.loss(theta, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 1]))
+    assert NETWORK.loss(theta, [[1, 2], [3, 4]], [0, 1]) == expected
+    assert NETWORK.loss(theta, pd.DataFrame({"a": [1, 3], "b": [2.0, 4.0]}), pd.Series([0, 1])) == expected
+    assert REGRESSION.loss(np.zeros(3), [[1, 2]], [2.0]) == 2.0
+
+
+def test_inputs_are_not_changed():
+    theta, X, T = np.ones(17), np.ones((4, 2)), np.eye(2)[[0, 1, 1, 0]]
+    copies = theta.copy(), X.copy(), T.copy()
+    NETWORK.loss_and_gradient(theta, X, T)
+    for array, copy in zip((theta, X, T), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,114 @@
+"""A script that follows the founding tutorial gives its numbers with the library's functions."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_circles
+
+import vecprop as vp
+from vecprop.learn import seed
+
+
+def draw(generator, scale):
+    """Draw bh, Wh, bo and Wo in the tutorial's order; return them in the order of its arguments."""
+    bh, Wh = generator.randn(1, 3) * scale, generator.randn(2, 3) * scale
+    bo, Wo = generator.randn(1, 2) * scale, generator.randn(3, 2) * scale
+    return [Wh, bh, Wo, bo]
+
+
+@pytest.fixture(scope="module")
+def circles():
+    generator = np.random.RandomState(1)  # noqa: NPY002 (the tutorial's own stream)
+    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    return X, np.eye(2)[t], draw(generator, 1), draw(generator, 0.1)
+
+
+@pytest.fixture(scope="module")
+def trained(circles):
+    X, T, _, parameters = circles
+    moments = [np.zeros_like(P) for P in parameters]
+    losses = [seed.loss(seed.nn(X, *parameters), T)]
+    for _ in range(300):
+        moments = seed.update_momentum(X, T, parameters, moments, 0.9, 0.02)
+        parameters = seed.update_params(parameters, moments)
+        losses.append(seed.loss(seed.nn(X, *parameters), T))
+    return parameters, np.array(losses)
+
+
+def test_the_loss_of_the_tutorial(circles, trained):
+    X, T, _, _ = circles
+    parameters, losses = trained
+    assert f"{losses[0]:.6f}" == "69.474040"
+    assert f"{losses[-1]:.6f}" == "0.380753"
+    np.testing.assert_array_equal(seed.nn_predict(X, *parameters), T)
+
+
+def test_train_gives_the_same_losses(circles, trained):
+    X, T, _, parameters = circles
+    network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
+    theta = np.concatenate([P.ravel() for P in parameters])
+    result = vp.train(network, theta, X, T, optimizer=vp.Momentum(0.02, 0.9), epochs=300)
+    assert result.history.loss.shape == (301,)
+    np.testing.assert_allclose(result.history.loss, trained[1], rtol=1e-9)
+
+
+def test_central_differences_of_the_tutorial(circles):
+    X, T, parameters, _ = circles
+    for number, gradient in enumerate(seed.backprop_gradients(X, T, *parameters)):
+        for index in np.ndindex(gradient.shape):
+            losses = []
+            for change in (1e-4, -1e-4):
+                moved = [P.copy() for P in parameters]
+                moved[number][index] += change
+                losses.append(seed.loss(seed.nn(X, *moved), T))
+            assert np.isclose((losses[0] - losses[1]) / 2e-4, gradient[index])
+
+
+def test_against_plain_formulas(circles):
+    X, T, (Wh, bh, Wo, bo), _ = circles
+    H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+    E = np.exp(H @ Wo + bo)
+    Y = E / E.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(seed.hidden_activations(X, Wh, bh), H, rtol=1e-14)
+    np.testing.assert_allclose(seed.output_activations(H, Wo, bo), Y, rtol=1e-14)
+    np.testing.assert_allclose(seed.loss(Y, T), -(T * np.log(Y)).sum(), rtol=1e-14)
+    Eo = seed.error_output(Y, T)
+    Eh = H * (1 - H) * (Eo @ Wo.T)
+    np.testing.assert_allclose(seed.error_hidden(H, Wo, Eo), Eh, rtol=1e-14)
+    found = seed.backprop_gradients(X, T, Wh, bh, Wo, bo)
+    expected = [X.T @ Eh, Eh.sum(0, keepdims=True), H.T @ Eo, Eo.sum(0, keepdims=True)]
+    for J, plain in zip(found, expected, strict=True):
+        assert J.shape == plain.shape
+        np.testing.assert_allclose(J, plain, rtol=1e-11, atol=1e-13)
+
+
+def test_a_point_of_the_grid_loop(trained):
+    parameters, _ = trained
+    grid = np.linspace(-2, 2, 9)
+    plane = [[seed.nn_predict(np.asarray([x, y]), *parameters)[0, 0] for x in grid] for y in grid]
+    points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
+    np.testing.assert_array_equal(np.ravel(plane), seed.nn_predict(points, *parameters)[:, 0])
+
+
+def test_leading_axes(circles):
+    X, T, _, _ = circles
+    rng = np.random.default_rng(0)
+    members = [rng.normal(size=(5, *shape)) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]]
+    losses = seed.loss(seed.nn(X, *members), T)
+    gradients = seed.backprop_gradients(X, T, *members)
+    moments = seed.update_momentum(X, T, members, [np.zeros_like(P) for P in members], 0.9, 0.02)
+    assert losses.shape == (5,)
+    for k in range(5):
+        alone = [P[k] for P in members]
+        np.testing.assert_allclose(losses[k], seed.loss(seed.nn(X, *alone), T), rtol=1e-13)
+        for together, single in zip(gradients, seed.backprop_gradients(X, T, *alone), strict=True):
+            np.testing.assert_allclose(together[k], single, rtol=1e-11, atol=1e-13)
+        for M, J in zip(moments, gradients, strict=True):
+            np.testing.assert_allclose(M[k], -0.02 * J[k], rtol=1e-13)
+
+
+def test_stable_where_the_plain_formulas_overflow():
+    np.testing.assert_array_equal(seed.logistic(np.array([-1000.0, 1000.0])), [0, 1])
+    np.testing.assert_array_equal(seed.softmax(np.array([[1e300, -1e300]])), [[1, 0]])
+    Y = seed.softmax(np.array([[1000.0, -1000.0]]))
+    assert seed.loss(Y, np.array([[1.0, 0.0]])) == 0
+    assert 700 < seed.loss(Y, np.array([[0.0, 1.0]])) < 710  # -log of the smallest positive number

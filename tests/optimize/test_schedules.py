@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import registry
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vecprop as vp
+
+
+def factors(schedule, steps):
+    return np.array([schedule.factor(step, steps, schedule.init()) for step in range(steps)], float)
+
+
+@given(schedule=st.sampled_from(registry.SCHEDULES), steps=st.integers(1, 60))
+def test_factors_are_between_0_and_1(schedule, steps):
+    values = factors(schedule, steps)
+    assert ((values >= 0) & (values <= 1)).all()
+    assert 0 <= float(schedule.factor(steps + 5, steps, schedule.init())) <= 1  # beyond the end too
+
+
+def test_by_hand():
+    assert factors(vp.Constant(), 3) == pytest.approx([1, 1, 1])
+    assert factors(vp.InverseScaling(1.0), 4) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    assert factors(vp.Cosine(final=0.5), 2) == pytest.approx([1, 0.75])
+    assert factors(vp.WarmUp(2, vp.Cosine()), 4) == pytest.approx([0.5, 1, 1, 0.5])
+
+
+def test_one_cycle_rises_and_falls():
+    values = factors(vp.OneCycle(rise=0.25, start=0.1, final=0.0), 100)
+    assert np.argmax(values) == 25
+    assert values.max() == 1
+    assert (np.diff(values[:26]) > 0).all()
+    assert (np.diff(values[25:]) < 0).all()
+    assert values[0] == pytest.approx(0.1)
+    assert values[-1] < 0.01
+
+
+def test_adaptive_cuts_each_member_by_itself():
+    schedule = vp.Adaptive(cut=0.5, patience=2, tolerance=0.1)
+    state = schedule.init()
+    for losses in [(3.0, 3.0), (2.0, 2.95), (1.0, 2.93), (0.5, 2.92), (0.1, 2.91)]:
+        schedule.observe(np.array(losses), state)
+    np.testing.assert_allclose(schedule.factor(5, 10, state), [1.0, 0.25])
+
+
+def test_warm_up_passes_the_loss_on():
+    schedule = vp.WarmUp(1, vp.Adaptive(cut=0.5, patience=1))
+    state = schedule.init()
+    for _ in range(2):
+        schedule.observe(1.0, state)
+    assert schedule.factor(5, 10, state) == 0.5
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: vp.InverseScaling(-1),
+        lambda: vp.Adaptive(cut=1.0),
+        lambda: vp.Adaptive(patience=0),
+        lambda: vp.Adaptive(tolerance=-1),
+        lambda: vp.Cosine(final=2),
+        lambda: vp.OneCycle(rise=0),
+        lambda: vp.WarmUp(0),
+        lambda: vp.WarmUp(3, after="cosine"),
+    ],
+)
+def test_out_of_range(build):
+    with pytest.raises(ValueError, match="needs"):
+        build()

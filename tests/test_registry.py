@@ -1,0 +1,23 @@
+import inspect
+
+import registry
+
+import vecprop as vp
+
+ROLES = (vp.Layer, vp.Loss, vp.Penalty, vp.Initializer, vp.Optimizer, vp.Schedule)
+
+
+def test_every_public_part_is_registered():
+    public = {
+        part
+        for part in (getattr(vp, name) for name in vp.__all__)
+        if inspect.isclass(part) and issubclass(part, ROLES) and not inspect.isabstract(part)
+    }
+    assert len(public) > 30
+    assert public - {type(part) for part in registry.PARTS} == set()
+
+
+def test_parts_are_frozen_values():
+    for part in registry.PARTS:
+        assert hash(part) == hash(eval(repr(part), vars(vp)))
+        assert part == eval(repr(part), vars(vp))
