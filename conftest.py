@@ -1,0 +1,30 @@
+"""What all tests and examples of docstrings share: their names, and pictures that are drawn without a screen."""
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import vecprop
+
+if find_spec("matplotlib"):
+    import matplotlib
+
+    matplotlib.use("Agg")
+else:
+    collect_ignore = ["src/vecprop/pictures", "tests/pictures"]
+
+
+@pytest.fixture(autouse=True)
+def _names_of_examples(doctest_namespace: dict[str, object]) -> None:
+    doctest_namespace["np"] = np
+    doctest_namespace.update({name: getattr(vecprop, name) for name in vecprop.__all__})
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,153 @@
+"""The decision boundary: which class the network predicts where."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.elementary import Array
+from ..core.losses import BinaryCrossEntropy
+from ..core.network import Network
+from .classes import scatter_classes
+from .data import (
+    checked_classes,
+    checked_numbers,
+    checked_rows,
+    checked_theta,
+    class_labels,
+    feature_labels,
+)
+from .style import INK, axes_or_new, tint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_decision_boundary(
+    network: Network,
+    theta: Array,
+    X: Array,
+    t: Array,
+    ax: "Axes | None" = None,
+    *,
+    features: tuple[int, int] = (0, 1),
+    held: Mapping[int, float] | None = None,
+    resolution: int = 200,
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    **scatter: Any,
+) -> "Axes":
+    """Draw the regions that a network assigns to each class, the boundary between them, and the rows.
+
+    The network predicts a grid over two features. It is asked once, for the whole grid. Of more than two features the
+    others are held, so that the picture is a slice; the rows are drawn all the same, and need not lie in that slice.
+
+    Parameters
+    ----------
+    network : Network
+        A classifier: its loss is `SoftmaxCrossEntropy`, or `BinaryCrossEntropy` with one output.
+    theta : array (P,)
+        Its parameters.
+    X : array (N, I)
+        The inputs.
+    t : array (N,) or (N, C)
+        Each row's class, as an integer from 0 or as a one-hot row.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+    features : tuple of int, default (0, 1)
+        The columns of X on the horizontal and the vertical axis.
+    held : mapping of int to float, optional
+        The values at which other columns are held, by number; by default their medians.
+    resolution : int, default 200
+        The number of grid lines along each axis.
+    feature_names : sequence of str, optional
+        A name for each column of X; by default x₁, x₂, ….
+    class_names : sequence of str, optional
+        A name for each class; by default "class 0", "class 1", ….
+    **scatter
+        Passed on to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError, TypeError
+        Where the network is no classifier, theta is of several members, X does not suit the network, t does not suit
+        X, or there is no such feature.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, Network, SoftmaxCrossEntropy
+    >>> network = Network(2, [Dense(2)], SoftmaxCrossEntropy())
+    >>> theta = np.array([-1.0, 1.0, 0.0, 0.0, 0.0, 0.0])  # class 1 where x₁ > 0
+    >>> ax = plot_decision_boundary(network, theta, np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('$x_{1}$', '$x_{2}$')
+    """
+    count = _number_of_classes(network)
+    X = checked_rows(X)
+    if X.shape[1] != network.inputs:
+        raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")
+    classes = checked_classes(t, X, count)
+    drawn = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
+    xlabel, ylabel = feature_labels(feature_names, drawn, X.shape[1])
+    x, y = (_grid_lines(X[:, number], resolution) for number in drawn)
+    grid = np.tile(_held_row(X, held or {}, drawn), (resolution * resolution, 1))
+    grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    Y = np.asarray(network.predict(checked_theta(theta), grid))
+    if network.outputs < count:  # one output y stands for two classes
+        Y = np.hstack((1 - Y, Y))
+    Y = Y.reshape(resolution, resolution, count)
+    labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
+
+    ax = axes_or_new(ax)
+    _draw_regions(ax, x, y, Y)
+    scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    return ax
+
+
+def _number_of_classes(network: Network) -> int:
+    """Return C, or say why the network is no classifier."""
+    loss = network.loss_function
+    if getattr(loss, "takes_classes", False):
+        return network.outputs
+    if isinstance(loss, BinaryCrossEntropy) and network.outputs == 1:
+        return 2
+    raise ValueError(
+        f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} on "
+        f"{network.outputs} outputs: use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
+    )
+
+
+def _held_row(X: np.ndarray, held: Mapping[int, float], drawn: tuple[int, ...]) -> np.ndarray:
+    """Return the row of medians, with the values of held in place of some, or say which cannot be held."""
+    row = np.median(X, axis=0)
+    for number, value in held.items():
+        if number in drawn or number not in range(len(row)):
+            raise ValueError(
+                f"held names feature {number!r}, but X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are "
+                "drawn: hold others."
+            )
+        row[number] = value
+    return row
+
+
+def _grid_lines(column: np.ndarray, resolution: int) -> np.ndarray:
+    """Return numbers from a tenth of the column's range below it to a tenth above."""
+    margin = 0.1 * np.ptp(column) or 1.0
+    return np.linspace(column.min() - margin, column.max() + margin, resolution)
+
+
+def _draw_regions(ax: "Axes", x: np.ndarray, y: np.ndarray, Y: np.ndarray) -> None:
+    """Paint class after class where it beats those before it, so that the last to paint a place is its argmax."""
+    for number in range(Y.shape[-1]):
+        lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
+        if lead.max() > 0:
+            ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
+            if lead.min() < 0:
+                ax.contour(x, y, lead, levels=[0], colors=[INK], linewidths=1, zorder=0)

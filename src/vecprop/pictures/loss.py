@@ -1,0 +1,75 @@
+"""The loss curve."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .style import axes_or_new, colour, line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_loss(history: Any, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+    r"""Draw the loss over training, and the validation loss where there is one.
+
+    Of several members each loss is a thin line, and their median a thick one.
+
+    Parameters
+    ----------
+    history : object with ``loss`` and ``validation_loss``, or array (steps + 1,) or (steps + 1, \*M)
+        What training measured, before each step and at the end: a history, which counts epochs, or bare losses, which
+        count iterations. Of a history, ``validation_loss`` may be absent, None or empty.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+    **curve
+        Passed on to `matplotlib.axes.Axes.plot`, for example ``color`` or ``label``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        Where there are no losses, or the validation loss has another shape than the loss.
+
+    Examples
+    --------
+    >>> ax = plot_loss([2.0, 1.0, 0.5])
+    >>> ax.get_xlabel(), ax.get_ylabel(), ax.lines[0].get_ydata()
+    ('iteration', 'loss $\\xi$', array([2. , 1. , 0.5]))
+    """
+    loss = np.asarray(getattr(history, "loss", history), dtype=float)
+    validation = np.asarray(getattr(history, "validation_loss", None), dtype=float)  # None becomes NaN, of shape ()
+    if loss.ndim == 0 or loss.size == 0:
+        raise ValueError(f"There are no losses to draw: they have shape {loss.shape}, not (steps + 1, *M).")
+    curves = {"training": loss}
+    if validation.shape not in ((), (0,)):
+        if validation.shape != loss.shape:
+            raise ValueError(f"validation_loss has shape {validation.shape}, but loss {loss.shape}: give one for each.")
+        curves["validation"] = validation
+
+    ax = axes_or_new(ax)
+    for number, (name, losses) in enumerate(curves.items()):
+        look = {"color": colour(1 - number), "linestyle": line(number), "label": name, **curve}
+        if losses.ndim > 1:
+            members = losses.reshape(len(losses), -1)
+            ax.plot(members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
+            look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
+            losses = _median(members)
+        ax.plot(losses, **look)
+    ax.set(xlabel="epoch" if hasattr(history, "loss") else "iteration", ylabel=r"loss $\xi$")
+    ax.margins(x=0)
+    if ax.get_xscale() == "linear":
+        ax.locator_params(axis="x", integer=True)
+    if len(curves) > 1 or loss.ndim > 1:
+        ax.legend(loc="upper right")  # where a loss that falls leaves room
+    return ax
+
+
+def _median(members: np.ndarray) -> np.ndarray:
+    """Return the median over the members; one that has diverged to NaN counts as the worst."""
+    return np.median(np.where(np.isnan(members), np.inf, members), axis=1)

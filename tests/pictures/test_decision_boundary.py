@@ -1,0 +1,172 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+
+from vecprop import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy, SquaredError, Tanh
+from vecprop.pictures import plot_decision_boundary
+from vecprop.pictures.style import tint
+
+
+def painted(ax, points):
+    """Return the colours of the picture at points, without rows, axes and lines."""
+    for artist in [*ax.collections]:
+        if artist.get_offsets().size > 2 or not np.isinf(getattr(artist, "levels", [0])).any():
+            artist.set_visible(False)
+    ax.get_legend().set_visible(False)
+    ax.figure.canvas.draw()
+    pixels = np.asarray(ax.figure.canvas.buffer_rgba())
+    x, y = ax.transData.transform(points).T.astype(int)
+    return [to_hex(colour) for colour in pixels[pixels.shape[0] - 1 - y, x] / 255]
+
+
+def clear_of_the_boundary(ax, predicted_class, features, row, count=200):
+    """Return random points of the picture all around which the class is the same, and their classes."""
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    step = (high - low) / 100
+    points = np.random.default_rng(0).uniform(low + step, high - step, (count, 2))
+
+    def classes(of):
+        rows = np.tile(row, (count, 1))
+        rows[:, features] = of
+        return predicted_class(rows)
+
+    around = [classes(points + step * np.array(shift)) for shift in [(0, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]]
+    same = np.all([other == around[0] for other in around], axis=0)
+    assert same.sum() > count / 3
+    return points[same], around[0][same]
+
+
+def assert_painted_as_predicted(ax, predicted_class, features=(0, 1), row=(0.0, 0.0)):
+    points, classes = clear_of_the_boundary(ax, predicted_class, features, np.array(row))
+    assert painted(ax, points) == [tint(number) for number in classes]
+
+
+def test_regions_of_two_classes_are_what_the_network_predicts(circles):
+    network, theta, X, t = circles
+    ax = plot_decision_boundary(network, theta, X, t)
+    assert_painted_as_predicted(ax, lambda rows: network.predict(theta, rows).argmax(axis=1))
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 10_000), classes=st.integers(2, 9))
+def test_regions_of_many_classes_are_what_the_network_predicts(seed, classes):
+    generator = np.random.default_rng(seed)
+    network = Network(2, [Dense(4), Tanh(), Dense(classes)], SoftmaxCrossEntropy())
+    theta = 2 * generator.standard_normal(network.layout.size)
+    X = generator.standard_normal((20, 2))
+    ax = plot_decision_boundary(network, theta, X, np.arange(20) % classes)
+    assert_painted_as_predicted(ax, lambda rows: network.predict(theta, rows).argmax(axis=1))
+    plt.close("all")
+
+
+def test_one_binary_output_has_two_regions_with_the_boundary_at_a_half(circles, legend):
+    _, _, X, t = circles
+    network = Network(2, [Dense(3), Tanh(), Dense(1)], BinaryCrossEntropy())
+    theta = np.random.default_rng(1).standard_normal(13)
+    ax = plot_decision_boundary(network, theta, X, t[:, None].astype(float))
+    assert legend(ax) == ["class 0", "class 1"]
+    assert_painted_as_predicted(ax, lambda rows: (network.predict(theta, rows)[:, 0] > 0.5).astype(int))
+
+
+def test_a_linear_boundary_lies_where_the_logits_are_equal():
+    network = Network(2, [Dense(2)], SoftmaxCrossEntropy())
+    theta = np.array([-1.0, 1.0, 0.0, 0.0, 0.3, -0.3])  # class 1 where x₁ > 0.3
+    ax = plot_decision_boundary(network, theta, np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
+    (boundary,) = (c for c in ax.collections if list(getattr(c, "levels", [])) == [0])
+    np.testing.assert_allclose(boundary.get_paths()[0].vertices[:, 0], 0.3, atol=1e-3)
+    np.testing.assert_allclose((*ax.get_xlim(), *ax.get_ylim()), (-1.2, 1.2, -0.1, 1.1))
+
+
+def test_other_features_are_held_at_their_median_or_as_told(wide):
+    network, theta, X, t = wide
+
+    def predicted_class(rows):
+        return network.predict(theta, rows).argmax(axis=1)
+
+    row = np.median(X, axis=0)
+    ax = plot_decision_boundary(network, theta, X, t, features=(3, 1), feature_names=list("abcde"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("d", "b")
+    np.testing.assert_array_equal(ax.collections[-1].get_offsets(), X[t == 2][:, [3, 1]])
+    assert_painted_as_predicted(ax, predicted_class, [3, 1], row)
+    row[[0, 4]] = 2, -1
+    ax = plot_decision_boundary(network, theta, X, t, features=(3, 1), held={0: 2, 4: -1})
+    assert_painted_as_predicted(ax, predicted_class, [3, 1], row)
+
+
+def test_the_network_is_asked_once_for_the_whole_grid(circles, monkeypatch):
+    network, theta, X, t = circles
+    asked, predict = [], Network.predict
+    monkeypatch.setattr(Network, "predict", lambda *arguments: asked.append(arguments[2].shape) or predict(*arguments))
+    plot_decision_boundary(network, theta, X, t, resolution=30)
+    assert asked == [(900, 2)]
+
+
+def test_a_network_that_predicts_one_class_everywhere_has_one_region(circles, legend):
+    network, _, X, _ = circles
+    ax = plot_decision_boundary(network, np.zeros(17), X, np.zeros(100, int), class_names=["only", "none"])
+    assert legend(ax) == ["only"]
+    assert set(painted(ax, X)) == {tint(0)}
+
+
+def test_a_class_with_a_region_but_without_rows_is_in_the_legend(circles, legend):
+    network, theta, X, _ = circles
+    assert legend(plot_decision_boundary(network, theta, X, np.zeros(100, int))) == ["class 0", "class 1"]
+
+
+def test_one_class_and_features_of_any_number_type_can_be_drawn(legend):
+    network = Network(2, [Dense(1)], SoftmaxCrossEntropy())
+    for kind in (bool, np.uint8, np.float32):
+        X = np.array([[0, 0], [1, 0], [0, 1]]).astype(kind)
+        ax = plot_decision_boundary(network, np.zeros(3), X, np.zeros(3, int))
+        assert legend(ax) == ["class 0"]
+        np.testing.assert_allclose(ax.get_xlim(), (-0.1, 1.1))
+
+
+def test_a_constant_feature_has_a_width():
+    network = Network(2, [Dense(2)], SoftmaxCrossEntropy())
+    ax = plot_decision_boundary(network, np.zeros(6), np.array([[0.0, 5.0], [1.0, 5.0]]), np.array([0, 1]))
+    assert ax.get_ylim() == (4, 6)
+
+
+def test_the_rows_take_arguments_and_the_axes_are_those_given(circles):
+    _, ax = plt.subplots()
+    assert plot_decision_boundary(*circles, ax, s=5) is ax
+    assert ax.collections[-1].get_sizes() == [5]
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "says"),
+    [
+        (SquaredError(), 1, "this network's loss is SquaredError on 1 outputs: use SoftmaxCrossEntropy"),
+        (BinaryCrossEntropy(), 2, "this network's loss is BinaryCrossEntropy on 2 outputs"),
+    ],
+)
+def test_says_that_a_network_is_no_classifier(loss, outputs, says):
+    network = Network(2, [Dense(outputs)], loss)
+    with pytest.raises(ValueError, match=says):
+        plot_decision_boundary(network, network.init(0), np.ones((2, 2)), np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"t": np.zeros(59, int)}, r"t has shape \(59,\), but X has shape \(60, 5\)"),
+        ({"t": np.full(60, 3)}, "t has class 3 in row 0, but the network has 3 classes"),
+        ({"X": np.ones((60, 4))}, r"X has shape \(60, 4\), but the network takes \(N, 5\)"),
+        ({"theta": np.zeros((2, 93))}, r"theta has shape \(2, 93\), but a picture shows one network"),
+        ({"theta": np.zeros(92)}, r"theta has shape \(92,\)"),
+        ({"features": (0, 5)}, "from 0 to 4"),
+        ({"held": {5: 0.0}}, "held names feature 5"),
+        ({"held": {1: 0.0}}, "held names feature 1"),
+        ({"class_names": ["a", "b"]}, "class_names has 2 names"),
+        ({"feature_names": ["a", "b"]}, "feature_names has 2 names"),
+    ],
+)
+def test_says_what_is_wrong_and_opens_no_figure(wide, arguments, says):
+    network, theta, X, t = wide
+    with pytest.raises(ValueError, match=says):
+        plot_decision_boundary(network, **{"theta": theta, "X": X, "t": t, **arguments})
+    assert not plt.get_fignums()

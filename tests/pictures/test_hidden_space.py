@@ -1,0 +1,135 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from vecprop import Dense, Network, SoftmaxCrossEntropy, Tanh
+from vecprop.pictures import plot_hidden_space
+
+
+def drawn(ax):
+    """Return the coordinates of each class's points."""
+    if ax.name == "3d":
+        return [np.column_stack(points._offsets3d) for points in ax.collections]
+    return [points.get_offsets() for points in ax.collections]
+
+
+def labels(ax):
+    return [ax.get_xlabel(), ax.get_ylabel()] + ([ax.get_zlabel()] if ax.name == "3d" else [])
+
+
+def test_three_units_are_three_axes(circles, legend):
+    network, theta, X, t = circles
+    ax = plot_hidden_space(network, theta, X, t, class_names=["red star", "blue circle"])
+    H = network.hidden(theta, X, 1)
+    for number, points in enumerate(drawn(ax)):
+        np.testing.assert_array_equal(points, H[t == number])
+    ax.figure.draw_without_rendering()
+    assert all((points.get_facecolor()[:, 3] == 1).all() for points in ax.collections)  # depth does not fade a class
+    assert labels(ax) == ["$h_{1}$", "$h_{2}$", "$h_{3}$"]
+    assert legend(ax) == ["red star", "blue circle"]
+
+
+@pytest.mark.parametrize("own_figure", [True, False])
+def test_the_labels_of_three_axes_lie_inside_the_figure_and_clear_of_the_ticks(wide, own_figure):
+    ax = None if own_figure else plt.figure(figsize=(4, 4)).add_subplot(projection="3d")
+    ax = plot_hidden_space(*wide, ax, axes=(0, 1, 2))
+    ax.figure.draw_without_rendering()
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        label = axis.label.get_window_extent()
+        assert ax.figure.bbox.x0 <= label.x0 < label.x1 <= ax.figure.bbox.x1
+        assert ax.figure.bbox.y0 <= label.y0 < label.y1 <= ax.figure.bbox.y1
+        # The ticks as drawn: axis.get_ticklabels() would forget where the projection has put them.
+        assert label.count_overlaps([tick.label1.get_window_extent() for tick in axis.majorTicks]) == 0
+
+
+def test_two_units_are_two_axes():
+    network = Network(2, [Dense(2), Tanh(), Dense(3)], SoftmaxCrossEntropy())
+    X, theta = np.random.default_rng(0).standard_normal((9, 2)), network.init(0)
+    ax = plot_hidden_space(network, theta, X, np.zeros(9, int))
+    np.testing.assert_array_equal(drawn(ax)[0], network.hidden(theta, X, 1))
+    assert labels(ax) == ["$h_{1}$", "$h_{2}$"]
+
+
+@pytest.mark.parametrize("layer", [0, 1, -2])
+@pytest.mark.parametrize("axes", [(9, 0, 4), (3, 7)])
+def test_chosen_units_of_a_chosen_layer(wide, layer, axes):
+    network, theta, X, t = wide
+    ax = plot_hidden_space(network, theta, X, t, layer=layer, axes=axes)
+    np.testing.assert_array_equal(drawn(ax)[1], network.hidden(theta, X, layer)[t == 1][:, axes])
+    assert labels(ax) == [f"$h_{{{unit + 1}}}$" for unit in axes]
+
+
+def test_a_wider_layer_is_drawn_on_its_principal_axes_with_their_shares(wide):
+    network, theta, X, _ = wide
+    ax = plot_hidden_space(network, theta, X, np.zeros(60, int))
+    (points,) = drawn(ax)
+    H = network.hidden(theta, X, 1)
+    variances = np.linalg.eigvalsh(np.cov(H.T))[::-1]
+    np.testing.assert_allclose(np.cov(points.T), np.diag(variances[:3]), atol=1e-12)
+    shares = variances / variances.sum()
+    assert labels(ax) == [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(3)]
+
+
+def test_principal_axes_do_not_depend_on_the_sign_that_the_svd_happens_to_choose(wide, monkeypatch):
+    network, theta, X, _ = wide
+    (points,) = drawn(plot_hidden_space(network, theta, X, np.zeros(60, int)))
+    svd = np.linalg.svd
+
+    def turned(*arguments, **options):
+        U, s, Vt = svd(*arguments, **options)
+        return -U, s, -Vt
+
+    monkeypatch.setattr(np.linalg, "svd", turned)
+    np.testing.assert_array_equal(drawn(plot_hidden_space(network, theta, X, np.zeros(60, int)))[0], points)
+
+
+def test_rows_that_are_all_equal_have_no_shares(wide):
+    network, theta, _, _ = wide
+    ax = plot_hidden_space(network, theta, np.ones((4, 5)), np.zeros(4, int))
+    assert labels(ax)[0] == "principal axis 1 (0%)"
+
+
+def test_two_units_have_two_principal_axes():
+    network = Network(2, [Dense(2), Dense(3)], SoftmaxCrossEntropy())
+    X = np.random.default_rng(0).standard_normal((9, 2))
+    assert plot_hidden_space(network, network.init(0), X, np.zeros(9, int), axes="principal").name == "rectilinear"
+
+
+def test_the_points_take_arguments_and_the_axes_are_those_given(circles):
+    _, ax = plt.subplots(subplot_kw={"projection": "3d"})
+    assert plot_hidden_space(*circles, ax, alpha=0.5) is ax
+    assert ax.collections[0].get_alpha() == 0.5
+
+
+def test_says_that_ax_has_the_wrong_number_of_dimensions(circles):
+    with pytest.raises(ValueError, match=r'3 axes, but ax has not: make ax with subplot_kw={"projection": "3d"}'):
+        plot_hidden_space(*circles, plt.subplots()[1])
+    with pytest.raises(ValueError, match="2 axes, but ax has not: make ax with no projection"):
+        plot_hidden_space(*circles, plt.subplots(subplot_kw={"projection": "3d"})[1], axes=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"layer": 3}, IndexError, "no layer 3: this network has layers 0 to 2"),
+        ({"axes": (0, 1, 10)}, ValueError, "should be 2 or 3 different numbers from 0 to 9, as layer -2 has 10 units"),
+        ({"axes": (0,)}, ValueError, "2 or 3"),
+        ({"axes": "pca"}, ValueError, "axes='pca' should be .* or \"principal\""),
+        ({"t": np.zeros(3, int)}, ValueError, r"t has shape \(3,\), but X has shape \(60, 5\)"),
+        ({"X": np.ones((60, 2))}, ValueError, r"X has shape \(60, 2\)"),
+        ({"X": np.ones((2, 5)), "t": [0, 1]}, ValueError, "X has 2 rows, but 3 principal axes need at least 3"),
+        ({"theta": np.zeros((1, 93))}, ValueError, r"theta has shape \(1, 93\)"),
+        ({"class_names": ["a"]}, ValueError, "class_names has 1 names"),
+    ],
+)
+def test_says_what_is_wrong_and_opens_no_figure(wide, arguments, error, says):
+    network, theta, X, t = wide
+    with pytest.raises(error, match=says):
+        plot_hidden_space(network, **{"theta": theta, "X": X, "t": t, **arguments})
+    assert not plt.get_fignums()
+
+
+def test_says_that_one_unit_is_too_few():
+    network = Network(2, [Dense(1), Dense(2)], SoftmaxCrossEntropy())
+    with pytest.raises(ValueError, match="Layer 0 has 1 unit, but a picture needs at least 2"):
+        plot_hidden_space(network, network.init(0), np.ones((3, 2)), np.zeros(3, int), layer=0)

@@ -1,0 +1,72 @@
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from vecprop.pictures import plot_loss
+
+LOSS = np.array([4.0, 2.0, 1.0])
+MEMBERS = np.array([[4.0, 5.0, 9.0], [2.0, 3.0, np.nan]])
+
+
+def test_bare_losses_are_one_curve_over_iterations():
+    ax = plot_loss(LOSS, linewidth=3)
+    (curve,) = ax.lines
+    np.testing.assert_array_equal(curve.get_xydata(), np.column_stack((np.arange(3), LOSS)))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_legend()) == ("iteration", r"loss $\xi$", None)
+    assert curve.get_linewidth() == 3
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_a_history_has_epochs_and_its_validation_loss_another_line_style(legend):
+    ax = plot_loss(SimpleNamespace(loss=LOSS, validation_loss=LOSS + 1))
+    training, validation = ax.lines
+    np.testing.assert_array_equal(training.get_ydata(), LOSS)
+    np.testing.assert_array_equal(validation.get_ydata(), LOSS + 1)
+    assert training.get_linestyle() != validation.get_linestyle()
+    assert (ax.get_xlabel(), legend(ax)) == ("epoch", ["training", "validation"])
+
+
+@pytest.mark.parametrize("without", [{}, {"validation_loss": None}, {"validation_loss": np.array([])}])
+def test_a_history_without_validation_is_one_curve(without):
+    ax = plot_loss(SimpleNamespace(loss=LOSS, **without))
+    assert len(ax.lines) == 1
+    assert ax.get_xlabel() == "epoch"
+
+
+def test_members_are_thin_lines_and_their_median_a_thick_one(legend):
+    ax = plot_loss(MEMBERS)
+    *members, median = ax.lines
+    np.testing.assert_array_equal(np.column_stack([line.get_ydata() for line in members]), MEMBERS)
+    np.testing.assert_array_equal(median.get_ydata(), [5, 3])  # the member that diverged counts as the worst
+    assert all(line.get_linewidth() < median.get_linewidth() for line in members)
+    assert legend(ax) == ["training, median of 3"]
+
+
+def test_members_may_have_several_axes(legend):
+    ax = plot_loss(SimpleNamespace(loss=np.ones((4, 2, 3)), validation_loss=np.ones((4, 2, 3))))
+    assert len(ax.lines) == 2 * 7
+    assert legend(ax) == ["training, median of 6", "validation, median of 6"]
+
+
+def test_two_runs_fit_in_the_same_axes():
+    _, ax = plt.subplots()
+    plot_loss(LOSS, ax, color="k")
+    plot_loss(np.ones(9), ax)
+    assert ax.lines[0].get_color() == "k"
+    assert ax.get_xlim() == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("history", "says"),
+    [
+        ([], r"no losses to draw: they have shape \(0,\)"),
+        (1.0, r"no losses to draw: they have shape \(\)"),
+        (SimpleNamespace(loss=LOSS, validation_loss=LOSS[:2]), r"validation_loss has shape \(2,\), but loss \(3,\)"),
+    ],
+)
+def test_says_what_is_wrong(history, says):
+    with pytest.raises(ValueError, match=says):
+        plot_loss(history)
+    assert not plt.get_fignums()
