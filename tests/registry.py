@@ -99,7 +99,10 @@ class Problem:
     noise: vp.Noise
 
 
-def problem(layer, loss, members=(), penalty=(vp.L2(0.1), vp.L1(0.01)), rows=6, seed=0):
+BOTH = (vp.L2(0.1), vp.L1(0.01))
+
+
+def problem(layer, loss, members=(), penalty=BOTH, rows=6, seed=0):
     """Return a network 3-5-layer-3 with random parameters (biases and gains too), data, weights and noise."""
     rng = np.random.default_rng(seed)
     network = vp.Network(3, [vp.Dense(5), layer, vp.Dense(3)], loss, penalty)

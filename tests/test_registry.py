@@ -1,7 +1,6 @@
 import inspect
 
 import registry
-
 import vecprop as vp
 
 ROLES = (vp.Layer, vp.Loss, vp.Penalty, vp.Initializer, vp.Optimizer, vp.Schedule)

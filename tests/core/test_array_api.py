@@ -3,8 +3,8 @@
 import array_api_strict
 import numpy as np
 import pytest
-import registry
 
+import registry
 import vecprop as vp
 
 TORCH = pytest.param("torch", marks=pytest.mark.long)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import registry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import registry
 import vecprop as vp
 
 H = 1e-20

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import registry
 from hypothesis import given
 from hypothesis import strategies as st
 
+import registry
 import vecprop as vp
 
 SEED = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
@@ -144,7 +144,7 @@ def test_the_median_and_quantiles_minimize_their_losses(seed):
 
 
 def test_dropout_keeps_the_share_and_the_mean():
-    Y, mask = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.Noise(seed=1))
+    Y, _ = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.Noise(seed=1))
     assert set(np.unique(Y)) == {0.0, 1 / 0.7}
     assert abs((Y == 0).mean() - 0.3) < 0.005
     assert abs(Y.mean() - 1) < 0.01

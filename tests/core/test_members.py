@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import registry
 
+import registry
 import vecprop as vp
 
 CASES = [(layer, vp.SoftmaxCrossEntropy()) for layer in registry.LAYERS] + [

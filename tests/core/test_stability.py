@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import registry
 
+import registry
 import vecprop as vp
 
 LARGE = [1000.0, 1e300, 1.7e308]

@@ -17,7 +17,7 @@ def draw(generator, scale):
 
 @pytest.fixture(scope="module")
 def circles():
-    generator = np.random.RandomState(1)  # noqa: NPY002 (the tutorial's own stream)
+    generator = np.random.RandomState(1)
     X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
     return X, np.eye(2)[t], draw(generator, 1), draw(generator, 0.1)
 

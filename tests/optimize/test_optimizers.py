@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import registry
 
+import registry
 import vecprop as vp
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import registry
 from hypothesis import given
 from hypothesis import strategies as st
 
+import registry
 import vecprop as vp
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import registry
 
+import registry
 import vecprop as vp
 from vecprop.core.counted import permutation
 
@@ -21,7 +21,8 @@ THETA = NETWORK.init(1)
 
 
 def fit(network=NETWORK, theta=THETA, **arguments):
-    return vp.train(network, theta, X, T, **{"optimizer": vp.Momentum(0.1), "epochs": 5, **arguments})
+    defaults = {"optimizer": vp.Momentum(0.1), "epochs": 5, "engine": "reference"}
+    return vp.train(network, theta, X, T, **{**defaults, **arguments})
 
 
 def test_full_batches_are_the_optimizer_s_steps():

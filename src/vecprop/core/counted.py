@@ -2,8 +2,8 @@
 
 Every random number is a function of a seed and of counts (which epoch or step, which layer, which row, which column),
 so that it does not depend on the order in which numbers are asked for, nor on engine, batch, thread or worker. The
-function is a chain of SplitMix64 streams (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014):
-each count picks a number of the stream that the counts before it have seeded.
+function is a chain of SplitMix64 streams (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+2014): each count picks a number of the stream that the counts before it have seeded.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ class Initializer(ABC):
     """A distribution of initial weights. Derive from it and draw a matrix in ``__call__`` to make your own."""
 
     @abstractmethod
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
         """Return an (inputs, outputs) matrix of weights drawn from the generator."""
 
 
@@ -31,7 +31,7 @@ class Normal(Initializer):
 
     scale: float = 1.0
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
         """Return scale times an (inputs, outputs) matrix of standard normal numbers."""
         return self.scale * generator.standard_normal((inputs, outputs))
 
@@ -49,7 +49,7 @@ class Glorot(Initializer):
     ((2, 4), True)
     """
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
         """Return an (inputs, outputs) matrix drawn from U(-a, a)."""
         bound = (6 / (inputs + outputs)) ** 0.5
         return generator.uniform(-bound, bound, (inputs, outputs))
@@ -65,12 +65,12 @@ class He(Initializer):
     (2, 3)
     """
 
-    def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
         """Return an (inputs, outputs) matrix drawn from N(0, 2 / inputs)."""
         return (2 / inputs) ** 0.5 * generator.standard_normal((inputs, outputs))
 
 
-def fill(p: dict[str, np.ndarray], generator: np.random.Generator, initializer: Initializer | None = None) -> None:
+def fill(p: dict[str, np.ndarray], generator: "np.random.Generator", initializer: Initializer | None = None) -> None:
     """Fill a layer's parameters in place: matrices from the initializer (default Glorot), everything else with 0.
 
     Parameters

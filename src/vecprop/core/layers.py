@@ -29,7 +29,7 @@ class Layer(ABC):
         """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs."""
         return {}, inputs
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
         """Fill the parameters p in place with their initial values: matrices by Glorot, everything else with 0."""
         fill(p, generator)
 
@@ -96,7 +96,7 @@ class Dense(Layer):
         """Return the shapes of W and b, and the number of outputs."""
         return {"W": (inputs, int(self.outputs)), "b": (int(self.outputs),)}, int(self.outputs)
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
         """Draw W from the initializer and set b to 0."""
         fill(p, generator, self.initializer)
 
@@ -216,7 +216,7 @@ class LayerNorm(Layer):
         """Return the shapes of g and b, and the number of outputs, which is that of the inputs."""
         return {"g": (inputs,), "b": (inputs,)}, inputs
 
-    def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
+    def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
         """Set g to 1 and b to 0."""
         p["g"][...], p["b"][...] = 1, 0
 

@@ -1,7 +1,7 @@
 """The network: a frozen description of layers and a loss, and the two passes over them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .layers import Layer
 from .layout import Layout
 from .losses import Loss
 from .penalties import Penalty
+from .summary import Summary, summarize
 
 
 @dataclass(frozen=True, init=False)
@@ -317,18 +318,23 @@ class Network:
         delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
         gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
         self.backward(theta, saved, delta, gradient)
-        for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
-            for penalty in self.penalties:
-                J_W[...] = J_W + penalty.gradient(W)
+        self.add_penalty_gradient(theta, gradient)
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
         """Return Σ of weight times loss over the rows, plus the penalty."""
         loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
-        for W in self._weights(theta):
+        return loss + self.penalty(theta) if self.penalties else loss
+
+    def penalty(self, theta: Array) -> Array:
+        """Return what the weights cost, (*M,) for theta of shape (*M, P)."""
+        return sum(penalty.value(W) for W in self._weights(theta) for penalty in self.penalties)
+
+    def add_penalty_gradient(self, theta: Array, gradient: Array) -> None:
+        """Add the penalties' gradient at theta to a gradient, in place."""
+        for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
-                loss = loss + penalty.value(W)
-        return loss
+                J_W[...] = J_W + penalty.gradient(W)
 
     def _row_weight(self, batch: Batch) -> Array:
         """Return each row's factor in the sum: w, or w / Σ w for a mean (0 where all of a batch's weights are 0).
@@ -348,7 +354,7 @@ class Network:
         """Return the parameters that penalties touch: those named W."""
         return [p["W"] for p in self.layout.views(vector) if "W" in p] if self.penalties else []
 
-    def summary(self) -> "Summary":
+    def summary(self) -> Summary:
         """Return a table of the layers: output shapes, parameters and operations a row.
 
         An operation is a multiplication or an addition of a matrix product, or one application of an elementwise
@@ -366,27 +372,7 @@ class Network:
         SoftmaxCrossEntropy()  (N, 2)
         total                                            17                27
         """
-        rows = [("layer", "output", "parameters", "", "operations a row"), ("input", f"(N, {self.inputs})", "", "", "")]
-        operations = 0
-        for number, (layer, width) in enumerate(zip(self.layers, self.widths, strict=True)):
-            tensors = [tensor for tensor in self.layout.tensors if tensor.layer == number]
-            cost = sum(2 * tensor.size for tensor in tensors if len(tensor.shape) == 2) or width
-            operations += cost
-            named = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
-            count = sum(tensor.size for tensor in tensors)
-            rows.append(
-                (f"{number} {_call(layer)}", f"(N, {width})", named, f"{count:,}" if count else "", f"{cost:,}")
-            )
-        rows.append((_call(self.loss_function), f"(N, {self.outputs})", "", "", ""))
-        rows.append(("total", "", "", f"{self.layout.size:,}", f"{operations:,}"))
-        return Summary(_table(rows))
-
-
-class Summary(str):
-    """A text that shows itself as it is, also where Python would show it quoted."""
-
-    def __repr__(self) -> str:
-        return str(self)
+        return summarize(self)
 
 
 def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
@@ -399,31 +385,3 @@ def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
 
 def _column(weight: Array) -> Array:
     return weight[..., None] if getattr(weight, "ndim", 0) else weight
-
-
-def _call(part: Any) -> str:
-    """Return the description as one would write it, without what is left at its default."""
-    if not is_dataclass(part):
-        return type(part).__name__
-    arguments = []
-    for argument in fields(part):
-        value = getattr(part, argument.name)
-        default = argument.default if argument.default_factory is MISSING else argument.default_factory()
-        if default is MISSING:
-            arguments.append(repr(value))
-        elif value != default:
-            arguments.append(f"{argument.name}={value!r}")
-    return f"{type(part).__name__}({', '.join(arguments)})"
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right = {len(widths) - 1, len(widths) - 2}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)

@@ -1,8 +1,8 @@
 """The schedules: what the learning rate is multiplied by, from step to step.
 
 ``factor(step, steps, state)`` gives the factor for step 0, 1, … of steps. Most schedules are functions of the step
-alone; one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves after
-each epoch.
+alone; one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves
+after each epoch.
 """
 
 from abc import ABC, abstractmethod
