@@ -1,0 +1,113 @@
+"""Time per parameter of gradient checks, in one run: vecprop, the seed's double loop, PyTorch's gradcheck.
+
+The programs alternate, and the medians are printed: run it on a quiet machine, `python benchmarks/gradient_check.py`.
+PyTorch is left out where it is not installed.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
+from vecprop.check import check_gradients
+
+
+def rows(inputs: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    X, t = draw.standard_normal((100, inputs)), draw.integers(0, classes, 100)
+    return X, t, np.eye(classes)[t]
+
+
+def seed_loop(params: list[np.ndarray], X: np.ndarray, T: np.ndarray) -> None:
+    """Check as the tutorial does: two losses for each parameter, one after the other."""
+
+    def loss(Wh: np.ndarray, bh: np.ndarray, Wo: np.ndarray, bo: np.ndarray) -> float:
+        H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+        Z = H @ Wo + bo
+        Y = np.exp(Z) / np.sum(np.exp(Z), axis=1, keepdims=True)
+        return -(T * np.log(Y)).sum()
+
+    Wh, bh, Wo, bo = params
+    H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+    Z = H @ Wo + bo
+    Eo = np.exp(Z) / np.sum(np.exp(Z), axis=1, keepdims=True) - T
+    Eh = H * (1 - H) * (Eo @ Wo.T)
+    gradients = [X.T @ Eh, Eh.sum(0, keepdims=True), H.T @ Eo, Eo.sum(0, keepdims=True)]
+    eps = 1e-4
+    for p_idx in range(len(params)):
+        for row in range(params[p_idx].shape[0]):
+            for col in range(params[p_idx].shape[1]):
+                minus, plus = params[p_idx].copy(), params[p_idx].copy()
+                minus[row, col] -= eps
+                plus[row, col] += eps
+                params_min, params_plus = params[:], params[:]
+                params_min[p_idx], params_plus[p_idx] = minus, plus
+                numerical = (loss(*params_plus) - loss(*params_min)) / (2 * eps)
+                if not np.isclose(numerical, gradients[p_idx][row, col]):
+                    raise ValueError("Numerical gradient is not close to the backpropagation gradient!")
+
+
+def torch_gradcheck(params: list[np.ndarray], X: np.ndarray, t: np.ndarray) -> Callable[[], object] | None:
+    try:
+        import torch
+    except ImportError:
+        return None
+    inputs, classes = torch.tensor(X), torch.tensor(t)
+    tensors = [torch.tensor(p, requires_grad=True) for p in params]
+
+    def loss(Wh: torch.Tensor, bh: torch.Tensor, Wo: torch.Tensor, bo: torch.Tensor) -> torch.Tensor:
+        Z = torch.sigmoid(inputs @ Wh + bh) @ Wo + bo
+        return torch.nn.functional.cross_entropy(Z, classes, reduction="sum")
+
+    return lambda: torch.autograd.gradcheck(loss, tensors)
+
+
+def medians(programs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(rounds + 1):  # the first turn warms up
+        for name, program in programs.items():
+            began = time.perf_counter()
+            program()
+            if turn:
+                times[name].append(time.perf_counter() - began)
+    return {name: float(np.median(all_times)) for name, all_times in times.items()}
+
+
+def main() -> None:
+    print(f"{platform.processor() or platform.machine()}, NumPy {np.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    X, t, T = rows(30, 2)
+    network = Network(30, [Dense(30), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
+    theta = network.init(0)
+    views = network.layout.views(theta)
+    params = [views[0]["W"], views[0]["b"][None], views[2]["W"], views[2]["b"][None]]
+    programs: dict[str, Callable[[], object]] = {
+        "the seed's double loop": lambda: seed_loop(params, X, T),
+        "vecprop, central differences": lambda: check_gradients(network, theta, X, t, method="central differences"),
+        "vecprop, complex step (every entry)": lambda: check_gradients(network, theta, X, t, method="complex step"),
+        "vecprop, directions (fast mode)": lambda: check_gradients(network, theta, X, t, method="directions"),
+    }
+    gradcheck = torch_gradcheck(params, X, t)
+    if gradcheck:
+        programs["torch.autograd.gradcheck"] = gradcheck
+    found = medians(programs, rounds=7)
+    size = network.layout.size
+    print(f"30-30-2, {size} parameters, 100 rows; medians of 7 alternating runs")
+    print(f"{'':38}{'ms':>9}{'µs a parameter':>17}{'times faster than the loop':>29}")
+    for name, seconds in found.items():
+        faster = found["the seed's double loop"] / seconds
+        print(f"{name:38}{1e3 * seconds:9.2f}{1e6 * seconds / size:17.3f}{faster:29.1f}")
+    for widths in ((784, 128, 10), (784, 1024, 256, 10)):
+        X, t, _ = rows(widths[0], widths[-1])
+        layers = [part for width in widths[1:] for part in (Dense(width), Logistic())][:-1]
+        network = Network(widths[0], layers, SoftmaxCrossEntropy())
+        theta = network.init(0)
+        seconds = medians({"fast": lambda n=network, w=theta, X=X, t=t: check_gradients(n, w, X, t)}, rounds=3)["fast"]
+        size = network.layout.size
+        shape, each = "-".join(map(str, widths)), 1e6 * seconds / size
+        print(f"\n{shape}, {size:,} parameters, 100 rows, fast mode: {seconds:.3f} s, {each:.3f} µs a parameter")
+
+
+if __name__ == "__main__":
+    main()

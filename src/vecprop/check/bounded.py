@@ -1,0 +1,239 @@
+"""Numbers that carry a bound of their rounding error: a running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
+
+A sum's bound grows with the absolute values of its terms, not with the sum, so it stays right where terms cancel; a
+factor's bound is multiplied by the other factor's absolute value; and a comparison that rounding could turn makes
+both branches possible.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .carried import SHARED_FUNCTIONS, Carried
+from .complex_step import STEP
+
+
+class Arithmetic:
+    """A floating type's rounding, and whether a comparison met two equal numbers.
+
+    Parameters
+    ----------
+    dtype : dtype
+        The type that the gradient was computed in.
+    turning : bool, default True
+        Whether a comparison that rounding could turn makes both branches possible.
+    """
+
+    def __init__(self, dtype: Any = np.float64, turning: bool = True) -> None:
+        information = np.finfo(dtype)
+        self.dtype, self.turning = information.dtype, turning
+        self.unit = float(information.eps) / 2
+        # What underflow loses; a complex step's slopes are divided by its step, and so is what it has lost.
+        self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
+        self.tied = False
+
+    def of_sum(self, terms: int) -> float:
+        """Return the error of a sum of terms, relative to the sum of their absolute values.
+
+        At worst it is a rounding a term; for many terms the roundings do not all agree (Higham and Mary, 2019), and
+        products are summed in blocks.
+        """
+        return min(terms, 8 * terms**0.5) * self.unit
+
+
+class Bounded(Carried):
+    """Numbers, each with a bound of its rounding error; truth values, each with whether rounding could turn it."""
+
+    def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
+        super().__init__(value, companion)
+        self.arithmetic = arithmetic
+
+    def like(self, value: np.ndarray, companion: np.ndarray) -> "Bounded":
+        """Return another pair in the same arithmetic."""
+        return Bounded(value, companion, self.arithmetic)
+
+    def pair(self, operand: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return an operand's value and bound; a Python number is rounded to the type, an array is exact."""
+        value, error = super().pair(operand)
+        if isinstance(operand, float):
+            error = np.abs(operand - float(self.arithmetic.dtype.type(operand)))
+        return value, error
+
+    dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
+
+    def rounded(self, value: np.ndarray, error: np.ndarray, most: np.ndarray | None = None, units: float = 1) -> Any:
+        """Return a result with its operands' error and its own rounding, at most as large as it is known to be."""
+        own = units * self.arithmetic.unit * np.abs(value) + self.arithmetic.tiny
+        return self.like(value, error + (own if most is None else np.minimum(own, most)))
+
+
+def _unless(exact: np.ndarray) -> np.ndarray:
+    """Return the largest possible rounding: 0 where a result is known to be exact."""
+    return np.where(exact, 0, np.inf)
+
+
+def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    # The exact sum lies at most |b| from a, which is a number of the type, and at most |a| from b.
+    total = a + sign * b
+    return like.rounded(total, ea + eb, most=np.where(total == 0, 0, np.minimum(np.abs(a), np.abs(b))))
+
+
+def _subtract(like: Bounded, x: Any, y: Any) -> Any:
+    return _add(like, x, y, sign=-1)
+
+
+def _multiply(like: Bounded, x: Any, y: Any) -> Any:
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    A, B = np.abs(a), np.abs(b)
+    return like.rounded(a * b, (A + ea) * eb + ea * B, most=_unless((A == 0) | (B == 0) | (A == 1) | (B == 1)))
+
+
+def _divide(like: Bounded, x: Any, y: Any) -> Any:
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    q = a / b
+    room = np.abs(b) - eb  # beyond it the divisor may be 0
+    error = np.where(room > 0, (ea + np.abs(q) * eb) / np.where(room > 0, room, 1), np.inf)
+    return like.rounded(q, error, most=_unless((a == 0) | (np.abs(b) == 1)))
+
+
+def _matmul(like: Bounded, x: Any, y: Any) -> Any:
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    A, B = np.abs(a), np.abs(b)
+    error = like.arithmetic.of_sum(a.shape[-1]) * (A @ B)
+    if isinstance(x, Bounded):
+        error = error + ea @ B
+    if isinstance(y, Bounded):
+        error = error + (A + ea) @ eb
+    return like.like(a @ b, error)
+
+
+def _sum(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
+    total = np.sum(x.value, axis=axis, keepdims=keepdims)
+    terms = x.size // max(np.size(total), 1)
+    own = like.arithmetic.of_sum(terms - 1) * np.sum(np.abs(x.value), axis=axis, keepdims=keepdims) if terms > 1 else 0
+    return like.like(np.asarray(total), np.sum(x.companion, axis=axis, keepdims=keepdims) + own)
+
+
+def _exp(like: Bounded, x: Bounded) -> Any:
+    y = np.exp(x.value)
+    return like.rounded(y, y * np.expm1(x.companion), most=_unless(x.value == 0), units=4)
+
+
+def _expm1(like: Bounded, x: Bounded) -> Any:
+    return like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), most=_unless(x.value == 0), units=4)
+
+
+def _logarithm(like: Bounded, y: np.ndarray, argument: np.ndarray, error: np.ndarray) -> Any:
+    share = error / argument
+    return like.rounded(
+        y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), most=_unless(y == 0), units=4
+    )
+
+
+def _log(like: Bounded, x: Bounded) -> Any:
+    return _logarithm(like, np.log(x.value), x.value, x.companion)
+
+
+def _log1p(like: Bounded, x: Bounded) -> Any:
+    return _logarithm(like, np.log1p(x.value), 1 + x.value, x.companion)
+
+
+def _tanh(like: Bounded, x: Bounded) -> Any:
+    size = np.abs(x.value)
+    steepest = 1 - np.tanh(np.maximum(size - x.companion, 0)) ** 2
+    y = np.tanh(x.value)
+    # Far out tanh rounds to ±1, whose distance is known.
+    away = 4 * np.exp(-2 * size)
+    most = np.where(away < like.arithmetic.unit / 64, away, _unless(y == 0))
+    return like.rounded(y, np.minimum(steepest * x.companion, 2), most, units=4)
+
+
+def _sqrt(like: Bounded, x: Bounded) -> Any:
+    y = np.sqrt(x.value)
+    return like.rounded(y, x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny)))
+
+
+def _power(like: Bounded, x: Any, exponent: Any) -> Any:
+    if isinstance(exponent, Bounded):
+        return NotImplemented
+    y = np.power(x.value, exponent)
+    error = np.abs(exponent * np.power(np.abs(x.value) + x.companion, exponent - 1)) * x.companion
+    return like.rounded(y, error, units=4)
+
+
+def _sine(function: Any) -> Any:
+    return lambda like, x: like.rounded(function(x.value), np.minimum(x.companion, 2), units=4)
+
+
+def _compare(function: Any) -> Any:
+    def rule(like: Bounded, x: Any, y: Any) -> Any:
+        (a, ea), (b, eb) = like.pair(x), like.pair(y)
+        equal = a == b  # exactly: not rounding, but the tie is what decides
+        like.arithmetic.tied |= bool(equal.any())
+        return like.like(function(a, b), (np.abs(a - b) <= ea + eb) & ~equal & like.arithmetic.turning)
+
+    return rule
+
+
+def _logical(function: Any) -> Any:
+    def rule(like: Bounded, x: Any, y: Any) -> Any:
+        (a, turned_a), (b, turned_b) = like.pair(x), like.pair(y)
+        return like.like(function(a, b), (turned_a != 0) | (turned_b != 0))
+
+    return rule
+
+
+def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
+    chosen, turned = like.pair(condition)
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    error = np.where(chosen, ea, eb)
+    return like.like(np.where(chosen, a, b), np.where(turned != 0, np.maximum(ea, eb) + np.abs(a - b), error))
+
+
+def _sign(like: Bounded, x: Bounded) -> Any:
+    like.arithmetic.tied |= bool((x.value == 0).any())
+    turned = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.turning
+    return like.like(np.sign(x.value), np.where(turned, 2.0, 0.0))
+
+
+def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
+    top = np.max(x.value, axis=axis, keepdims=True)
+    like.arithmetic.tied |= bool((np.sum(x.value == top, axis=axis) > 1).any())
+    error = np.max(x.companion, axis=axis, keepdims=keepdims)
+    return like.like(np.max(x.value, axis=axis, keepdims=keepdims), error)
+
+
+def _extreme(comparison: Any) -> Any:
+    return lambda like, x, y: np.where(comparison(x, y), x, y)
+
+
+Bounded.ufuncs = {
+    np.add: _add,
+    np.subtract: _subtract,
+    np.multiply: _multiply,
+    np.divide: _divide,
+    np.matmul: _matmul,
+    np.negative: lambda like, x: like.like(-x.value, x.companion),
+    np.positive: lambda like, x: x,
+    np.square: lambda like, x: x * x,
+    np.power: _power,
+    np.sqrt: _sqrt,
+    np.exp: _exp,
+    np.expm1: _expm1,
+    np.log: _log,
+    np.log1p: _log1p,
+    np.tanh: _tanh,
+    np.sin: _sine(np.sin),
+    np.cos: _sine(np.cos),
+    np.absolute: lambda like, x: np.where(x < 0, -x, x),
+    np.sign: _sign,
+    np.maximum: _extreme(np.greater),
+    np.minimum: _extreme(np.less),
+    **{f: _compare(f) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)},
+    **{f: _logical(f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
+    np.invert: lambda like, x: like.like(~x.value, x.companion),
+    np.logical_not: lambda like, x: like.like(~x.value, x.companion),
+    np.isfinite: lambda like, x: np.isfinite(x.value),
+}
+Bounded.functions = {**SHARED_FUNCTIONS, np.sum: _sum, np.where: _where, np.max: _max}

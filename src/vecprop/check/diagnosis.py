@@ -1,0 +1,133 @@
+"""The diagnosis: what the pattern of the errors shows, where it shows something."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .directions import judge_directions
+from .faults import faults, own_faults
+from .judge import Compared, Row, entries
+from .network import NetworkPoint
+from .parameters import Part
+from .patterns import in_words, pattern, ratio, same
+from .verdict import Verdict
+
+SAMPLE = 64
+
+
+def diagnosed(point: Any, given: np.ndarray, rows: list[Row], found: dict[str, Compared], own: bool) -> list[Row]:
+    """Return the rows with a diagnosis of what failed.
+
+    Parameters
+    ----------
+    point : Point
+        The function at its parameters.
+    given : ndarray (outputs, P)
+        The gradient that failed.
+    rows : list of Row
+        The judgements.
+    found : dict
+        The comparisons of entries, for each part that was judged by its entries.
+    own : bool
+        Whether the gradient is the network's own, rather than one that was given for it.
+    """
+    failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
+    parts = {part.name: part for part in point.parts if part.name in failed}
+    if not failed:
+        return rows
+    precision = 1e-8 if point.dtype == np.float64 else 1e-3
+    is_network = isinstance(point, NetworkPoint)
+    expected = {name: _expected(point, part, given, found, own) for name, part in parts.items()}
+    texts = {
+        name: pattern(
+            given[:, part.span].ravel(),
+            expected[name].ravel(),
+            _shape(point, part),
+            point.rows,
+            precision,
+        )
+        for name, part in parts.items()
+    }
+    named = ""
+    if is_network:
+        if own:
+            named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise))
+        else:
+            named = _fault(point, given[0], expected, parts, precision)
+    common = named or _common(point, given, expected, parts, rows, precision)
+    where = _where(point, rows) if is_network and not named else ""
+    diagnoses = {}
+    for name, text in texts.items():
+        said = common or text
+        diagnoses[name] = f"{said}; {where}" if said and where else said or where
+    return [replace(row, diagnosis=diagnoses.get(row.name, "")) for row in rows]
+
+
+def _shape(point: Any, part: Part) -> tuple[int, ...]:
+    """Return the shape in which a part's gradient is looked at: a Jacobian as outputs by entries."""
+    return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
+
+
+def _expected(point: Any, part: Part, given: np.ndarray, found: dict[str, Compared], own: bool) -> np.ndarray:
+    """Return what a part should be, (outputs, size): NaN where it is not known."""
+    if part.name in found:
+        return found[part.name].expected
+    if hasattr(point, "own_gradient") and not own:
+        [row] = judge_directions(point, [part], point.own_gradient, np.random.default_rng(2))
+        if row.verdict is not Verdict.FAIL:
+            return point.own_gradient[:, part.span]
+    expected = np.full((given.shape[0], part.size), np.nan)
+    chosen = np.random.default_rng(3).permutation(part.size)[:SAMPLE]
+    expected[:, chosen] = entries(point, part, given[:, part.span], "complex step", chosen).expected
+    return expected
+
+
+def _common(
+    point: Any,
+    given: np.ndarray,
+    expected: dict[str, np.ndarray],
+    parts: dict[str, Part],
+    rows: list[Row],
+    precision: float,
+) -> str:
+    """Return what all failed parts have in common, where every part has failed: a constant ratio."""
+    if len(parts) < 2 or any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows):
+        return ""
+    ratios = [ratio(given[:, part.span], expected[name], precision) for name, part in parts.items()]
+    known = [r for r in ratios if r is not None]
+    if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():
+        return in_words(known[0], point.rows, precision)
+    return ""
+
+
+def _fault(
+    point: NetworkPoint, given: np.ndarray, expected: dict[str, np.ndarray], parts: dict[str, Part], precision: float
+) -> str:
+    """Return the fault that turns the network's gradient into the one given, if it is a known one."""
+    with np.errstate(all="ignore"):
+        for words, faulty in faults(point.network, point.theta, point.batch, point.noise):
+            explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
+            changes = any(not same(faulty[part.span], expected[name][0], precision) for name, part in parts.items())
+            if explains and changes:
+                return words
+    return ""
+
+
+def _where(point: NetworkPoint, rows: list[Row]) -> str:
+    """Return in which layers the failed parts stand, and so which layer of the backward pass is the first wrong one."""
+    judged = {row.name: row.verdict is Verdict.FAIL for row in rows}
+    wrong = [part for part in point.parts if judged.get(part.name)]
+    right = [part for part in point.parts if not judged.get(part.name, True)]
+    layers = point.network.layers
+    last, first_right = max(p.layer or 0 for p in wrong), min((p.layer or 0 for p in right), default=None)
+    if all(part.name.endswith(" b") for part in wrong) and len(wrong) > 0 and any(p.name.endswith(" W") for p in right):
+        return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
+    if first_right is not None and first_right > last:
+        between = [f"layer {n} ({type(layers[n]).__name__})" for n in range(last + 1, first_right)]
+        start = between[-1] if between else f"layer {last} ({type(layers[last]).__name__})"
+        return (
+            f"the backward pass is right down to layer {first_right} ({type(layers[first_right]).__name__}) and wrong "
+            f"from {start} on: look at its slope, or at the delta that layer {first_right} passes back"
+        )
+    return ""

@@ -1,0 +1,126 @@
+"""The fast mode: three random directions a part, and the entry that is wrong where one of them fails.
+
+Along u the slope is <g, u>, one number for the whole part. The entries of u are ±U(0.5, 1): none is small, so that no
+entry's error goes unseen, and no two are equal, so that errors cannot cancel by symmetry.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from .complex_step import complex_step
+from .judge import SAFETY, Compared, Point, Row, compare, entries, found_slopes, hidden_share
+from .parameters import Part
+from .verdict import Verdict
+
+DIRECTIONS = 3
+_PIECES = 16
+
+_DEVIATIONS = 8
+"""The signs of u are independent of the rounding errors, so Σ u e exceeds this many times √Σ (u e)² with probability
+2 exp(-8²/2), which is less than 1e-13 (Hoeffding, 1963)."""
+
+
+def random_directions(generator: np.random.Generator, size: int) -> np.ndarray:
+    """Return directions with entries ±U(0.5, 1).
+
+    Examples
+    --------
+    >>> U = random_directions(np.random.default_rng(0), 5)
+    >>> U.shape, bool((abs(U) >= 0.5).all() and (abs(U) <= 1).all())
+    ((3, 5), True)
+    """
+    u = generator.uniform(-0.5, 0.5, (DIRECTIONS, size))
+    return u + np.copysign(0.5, u)
+
+
+def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: np.ndarray | None = None) -> Compared:
+    """Compare <g, u> with the slope along each row of U."""
+    zero = np.zeros((given.shape[0], len(U)))
+    found = found_slopes(point, part, U, "complex step") if slopes is None else (slopes, zero, zero)
+    tolerance = SAFETY * _DEVIATIONS * _root_of_squares(point.bound.gradient[:, part.span], U)
+    # The product <g, u> is itself rounded, in float64.
+    own = np.finfo(np.float64).eps * _DEVIATIONS * np.sqrt(part.size)
+    tolerance = tolerance + own * _root_of_squares(given, U)
+    return compare(point, part, U, given @ U.T, tolerance, found, "complex step")
+
+
+def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
+    """Return √Σ (term u)² for each output and direction, scaled so that no square underflows."""
+    size = np.max(np.abs(terms), initial=0) or 1.0
+    return size * np.sqrt((terms / size) ** 2 @ (U * U).T)
+
+
+def judge_directions(
+    point: Point, parts: Sequence[Part], given: np.ndarray, generator: np.random.Generator
+) -> list[Row]:
+    """Judge parts, each by three random directions."""
+    rows = []
+    for _, together in groupby(parts, key=lambda part: (part.layer, part.start if part.layer is None else 0)):
+        group = list(together)
+        directions = [random_directions(generator, part.size) for part in group]
+        for part, U, slopes in zip(group, directions, _slopes_of_layer(point, group, directions), strict=True):
+            rows.append(_judged(point, part, given[:, part.span], U, slopes))
+    return rows
+
+
+def _slopes_of_layer(point: Point, parts: list[Part], directions: list[np.ndarray]) -> Sequence[np.ndarray | None]:
+    """Return the slopes along the directions of a layer's parts, found in one pass where the layer is small."""
+    end = parts[-1].start + parts[-1].size
+    layer = Part("", parts[0].start, (end - parts[0].start,), parts[0].layer)
+    if len(parts) == 1 or point.at_once(layer) < DIRECTIONS * len(parts):
+        return [None] * len(parts)
+    U = np.zeros((len(parts), DIRECTIONS, layer.size))
+    for number, (part, own) in enumerate(zip(parts, directions, strict=True)):
+        U[number, :, part.start - layer.start : part.start - layer.start + part.size] = own
+    slopes = complex_step(lambda steps: point.moved(layer, steps), U.reshape(-1, layer.size)).T
+    return np.split(slopes, len(parts), axis=1)
+
+
+def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: np.ndarray | None) -> Row:
+    """Judge a part by directions and, where one of them fails, by an entry that is wrong."""
+    found = _along(point, part, given, U, slopes)
+    error = np.abs(found.given - found.expected)
+    ratio = error / np.maximum(found.tolerance, np.finfo(np.float64).tiny)
+    output, worst = np.unravel_index(np.argmax(np.where(found.wrong, ratio + 1, ratio)), ratio.shape)
+    verdict = Verdict.FAIL if found.wrong.any() else Verdict.KINK if found.kink.any() else Verdict.PASS
+    # An error in one entry moves <g, u> by at least half of it.
+    largest = np.abs(given)
+    row = Row(
+        part.name,
+        (*point.outputs, *part.shape),
+        verdict,
+        float(error[output, worst]),
+        float(found.tolerance[output, worst]),
+        None,
+        float(found.given[output, worst]),
+        float(found.expected[output, worst]),
+        hidden_share(2 * found.tolerance, largest),
+    )
+    if verdict is not Verdict.FAIL:
+        return row
+    entry = wrong_entry(point, part, given, U[worst], int(output))
+    at = entries(point, part, given, "complex step", np.array([entry]))
+    if not at.wrong[output, 0]:
+        return row  # many errors below what one entry could show, that add up along u
+    index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
+    g, n, tolerance = (float(values[output, 0]) for values in (at.given, at.expected, at.tolerance))
+    shape = (*point.outputs, *part.shape)
+    return Row(part.name, shape, verdict, abs(g - n), tolerance, index, g, n, row.hidden)
+
+
+def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int) -> int:
+    """Return an entry that is wrong, where u fails: cut u into pieces and keep the one that fails the most."""
+    low, high = 0, part.size
+    pieces = min(_PIECES, max(2, point.at_once(part)))  # a large part's copies fill the memory
+    while high - low > 1:
+        edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
+        U = np.zeros((len(edges) - 1, part.size))
+        for row, (start, end) in enumerate(pairwise(edges)):
+            U[row, start:end] = u[start:end]
+        found = _along(point, part, given, U)
+        error = np.abs(found.given - found.expected)[output] * np.maximum(found.wrong[output], 1e-3)
+        keep = int(np.argmax(error / np.maximum(found.tolerance[output], np.finfo(np.float64).tiny)))
+        low, high = int(edges[keep]), int(edges[keep + 1])
+    return low

@@ -1,0 +1,121 @@
+"""What the errors of one part look like: a constant ratio, a transpose, two entries swapped."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
+    """Return whether two arrays are equal, up to a precision relative to the largest entry; NaN is not known."""
+    known = np.isfinite(a) & np.isfinite(b)
+    size = max(np.max(np.abs(a[known]), initial=0), np.max(np.abs(b[known]), initial=0))
+    return bool(known.any() and (np.abs(a - b)[known] <= precision * size).all())
+
+
+def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
+    """Return the constant r where given = r expected, if there is one; 0 where given is all 0.
+
+    Examples
+    --------
+    >>> ratio(np.array([2.0, 4.0]), np.array([1.0, 2.0]), 1e-9)
+    2.0
+    """
+    known = np.isfinite(expected)
+    square = float(np.sum(expected[known] ** 2))
+    if not square:
+        return None
+    r = float(np.sum(given[known] * expected[known])) / square
+    return r if same(given, r * expected, precision) else 0.0 if not given.any() else None
+
+
+def in_words(r: float, rows: Iterable[int], precision: float) -> str:
+    """Return what a constant ratio of the gradient given to the one expected means.
+
+    Examples
+    --------
+    >>> in_words(12.0, [12], 1e-9)
+    'the gradient given is N = 12 times what it should be: the sum over the rows is not divided by N'
+    >>> in_words(0.5, [12], 1e-9)
+    'the gradient given is 1/2 of what it should be: a factor 2 is missing'
+    """
+    precision = max(precision, 1e-9)
+
+    def near(value: float) -> bool:
+        return abs(r - value) <= precision * abs(value)
+
+    counts = [n for n in rows if n > 1]
+    for n in counts:
+        for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
+            if near(sign * n) and n != 2:
+                why = "the sum over the rows is not divided by N"
+                return f"the gradient given is N = {n} times what it should be: {why}{also}"
+            if near(sign / n) and n != 2:
+                return (
+                    f"the gradient given is 1/N = 1/{n} of what it should be: a sum over the rows is divided by N{also}"
+                )
+    special = {
+        0.0: "the gradient given is 0 everywhere",
+        -1.0: "its sign is wrong",
+        2.0: "the gradient given is 2 times what it should be: a factor 2 too many",
+        0.5: "the gradient given is 1/2 of what it should be: a factor 2 is missing",
+        -2.0: "the gradient given is -2 times what it should be: its sign is wrong, and a factor 2 too many",
+        -0.5: "the gradient given is -1/2 of what it should be: its sign is wrong, and a factor 2 is missing",
+    }
+    for value, words in special.items():
+        if near(value) or (value == 0 and r == 0):
+            return words
+    return f"the gradient given is {r:.6g} times what it should be"
+
+
+def pattern(
+    given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], rows: Iterable[int], precision: float
+) -> str:
+    """Return what the errors of one part look like, or nothing.
+
+    Parameters
+    ----------
+    given, expected : ndarray
+        The two gradients, flattened; NaN where expected is not known.
+    shape : tuple of int
+        Their shape.
+    rows : iterable of int
+        What N may be.
+    precision : float
+        How equal two values have to be, relative to the largest.
+
+    Examples
+    --------
+    >>> J = np.arange(9.0)
+    >>> pattern(J.reshape(3, 3).T.ravel(), J, (3, 3), [], 1e-9)
+    'it is transposed'
+    """
+    r = ratio(given, expected, precision)
+    if r is not None:
+        return in_words(r, rows, precision)
+    if len(shape) == 2:
+        J, G = expected.reshape(shape), given.reshape(shape)
+        if shape[0] == shape[1] and same(G.T, J, precision):
+            return "it is transposed"
+        if same(given, J.T.ravel(), precision):
+            return f"it is transposed: the entries are those of a {shape[1]} × {shape[0]} array, in that order"
+        if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
+            missing = "the terms between different entries are missing (for a softmax -y_i y_j)"
+            return f"only its diagonal is right, and the rest is 0: {missing}"
+    known = np.isfinite(expected)
+    size = np.max(np.abs(expected[known]), initial=0)
+    wrong = np.flatnonzero(known & (np.abs(given - expected) > precision * size))
+    if wrong.size == 2 and same(given[wrong[::-1]], expected[wrong], 1e3 * precision):
+        a, b = (tuple(int(i) for i in np.unravel_index(w, shape)) for w in wrong)
+        return f"the entries {list(a)} and {list(b)} are swapped"
+    if 0 < wrong.size < given.size and not given[wrong].any():
+        return f"{wrong.size} of {given.size} entries are left at 0"
+    if wrong.size == 1 and given.size > 1:
+        return f"one entry of {given.size} is wrong"
+    if 1 < wrong.size < given.size:
+        part = ratio(given[wrong], expected[wrong], precision)
+        if part is not None:
+            return f"{wrong.size} of {given.size} entries are wrong, all of them {part:.6g} times what they should be"
+    difference = given - expected
+    if given.size > 1 and np.ptp(difference[known]) <= precision * size:
+        return f"every entry is off by the same {float(difference[known][0]):.6g}"
+    return ""

@@ -1,0 +1,231 @@
+"""The report of a gradient check: a row per named part, and what it adds up to."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from html import escape
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from .judge import Row
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .taylor import Taylor
+
+COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "ratio", "where", "given", "expected")
+
+_SUMMARY = {
+    Verdict.FAIL: "The gradient is wrong",
+    Verdict.NONDETERMINISTIC: "Two runs differ, so nothing can be said: fix what is random (for dropout give noise=)",
+    Verdict.INCONCLUSIVE: "Rounding alone exceeds what could be told apart",
+    Verdict.KINK: "No gradient errors found, but there is a kink here: the gradient given is one of several",
+    Verdict.PASS: "No gradient errors found",
+}
+
+_COLOURS = {
+    Verdict.FAIL: "red",
+    Verdict.NONDETERMINISTIC: "magenta",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.KINK: "cyan",
+    Verdict.PASS: "green",
+}
+
+
+class GradientError(AssertionError):
+    """A gradient check that did not pass."""
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What a gradient check found. ``print`` it for a table; in a notebook it shows itself.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        A row per named part, at the point that was asked about.
+    method : str
+        How the slopes were found, in words.
+    nearby : tuple of Row, default ()
+        The rows of a random point nearby, where rounding hides less; empty where it was not needed.
+    second_opinion : callable, optional
+        What computes ``taylor``, the Taylor remainder, when it is first asked for.
+    notes : tuple of str, default ()
+        What else a reader should know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vecprop.check import check_gradients
+    >>> report = check_gradients(lambda w: (float(w @ w), 2 * w), np.array([1.0, 2.0]))
+    >>> report
+    Report(PASS, 1 part)
+    >>> report.passed
+    True
+    """
+
+    rows: tuple[Row, ...]
+    method: str
+    nearby: tuple[Row, ...] = ()
+    second_opinion: "Callable[[], Taylor] | None" = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the rows' verdicts."""
+        return Verdict.worst([row.verdict for row in self.rows])
+
+    @cached_property
+    def taylor(self) -> "Taylor | None":
+        """The second opinion: how fast the Taylor remainder shrinks, 2.00 when right."""
+        return self.second_opinion() if self.second_opinion else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is PASS."""
+        return self.verdict is Verdict.PASS
+
+    @property
+    def diagnoses(self) -> tuple[str, ...]:
+        """What the patterns of the errors show, each once."""
+        return tuple(dict.fromkeys(row.diagnosis for row in self.rows if row.diagnosis))
+
+    def raise_if_failed(self) -> None:
+        """Raise GradientError, an AssertionError with the report as its message, unless the verdict is PASS."""
+        if not self.passed:
+            raise GradientError("\n" + self.text())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain dicts, lists, numbers and strings, ready for JSON."""
+        return {
+            "verdict": str(self.verdict),
+            "passed": self.passed,
+            "method": self.method,
+            "rows": [_plain(row) for row in self.rows],
+            "nearby": [_plain(row) for row in self.nearby],
+            "diagnoses": list(self.diagnoses),
+            "taylor_slope": self.taylor.slope if self.taylor else None,
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> Any:
+        """Return the rows as a pandas DataFrame."""
+        import pandas as pd
+
+        points = [("here", self.rows), ("nearby", self.nearby)] if self.nearby else [("here", self.rows)]
+        return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw each part's error against its tolerance; see `vecprop.pictures.gradient_report`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from ..pictures.gradient_report import plot_gradient_report
+
+        return plot_gradient_report(self, ax)
+
+    def _lines(self) -> list[str]:
+        """Return what stands below the table."""
+        lines = [f"{self.verdict}: {_SUMMARY[self.verdict]} ({self.method})."]
+        for diagnosis in self.diagnoses:
+            names = [row.name for row in self.rows if row.diagnosis == diagnosis]
+            lines.append(f"Diagnosis, {_few(names)}: {diagnosis}.")
+        for note in dict.fromkeys(row.note for row in self.rows if row.note):
+            lines.append(f"Note, {_few([row.name for row in self.rows if row.note == note])}: {note}.")
+        if self.taylor:
+            lines.append(str(self.taylor))
+        return lines + [f"{note}." for note in self.notes]
+
+    def _tables(self) -> list[tuple[str, tuple[Row, ...]]]:
+        return [("", self.rows), *([("At a random point nearby:", self.nearby)] if self.nearby else [])]
+
+    def text(self) -> str:
+        """Return the report as plain text."""
+        blocks = [f"{title}\n{_table(rows)}".lstrip() for title, rows in self._tables()]
+        return "\n\n".join([*blocks, "\n".join(self._lines())])
+
+    def __str__(self) -> str:
+        if not sys.stdout.isatty():
+            return self.text()
+        try:
+            from rich.console import Console
+        except ImportError:
+            return self.text()
+        console = Console(file=StringIO(), force_terminal=True)
+        console.print(self)
+        return console.file.getvalue().rstrip("\n")  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __rich__(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        parts: list[Any] = []
+        for title, rows in self._tables():
+            table = Table(title=title or None, title_justify="left", pad_edge=False, box=None)
+            for column in COLUMNS:
+                table.add_column(column, justify="right" if column in COLUMNS[3:6] + COLUMNS[7:] else "left")
+            for row in rows:
+                cells = [Text(cell) for cell in _cells(row)]
+                cells[2].stylize(_COLOURS[row.verdict])
+                table.add_row(*cells)
+            parts += [table, Text()]
+        first, *others = self._lines()
+        return Group(*parts, Text(first, style=_COLOURS[self.verdict]), *(Text(line) for line in others))
+
+    def _repr_html_(self) -> str:
+        html = []
+        for title, rows in self._tables():
+            head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
+            body = "".join(
+                "<tr>"
+                + "".join(
+                    f'<td style="color:{_COLOURS[row.verdict]}">{cell}</td>'
+                    if place == 2
+                    else f"<td>{escape(cell)}</td>"
+                    for place, cell in enumerate(_cells(row))
+                )
+                + "</tr>"
+                for row in rows
+            )
+            html.append(f"<p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return "".join(html) + "".join(f"<p>{escape(line)}</p>" for line in self._lines())
+
+    def __repr__(self) -> str:
+        return f"Report({self.verdict}, {len(self.rows)} part{'s' if len(self.rows) > 1 else ''})"
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {
+        **asdict(row),
+        "shape": list(row.shape),
+        "index": None if row.index is None else list(row.index),
+        "verdict": str(row.verdict),
+        "ratio": row.ratio,
+    }
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    where = "a direction" if row.index is None else f"[{', '.join(map(str, row.index))}]"
+    numbers = (f"{row.error:.1e}", f"{row.tolerance:.1e}", f"{row.ratio:.2g}")
+    return row.name, str(row.shape), str(row.verdict), *numbers, where, f"{row.given:.6g}", f"{row.expected:.6g}"
+
+
+def _table(rows: tuple[Row, ...]) -> str:
+    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logsumexp
+
+from vecprop.check import Verdict, check_gradients, jax_function, torch_function
+
+w = np.array([0.3, -1.2, 0.7, 2.0])
+e2 = np.eye(4)[2]
+
+
+def softmax(z):
+    E = np.exp(z - np.max(z.real))
+    return E / np.sum(E)
+
+
+ANALYTIC = {
+    "square": lambda w: (w @ w, 2 * w),
+    "log-sum-exp": lambda w: (logsumexp(w), softmax(w)),
+    "maximum": lambda w: (np.max(w), 1.0 * (w == np.max(w))),
+    "Jacobian": lambda w: (softmax(w), np.diag(softmax(w)) - np.outer(softmax(w), softmax(w))),
+    "scalar loop": lambda w: (sum(np.sin(x) for x in w), np.cos(w)),
+    "cancelling": lambda w: (np.sum((1 - np.cos(w)) / w**2), np.sin(w) / w**2 - 2 * (1 - np.cos(w)) / w**3),
+}
+CORRUPTED = {
+    "absolute value": lambda w: (np.abs(w).sum(), np.sign(w)),
+    "norm": lambda w: (np.linalg.norm(w), w / np.linalg.norm(w)),
+    "variance": lambda w: (np.var(w), 2 * (w - w.mean()) / w.size),
+    "logaddexp": lambda w: (np.logaddexp.reduce(w), softmax(w)),
+    "expit": lambda w: (expit(w).sum(), expit(w) * (1 - expit(w))),
+    "vdot": lambda w: (np.vdot(w, w), 2 * w),
+    "float": lambda w: (np.sum(np.asarray(w, dtype=float) ** 2), 2 * w.real),
+    "in part": lambda w: (np.sin(w).sum() + 1e-8 * np.abs(w[2]), np.cos(w) + 1e-8 * np.sign(w) * e2),
+}
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_analytic_functions_take_the_complex_step(name):
+    report = check_gradients(ANALYTIC[name], w)
+    assert report.passed, report.text()
+    assert report.method.startswith("complex step")
+    assert wrong_by(ANALYTIC[name], 1e-6).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("name", CORRUPTED)
+def test_functions_that_complex_numbers_corrupt_fall_back_and_say_so(name):
+    report = check_gradients(CORRUPTED[name], w)
+    assert report.passed, report.text()
+    assert report.method.startswith("Ridders")
+    assert "The complex step does not suit this function" in report.notes[0]
+    assert wrong_by(CORRUPTED[name], 1e-6).verdict is Verdict.FAIL
+    with pytest.raises(ValueError, match="does not suit this function"):
+        check_gradients(CORRUPTED[name], w, method="complex step")
+
+
+def wrong_by(f, share):
+    def wrong(w):
+        value, J = f(w)
+        J = np.array(J)
+        J.flat[1] += share * np.abs(J).max()
+        return value, J
+
+    return check_gradients(wrong, w)
+
+
+@pytest.mark.parametrize(("f", "verdict"), [
+    (lambda w: (np.abs(w).sum(), np.sign(w)), "KINK"),
+    (lambda w: (np.abs(w).sum(), np.sign(w) + 0.5 * (w == 0)), "KINK"),
+    (lambda w: (np.abs(w).sum(), np.sign(w) + 1.5 * (w == 0)), "FAIL"),
+    (lambda w: (np.maximum(w, 0).sum(), 1.0 * (w > 0)), "KINK"),
+    (lambda w: (np.maximum(w, 0).sum(), 1.0 * (w > 0) - 0.5 * (w == 0)), "FAIL"),
+    (lambda w: (np.maximum(w, 0).sum() ** 2, 2 * np.maximum(w, 0).sum() * (w > 0)), "KINK"),
+])  # fmt: skip
+def test_kinks_of_functions(f, verdict):
+    assert check_gradients(f, np.array([0.0, 1.0, -2.0])).verdict == verdict
+
+
+def test_parameters_of_any_shape():
+    X = np.random.default_rng(0).standard_normal((20, 3))
+    T = np.random.default_rng(1).standard_normal((20, 2))
+
+    def loss(p, X, T):
+        H = np.tanh(X @ p["hidden"]["W"] + p["hidden"]["b"])
+        E = H @ p["out"] - T
+        D = (1 - H * H) * (E @ p["out"].T)
+        return np.sum(E * E) / 2, {"hidden": {"W": X.T @ D, "b": D.sum(axis=0)}, "out": H.T @ E}
+
+    draw = np.random.default_rng(2)
+    p = {"hidden": {"W": draw.standard_normal((3, 4)), "b": np.zeros(4)}, "out": draw.standard_normal((4, 2))}
+    report = check_gradients(loss, p, args=(X, T))
+    assert report.passed
+    assert [(row.name, row.shape) for row in report.rows] == [("hidden.W", (3, 4)), ("hidden.b", (4,)), ("out", (4, 2))]
+
+    def listed(q, X, T):
+        value, J = loss({"hidden": {"W": q[0], "b": q[1]}, "out": q[2]}, X, T)
+        return value, [20 * J["hidden"]["W"], 20 * J["hidden"]["b"], 20 * J["out"]]
+
+    report = check_gradients(listed, [p["hidden"]["W"], p["hidden"]["b"], p["out"]], args=(X, T))
+    assert report.diagnoses == (
+        "the gradient given is N = 20 times what it should be: the sum over the rows is not divided by N",
+    )
+    assert check_gradients(lambda x: (x**3, 3 * x**2), 2.0).passed
+    assert check_gradients(lambda x: x**3, 2.0, gradient=lambda x: 3 * x**2).passed
+    assert check_gradients(lambda x: x**3, 2.0, gradient=12.0).passed
+
+
+def test_a_broken_softmax_and_a_transpose_are_named():
+    report = check_gradients(lambda z: (softmax(z), np.diag(softmax(z) * (1 - softmax(z)))), w)
+    assert "only its diagonal is right" in report.diagnoses[0]
+    A = np.arange(9.0).reshape(3, 3)
+    assert check_gradients(lambda W: (np.sum(A * W * W) / 2, (A * W).T), A + 1).diagnoses == ("it is transposed",)
+    report = check_gradients(lambda z: (A @ z, A.T), np.ones(3))
+    assert report.diagnoses == ("it is transposed",)
+
+
+def test_randomness():
+    def noisy(w):
+        return w @ w, 2 * w + 1e-6 * np.random.default_rng().standard_normal(4)
+
+    assert check_gradients(noisy, w).verdict is Verdict.NONDETERMINISTIC
+
+
+def test_float32_parameters():
+    assert check_gradients(
+        lambda w: (np.sum(np.tanh(w) ** 2), 2 * np.tanh(w) * (1 - np.tanh(w) ** 2)), w.astype("f4")
+    ).passed
+
+
+@pytest.mark.parametrize(("f", "theta", "error", "message"), [
+    (lambda w: (w @ w, 2 * w), np.zeros(0), ValueError, "theta is empty"),
+    (lambda w: (w @ w, 2 * w), {}, ValueError, "theta is empty"),
+    (lambda w: (w @ w, 2 * w), np.array([1.0, np.nan]), ValueError, r"theta is not finite: theta\[1\] is nan"),
+    (lambda w: (w @ w, 2 * w), np.array(["a"]), TypeError, "parameters are real numbers"),
+    (lambda w: (w @ w, 2 * w[:2]), w, ValueError, r"gradient of theta has shape \(2,\), but \(4,\) is needed"),
+    (lambda w: (w @ w, [w, w]), w, ValueError, "2 arrays, but theta has 1"),
+    (lambda w: (w @ w, w * np.inf), w, ValueError, r"The gradient of theta\[0\] is inf"),
+    (lambda w: (np.nan, w), w, ValueError, "The function is nan at theta"),
+    (lambda w: 1 / 0, w, ValueError, "The function raised ZeroDivisionError at theta"),
+    (lambda w: w @ w, w, TypeError, r"\(value, gradient\) is needed"),
+    (lambda w: (w[:0], w), w, ValueError, "value is empty"),
+    (lambda w: (w + 0j, w), w, TypeError, "real ones are needed"),
+])  # fmt: skip
+def test_errors(f, theta, error, message):
+    with pytest.raises(error, match=message):
+        check_gradients(f, theta)
+
+
+def test_pytorch_functions():
+    torch = pytest.importorskip("torch")
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, delta):
+            return delta * 2 * ctx.saved_tensors[0] ** 2
+
+    assert check_gradients(torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w).passed
+    assert check_gradients(torch_function(lambda p: torch.softmax(p["a"], 0) * p["b"][0]), {"a": w, "b": [w]}).passed
+    report = check_gradients(torch_function(lambda x: Cube.apply(x).sum()), w)
+    assert report.diagnoses == ("the gradient given is 0.666667 times what it should be",)
+
+
+def test_jax_functions():
+    jax = pytest.importorskip("jax")
+    assert check_gradients(jax_function(lambda x: jax.numpy.sum(jax.nn.sigmoid(x) ** 2)), w).passed
+    assert check_gradients(jax_function(lambda p: jax.nn.softmax(p["a"])), {"a": w}).passed

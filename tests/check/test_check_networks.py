@@ -1,0 +1,302 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from vecprop.check import GradientError, Verdict, assert_gradients, check_gradients
+from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
+from vecprop.core.counted import Noise
+from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
+from vecprop.core.losses import AbsoluteError, Loss, SoftmaxCrossEntropy, SquaredError
+from vecprop.core.network import Network
+from vecprop.core.penalties import L1, L2
+
+rng = np.random.default_rng(0)
+X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)
+NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(), penalty=L2(0.01))
+THETA = NETWORK.init(1)
+METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
+    report = check_gradients(NETWORK, THETA, X, T, method=method)
+    assert report.verdict is Verdict.PASS
+    assert "No gradient errors found" in str(report)
+    assert [row.name for row in report.rows] == [str(tensor) for tensor in NETWORK.layout.tensors]
+    wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
+    wrong[7] += 1e-4
+    report = check_gradients(NETWORK, THETA, X, T, gradient=wrong, method=method)
+    assert [row.verdict for row in report.rows] == ["PASS", "FAIL", "PASS", "PASS"]
+    assert report.rows[1].index == (1,)
+    assert report.rows[1].given == pytest.approx(wrong[7])
+    assert report.rows[1].expected == pytest.approx(wrong[7] - 1e-4)
+
+
+def test_it_checks_what_is_trained():
+    network = Network(
+        2, [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)], SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)]
+    )
+    weight = rng.uniform(0, 2, 12)
+    for noise in (None, 3, Noise(seed=2, step=5, rows=np.arange(12) + 7)):
+        assert check_gradients(network, network.init(0), X, T, weight, noise).passed
+    report = check_gradients(network, network.init(0), X, T)
+    assert "Dropout was checked with the masks of noise=0, held fixed" in report.notes
+
+
+def test_float32_is_judged_with_its_own_rounding():
+    theta = THETA.astype(np.float32)
+    assert check_gradients(NETWORK, theta, X, T).passed
+    wrong = NETWORK.loss_and_gradient(theta, X, T)[1].copy()
+    wrong[3] += 2e-3 * np.abs(wrong[:6]).max()
+    assert check_gradients(NETWORK, theta, X, T, gradient=wrong).verdict is Verdict.FAIL
+
+
+def test_large_networks_take_the_fast_mode_which_finds_the_entry():
+    network = Network(200, [Dense(300), ReLU(), Dense(10)], SoftmaxCrossEntropy())
+    theta = network.init(0)
+    inputs, classes = rng.standard_normal((20, 200)), rng.integers(0, 10, 20)
+    report = check_gradients(network, theta, inputs, classes)
+    assert report.passed
+    assert "3 random directions" in str(report)
+    wrong = network.loss_and_gradient(theta, inputs, classes)[1]
+    wrong[network.layout.tensors[0].start + 123 * 300 + 45] += 1e-6 * np.abs(wrong[:60000]).max()
+    report = check_gradients(network, theta, inputs, classes, gradient=wrong)
+    assert report.rows[0].index == (123, 45)
+    assert report.diagnoses == ("one entry of 60000 is wrong",)
+
+
+def test_cancellation_is_no_failure_and_hides_none():
+    """In a fitted logistic regression the rows' contributions cancel, to far less than eps times their size."""
+    from scipy.optimize import minimize
+
+    network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
+    inputs = 100 * rng.standard_normal((200, 3)) + 50
+    classes = (inputs[:, 0] + 100 * rng.standard_normal(200) > 50).astype(int)
+    found = minimize(
+        lambda at: tuple(network.loss_and_gradient(at, inputs, classes)), network.init(0), jac=True, method="BFGS"
+    )
+    report = check_gradients(network, found.x, inputs, classes)
+    assert report.passed
+
+    def wrong(theta):
+        J = network.loss_and_gradient(theta, inputs, classes)[1]
+        J[2] += 1e-6 * np.abs(J[:6]).max()
+        return J
+
+    assert check_gradients(network, found.x, inputs, classes, gradient=wrong).verdict is Verdict.FAIL
+
+
+def test_what_rounding_hides_is_inconclusive_where_the_gradient_cannot_be_moved():
+    network = Network(2, [Dense(1)], SquaredError())
+    theta = np.array([1.0, 1.0, 0.0])
+    inputs = np.array([[1e8, 1.0], [1e8, -1.0]]) / 3
+    target = inputs @ theta[:2]
+    wrong = network.loss_and_gradient(theta, inputs, target + 1e-9)[1]
+    assert check_gradients(network, theta, inputs, target + 1e-9, gradient=wrong).verdict is Verdict.INCONCLUSIVE
+    report = check_gradients(network, theta, inputs, target + 1e-9)
+    assert report.passed
+    assert report.nearby
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(2, [Dense(3), ReLU(), Dense(1)], SquaredError()),
+        Network(2, [Dense(3), LeakyReLU(), Dense(1)], SquaredError()),
+        Network(2, [Dense(1)], AbsoluteError()),
+    ],
+)
+def test_kink(network):
+    theta = np.round(2 * network.init(1))
+    for tensor in network.layout.tensors:
+        if tensor.name == "b":
+            theta[tensor.span] = 0
+    inputs = np.vstack([np.zeros(2), X[:3]])
+    target = np.array([0.0, 1.0, 2.0, 3.0]) if len(network.layers) == 1 else np.ones(4)
+    report = check_gradients(network, theta, inputs, target)
+    assert report.verdict is Verdict.KINK
+    assert not report.passed
+    wrong = network.loss_and_gradient(theta, inputs, target)[1]
+    place = network.layout.tensors[1].start
+    wrong[place] += 100
+    assert check_gradients(network, theta, inputs, target, gradient=wrong).verdict is Verdict.FAIL
+
+
+def test_near_a_kink_is_none():
+    network = Network(1, [Dense(1), ReLU(), Dense(1)], SquaredError())
+    for offset in (1e-5, 1e-9, -1e-9, 1e-14):
+        theta = np.array([1.0, offset, 1.0, 0.0])
+        assert check_gradients(network, theta, np.zeros((1, 1)), np.ones(1)).verdict is Verdict.PASS
+
+
+def test_ties_without_a_kink_pass():
+    network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError())
+    theta = np.zeros(network.layout.size)
+    assert check_gradients(network, theta, np.zeros((2, 2)), np.ones(2)).verdict is Verdict.PASS
+
+
+@dataclass(frozen=True)
+class Noisy(Activation):
+    def value(self, z):
+        return z * np.random.default_rng().uniform(0.9, 1.1)
+
+    def slope(self, z, y):
+        return np.ones_like(z)
+
+
+def test_randomness_that_is_not_held_fixed():
+    network = Network(2, [Dense(3), Noisy(), Dense(2)], SoftmaxCrossEntropy())
+    assert check_gradients(network, network.init(0), X, T).verdict is Verdict.NONDETERMINISTIC
+
+
+@dataclass(frozen=True)
+class SlopeOf(Activation):
+    right: Activation
+    taken: Activation
+
+    def value(self, z):
+        return self.right.value(z)
+
+    def slope(self, z, y):
+        return self.taken.slope(z, y)
+
+
+class SwappedTranspose(Dense):
+    def backward(self, p, saved, delta, J):
+        super().backward(p, saved, delta, J)
+        J["W"][...] = (delta.T @ saved).reshape(J["W"].shape)
+        return delta @ p["W"].T
+
+
+class Softmax(Layer):
+    """A softmax as a hidden layer, whose backward pass has forgotten the terms between classes."""
+
+    def forward(self, p, X, noise=None):
+        E = np.exp(X - np.max(np.real(X), axis=-1, keepdims=True))
+        Y = E / np.sum(E, axis=-1, keepdims=True)
+        return Y, Y
+
+    def backward(self, p, saved, delta, J):
+        return saved * (1 - saved) * delta
+
+
+@dataclass(frozen=True)
+class BrokenSoftmax(Loss):
+    inner = SoftmaxCrossEntropy()
+    takes_classes = True
+
+    def predict(self, Z):
+        return self.inner.predict(Z)
+
+    def value(self, Z, T):
+        return self.inner.value(Z, T)
+
+    def delta(self, Z, T):
+        E = np.exp(Z)
+        return E / np.sum(E, axis=0, keepdims=True) - (T[..., None] == np.arange(Z.shape[-1]))
+
+
+@pytest.mark.parametrize(("layers", "loss", "words"), [
+    ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its slope is missing"),
+    ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "its slope is that of Logistic"),
+    ([Dense(3), Tanh(), SwappedTranspose(2)], SoftmaxCrossEntropy(), "layer 2 (SwappedTranspose) gives a wrong"),
+    ([SwappedTranspose(2), Tanh(), Dense(2)], SoftmaxCrossEntropy(), "layer 0 (SwappedTranspose) gives a wrong"),
+    ([Dense(3), Softmax(), Dense(2)], SoftmaxCrossEntropy(), "only the diagonal of its Jacobian is there"),
+    ([Dense(3), Tanh(), Dense(2)], BrokenSoftmax(), "the softmax is taken over the rows instead of the classes"),
+])  # fmt: skip
+def test_faults_in_ones_own_layers_are_named(layers, loss, words):
+    network = Network(2, layers, loss)
+    report = check_gradients(network, network.init(0), X, T)
+    assert report.verdict is Verdict.FAIL
+    assert any(words in diagnosis for diagnosis in report.diagnoses), report.text()
+
+
+def test_a_layer_whose_arithmetic_cannot_be_followed_is_judged_all_the_same():
+    class Opaque(Tanh):
+        def value(self, z):
+            return np.tanh(np.asarray(z))
+
+    network = Network(2, [Dense(3), Opaque(), Dense(2)], SoftmaxCrossEntropy())
+    assert check_gradients(network, network.init(0), X, T).passed
+
+    class Wrong(Opaque):
+        def slope(self, z, y):
+            return 1 - y
+
+    assert (
+        check_gradients(Network(2, [Dense(3), Wrong(), Dense(2)], SoftmaxCrossEntropy()), THETA, X, T).verdict == "FAIL"
+    )
+
+
+def given(change):
+    def gradient(theta):
+        J = NETWORK.loss_and_gradient(theta, X, T)[1]
+        change(NETWORK.layout.views(J), theta)
+        return J
+
+    return gradient
+
+
+def _sign(J, theta):
+    J[0]["W"] *= -1
+
+
+def _on_biases(J, theta):
+    for views, p in zip(J, NETWORK.layout.views(theta), strict=True):
+        if "b" in views:
+            views["b"] += 0.01 * p["b"]
+
+
+def _bias(J, theta):
+    J[0]["b"] *= 12
+
+
+def _swap(J, theta):
+    J[2]["W"].flat[[0, 3]] = J[2]["W"].flat[[3, 0]]
+
+
+def _onwards(J, theta):
+    J[0]["W"] *= 0.5
+    J[0]["b"] *= 0.5
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (_sign, "its sign is wrong"),
+    (_on_biases, "the penalty is applied to biases too"),
+    (_bias, "N = 12 times what it should be: the sum over the rows is not divided by N; only this bias is wrong"),
+    (_swap, "the entries [0, 0] and [1, 1] are swapped"),
+    (_onwards, "right down to layer 2 (Dense) and wrong from layer 1 (Logistic) on"),
+])  # fmt: skip
+def test_faults_in_a_given_gradient_are_named(change, words):
+    theta = THETA + 0.1
+    for method in ("complex step", "directions"):
+        report = check_gradients(NETWORK, theta, X, T, gradient=given(change), method=method)
+        assert any(words in diagnosis for diagnosis in report.diagnoses), report.text()
+
+
+def test_a_forgotten_mean_is_named():
+    summed = Network(2, NETWORK.layers, SoftmaxCrossEntropy(reduction="sum"), NETWORK.penalties)
+    report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: summed.loss_and_gradient(at, X, T)[1])
+    assert report.diagnoses == ("the rows' sum is not divided by N = 12",)
+
+
+@pytest.mark.parametrize(("arguments", "options", "error", "message"), [
+    ((NETWORK, THETA[None], X, T), {}, ValueError, "check one member at a time"),
+    ((NETWORK, THETA + 0j, X, T), {}, TypeError, "the parameters to check are real numbers"),
+    ((NETWORK, THETA, X, T), {"method": "guess"}, ValueError, "There is no method 'guess'"),
+    ((NETWORK, THETA, X, T), {"args": (1,)}, TypeError, "args are for functions"),
+    ((NETWORK, THETA, X, T), {"gradient": THETA[:3]}, ValueError, r"The gradient has shape \(3,\), but theta"),
+    ((NETWORK, THETA, X, T), {"gradient": THETA * np.nan}, ValueError, r"The gradient of layer 0 \(Dense\) W\[0, 0\]"),
+    ((3, THETA), {}, TypeError, "takes a network or a function, not int"),
+    ((lambda w: (w @ w, 2 * w), THETA, X), {}, TypeError, "are for networks"),
+])  # fmt: skip
+def test_errors(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        check_gradients(*arguments, **options)
+
+
+def test_assertion():
+    assert assert_gradients(NETWORK, THETA, X, T).passed
+    with pytest.raises(GradientError, match="FAIL: The gradient is wrong"):
+        assert_gradients(NETWORK, THETA, X, T, gradient=THETA)

@@ -1,0 +1,120 @@
+import builtins
+import json
+
+import numpy as np
+import pytest
+
+from vecprop.check import GradientError, Report, Verdict, check_gradients
+
+w = np.array([[0.5, -1.0], [2.0, 3.0]])
+
+
+def f(w, factor=1.0):
+    return np.sum(np.sin(w)), factor * np.cos(w)
+
+
+PASSED, FAILED = check_gradients(f, w), check_gradients(f, w, args=(2.0,))
+
+
+def test_text():
+    assert PASSED.text().splitlines()[0].split() == (
+        ["parameters", "shape", "verdict", "largest", "error", "tolerance", "ratio", "where", "given", "expected"]
+    )
+    assert "PASS: No gradient errors found (complex step, every entry)." in PASSED.text()
+    assert "FAIL: The gradient is wrong" in str(FAILED)
+    assert "Diagnosis, theta: the gradient given is 2 times what it should be: a factor 2 too many." in str(FAILED)
+    assert repr(FAILED) == "Report(FAIL, 1 part)"
+
+
+def test_verdict_is_the_worst_of_the_rows():
+    from dataclasses import replace
+
+    rows = [replace(PASSED.rows[0], verdict=verdict) for verdict in Verdict]
+    assert [Report(tuple(rows[k:]), "").verdict for k in range(5)] == list(Verdict)
+    assert [Report((row,), "").passed for row in rows] == [False] * 4 + [True]
+    for row in rows[:4]:
+        with pytest.raises(GradientError):
+            Report((row,), "").raise_if_failed()
+    Report((rows[4],), "").raise_if_failed()
+
+
+def test_dict_is_plain():
+    plain = json.loads(json.dumps(FAILED.to_dict()))
+    assert plain["verdict"] == "FAIL"
+    assert plain["passed"] is False
+    row = plain["rows"][0]
+    assert row["shape"] == [2, 2]
+    i, j = row["index"]
+    assert row["given"] == pytest.approx(2 * np.cos(w[i, j]))
+    assert row["expected"] == pytest.approx(np.cos(w[i, j]))
+    assert row["error"] / row["tolerance"] == pytest.approx(row["ratio"])
+
+
+def test_frame():
+    pytest.importorskip("pandas")
+    frame = FAILED.to_frame()
+    assert list(frame["verdict"]) == ["FAIL"]
+    assert list(frame["name"]) == ["theta"]
+
+
+def test_notebook():
+    html = FAILED._repr_html_()
+    assert html.count("<tr>") == 2
+    assert "a factor 2 too many" in html
+
+
+def test_terminal(monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    coloured = str(FAILED)
+    assert "\x1b[" in coloured
+    assert "FAIL" in coloured
+    real_import = builtins.__import__
+
+    def no_rich(name, *rest):
+        if name.startswith("rich"):
+            raise ImportError(name)
+        return real_import(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", no_rich)
+    assert str(FAILED) == FAILED.text()
+
+
+def test_taylor_is_a_second_opinion():
+    assert PASSED.taylor.slope == pytest.approx(2, abs=0.05)
+    assert FAILED.taylor.slope == pytest.approx(1, abs=0.05)
+    assert "Taylor remainder: slope 2.00 (2.00 when right, towards 1 when wrong)." in PASSED.text()
+    linear = check_gradients(lambda w: (w.sum(), np.ones(3)), np.ones(3))
+    assert linear.taylor.slope is None
+    assert "linear here" in linear.text()
+
+
+def test_pictures():
+    pytest.importorskip("matplotlib").use("agg")
+    from matplotlib import pyplot
+
+    from vecprop.pictures.gradient_report import plot_gradient_report, plot_taylor_remainder
+
+    for report in (PASSED, FAILED):
+        ax = report.plot()
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["theta"]
+        bars = [bar.get_width() for bar in ax.patches]
+        assert (bars[0] > 0) == (report.verdict is Verdict.FAIL)
+        ax.figure.canvas.draw()
+        given = pyplot.figure().add_subplot()
+        assert plot_taylor_remainder(report, given) is given
+        assert f"slope {report.taylor.slope:.2f}" in given.get_title()
+        given.figure.canvas.draw()
+        given = pyplot.figure().add_subplot()
+        assert plot_gradient_report(report, given) is given
+    pyplot.close("all")
+
+
+def test_importing_stays_light():
+    import subprocess
+    import sys
+
+    heavy = "{'rich', 'matplotlib', 'pandas', 'scipy', 'torch', 'jax'}"
+    code = f"import sys, vecprop.check; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
