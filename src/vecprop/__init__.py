@@ -9,6 +9,7 @@
 array([0, 1, 1, 0])
 """
 
+from .check import check_gradients
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from .core.counted import Noise
 from .core.initializers import Glorot, He, Initializer, Normal
@@ -93,5 +94,6 @@ __all__ = [
     "TrainingResult",
     "TrainingState",
     "WarmUp",
+    "check_gradients",
     "train",
 ]

@@ -1,0 +1,99 @@
+"""The demo as a user runs it."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from vecprop.app import main; main()"]
+PICTURES = {"boundary.png", "classes.png", "gradients.png", "hidden.png", "loss.png", "momentum.png", "starts.png"}
+
+
+def vecprop(*arguments):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "a folder"
+    return out, vecprop("demo", "--out", out)
+
+
+def test_the_story_is_told(told):
+    _, done = told
+    assert done.returncode == 0, done.stderr
+    assert "X (100, 2), T (100, 2)" in done.stdout
+    assert "No gradient errors found" in done.stdout
+    assert "loss 69.474040 → 0.380753, 100 of 100 points right" in done.stdout
+    assert re.search(r"  momentum, 300 steps: 1\d\d of 200 starts", done.stdout)
+    assert "momentum" in done.stderr  # the progress bar
+    for package in ("Python 3", "numpy", "matplotlib", "scikit-learn"):
+        assert package in done.stdout
+
+
+def test_pictures_and_page_are_written(told):
+    out, done = told
+    assert {path.name for path in out.iterdir()} == PICTURES | {"index.html"}
+    assert str(out / "index.html") in done.stdout
+    for picture in PICTURES:
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+        assert (out / picture).stat().st_size > 5000
+
+
+def test_the_page_is_whole(told):
+    out, _ = told
+    page = (out / "index.html").read_text(encoding="utf-8")
+
+    class Pictures(HTMLParser):
+        found: set = set()  # noqa: RUF012
+        math = 0
+
+        def handle_starttag(self, tag, attributes):
+            if tag == "img":
+                self.found.add(dict(attributes)["src"])
+                assert dict(attributes)["alt"]
+            self.math += tag == "math"
+
+    parser = Pictures()
+    parser.feed(page)
+    assert parser.found == PICTURES
+    assert parser.math > 10
+    assert "69.474040" in page
+    assert "0.380753" in page
+    for left_over in ("$", r"\(", r"\[", r"\delta"):
+        assert left_over not in page
+
+
+def test_another_seed_tells_another_story(tmp_path):
+    done = vecprop("demo", "--out", tmp_path, "--seed", 3)
+    assert done.returncode == 0, done.stderr
+    assert "69.474040" not in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    done = vecprop("demo", "--out", tmp_path / "taken")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Cannot write to ")
+    assert "--out" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_usage():
+    import vecprop as vp
+
+    assert vecprop("--version").stdout == f"vecprop {vp.__version__}\n"
+    assert "demo" in vecprop("--help").stdout
+    assert vecprop("demo", "--seed", -1).returncode == 2
+    assert vecprop("dance").returncode == 2
+
+
+def test_missing_extras_are_one_sentence():
+    code = "import sys; sys.modules['typer'] = None; from vecprop.app import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install" in done.stderr
+    assert "Traceback" not in done.stderr
