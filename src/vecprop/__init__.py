@@ -9,91 +9,9 @@
 array([0, 1, 1, 0])
 """
 
-from .check import check_gradients
-from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from .core.counted import Noise
-from .core.initializers import Glorot, He, Initializer, Normal
-from .core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from .core.layout import Layout
-from .core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    ElementwiseLoss,
-    Huber,
-    Loss,
-    Poisson,
-    Quantile,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
-from .core.network import Network
-from .core.penalties import L1, L2, Penalty
-from .optimize.lbfgs import LBFGS
-from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
-from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
-from .train.early_stopping import EarlyStopping
-from .train.history import History
-from .train.progress import ProgressBar
-from .train.state import DivergenceError, TrainingResult, TrainingState
-from .train.trainer import train
+import lazy_loader
+
+# The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "ELU",
-    "GELU",
-    "L1",
-    "L2",
-    "LBFGS",
-    "AbsoluteError",
-    "Activation",
-    "Adam",
-    "AdamW",
-    "Adaptive",
-    "BinaryCrossEntropy",
-    "Constant",
-    "Cosine",
-    "Dense",
-    "DivergenceError",
-    "Dropout",
-    "EarlyStopping",
-    "ElementwiseLoss",
-    "Glorot",
-    "GradientDescent",
-    "He",
-    "History",
-    "Huber",
-    "Identity",
-    "Initializer",
-    "InverseScaling",
-    "Layer",
-    "LayerNorm",
-    "Layout",
-    "LeakyReLU",
-    "Logistic",
-    "Loss",
-    "Momentum",
-    "Nesterov",
-    "Network",
-    "Noise",
-    "Normal",
-    "OneCycle",
-    "Optimizer",
-    "Penalty",
-    "Poisson",
-    "ProgressBar",
-    "Quantile",
-    "RMSProp",
-    "ReLU",
-    "Schedule",
-    "SiLU",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "SquaredError",
-    "Tanh",
-    "TrainingResult",
-    "TrainingState",
-    "WarmUp",
-    "check_gradients",
-    "train",
-]

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.counted import Noise, permutation
 from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
+from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, Schedule
 from .run import Run
@@ -21,8 +22,10 @@ class Descent:
     ----------
     run : Run
         What measures the epochs.
-    batch : Batch
-        All rows.
+    network : Network
+        What is trained.
+    batch, held_out : Batch
+        The rows of training, and those of validation, if there are any.
     optimizer : Optimizer
         How theta moves.
     schedule : Schedule
@@ -38,7 +41,9 @@ class Descent:
     def __init__(
         self,
         run: Run,
+        network: Network,
         batch: Batch,
+        held_out: Batch | None,
         optimizer: Optimizer,
         schedule: Schedule,
         batch_size: int,
@@ -46,8 +51,10 @@ class Descent:
         clip: float | None,
     ) -> None:
         self.run = run
-        self.network, self.state = run.network, run.state
+        self.state = run.state
+        self.network = network
         self.batch = batch
+        self.held_out = held_out
         self.optimizer = optimizer
         self.schedule = schedule
         self.batch_size = min(batch_size, batch.rows)
@@ -62,11 +69,11 @@ class Descent:
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        self.run.measure(self.loss())
+        self.run.measure(*self.losses())
         try:
             while self.state.epoch < self.state.epochs:
                 self.epoch()
-                reason = self.run.after_epoch(self.loss())
+                reason = self.run.after_epoch(*self.losses())
                 self.schedule.observe(self.state.history.last_loss, self.state.schedule)
                 if reason is not None:
                     return reason
@@ -74,8 +81,13 @@ class Descent:
         except KeyboardInterrupt:
             if self.norms:
                 self.close_epoch()
-                self.run.measure(self.loss())
+                self.run.measure(*self.losses())
             return "interrupted"
+
+    def losses(self) -> tuple[Array, Array | None]:
+        """Return the losses of training and validation at the current parameters."""
+        held_out = None if self.held_out is None else self.network.batch_loss(self.state.theta, self.held_out)
+        return self.loss(), held_out
 
     def loss(self) -> Array:
         """Return the loss of all rows at the current parameters; on full batches its gradient is the next step's."""

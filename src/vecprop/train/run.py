@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch
-from ..core.network import Network
 from .early_stopping import Best, EarlyStopping
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
 
@@ -20,12 +18,8 @@ class Run:
 
     Parameters
     ----------
-    network : Network
-        What is trained.
     state : TrainingState
         Where training stands; whatever moves theta moves it there.
-    held_out : Batch or None
-        The validation rows.
     early_stopping : EarlyStopping or None
         When to stop.
     callbacks : sequence of callable
@@ -36,16 +30,12 @@ class Run:
 
     def __init__(
         self,
-        network: Network,
         state: TrainingState,
-        held_out: Batch | None,
         early_stopping: EarlyStopping | None,
         callbacks: Sequence[Callback],
         remedy: str,
     ) -> None:
-        self.network = network
         self.state = state
-        self.held_out = held_out
         self.early_stopping = early_stopping
         self.callbacks = callbacks
         self.remedy = remedy
@@ -53,22 +43,26 @@ class Run:
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
         self.started = time.perf_counter()
 
-    def measure(self, loss: Array) -> None:
-        """Record the losses at the current parameters, given that of training; they have to be finite."""
-        state, history = self.state, self.state.history
-        training_loss, validation_loss = on_host(loss), None
-        self.require_finite("loss", training_loss)
-        if self.held_out is not None:
-            validation_loss = on_host(self.network.batch_loss(state.theta, self.held_out))
+    @property
+    def seconds(self) -> float:
+        """Seconds since training began."""
+        return time.perf_counter() - self.started
+
+    def measure(self, loss: Array, validation_loss: Array | None, seconds: float | None = None) -> None:
+        """Record the losses at the current parameters, and when they were measured; they have to be finite."""
+        state, loss = self.state, on_host(loss)
+        self.require_finite("loss", loss)
+        if validation_loss is not None:
+            validation_loss = on_host(validation_loss)
             self.require_finite("validation loss", validation_loss)
-        history.measure(training_loss, validation_loss, time.perf_counter() - self.started)
+        state.history.measure(loss, validation_loss, self.seconds if seconds is None else seconds)
         self.last_finite[...] = state.theta
         if self.early_stopping is not None and self.best is None:
             self.best = Best(self.early_stopping, state.theta, self._watched())
 
-    def after_epoch(self, loss: Array) -> Reason | None:
+    def after_epoch(self, loss: Array, validation_loss: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
-        self.measure(loss)
+        self.measure(loss, validation_loss)
         stalled = self.best is not None and self.best.observe(self.state.theta, self._watched())
         asked = [callback(self.state) for callback in self.callbacks]
         if any(answer is True for answer in asked):

@@ -1,8 +1,10 @@
 """Search: training by L-BFGS, whose line search decides where to look."""
 
+from typing import Any
+
 import numpy as np
 
-from ..core.elementary import namespace, on_host
+from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
 from ..optimize.lbfgs import LBFGS
 from .run import Run
@@ -16,16 +18,20 @@ class Search:
     ----------
     run : Run
         What measures the iterations.
-    batch : Batch
-        All rows.
+    network : Network or CompiledNetwork
+        What computes the loss and its gradient.
+    batch, held_out : Batch
+        The rows of training, and those of validation, if there are any.
     optimizer : LBFGS
         How to search.
     """
 
-    def __init__(self, run: Run, batch: Batch, optimizer: LBFGS) -> None:
+    def __init__(self, run: Run, network: Any, batch: Batch, held_out: Batch | None, optimizer: LBFGS) -> None:
         self.run = run
         self.state = run.state
+        self.network = network
         self.batch = batch
+        self.held_out = held_out
         self.optimizer = optimizer
         self.reason: Reason | None = None
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
@@ -33,7 +39,7 @@ class Search:
     def search(self) -> Reason:
         """Move theta until the search or something else ends; return what it was."""
         start = on_host(self.state.theta).astype(float)
-        self.run.measure(np.asarray(self.loss_and_gradient(start)[0]))
+        self.run.measure(np.asarray(self.loss_and_gradient(start)[0]), self.validation_loss())
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"
@@ -48,9 +54,13 @@ class Search:
         if self.seen is None or not np.array_equal(self.seen[0], point):
             like = self.state.theta
             theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-            loss, gradient = self.run.network.batch_loss_and_gradient(theta, self.batch)
+            loss, gradient = self.network.batch_loss_and_gradient(theta, self.batch)
             self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
         return self.seen[1], self.seen[2]
+
+    def validation_loss(self) -> Array | None:
+        """Return the loss of the validation rows at the current parameters."""
+        return None if self.held_out is None else self.network.batch_loss(self.state.theta, self.held_out)
 
     def after_iteration(self, point: np.ndarray) -> None:
         """Move theta to where an iteration has ended, and measure there."""
@@ -60,6 +70,6 @@ class Search:
         state.epoch, state.step = state.epoch + 1, state.step + 1
         state.history.moved(np.asarray(self.length), np.asarray(np.linalg.norm(point - self.point)))
         self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(np.asarray(loss))
+        self.reason = self.run.after_epoch(np.asarray(loss), self.validation_loss())
         if self.reason is not None:
             raise StopIteration

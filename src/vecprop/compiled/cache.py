@@ -1,0 +1,73 @@
+"""Where compiled code is kept: a folder of the user's, with a name that changes with anything it was compiled from."""
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import config
+
+_config: Any = config  # its settings are made when it is imported
+
+
+@lru_cache(maxsize=1)
+def folder() -> Path | None:
+    """Return the folder for this version of formulas, kernels and libraries, or None where none can be written.
+
+    Numba notices a change in the file of a kernel, but not in the formulas that the kernel calls; so the folder's name
+    is a digest of all of them. Set ``VECPROP_CACHE_DIR`` to choose the place.
+    """
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    package = Path(__file__).parent.parent
+    for part in ("core", "optimize", "compiled"):
+        for source in sorted((package / part).glob("*.py")):
+            digest.update(source.read_bytes())
+    for place in _places():
+        path = place / digest.hexdigest()[:16]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                return path
+        except OSError:
+            continue
+    warnings.warn(
+        "No folder can be written to keep compiled kernels in, so they are compiled anew in each process: "
+        "set VECPROP_CACHE_DIR to a folder that can.",
+        stacklevel=2,
+    )
+    return None
+
+
+def _places() -> Iterator[Path]:
+    """Yield where compiled code may be kept, the best place first."""
+    if chosen := os.environ.get("VECPROP_CACHE_DIR"):
+        yield Path(chosen)
+        return
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA")
+    elif sys.platform == "darwin":
+        home = str(Path("~/Library/Caches").expanduser())
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    if home:
+        yield Path(home) / "vecprop"
+
+
+@contextmanager
+def cached_in_folder() -> Iterator[bool]:
+    """Let Numba keep what is decorated within in the folder; gives whether it can."""
+    path = folder()
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(path or before)
+    try:
+        yield path is not None
+    finally:
+        _config.CACHE_DIR = before

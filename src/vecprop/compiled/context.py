@@ -1,0 +1,157 @@
+"""The context: one array of words that tells a kernel where everything is.
+
+Kernels are compiled once, so they take nothing but this array: addresses of arrays, numbers of rows, switches. A call
+costs the same however much is told, and nothing is unpacked on the way.
+"""
+
+from enum import IntEnum, auto
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+
+class Slot(IntEnum):
+    """What stands where in the context."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[Any]) -> int:
+        return count
+
+    # the network: its table, its layers' and its loss's hyperparameters
+    TABLE = auto()
+    LAYERS = auto()
+    H = auto()
+    BY_ROWS = auto()
+    LOSS = auto()
+    LOSS_H = auto()
+    LINK = auto()
+    THETA = auto()
+    P = auto()
+    OUTPUTS = auto()
+    INPUTS = auto()
+    # the rows: of training, and those held out at the same distances
+    X = auto()
+    T = auto()
+    CLASSES = auto()
+    WEIGHT = auto()
+    ROWS = auto()
+    HELD_X = auto()
+    HELD_T = auto()
+    HELD_CLASSES = auto()
+    HELD_WEIGHT = auto()
+    HELD_ROWS = auto()
+    # how rows become a loss
+    MEAN = auto()
+    SPANS = auto()
+    WEIGHT_SPANS = auto()
+    PENALTIES = auto()
+    # each worker's own memory for a tile
+    TILE = auto()
+    TARGETS = auto()
+    ROW_WEIGHTS = auto()
+    ROW_LOSSES = auto()
+    WORK = auto()
+    WORK_SIZE = auto()
+    DELTAS = auto()
+    DELTA_SIZE = auto()
+    BEFORE = auto()
+    # what workers share
+    WORKERS = auto()
+    BARRIER = auto()
+    SHARDS = auto()
+    GRADIENTS = auto()
+    GRADIENT = auto()
+    PARTIAL = auto()
+    SQUARES = auto()
+    MOVES = auto()
+    # the optimizer and the plan of the epochs
+    GRADIENT_OF_ROWS = auto()
+    UPDATE = auto()
+    UPDATE_H = auto()
+    FIRST = auto()
+    SECOND = auto()
+    CLIP = auto()
+    RATES = auto()
+    STEPS_BEFORE = auto()
+    BATCH_SIZE = auto()
+    EPOCHS = auto()
+    FIRST_EPOCH = auto()
+    FIRST_STEP = auto()
+    NOISY = auto()
+    FULL = auto()
+    SEED = auto()
+    KEYS = auto()
+    PLACES = auto()
+    ORDER = auto()
+    EVERYONE = auto()
+    # what comes out
+    LOSSES = auto()
+    HELD_LOSSES = auto()
+    NORMS = auto()
+    SIZES = auto()
+    DONE = auto()
+    LAST_FINITE = auto()
+    PREDICTIONS = auto()
+
+
+class Context:
+    """The array of words, and the arrays that it points to, which live as long as it does."""
+
+    def __init__(self, **entries: Any) -> None:
+        self.words = np.zeros(len(Slot), np.int64)
+        self._arrays: dict[str, np.ndarray] = {}
+        self.set(**entries)
+
+    def set(self, **entries: Any) -> None:
+        """Set slots by name, in small letters: an array is pointed to, a number is kept."""
+        for name, value in entries.items():
+            if isinstance(value, np.ndarray):
+                assert value.flags.c_contiguous
+                self._arrays[name] = value
+                value = value.ctypes.data if value.size else 0
+            self.words[Slot[name.upper()]] = value
+
+    def array(self, name: str) -> np.ndarray:
+        """Return the array that a slot points to."""
+        return self._arrays[name]
+
+    @property
+    def address(self) -> int:
+        """Where the words are."""
+        return self.words.ctypes.data
+
+
+def as_word(seed: int) -> int:
+    """Return any whole number's last 64 bits, as a word has them."""
+    return ((seed + 2**63) & 0xFFFF_FFFF_FFFF_FFFF) - 2**63
+
+
+@intrinsic
+def _pointer(typing, address, like):
+    """Return an address as a pointer to numbers of the type of a number or array."""
+    kind = like.dtype if isinstance(like, types.Array) else like
+
+    def generate(context, builder, signature, values):
+        return builder.inttoptr(values[0], context.get_value_type(types.CPointer(kind)))
+
+    return types.CPointer(kind)(types.intp, like), generate
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def numbers_at(address, size, like):
+    """Return an address as an array of so many numbers, of the type of a number or array."""
+    return carray(_pointer(address, like), size)
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def words_at(address, size):
+    """Return an address as an array of so many words."""
+    return numbers_at(address, size, np.int64(0))
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def doubles_at(address, size):
+    """Return an address as an array of so many doubles."""
+    return numbers_at(address, size, 0.0)

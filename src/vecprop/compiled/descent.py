@@ -1,0 +1,153 @@
+"""The epochs of one fit, ready to run: what the kernels read and write, and the threads that run them."""
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..optimize.optimizers import Optimizer
+from .context import as_word
+from .epochs import BLOCK, CHUNK, epochs_address
+from .formulas import hyperparameters
+from .loops import update_address
+from .program import Program, padded, rows_of
+from .threads import run_together, single_threaded_blas, usable_threads
+
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How some epochs went.
+
+    Attributes
+    ----------
+    epochs : int
+        How many ended with a finite loss.
+    steps : int
+        How many steps were taken.
+    losses, held_losses, norms, sizes : ndarray (count,)
+        The losses after each epoch; the mean norms of the gradients and lengths of the steps.
+    gradient_diverged : bool
+        Whether it was a gradient that was not finite.
+    """
+
+    epochs: int
+    steps: int
+    losses: np.ndarray
+    held_losses: np.ndarray
+    norms: np.ndarray
+    sizes: np.ndarray
+    gradient_diverged: bool
+
+
+class Epochs:
+    """The epochs of one fit.
+
+    Parameters
+    ----------
+    network : Network
+        A network whose parts all have kernels.
+    theta : ndarray (P,)
+        The parameters, which are moved in place.
+    batch, held_out : Batch
+        The rows of training, and those of validation, if there are any.
+    optimizer : Optimizer
+        One that has a kernel.
+    moments : list of ndarray (P,)
+        Its moments, which are moved in place.
+    batch_size : int
+        How many rows a step sees.
+    seed : int
+        Fixes the order of rows and the noise.
+    clip : float or None
+        The largest norm of a gradient.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        theta: np.ndarray,
+        batch: Batch,
+        held_out: Batch | None,
+        optimizer: Optimizer,
+        moments: list[np.ndarray],
+        batch_size: int,
+        seed: int,
+        clip: float | None,
+    ) -> None:
+        F = theta.dtype.type
+        program = Program(network, F)
+        N, P, held = batch.rows, theta.size, 0 if held_out is None else held_out.rows
+        batch_size = min(batch_size, N)
+        shards = program.shards(batch_size)
+        self.workers = min(usable_threads(), shards)
+        self.uses_blas = program.uses_blas
+        self.last_finite = theta.copy()
+        gradients = np.empty(shards * P, F)
+        full = batch_size == N
+        self.context = context = program.training_context(self.workers)
+        self.run_epochs = _RUN(epochs_address(F))
+        context.set(**rows_of(batch, F))
+        if held_out is not None:
+            context.set(**{f"held_{name}": value for name, value in rows_of(held_out, F).items()})
+        context.set(
+            theta=theta,
+            shards=shards,
+            gradients=gradients,
+            gradient=gradients if shards == 1 else np.empty(P, F),
+            partial=np.zeros(max(-(-max(N, held) // CHUNK), shards)),
+            squares=np.zeros(-(-P // BLOCK)),
+            moves=np.zeros(-(-P // BLOCK)),
+            update=update_address(optimizer, F),
+            update_h=padded(hyperparameters(optimizer)),
+            clip=np.array([clip or 0.0]),
+            batch_size=batch_size,
+            noisy=network.random,
+            full=full,
+            seed=as_word(seed),
+            keys=np.empty(0 if full else N, np.uint64),
+            places=np.empty(0 if full else N + 1, np.int64),
+            order=np.empty(0 if full else N, np.int64),
+            everyone=np.arange(max(N, held)),
+            last_finite=self.last_finite,
+            before=np.empty(self.workers * BLOCK, F),
+            **dict(zip(("first", "second"), moments, strict=False)),
+        )
+
+    def measure(self) -> tuple[float, float]:
+        """Return the losses at the current parameters, of training and of validation (0 without validation rows)."""
+        progress = self.run(0, 0, 0, 0, np.zeros(1))
+        return progress.losses[0], progress.held_losses[0]
+
+    def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
+        """Run some epochs: from their first numbers, with the learning rate of each step."""
+        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)))
+        done = np.zeros(3, np.int64)
+        self.context.set(
+            epochs=count,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            steps_before=steps_before,
+            rates=rates,
+            losses=losses,
+            held_losses=held_losses,
+            norms=norms,
+            sizes=sizes,
+            done=done,
+            barrier=np.zeros(16, np.int64),
+        )
+        with single_threaded_blas(self.uses_blas):
+            run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
+        F = self.last_finite.dtype
+        return Progress(
+            epochs=int(done[0]),
+            steps=int(done[1]),
+            losses=losses.astype(F),
+            held_losses=held_losses.astype(F),
+            norms=norms.astype(F),
+            sizes=sizes.astype(F),
+            gradient_diverged=bool(done[2]),
+        )

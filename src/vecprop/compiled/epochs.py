@@ -1,0 +1,280 @@
+"""Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
+
+Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
+the shards' gradients are summed in their order, block of parameters by block. So the bits are the same whatever the
+number of threads. Threads are the host's own: each runs `run_epochs` under its number, and they meet at a barrier.
+"""
+
+from functools import cache
+
+import numpy as np
+from numba import njit, types
+
+from ..core import counted
+from .context import Slot, doubles_at, numbers_at, words_at
+from .kernels import INNER, SLOTS, copy
+from .loops import count, mix
+from .machine_code import address_of
+from .pointers import call_rows, call_update, wait_for_all
+
+BLOCK = 4096
+"""How many parameters are summed and moved as one."""
+
+CHUNK = 1024
+"""How many rows' losses are summed as one."""
+
+number = float
+"""The floating type, which `address_of` fills in."""
+
+_SHUFFLE = np.uint64(counted._SHUFFLE)
+
+
+@njit(**INNER)
+def _bucket(key, n):
+    """Return which of n equal parts of the range a key lies in."""
+    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@njit(**INNER)
+def _shuffle(seed, epoch, n, keys, places, order):
+    """Fill order with `core.counted.permutation`: the rows sorted by a random key each.
+
+    Keys are uniform, so they are counted into as many buckets as rows by their leading digits; the few of a bucket are
+    sorted by insertion.
+    """
+    state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
+    for bucket in range(n + 1):
+        places[bucket] = 0
+    for row in range(n):
+        keys[row] = count(state, row)
+        places[_bucket(keys[row], n) + 1] += 1
+    for bucket in range(n):
+        places[bucket + 1] += places[bucket]
+    for row in range(n):
+        bucket = _bucket(keys[row], n)
+        order[places[bucket]] = row
+        places[bucket] += 1
+    for i in range(1, n):
+        row = order[i]
+        j = i - 1
+        while j >= 0 and keys[order[j]] > keys[row]:
+            order[j + 1] = order[j]
+            j -= 1
+        order[j + 1] = row
+
+
+@njit(**INNER)
+def _scale(c, distance, rows, like):
+    """Return what the rows' losses are multiplied by beside their weights: 1 / Σ w for a mean, 1 for a sum."""
+    if not c[Slot.MEAN]:
+        return 1.0
+    if not c[Slot.WEIGHT + distance]:
+        return 1 / rows.size
+    weight, total = numbers_at(c[Slot.WEIGHT + distance], c[Slot.ROWS + distance], like), 0.0
+    for row in rows:
+        total += weight[row]
+    return 1 / total if total > 0 else 0.0
+
+
+@njit(**INNER)
+def _penalty(c, theta):
+    """Return ½ l2 Σ W² + l1 Σ |W|; see `core.penalties`."""
+    spans, strengths, total = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 2), 0.0
+    for span in range(c[Slot.WEIGHT_SPANS]):
+        for p in range(spans[2 * span], spans[2 * span + 1]):
+            w = np.float64(theta[p])
+            total += strengths[0] / 2 * w * w + strengths[1] * abs(w)
+    return total
+
+
+@njit(**INNER)
+def _sum_block(c, theta, gradients, J, low, high):
+    """Sum the shards' gradients of a block of parameters in order, add the penalties'; return the sum of squares."""
+    P, F = theta.size, theta.dtype.type
+    if c[Slot.SHARDS] > 1:
+        for p in range(low, high):
+            J[p] = gradients[p]
+        for shard in range(1, c[Slot.SHARDS]):
+            for p in range(low, high):
+                J[p] += gradients[shard * P + p]
+    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 2)
+    l2, l1 = F(strengths[0]), F(strengths[1])
+    for span in range(c[Slot.WEIGHT_SPANS]):
+        for p in range(max(low, spans[2 * span]), min(high, spans[2 * span + 1])):
+            J[p] += l2 * theta[p] + l1 * F(np.sign(theta[p]))
+    return _squares(J[low:high])
+
+
+@njit(**INNER)
+def _squares(values):
+    """Return the sum of the squares: in the numbers' own type, or as doubles where that overflows."""
+    total = values.dtype.type(0)
+    for value in values:
+        total += value * value
+    if np.isfinite(total):
+        return np.float64(total)
+    wide = 0.0
+    for value in values:
+        wide += np.float64(value) * np.float64(value)
+    return wide
+
+
+@njit(**INNER)
+def _move_block(c, theta, J, low, high, rate, t, shorten, before):
+    """Take the optimizer's step for a block of parameters; return the square of its length."""
+    if shorten != 1:
+        for p in range(low, high):
+            J[p] *= theta.dtype.type(shorten)
+    before = before[: high - low]
+    copy(theta[low:high], before)
+    first, second = numbers_at(c[Slot.FIRST], theta.size, J)[low:], numbers_at(c[Slot.SECOND], theta.size, J)[low:]
+    call_update(
+        c[Slot.UPDATE],
+        (
+            high - low,
+            rate,
+            t,
+            theta[low:].ctypes.data,
+            J[low:].ctypes.data,
+            first.ctypes.data,
+            second.ctypes.data,
+            c[Slot.UPDATE_H],
+        ),
+    )
+    for p in range(high - low):
+        before[p] -= theta[low + p]
+    return _squares(before)
+
+
+@njit(**INNER)
+def _total(values, n):
+    total = 0.0
+    for i in range(n):
+        total += values[i]
+    return total
+
+
+def run_epochs(context, worker):
+    """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
+    c, zero = words_at(context, SLOTS), number(0)
+    barrier, workers, shards = words_at(c[Slot.BARRIER], 16), c[Slot.WORKERS], c[Slot.SHARDS]
+    N, P, full, noisy = c[Slot.ROWS], c[Slot.P], c[Slot.FULL], c[Slot.NOISY]
+    theta, J = numbers_at(c[Slot.THETA], P, zero), numbers_at(c[Slot.GRADIENT], P, zero)
+    gradients = numbers_at(c[Slot.GRADIENTS], shards * P, zero)
+    before = numbers_at(c[Slot.BEFORE], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
+    last_finite, rates, clip = numbers_at(c[Slot.LAST_FINITE], P, zero), c[Slot.RATES], doubles_at(c[Slot.CLIP], 1)[0]
+    order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
+    losses = doubles_at(c[Slot.LOSSES], c[Slot.EPOCHS])
+    norms, sizes = doubles_at(c[Slot.NORMS], c[Slot.EPOCHS]), doubles_at(c[Slot.SIZES], c[Slot.EPOCHS])
+    done = words_at(c[Slot.DONE], 3)  # epochs with a finite loss; steps; whether it was a gradient that is not finite
+    blocks, partial = (P + BLOCK - 1) // BLOCK, doubles_at(c[Slot.PARTIAL], shards)
+    squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
+    carried = full and not noisy  # a step's own loss is that of the epoch before it
+    step = 0
+    for epoch in range(c[Slot.EPOCHS]):
+        if not full and worker == 0:
+            keys, places = numbers_at(c[Slot.KEYS], N, np.uint64(0)), words_at(c[Slot.PLACES], N + 1)
+            _shuffle(c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, keys, places, order)
+        wait_for_all(barrier, workers)
+        first_step, loss = step, 0.0
+        for start in range(0, N, c[Slot.BATCH_SIZE]):
+            rows = (everyone if full else order)[start : min(start + c[Slot.BATCH_SIZE], N)]
+            B, scale = rows.size, _scale(c, 0, rows, theta)
+            step_number = c[Slot.FIRST_STEP] + step if noisy else -1
+            for shard in range(worker, shards, workers):
+                some, own = rows[shard * B // shards : (shard + 1) * B // shards], gradients[shard * P :]
+                if not some.size:
+                    for p in range(P):
+                        own[p] = 0
+                partial[shard] = call_rows(
+                    c[Slot.GRADIENT_OF_ROWS],
+                    (context, worker, 0, some.ctypes.data, some.size, scale, step_number, own.ctypes.data),
+                )
+            wait_for_all(barrier, workers)
+            finite = True
+            if carried and epoch:
+                loss = _total(partial, shards) + _penalty(c, theta)
+                finite = np.isfinite(loss)
+                wait_for_all(barrier, workers)  # nobody moves theta while another reads its penalty
+            rate, t = doubles_at(rates, step + 1)[step], np.float64(c[Slot.STEPS_BEFORE] + step + 1)
+            for block in range(worker, blocks, workers):
+                low, high = block * BLOCK, min((block + 1) * BLOCK, P)
+                squares[block] = _sum_block(c, theta, gradients, J, low, high)
+                if finite and carried and epoch:
+                    copy(theta[low:high], last_finite[low:high])
+                if finite and clip == 0:  # while the block is near the processor
+                    moves[block] = _move_block(c, theta, J, low, high, rate, t, 1.0, before)
+            wait_for_all(barrier, workers)
+            square = _total(squares, blocks)
+            if worker == 0 and carried and epoch:
+                losses[epoch - 1] = loss
+                if finite:
+                    done[0] = epoch
+            if not (finite and np.isfinite(square)):
+                if worker == 0:
+                    norms[epoch], done[1], done[2] = np.sqrt(square), step, finite
+                return
+            if clip > 0:
+                shorten = clip / np.sqrt(square) if square > clip * clip else 1.0
+                for block in range(worker, blocks, workers):
+                    low, high = block * BLOCK, min((block + 1) * BLOCK, P)
+                    moves[block] = _move_block(c, theta, J, low, high, rate, t, shorten, before)
+                wait_for_all(barrier, workers)
+            step += 1
+            if worker == 0:
+                norms[epoch] += np.sqrt(square)
+                sizes[epoch] += np.sqrt(_total(moves, blocks))
+        if worker == 0:
+            norms[epoch] /= step - first_step
+            sizes[epoch] /= step - first_step
+            done[1] = step
+        last = epoch == c[Slot.EPOCHS] - 1
+        if not _measured(context, c, worker, epoch, carried and not last, theta):
+            return
+        if worker == 0 and (last or not carried):
+            copy(theta, last_finite)
+            done[0] = epoch + 1
+    if c[Slot.EPOCHS] == 0:
+        _measured(context, c, worker, 0, False, theta)
+
+
+@njit(**INNER)
+def _measured(context, c, worker, epoch, carried, theta):
+    """Record the losses at the current parameters, that of training unless it is carried; return if they are finite."""
+    N, finite = c[Slot.ROWS], True
+    if not carried:
+        # Summed as the steps sum it where those bring it along, so that its bits do not depend on who asks.
+        parts = c[Slot.SHARDS] if c[Slot.FULL] and not c[Slot.NOISY] else (N + CHUNK - 1) // CHUNK
+        loss = _loss(context, c, worker, 0, N, parts, theta)
+        finite = np.isfinite(loss)
+        if worker == 0:
+            doubles_at(c[Slot.LOSSES], epoch + 1)[epoch] = loss
+    if c[Slot.HELD_ROWS]:
+        loss = _loss(context, c, worker, 1, c[Slot.HELD_ROWS], (c[Slot.HELD_ROWS] + CHUNK - 1) // CHUNK, theta)
+        finite = finite and np.isfinite(loss)
+        if worker == 0:
+            doubles_at(c[Slot.HELD_LOSSES], epoch + 1)[epoch] = loss
+    return finite
+
+
+@njit(**INNER)
+def _loss(context, c, worker, held, N, parts, theta):
+    """Return the loss of rows that are cut into parts, with the penalty; all workers return the same."""
+    barrier, workers, rows = words_at(c[Slot.BARRIER], 16), c[Slot.WORKERS], words_at(c[Slot.EVERYONE], N)
+    partial = doubles_at(c[Slot.PARTIAL], parts)
+    scale = _scale(c, Slot.HELD_X - Slot.X if held else 0, rows, theta)
+    wait_for_all(barrier, workers)  # partial is free
+    for part in range(worker, parts, workers):
+        some = rows[part * N // parts : (part + 1) * N // parts]
+        partial[part] = call_rows(
+            c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
+        )
+    wait_for_all(barrier, workers)
+    return _total(partial, parts) + _penalty(c, theta)
+
+
+@cache
+def epochs_address(F: type) -> int:
+    """Return the address of `run_epochs` for numbers of type F."""
+    signature = types.void(types.intp, types.intp)
+    return address_of(run_epochs, signature, F.__name__, number=F)

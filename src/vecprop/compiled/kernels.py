@@ -1,0 +1,314 @@
+"""The kernel that everything stands on: loss and gradient of some rows, tile by tile.
+
+A network is a table of numbers, one row a layer (`program.py`), so that one compilation serves every width, depth and
+choice of activation. A tile holds features × rows, with the rows as the fast axis: what is elementwise, the softmax and
+the normalization all run along contiguous rows. Products of wide layers go through BLAS, those of narrow ones through
+loops, which cost less than a call. Where the first layer is wide its rows are left as they lie in the data.
+"""
+
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from .context import Slot, doubles_at, numbers_at, words_at
+from .formulas import OPTIONS
+from .machine_code import address_of
+from .pointers import (
+    call_drop,
+    call_link,
+    call_loss,
+    call_map,
+    call_norm,
+    call_norm_back,
+    call_slope,
+    product,
+)
+
+TILE = 128
+"""The most rows of a tile: its activations stay near the processor, and products lose nothing."""
+
+number = float
+"""The floating type, which `address_of` fills in."""
+
+INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+SLOTS = len(Slot)
+
+
+class Column(IntEnum):
+    """The columns of a network's table."""
+
+    KIND = 0
+    INPUTS = 1
+    OUTPUTS = 2
+    START = 3
+    BLAS = 4
+    VALUE = 5
+    SLOPE = 6
+    OUTPUT_AT = 7
+    EXTRA_AT = 8
+
+
+class Kind(IntEnum):
+    """The kinds of layers."""
+
+    DENSE = 0
+    ACTIVATION = 1
+    DROPOUT = 2
+    LAYER_NORM = 3
+
+
+COLUMNS = len(Column)
+
+
+@njit(**INNER)
+def copy(source, target):
+    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@njit(**INNER)
+def _add_weighted_rows(out, rows, weights, stride, count):
+    """Add Σ_k weights[k stride] rows[k] to out, four rows at a time."""
+    k = 0
+    while k + 4 <= count:
+        a, b, c, d = (
+            weights[k * stride],
+            weights[(k + 1) * stride],
+            weights[(k + 2) * stride],
+            weights[(k + 3) * stride],
+        )
+        A, B, C, D = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for s in range(out.size):
+            out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
+        k += 4
+    while k < count:
+        a, A = weights[k * stride], rows[k]
+        for s in range(out.size):
+            out[s] += a * A[s]
+        k += 1
+
+
+@njit(**INNER)
+def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
+    """Z = Wᵀ A + b, for features × rows."""
+    Z_of = Z.reshape(O, S)
+    for o in range(O):
+        bias = p[I * O + o]
+        for s in range(S):
+            Z_of[o, s] = bias
+    if blas:
+        product(blas, p, True, A, by_rows, 1, Z, O, S, I)
+    else:
+        A_of = A.reshape(I, S)
+        for o in range(O):
+            _add_weighted_rows(Z_of[o], A_of, p[o:], O, I)
+
+
+@njit(**INNER)
+def _dense_backward(blas, I, O, p, A, S, by_rows, delta, J, add, before):
+    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, unless it is empty."""
+    delta_of = delta.reshape(O, S)
+    for o in range(O):
+        total = delta.dtype.type(0)
+        for s in range(S):
+            total += delta_of[o, s]
+        J[I * O + o] = J[I * O + o] + total if add else total
+    if blas:
+        product(blas, A, by_rows, delta, True, 1 if add else 0, J, I, O, S)
+        if before.size:
+            product(blas, p, False, delta, False, 0, before, I, S, O)
+        return
+    A_of = A.reshape(I, S)
+    for k in range(I):
+        row = A_of[k]
+        for o in range(O):
+            total = delta.dtype.type(0)
+            for s in range(S):
+                total += row[s] * delta_of[o, s]
+            J[k * O + o] = J[k * O + o] + total if add else total
+    if before.size:
+        before_of = before.reshape(I, S)
+        for k in range(I):
+            for s in range(S):
+                before_of[k, s] = 0
+            _add_weighted_rows(before_of[k], delta_of, p[k * O :], 1, O)
+
+
+@njit(**INNER)
+def _gather(X, I, rows, by_rows, tile):
+    """Copy rows of X into a tile: as they lie, or turned into features × rows."""
+    S = rows.size
+    if by_rows:
+        for s in range(S):
+            copy(X[rows[s] * I : (rows[s] + 1) * I], tile[s * I : (s + 1) * I])
+    else:
+        for s in range(S):
+            for k in range(I):
+                tile[k * S + s] = X[rows[s] * I + k]
+
+
+@njit(**INNER)
+def _one_hot(classes, rows, O, tile):
+    """Put the rows' classes into a tile of features × rows."""
+    S = rows.size
+    for i in range(O * S):
+        tile[i] = 0
+    for s in range(S):
+        tile[classes[rows[s]] * S + s] = 1
+
+
+@njit(**INNER)
+def forward(c, tile, S, noisy, step, rows, work):
+    """Run the layers over a tile; each leaves its output in work. Dropout takes part where noisy."""
+    table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
+    theta = numbers_at(c[Slot.THETA], c[Slot.P], tile)
+    for number in range(c[Slot.LAYERS]):
+        layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
+        I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
+        A = tile[: I * S]
+        if number:
+            at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
+            A = work[at : at + I * S]
+        out = work[layer[Column.OUTPUT_AT] : layer[Column.OUTPUT_AT] + O * S]
+        p, extra = theta[layer[Column.START] :], work[layer[Column.EXTRA_AT] :].ctypes.data
+        if kind == Kind.DENSE:
+            _dense_forward(layer[Column.BLAS], I, O, p, A, S, number == 0 and c[Slot.BY_ROWS] == 1, out)
+        elif kind == Kind.ACTIVATION:
+            call_map(layer[Column.VALUE], (I * S, A.ctypes.data, out.ctypes.data, h_of))
+        elif kind == Kind.LAYER_NORM:
+            call_norm(layer[Column.VALUE], (I, S, p.ctypes.data, A.ctypes.data, extra, out.ctypes.data, h_of))
+        elif noisy:
+            mask, seed = extra, c[Slot.SEED]
+            call_drop(
+                layer[Column.VALUE],
+                (I, S, A.ctypes.data, out.ctypes.data, mask, rows.ctypes.data, h_of, seed, step, number),
+            )
+        else:
+            copy(A, out)
+
+
+@njit(**INNER)
+def backward(c, tile, S, noisy, work, deltas, gradient, add):
+    """Run the layers backwards from the delta in the first of two buffers; put or add the gradient."""
+    table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
+    theta = numbers_at(c[Slot.THETA], c[Slot.P], tile)
+    here, there = deltas[: c[Slot.DELTA_SIZE]], deltas[c[Slot.DELTA_SIZE] :]
+    for number in range(c[Slot.LAYERS] - 1, -1, -1):
+        layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
+        I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
+        A = tile[: I * S]
+        if number:
+            at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
+            A = work[at : at + I * S]
+        delta = here[: O * S]
+        start, extra = layer[Column.START], work[layer[Column.EXTRA_AT] :]
+        p, J = theta[start:], gradient[start:]
+        if kind == Kind.DENSE:
+            before = there[: I * S if number else 0]  # nothing asks for the gradient of the inputs
+            by_rows = number == 0 and c[Slot.BY_ROWS] == 1
+            _dense_backward(layer[Column.BLAS], I, O, p, A, S, by_rows, delta, J, add, before)
+            here, there = there, here
+        elif kind == Kind.ACTIVATION:
+            out = work[layer[Column.OUTPUT_AT] :].ctypes.data
+            call_slope(layer[Column.SLOPE], (O * S, A.ctypes.data, out, delta.ctypes.data, h_of))
+        elif kind == Kind.LAYER_NORM:
+            call_norm_back(
+                layer[Column.SLOPE],
+                (I, S, p.ctypes.data, extra.ctypes.data, delta.ctypes.data, J.ctypes.data, 1 if add else 0),
+            )
+        elif noisy:
+            for i in range(I * S):
+                delta[i] *= extra[i]
+
+
+def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient_address):
+    """Return Σ scale weight ℓ over n rows, and put its gradient where an address is; a step of -1 has no noise."""
+    c, zero = words_at(context, SLOTS), number(0)
+    distance = Slot.HELD_X - Slot.X if held else 0
+    I, O, N = c[Slot.INPUTS], c[Slot.OUTPUTS], c[Slot.ROWS + distance]
+    X, T = numbers_at(c[Slot.X + distance], N * I, zero), numbers_at(c[Slot.T + distance], N * O, zero)
+    classes, weight = words_at(c[Slot.CLASSES + distance], N), numbers_at(c[Slot.WEIGHT + distance], N, zero)
+    all_rows = words_at(rows_address, n)
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * TILE, zero)[worker * I * TILE :]
+    targets = numbers_at(c[Slot.TARGETS], (worker + 1) * O * TILE, zero)[worker * O * TILE :]
+    weights = numbers_at(c[Slot.ROW_WEIGHTS], (worker + 1) * TILE, zero)[worker * TILE :]
+    losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * TILE, zero)[worker * TILE :]
+    work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
+    deltas = numbers_at(c[Slot.DELTAS], 2 * (worker + 1) * c[Slot.DELTA_SIZE], zero)[2 * worker * c[Slot.DELTA_SIZE] :]
+    gradient = numbers_at(gradient_address, c[Slot.P], zero)
+    table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
+    Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
+    total = 0.0
+    for start in range(0, n, TILE):
+        rows = all_rows[start : start + TILE]
+        S = rows.size
+        _gather(X, I, rows, c[Slot.BY_ROWS] == 1, tile)
+        if c[Slot.CLASSES + distance]:
+            _one_hot(classes, rows, O, targets)
+        else:
+            _gather(T, O, rows, False, targets)
+        for s in range(S):
+            weights[s] = number(scale) * weight[rows[s]] if c[Slot.WEIGHT + distance] else number(scale)
+        forward(c, tile, S, step >= 0, step, rows, work)
+        call_loss(
+            c[Slot.LOSS],
+            (
+                S,
+                O,
+                Z,
+                targets.ctypes.data,
+                weights.ctypes.data,
+                deltas.ctypes.data,
+                losses.ctypes.data,
+                c[Slot.LOSS_H],
+            ),
+        )
+        for s in range(S):
+            total += np.float64(weights[s]) * np.float64(losses[s])
+        if gradient_address:
+            backward(c, tile, S, step >= 0, work, deltas, gradient, start > 0)
+    return total
+
+
+def predict_rows(context, worker, rows_address, n):
+    """Put the predictions of n rows where the context says."""
+    c, zero = words_at(context, SLOTS), number(0)
+    I, O = c[Slot.INPUTS], c[Slot.OUTPUTS]
+    X, predictions = (
+        numbers_at(c[Slot.X], c[Slot.ROWS] * I, zero),
+        numbers_at(c[Slot.PREDICTIONS], c[Slot.ROWS] * O, zero),
+    )
+    all_rows = words_at(rows_address, n)
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * TILE, zero)[worker * I * TILE :]
+    Y = numbers_at(c[Slot.TARGETS], (worker + 1) * O * TILE, zero)[worker * O * TILE :]
+    work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
+    table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
+    Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
+    for start in range(0, n, TILE):
+        rows = all_rows[start : start + TILE]
+        S = rows.size
+        _gather(X, I, rows, c[Slot.BY_ROWS] == 1, tile)
+        forward(c, tile, S, False, 0, rows, work)
+        call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
+        for s in range(S):
+            for o in range(O):
+                predictions[rows[s] * O + o] = Y[o * S + s]
+
+
+@cache
+def gradient_address(F: type) -> int:
+    """Return the address of `gradient_of_rows` for numbers of type F."""
+    word = types.intp
+    signature = types.float64(word, word, word, word, word, types.float64, word, word)
+    return address_of(gradient_of_rows, signature, F.__name__, number=F)
+
+
+@cache
+def predict_address(F: type) -> int:
+    """Return the address of `predict_rows` for numbers of type F."""
+    word = types.intp
+    return address_of(predict_rows, types.void(word, word, word, word), F.__name__, number=F)

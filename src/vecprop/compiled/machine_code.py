@@ -1,0 +1,36 @@
+"""Functions as machine code on disk: compiled once for a processor, called by their address."""
+
+from types import FunctionType
+from typing import Any
+
+from numba import cfunc
+
+from .cache import cached_in_folder
+from .formulas import OPTIONS
+
+_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
+_kept: list[Any] = []  # an address is good as long as its code lives
+
+
+def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
+    """Compile a template, with these names filled in, and return its address.
+
+    Parameters
+    ----------
+    template : function
+        A function whose global names are not all defined where it stands.
+    signature : numba signature
+        Its arguments.
+    suffix : str
+        What tells this compilation of the template from others, on disk.
+    **names
+        What the template's open names stand for.
+    """
+    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
+    function.__qualname__ = f"{template.__name__}_{suffix}"
+    function.__module__ = template.__module__
+    with cached_in_folder() as cache:
+        compiled = cfunc(signature, cache=cache, **_OPTIONS)(function)
+    _kept.append(compiled)
+    assert compiled.address is not None
+    return compiled.address

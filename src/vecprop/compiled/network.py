@@ -1,0 +1,223 @@
+"""A network whose losses, gradients and predictions are computed by the kernels."""
+
+import ctypes
+import threading
+
+import numpy as np
+
+from ..core.counted import Noise
+from ..core.elementary import Array
+from ..core.inputs import Batch, checked_rows, checked_theta
+from ..core.network import Network
+from .context import Slot, as_word
+from .kernels import gradient_address, predict_address
+from .loops import link_address
+from .program import Program, rows_of, unsupported
+from .threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
+
+_WORD = ctypes.c_int64
+_ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
+_PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)
+
+THREADED = 20_000_000
+"""From how many operations on a call is spread over threads: starting them costs about a tenth of a millisecond."""
+
+
+def compile(network: Network) -> "CompiledNetwork":
+    """Return a network's loss, gradient and predictions in machine code.
+
+    Parameters
+    ----------
+    network : Network
+        A network of the library's own parts.
+
+    Returns
+    -------
+    CompiledNetwork
+        With ``loss``, ``loss_and_gradient`` and ``predict`` as the network has them, to rounding.
+
+    Raises
+    ------
+    ValueError
+        Where a part has no kernel.
+
+    Examples
+    --------
+    >>> network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy())
+    >>> theta, X, t = network.init(seed=0), np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])
+    >>> loss, gradient = compile(network).loss_and_gradient(theta, X, t)
+    >>> bool(np.allclose(gradient, network.loss_and_gradient(theta, X, t)[1]))
+    True
+    """
+    part = unsupported(network)
+    if part is not None:
+        raise ValueError(
+            f"{part} is not one of the library's own parts, which alone have kernels: use the network itself."
+        )
+    return CompiledNetwork(network)
+
+
+class CompiledNetwork:
+    """A network in machine code; see `compile`. Arguments, results and errors are those of `Network`.
+
+    It computes in float32 or float64 on NumPy arrays; any other theta, and noise that names its rows, goes to the
+    network itself. It may be called from several threads.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def loss(
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: Noise | int | None = None
+    ) -> Array:
+        """Return the loss, (*M,); see `Network.loss`."""
+        theta = checked_theta(self.network, theta)
+        return self.batch_loss(theta, self.network.batch(theta, X, T, sample_weight), Noise.of(noise))
+
+    def loss_and_gradient(
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: Noise | int | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss, (*M,), and its gradient, (*M, P); see `Network.loss_and_gradient`."""
+        theta = checked_theta(self.network, theta)
+        return self.batch_loss_and_gradient(theta, self.network.batch(theta, X, T, sample_weight), Noise.of(noise))
+
+    def predict(self, theta: Array, X: Array) -> Array:
+        """Return the predictions, (*M, N, O); see `Network.predict`."""
+        theta = checked_theta(self.network, theta)
+        X = checked_rows(self.network, theta, X)
+        if not _has_kernels(theta, X):
+            return self.network.predict(theta, X)
+        members = np.broadcast_shapes(theta.shape[:-1], X.shape[:-2])
+        thetas, rows = (
+            np.broadcast_to(theta, (*members, theta.shape[-1])),
+            np.broadcast_to(X, (*members, *X.shape[-2:])),
+        )
+        Y = np.empty((*members, X.shape[-2], self.network.outputs), theta.dtype)
+        for member in np.ndindex(members):
+            Y[member] = Predictor(self.network, thetas[member])(rows[member])
+        return Y
+
+    def predictor(self, theta: Array) -> "Predictor":
+        """Return a function that predicts rows with these parameters, a single row in a few microseconds.
+
+        Parameters
+        ----------
+        theta : ndarray (P,)
+            The parameters of one network, which are copied.
+        """
+        theta = checked_theta(self.network, theta)
+        if theta.ndim > 1 or not _has_kernels(theta):
+            raise ValueError(f"A predictor has one network's parameters, (P,), not {theta.shape} of {theta.dtype}.")
+        return Predictor(self.network, theta)
+
+    def batch_loss(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Array:
+        """Return the loss on a batch that has been checked; see `Network.batch_loss`."""
+        if not _has_kernels(theta, batch.X, noise=noise):
+            return self.network.batch_loss(theta, batch, noise)
+        return self._each_member(theta, batch, noise, with_gradient=False)[0]
+
+    def batch_loss_and_gradient(self, theta: Array, batch: Batch, noise: Noise | None = None) -> tuple[Array, Array]:
+        """Return the loss and gradient on a batch that has been checked; see `Network.batch_loss_and_gradient`."""
+        if not _has_kernels(theta, batch.X, noise=noise):
+            return self.network.batch_loss_and_gradient(theta, batch, noise)
+        return self._each_member(theta, batch, noise, with_gradient=True)
+
+    def _each_member(
+        self, theta: np.ndarray, batch: Batch, noise: Noise | None, with_gradient: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and gradient of each member, one after the other."""
+        of_classes = np.issubdtype(batch.T.dtype, np.integer)
+        weight = np.zeros(0) if batch.weight is None else batch.weight
+        leads = (theta.shape[:-1], batch.X.shape[:-2], batch.T.shape[: -1 if of_classes else -2], weight.shape[:-1])
+        members = np.broadcast_shapes(*leads)
+        thetas, X, T, weights = (
+            np.broadcast_to(array, members + array.shape[len(lead) :])
+            for array, lead in zip((theta, batch.X, batch.T, weight), leads, strict=True)
+        )
+        loss = np.empty(members, theta.dtype)
+        gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
+        for member in np.ndindex(members):
+            own = Batch(X[member], T[member], None if batch.weight is None else weights[member])
+            loss[member] = self._loss(np.ascontiguousarray(thetas[member]), own, noise, gradient[member])
+        return loss[()], gradient
+
+    def _loss(self, theta: np.ndarray, batch: Batch, noise: Noise | None, gradient: np.ndarray) -> float:
+        """Return one network's loss, and fill its gradient where that is not empty; the bits do not know of threads."""
+        program, N = Program(self.network, theta.dtype.type), batch.rows
+        shards = program.shards(N)
+        workers = min(usable_threads(), shards) if N * program.operations > THREADED else 1
+        context = program.training_context(workers)
+        gradients = np.empty((shards, gradient.size), theta.dtype)
+        partial, rows = np.empty(shards), np.arange(N)
+        cuts = [shard * N // shards for shard in range(shards + 1)]
+        scale = 1.0
+        if self.network.reduction == "mean":
+            scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
+        context.set(theta=theta, seed=as_word(noise.seed if noise else 0), **rows_of(batch, program.F))
+        gradient_of_rows = _ROWS(gradient_address(program.F))
+
+        def work(worker: int) -> None:
+            for shard in range(worker, shards, workers):
+                some, own = rows[cuts[shard] : cuts[shard + 1]], gradients[shard]
+                partial[shard] = gradient_of_rows(
+                    context.address,
+                    worker,
+                    0,
+                    some.ctypes.data,
+                    some.size,
+                    scale,
+                    noise.step if noise else -1,
+                    own.ctypes.data if gradient.size else 0,
+                )
+
+        with held_back_interrupts(), single_threaded_blas(program.uses_blas):
+            run_together(work, workers)
+        if gradient.size:
+            gradient[...] = gradients[0]
+            for own in gradients[1:]:
+                gradient += own
+            self.network.add_penalty_gradient(theta, gradient)
+        return float(sum(partial) + self.network.penalty(theta))
+
+
+class Predictor:
+    """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
+
+    def __init__(self, network: Network, theta: np.ndarray) -> None:
+        self.network = network
+        self._theta = np.array(theta)
+        self._type = theta.dtype
+        program = Program(network, theta.dtype.type)
+        self._context, self._uses_blas = program.context(workers=1), program.uses_blas
+        self._context.set(link=link_address(network.loss_function, program.F), theta=self._theta)
+        self._predict = _PREDICT(predict_address(program.F))
+        self._numbers = np.arange(1)
+        self._guard = threading.Lock()
+
+    def __call__(self, X: Array) -> np.ndarray:
+        """Return the predictions, (N, O), of rows X, (N, I)."""
+        if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
+            X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
+        if X.shape[1] != self.network.inputs:
+            checked_rows(self.network, self._theta, X)
+        N, words = len(X), self._context.words
+        Y = np.empty((N, self.network.outputs), self._type)
+        with self._guard:
+            if len(self._numbers) < N:
+                self._numbers = np.arange(N)
+            words[_X], words[_ROWS_], words[_PREDICTIONS] = X.ctypes.data, N, Y.ctypes.data
+            with single_threaded_blas(self._uses_blas):
+                self._predict(self._context.address, 0, self._numbers.ctypes.data, N)
+        if not np.isfinite(Y).all():
+            checked_rows(self.network, self._theta, X)  # a row that is not finite is named
+        return Y
+
+
+_X, _ROWS_, _PREDICTIONS = Slot.X.value, Slot.ROWS.value, Slot.PREDICTIONS.value
+
+
+def _has_kernels(theta: Array, *arrays: Array, noise: Noise | None = None) -> bool:
+    """Return whether kernels take these arguments."""
+    plain = noise is None or (noise.rows is None and isinstance(noise.seed, int))
+    arrays_fit = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
+    return plain and arrays_fit and theta.dtype in (np.float32, np.float64)

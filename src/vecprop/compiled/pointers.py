@@ -1,0 +1,178 @@
+"""Calls through addresses, and the atomic words that threads wait on: what Numba has no name for.
+
+A loop over a formula is compiled by itself and called through its address, so that the kernels around it are compiled
+once and serve every choice of activation, loss and optimizer.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+_WORD = ir.IntType(64)
+_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+_KINDS = {"address": ir.IntType(8).as_pointer(), "integer": _WORD, "number": ir.DoubleType()}
+
+
+def _caller(*kinds, result=None):
+    """Return an intrinsic that calls an address with a tuple of arguments of these kinds."""
+    expected = types.Tuple([types.float64 if kind == "number" else types.intp for kind in kinds])
+
+    @intrinsic
+    def call(typing, address, arguments):
+        def generate(context, builder, signature, values):
+            returned = ir.VoidType() if result is None else _KINDS[result]
+            function = ir.FunctionType(returned, [_KINDS[kind] for kind in kinds]).as_pointer()
+            parts = [builder.extract_value(values[1], place) for place in range(len(kinds))]
+            parts = [
+                builder.inttoptr(part, _KINDS[kind]) if kind == "address" else part
+                for part, kind in zip(parts, kinds, strict=True)
+            ]
+            value = builder.call(builder.inttoptr(values[0], function), parts)
+            return context.get_dummy_value() if result is None else value
+
+        return (types.void if result is None else types.float64)(types.intp, expected), generate
+
+    return call
+
+
+call_map = _caller("integer", "address", "address", "address")
+"""Call f(n, z, y, h): y = value(z) for n numbers."""
+
+call_slope = _caller("integer", "address", "address", "address", "address")
+"""Call f(n, z, y, delta, h): delta *= slope(z, y) for n numbers."""
+
+call_norm = _caller("integer", "integer", "address", "address", "address", "address", "address")
+"""Call f(I, rows, p, X, extra, Y, h): layer normalization of a tile."""
+
+call_norm_back = _caller("integer", "integer", "address", "address", "address", "address", "integer")
+"""Call f(I, rows, p, extra, delta, J, add): back through layer normalization."""
+
+call_drop = _caller(
+    "integer", "integer", "address", "address", "address", "address", "address", "integer", "integer", "integer"
+)
+"""Call f(I, rows, X, Y, mask, numbers of the rows, h, seed, step, layer): dropout of a tile."""
+
+call_link = _caller("integer", "integer", "address", "address", "address")
+"""Call f(rows, outputs, Z, Y, h): the predictions of a tile."""
+
+call_loss = _caller("integer", "integer", "address", "address", "address", "address", "address", "address")
+"""Call f(rows, outputs, Z, T, weight, delta, loss, h): each row's loss, and its weighted gradient."""
+
+call_update = _caller("integer", "number", "number", "address", "address", "address", "address", "address")
+"""Call f(n, rate, t, theta, J, first moment, second moment, h): a step of the optimizer for n parameters."""
+
+call_rows = _caller(
+    "address", "integer", "integer", "address", "integer", "number", "integer", "address", result="number"
+)
+"""Call f(context, worker, held, rows, n, scale, step, gradient): the loss of some rows, and its gradient."""
+
+
+def blas_address(F):
+    """Return the address of SciPy's matrix product for numbers of type F, as `product` calls it."""
+    from numba.extending import get_cython_function_address
+
+    return get_cython_function_address("scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm")
+
+
+@intrinsic
+def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
+    """Call BLAS, which takes everything by its address and matrices by columns."""
+
+    def generate(context, builder, signature, values):
+        address, transposed, sizes, beta, _, A, B, C = values
+        number = context.get_value_type(like)
+        integer, letter = ir.IntType(32), ir.IntType(8)
+
+        def kept(value):
+            place = builder.alloca(value.type)
+            builder.store(value, place)
+            return builder.bitcast(place, letter.as_pointer())
+
+        def flag(place):
+            return kept(
+                builder.select(
+                    builder.extract_value(transposed, place), ir.Constant(letter, 84), ir.Constant(letter, 78)
+                )
+            )
+
+        def size(place):
+            return kept(builder.trunc(builder.extract_value(sizes, place), integer))
+
+        one = kept(ir.Constant(number, 1.0))
+        A, B, C = (builder.inttoptr(matrix, letter.as_pointer()) for matrix in (A, B, C))
+        m, n, k, ld_a, ld_b, ld_c = (size(place) for place in range(6))
+        arguments = [flag(0), flag(1), m, n, k, one, A, ld_a, B, ld_b, kept(beta), C, ld_c]
+        kind = ir.FunctionType(ir.VoidType(), [letter.as_pointer()] * len(arguments)).as_pointer()
+        builder.call(builder.inttoptr(address, kind), arguments)
+        return context.get_dummy_value()
+
+    signature = types.void(
+        types.intp,
+        types.UniTuple(types.boolean, 2),
+        types.UniTuple(types.intp, 6),
+        like,
+        like,
+        types.intp,
+        types.intp,
+        types.intp,
+    )
+    return signature, generate
+
+
+@njit(nogil=True, error_model="numpy")
+def product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N), flat arrays by rows or, where said, by columns."""
+    zero = A.dtype.type(0)
+    # By columns, as BLAS reads it, a matrix by rows is its transpose: so it is asked for Cᵀ = Bᵀ Aᵀ.
+    _gemm(
+        blas,
+        (B_by_columns, A_by_columns),
+        (N, M, K, K if B_by_columns else N, M if A_by_columns else K, N),
+        zero + add,
+        zero,
+        B.ctypes.data,
+        A.ctypes.data,
+        C.ctypes.data,
+    )
+
+
+@intrinsic
+def _atomic_add(typing, address, value):
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), generate
+
+
+@intrinsic
+def _atomic_load(typing, address):
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", 8)
+
+    return types.int64(types.intp), generate
+
+
+@njit(nogil=True)
+def wait_for_all(barrier, workers):
+    """Return when all workers have called it; barrier is an array of 16 words, 0 at first.
+
+    Waiting threads spin, since they wait for microseconds; after a while they offer their processor to others.
+    """
+    if workers == 1:
+        return
+    arrived, round_of = barrier.ctypes.data, barrier.ctypes.data + 64  # a cache line apart
+    this_round = _atomic_load(round_of)
+    if _atomic_add(arrived, np.int64(1)) == workers - 1:
+        _atomic_add(arrived, np.int64(-workers))
+        _atomic_add(round_of, np.int64(1))
+        return
+    spins = 0
+    while _atomic_load(round_of) == this_round:
+        spins += 1
+        if spins > 4096:
+            _yield()

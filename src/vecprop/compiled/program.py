@@ -1,0 +1,189 @@
+"""A network as a table of numbers: what the kernels read."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+from ..core.inputs import Batch
+from ..core.layers import Dense, Dropout, LayerNorm
+from ..core.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Huber,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from ..core.network import Network
+from ..core.penalties import L1, L2
+from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from .context import Context
+from .formulas import hyperparameters
+from .kernels import COLUMNS, TILE, Column, Kind, gradient_address
+from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
+from .pointers import blas_address
+
+ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
+LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
+OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamW)
+PENALTIES = (L1, L2)
+
+WIDE = 512
+"""From how many weights on a dense layer's products go through BLAS."""
+
+SHARD_OPERATIONS = 1_000_000
+"""How many operations a shard is worth at least: about ten microseconds, against one for meeting at a barrier."""
+
+SHARD_ROWS = 64
+"""How many rows a shard has at least: products of fewer lose speed."""
+
+MOST_SHARDS = 4
+"""How many shards a batch is cut into at most: each holds a gradient of its own."""
+
+
+def unsupported(network: Network, optimizer: Any = None) -> str | None:
+    """Return which part has no kernel, by its name, or None where all have; a derived class is a part of its own."""
+    parts = [
+        *((layer, (Dense, Dropout, LayerNorm, *ACTIVATIONS)) for layer in network.layers),
+        (network.loss_function, LOSSES),
+        *((part, PENALTIES) for part in network.penalties),
+        *([] if optimizer is None else [(optimizer, OPTIMIZERS)]),
+    ]
+    return next((type(part).__name__ for part, known in parts if type(part) not in known), None)
+
+
+class Program:
+    """A network for the kernels, for one floating type.
+
+    Parameters
+    ----------
+    network : Network
+        A network whose parts all have kernels.
+    F : type
+        numpy.float32 or numpy.float64.
+
+    Attributes
+    ----------
+    table : ndarray (L, COLUMNS) of int64
+        A row for each layer; the columns stand in `kernels.Column`.
+    h : ndarray (L, 8)
+        The layers' hyperparameters.
+    by_rows : bool
+        Whether the first layer takes its rows as they lie in the data.
+    uses_blas : bool
+        Whether some layer's products go through BLAS.
+    work : int
+        How many numbers a tile's outputs need.
+    width : int
+        The largest number of inputs or outputs of a layer.
+    """
+
+    def __init__(self, network: Network, F: type) -> None:
+        self.network, self.F = network, F
+        self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
+        self.h = np.zeros((len(network.layers), 8))
+        self.work = 0
+        starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
+        inputs = network.inputs
+        for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
+            row = self.table[number]
+            row[Column.INPUTS], row[Column.OUTPUTS] = inputs, outputs
+            row[Column.START] = starts.get(number, 0)
+            row[Column.OUTPUT_AT] = self._reserve(outputs)
+            if not isinstance(layer, Dense):
+                self.h[number] = padded(hyperparameters(layer))
+            self._describe(layer, row)
+            inputs = outputs
+        self.by_rows = bool(self.table[0, Column.KIND] == Kind.DENSE and self.table[0, Column.BLAS])
+        self.uses_blas = bool(self.table[:, Column.BLAS].any())
+        self.width = max(network.inputs, *network.widths)
+
+    def _describe(self, layer: Any, row: np.ndarray) -> None:
+        """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
+        if isinstance(layer, Dense):
+            wide = row[Column.INPUTS] * row[Column.OUTPUTS] >= WIDE
+            row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if wide else 0
+        elif isinstance(layer, LayerNorm):
+            row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
+            row[Column.VALUE], row[Column.SLOPE] = norm_addresses(self.F)
+        elif isinstance(layer, Dropout):
+            row[Column.KIND], row[Column.EXTRA_AT] = Kind.DROPOUT, self._reserve(int(row[Column.INPUTS]))
+            row[Column.VALUE] = drop_address(self.F)
+        else:
+            row[Column.KIND] = Kind.ACTIVATION
+            row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
+
+    def _reserve(self, features: int) -> int:
+        """Return where a tile of so many features starts in a worker's memory."""
+        self.work += features * TILE
+        return self.work - features * TILE
+
+    @property
+    def operations(self) -> int:
+        """About how many operations a row's gradient takes."""
+        dense = self.table[self.table[:, Column.KIND] == Kind.DENSE]
+        products = 6 * int((dense[:, Column.INPUTS] * dense[:, Column.OUTPUTS]).sum())
+        return products + 40 * int(self.table[:, Column.OUTPUTS].sum())
+
+    def shards(self, rows: int) -> int:
+        """Return into how many shards so many rows are cut: it depends on the problem alone, never on the threads."""
+        return max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
+
+    def context(self, workers: int) -> Context:
+        """Return a context for predictions: it tells of the network and has memory for a tile of each worker."""
+        F, network = self.F, self.network
+        return Context(
+            table=self.table,
+            layers=len(self.table),
+            h=self.h,
+            by_rows=self.by_rows,
+            loss_h=padded(hyperparameters(network.loss_function)),
+            p=network.layout.size,
+            inputs=network.inputs,
+            outputs=network.outputs,
+            tile=np.empty(workers * network.inputs * TILE, F),
+            targets=np.empty(workers * network.outputs * TILE, F),
+            work=np.empty(workers * self.work, F),
+            work_size=self.work,
+            workers=workers,
+        )
+
+    def training_context(self, workers: int) -> Context:
+        """Return a context for losses and gradients."""
+        F, network = self.F, self.network
+        spans = [(t.start, t.start + t.size) for t in network.layout.tensors if t.name == "W" and network.penalties]
+        strengths = [sum(p.strength for p in network.penalties if isinstance(p, kind)) for kind in (L2, L1)]
+        context = self.context(workers)
+        context.set(
+            loss=loss_address(network.loss_function, F),
+            mean=network.reduction == "mean",
+            spans=np.array(spans, np.int64),
+            weight_spans=len(spans),
+            penalties=np.array(strengths, float),
+            row_weights=np.empty(workers * TILE, F),
+            row_losses=np.empty(workers * TILE, F),
+            deltas=np.empty(2 * workers * self.width * TILE, F),
+            delta_size=self.width * TILE,
+            gradient_of_rows=gradient_address(F),
+        )
+        return context
+
+
+def rows_of(batch: Batch, F: type) -> dict[str, Any]:
+    """Return a batch's arrays, contiguous and of type F, by the names of their slots."""
+    of_classes = np.issubdtype(batch.T.dtype, np.integer)
+    nothing = np.zeros(0, F)
+    return {
+        "x": np.ascontiguousarray(batch.X, F),
+        "t": nothing if of_classes else np.ascontiguousarray(batch.T, F),
+        "classes": np.ascontiguousarray(batch.T, np.int64) if of_classes else nothing,
+        "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
+        "rows": batch.rows,
+    }
+
+
+def padded(values: np.ndarray) -> np.ndarray:
+    """Return hyperparameters as the eight numbers that every loop takes."""
+    return np.concatenate([values, np.zeros(8 - len(values))])

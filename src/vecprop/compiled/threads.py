@@ -1,0 +1,82 @@
+"""The threads of the compiled engine, and the host's BLAS while they run."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+
+def usable_threads() -> int:
+    """Return how many threads may run: VECPROP_NUM_THREADS, or the processors that this process may use.
+
+    The number changes how fast a network is trained, and not one bit of the result.
+    """
+    chosen = os.environ.get("VECPROP_NUM_THREADS", "")
+    if chosen.isdigit() and int(chosen) > 0:
+        return int(chosen)
+    if chosen:
+        raise ValueError(f"VECPROP_NUM_THREADS is {chosen!r}, but a positive whole number is needed.")
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_together(work: Callable[[int], None], workers: int) -> None:
+    """Call work(0), …, work(workers - 1) at the same time, the first in this thread."""
+    others = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(1, workers)]
+    for other in others:
+        other.start()
+    work(0)
+    for other in others:
+        other.join()
+
+
+@contextmanager
+def held_back_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread
+        return
+    received: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received and callable(before):
+        before(*received[0])
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+_guard = threading.Lock()
+_users = 0
+_limit: Any = None
+
+
+@contextmanager
+def single_threaded_blas(used: bool) -> Iterator[None]:
+    """Keep BLAS at one thread while anyone uses it here, and set it back as it was after the last."""
+    global _users, _limit
+    if not used:
+        yield
+        return
+    with _guard:
+        if _users == 0:
+            _limit = _controller().limit(limits=1)
+            _limit.__enter__()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _users -= 1
+            if _users == 0:
+                _limit.__exit__(None, None, None)

@@ -1,0 +1,104 @@
+"""Descent on the compiled engine: as many epochs at a time as nobody needs to see one by one."""
+
+import numpy as np
+
+from ..compiled.descent import Epochs, Progress
+from ..compiled.threads import held_back_interrupts
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Schedule
+from .run import Run
+from .state import Reason
+
+SECONDS = 0.05
+"""How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
+
+
+class CompiledDescent:
+    """The steps of an optimizer as `Descent` takes them, to rounding; the parameters are those of `Descent`.
+
+    Callbacks, early stopping and schedules that watch the loss are served after each epoch. Without them several short
+    epochs run as one, and the times of their losses are spread evenly.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        network: Network,
+        batch: Batch,
+        held_out: Batch | None,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        batch_size: int,
+        seed: int,
+        clip: float | None,
+    ) -> None:
+        self.run = run
+        self.state = run.state
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.held = held_out is not None
+        self.per_epoch = -(-batch.rows // min(batch_size, batch.rows))
+        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
+        moments = [self.state.optimizer[name] for name in optimizer.moments]
+        self.epochs = Epochs(network, self.state.theta, batch, held_out, optimizer, moments, batch_size, seed, clip)
+        self.watched = bool(run.callbacks or run.early_stopping or self.state.schedule)
+        self.pace = 0.0  # seconds an epoch, once it is known
+
+    def descend(self) -> Reason:
+        """Move theta until the epochs are done or something ends them; return what it was."""
+        loss, held_loss = self.epochs.measure()
+        self.run.measure(np.asarray(loss), self.held_loss(held_loss))
+        try:
+            while self.state.epoch < self.state.epochs:
+                with held_back_interrupts():  # until what has been trained is recorded
+                    reason = self.some_epochs()
+                self.schedule.observe(self.state.history.last_loss, self.state.schedule)
+                if reason is not None:
+                    return reason
+            return "epochs"
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    def some_epochs(self) -> Reason | None:
+        """Run some epochs and record them; return a reason to stop, if there is one."""
+        state, began = self.state, self.run.seconds
+        count = 1
+        if not self.watched and self.pace:
+            count = min(max(int(SECONDS / self.pace), 1), state.epochs - state.epoch)
+        progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], self.rates(count))
+        self.pace = (self.run.seconds - began) / count
+        reason = None
+        for number in range(progress.epochs):
+            state.history.moved(np.asarray(progress.norms[number]), np.asarray(progress.sizes[number]))
+            state.epoch, state.step = state.epoch + 1, state.step + self.per_epoch
+            state.optimizer["t"] += self.per_epoch
+            losses = np.asarray(progress.losses[number]), self.held_loss(progress.held_losses[number])
+            if self.watched:
+                reason = self.run.after_epoch(*losses)
+            else:
+                self.run.measure(*losses, seconds=began + (number + 1) * self.pace)
+        if progress.epochs < count:
+            self.diverged(progress)
+        return reason
+
+    def rates(self, count: int) -> np.ndarray:
+        """Return the learning rate of each step of the next epochs."""
+        first, schedule = self.state.step, self.state.schedule
+        steps = range(first, first + count * self.per_epoch)
+        factors = [self.schedule.factor(step, self.steps, schedule) for step in steps]
+        return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
+
+    def held_loss(self, loss: float) -> np.ndarray | None:
+        """Return the validation loss, where there are validation rows."""
+        return np.asarray(loss) if self.held else None
+
+    def diverged(self, progress: Progress) -> None:
+        """Say what was not finite in the epoch after those that ended well."""
+        self.run.last_finite[...] = self.epochs.last_finite
+        self.state.step += progress.steps - progress.epochs * self.per_epoch
+        if progress.gradient_diverged:
+            self.run.require_finite("gradient's norm", progress.norms[progress.epochs])
+        self.run.require_finite("loss", progress.losses[progress.epochs])
+        self.run.require_finite("validation loss", progress.held_losses[progress.epochs])

@@ -1,0 +1,65 @@
+"""Which engine trains: the compiled one where it can, else the reference."""
+
+import warnings
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.elementary import Array
+from ..core.inputs import Batch
+from ..core.network import Network
+
+Engine = Literal["auto", "compiled", "reference"]
+
+
+def compiles(
+    engine: Engine, network: Network, theta: Array, batch: Batch, held_out: Batch | None, optimizer: Any = None
+) -> bool:
+    """Return whether the compiled engine is to train; with "compiled" it has to, or the reason is raised.
+
+    With "auto" there is one notice where a part of the user's own, or a missing Numba, leaves it to the reference.
+    """
+    if engine == "reference":
+        return False
+    reason = _unsuitable(theta, batch, held_out, optimizer)
+    notice = None if reason else _missing() or _own_part(network, optimizer)
+    if engine == "compiled" and (reason or notice):
+        raise ValueError(f'The compiled engine cannot train this: {reason or notice}; use engine="auto".')
+    if notice:
+        warnings.warn(f"Training on the reference engine, which is slower: {notice}.", stacklevel=3)
+    return not (reason or notice)
+
+
+def _unsuitable(theta: Array, batch: Batch, held_out: Batch | None, optimizer: Any) -> str | None:
+    """Return what the compiled engine does not take, or None."""
+    batches = [batch] if held_out is None else [batch, held_out]
+    if not all(isinstance(array, np.ndarray) for array in (theta, *(b.X for b in batches))):
+        return "it takes NumPy arrays"
+    if theta.dtype not in (np.float32, np.float64):
+        return f"it takes float32 and float64, not {theta.dtype}"
+    if (
+        theta.ndim > 1
+        or any(map(_has_members, batches))
+        or isinstance(getattr(optimizer, "learning_rate", None), tuple)
+    ):
+        return "it trains one network at a time"
+    return None
+
+
+def _has_members(batch: Batch) -> bool:
+    axes = 1 if np.issubdtype(batch.T.dtype, np.integer) else 2
+    return batch.X.ndim > 2 or batch.T.ndim > axes or (batch.weight is not None and batch.weight.ndim > 1)
+
+
+@lru_cache(maxsize=1)
+def _missing() -> str | None:
+    return None if find_spec("numba") else "Numba is not installed (pip install numba)"
+
+
+def _own_part(network: Network, optimizer: Any) -> str | None:
+    from ..compiled.program import unsupported
+
+    part = unsupported(network, optimizer)
+    return f"{part} is not one of the library's own parts" if part else None

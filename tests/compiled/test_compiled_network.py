@@ -1,0 +1,145 @@
+"""The compiled network computes what the network does, to rounding."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import registry
+import vecprop as vp
+from vecprop import compile
+
+CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
+
+
+def assert_same(found, expected, F=np.float64):
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape
+    assert found.dtype == F
+    scale = np.abs(expected).max(initial=0)
+    assert np.abs(found - expected).max(initial=0) <= TOLERANCE[F] * scale + np.finfo(F).tiny
+
+
+@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize(("layer", "loss"), CASES, ids=registry.name)
+def test_every_layer_and_loss(layer, loss, F):
+    p = registry.problem(layer, loss)
+    theta, compiled = p.theta.astype(F), compile(p.network)
+    expected = p.network.loss_and_gradient(theta, p.X, p.T, p.weight, p.noise)
+    for found, same in zip(compiled.loss_and_gradient(theta, p.X, p.T, p.weight, p.noise), expected, strict=True):
+        assert_same(found, same, F)
+    assert_same(compiled.loss(theta, p.X, p.T), p.network.loss(theta, p.X, p.T), F)
+    assert_same(compiled.predict(theta, p.X), p.network.predict(theta, p.X), F)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    widths=st.lists(st.sampled_from([1, 2, 3, 17, 40]), min_size=1, max_size=4),
+    inputs=st.sampled_from([1, 2, 3, 30, 65]),
+    rows=st.sampled_from([1, 2, 31, 127, 128, 129, 300]),
+    members=st.sampled_from([(), (3,)]),
+    seed=st.integers(0, 100),
+)
+def test_any_shape(widths, inputs, rows, members, seed):
+    rng = np.random.default_rng(seed)
+    layers = [part for width in widths for part in (vp.Dense(width), vp.LayerNorm(), vp.ELU())]
+    network = vp.Network(inputs, layers, vp.SquaredError(), vp.L2(0.1))
+    theta = rng.normal(size=(*members, network.layout.size))
+    X, T = rng.normal(size=(rows, inputs)), rng.normal(size=(rows, widths[-1]))
+    expected = network.loss_and_gradient(theta, X, T)
+    found = compile(network).loss_and_gradient(theta, X, T)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-11)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-8, atol=1e-10 * np.abs(expected[1]).max())
+    assert_same(compile(network).predict(theta, X), network.predict(theta, X))
+
+
+@pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
+def test_gradients_by_complex_step(activation):
+    network = vp.Network(40, [vp.Dense(40), activation, vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    rng = np.random.default_rng(0)
+    theta, X, t = 0.3 * rng.normal(size=network.layout.size), rng.normal(size=(50, 40)), rng.integers(0, 3, 50)
+    gradient = compile(network).loss_and_gradient(theta, X, t)[1]
+    for seed in range(3):
+        v = np.random.default_rng(seed).normal(size=theta.shape)
+        slope = network.loss(theta + 1e-20j * v, X, t).imag / 1e-20
+        assert gradient @ v == pytest.approx(slope, rel=1e-11)
+
+
+def test_integer_classes_weights_and_members():
+    p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy(), members=(2, 2))
+    t = np.array([0, 1, 2, 2, 1, 0])
+    compiled = compile(p.network)
+    for arguments in [(p.X, t), (p.X, np.eye(3)[t]), (p.X, t, p.weight), (np.stack([p.X, 2 * p.X]), t)]:
+        expected = p.network.loss_and_gradient(p.theta, *arguments)
+        for found, same in zip(compiled.loss_and_gradient(p.theta, *arguments), expected, strict=True):
+            assert_same(found, same)
+    per_row = p.network.loss_and_gradient(p.theta[0, 0], p.X[:, None], p.T[:, None])[1]
+    assert_same(compiled.loss_and_gradient(p.theta[0, 0], p.X[:, None], p.T[:, None])[1], per_row)
+
+
+@pytest.mark.parametrize("z", [1000.0, 1e300])
+@pytest.mark.parametrize("loss", [vp.SoftmaxCrossEntropy(), vp.BinaryCrossEntropy()], ids=registry.name)
+def test_cross_entropies_of_large_logits(loss, z):
+    network = vp.Network(2, [vp.Identity()], loss)
+    X, T = np.array([[z, -z], [-z, z]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_allclose(compile(network).loss(np.empty(0), X, T), network.loss(np.empty(0), X, T))
+    np.testing.assert_array_equal(compile(network).predict(np.empty(0), X), [[1, 0], [0, 1]])
+
+
+def test_what_has_no_kernel():
+    class Twice(vp.Activation):
+        def value(self, z):
+            return 2 * z
+
+        def slope(self, z, y):
+            return 2
+
+    with pytest.raises(ValueError, match="Twice is not one of the library's own parts"):
+        compile(vp.Network(2, [Twice()], vp.SquaredError()))
+    p = registry.problem(vp.Tanh(), vp.SquaredError())
+    v = np.ones_like(p.theta)
+    slope = compile(p.network).loss(p.theta + 1e-20j * v, p.X, p.T).imag / 1e-20  # by the network itself
+    assert slope == pytest.approx(p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v)
+
+
+def test_bad_input_is_named_as_by_the_network():
+    p = registry.problem(vp.Tanh(), vp.SquaredError())
+    with pytest.raises(ValueError, match=r"X has shape \(6, 2\)"):
+        compile(p.network).loss(p.theta, p.X[:, :2], p.T)
+
+
+def test_a_predictor():
+    p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy())
+    theta = p.theta.copy()
+    predict = compile(p.network).predictor(theta)
+    expected = p.network.predict(theta, p.X)
+    theta[:] = 0  # it has its own copy
+    for rows in (p.X, p.X[:1], np.asfortranarray(p.X), p.X.tolist()):
+        assert_same(predict(rows), expected[: len(rows)])
+    big = np.random.default_rng(0).normal(size=(1000, 3))
+    assert_same(predict(big), p.network.predict(p.theta, big))
+    for bad, pattern in [(p.X[:, :2], "X has shape"), (np.full((1, 3), np.nan), "row 0, column 0 is nan")]:
+        with pytest.raises(ValueError, match=pattern):
+            predict(bad)
+    with pytest.raises(ValueError, match="one network's parameters"):
+        compile(p.network).predictor(np.stack([p.theta, p.theta]))
+
+
+def test_threads_share_a_predictor():
+    network = vp.Network(3, [vp.Dense(40), vp.Tanh(), vp.Dense(20)], vp.SoftmaxCrossEntropy())
+    theta, rng = network.init(0), np.random.default_rng(0)
+    predict, wrong = compile(network).predictor(theta), []
+
+    def ask(X):
+        expected = network.predict(theta, X)
+        wrong.extend(1 for _ in range(100) if not np.allclose(predict(X), expected, rtol=1e-12))
+
+    threads = [threading.Thread(target=ask, args=(rng.normal(size=(n, 3)),)) for n in (1, 50, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

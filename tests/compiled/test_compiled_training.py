@@ -1,0 +1,295 @@
+"""Training by machine code is the reference's training, to rounding, and the same bits with any number of threads."""
+
+import hashlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import registry
+import vecprop as vp
+from vecprop.compiled.epochs import CHUNK
+from vecprop.core.counted import permutation
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(150, 6))
+T = np.sin(X @ RNG.normal(size=(6, 3)))
+t = T.argmax(axis=1)
+W = RNG.uniform(0.1, 2, 150)
+HELD_OUT = (RNG.normal(size=(40, 6)), RNG.normal(size=(40, 3)))
+PENALTY = (vp.L2(1e-3), vp.L1(1e-4))
+
+
+def both(network, targets=T, F=np.float64, **arguments):
+    """Return the results of both engines."""
+    theta = network.init(1, dtype=F)
+    arguments = {"optimizer": vp.Momentum(0.05), "epochs": 6, **arguments}
+    return tuple(
+        vp.train(network, theta, X, targets, engine=engine, **arguments) for engine in ("compiled", "reference")
+    )
+
+
+def assert_same(compiled, reference, tolerance=1e-10):
+    assert compiled.theta.dtype == reference.theta.dtype
+    scale = np.abs(reference.theta).max()
+    assert np.abs(compiled.theta - reference.theta).max() <= tolerance * scale
+    for name in ("loss", "validation_loss", "gradient_norm", "step_size"):
+        found, expected = getattr(compiled.history, name), getattr(reference.history, name)
+        assert found.shape == expected.shape, name
+        assert found.dtype == expected.dtype, name
+        np.testing.assert_allclose(found, expected, rtol=1e3 * tolerance, err_msg=name)
+    assert compiled.history.time.shape == reference.history.time.shape
+    assert (compiled.state.epoch, compiled.state.step) == (reference.state.epoch, reference.state.step)
+    assert compiled.state.optimizer["t"] == reference.state.optimizer["t"]
+    assert compiled.reason == reference.reason
+
+
+def network(layer=vp.Tanh(), loss=vp.SquaredError(), penalty=PENALTY, width=9):  # noqa: B008 (frozen)
+    return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], loss, penalty)
+
+
+@pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
+@pytest.mark.parametrize("batch_size", [None, 32])
+@pytest.mark.parametrize("layer", [vp.Tanh(), vp.Dropout(0.3)], ids=registry.name)
+def test_every_optimizer(optimizer, batch_size, layer):
+    assert_same(*both(network(layer), optimizer=optimizer, batch_size=batch_size))
+
+
+@pytest.mark.parametrize("loss", registry.LOSSES, ids=registry.name)
+def test_every_loss(loss):
+    targets = registry.targets(loss, np.random.default_rng(0), 150, 3)
+    assert_same(*both(network(loss=loss), targets, optimizer=vp.Adam(0.003), batch_size=32, sample_weight=W))
+
+
+@pytest.mark.parametrize("layer", registry.LAYERS, ids=registry.name)
+@pytest.mark.parametrize("F", [np.float64, np.float32])
+def test_every_layer(layer, F):
+    # A float32 step of Adam turns the last digits of a small gradient into a step of full length.
+    results = both(network(layer), F=F, optimizer=vp.Momentum(0.01), batch_size=50)
+    assert_same(*results, tolerance=1e-10 if F is np.float64 else 2e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"batch_size": 1, "epochs": 2, "optimizer": vp.GradientDescent(0.005)},
+        {"batch_size": 149},
+        {"batch_size": 1000},
+        {"clip": 0.1, "batch_size": 32},
+        {"clip": 0.1},
+        {"validation": HELD_OUT, "batch_size": 32},
+        {"validation": HELD_OUT},
+        {"validation": HELD_OUT, "batch_size": 32, "early_stopping": vp.EarlyStopping(2), "epochs": 100},
+        {"schedule": vp.WarmUp(5, vp.Cosine()), "batch_size": 32},
+        {"schedule": vp.Adaptive(patience=1, tolerance=0.1), "batch_size": 32},
+        {"seed": -5, "batch_size": 32},
+        {"seed": 2**70 + 3, "batch_size": 32},
+        {"epochs": 0},
+        {"callbacks": [lambda state: state.epoch == 3]},
+    ],
+    ids=str,
+)
+def test_every_argument(arguments):
+    assert_same(*both(network(), **arguments))
+
+
+@pytest.mark.parametrize("width", [1, 3, 17, 100, 1000])
+def test_widths_and_shards(width):
+    assert_same(*both(network(width=width), optimizer=vp.GradientDescent(0.002), batch_size=128, sample_weight=W))
+
+
+def test_integer_classes_and_sums():
+    deep = vp.Network(
+        6,
+        [vp.LayerNorm(), vp.Dense(60), vp.GELU(), vp.Dropout(0.2), vp.Dense(70), vp.LayerNorm(), vp.Dense(3)],
+        vp.SoftmaxCrossEntropy(reduction="sum"),
+        PENALTY,
+    )
+    assert_same(*both(deep, t, optimizer=vp.GradientDescent(1e-4), batch_size=100), tolerance=1e-9)
+    assert_same(*both(deep, t, optimizer=vp.GradientDescent(1e-4)), tolerance=1e-9)
+
+
+def test_more_rows_than_a_chunk():
+    rows = 2 * CHUNK + 7
+    X, T = RNG.normal(size=(rows, 2)), RNG.normal(size=(rows, 1))
+    narrow = vp.Network(2, [vp.Dense(3), vp.ReLU(), vp.Dense(1)], vp.AbsoluteError())
+    theta = narrow.init(0)
+    for batch_size in (None, 500):
+        arguments = {"optimizer": vp.Momentum(0.01), "epochs": 3, "batch_size": batch_size, "validation": (X, T)}
+        found, expected = (vp.train(narrow, theta, X, T, engine=e, **arguments) for e in ("compiled", "reference"))
+        assert_same(found, expected)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100, 1000, 4097])
+def test_the_order_of_rows_is_the_counted_one(rows):
+    """One row a step, and the order shows in the parameters: theta is the sum of rate * row in order."""
+    from vecprop.compiled.descent import Epochs
+
+    single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
+    epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], max(1, rows // 2), 7, None)
+    epochs.run(1, 3, 0, 0, np.full(3, 0.1))
+    if rows // 2 >= 1 and rows > 1:
+        np.testing.assert_array_equal(epochs.context.array("order"), permutation(7, 3, rows))
+
+
+def test_training_goes_on_exactly_where_it_stopped():
+    dropping = network(vp.Dropout(0.3))
+    arguments = {"optimizer": vp.Adam(0.01), "batch_size": 32, "engine": "compiled"}
+    whole = vp.train(dropping, dropping.init(0), X, T, epochs=6, **arguments)
+    theta, state = dropping.init(0), None
+    for _ in range(3):
+        part = vp.train(dropping, theta, X, T, epochs=2, state=pickle.loads(pickle.dumps(state)), **arguments)
+        theta, state = part.theta, part.state
+    np.testing.assert_array_equal(theta, whole.theta)
+    np.testing.assert_array_equal(part.history.loss, whole.history.loss[-3:])
+
+
+def test_engines_continue_each_other():
+    arguments = {"optimizer": vp.Adam(0.01), "batch_size": 32, "epochs": 3}
+    whole = vp.train(network(), network().init(0), X, T, **{**arguments, "epochs": 6}, engine="reference")
+    first = vp.train(network(), network().init(0), X, T, **arguments, engine="compiled")
+    second = vp.train(network(), first.theta, X, T, **arguments, engine="reference", state=first.state)
+    np.testing.assert_allclose(second.theta, whole.theta, rtol=1e-9, atol=1e-12)
+
+
+PROGRAM = """
+import sys, hashlib, numpy as np, vecprop as vp
+rng = np.random.default_rng(0)
+X, t = rng.normal(size=(700, 20)), rng.integers(0, 3, 700)
+layers = [vp.Dense(64), vp.SiLU(), vp.Dropout(0.2), vp.Dense(70), vp.LayerNorm(), vp.Dense(3)]
+digest = hashlib.sha256()
+for F in (np.float32, np.float64):
+    for batch_size in (256, None):
+        network = vp.Network(20, layers, vp.SoftmaxCrossEntropy(), vp.L2(1e-4))
+        result = vp.train(network, network.init(0, dtype=F), X, t, optimizer=vp.Adam(0.01), epochs=4,
+                          batch_size=batch_size, clip=1.0, validation=(X[:99], t[:99]), engine="compiled")
+        for array in (result.theta, result.history.loss, result.history.validation_loss, result.history.gradient_norm):
+            digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_the_same_bits_with_any_number_of_threads():
+    digests = []
+    for threads in ("1", "2", "4", "2"):
+        environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        )
+        digests.append(run.stdout.strip())
+    assert len(set(digests)) == 1
+
+
+def test_repetition_shows_no_race():
+    wide = network(vp.ReLU(), width=200)
+    digests = {
+        hashlib.sha256(
+            vp.train(
+                wide, wide.init(0), X, T, optimizer=vp.Adam(), epochs=3, batch_size=128, engine="compiled"
+            ).theta.tobytes()
+        ).hexdigest()
+        for _ in range(50)
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("batch_size", [None, 32])
+@pytest.mark.parametrize("rate", [1e6, 1e200])
+def test_divergence_is_the_reference_s(batch_size, rate):
+    steps = []
+    for engine in ("compiled", "reference"):
+        arguments = {"optimizer": vp.GradientDescent(rate), "epochs": 400, "batch_size": batch_size, "engine": engine}
+        with pytest.raises(vp.DivergenceError, match="Training diverged: after step") as caught:
+            vp.train(network(), network().init(1), X, T, **arguments)
+        result = caught.value.result
+        steps.append(result.state.step)
+        assert np.isfinite(result.history.loss).all()
+        assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-9)
+    # The compiled engine sums squares, which overflow at the root of the largest number; the reference goes on to it.
+    assert steps[0] <= steps[1] <= 2 * steps[0]
+
+
+def test_ctrl_c_returns_what_has_been_trained():
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = vp.train(network(), network().init(1), X, T, optimizer=vp.Momentum(1e-6), epochs=10**7, engine="compiled")
+    assert result.reason == "interrupted"
+    assert 0 < result.state.epoch < 10**7
+    assert len(result.history.loss) == result.state.epoch + 1
+    assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-12)
+
+
+def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
+    from threadpoolctl import threadpool_info
+
+    before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+    wide = network(vp.ReLU(), width=200)
+    arguments = {"optimizer": vp.Adam(), "epochs": 20, "batch_size": 64, "engine": "compiled"}
+    alone = vp.train(wide, wide.init(0), X, T, **arguments).theta
+    thetas = {}
+
+    def fit(number):
+        thetas[number] = vp.train(wide, wide.init(0), X, T, **arguments).theta
+
+    threads = [threading.Thread(target=fit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for theta in thetas.values():
+        np.testing.assert_array_equal(theta, alone)
+    after = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+    assert all(after[path] == count for path, count in before)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_fits_in_children(method, tmp_path):
+    code = f"""
+import multiprocessing, sys
+import numpy as np, vecprop as vp
+def fit(seed):
+    rng = np.random.default_rng(0)
+    X, T = rng.normal(size=(300, 30)), rng.normal(size=(300, 2))
+    network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SquaredError())
+    options = dict(optimizer=vp.Adam(), epochs=3, batch_size=128, engine="compiled")
+    return vp.train(network, network.init(seed), X, T, **options).theta
+if __name__ == "__main__":
+    parent = [fit(0), fit(1)]
+    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+        children = pool.map(fit, [0, 1])
+    print(all((a == b).all() for a, b in zip(parent, children)))
+"""
+    program = tmp_path / "fits.py"
+    program.write_text(code)
+    run = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout.strip() == "True"
+
+
+def test_a_part_of_ones_own_runs_on_the_reference_with_a_notice():
+    class Twice(vp.Activation):
+        def value(self, z):
+            return 2 * z
+
+        def slope(self, z, y):
+            return 2 + 0 * z
+
+    own = network(Twice())
+    with pytest.warns(UserWarning, match="reference engine, which is slower: Twice is not one of"):
+        vp.train(own, own.init(0), X, T, optimizer=vp.Momentum(), epochs=1)
+    with pytest.raises(ValueError, match="The compiled engine cannot train this: Twice"):
+        vp.train(own, own.init(0), X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
+
+
+@pytest.mark.parametrize("theta", [np.zeros((2, 93)), np.zeros(93, np.float16)], ids=["members", "float16"])
+def test_what_it_does_not_take_is_said(theta):
+    plain = network()
+    theta = np.resize(theta, (*theta.shape[:-1], plain.layout.size))
+    with pytest.raises(ValueError, match=r"it trains one network at a time|it takes float32 and float64"):
+        vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
+    assert vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1).theta.shape == theta.shape
