@@ -1,4 +1,4 @@
-from .check import check_gradients
+from .check import Report, Verdict, assert_gradients, check_gradients
 from .compiled.network import CompiledNetwork, compile
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from .core.counted import Noise
@@ -76,6 +76,7 @@ __all__ = [
     "Quantile",
     "RMSProp",
     "ReLU",
+    "Report",
     "Schedule",
     "SiLU",
     "SoftmaxCrossEntropy",
@@ -84,7 +85,9 @@ __all__ = [
     "Tanh",
     "TrainingResult",
     "TrainingState",
+    "Verdict",
     "WarmUp",
+    "assert_gradients",
     "check_gradients",
     "compile",
     "train",

@@ -337,7 +337,7 @@ def run(seeds: Any, errors_each: int, method: str = "complex step") -> Tally:
         one = case(seed)
         # An absolute error that is minimized puts the output on a target, which is a kink indeed.
         on_target = one.place == "converged" and isinstance(one.network.loss_function, AbsoluteError | Quantile)
-        kink_allowed = one.place == "exact kink" or on_target or bool(one.network.penalties)
+        kink_allowed = one.place == "exact kink" or on_target
         report = one.check(one.gradient, method)
         tally.networks += 1
         story = f"seed {seed}, {one.place}, {one.network.loss_function}, {one.network.layers}"

@@ -31,12 +31,12 @@ def _bits_of_float(typing, x):
 
 
 def _horner(coefficients):
-    """Return a compiled polynomial from its coefficients, the highest first."""
-    constant = coefficients[-1]
-    if len(coefficients) == 1:
-        return njit(lambda x: constant, **_EXACT)
-    higher = _horner(coefficients[:-1])
-    return njit(lambda x: higher(x) * x + constant, **_EXACT)
+    """Return a compiled polynomial from its coefficients, the highest first, as one expression."""
+    names = {f"c{place}": value for place, value in enumerate(coefficients)}
+    expression = "c0"
+    for name in list(names)[1:]:
+        expression = f"({expression}) * x + {name}"
+    return njit(eval(f"lambda x: {expression}", names), **_EXACT)
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, taylor, series):

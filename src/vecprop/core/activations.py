@@ -5,7 +5,7 @@ terms of its own value, as the logistic's y (1 - y), is written that way.
 """
 
 from dataclasses import dataclass
-from math import pi
+from math import inf, pi
 
 from .elementary import Array, absolute, clip, exp, expm1, log1p, one, real, tanh, where
 from .layers import Activation
@@ -31,7 +31,8 @@ def softplus(z: Array) -> Array:
     >>> float(softplus(-1000.0)), float(softplus(1000.0))
     (0.0, 1000.0)
     """
-    return where(real(z) > 0, z, 0) + log1p(exp(-absolute(z)))
+    # Both terms take z = 0 to be positive, so that their slopes there, 1 and -1/2, belong together.
+    return where(real(z) < 0, 0, z) + log1p(exp(-absolute(z)))
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class ELU(Activation):
 
     def value(self, z: Array) -> Array:
         """Return z where z > 0, else alpha (exp(z) - 1)."""
-        return where(real(z) > 0, z, self.alpha * expm1(-absolute(z)))
+        return where(real(z) > 0, z, self.alpha * expm1(clip(z, -inf, 0.0)))
 
     def slope(self, z: Array, y: Array) -> Array:
         """Return 1 where z > 0, else alpha exp(z) = y + alpha."""
