@@ -27,6 +27,23 @@ def vecprop(
 
 
 @app.command()
+def warmup() -> None:
+    """Compile all kernels for this processor, so that no fit has to wait for them.
+
+    Example: vecprop warmup
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from ..compiled.cache import folder
+    from ..compiled.warm_up import kernels
+
+    for _, compiled in track(list(kernels()), "compiling", console=Console(stderr=True)):
+        compiled()
+    print(f"Kernels are compiled, in {folder() or 'this process alone'}.")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where the pictures and the page go.")] = Path("vecprop-demo"),
     seed: Annotated[

@@ -61,6 +61,12 @@ def _places() -> Iterator[Path]:
         yield Path(home) / "vecprop"
 
 
+def is_kept(name: str) -> bool:
+    """Return whether the folder holds a function of this name."""
+    path = folder()
+    return path is not None and any(path.rglob(f"*.{name}-*.nbi"))
+
+
 @contextmanager
 def cached_in_folder() -> Iterator[bool]:
     """Let Numba keep what is decorated within in the folder; gives whether it can."""

@@ -148,10 +148,10 @@ def numbers_at(address, size, like):
 @njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def words_at(address, size):
     """Return an address as an array of so many words."""
-    return numbers_at(address, size, np.int64(0))
+    return numbers_at(address, np.int64(size), np.int64(0))
 
 
 @njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def doubles_at(address, size):
     """Return an address as an array of so many doubles."""
-    return numbers_at(address, size, 0.0)
+    return numbers_at(address, np.int64(size), 0.0)

@@ -171,15 +171,15 @@ def run_epochs(context, worker):
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
     carried = full and not noisy  # a step's own loss is that of the epoch before it
     step = 0
-    for epoch in range(c[Slot.EPOCHS]):
+    for epoch in range(max(c[Slot.EPOCHS], 1)):  # no epoch at all measures the losses
         if not full and worker == 0:
             keys, places = numbers_at(c[Slot.KEYS], N, np.uint64(0)), words_at(c[Slot.PLACES], N + 1)
             _shuffle(c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, keys, places, order)
         wait_for_all(barrier, workers)
         first_step, loss = step, 0.0
-        for start in range(0, N, c[Slot.BATCH_SIZE]):
+        for start in range(0, N if c[Slot.EPOCHS] else 0, c[Slot.BATCH_SIZE]):
             rows = (everyone if full else order)[start : min(start + c[Slot.BATCH_SIZE], N)]
-            B, scale = rows.size, _scale(c, 0, rows, theta)
+            B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
             step_number = c[Slot.FIRST_STEP] + step if noisy else -1
             for shard in range(worker, shards, workers):
                 some, own = rows[shard * B // shards : (shard + 1) * B // shards], gradients[shard * P :]
@@ -225,35 +225,32 @@ def run_epochs(context, worker):
                 norms[epoch] += np.sqrt(square)
                 sizes[epoch] += np.sqrt(_total(moves, blocks))
         if worker == 0:
-            norms[epoch] /= step - first_step
-            sizes[epoch] /= step - first_step
+            norms[epoch] /= max(step - first_step, 1)
+            sizes[epoch] /= max(step - first_step, 1)
             done[1] = step
-        last = epoch == c[Slot.EPOCHS] - 1
+        last = epoch >= c[Slot.EPOCHS] - 1
         if not _measured(context, c, worker, epoch, carried and not last, theta):
             return
         if worker == 0 and (last or not carried):
             copy(theta, last_finite)
             done[0] = epoch + 1
-    if c[Slot.EPOCHS] == 0:
-        _measured(context, c, worker, 0, False, theta)
 
 
 @njit(**INNER)
 def _measured(context, c, worker, epoch, carried, theta):
     """Record the losses at the current parameters, that of training unless it is carried; return if they are finite."""
-    N, finite = c[Slot.ROWS], True
-    if not carried:
-        # Summed as the steps sum it where those bring it along, so that its bits do not depend on who asks.
-        parts = c[Slot.SHARDS] if c[Slot.FULL] and not c[Slot.NOISY] else (N + CHUNK - 1) // CHUNK
-        loss = _loss(context, c, worker, 0, N, parts, theta)
-        finite = np.isfinite(loss)
-        if worker == 0:
-            doubles_at(c[Slot.LOSSES], epoch + 1)[epoch] = loss
-    if c[Slot.HELD_ROWS]:
-        loss = _loss(context, c, worker, 1, c[Slot.HELD_ROWS], (c[Slot.HELD_ROWS] + CHUNK - 1) // CHUNK, theta)
+    finite = True
+    for held in range(2):
+        N, losses = c[Slot.HELD_ROWS if held else Slot.ROWS], c[Slot.HELD_LOSSES if held else Slot.LOSSES]
+        if N == 0 or (carried and not held):
+            continue
+        parts = (N + CHUNK - 1) // CHUNK
+        if c[Slot.FULL] and not c[Slot.NOISY] and not held:
+            parts = c[Slot.SHARDS]  # as the steps sum it, so that its bits do not depend on who asks
+        loss = _loss(context, c, worker, held, N, parts, theta)
         finite = finite and np.isfinite(loss)
         if worker == 0:
-            doubles_at(c[Slot.HELD_LOSSES], epoch + 1)[epoch] = loss
+            doubles_at(losses, epoch + 1)[epoch] = loss
     return finite
 
 

@@ -92,6 +92,9 @@ def _add_weighted_rows(out, rows, weights, stride, count):
         k += 1
 
 
+# Numba compiles a function anew for each literal it is given, but not for each np.int64 of one.
+
+
 @njit(**INNER)
 def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
     """Z = Wᵀ A + b, for features × rows."""
@@ -101,7 +104,7 @@ def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
         for s in range(S):
             Z_of[o, s] = bias
     if blas:
-        product(blas, p, True, A, by_rows, 1, Z, O, S, I)
+        product(blas, p, np.int64(1), A, by_rows, np.int64(1), Z, O, S, I)
     else:
         A_of = A.reshape(I, S)
         for o in range(O):
@@ -118,9 +121,9 @@ def _dense_backward(blas, I, O, p, A, S, by_rows, delta, J, add, before):
             total += delta_of[o, s]
         J[I * O + o] = J[I * O + o] + total if add else total
     if blas:
-        product(blas, A, by_rows, delta, True, 1 if add else 0, J, I, O, S)
+        product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
         if before.size:
-            product(blas, p, False, delta, False, 0, before, I, S, O)
+            product(blas, p, np.int64(0), delta, np.int64(0), np.int64(0), before, I, S, O)
         return
     A_of = A.reshape(I, S)
     for k in range(I):
@@ -135,7 +138,7 @@ def _dense_backward(blas, I, O, p, A, S, by_rows, delta, J, add, before):
         for k in range(I):
             for s in range(S):
                 before_of[k, s] = 0
-            _add_weighted_rows(before_of[k], delta_of, p[k * O :], 1, O)
+            _add_weighted_rows(before_of[k], delta_of, p[k * O :], np.int64(1), O)
 
 
 @njit(**INNER)
@@ -176,7 +179,7 @@ def forward(c, tile, S, noisy, step, rows, work):
         out = work[layer[Column.OUTPUT_AT] : layer[Column.OUTPUT_AT] + O * S]
         p, extra = theta[layer[Column.START] :], work[layer[Column.EXTRA_AT] :].ctypes.data
         if kind == Kind.DENSE:
-            _dense_forward(layer[Column.BLAS], I, O, p, A, S, number == 0 and c[Slot.BY_ROWS] == 1, out)
+            _dense_forward(layer[Column.BLAS], I, O, p, A, S, c[Slot.BY_ROWS] if number == 0 else np.int64(0), out)
         elif kind == Kind.ACTIVATION:
             call_map(layer[Column.VALUE], (I * S, A.ctypes.data, out.ctypes.data, h_of))
         elif kind == Kind.LAYER_NORM:
@@ -209,7 +212,7 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
         p, J = theta[start:], gradient[start:]
         if kind == Kind.DENSE:
             before = there[: I * S if number else 0]  # nothing asks for the gradient of the inputs
-            by_rows = number == 0 and c[Slot.BY_ROWS] == 1
+            by_rows = c[Slot.BY_ROWS] if number == 0 else np.int64(0)
             _dense_backward(layer[Column.BLAS], I, O, p, A, S, by_rows, delta, J, add, before)
             here, there = there, here
         elif kind == Kind.ACTIVATION:
@@ -218,7 +221,7 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
         elif kind == Kind.LAYER_NORM:
             call_norm_back(
                 layer[Column.SLOPE],
-                (I, S, p.ctypes.data, extra.ctypes.data, delta.ctypes.data, J.ctypes.data, 1 if add else 0),
+                (I, S, p.ctypes.data, extra.ctypes.data, delta.ctypes.data, J.ctypes.data, add),
             )
         elif noisy:
             for i in range(I * S):
@@ -246,11 +249,11 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     for start in range(0, n, TILE):
         rows = all_rows[start : start + TILE]
         S = rows.size
-        _gather(X, I, rows, c[Slot.BY_ROWS] == 1, tile)
+        _gather(X, I, rows, c[Slot.BY_ROWS], tile)
         if c[Slot.CLASSES + distance]:
             _one_hot(classes, rows, O, targets)
         else:
-            _gather(T, O, rows, False, targets)
+            _gather(T, O, rows, np.int64(0), targets)
         for s in range(S):
             weights[s] = number(scale) * weight[rows[s]] if c[Slot.WEIGHT + distance] else number(scale)
         forward(c, tile, S, step >= 0, step, rows, work)
@@ -270,7 +273,7 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
         for s in range(S):
             total += np.float64(weights[s]) * np.float64(losses[s])
         if gradient_address:
-            backward(c, tile, S, step >= 0, work, deltas, gradient, start > 0)
+            backward(c, tile, S, step >= 0, work, deltas, gradient, np.int64(1) if start else np.int64(0))
     return total
 
 
@@ -291,7 +294,7 @@ def predict_rows(context, worker, rows_address, n):
     for start in range(0, n, TILE):
         rows = all_rows[start : start + TILE]
         S = rows.size
-        _gather(X, I, rows, c[Slot.BY_ROWS] == 1, tile)
+        _gather(X, I, rows, c[Slot.BY_ROWS], tile)
         forward(c, tile, S, False, 0, rows, work)
         call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
         for s in range(S):

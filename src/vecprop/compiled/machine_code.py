@@ -1,18 +1,26 @@
 """Functions as machine code on disk: compiled once for a processor, called by their address."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FunctionType
 from typing import Any
 
 from numba import cfunc
 
-from .cache import cached_in_folder
+from .cache import cached_in_folder, is_kept
 from .formulas import OPTIONS
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 _kept: list[Any] = []  # an address is good as long as its code lives
+
+
+@cache
+def _say_once() -> None:
+    """Say why the first fit takes seconds."""
+    print("vecprop: compiling for this processor, once …", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -44,8 +52,10 @@ def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
     function.__qualname__ = f"{template.__name__}_{suffix}"
     function.__module__ = template.__module__
-    with cached_in_folder() as cache, _no_garbage_collection():
-        compiled = cfunc(signature, cache=cache, **_OPTIONS)(function)
+    if not is_kept(function.__qualname__):
+        _say_once()
+    with cached_in_folder() as kept, _no_garbage_collection():
+        compiled = cfunc(signature, cache=kept, **_OPTIONS)(function)
     _kept.append(compiled)
     assert compiled.address is not None
     return compiled.address

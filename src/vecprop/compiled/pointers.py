@@ -129,7 +129,7 @@ def product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
     # By columns, as BLAS reads it, a matrix by rows is its transpose: so it is asked for Cᵀ = Bᵀ Aᵀ.
     _gemm(
         blas,
-        (B_by_columns, A_by_columns),
+        (B_by_columns != 0, A_by_columns != 0),
         (N, M, K, K if B_by_columns else N, M if A_by_columns else K, N),
         zero + add,
         zero,

@@ -1,0 +1,30 @@
+"""Everything compiled ahead, so that no fit has to wait."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .epochs import epochs_address
+from .kernels import gradient_address, predict_address
+from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
+from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+
+def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield each kernel's name, and what compiles it or finds it compiled."""
+    for F in (np.float32, np.float64):
+        kind = F.__name__
+        yield f"{kind} gradient", lambda F=F: gradient_address(F)
+        yield f"{kind} epochs", lambda F=F: epochs_address(F)
+        yield f"{kind} predictions", lambda F=F: predict_address(F)
+        yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)
+        yield f"{kind} Dropout", lambda F=F: drop_address(F)
+        for activation in ACTIVATIONS:
+            yield (
+                f"{kind} {activation.__name__}",
+                lambda F=F, a=activation: (map_address(a(), F), slope_address(a(), F)),
+            )
+        for loss in LOSSES:
+            yield f"{kind} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
+        for optimizer in OPTIMIZERS:
+            yield f"{kind} {optimizer.__name__}", lambda F=F, a=optimizer: update_address(a(), F)

@@ -1,0 +1,81 @@
+"""Compiled code is kept where it can be, found again, and made anew when a formula changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vecprop as vp
+
+FIT = """
+import numpy as np, vecprop as vp
+network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
+X = np.linspace(-1, 1, 20).reshape(10, 2)
+options = dict(optimizer=vp.GradientDescent(0.1), epochs=3, engine="compiled")
+result = vp.train(network, np.linspace(-1, 1, 13), X, X[:, 0], **options)
+print(repr(result.theta.tolist()))
+"""
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.long
+def test_compiled_once_and_said_once(tmp_path):
+    first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
+    assert said.count("compiling for this processor, once") == 1
+    kept = set(tmp_path.rglob("*.nbc"))
+    assert len(kept) == 6  # an activation's value and slope, a loss, a step, the gradient and the epochs
+    second, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
+    assert said == ""
+    assert second == first
+    assert set(tmp_path.rglob("*.nbc")) == kept
+
+
+@pytest.mark.long
+def test_a_changed_formula_is_compiled_anew(tmp_path):
+    package = tmp_path / "code" / "vecprop"
+    shutil.copytree(Path(vp.__file__).parent, package)
+    settings = {"VECPROP_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(package.parent)}
+    before, _ = run(FIT, **settings)
+    source = package / "core" / "activations.py"
+    text = source.read_text()
+    assert text.count("return y * (1 - y)") == 1
+    source.write_text(text.replace("return y * (1 - y)", "return y * (1 - y) * 2"))
+    after, said = run(FIT, **settings)
+    assert "compiling" in said
+    assert after != before
+
+
+@pytest.mark.long
+def test_without_a_place_to_write_there_is_one_notice(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    shown, said = run(FIT, VECPROP_CACHE_DIR=str(taken / "below"))
+    assert shown == run(FIT)[0]
+    assert said.count("No folder can be written") == 1
+
+
+def test_without_numba_there_is_one_notice():
+    code = "import importlib.util, sys\n" + FIT.replace(', engine="compiled"', "")
+    hidden = (
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'numba' else find(name, *more)\n"
+    )
+    shown, said = run(code.replace("import numpy", hidden + "import numpy"))
+    assert said.count("reference engine, which is slower: Numba is not installed") == 1
+    assert shown.startswith("[")
+
+
+def test_the_names_of_all_kernels():
+    from vecprop.compiled.warm_up import kernels
+
+    names = [name for name, _ in kernels()]
+    assert len(names) == len(set(names)) == 2 * (5 + 9 + 7 + 6)
