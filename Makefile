@@ -3,7 +3,7 @@ PYTHON ?= python3
 OUT ?= vecprop-demo
 BIN = .venv/bin
 
-.PHONY: demo test test-all format clean
+.PHONY: demo test test-all bench format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
@@ -17,6 +17,9 @@ test: .venv/ready-dev
 
 test-all: .venv/ready-dev-all test
 	$(BIN)/pytest
+
+bench: .venv/ready-bench
+	$(BIN)/python benchmarks/engine.py
 
 format: .venv/ready-dev
 	$(BIN)/ruff check --fix .
@@ -36,6 +39,10 @@ clean:
 .venv/ready-dev-all: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[dev-all]"
 	@touch $@ .venv/ready-dev .venv/ready-demo
+
+.venv/ready-bench: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	@touch $@ .venv/ready-demo
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("vecprop needs Python 3.11 or newer; this is %s: run make with PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

@@ -4,12 +4,12 @@ Along u the slope is <g, u>, one number for the whole part. The entries of u are
 entry's error goes unseen, and no two are equal, so that errors cannot cancel by symmetry.
 """
 
-from collections.abc import Sequence
-from itertools import groupby, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from .complex_step import complex_step
 from .judge import SAFETY, Compared, Point, Row, compare, entries, found_slopes, hidden_share
 from .parameters import Part
 from .verdict import Verdict
@@ -57,25 +57,26 @@ def judge_directions(
 ) -> list[Row]:
     """Judge parts, each by three random directions."""
     rows = []
-    for _, together in groupby(parts, key=lambda part: (part.layer, part.start if part.layer is None else 0)):
-        group = list(together)
+    for group in _together(point, parts):
         directions = [random_directions(generator, part.size) for part in group]
-        for part, U, slopes in zip(group, directions, _slopes_of_layer(point, group, directions), strict=True):
-            rows.append(_judged(point, part, given[:, part.span], U, slopes))
+        slopes: list[Any] = [None]
+        if len(group) > 1:
+            slopes = np.split(point.derivatives(list(zip(group, directions, strict=True))).T, len(group), axis=1)
+        for part, U, along in zip(group, directions, slopes, strict=True):
+            rows.append(_judged(point, part, given[:, part.span], U, along))
     return rows
 
 
-def _slopes_of_layer(point: Point, parts: list[Part], directions: list[np.ndarray]) -> Sequence[np.ndarray | None]:
-    """Return the slopes along the directions of a layer's parts, found in one pass where the layer is small."""
-    end = parts[-1].start + parts[-1].size
-    layer = Part("", parts[0].start, (end - parts[0].start,), parts[0].layer)
-    if len(parts) == 1 or point.at_once(layer) < DIRECTIONS * len(parts):
-        return [None] * len(parts)
-    U = np.zeros((len(parts), DIRECTIONS, layer.size))
-    for number, (part, own) in enumerate(zip(parts, directions, strict=True)):
-        U[number, :, part.start - layer.start : part.start - layer.start + part.size] = own
-    slopes = complex_step(lambda steps: point.moved(layer, steps), U.reshape(-1, layer.size)).T
-    return np.split(slopes, len(parts), axis=1)
+def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Yield the parts in groups whose slopes are found in one pass, as far as there is room."""
+    group: list[Part] = []
+    for part in parts:
+        if group and DIRECTIONS * (len(group) + 1) > point.at_once(group[0]):
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
 
 
 def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: np.ndarray | None) -> Row:

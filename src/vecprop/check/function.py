@@ -1,8 +1,8 @@
 """Any function at a point: its gradient there, how far rounding reaches, and its values at points nearby."""
 
 import warnings
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,10 @@ class FunctionPoint:
                 theta[part.span] += step
                 values.append(self._values(theta))
         return np.stack(values)
+
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
+        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs)."""
+        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves])
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes along each row of U, (K, outputs), where ties may make more than one.

@@ -1,5 +1,6 @@
 """The judgement of one part of a gradient: what it should be, how far rounding reaches, and so the verdict."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +62,10 @@ class Point(Protocol):
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
+        ...
+
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
+        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs)."""
         ...
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
@@ -135,9 +140,12 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: str) -> tuple[
     """Return the slopes along the rows of U, their error and the jump from left to right, each (outputs, K)."""
     zero = np.zeros((int(np.prod(point.outputs)), len(U)))
 
+    def in_pieces(function: Callable[[np.ndarray], np.ndarray], along: np.ndarray) -> np.ndarray:
+        pieces = np.array_split(along, -(-len(along) // point.at_once(part)))
+        return np.concatenate([function(piece) for piece in pieces])
+
     def moved(steps: np.ndarray) -> np.ndarray:
-        pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
-        return np.concatenate([point.moved(part, piece) for piece in pieces])
+        return in_pieces(lambda piece: point.moved(part, piece), steps)
 
     if method == "ridders":
         own, typical = _sizes(point, part, U)
@@ -152,7 +160,7 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: str) -> tuple[
         v = np.random.default_rng(0).uniform(-1, 1, (1, part.size)) * _sizes(point, part, U)[1][0]
         value, error = central_differences(moved, U, noise_level(moved, v))
         return value.T, error.T, zero
-    return complex_step(moved, U).T, zero, zero
+    return in_pieces(lambda piece: point.derivatives([(part, piece)]), U).T, zero, zero
 
 
 def _sizes(point: Point, part: Part, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

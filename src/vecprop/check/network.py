@@ -1,8 +1,8 @@
 """A network at a point: its gradient there, how far rounding reaches, and its loss at points nearby."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from ..core.inputs import Batch
 from ..core.layers import Layer
 from ..core.network import Network
 from .complex_step import complex_step
-from .kinks import Slopes, Tangent, Ties
+from .kinks import Slopes, Tied, Ties
 from .parameters import Part
 from .rounding import Bound, jitters, rounding_bound, rounding_experiment
+from .tangents import Tangent
 
-NUMBERS_AT_ONCE = 1 << 19
-"""How many numbers a layer may hold when many moved networks are run at once: 4 MB of real ones."""
+NUMBERS_AT_ONCE = 1 << 17
+"""How many numbers a layer may hold when many moved networks are run at once: 1 MB, which a processor keeps near."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class NetworkPoint:
         self.network, self.theta, self.batch, self.noise, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self._gradient = gradient
         self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
+        self._names = {t.start: t.name for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
@@ -130,8 +132,24 @@ class NetworkPoint:
             return rounding_experiment(self._own, self.theta, self.dtype)
 
     @cached_property
-    def _activations(self) -> list[np.ndarray]:
-        return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise)[0]]
+    def _outputs(self) -> list[np.ndarray]:
+        return self.network.forward(self.theta, self.batch.X, self.noise)[0]
+
+    def _reaching(self, layer: int) -> np.ndarray:
+        """Return what a layer is given."""
+        return self._outputs[layer - 1] if layer else self.batch.X
+
+    @cached_property
+    def _views(self) -> list[dict[str, np.ndarray]]:
+        return self.network.layout.views(self.theta)
+
+    @cached_property
+    def _row_weight(self) -> np.ndarray | float:
+        """Each row's factor in the loss."""
+        w, mean = self.batch.weight, self.network.reduction == "mean"
+        if w is None:
+            return 1 / self.batch.rows if mean else 1.0
+        return w / w.sum() if mean else w
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
         """Return the network from a layer on, the start of its parameters and the activations that reach it.
@@ -140,7 +158,7 @@ class NetworkPoint:
         """
         if layer not in self._tails:
             network = self.network
-            X = self._activations[layer]
+            X = self._reaching(layer)
             layers: Any = [_AtLayer(part, number) for number, part in enumerate(network.layers)][layer:]
             tail = Network(X.shape[-1], layers, network.loss_function, network.penalties)
             self._tails[layer] = tail, network.layout.size - tail.layout.size, Batch(X, self.batch.T, self.batch.weight)
@@ -148,22 +166,51 @@ class NetworkPoint:
 
     def at_once(self, part: Part) -> int:
         """Return how many moved networks are run at once."""
-        tail, _, batch = self._tail(part.layer or 0)
-        return max(1, NUMBERS_AT_ONCE // (batch.rows * max(tail.inputs, *tail.widths) + tail.layout.size))
-
-    def _members(self, part: Part, steps: np.ndarray, base: np.ndarray) -> np.ndarray:
-        _, start, _ = self._tail(part.layer or 0)
-        thetas = np.repeat(base[None, start:].astype(steps.dtype), len(steps), axis=0)
-        thetas[:, part.start - start : part.start - start + part.size] += steps
-        return thetas
+        widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
+        return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), where each row of steps, (K, size), is added to a part of the parameters.
 
         Only the layers from the part's own on are run: nothing before them moves.
         """
-        tail, _, batch = self._tail(part.layer or 0)
-        return tail.batch_loss(self._members(part, steps, self.theta), batch, self.noise)[:, None]
+        tail, start, batch = self._tail(part.layer or 0)
+        thetas = np.repeat(self.theta[None, start:].astype(steps.dtype), len(steps), axis=0)
+        thetas[:, part.start - start : part.start - start + part.size] += steps
+        return tail.batch_loss(thetas, batch, self.noise)[:, None]
+
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
+        """Return the slopes along the rows of each part's U, one part after the other, (K, 1)."""
+        if self.bound.running:
+            try:
+                return self._summands(moves, Tangent).sum(axis=1)[:, None]
+            except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
+                pass
+        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves])
+
+    def _summands(self, moves: Sequence[tuple[Part, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
+        """Return the slopes of the loss's summands, the rows' and then the penalties', (K, N + penalties).
+
+        Each part begins to move at its own layer: nothing before it does.
+        """
+        network, batch = self.network, self.batch
+        summands = np.zeros((sum(len(U) for _, U in moves), batch.rows + len(network.penalties)))
+        start = min(part.layer or 0 for part, _ in moves)
+        X: Any = self._reaching(start)
+        for number, layer in enumerate(network.layers[start:], start):
+            p, first = dict(self._views[number]), 0
+            for part, U in moves:
+                along = slice(first, first + len(U))
+                if part.layer == number:
+                    name = self._names[part.start]
+                    p[name] = tangent(p[name][None], U.reshape(len(U), *part.shape), first=first)
+                    for column, penalty in enumerate(network.penalties if name == "W" else (), batch.rows):
+                        summands[along, column] = penalty.value(p[name]).tangent
+                first = along.stop
+            X, _ = layer.forward(p, X, self.noise and self.noise.at_layer(number))
+        loss = network.loss_function.value(X, batch.T)
+        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = self._row_weight * loss.tangent
+        return summands
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes along each row of U, (K, 1), where ties may make more than one.
@@ -173,17 +220,10 @@ class NetworkPoint:
         """
         if not self.bound.running:
             return self._slopes_beside(part, U)
-        tail, _, batch = self._tail(part.layer or 0)
-        w = np.ones(batch.rows) if batch.weight is None else batch.weight
-        w = w / w.sum() if tail.reduction == "mean" else w
-        sides = []
-        for sign, ties in ((1, Ties.BY_TANGENT), (-1, Ties.BY_TANGENT), (1, Ties.LESS), (1, Ties.GREATER)):
-            thetas = Tangent(
-                self._members(part, 0 * U, self.theta), self._members(part, sign * U, 0 * self.theta), ties
-            )
-            outputs, _ = tail.forward(thetas, batch.X, self.noise)
-            rows = w * sign * tail.loss_function.value(outputs[-1], batch.T).companion
-            sides.append(np.concatenate([rows, sign * self._penalty_slopes(part, thetas)], axis=1))
+        sides = [
+            sign * self._summands([(part, sign * U)], partial(Tied, ties=ties))
+            for sign, ties in ((1, Ties.BY_TANGENT), (-1, Ties.BY_TANGENT), (1, Ties.LESS), (1, Ties.GREATER))
+        ]
         right, left = sides[0].sum(axis=1)[:, None], sides[1].sum(axis=1)[:, None]
         least, largest = np.min(sides, axis=0).sum(axis=1)[:, None], np.max(sides, axis=0).sum(axis=1)[:, None]
         own = (U @ self.own_gradient[0, part.span])[:, None]
@@ -196,12 +236,3 @@ class NetworkPoint:
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function
         return Slopes(np.where(jumps, low, here), np.where(jumps, high, here), here, np.where(jumps, high - low, 0))
-
-    def _penalty_slopes(self, part: Part, thetas: Tangent) -> np.ndarray:
-        """Return the slope of each penalty along each member's tangent, (K, penalties)."""
-        tail, start, _ = self._tail(part.layer or 0)
-        W = tail.layout.views(thetas)[0].get("W")
-        if W is None or part.start != start + next(t.start for t in tail.layout.tensors if t.name == "W"):
-            return np.zeros((len(thetas), len(tail.penalties)))
-        slopes = [np.reshape(penalty.value(W).companion, (len(thetas), 1)) for penalty in tail.penalties]
-        return np.concatenate(slopes, axis=1) if slopes else np.zeros((len(thetas), 0))

@@ -84,7 +84,7 @@ class Epochs:
         batch_size = min(batch_size, N)
         shards = program.shards(batch_size)
         self.workers = min(usable_threads(), shards)
-        self.uses_blas = program.uses_blas
+        self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
         gradients = np.empty(shards * P, F)
         full = batch_size == N

@@ -7,12 +7,15 @@ from ..compiled.threads import held_back_interrupts
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
+from ..optimize.schedules import Constant, Schedule
 from .run import Run
 from .state import Reason
 
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
+
+OPERATIONS_A_SECOND = 2e9
+"""How fast an epoch is thought to be before one has been timed: slower than it will be."""
 
 
 class CompiledDescent:
@@ -44,12 +47,12 @@ class CompiledDescent:
         moments = [self.state.optimizer[name] for name in optimizer.moments]
         self.epochs = Epochs(network, self.state.theta, batch, held_out, optimizer, moments, batch_size, seed, clip)
         self.watched = bool(run.callbacks or run.early_stopping or self.state.schedule)
-        self.pace = 0.0  # seconds an epoch, once it is known
+        self.pace = batch.rows * self.epochs.operations / OPERATIONS_A_SECOND  # seconds an epoch, until it is known
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
         loss, held_loss = self.epochs.measure()
-        self.run.measure(np.asarray(loss), self.held_loss(held_loss))
+        self.run.measure(np.asarray(loss), np.asarray(held_loss) if self.held else None)
         try:
             while self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until what has been trained is recorded
@@ -64,22 +67,19 @@ class CompiledDescent:
     def some_epochs(self) -> Reason | None:
         """Run some epochs and record them; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
-        count = 1
-        if not self.watched and self.pace:
-            count = min(max(int(SECONDS / self.pace), 1), state.epochs - state.epoch)
+        count = 1 if self.watched else min(max(int(SECONDS / self.pace), 1), state.epochs - state.epoch)
         progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], self.rates(count))
-        self.pace = (self.run.seconds - began) / count
+        done, self.pace = progress.epochs, (self.run.seconds - began) / count
+        state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
+        state.optimizer["t"] += done * self.per_epoch
+        state.history.moved_often(progress.norms[:done], progress.sizes[:done])
         reason = None
-        for number in range(progress.epochs):
-            state.history.moved(np.asarray(progress.norms[number]), np.asarray(progress.sizes[number]))
-            state.epoch, state.step = state.epoch + 1, state.step + self.per_epoch
-            state.optimizer["t"] += self.per_epoch
-            losses = np.asarray(progress.losses[number]), self.held_loss(progress.held_losses[number])
-            if self.watched:
-                reason = self.run.after_epoch(*losses)
-            else:
-                self.run.measure(*losses, seconds=began + (number + 1) * self.pace)
-        if progress.epochs < count:
+        if done and self.watched:
+            reason = self.run.after_epoch(progress.losses[0], progress.held_losses[0] if self.held else None)
+        elif done:
+            held_losses = progress.held_losses[:done] if self.held else None
+            state.history.extend(progress.losses[:done], held_losses, began + self.pace * np.arange(1, done + 1))
+        if done < count:
             self.diverged(progress)
         return reason
 
@@ -87,12 +87,10 @@ class CompiledDescent:
         """Return the learning rate of each step of the next epochs."""
         first, schedule = self.state.step, self.state.schedule
         steps = range(first, first + count * self.per_epoch)
+        if isinstance(self.schedule, Constant):
+            return np.full(len(steps), self.optimizer.learning_rate)
         factors = [self.schedule.factor(step, self.steps, schedule) for step in steps]
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
-
-    def held_loss(self, loss: float) -> np.ndarray | None:
-        """Return the validation loss, where there are validation rows."""
-        return np.asarray(loss) if self.held else None
 
     def diverged(self, progress: Progress) -> None:
         """Say what was not finite in the epoch after those that ended well."""

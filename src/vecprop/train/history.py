@@ -34,58 +34,70 @@ class History:
     array([2.])
     """
 
+    # Each list holds arrays with a leading axis of epochs, of one or of many that ran as one.
     _loss: list[np.ndarray] = field(default_factory=list)
     _validation_loss: list[np.ndarray] = field(default_factory=list)
     _gradient_norm: list[np.ndarray] = field(default_factory=list)
     _step_size: list[np.ndarray] = field(default_factory=list)
-    _time: list[float] = field(default_factory=list)
+    _time: list[np.ndarray] = field(default_factory=list)
 
-    def measure(self, loss: np.ndarray | float, validation_loss: np.ndarray | float | None, time: float) -> None:
+    def measure(
+        self, loss: np.ndarray | float, validation_loss: np.ndarray | float | None, time: np.ndarray | float
+    ) -> None:
         """Append the losses at the current parameters."""
-        self._loss.append(np.asarray(loss))
-        if validation_loss is not None:
-            self._validation_loss.append(np.asarray(validation_loss))
-        self._time.append(time)
+        validation_losses = None if validation_loss is None else np.asarray(validation_loss)[None]
+        self.extend(np.asarray(loss)[None], validation_losses, np.asarray(time)[None])
+
+    def extend(self, losses: np.ndarray, validation_losses: np.ndarray | None, times: np.ndarray) -> None:
+        """Append the losses after several epochs."""
+        self._loss.append(losses)
+        if validation_losses is not None:
+            self._validation_loss.append(validation_losses)
+        self._time.append(times)
 
     def moved(self, gradient_norm: np.ndarray, step_size: np.ndarray) -> None:
         """Append what the steps of an epoch were like."""
-        self._gradient_norm.append(gradient_norm)
-        self._step_size.append(step_size)
+        self.moved_often(np.asarray(gradient_norm)[None], np.asarray(step_size)[None])
+
+    def moved_often(self, gradient_norms: np.ndarray, step_sizes: np.ndarray) -> None:
+        """Append what the steps of several epochs were like."""
+        self._gradient_norm.append(gradient_norms)
+        self._step_size.append(step_sizes)
 
     @property
     def loss(self) -> np.ndarray:
         """The training loss, (epochs + 1, *M)."""
-        return np.array(self._loss)
+        return _joined(self._loss)
 
     @property
     def validation_loss(self) -> np.ndarray:
         """The validation loss, (epochs + 1, *M), or (0,) without validation data."""
-        return np.array(self._validation_loss)
+        return _joined(self._validation_loss)
 
     @property
     def gradient_norm(self) -> np.ndarray:
         """The norm of the gradient, the mean over each epoch's steps, (epochs, *M)."""
-        return np.array(self._gradient_norm)
+        return _joined(self._gradient_norm)
 
     @property
     def step_size(self) -> np.ndarray:
         """The length of the steps, the mean over each epoch's steps, (epochs, *M)."""
-        return np.array(self._step_size)
+        return _joined(self._step_size)
 
     @property
     def time(self) -> np.ndarray:
         """Seconds since training began, (epochs + 1,)."""
-        return np.array(self._time)
+        return _joined(self._time)
 
     @property
     def last_loss(self) -> np.ndarray:
         """The training loss at the current parameters, (*M,)."""
-        return self._loss[-1]
+        return self._loss[-1][-1]
 
     @property
     def last_validation_loss(self) -> np.ndarray | None:
         """The validation loss at the current parameters, (*M,), or None without validation data."""
-        return self._validation_loss[-1] if self._validation_loss else None
+        return self._validation_loss[-1][-1] if self._validation_loss else None
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
@@ -115,3 +127,7 @@ class History:
         if not members:
             index = pd.RangeIndex(len(loss), name="epoch")
         return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0)

@@ -1,0 +1,209 @@
+"""Numbers that carry their derivative: what a complex step computes, in real arithmetic.
+
+The imaginary part of f(theta + i h u), divided by h, is a number of its own beside f(theta): for h = 1e-20 the product
+of two imaginary parts is lost in rounding, so exp(x + i h d) is exp(x) (1 + i h d), and so on for every function. Here
+it is carried as such. Then f(theta) is computed once for all directions, and a chain of elementwise functions costs
+each direction one product, with the slope of the whole chain.
+
+The rules are those of single functions and of sums and products. No layer's own slope is taken: that is what is judged.
+"""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from .carried import SHARED_FUNCTIONS, Carried
+
+
+class Tangent(Carried):
+    """Numbers with their derivatives along several directions.
+
+    Parameters
+    ----------
+    value : ndarray (1, *shape)
+        The numbers, the same for all directions.
+    seed : ndarray (K, *shape)
+        The derivatives of what the numbers are an elementwise function of.
+    slope : ndarray or float, default 1.0
+        The derivative of that function.
+    first : int, default 0
+        The number of the first of the K directions; along all others nothing moves.
+    """
+
+    def __init__(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> None:
+        super().__init__(value, seed)
+        self.slope, self.first = slope, first
+
+    def made(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> Self:
+        """Return other numbers that follow the same rules."""
+        return type(self)(value, seed, slope, first)
+
+    def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
+        """Return other numbers with their derivatives along the same directions."""
+        return self.made(value, companion, first=self.first)
+
+    @property
+    def tangent(self) -> np.ndarray:
+        """The derivatives, (K, *shape): slope times seed."""
+        product = self.companion if isinstance(self.slope, float) and self.slope == 1 else self.slope * self.companion
+        shape = (product.shape[0], *self.value.shape[1:])
+        return product if product.shape == shape else np.broadcast_to(product, shape)
+
+    @property
+    def real(self) -> Any:
+        """The numbers alone, as of a complex number."""
+        return self.value
+
+    def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
+        """Return an operand's value and derivatives."""
+        return (operand.value, operand.tangent) if isinstance(operand, Tangent) else super().pair(operand)
+
+    def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Return the numbers with a function applied that leaves the first axis, that of the directions, in place."""
+        value, tangent = function(self.value), function(self.tangent)
+        heads = (value.shape[:1], tangent.shape[:1])
+        if heads != (self.value.shape[:1], self.companion.shape[:1]) or value.shape[1:] != tangent.shape[1:]:
+            raise TypeError("A function of tangents has to leave the first axis as it is.")
+        return self.like(value, tangent)
+
+    def reshape(self, *shape: Any) -> Self:
+        """Return the numbers in another shape with the same first axis."""
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
+        return self.each(lambda part: part.reshape((part.shape[0], *shape[1:])))
+
+    def __setitem__(self, index: Any, operand: Any) -> None:
+        raise TypeError("Tangents are not assigned to: what shares their memory would not be told.")
+
+    def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
+        """Return a function's value with its derivatives, Σ factor times the operand's derivatives.
+
+        Parameters
+        ----------
+        value : ndarray
+            The value.
+        *terms : tuple of operand and factor
+            The operands, of which those that are no tangents do not move, each with the function's slope along it.
+        """
+        moving = [(x, x.slope * factor) for x, factor in terms if isinstance(x, Tangent)]
+        if any(x.companion.ndim != value.ndim for x, _ in moving):
+            raise TypeError("Tangents of different dimensions would be aligned differently from their values.")
+        (x, slope), *others = moving
+        if all(other.companion is x.companion for other, _ in others):
+            for _, another in others:
+                slope = slope + another
+            return self.made(value, x.companion, slope, x.first)
+        # What they are functions of differs, so from here on their sum is what others are functions of.
+        first = min(x.first for x, _ in moving)
+        last = max(x.first + len(x.companion) for x, _ in moving)
+        total = np.zeros((last - first, *value.shape[1:]))
+        for x, slope in moving:
+            total[x.first - first : x.first - first + len(x.companion)] += slope * x.companion
+        return self.made(value, total, first=first)
+
+
+def _value(operand: Any) -> Any:
+    return operand.value if isinstance(operand, Tangent) else operand
+
+
+def _elementwise(function: Any, derivative: Any) -> Any:
+    """Return the rule of a function with its derivative at (x, y), y = function(x)."""
+
+    def rule(like: Tangent, x: Tangent) -> Any:
+        y = function(x.value)
+        return like.chained(y, (x, derivative(x.value, y)))
+
+    return rule
+
+
+def _multiply(like: Tangent, x: Any, y: Any) -> Any:
+    a, b = _value(x), _value(y)
+    return like.chained(a * b, (x, b), (y, a))
+
+
+def _divide(like: Tangent, x: Any, y: Any) -> Any:
+    a, b = _value(x), _value(y)
+    q = a / b
+    return like.chained(q, (x, 1 / b), (y, -q / b))
+
+
+def _matmul(like: Tangent, x: Any, y: Any) -> Any:
+    a, b = _value(x), _value(y)
+    terms = []
+    if isinstance(x, Tangent):
+        terms.append((like.made(x.value, _rows_times(x.tangent, b), first=x.first), 1.0))
+    if isinstance(y, Tangent):
+        terms.append((like.made(y.value, a @ y.tangent, first=y.first), 1.0))
+    return like.chained(a @ b, *terms)
+
+
+def _rows_times(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return A @ b, as one product of matrices where b is one matrix."""
+    if b.size != b.shape[-1] * b.shape[-2]:
+        return A @ b
+    return (A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
+
+
+def _power(like: Tangent, x: Any, exponent: Any) -> Any:
+    if isinstance(exponent, Tangent):
+        return NotImplemented
+    return like.chained(np.power(x.value, exponent), (x, exponent * np.power(x.value, exponent - 1)))
+
+
+def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
+    # What is not chosen may be infinite, and has to be taken out rather than multiplied by 0.
+    terms = [
+        (like.made(z.value, z.companion, np.where(taken, z.slope, 0.0), z.first), 1.0)
+        for z, taken in ((x, condition), (y, ~np.asarray(condition)))
+        if isinstance(z, Tangent)
+    ]
+    return like.chained(np.where(condition, _value(x), _value(y)), *terms)
+
+
+def _sum(like: Tangent, x: Tangent, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
+    return x.each(lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims)))
+
+
+def _compare(function: Any) -> Any:
+    return lambda like, x, y: function(_value(x), _value(y))
+
+
+COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+
+Tangent.ufuncs = {
+    np.add: lambda like, x, y: like.chained(_value(x) + _value(y), (x, 1.0), (y, 1.0)),
+    np.subtract: lambda like, x, y: like.chained(_value(x) - _value(y), (x, 1.0), (y, -1.0)),
+    np.multiply: _multiply,
+    np.divide: _divide,
+    np.matmul: _matmul,
+    np.negative: lambda like, x: like.chained(-x.value, (x, -1.0)),
+    np.positive: lambda like, x: x,
+    np.power: _power,
+    np.absolute: lambda like, x: np.where(x < 0, -x, x),
+    np.sign: lambda like, x: np.sign(x.value),
+    np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
+    np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
+    **{f: _compare(f) for f in COMPARISONS},
+    np.isfinite: lambda like, x: np.isfinite(x.value),
+    **{
+        function: _elementwise(function, derivative)
+        for function, derivative in (
+            (np.square, lambda x, y: 2 * x),
+            (np.sqrt, lambda x, y: 0.5 / y),
+            (np.exp, lambda x, y: y),
+            (np.expm1, lambda x, y: np.exp(x)),
+            (np.log, lambda x, y: 1 / x),
+            (np.log1p, lambda x, y: 1 / (1 + x)),
+            (np.tanh, lambda x, y: np.cosh(x) ** -2.0),  # 1 - y² has lost its digits where y is near 1
+            (np.sin, lambda x, y: np.cos(x)),
+            (np.cos, lambda x, y: -np.sin(x)),
+        )
+    },
+}
+Tangent.functions = {
+    **SHARED_FUNCTIONS,
+    np.reshape: lambda like, array, shape: array.reshape(shape),
+    np.real: lambda like, array: array.value,
+    np.sum: _sum,
+    np.where: _where,
+}
