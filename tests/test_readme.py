@@ -11,13 +11,23 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_first_network_runs_and_is_right(capsys):
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    program = PROGRAMS[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
     exec(program, {})
     shown = capsys.readouterr().out
     assert "No gradient errors found" in shown
     assert "right: 1.0" in shown
+
+
+def test_the_wrong_gradient_is_named(capsys):
+    exec(PROGRAMS[1], {})
+    shown = capsys.readouterr().out
+    assert "FAIL" in shown
+    assert "the gradient given is 50 times what it should be" in shown
 
 
 def test_the_commands_exist():
