@@ -49,6 +49,7 @@ class Slot(IntEnum):
     PENALTIES = auto()
     # each worker's own memory for a tile
     TILE = auto()
+    TILE_ROWS = auto()
     TARGETS = auto()
     ROW_WEIGHTS = auto()
     ROW_LOSSES = auto()

@@ -12,7 +12,7 @@ from numba import njit, types
 
 from ..core import counted
 from .context import Slot, doubles_at, numbers_at, words_at
-from .kernels import INNER, SLOTS, copy
+from .kernels import INNER, SLOTS, add, copy
 from .loops import count, mix
 from .machine_code import address_of
 from .pointers import call_rows, call_update, wait_for_all
@@ -92,11 +92,9 @@ def _sum_block(c, theta, gradients, J, low, high):
     """Sum the shards' gradients of a block of parameters in order, add the penalties'; return the sum of squares."""
     P, F = theta.size, theta.dtype.type
     if c[Slot.SHARDS] > 1:
-        for p in range(low, high):
-            J[p] = gradients[p]
+        copy(gradients[low:high], J[low:high])
         for shard in range(1, c[Slot.SHARDS]):
-            for p in range(low, high):
-                J[p] += gradients[shard * P + p]
+            add(gradients[shard * P + low : shard * P + high], J[low:high])
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 2)
     l2, l1 = F(strengths[0]), F(strengths[1])
     for span in range(c[Slot.WEIGHT_SPANS]):
@@ -109,13 +107,13 @@ def _sum_block(c, theta, gradients, J, low, high):
 def _squares(values):
     """Return the sum of the squares: in the numbers' own type, or as doubles where that overflows."""
     total = values.dtype.type(0)
-    for value in values:
-        total += value * value
+    for i in range(values.size):
+        total += values[i] * values[i]
     if np.isfinite(total):
         return np.float64(total)
     wide = 0.0
-    for value in values:
-        wide += np.float64(value) * np.float64(value)
+    for i in range(values.size):
+        wide += np.float64(values[i]) * np.float64(values[i])
     return wide
 
 
@@ -141,8 +139,9 @@ def _move_block(c, theta, J, low, high, rate, t, shorten, before):
             c[Slot.UPDATE_H],
         ),
     )
-    for p in range(high - low):
-        before[p] -= theta[low + p]
+    after = theta[low:high]
+    for p in range(after.size):
+        before[p] -= after[p]
     return _squares(before)
 
 

@@ -27,9 +27,6 @@ from .pointers import (
     product,
 )
 
-TILE = 128
-"""The most rows of a tile: its activations stay near the processor, and products lose nothing."""
-
 number = float
 """The floating type, which `address_of` fills in."""
 
@@ -68,6 +65,13 @@ def copy(source, target):
     """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
     for i in range(target.size):
         target[i] = source[i]
+
+
+@njit(**INNER)
+def add(source, target):
+    """Add numbers to others."""
+    for i in range(target.size):
+        target[i] += source[i]
 
 
 @njit(**INNER)
@@ -228,35 +232,46 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
                 delta[i] *= extra[i]
 
 
+@njit(**INNER)
+def _in_order(c, rows_address, n):
+    """Return whether the rows are neighbours in the data: those of the list of all rows are."""
+    return c[Slot.EVERYONE] <= rows_address and rows_address < c[Slot.EVERYONE] + 8 * (c[Slot.ROWS] + c[Slot.HELD_ROWS])
+
+
 def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient_address):
     """Return Σ scale weight ℓ over n rows, and put its gradient where an address is; a step of -1 has no noise."""
     c, zero = words_at(context, SLOTS), number(0)
+    most = c[Slot.TILE_ROWS]
     distance = Slot.HELD_X - Slot.X if held else 0
     I, O, N = c[Slot.INPUTS], c[Slot.OUTPUTS], c[Slot.ROWS + distance]
     X, T = numbers_at(c[Slot.X + distance], N * I, zero), numbers_at(c[Slot.T + distance], N * O, zero)
     classes, weight = words_at(c[Slot.CLASSES + distance], N), numbers_at(c[Slot.WEIGHT + distance], N, zero)
     all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * TILE, zero)[worker * I * TILE :]
-    targets = numbers_at(c[Slot.TARGETS], (worker + 1) * O * TILE, zero)[worker * O * TILE :]
-    weights = numbers_at(c[Slot.ROW_WEIGHTS], (worker + 1) * TILE, zero)[worker * TILE :]
-    losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * TILE, zero)[worker * TILE :]
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * most, zero)[worker * I * most :]
+    targets = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
+    weights = numbers_at(c[Slot.ROW_WEIGHTS], (worker + 1) * most, zero)[worker * most :]
+    losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * most, zero)[worker * most :]
     work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
     deltas = numbers_at(c[Slot.DELTAS], 2 * (worker + 1) * c[Slot.DELTA_SIZE], zero)[2 * worker * c[Slot.DELTA_SIZE] :]
     gradient = numbers_at(gradient_address, c[Slot.P], zero)
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
     total = 0.0
-    for start in range(0, n, TILE):
-        rows = all_rows[start : start + TILE]
+    for start in range(0, n, most):
+        rows = all_rows[start : start + most]
         S = rows.size
-        _gather(X, I, rows, c[Slot.BY_ROWS], tile)
+        inputs = tile
+        if c[Slot.BY_ROWS] and _in_order(c, rows_address, n):
+            inputs = X[rows[0] * I :]  # they lie in the data as they are wanted
+        else:
+            _gather(X, I, rows, c[Slot.BY_ROWS], tile)
         if c[Slot.CLASSES + distance]:
             _one_hot(classes, rows, O, targets)
         else:
             _gather(T, O, rows, np.int64(0), targets)
         for s in range(S):
             weights[s] = number(scale) * weight[rows[s]] if c[Slot.WEIGHT + distance] else number(scale)
-        forward(c, tile, S, step >= 0, step, rows, work)
+        forward(c, inputs, S, step >= 0, step, rows, work)
         call_loss(
             c[Slot.LOSS],
             (
@@ -273,26 +288,27 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
         for s in range(S):
             total += np.float64(weights[s]) * np.float64(losses[s])
         if gradient_address:
-            backward(c, tile, S, step >= 0, work, deltas, gradient, np.int64(1) if start else np.int64(0))
+            backward(c, inputs, S, step >= 0, work, deltas, gradient, np.int64(1) if start else np.int64(0))
     return total
 
 
 def predict_rows(context, worker, rows_address, n):
     """Put the predictions of n rows where the context says."""
     c, zero = words_at(context, SLOTS), number(0)
+    most = c[Slot.TILE_ROWS]
     I, O = c[Slot.INPUTS], c[Slot.OUTPUTS]
     X, predictions = (
         numbers_at(c[Slot.X], c[Slot.ROWS] * I, zero),
         numbers_at(c[Slot.PREDICTIONS], c[Slot.ROWS] * O, zero),
     )
     all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * TILE, zero)[worker * I * TILE :]
-    Y = numbers_at(c[Slot.TARGETS], (worker + 1) * O * TILE, zero)[worker * O * TILE :]
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * most, zero)[worker * I * most :]
+    Y = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
     work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
-    for start in range(0, n, TILE):
-        rows = all_rows[start : start + TILE]
+    for start in range(0, n, most):
+        rows = all_rows[start : start + most]
         S = rows.size
         _gather(X, I, rows, c[Slot.BY_ROWS], tile)
         forward(c, tile, S, False, 0, rows, work)

@@ -153,7 +153,7 @@ class CompiledNetwork:
         scale = 1.0
         if self.network.reduction == "mean":
             scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
-        context.set(theta=theta, seed=as_word(noise.seed if noise else 0), **rows_of(batch, program.F))
+        context.set(theta=theta, everyone=rows, seed=as_word(noise.seed if noise else 0), **rows_of(batch, program.F))
         gradient_of_rows = _ROWS(gradient_address(program.F))
 
         def work(worker: int) -> None:

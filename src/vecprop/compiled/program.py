@@ -21,7 +21,7 @@ from ..core.penalties import L1, L2
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .context import Context
 from .formulas import hyperparameters
-from .kernels import COLUMNS, TILE, Column, Kind, gradient_address
+from .kernels import COLUMNS, Column, Kind, gradient_address
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .pointers import blas_address
 
@@ -32,6 +32,9 @@ PENALTIES = (L1, L2)
 
 WIDE = 512
 """From how many weights on a dense layer's products go through BLAS."""
+
+NARROW_TILE, WIDE_TILE = 128, 256
+"""The most rows of a tile, for networks whose first layer is narrow or wide: its outputs stay near the processor."""
 
 SHARD_OPERATIONS = 1_000_000
 """How many operations a shard is worth at least: about ten microseconds, against one for meeting at a barrier."""
@@ -70,6 +73,8 @@ class Program:
         A row for each layer; the columns stand in `kernels.Column`.
     h : ndarray (L, 8)
         The layers' hyperparameters.
+    tile : int
+        The most rows of a tile.
     by_rows : bool
         Whether the first layer takes its rows as they lie in the data.
     uses_blas : bool
@@ -84,6 +89,8 @@ class Program:
         self.network, self.F = network, F
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
+        self.by_rows = isinstance(network.layers[0], Dense) and _is_wide(network.inputs, network.widths[0])
+        self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
         self.work = 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
@@ -96,14 +103,13 @@ class Program:
                 self.h[number] = padded(hyperparameters(layer))
             self._describe(layer, row)
             inputs = outputs
-        self.by_rows = bool(self.table[0, Column.KIND] == Kind.DENSE and self.table[0, Column.BLAS])
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
-            wide = row[Column.INPUTS] * row[Column.OUTPUTS] >= WIDE
+            wide = _is_wide(row[Column.INPUTS], row[Column.OUTPUTS])
             row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if wide else 0
         elif isinstance(layer, LayerNorm):
             row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
@@ -117,8 +123,8 @@ class Program:
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory."""
-        self.work += features * TILE
-        return self.work - features * TILE
+        self.work += features * self.tile
+        return self.work - features * self.tile
 
     @property
     def operations(self) -> int:
@@ -143,10 +149,11 @@ class Program:
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
-            tile=np.empty(workers * network.inputs * TILE, F),
-            targets=np.empty(workers * network.outputs * TILE, F),
+            tile=np.empty(workers * network.inputs * self.tile, F),
+            targets=np.empty(workers * network.outputs * self.tile, F),
             work=np.empty(workers * self.work, F),
             work_size=self.work,
+            tile_rows=self.tile,
             workers=workers,
         )
 
@@ -162,10 +169,10 @@ class Program:
             spans=np.array(spans, np.int64),
             weight_spans=len(spans),
             penalties=np.array(strengths, float),
-            row_weights=np.empty(workers * TILE, F),
-            row_losses=np.empty(workers * TILE, F),
-            deltas=np.empty(2 * workers * self.width * TILE, F),
-            delta_size=self.width * TILE,
+            row_weights=np.empty(workers * self.tile, F),
+            row_losses=np.empty(workers * self.tile, F),
+            deltas=np.empty(2 * workers * self.width * self.tile, F),
+            delta_size=self.width * self.tile,
             gradient_of_rows=gradient_address(F),
         )
         return context
@@ -182,6 +189,10 @@ def rows_of(batch: Batch, F: type) -> dict[str, Any]:
         "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
         "rows": batch.rows,
     }
+
+
+def _is_wide(inputs: int, outputs: int) -> bool:
+    return inputs * outputs >= WIDE
 
 
 def padded(values: np.ndarray) -> np.ndarray:
