@@ -128,7 +128,7 @@ def test_more_rows_than_a_chunk():
 @pytest.mark.parametrize("rows", [1, 2, 3, 100, 1000, 4097])
 def test_the_order_of_rows_is_the_counted_one(rows):
     """One row a step, and the order shows in the parameters: theta is the sum of rate * row in order."""
-    from vecprop.compiled.descent import Epochs
+    from vecprop.compiled.fit import Epochs
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))

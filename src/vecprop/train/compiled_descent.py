@@ -1,14 +1,13 @@
 """Descent on the compiled engine: as many epochs at a time as nobody needs to see one by one."""
 
+from typing import Any
+
 import numpy as np
 
-from ..compiled.descent import Epochs, Progress
+from ..compiled.fit import Epochs, Progress
 from ..compiled.threads import held_back_interrupts
-from ..core.inputs import Batch
-from ..core.network import Network
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Constant, Schedule
-from .run import Run
+from ..optimize.schedules import Constant
+from .descent import Descent
 from .state import Reason
 
 SECONDS = 0.05
@@ -18,41 +17,35 @@ OPERATIONS_A_SECOND = 2e9
 """How fast an epoch is thought to be before one has been timed: slower than it will be."""
 
 
-class CompiledDescent:
-    """The steps of an optimizer as `Descent` takes them, to rounding; the parameters are those of `Descent`.
+class CompiledDescent(Descent):
+    """The steps of an optimizer as `Descent` takes them, to rounding.
 
     Callbacks, early stopping and schedules that watch the loss are served after each epoch. Without them several short
     epochs run as one, and the times of their losses are spread evenly.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        network: Network,
-        batch: Batch,
-        held_out: Batch | None,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        batch_size: int,
-        seed: int,
-        clip: float | None,
-    ) -> None:
-        self.run = run
-        self.state = run.state
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.held = held_out is not None
-        self.per_epoch = -(-batch.rows // min(batch_size, batch.rows))
-        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
-        moments = [self.state.optimizer[name] for name in optimizer.moments]
-        self.epochs = Epochs(network, self.state.theta, batch, held_out, optimizer, moments, batch_size, seed, clip)
-        self.watched = bool(run.callbacks or run.early_stopping or self.state.schedule)
-        self.pace = batch.rows * self.epochs.operations / OPERATIONS_A_SECOND  # seconds an epoch, until it is known
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
+        self.epochs = Epochs(
+            self.network,
+            self.state.theta,
+            self.batch,
+            self.held_out,
+            self.optimizer,
+            moments,
+            self.batch_size,
+            self.seed,
+            self.clip,
+        )
+        self.watched = bool(self.run.callbacks or self.run.early_stopping or self.state.schedule)
+        # Seconds an epoch, until one has been timed.
+        self.pace = self.batch.rows * self.epochs.operations / OPERATIONS_A_SECOND
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
         loss, held_loss = self.epochs.measure()
-        self.run.measure(np.asarray(loss), np.asarray(held_loss) if self.held else None)
+        self.run.measure(np.asarray(loss), np.asarray(held_loss) if self.held_out else None)
         try:
             while self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until what has been trained is recorded
@@ -75,9 +68,9 @@ class CompiledDescent:
         state.history.moved_often(progress.norms[:done], progress.sizes[:done])
         reason = None
         if done and self.watched:
-            reason = self.run.after_epoch(progress.losses[0], progress.held_losses[0] if self.held else None)
+            reason = self.run.after_epoch(progress.losses[0], progress.held_losses[0] if self.held_out else None)
         elif done:
-            held_losses = progress.held_losses[:done] if self.held else None
+            held_losses = progress.held_losses[:done] if self.held_out else None
             state.history.extend(progress.losses[:done], held_losses, began + self.pace * np.arange(1, done + 1))
         if done < count:
             self.diverged(progress)

@@ -64,8 +64,8 @@ class Descent:
         self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
-        per_epoch = -(-batch.rows // self.batch_size)
-        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * per_epoch
+        self.per_epoch = -(-batch.rows // self.batch_size)
+        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
