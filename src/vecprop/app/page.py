@@ -5,18 +5,16 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 from latex2mathml.converter import convert
 
-if TYPE_CHECKING:
-    from .demo import Claim, Story
+from .story import LEARNING_RATE, MOMENTUM, NETWORK, STARTS, STEPS, SUCCESS, Claim, Story
 
 _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DOTALL)
 
 
-def write_page(story: "Story", out: Path) -> Path:
+def write_page(story: Story, out: Path) -> Path:
     """Write index.html beside the pictures, and return its path."""
     template = files("vecprop.app").joinpath("page.html").read_text(encoding="utf-8")
     page = _EQUATIONS.sub(_mathml, Template(template).substitute(_figures(story)))
@@ -30,10 +28,8 @@ def _mathml(equation: re.Match[str]) -> str:
     return convert(block.strip(), display="block") if block else convert(equation["inline"])
 
 
-def _figures(story: "Story") -> dict[str, str]:
+def _figures(story: Story) -> dict[str, str]:
     """Return what fills the template, as HTML."""
-    from .demo import LEARNING_RATE, MOMENTUM, NETWORK, STARTS, STEPS, SUCCESS
-
     loss = story.result.history.loss
     return {
         "seed": str(story.seed),
@@ -56,13 +52,13 @@ def _figures(story: "Story") -> dict[str, str]:
     }
 
 
-def _row(claim: "Claim") -> str:
+def _row(claim: Claim) -> str:
     numbers = (str(claim.steps), str(len(claim.losses)), str(claim.successes), f"{np.median(claim.losses):.3f}")
     cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
     return f"<tr><td>{escape(claim.method)}</td>{cells}</tr>"
 
 
-def _finding(claims: "list[Claim]") -> str:
+def _finding(claims: list[Claim]) -> str:
     """Say what the trial shows, by its own figures."""
     descent, momentum, patient = (claim.successes / len(claim.losses) for claim in claims)
     sooner = (

@@ -1,0 +1,129 @@
+"""The story that the demo tells: the founding tutorial from data to a trained network, checked and tried."""
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import (
+    Dense,
+    GradientDescent,
+    Logistic,
+    Momentum,
+    Network,
+    ProgressBar,
+    SoftmaxCrossEntropy,
+    check_gradients,
+    train,
+)
+from .. import __version__ as version
+from ..train.state import TrainingResult
+
+if TYPE_CHECKING:
+    from ..check import Report
+
+NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
+CLASSES = ("red star", "blue circle")
+LEARNING_RATE, MOMENTUM, STEPS = 0.02, 0.9, 300
+STARTS, PATIENT_STARTS, SUCCESS = 200, 50, 5.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The tutorial's claim tested: what became of random starts with a method."""
+
+    method: str
+    steps: int
+    losses: np.ndarray
+
+    @property
+    def successes(self) -> int:
+        """How many starts ended at a loss that separates the classes."""
+        return int((self.losses <= SUCCESS).sum())
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything that the demo found out, for its page."""
+
+    seed: int
+    X: np.ndarray
+    t: np.ndarray
+    report: "Report"
+    result: TrainingResult
+    right: int
+    claims: list[Claim]
+    versions: dict[str, str]
+
+
+def tell(seed: int) -> Story:
+    """Generate the data, check the gradients, train and test the claim."""
+    # The tutorial draws everything from one legacy stream, in this order; its figures come back only so.
+    generator = np.random.RandomState(seed)
+    X, t = circles(generator)
+    checked, theta = draw_parameters(generator, 1.0), draw_parameters(generator, 0.1)
+    T = np.eye(2)[t]
+
+    print("The data: two classes, a circle around a disc.")
+    print(f"X {X.shape}, T {T.shape}\n\nThe network:\n{NETWORK.summary()}\n")
+
+    report = check_gradients(NETWORK, checked, X, T)
+    print(f"Gradient check, backpropagation against a complex step:\n{report}\n")
+
+    optimizer = Momentum(LEARNING_RATE, MOMENTUM)
+    result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
+    right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
+    first, last = result.history.loss[0], result.history.loss[-1]
+    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} → {last:.6f}, {right} of {len(t)} points right.\n")
+
+    claims = try_claim(X, T, seed)
+    print(f"The claim that gradient descent stays behind, from random starts (success: a loss of at most {SUCCESS:g}):")
+    for claim in claims:
+        print(f"  {claim.method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)} starts")
+    return Story(seed, X, t, report, result, right, claims, versions())
+
+
+def circles(generator: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tutorial's points (100, 2) and their classes (100,): 0 the outer circle, 1 the inner."""
+    from sklearn.datasets import make_circles
+
+    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    return np.asarray(X), np.asarray(t)
+
+
+def draw_parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
+    """Return theta with normal parameters, each layer's bias drawn before its weights as in the tutorial."""
+    theta = np.empty(NETWORK.layout.size)
+    for p in NETWORK.layout.views(theta):
+        for name in ("b", "W"):
+            if name in p:
+                p[name][...] = scale * generator.standard_normal(p[name].shape)
+    return theta
+
+
+def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
+    """Train random starts, all at once, with gradient descent and momentum; some also with ten times the steps."""
+    thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
+    descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
+    claims = []
+    for method, optimizer, steps, starts in (
+        ("gradient descent", descent, STEPS, STARTS),
+        ("momentum", momentum, STEPS, STARTS),
+        ("patient gradient descent", descent, 10 * STEPS, PATIENT_STARTS),
+    ):
+        bar = ProgressBar(method)
+        result = train(NETWORK, thetas[:starts], X, T, optimizer=optimizer, epochs=steps, callbacks=[bar])
+        claims.append(Claim(method, steps, result.history.loss[-1]))
+    return claims
+
+
+def versions() -> dict[str, str]:
+    """Return what the figures were made with."""
+    packages = ("numpy", "scipy", "scikit-learn", "matplotlib")
+    return {
+        "Python": platform.python_version(),
+        "vecprop": version,
+        **{package: importlib.metadata.version(package) for package in packages},
+    }
