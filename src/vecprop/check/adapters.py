@@ -20,7 +20,7 @@ def torch_function(f: Callable[..., Any]) -> Callable[..., Any]:
     callable
         For ``check_gradients(torch_function(f), theta, args=…)``; a Jacobian where the value is not a single number.
     """
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
         tensors: list[Any] = []

@@ -52,31 +52,30 @@ class Bounded(Carried):
         """Return another pair in the same arithmetic."""
         return Bounded(value, companion, self.arithmetic)
 
-    def pair(self, operand: Any) -> tuple[np.ndarray, np.ndarray]:
+    def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         """Return an operand's value and bound; a Python number is rounded to the type, an array is exact."""
         value, error = super().pair(operand)
         if isinstance(operand, float):
-            error = np.abs(operand - float(self.arithmetic.dtype.type(operand)))
+            error = abs(operand - float(self.arithmetic.dtype.type(operand)))
         return value, error
 
     dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
 
-    def rounded(self, value: np.ndarray, error: np.ndarray, most: np.ndarray | None = None, units: float = 1) -> Any:
-        """Return a result with its operands' error and its own rounding, at most as large as it is known to be."""
-        own = units * self.arithmetic.unit * np.abs(value) + self.arithmetic.tiny
-        return self.like(value, error + (own if most is None else np.minimum(own, most)))
-
-
-def _unless(exact: np.ndarray) -> np.ndarray:
-    """Return the largest possible rounding: 0 where a result is known to be exact."""
-    return np.where(exact, 0, np.inf)
+    def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Any:
+        """Return a result with its operands' error and its own rounding, which underflow makes larger."""
+        size = np.abs(value)
+        own = units * self.arithmetic.unit * size
+        if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
+            own = own + self.arithmetic.tiny
+        return self.like(value, error + own)
 
 
 def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    # The exact sum lies at most |b| from a, which is a number of the type, and at most |a| from b.
-    total = a + sign * b
-    return like.rounded(total, ea + eb, most=np.where(total == 0, 0, np.minimum(np.abs(a), np.abs(b))))
+    # The exact sum lies at most |b| from a, which is a number of the type, and at most |a| from b. It never underflows.
+    total = a + b if sign > 0 else a - b
+    own = np.minimum(like.arithmetic.unit * np.abs(total), np.minimum(np.abs(a), np.abs(b)))
+    return like.like(total, ea + eb + own)
 
 
 def _subtract(like: Bounded, x: Any, y: Any) -> Any:
@@ -86,24 +85,24 @@ def _subtract(like: Bounded, x: Any, y: Any) -> Any:
 def _multiply(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     A, B = np.abs(a), np.abs(b)
-    return like.rounded(a * b, (A + ea) * eb + ea * B, most=_unless((A == 0) | (B == 0) | (A == 1) | (B == 1)))
+    return like.rounded(a * b, (A + ea) * eb + ea * B)
 
 
 def _divide(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    q = a / b
-    room = np.abs(b) - eb  # beyond it the divisor may be 0
-    error = np.where(room > 0, (ea + np.abs(q) * eb) / np.where(room > 0, room, 1), np.inf)
-    return like.rounded(q, error, most=_unless((a == 0) | (np.abs(b) == 1)))
+    q, B = a / b, np.abs(b)
+    room = B - eb  # beyond it the divisor may be 0
+    error = np.where(room > 0, (ea + np.abs(q) * eb) / room, np.inf)
+    quotient = like.rounded(q, error)
+    # Exact where nothing is divided: far out the logistic is 1 / 1, whose distance from 1 is all that is left.
+    return like.like(q, np.where(B == 1, error, quotient.companion))
 
 
 def _matmul(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     A, B = np.abs(a), np.abs(b)
-    error = like.arithmetic.of_sum(a.shape[-1]) * (A @ B)
-    if isinstance(x, Bounded):
-        error = error + ea @ B
-    if isinstance(y, Bounded):
+    error = (like.arithmetic.of_sum(a.shape[-1]) * A + ea) @ B
+    if np.any(eb):  # parameters are exact
         error = error + (A + ea) @ eb
     return like.like(a @ b, error)
 
@@ -111,24 +110,23 @@ def _matmul(like: Bounded, x: Any, y: Any) -> Any:
 def _sum(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
     total = np.sum(x.value, axis=axis, keepdims=keepdims)
     terms = x.size // max(np.size(total), 1)
-    own = like.arithmetic.of_sum(terms - 1) * np.sum(np.abs(x.value), axis=axis, keepdims=keepdims) if terms > 1 else 0
-    return like.like(np.asarray(total), np.sum(x.companion, axis=axis, keepdims=keepdims) + own)
+    errors = x.companion + like.arithmetic.of_sum(terms - 1) * np.abs(x.value)
+    return like.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
 
 
 def _exp(like: Bounded, x: Bounded) -> Any:
     y = np.exp(x.value)
-    return like.rounded(y, y * np.expm1(x.companion), most=_unless(x.value == 0), units=4)
+    error = y * x.companion * np.exp(x.companion)  # at least exp(x + e) - exp(x), and faster than by expm1
+    return like.rounded(y, error, units=4)
 
 
 def _expm1(like: Bounded, x: Bounded) -> Any:
-    return like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), most=_unless(x.value == 0), units=4)
+    return like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4)
 
 
 def _logarithm(like: Bounded, y: np.ndarray, argument: np.ndarray, error: np.ndarray) -> Any:
     share = error / argument
-    return like.rounded(
-        y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), most=_unless(y == 0), units=4
-    )
+    return like.rounded(y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), units=4)
 
 
 def _log(like: Bounded, x: Bounded) -> Any:
@@ -145,8 +143,9 @@ def _tanh(like: Bounded, x: Bounded) -> Any:
     y = np.tanh(x.value)
     # Far out tanh rounds to ±1, whose distance is known.
     away = 4 * np.exp(-2 * size)
-    most = np.where(away < like.arithmetic.unit / 64, away, _unless(y == 0))
-    return like.rounded(y, np.minimum(steepest * x.companion, 2), most, units=4)
+    error = np.minimum(steepest * x.companion, 2)
+    rounded = like.rounded(y, error, units=4).companion
+    return like.like(y, np.where(away < like.arithmetic.unit / 64, np.minimum(rounded, error + away), rounded))
 
 
 def _sqrt(like: Bounded, x: Bounded) -> Any:
@@ -169,9 +168,12 @@ def _sine(function: Any) -> Any:
 def _compare(function: Any) -> Any:
     def rule(like: Bounded, x: Any, y: Any) -> Any:
         (a, ea), (b, eb) = like.pair(x), like.pair(y)
+        close = np.abs(a - b) <= ea + eb
+        if not close.any():
+            return function(a, b)
         equal = a == b  # exactly: not rounding, but the tie is what decides
         like.arithmetic.tied |= bool(equal.any())
-        return like.like(function(a, b), (np.abs(a - b) <= ea + eb) & ~equal & like.arithmetic.turning)
+        return like.like(function(a, b), close & ~equal & like.arithmetic.turning)
 
     return rule
 
@@ -179,16 +181,19 @@ def _compare(function: Any) -> Any:
 def _logical(function: Any) -> Any:
     def rule(like: Bounded, x: Any, y: Any) -> Any:
         (a, turned_a), (b, turned_b) = like.pair(x), like.pair(y)
-        return like.like(function(a, b), (turned_a != 0) | (turned_b != 0))
+        truth = function(a, b)
+        return like.like(truth, np.broadcast_to((turned_a != 0) | (turned_b != 0), truth.shape))
 
     return rule
 
 
 def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
-    chosen, turned = like.pair(condition)
+    chosen = condition.value if isinstance(condition, Bounded) else condition
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    error = np.where(chosen, ea, eb)
-    return like.like(np.where(chosen, a, b), np.where(turned != 0, np.maximum(ea, eb) + np.abs(a - b), error))
+    value, error = np.where(chosen, a, b), np.where(chosen, ea, eb)
+    if isinstance(condition, Bounded):
+        error = np.where(condition.companion, np.maximum(ea, eb) + np.abs(a - b), error)
+    return like.like(value, error if error.shape == value.shape else np.broadcast_to(error, value.shape))
 
 
 def _sign(like: Bounded, x: Bounded) -> Any:

@@ -1,7 +1,7 @@
 """An array that carries a second one along, through whatever NumPy code it is given to.
 
 A formula written for arrays computes more than a value when it is given numbers that know more than their value: how
-far rounding may have moved them (`bounded.py`), or in which direction they are about to move (`kinks.py`). The two
+far rounding may have moved them (`bounded.py`), or how fast they move along a direction (`tangents.py`). The two
 differ in their rules of arithmetic; what they share, how NumPy is made to use those rules, stands here.
 """
 
@@ -43,12 +43,11 @@ class Carried(NDArrayOperatorsMixin):
         """Return the pair with a function that only moves entries applied to both."""
         return self.like(function(self.value), function(self.companion))
 
-    def pair(self, operand: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return an operand's value and companion; a plain number carries 0."""
+    def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
+        """Return an operand's value and companion; plain numbers carry 0, one for all."""
         if isinstance(operand, Carried):
             return operand.value, operand.companion
-        value = np.asarray(operand)
-        return value, np.zeros(value.shape)
+        return np.asarray(operand), 0.0
 
     # How NumPy finds the rules.
 
@@ -101,7 +100,7 @@ class Carried(NDArrayOperatorsMixin):
 
     def reshape(self, *shape: Any) -> Self:
         """Return the pair in another shape."""
-        return self.each(lambda part: part.reshape(*shape))
+        return self.like(self.value.reshape(*shape), self.companion.reshape(*shape))
 
     def ravel(self) -> Self:
         """Return the pair as a vector."""
@@ -135,11 +134,17 @@ class Carried(NDArrayOperatorsMixin):
 class Namespace:
     """NumPy, except that new arrays are carried ones."""
 
+    __name__ = "carried"
+
     def __init__(self, like: Carried) -> None:
         self._like = like
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
+
+    def reshape(self, array: Any, shape: Any) -> Any:
+        """Return an array in another shape."""
+        return array.reshape(shape)
 
     def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> Carried:
         """Return zeros that carry 0."""

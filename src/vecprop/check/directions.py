@@ -39,10 +39,9 @@ def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: n
     """Compare <g, u> with the slope along each row of U."""
     zero = np.zeros((given.shape[0], len(U)))
     found = found_slopes(point, part, U, "complex step") if slopes is None else (slopes, zero, zero)
-    tolerance = SAFETY * _DEVIATIONS * _root_of_squares(point.bound.gradient[:, part.span], U)
     # The product <g, u> is itself rounded, in float64.
-    own = np.finfo(np.float64).eps * _DEVIATIONS * np.sqrt(part.size)
-    tolerance = tolerance + own * _root_of_squares(given, U)
+    own = float(np.finfo(np.float64).eps) * part.size**0.5 * np.abs(given)
+    tolerance = _DEVIATIONS * _root_of_squares(SAFETY * point.bound.gradient[:, part.span] + own, U)
     return compare(point, part, U, given @ U.T, tolerance, found, "complex step")
 
 

@@ -139,7 +139,8 @@ def _check_network(
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
     exact = Batch(_float64(batch.X), _float64(batch.T), None if batch.weight is None else _float64(batch.weight))
 
-    unrounded = network.batch(theta.astype(np.float64), X, T, sample_weight)
+    float64 = theta.dtype == np.float64
+    unrounded = exact if float64 else network.batch(theta.astype(np.float64), X, T, sample_weight)
 
     def own(at: np.ndarray) -> np.ndarray:
         return network.batch_loss_and_gradient(at, batch if at.dtype == theta.dtype else unrounded, noise)[1]
@@ -178,7 +179,7 @@ def _report(point: Any, method: str, notes: tuple[str, ...], movable: bool, own:
     loss, given = point.evaluated()
     _finite(given, point, "The gradient")
     _finite(loss, point, "The function")
-    loss_again, again = point.evaluated()
+    loss_again, again = point.evaluated_again(loss, given)
     rows, found = _rows(point, given, method, point.parts)
     rows = _deterministic(rows, point, np.abs(again - given), np.abs(loss_again - loss), loss)
     float32 = point.dtype != np.float64

@@ -56,6 +56,10 @@ class Point(Protocol):
         """Return the values, flattened, and the gradient that is checked."""
         ...
 
+    def evaluated_again(self, loss: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same once more, to see whether two runs differ."""
+        ...
+
     def at_once(self, part: Part) -> int:
         """Return how many moved points are computed at once."""
         ...

@@ -1,8 +1,9 @@
 """Kinks: the slopes of a function where two numbers that it compares are equal.
 
-Numbers carry a tangent, the derivative along a direction. Where two of them are equal, a comparison has two outcomes,
-and so may the slope: at relu(0) it is 1 for a number that is about to grow and 0 for one that is about to shrink. The
-comparison is decided by the tangents, which gives the one-sided derivative exactly, or all ties are broken alike.
+Numbers carry a tangent, the derivative along a direction (`tangents.py`). Where two of them are equal, a comparison has
+two outcomes, and so may the slope: at relu(0) it is 1 for a number that is about to grow and 0 for one that is about to
+shrink. The comparison is decided by the tangents, which gives the one-sided derivative exactly, or all ties are broken
+alike.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ class Tied(Tangent):
         """Return other numbers whose ties are decided alike."""
         return Tied(value, seed, slope, first, self.ties)
 
-    real = property(lambda self: self)  # its tangent decides a tie
+    @property
+    def real(self) -> Any:
+        """The numbers themselves: their tangents decide ties."""
+        return self
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:

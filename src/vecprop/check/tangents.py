@@ -90,9 +90,7 @@ class Tangent(Carried):
             raise TypeError("Tangents of different dimensions would be aligned differently from their values.")
         (x, slope), *others = moving
         if all(other.companion is x.companion for other, _ in others):
-            for _, another in others:
-                slope = slope + another
-            return self.made(value, x.companion, slope, x.first)
+            return self.made(value, x.companion, sum((another for _, another in others), slope), x.first)
         # What they are functions of differs, so from here on their sum is what others are functions of.
         first = min(x.first for x, _ in moving)
         last = max(x.first + len(x.companion) for x, _ in moving)

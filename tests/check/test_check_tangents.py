@@ -1,0 +1,64 @@
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from mutation_suite import PLACES, case
+
+from vecprop.check.complex_step import complex_step
+from vecprop.check.network import NetworkPoint
+from vecprop.check.tangents import Tangent
+from vecprop.core.activations import Tanh
+from vecprop.core.layers import Dense
+from vecprop.core.losses import SquaredError
+from vecprop.core.network import Network
+
+rng = np.random.default_rng(0)
+
+
+def point(network, theta, X, T, weight=None, noise=None):
+    batch = network.batch(theta, X, T, weight)
+    return NetworkPoint(network, theta, batch, noise, lambda at: at, np.float64)
+
+
+@pytest.mark.parametrize("seed", [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink"])
+def test_tangents_are_what_a_complex_step_finds(seed):
+    """Every layer, activation, loss and penalty, in every place; away from ties, where there is one derivative."""
+    one = case(seed)
+    at = point(one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise)
+    moves = [(part, rng.standard_normal((2, part.size))) for part in at.parts]
+    with np.errstate(all="ignore"):
+        found = np.split(at._summands(moves, Tangent).sum(axis=1), len(moves))
+        expected = [complex_step(partial(at.moved, part), U)[:, 0] for part, U in moves]
+    room = 1e-13 * np.abs(at.own_gradient[0]) + 100 * at.bound.gradient[0]
+    for (part, U), a, b in zip(moves, found, expected, strict=True):
+        assert (np.abs(a - b) <= np.abs(U) @ room[part.span] + 1e-280).all()
+
+
+def test_a_layer_that_cannot_be_followed_is_stepped():
+    class Opaque(Tanh):
+        def value(self, z):
+            if isinstance(z, Tangent):
+                raise TypeError("no plain array")
+            return np.tanh(z)
+
+    X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
+    networks = [Network(2, [Dense(3), layer, Dense(1)], SquaredError()) for layer in (Opaque(), Tanh())]
+    opaque, plain = (point(network, network.init(0), X, T) for network in networks)
+    moves = [(part, rng.standard_normal((3, part.size))) for part in plain.parts]
+    np.testing.assert_allclose(opaque.derivatives(moves), plain.derivatives(moves), rtol=1e-12)
+
+
+def test_what_moves_along_other_directions_is_told_apart():
+    x = Tangent(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0]]), first=0)
+    y = Tangent(np.array([[3.0, 4.0]]), np.array([[1.0, 2.0]]), first=1)
+    product: Any = np.exp(x) * y
+    assert product.first == 0
+    np.testing.assert_allclose(product.tangent, [np.exp([1, 2]) * [3, 4], np.exp([1, 2]) * [1, 2]])
+
+
+@pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
+def test_what_would_mix_directions_is_refused(unclear):
+    x = Tangent(np.ones((1, 3, 2)), np.ones((4, 3, 2)))
+    with pytest.raises((TypeError, IndexError)):
+        unclear(x)
