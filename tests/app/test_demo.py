@@ -26,7 +26,7 @@ def test_the_story_is_told(told):
     assert done.returncode == 0, done.stderr
     assert "X (100, 2), T (100, 2)" in done.stdout
     assert "No gradient errors found" in done.stdout
-    assert "loss 69.474040 → 0.380753, 100 of 100 points right" in done.stdout
+    assert "loss 69.474040 to 0.380753, 100 of 100 points right" in done.stdout
     assert re.search(r"  momentum, 300 steps: 1\d\d of 200 starts", done.stdout)
     assert "momentum" in done.stderr  # the progress bar
     for package in ("Python 3", "numpy", "matplotlib", "scikit-learn"):

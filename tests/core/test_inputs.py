@@ -101,6 +101,10 @@ def test_bad_input_is_named(case, method):
         (lambda: vp.Huber(threshold=0), ValueError, "positive threshold"),
         (lambda: vp.Quantile(level=1), ValueError, "between 0 and 1"),
         (lambda: vp.L2(-1.0), ValueError, "at least 0, not -1.0"),
+        (lambda: vp.Network(2, vp.SquaredError(), [vp.Dense(2)]), TypeError, "layers are a list, not SquaredError"),
+        (lambda: NETWORK.init("12"), TypeError, "A seed is a whole number, not '12'"),
+        (lambda: NETWORK.init(0, int), TypeError, "dtype cannot be int64"),
+        (lambda: NETWORK.loss(THETA, X, T, np.full(4, 1e308)), ValueError, "its sum could overflow"),
         (lambda: NETWORK.hidden(THETA, X, 3), IndexError, "no layer 3"),
         (lambda: NETWORK.layout.locate(17), IndexError, "no parameter 17"),
     ],
@@ -138,3 +142,8 @@ def test_inputs_are_not_changed():
     NETWORK.loss_and_gradient(theta, X, T)
     for array, copy in zip((theta, X, T), copies, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def test_a_network_s_repr_makes_it():
+    for network in (NETWORK, vp.Network(2, [vp.Dense(1)], vp.Huber(2.0), [vp.L2(0.1)])):
+        assert eval(repr(network), vars(vp)) == network

@@ -112,3 +112,8 @@ def test_stable_where_the_plain_formulas_overflow():
     Y = seed.softmax(np.array([[1000.0, -1000.0]]))
     assert seed.loss(Y, np.array([[1.0, 0.0]])) == 0
     assert 700 < seed.loss(Y, np.array([[0.0, 1.0]])) < 710  # -log of the smallest positive number
+
+
+def test_the_loss_is_that_of_any_outputs():
+    assert seed.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(np.log(4))  # not of a softmax
+    np.testing.assert_allclose(seed.softmax(np.array([[1, 1]])), [[0.5, 0.5]])

@@ -322,6 +322,14 @@ def test_the_progress_bar_shows_the_loss(capsys):
         ({"theta": np.stack([THETA, THETA]), "optimizer": vp.LBFGS()}, ValueError, "LBFGS trains one network"),
         ({"network": DROPPING, "optimizer": vp.LBFGS()}, ValueError, "LBFGS needs a loss that stays the same"),
         ({"optimizer": vp.LBFGS(), "batch_size": 5}, ValueError, "leave out batch_size"),
+        ({"clip": np.inf}, ValueError, "positive and finite"),
+        ({"seed": "a"}, TypeError, "seed is 'a'"),
+        ({"early_stopping": 5}, TypeError, "early_stopping is 5"),
+        ({"schedule": vp.Cosine}, TypeError, "schedule is <class"),
+        ({"callbacks": print}, TypeError, "a list of functions"),
+        ({"state": fit()}, TypeError, r"result\.state of an earlier call"),
+        ({"state": fit().state, "schedule": vp.Adaptive()}, ValueError, "The state does not fit Adaptive"),
+        ({"validation": (np.stack([X, X]), T)}, ValueError, r"validation data have the members \(2,\)"),
         ({"optimizer": vp.Adam(), "state": fit().state}, ValueError, "The state does not fit Adam"),
     ],
 )
@@ -351,3 +359,60 @@ def test_float32_training_stays_float32():
     result = fit(DROPPING, THETA.astype(np.float32), optimizer=replace(vp.Adam(), learning_rate=0.01), batch_size=7)
     assert result.theta.dtype == result.state.optimizer["m"].dtype == np.float32
     assert result.history.loss.dtype == np.float32
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_integer_classes_of_members_in_a_batch_of_as_many_rows(rows):
+    """A batch of as many rows as there are members and classes could be taken for one-hot rows."""
+    network = vp.Network(3, [vp.Dense(rows)], vp.SoftmaxCrossEntropy())
+    classes = RNG.integers(0, rows, (rows, 30))
+    thetas = network.init(range(rows))
+    arguments = {"optimizer": vp.GradientDescent(1.0), "epochs": 2, "batch_size": 30 - rows}
+    together = vp.train(network, thetas, X, classes, **arguments)
+    for k in range(rows):
+        alone = vp.train(network, thetas[k], X, classes[k], **arguments, engine="reference")
+        np.testing.assert_allclose(together.theta[k], alone.theta, rtol=1e-10)
+
+
+def test_members_of_the_data_alone():
+    several = np.stack([T, -T])
+    together = fit(NETWORK, THETA, epochs=3)
+    result = vp.train(NETWORK, THETA, X, several, optimizer=vp.Momentum(0.1), epochs=3)
+    assert result.theta.shape == (2, THETA.size)
+    np.testing.assert_allclose(result.theta[0], together.theta, rtol=1e-12)
+    weights = np.stack([np.ones(30), np.arange(30.0)])
+    assert vp.train(NETWORK, THETA, X, T, optimizer=vp.Adam(), epochs=1, sample_weight=weights).theta.ndim == 2
+
+
+def test_a_callback_may_answer_with_a_numpy_bool():
+    assert fit(epochs=10, callbacks=[lambda state: state.history.last_loss < 100]).reason == "callback"
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_callback_may_move_theta(engine):
+    def reset(state):
+        state.theta[...] = 0
+
+    result = fit(callbacks=[reset], engine=engine)
+    gradient = NETWORK.loss_and_gradient(np.zeros_like(THETA), X, T)[1]
+    assert result.history.gradient_norm[-1] == pytest.approx(np.linalg.norm(gradient))
+
+
+def test_a_divergence_passes_between_processes():
+    with pytest.raises(vp.DivergenceError) as caught:
+        fit(optimizer=vp.GradientDescent(1e200))
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert str(copied) == str(caught.value)
+    np.testing.assert_array_equal(copied.result.theta, caught.value.result.theta)
+
+
+def test_an_optimizer_without_a_learning_rate_has_no_schedule():
+    class SignDescent:
+        def init(self, theta):
+            return {}
+
+        def step(self, theta, gradient, state):
+            theta -= 0.01 * np.sign(gradient)
+
+    with pytest.raises(TypeError, match="SignDescent is not"):
+        fit(optimizer=SignDescent(), schedule=vp.Cosine())

@@ -76,7 +76,7 @@ def tell(seed: int) -> Story:
     result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
     right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
     first, last = result.history.loss[0], result.history.loss[-1]
-    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} → {last:.6f}, {right} of {len(t)} points right.\n")
+    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} to {last:.6f}, {right} of {len(t)} points right.\n")
 
     claims = try_claim(X, T, seed)
     print(f"The claim that gradient descent stays behind, from random starts (success: a loss of at most {SUCCESS:g}):")

@@ -20,7 +20,7 @@ _kept: list[Any] = []  # an address is good as long as its code lives
 @cache
 def _say_once() -> None:
     """Say why the first fit takes seconds."""
-    print("vecprop: compiling for this processor, once …", file=sys.stderr, flush=True)
+    print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -37,6 +37,13 @@ class Batch:
         """The number of rows, N."""
         return self.X.shape[-2]
 
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The leading axes that inputs, targets and weights have together."""
+        of_classes = namespace(self.T).isdtype(self.T.dtype, "integral")
+        members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if of_classes else -2])
+        return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
+
     def take(self, rows: Array) -> Self:
         """Return the rows of these numbers as a batch."""
         xp = namespace(self.X)
@@ -149,6 +156,9 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
         raise ValueError(
             f"sample_weight is {float(weight[index])} in {_row(index)}: weights are finite and at least 0."
         )
+    largest = float(xp.max(weight))
+    if largest > float(xp.finfo(weight.dtype).max) / weight.shape[-1]:
+        raise ValueError(f"sample_weight is up to {largest}, so that its sum could overflow: scale the weights.")
     if reduction == "mean" and bool(xp.any(xp.sum(weight, axis=-1) == 0)):
         raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: give some row a weight.")
     return weight

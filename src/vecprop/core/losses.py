@@ -126,7 +126,8 @@ def is_classes(T: Array, rows: int, outputs: int) -> bool:
 def one_hot(T: Array, Z: Array) -> Array:
     """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
     xp = namespace(Z)
-    if is_classes(T, *Z.shape[-2:]):
+    # Classes have an axis less than Z; the entrance has turned integers that are one-hot rows into real numbers.
+    if xp.isdtype(T.dtype, "integral") and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
         T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
     return xp.astype(T, real(Z).dtype, copy=False)
 

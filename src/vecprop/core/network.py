@@ -77,6 +77,8 @@ class Network:
             raise ValueError(f"A network needs a positive whole number of inputs, not {inputs!r}.")
         if isinstance(layers, Layer):
             raise TypeError(f"The layers are a list, but got one {type(layers).__name__}: write [{layers!r}].")
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"The layers are a list, not {layers!r}: write Network(inputs, [layers], loss).")
         layers = tuple(layers)
         if not layers:
             raise ValueError("A network needs at least one layer, for example Dense(2).")
@@ -100,6 +102,10 @@ class Network:
             "layout": Layout(shapes, [type(layer).__name__ for layer in layers]),
         }.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
+
+    def __repr__(self) -> str:
+        penalty = f", {list(self.penalties)!r}" if self.penalties else ""
+        return f"Network({self.inputs}, {list(self.layers)!r}, {self.loss_function!r}{penalty})"
 
     @property
     def outputs(self) -> int:
@@ -138,6 +144,10 @@ class Network:
         >>> bool((network.init([4, 5])[1] == network.init(5)).all())
         True
         """
+        if not np.issubdtype(dtype, np.floating):
+            raise TypeError(f"Parameters are floating-point numbers, so dtype cannot be {np.dtype(dtype)}.")
+        if isinstance(seed, str | bytes):
+            raise TypeError(f"A seed is a whole number, not {seed!r}.")
         if isinstance(seed, Sequence | np.ndarray):
             thetas = [self.init(one_seed, dtype) for one_seed in seed]
             return np.stack(thetas) if thetas else np.empty((0, self.layout.size), dtype)
@@ -265,7 +275,8 @@ class Network:
         X : array (*M, N, I)
             The inputs, converted to theta's precision.
         T : array (*M, N, O) or (*M, N)
-            The targets, as the loss takes them. Real targets may be (N,) where there is one output.
+            The targets, as the loss takes them. Real targets may be (N,) where there is one output. Integers of shape
+            (N, O) are one-hot rows, also where they could be the classes of N members.
         sample_weight : array (*M, N), optional
             The rows' weights, at least 0; 1 by default.
         noise : Noise or int, optional

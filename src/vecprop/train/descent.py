@@ -74,6 +74,8 @@ class Descent:
             while self.state.epoch < self.state.epochs:
                 self.epoch()
                 reason = self.run.after_epoch(*self.losses())
+                if self.run.callbacks and self.run.was_moved():
+                    self.gradient = None
                 self.schedule.observe(self.state.history.last_loss, self.state.schedule)
                 if reason is not None:
                     return reason

@@ -65,9 +65,14 @@ class Run:
         self.measure(loss, validation_loss)
         stalled = self.best is not None and self.best.observe(self.state.theta, self._watched())
         asked = [callback(self.state) for callback in self.callbacks]
-        if any(answer is True for answer in asked):
+        if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             return "callback"
         return "early stopping" if stalled else None
+
+    def was_moved(self) -> bool:
+        """Return whether a callback has changed the parameters since they were measured."""
+        xp = namespace(self.last_finite)
+        return bool(xp.any(self.state.theta != self.last_finite))
 
     def _watched(self) -> np.ndarray:
         """Return the loss that early stopping watches."""

@@ -10,14 +10,14 @@ from .history import History
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
-@dataclass
+@dataclass(eq=False)
 class TrainingState:
     """Where training stands. Callbacks receive it after each epoch, and `train` continues from it.
 
     Attributes
     ----------
     theta : array (*M, P)
-        The current parameters: the very array that training moves, so copy it to keep it.
+        The current parameters: the very array that training moves, so copy it to keep it. A callback may change it.
     optimizer : dict
         The optimizer's state.
     schedule : dict
@@ -62,6 +62,7 @@ class TrainingResult:
         What was measured.
     state : TrainingState
         Continues exactly where training stopped: ``train(network, result.theta, X, T, ..., state=result.state)``.
+        Where early stopping has put theta back to the best, training stopped at ``result.state.theta``.
     reason : str
         Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C), "converged" or
         "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
@@ -85,3 +86,7 @@ class DivergenceError(ArithmeticError):
     def __init__(self, message: str, result: TrainingResult) -> None:
         super().__init__(message)
         self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the error pass from one process to another."""
+        return type(self), (self.args[0], self.result)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -106,10 +107,14 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    _check(network, theta, optimizer, epochs, batch_size, clip, engine)
+    _check(network, theta, optimizer, epochs, batch_size, seed, clip, engine)
+    _check_watchers(optimizer, schedule, early_stopping, callbacks, state)
     batch = network.batch(theta, X, T, sample_weight)
-    held_out = None if validation is None else _validation_batch(network, theta, validation)
     theta = namespace(theta).asarray(theta, copy=True)
+    if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
+        members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
+        theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
+    held_out = None if validation is None else _validation_batch(network, theta, validation)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
@@ -126,7 +131,7 @@ def train(
         if state is None:
             state = TrainingState(theta, optimizer.init(theta), schedule.init(), epochs=epochs)
         else:
-            state = _continued(state, theta, optimizer, epochs)
+            state = _continued(state, theta, optimizer, schedule, epochs)
         rate = getattr(optimizer, "learning_rate", "unknown")
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
@@ -149,6 +154,7 @@ def _check(
     optimizer: Any,
     epochs: int,
     batch_size: int | None,
+    seed: int,
     clip: float | None,
     engine: str,
 ) -> None:
@@ -165,22 +171,47 @@ def _check(
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1)):
         if value is not None and (not isinstance(value, int | np.integer) or value < least):
             raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed.")
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive.")
+    if not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed is {seed!r}, but a whole number is needed.")
+    if clip is not None and not 0 < clip < np.inf:
+        raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
     if engine not in ("auto", "compiled", "reference"):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')
+
+
+def _check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callbacks: Any, state: Any) -> None:
+    """Refuse what cannot watch training."""
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise TypeError(f"early_stopping is {early_stopping!r}: give one such as EarlyStopping(patience=10).")
+    if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
+        raise TypeError(f"schedule is {schedule!r}: give one such as Cosine().")
+    if schedule is not None and not (is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")):
+        name = type(optimizer).__name__
+        raise TypeError(
+            f"A schedule changes the learning_rate of a dataclass, which {name} is not."
+        )
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
+    if state is not None and not isinstance(state, TrainingState):
+        raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
 
 
 def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
     try:
-        return network.batch(theta, *validation)
+        batch = network.batch(theta, *validation)
     except (TypeError, ValueError) as error:
         raise type(error)(f"In the validation data: {error}") from None
+    members = tuple(theta.shape[:-1])
+    if np.broadcast_shapes(batch.members, members) != members:
+        raise ValueError(f"The validation data have the members {batch.members}, but what is trained has {members}.")
+    return batch
 
 
-def _continued(state: TrainingState, theta: Array, optimizer: Optimizer, epochs: int) -> TrainingState:
+def _continued(
+    state: TrainingState, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int
+) -> TrainingState:
     """Return a copy of the state to continue from, after a look at whether it fits."""
     needed = optimizer.init(theta)
     if _shapes(needed) != _shapes(state.optimizer):
@@ -188,6 +219,8 @@ def _continued(state: TrainingState, theta: Array, optimizer: Optimizer, epochs:
             f"The state does not fit {type(optimizer).__name__} and theta of shape {tuple(theta.shape)}: "
             "continue with the same optimizer and network that it came from."
         )
+    if schedule.init().keys() != state.schedule.keys():
+        raise ValueError(f"The state does not fit {schedule!r}: continue with the schedule that it came from.")
     return state.continued(theta, epochs)
 
 
