@@ -53,7 +53,9 @@ def _controller() -> Any:
     import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    every = ThreadpoolController().select(user_api="blas")
+    own = [pool["filepath"] for pool in every.info() if "scipy" in pool["filepath"]]
+    return every.select(filepath=own) if own else every  # NumPy and others may have a BLAS of their own
 
 
 _guard = threading.Lock()
