@@ -1,6 +1,7 @@
 """The threads of the compiled engine, and the host's BLAS while they run."""
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def _controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
     every = ThreadpoolController().select(user_api="blas")
-    own = [pool["filepath"] for pool in every.info() if "scipy" in pool["filepath"]]
+    own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]
     return every.select(filepath=own) if own else every  # NumPy and others may have a BLAS of their own
 
 

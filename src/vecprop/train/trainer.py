@@ -187,9 +187,7 @@ def _check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callback
         raise TypeError(f"schedule is {schedule!r}: give one such as Cosine().")
     if schedule is not None and not (is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")):
         name = type(optimizer).__name__
-        raise TypeError(
-            f"A schedule changes the learning_rate of a dataclass, which {name} is not."
-        )
+        raise TypeError(f"A schedule changes the learning_rate of a dataclass, which {name} is not.")
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
     if state is not None and not isinstance(state, TrainingState):
