@@ -1,7 +1,7 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
-Every workload runs on vecprop and on each peer that is installed, in alternation in one process, warm, and the medians
-are compared. All have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches is printed beside its time:
+Every workload runs on vecprop and on each peer that is installed, in turns in one process, warm, and the medians are
+compared. All have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches is printed beside its time:
 who does less work shows there. vecprop's time includes the loss of all rows after each epoch, which the peers do not
 measure. What XLA compiles is compiled before, and that time is shown apart.
 """
@@ -27,6 +27,7 @@ import numpy as np  # noqa: E402
 
 import vecprop as vp  # noqa: E402
 
+TURN = 0.05
 RESULTS = Path(__file__).parent / "results"
 Run = Callable[[], float]
 
@@ -272,10 +273,14 @@ def measure(work: Workload, rounds: int) -> dict:
             runs[name], compiling[name] = run, timed(run)[0]  # warm
     times: dict[str, list[float]] = {name: [] for name in runs}
     losses: dict[str, float] = {}
+    # A turn lasts a twentieth of a second at least, so that what others left in the caches does not count.
+    repeats = {name: 1 + int(TURN / timed(run)[0]) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
-            seconds, losses[name] = timed(run)
-            times[name].append(seconds)
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                losses[name] = run()
+            times[name].append((time.perf_counter() - start) / repeats[name])
     peak = product_rate(work.dtype)
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
