@@ -1,0 +1,230 @@
+"""What is trained, and by whom: the workloads, and each contender's way to train them."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+THREADS = "2"
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECPROP_NUM_THREADS"):
+    os.environ[variable] = THREADS  # before the libraries are imported
+
+import numpy as np  # noqa: E402
+
+import vecprop as vp  # noqa: E402
+
+Run = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is trained: widths from inputs to classes, rows, rows a batch, epochs, optimizer and type."""
+
+    name: str
+    widths: tuple[int, ...]
+    rows: int
+    batch: int
+    epochs: int
+    optimizer: str = "momentum"
+    dtype: str = "float32"
+    learning_rate: float = 0.001
+    logistic: bool = False
+
+    @property
+    def operations(self) -> float:
+        """The arithmetic of the products alone: two passes for the first layer, three for the others."""
+        layers = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return self.epochs * self.rows * sum(2.0 * i * o * (2 if n == 0 else 3) for n, (i, o) in enumerate(layers))
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and classes that can be learned."""
+        rng = np.random.default_rng(0)
+        if self.logistic:
+            from sklearn.datasets import make_circles
+
+            X, t = make_circles(n_samples=self.rows, shuffle=False, factor=0.3, noise=0.1, random_state=1)
+        else:
+            X = rng.standard_normal((self.rows, self.widths[0]))
+            t = (X @ rng.standard_normal((self.widths[0], self.widths[-1]))).argmax(axis=1)
+        return np.ascontiguousarray(X, self.dtype), t
+
+    def theta(self) -> np.ndarray:
+        """Return the initial parameters that all start from, but scikit-learn, which draws its own."""
+        theta = self.network().init(seed=1, dtype=self.dtype)
+        if self.logistic:  # the tutorial's scale
+            theta = (0.1 * np.random.default_rng(1).standard_normal(theta.shape)).astype(self.dtype)
+        return theta
+
+    def network(self) -> vp.Network:
+        """Return the network."""
+        activation = vp.Logistic() if self.logistic else vp.ReLU()
+        layers = [part for width in self.widths[1:-1] for part in (vp.Dense(width), activation)]
+        reduction = "sum" if self.logistic else "mean"
+        return vp.Network(
+            self.widths[0], [*layers, vp.Dense(self.widths[-1])], vp.SoftmaxCrossEntropy(reduction=reduction)
+        )
+
+    def layers(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return each layer's weights and bias."""
+        return [(p["W"].copy(), p["b"].copy()) for p in self.network().layout.views(theta) if p]
+
+
+def vecprop(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+    """Train with vecprop's compiled engine."""
+    network, theta = work.network(), work.theta()
+    rate = work.learning_rate
+    optimizer = vp.Momentum(rate, 0.9) if work.optimizer == "momentum" else vp.Adam(rate)
+
+    def run() -> float:
+        batch = None if work.batch == work.rows else work.batch
+        options = {"optimizer": optimizer, "epochs": work.epochs, "batch_size": batch, "engine": "compiled"}
+        return float(vp.train(network, theta, X, t, **options).history.loss[-1])
+
+    return run
+
+
+def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Run | None:
+    """Train as the founding tutorial does: its formulas in plain NumPy, with its loss after each step."""
+    if not work.logistic or work.optimizer != "momentum":
+        return None
+    T = np.eye(2, dtype=work.dtype)[t]
+    start = [part for W, b in work.layers(work.theta()) for part in (W, b[None, :])]
+
+    def forward(Wh, bh, Wo, bo):
+        H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+        E = np.exp(H @ Wo + bo)
+        return H, E / E.sum(axis=1, keepdims=True)
+
+    def run() -> float:
+        parameters, moments = [p.copy() for p in start], [np.zeros_like(p) for p in start]
+        losses = []
+        for _ in range(work.epochs):
+            H, Y = forward(*parameters)
+            Eo = Y - T
+            Eh = H * (1 - H) * (Eo @ parameters[2].T)
+            gradients = [X.T @ Eh, Eh.sum(axis=0, keepdims=True), H.T @ Eo, Eo.sum(axis=0, keepdims=True)]
+            moments = [0.9 * M - work.learning_rate * J for M, J in zip(moments, gradients, strict=True)]
+            parameters = [P + M for P, M in zip(parameters, moments, strict=True)]
+            losses.append(-(T * np.log(forward(*parameters)[1])).sum())
+        return float(losses[-1])
+
+    return run
+
+
+def scikit_learn(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+    """Train with scikit-learn's MLPClassifier."""
+    from sklearn.neural_network import MLPClassifier
+
+    scale = work.rows if work.logistic else 1  # it takes the mean over rows
+    model = MLPClassifier(
+        work.widths[1:-1],
+        activation="logistic" if work.logistic else "relu",
+        solver="sgd" if work.optimizer == "momentum" else "adam",
+        nesterovs_momentum=False,
+        alpha=0.0,
+        batch_size=work.batch,
+        learning_rate_init=work.learning_rate * scale,
+        max_iter=work.epochs,
+        n_iter_no_change=10**9,
+        tol=0.0,
+        random_state=1,
+    )
+
+    def run() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return float(model.fit(X, t).loss_ * scale)
+
+    return run
+
+
+def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+    """Train with PyTorch, eagerly."""
+    import torch
+
+    torch.set_num_threads(int(THREADS))
+    rows, classes = torch.from_numpy(X), torch.from_numpy(t)
+    cost = torch.nn.CrossEntropyLoss(reduction="sum" if work.logistic else "mean")
+
+    def run() -> float:
+        parts = []
+        for W, b in work.layers(work.theta()):
+            linear = torch.nn.Linear(*W.shape, dtype=getattr(torch, work.dtype))
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(W.T))
+                linear.bias.copy_(torch.from_numpy(b))
+            parts += [linear, torch.nn.Sigmoid() if work.logistic else torch.nn.ReLU()]
+        model = torch.nn.Sequential(*parts[:-1])
+        if work.optimizer == "momentum":
+            optimizer = torch.optim.SGD(model.parameters(), lr=work.learning_rate, momentum=0.9, fused=True)
+        else:
+            optimizer = torch.optim.Adam(model.parameters(), lr=work.learning_rate, fused=True)
+        for _ in range(work.epochs):
+            order = None if work.batch == work.rows else torch.randperm(work.rows)
+            x, y = (rows, classes) if order is None else (rows[order], classes[order])
+            for start in range(0, work.rows, work.batch):
+                optimizer.zero_grad()
+                cost(model(x[start : start + work.batch]), y[start : start + work.batch]).backward()
+                optimizer.step()
+        with torch.no_grad():
+            return float(cost(model(rows), classes))
+
+    return run
+
+
+def jax(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+    """Train with JAX: one compiled scan over batches and epochs."""
+    import jax as j
+    import optax
+
+    j.config.update("jax_enable_x64", work.dtype == "float64")
+    rows, classes = j.numpy.asarray(X), j.numpy.asarray(t)
+    activation = j.nn.sigmoid if work.logistic else j.nn.relu
+    rate = work.learning_rate
+    optimizer = optax.sgd(rate, momentum=0.9) if work.optimizer == "momentum" else optax.adam(rate)
+    full = work.batch == work.rows
+    batches = work.rows // work.batch  # whole batches; the few rows left over are dropped in each epoch
+
+    def loss(parameters, x, y):
+        for W, b in parameters[:-1]:
+            x = activation(x @ W + b)
+        W, b = parameters[-1]
+        losses = optax.softmax_cross_entropy_with_integer_labels(x @ W + b, y)
+        return losses.sum() if work.logistic else losses.mean()
+
+    def step(carry, batch):
+        parameters, state = carry
+        updates, state = optimizer.update(j.grad(loss)(parameters, *batch), state, parameters)
+        return (optax.apply_updates(parameters, updates), state), None
+
+    def epoch(carry, key):
+        if full:
+            return step(carry, (rows, classes))
+        order = j.random.permutation(key, work.rows)[: batches * work.batch]
+        x = rows[order].reshape(batches, work.batch, -1)
+        return j.lax.scan(step, carry, (x, classes[order].reshape(batches, work.batch)))[0], None
+
+    @j.jit
+    def train(parameters, keys):
+        parameters = j.lax.scan(epoch, (parameters, optimizer.init(parameters)), keys)[0][0]
+        return loss(parameters, rows, classes)
+
+    start = [(j.numpy.asarray(W), j.numpy.asarray(b)) for W, b in work.layers(work.theta())]
+    keys = j.random.split(j.random.PRNGKey(0), work.epochs)
+    return lambda: float(train(start, keys))
+
+
+CONTENDERS = {
+    "vecprop": vecprop,
+    "tutorial": plain_numpy,
+    "scikit-learn": scikit_learn,
+    "PyTorch": pytorch,
+    "JAX": jax,
+}
+
+WORKLOADS = [
+    Workload("seed 2-3-2", (2, 3, 2), 100, 100, 300, learning_rate=0.02, logistic=True),
+    Workload("30-64-64-2", (30, 64, 64, 2), 10_000, 256, 5),
+    Workload("784-128-10", (784, 128, 10), 20_000, 128, 1),
+    Workload("1024-1024-1024-10", (1024, 1024, 1024, 10), 8_192, 1_024, 1),
+]
