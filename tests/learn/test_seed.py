@@ -117,3 +117,11 @@ def test_stable_where_the_plain_formulas_overflow():
 def test_the_loss_is_that_of_any_outputs():
     assert seed.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(np.log(4))  # not of a softmax
     np.testing.assert_allclose(seed.softmax(np.array([[1, 1]])), [[0.5, 0.5]])
+
+
+def test_momentum_takes_any_numbers(circles):
+    X, T, parameters, _ = circles
+    ones = [np.ones_like(P) for P in parameters]
+    moments = seed.update_momentum(X, T, parameters, ones, 1.0, -0.5)
+    for M, J in zip(moments, seed.backprop_gradients(X, T, *parameters), strict=True):
+        np.testing.assert_allclose(M, 1 + 0.5 * J)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ..core import activations, layers
 from ..core.elementary import Array, clip, log, namespace
 from ..core.losses import SoftmaxCrossEntropy
-from ..optimize.optimizers import Momentum
+from ..optimize.optimizers import next_moment
 
 logistic = activations.logistic
 
@@ -194,9 +194,8 @@ def update_momentum(
     >>> Ms[3]
     array([[ 0.2, -0.2]])
     """
-    momentum = Momentum(learning_rate, momentum_term)
     Js = backprop_gradients(X, T, *ls_of_params)
-    return [momentum.update(P, J, learning_rate, 1, M)[1] for P, J, M in zip(ls_of_params, Js, Ms, strict=True)]
+    return [next_moment(M, J, momentum_term, learning_rate) for M, J in zip(Ms, Js, strict=True)]
 
 
 def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:

@@ -130,6 +130,17 @@ class GradientDescent(Optimizer):
         return (theta - rate * J,)
 
 
+def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Array:
+    """Return the moment after a step, λ M - μ J.
+
+    Examples
+    --------
+    >>> float(next_moment(M=1.0, J=2.0, momentum=0.5, rate=0.25))
+    0.0
+    """
+    return momentum * M - rate * J
+
+
 @dataclass(frozen=True)
 class Momentum(Optimizer):
     """Gradient descent with momentum (Polyak, 1964), M ← λ M - μ J, theta ← theta + M.
@@ -166,7 +177,7 @@ class Momentum(Optimizer):
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta + M and M = λ M - μ J."""
         (M,) = moments
-        M = self.momentum * M - rate * J
+        M = next_moment(M, J, self.momentum, rate)
         return theta + M, M
 
 
@@ -194,7 +205,7 @@ class Nesterov(Momentum):
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta + λ M - μ J and M = λ M - μ J."""
         (M,) = moments
-        M = self.momentum * M - rate * J
+        M = next_moment(M, J, self.momentum, rate)
         return theta + self.momentum * M - rate * J, M
 
 
