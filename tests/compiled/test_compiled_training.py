@@ -15,6 +15,7 @@ import registry
 import vecprop as vp
 from vecprop.compiled.epochs import CHUNK
 from vecprop.core.counted import permutation
+from vecprop.optimize.plan import Plan
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))
@@ -90,12 +91,35 @@ def test_every_layer(layer, F):
         {"seed": -5, "batch_size": 32},
         {"seed": 2**70 + 3, "batch_size": 32},
         {"epochs": 0},
+        {"epochs": 0, "training_loss": "running"},
+        {"training_loss": "running"},
+        {"training_loss": "running", "batch_size": 32, "clip": 0.5},
+        {"training_loss": "running", "batch_size": 32, "sample_weight": W, "validation": HELD_OUT},
+        {"training_loss": "running", "batch_size": 32, "early_stopping": vp.EarlyStopping(2, 0.05), "epochs": 100},
+        {"shuffle": False, "batch_size": 32},
+        {"shuffle": False, "batch_size": 32, "training_loss": "running"},
         {"callbacks": [lambda state: state.epoch == 3]},
     ],
     ids=str,
 )
 def test_every_argument(arguments):
     assert_same(*both(network(), **arguments))
+
+
+@pytest.mark.parametrize("layer", [vp.Tanh(), vp.Dropout(0.3)], ids=registry.name)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("batch_size", [None, 32])
+def test_averaged_penalties_and_running_losses(layer, reduction, batch_size):
+    penalty = (vp.L2(0.3, averaged=True), vp.L1(0.2, averaged=True), *PENALTY)
+    penalized = network(layer, vp.SquaredError(reduction=reduction), penalty, width=70)
+    arguments = {"optimizer": vp.GradientDescent(1e-4), "sample_weight": W, "training_loss": "running"}
+    assert_same(*both(penalized, batch_size=batch_size, **arguments))
+
+
+def test_batches_without_weight_do_not_move_theta():
+    weight = np.where(np.arange(150) < 75, 0.0, W)
+    arguments = {"sample_weight": weight, "shuffle": False, "batch_size": 25, "training_loss": "running"}
+    assert_same(*both(network(penalty=vp.L2(0.1, averaged=True)), **arguments))
 
 
 @pytest.mark.parametrize("width", [1, 3, 17, 100, 1000])
@@ -132,7 +156,8 @@ def test_the_order_of_rows_is_the_counted_one(rows):
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
-    epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], max(1, rows // 2), 7, None)
+    plan = Plan(max(1, rows // 2), shuffle=True, seed=7, clip=None, running=False)
+    epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     if rows // 2 >= 1 and rows > 1:
         np.testing.assert_array_equal(epochs.context.array("order"), permutation(7, 3, rows))

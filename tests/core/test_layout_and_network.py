@@ -115,6 +115,17 @@ def test_penalties_by_hand():
     np.testing.assert_allclose(gradient, [0.5 * 3 + 0.1, -0.5 * 4 - 0.1, 0, 0])
 
 
+def test_averaged_penalties_by_hand():
+    """They are divided as the loss is: (Σ w ℓ + penalty) / Σ w, for each member by its own weights."""
+    theta, X, T = np.array([3.0, 100.0]), np.zeros((2, 1)), np.full((2, 1), 98.0)
+    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), [vp.L2(0.5, averaged=True), vp.L1(0.1)])
+    loss, gradient = network.loss_and_gradient(theta, X, T, [[1.0, 3.0], [1.0, 0.0]])
+    np.testing.assert_allclose(loss, [2 + 2.25 / 4 + 0.3, 2 + 2.25 + 0.3])
+    np.testing.assert_allclose(gradient, [[1.5 / 4 + 0.1, 2], [1.5 + 0.1, 2]])
+    total = vp.Network(1, [vp.Dense(1)], vp.SquaredError(reduction="sum"), vp.L2(0.5, averaged=True))
+    np.testing.assert_allclose(total.loss(theta, X, T, [1.0, 3.0]), 8 + 2.25)
+
+
 def test_losses_by_hand():
     Z, T = np.array([[1.0, -2.0]]), np.array([[0.0, 1.0]])
     np.testing.assert_allclose(vp.SquaredError().value(Z, T), [0.5 + 4.5])

@@ -60,6 +60,48 @@ def test_mini_batches_are_the_counted_order():
     np.testing.assert_array_equal(result.history.loss, losses)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
+    network = vp.Network(3, [vp.Dense(2)], vp.SquaredError(reduction=reduction), vp.L2(0.1))
+    weight = RNG.uniform(0.5, 2, 30)
+    arguments = {"optimizer": vp.GradientDescent(1e-3), "batch_size": 20, "sample_weight": weight, "shuffle": False}
+    theta = network.init(0)
+    result = fit(network, theta, epochs=2, training_loss="running", **arguments)
+    losses = []
+    for _ in range(2):
+        data, penalty = 0.0, 0.0
+        for rows in (slice(20), slice(20, 30)):
+            of_weights = network.loss(theta, X[:1], network.hidden(theta, X[:1], -1))  # nothing but the penalty
+            total, J = network.loss_and_gradient(theta, X[rows], T[rows], weight[rows])
+            share = weight[rows].sum() / weight.sum() if reduction == "mean" else len(X[rows]) / 30
+            data += (total - of_weights) * (share if reduction == "mean" else 1)
+            penalty += of_weights * share
+            theta = theta - 1e-3 * J
+        losses.append(data + penalty)
+    np.testing.assert_allclose(result.theta, theta, rtol=1e-12)
+    np.testing.assert_allclose(result.history.loss, losses, rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_what_the_history_records_changes_no_step(engine):
+    exact = fit(batch_size=8, engine=engine, validation=HELD_OUT)
+    running = fit(batch_size=8, engine=engine, validation=HELD_OUT, training_loss="running")
+    np.testing.assert_array_equal(running.theta, exact.theta)
+    np.testing.assert_array_equal(running.history.validation_loss, exact.history.validation_loss)
+    assert running.history.loss.shape == (5,)
+    assert running.history.to_frame().loss.isna().tolist() == [False] * 5 + [True]
+    full = [fit(engine=engine, training_loss=kind).history.loss for kind in ("running", "exact")]
+    np.testing.assert_array_equal(full[0], full[1][:-1])
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_running_loss_stops_where_the_last_step_diverges(engine):
+    arguments = {"optimizer": vp.GradientDescent(1e308), "training_loss": "running", "engine": engine}
+    with pytest.raises(vp.DivergenceError, match="after step 1 the loss is nan") as caught:
+        vp.train(NETWORK, THETA, X, 1000 * T, epochs=1, **arguments)
+    np.testing.assert_array_equal(caught.value.result.theta, THETA)
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     one, two, other = (fit(DROPPING, batch_size=7, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one.theta, two.theta)
@@ -304,6 +346,7 @@ def test_the_progress_bar_shows_the_loss(capsys):
     assert "sines" in shown.err
     assert "3/3" in shown.err
     assert "validation" in shown.err
+    assert "rows/s" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -316,6 +359,8 @@ def test_the_progress_bar_shows_the_loss(capsys):
         ({"batch_size": 2.5}, ValueError, "batch_size is 2.5"),
         ({"clip": 0}, ValueError, "clip is 0"),
         ({"engine": "quantum"}, ValueError, "engine is 'quantum'"),
+        ({"training_loss": "rough"}, ValueError, "training_loss is 'rough'"),
+        ({"shuffle": "yes"}, TypeError, "shuffle is 'yes'"),
         ({"validation": X}, ValueError, "validation is a tuple"),
         ({"validation": (X[:, :2], T)}, ValueError, r"In the validation data: X has shape \(30, 2\)"),
         ({"theta": THETA + 0j}, TypeError, "complex128, but training moves real parameters"),

@@ -67,6 +67,7 @@ class Slot(IntEnum):
     PARTIAL = auto()
     SQUARES = auto()
     MOVES = auto()
+    COSTS = auto()
     # the optimizer and the plan of the epochs
     GRADIENT_OF_ROWS = auto()
     UPDATE = auto()
@@ -82,6 +83,8 @@ class Slot(IntEnum):
     FIRST_STEP = auto()
     NOISY = auto()
     FULL = auto()
+    RUNNING = auto()
+    SHUFFLED = auto()
     SEED = auto()
     KEYS = auto()
     PLACES = auto()

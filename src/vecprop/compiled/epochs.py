@@ -77,26 +77,28 @@ def _scale(c, distance, rows, like):
 
 
 @njit(**INNER)
-def _penalty(c, theta):
-    """Return ½ l2 Σ W² + l1 Σ |W|; see `core.penalties`."""
-    spans, strengths, total = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 2), 0.0
+def _penalty(c, theta, low, high, scale):
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
+    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
+    squares, sizes = 0.0, 0.0
     for span in range(c[Slot.WEIGHT_SPANS]):
-        for p in range(spans[2 * span], spans[2 * span + 1]):
-            w = np.float64(theta[p])
-            total += strengths[0] / 2 * w * w + strengths[1] * abs(w)
-    return total
+        W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
+        squares += _squares(W)
+        for i in range(W.size):
+            sizes += abs(np.float64(W[i]))
+    return (strengths[0] + scale * strengths[1]) / 2 * squares + (strengths[2] + scale * strengths[3]) * sizes
 
 
 @njit(**INNER)
-def _sum_block(c, theta, gradients, J, low, high):
+def _sum_block(c, theta, gradients, J, low, high, scale):
     """Sum the shards' gradients of a block of parameters in order, add the penalties'; return the sum of squares."""
     P, F = theta.size, theta.dtype.type
     if c[Slot.SHARDS] > 1:
         copy(gradients[low:high], J[low:high])
         for shard in range(1, c[Slot.SHARDS]):
             add(gradients[shard * P + low : shard * P + high], J[low:high])
-    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 2)
-    l2, l1 = F(strengths[0]), F(strengths[1])
+    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
+    l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
     for span in range(c[Slot.WEIGHT_SPANS]):
         for p in range(max(low, spans[2 * span]), min(high, spans[2 * span + 1])):
             J[p] += l2 * theta[p] + l1 * F(np.sign(theta[p]))
@@ -168,16 +170,19 @@ def run_epochs(context, worker):
     done = words_at(c[Slot.DONE], 3)  # epochs with a finite loss; steps; whether it was a gradient that is not finite
     blocks, partial = (P + BLOCK - 1) // BLOCK, doubles_at(c[Slot.PARTIAL], shards)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
-    carried = full and not noisy  # a step's own loss is that of the epoch before it
+    costs = doubles_at(c[Slot.COSTS], blocks)
+    running = c[Slot.RUNNING]
+    carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
+    everything = _scale(c, np.int64(0), everyone[:N], theta) if running else 0.0
     step = 0
     for epoch in range(max(c[Slot.EPOCHS], 1)):  # no epoch at all measures the losses
-        if not full and worker == 0:
+        if c[Slot.SHUFFLED] and worker == 0:
             keys, places = numbers_at(c[Slot.KEYS], N, np.uint64(0)), words_at(c[Slot.PLACES], N + 1)
             _shuffle(c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, keys, places, order)
         wait_for_all(barrier, workers)
-        first_step, loss = step, 0.0
+        first_step, loss, met = step, 0.0, 0.0
         for start in range(0, N if c[Slot.EPOCHS] else 0, c[Slot.BATCH_SIZE]):
-            rows = (everyone if full else order)[start : min(start + c[Slot.BATCH_SIZE], N)]
+            rows = (order if c[Slot.SHUFFLED] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
             B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
             step_number = c[Slot.FIRST_STEP] + step if noisy else -1
             for shard in range(worker, shards, workers):
@@ -190,45 +195,53 @@ def run_epochs(context, worker):
                     (context, worker, 0, some.ctypes.data, some.size, scale, step_number, own.ctypes.data),
                 )
             wait_for_all(barrier, workers)
-            finite = True
-            if carried and epoch:
-                loss = _total(partial, shards) + _penalty(c, theta)
-                finite = np.isfinite(loss)
-                wait_for_all(barrier, workers)  # nobody moves theta while another reads its penalty
+            loss = _total(partial, shards)
+            judged = carried and epoch > 0  # the loss decides first whether theta moves
+            at_once = clip == 0 and not judged  # a block moves while it is near the processor
             rate, t = doubles_at(rates, step + 1)[step], np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(worker, blocks, workers):
                 low, high = block * BLOCK, min((block + 1) * BLOCK, P)
-                squares[block] = _sum_block(c, theta, gradients, J, low, high)
-                if finite and carried and epoch:
-                    copy(theta[low:high], last_finite[low:high])
-                if finite and clip == 0:  # while the block is near the processor
+                squares[block] = _sum_block(c, theta, gradients, J, low, high, scale)
+                costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
+                if at_once:
                     moves[block] = _move_block(c, theta, J, low, high, rate, t, 1.0, before)
             wait_for_all(barrier, workers)
-            square = _total(squares, blocks)
-            if worker == 0 and carried and epoch:
-                losses[epoch - 1] = loss
-                if finite:
-                    done[0] = epoch
+            square, cost, finite = _total(squares, blocks), _total(costs, blocks), True
+            if judged:
+                finite = np.isfinite(loss + cost)
+                if worker == 0:
+                    losses[epoch - 1] = loss + cost
+                    done[0] = epoch if finite else epoch - 1
             if not (finite and np.isfinite(square)):
                 if worker == 0:
                     norms[epoch], done[1], done[2] = np.sqrt(square), step, finite
                 return
-            if clip > 0:
-                shorten = clip / np.sqrt(square) if square > clip * clip else 1.0
+            if not at_once:
+                shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
                 for block in range(worker, blocks, workers):
                     low, high = block * BLOCK, min((block + 1) * BLOCK, P)
+                    if judged:
+                        copy(theta[low:high], last_finite[low:high])
                     moves[block] = _move_block(c, theta, J, low, high, rate, t, shorten, before)
                 wait_for_all(barrier, workers)
             step += 1
+            moved = _total(moves, blocks)
+            if running:
+                met += _running(c, loss, cost, everything, scale, B)
+                if not (np.isfinite(moved) or _is_finite(theta)):
+                    met = np.nan
             if worker == 0:
                 norms[epoch] += np.sqrt(square)
-                sizes[epoch] += np.sqrt(_total(moves, blocks))
+                sizes[epoch] += np.sqrt(moved)
         if worker == 0:
             norms[epoch] /= max(step - first_step, 1)
             sizes[epoch] /= max(step - first_step, 1)
             done[1] = step
+            if running:
+                losses[epoch] = met
         last = epoch >= c[Slot.EPOCHS] - 1
-        if not _measured(context, c, worker, epoch, carried and not last, theta):
+        known = running or (carried and not last)
+        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(met)):
             return
         if worker == 0 and (last or not carried):
             copy(theta, last_finite)
@@ -236,12 +249,28 @@ def run_epochs(context, worker):
 
 
 @njit(**INNER)
-def _measured(context, c, worker, epoch, carried, theta):
-    """Record the losses at the current parameters, that of training unless it is carried; return if they are finite."""
+def _running(c, loss, penalty, everything, scale, rows):
+    """Return a batch's part in the epoch's running loss, as `train.running_loss` has it."""
+    if not c[Slot.MEAN]:
+        return loss + penalty * rows / c[Slot.ROWS]
+    return (loss + penalty) * (everything / scale) if scale > 0 else 0.0
+
+
+@njit(**INNER)
+def _is_finite(values):
+    for value in values:  # noqa: SIM110 (Numba knows no all() of a generator)
+        if not np.isfinite(value):
+            return False
+    return True
+
+
+@njit(**INNER)
+def _measured(context, c, worker, epoch, known, theta):
+    """Record the losses at the current parameters, that of training unless it is known; return if they are finite."""
     finite = True
     for held in range(2):
         N, losses = c[Slot.HELD_ROWS if held else Slot.ROWS], c[Slot.HELD_LOSSES if held else Slot.LOSSES]
-        if N == 0 or (carried and not held):
+        if N == 0 or (known and not held):
             continue
         parts = (N + CHUNK - 1) // CHUNK
         if c[Slot.FULL] and not c[Slot.NOISY] and not held:
@@ -266,7 +295,10 @@ def _loss(context, c, worker, held, N, parts, theta):
             c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
     wait_for_all(barrier, workers)
-    return _total(partial, parts) + _penalty(c, theta)
+    loss = _total(partial, parts)
+    for low in range(0, theta.size, BLOCK):  # block by block, as the steps do, so that the bits are the same
+        loss += _penalty(c, theta, low, min(low + BLOCK, theta.size), scale)
+    return loss
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
 from .context import as_word
 from .epochs import BLOCK, CHUNK, epochs_address
 from .formulas import hyperparameters
@@ -58,12 +59,8 @@ class Epochs:
         One that has a kernel.
     moments : list of ndarray (P,)
         Its moments, which are moved in place.
-    batch_size : int
-        How many rows a step sees.
-    seed : int
-        Fixes the order of rows and the noise.
-    clip : float or None
-        The largest norm of a gradient.
+    plan : Plan
+        How the epochs run.
     """
 
     def __init__(
@@ -74,20 +71,18 @@ class Epochs:
         held_out: Batch | None,
         optimizer: Optimizer,
         moments: list[np.ndarray],
-        batch_size: int,
-        seed: int,
-        clip: float | None,
+        plan: Plan,
     ) -> None:
         F = theta.dtype.type
         program = Program(network, F)
         N, P, held = batch.rows, theta.size, 0 if held_out is None else held_out.rows
-        batch_size = min(batch_size, N)
-        shards = program.shards(batch_size)
+        shards = program.shards(plan.batch_size)
         self.workers = min(usable_threads(), shards)
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
         gradients = np.empty(shards * P, F)
-        full = batch_size == N
+        full, blocks = plan.batch_size == N, -(-P // BLOCK)
+        shuffled = plan.shuffle and not full
         self.context = context = program.training_context(self.workers)
         self.run_epochs = _RUN(epochs_address(F))
         context.set(**rows_of(batch, F))
@@ -99,18 +94,21 @@ class Epochs:
             gradients=gradients,
             gradient=gradients if shards == 1 else np.empty(P, F),
             partial=np.zeros(max(-(-max(N, held) // CHUNK), shards)),
-            squares=np.zeros(-(-P // BLOCK)),
-            moves=np.zeros(-(-P // BLOCK)),
+            squares=np.zeros(blocks),
+            moves=np.zeros(blocks),
+            costs=np.zeros(blocks),
             update=update_address(optimizer, F),
             update_h=padded(hyperparameters(optimizer)),
-            clip=np.array([clip or 0.0]),
-            batch_size=batch_size,
+            clip=np.array([plan.clip or 0.0]),
+            batch_size=plan.batch_size,
+            running=plan.running,
             noisy=network.random,
             full=full,
-            seed=as_word(seed),
-            keys=np.empty(0 if full else N, np.uint64),
-            places=np.empty(0 if full else N + 1, np.int64),
-            order=np.empty(0 if full else N, np.int64),
+            shuffled=shuffled,
+            seed=as_word(plan.seed),
+            keys=np.empty(N if shuffled else 0, np.uint64),
+            places=np.empty(N + 1 if shuffled else 0, np.int64),
+            order=np.empty(N if shuffled else 0, np.int64),
             everyone=np.arange(max(N, held)),
             last_finite=self.last_finite,
             before=np.empty(self.workers * BLOCK, F),

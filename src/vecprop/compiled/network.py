@@ -176,8 +176,8 @@ class CompiledNetwork:
             gradient[...] = gradients[0]
             for own in gradients[1:]:
                 gradient += own
-            self.network.add_penalty_gradient(theta, gradient)
-        return float(sum(partial) + self.network.penalty(theta))
+            self.network.add_penalty_gradient(theta, gradient, batch)
+        return float(sum(partial) + self.network.penalty(theta, batch))
 
 
 class Predictor:

@@ -1,5 +1,6 @@
 """A network as a table of numbers: what the kernels read."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,10 @@ class Program:
         """Return a context for losses and gradients."""
         F, network = self.F, self.network
         spans = [(t.start, t.start + t.size) for t in network.layout.tensors if t.name == "W" and network.penalties]
-        strengths = [sum(p.strength for p in network.penalties if isinstance(p, kind)) for kind in (L2, L1)]
+        strengths = [
+            sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged)
+            for kind, averaged in product((L2, L1), (False, True))
+        ]
         context = self.context(workers)
         context.set(
             loss=loss_address(network.loss_function, F),

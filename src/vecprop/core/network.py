@@ -329,37 +329,47 @@ class Network:
         delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
         gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
         self.backward(theta, saved, delta, gradient)
-        self.add_penalty_gradient(theta, gradient)
+        self.add_penalty_gradient(theta, gradient, batch)
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
         """Return Σ of weight times loss over the rows, plus the penalty."""
         loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
-        return loss + self.penalty(theta) if self.penalties else loss
+        return loss + self.penalty(theta, batch) if self.penalties else loss
 
-    def penalty(self, theta: Array) -> Array:
-        """Return what the weights cost, (*M,) for theta of shape (*M, P)."""
-        return sum(penalty.value(W) for W in self._weights(theta) for penalty in self.penalties)
+    def penalty(self, theta: Array, batch: Batch) -> Array:
+        """Return what the weights cost beside the rows of a batch, (*M,) for theta of shape (*M, P)."""
+        divisor = self._divisor(batch)
+        return sum(
+            penalty.value(W) / divisor if _is_averaged(penalty) else penalty.value(W)
+            for W in self._weights(theta)
+            for penalty in self.penalties
+        )
 
-    def add_penalty_gradient(self, theta: Array, gradient: Array) -> None:
-        """Add the penalties' gradient at theta to a gradient, in place."""
+    def add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
+        """Add the penalties' gradient at theta to a batch's gradient, in place."""
+        divisor = _column(_column(self._divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
-                J_W[...] = J_W + penalty.gradient(W)
+                J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def _row_weight(self, batch: Batch) -> Array:
-        """Return each row's factor in the sum: w, or w / Σ w for a mean (0 where all of a batch's weights are 0).
+        """Return each row's factor in the sum: w, or w / Σ w for a mean; without weights it is one number."""
+        divisor = _column(self._divisor(batch))
+        return 1 / divisor if batch.weight is None else batch.weight / divisor
 
-        Without weights it is one number for all rows.
+    def _divisor(self, batch: Batch) -> Array:
+        """Return what sums are divided by, (*M,) or a number: 1, or Σ w for a mean.
+
+        It is infinite where all of a batch's weights are 0, so that nothing counts.
         """
-        w = batch.weight
         if self.reduction == "sum":
-            return 1.0 if w is None else w
-        if w is None:
-            return 1 / batch.rows
-        xp = namespace(w)
-        total = xp.sum(w, axis=-1, keepdims=True)
-        return w / xp.where(total > 0, total, 1)
+            return 1.0
+        if batch.weight is None:
+            return float(batch.rows)
+        xp = namespace(batch.weight)
+        total = xp.sum(batch.weight, axis=-1)
+        return xp.where(total > 0, total, xp.inf)
 
     def _weights(self, vector: Array) -> list[Array]:
         """Return the parameters that penalties touch: those named W."""
@@ -392,6 +402,10 @@ def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
         raise TypeError(f"{what} is the class {part.__name__}: write {part.__name__}() for a {role}.")
     if missing:
         raise TypeError(f"{what} is no {role}: {part!r} has no method {missing[0]}.")
+
+
+def _is_averaged(penalty: Any) -> bool:
+    return getattr(penalty, "averaged", False)
 
 
 def _column(weight: Array) -> Array:

@@ -1,7 +1,7 @@
 """The penalties: what large weights cost. They touch weights (the parameters named W) only, never biases."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .elementary import Array, absolute, namespace, sign
 
@@ -14,6 +14,9 @@ class Penalty(ABC):
     ----------
     strength : float
         The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights, (Σ w ℓ + penalty) / Σ w, as
+        scikit-learn's ``alpha`` is; with the reduction "sum" nothing is divided.
 
     Raises
     ------
@@ -22,6 +25,7 @@ class Penalty(ABC):
     """
 
     strength: float
+    averaged: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse a negative strength."""
@@ -45,6 +49,8 @@ class L2(Penalty):
     ----------
     strength : float
         The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
 
     Examples
     --------
@@ -70,6 +76,8 @@ class L1(Penalty):
     ----------
     strength : float
         The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
 
     Examples
     --------

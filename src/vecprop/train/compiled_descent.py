@@ -34,9 +34,7 @@ class CompiledDescent(Descent):
             self.held_out,
             self.optimizer,
             moments,
-            self.batch_size,
-            self.seed,
-            self.clip,
+            self.plan,
         )
         self.watched = bool(self.run.callbacks or self.run.early_stopping or self.state.schedule)
         # Seconds an epoch, until one has been timed.
@@ -44,8 +42,10 @@ class CompiledDescent(Descent):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        loss, held_loss = self.epochs.measure()
-        self.run.measure(np.asarray(loss), np.asarray(held_loss) if self.held_out else None)
+        loss = held_loss = None
+        if self.held_out or not self.plan.running:
+            loss, held_loss = map(np.asarray, self.epochs.measure())
+        self.run.start(None if self.plan.running else loss, held_loss if self.held_out else None)
         try:
             while self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until what has been trained is recorded

@@ -10,8 +10,10 @@ from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
 from .run import Run
+from .running_loss import RunningLoss
 from .state import Reason
 
 
@@ -30,12 +32,8 @@ class Descent:
         How theta moves.
     schedule : Schedule
         What the learning rate is multiplied by.
-    batch_size : int
-        How many rows a step sees.
-    seed : int
-        Fixes the order of rows and the noise.
-    clip : float or None
-        The largest norm of a gradient.
+    plan : Plan
+        How the epochs run.
     """
 
     def __init__(
@@ -46,9 +44,7 @@ class Descent:
         held_out: Batch | None,
         optimizer: Optimizer,
         schedule: Schedule,
-        batch_size: int,
-        seed: int,
-        clip: float | None,
+        plan: Plan,
     ) -> None:
         self.run = run
         self.state = run.state
@@ -57,19 +53,18 @@ class Descent:
         self.held_out = held_out
         self.optimizer = optimizer
         self.schedule = schedule
-        self.batch_size = min(batch_size, batch.rows)
-        self.seed = seed
-        self.clip = clip
-        self.full = self.batch_size == batch.rows
+        self.plan = plan
+        self.full = plan.batch_size == batch.rows
         self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
+        self.running = RunningLoss(network, batch) if plan.running else None
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
-        self.per_epoch = -(-batch.rows // self.batch_size)
+        self.per_epoch = -(-batch.rows // plan.batch_size)
         self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        self.run.measure(*self.losses())
+        self.run.start(*self.losses())
         try:
             while self.state.epoch < self.state.epochs:
                 self.epoch()
@@ -91,8 +86,13 @@ class Descent:
         held_out = None if self.held_out is None else self.network.batch_loss(self.state.theta, self.held_out)
         return self.loss(), held_out
 
-    def loss(self) -> Array:
-        """Return the loss of all rows at the current parameters; on full batches its gradient is the next step's."""
+    def loss(self) -> Array | None:
+        """Return the loss that the history records: the latest epoch's running loss, or that of all rows.
+
+        On full batches the gradient that comes with it is the next step's.
+        """
+        if self.running is not None:
+            return self.running.close(self.state.theta)
         if self.full and not self.network.random:
             loss, self.gradient = self.network.batch_loss_and_gradient(self.state.theta, self.batch)
             return loss
@@ -109,9 +109,11 @@ class Descent:
         if self.full:
             yield None
             return
-        order = permutation(self.seed, self.state.epoch, self.batch.rows)
-        for start in range(0, self.batch.rows, self.batch_size):
-            yield order[start : start + self.batch_size]
+        order = np.arange(self.batch.rows)
+        if self.plan.shuffle:
+            order = permutation(self.plan.seed, self.state.epoch, self.batch.rows)
+        for start in range(0, self.batch.rows, self.plan.batch_size):
+            yield order[start : start + self.plan.batch_size]
 
     def batch_gradient(self, rows: np.ndarray | None) -> Array:
         """Return the gradient of the loss on these rows, with this step's noise."""
@@ -119,8 +121,11 @@ class Descent:
             gradient, self.gradient = self.gradient, None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = Noise(self.seed, self.state.step, rows) if self.network.random else None
-        return self.network.batch_loss_and_gradient(self.state.theta, batch, noise)[1]
+        noise = Noise(self.plan.seed, self.state.step, rows) if self.network.random else None
+        loss, gradient = self.network.batch_loss_and_gradient(self.state.theta, batch, noise)
+        if self.running is not None:
+            self.running.meet(loss, self.state.theta, batch)
+        return gradient
 
     def step(self, gradient: Array) -> None:
         """Take one step along a gradient, clipped."""
@@ -128,8 +133,8 @@ class Descent:
         xp = namespace(state.theta)
         length = norm(gradient)
         self.run.require_finite("gradient's norm", on_host(length))
-        if self.clip is not None:
-            gradient = gradient * (self.clip / xp.clip(length, self.clip, None))[..., None]
+        if self.plan.clip is not None:
+            gradient = gradient * (self.plan.clip / xp.clip(length, self.plan.clip, None))[..., None]
         before = xp.asarray(state.theta, copy=True)
         self.scheduled().step(state.theta, gradient, state.optimizer)
         state.step += 1

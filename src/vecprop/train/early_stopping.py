@@ -52,20 +52,19 @@ class Best:
         When to stop.
     theta : array (*M, P)
         The parameters at the start.
-    loss : ndarray (*M,)
-        The loss there.
     """
 
-    def __init__(self, rule: EarlyStopping, theta: Array, loss: np.ndarray) -> None:
+    def __init__(self, rule: EarlyStopping, theta: Array) -> None:
         self.rule = rule
         self.theta = namespace(theta).asarray(theta, copy=True)
-        self.loss = loss
-        self._progress_at = loss  # the loss that progress is counted from
-        self._stalled = np.zeros(loss.shape, int)
-        self._stopped = np.zeros(loss.shape, bool)
+        members = tuple(theta.shape[:-1])
+        self.loss = np.full(members, np.inf)
+        self._progress_at = self.loss  # the loss that progress is counted from
+        self._stalled = np.zeros(members, int)
+        self._stopped = np.zeros(members, bool)
 
     def observe(self, theta: Array, loss: np.ndarray) -> bool:
-        """Take note of the parameters after an epoch; return whether all members have stopped."""
+        """Take note of parameters and their loss; return whether all members have stopped."""
         better = (loss < self.loss) & ~self._stopped
         progress = loss < self._progress_at - self.rule.tolerance
         xp = namespace(theta)

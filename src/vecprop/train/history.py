@@ -15,8 +15,9 @@ class History:
 
     Attributes
     ----------
-    loss : ndarray (epochs + 1, *M)
-        The training loss, on all rows, without noise, with the penalty.
+    loss : ndarray (epochs + 1, *M), or (epochs, *M) where it is running
+        The training loss, on all rows, without noise, with the penalty. A running loss is the mean over an epoch's
+        batches, each with its noise and at the parameters that it met.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
         The same on the validation rows.
     gradient_norm : ndarray (epochs, *M)
@@ -42,15 +43,16 @@ class History:
     _time: list[np.ndarray] = field(default_factory=list)
 
     def measure(
-        self, loss: np.ndarray | float, validation_loss: np.ndarray | float | None, time: np.ndarray | float
+        self, loss: np.ndarray | float | None, validation_loss: np.ndarray | float | None, time: np.ndarray | float
     ) -> None:
-        """Append the losses at the current parameters."""
-        validation_losses = None if validation_loss is None else np.asarray(validation_loss)[None]
-        self.extend(np.asarray(loss)[None], validation_losses, np.asarray(time)[None])
+        """Append the losses at the current parameters, as far as they are known."""
+        losses, validation_losses = (None if of is None else np.asarray(of)[None] for of in (loss, validation_loss))
+        self.extend(losses, validation_losses, np.asarray(time)[None])
 
-    def extend(self, losses: np.ndarray, validation_losses: np.ndarray | None, times: np.ndarray) -> None:
+    def extend(self, losses: np.ndarray | None, validation_losses: np.ndarray | None, times: np.ndarray) -> None:
         """Append the losses after several epochs."""
-        self._loss.append(losses)
+        if losses is not None:
+            self._loss.append(losses)
         if validation_losses is not None:
             self._validation_loss.append(validation_losses)
         self._time.append(times)
@@ -66,7 +68,7 @@ class History:
 
     @property
     def loss(self) -> np.ndarray:
-        """The training loss, (epochs + 1, *M)."""
+        """The training loss, (epochs + 1, *M), or (epochs, *M) where it is running."""
         return _joined(self._loss)
 
     @property
@@ -90,19 +92,19 @@ class History:
         return _joined(self._time)
 
     @property
-    def last_loss(self) -> np.ndarray:
-        """The training loss at the current parameters, (*M,)."""
-        return self._loss[-1][-1]
+    def last_loss(self) -> np.ndarray | None:
+        """The latest training loss, (*M,), or None before there is one."""
+        return self._loss[-1][-1] if self._loss else None
 
     @property
     def last_validation_loss(self) -> np.ndarray | None:
-        """The validation loss at the current parameters, (*M,), or None without validation data."""
+        """The latest validation loss, (*M,), or None without validation data."""
         return self._validation_loss[-1][-1] if self._validation_loss else None
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
 
-        The last epoch's row holds the final losses; no step follows it, so its norm and step size are NaN.
+        The last row holds the final losses; no step follows it, so its norm, step size and running loss are NaN.
 
         Raises
         ------
@@ -113,19 +115,19 @@ class History:
             import pandas as pd
         except ImportError:
             raise ImportError('History.to_frame needs pandas: pip install "vecprop[tables]".') from None
-        loss = self.loss
-        members = loss.shape[1:]
-        columns = {"loss": loss}
-        if self._validation_loss:
-            columns["validation_loss"] = self.validation_loss
-        for name, values in (("gradient_norm", self.gradient_norm), ("step_size", self.step_size)):
-            columns[name] = np.full(loss.shape, np.nan)
+        members = self.loss.shape[1:]
+        shape = (len(self.time), *members)
+        measured = ("loss", "validation_loss") if self._validation_loss else ("loss",)
+        columns = {}
+        for name in (*measured, "gradient_norm", "step_size"):
+            values = getattr(self, name)
+            columns[name] = np.full(shape, np.nan)
             columns[name][: len(values)] = values.reshape(-1, *members)
-        columns["time"] = np.broadcast_to(self.time.reshape(-1, *(1 for _ in members)), loss.shape)
+        columns["time"] = np.broadcast_to(self.time.reshape(-1, *(1 for _ in members)), shape)
         names = ["epoch"] + (["member"] if len(members) == 1 else [f"member_{axis}" for axis in range(len(members))])
-        index = pd.MultiIndex.from_product([range(length) for length in loss.shape], names=names)
+        index = pd.MultiIndex.from_product([range(length) for length in shape], names=names)
         if not members:
-            index = pd.RangeIndex(len(loss), name="epoch")
+            index = pd.RangeIndex(len(self.time), name="epoch")
         return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
 
 

@@ -1,5 +1,6 @@
 """A progress bar, as a callback."""
 
+import time
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,9 @@ from .state import TrainingState
 
 
 class ProgressBar:
-    """A progress bar on the terminal's error stream, with the loss. Give it to `train` in callbacks.
+    """A progress bar on the terminal's error stream, with the loss and the rows that are trained on each second.
+
+    Give it to `train` in callbacks.
 
     Parameters
     ----------
@@ -43,10 +46,12 @@ class ProgressBar:
             self._rich.BarColumn(),
             self._rich.MofNCompleteColumn(),
             self._rich.TextColumn("{task.fields[losses]}"),
+            self._rich.TextColumn("{task.fields[pace]}"),
             self._rich.TimeElapsedColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._progress.add_task(self._description, total=None, losses="")
+        self._task = self._progress.add_task(self._description, total=None, losses="", pace="")
+        self._began, self._epochs = time.perf_counter(), 0
         self._progress.start()
         return self
 
@@ -56,7 +61,9 @@ class ProgressBar:
         losses = f"loss {np.median(history.last_loss):.6g}"
         if history.last_validation_loss is not None:
             losses += f", validation {np.median(history.last_validation_loss):.6g}"
-        self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses)
+        self._epochs += 1
+        pace = f"{self._epochs * state.rows / (time.perf_counter() - self._began):,.0f} rows/s"
+        self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses, pace=pace)
 
     def __exit__(self, *error: object) -> None:
         """Leave the bar as it stands; `train` does it at the end."""

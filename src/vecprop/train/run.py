@@ -39,7 +39,7 @@ class Run:
         self.early_stopping = early_stopping
         self.callbacks = callbacks
         self.remedy = remedy
-        self.best: Best | None = None
+        self.best = Best(early_stopping, state.theta) if early_stopping is not None else None
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
         self.started = time.perf_counter()
 
@@ -48,22 +48,27 @@ class Run:
         """Seconds since training began."""
         return time.perf_counter() - self.started
 
-    def measure(self, loss: Array, validation_loss: Array | None, seconds: float | None = None) -> None:
+    def measure(self, loss: Array | None, validation_loss: Array | None, seconds: float | None = None) -> None:
         """Record the losses at the current parameters, and when they were measured; they have to be finite."""
-        state, loss = self.state, on_host(loss)
-        self.require_finite("loss", loss)
+        state = self.state
+        if loss is not None:
+            loss = on_host(loss)
+            self.require_finite("loss", loss)
         if validation_loss is not None:
             validation_loss = on_host(validation_loss)
             self.require_finite("validation loss", validation_loss)
         state.history.measure(loss, validation_loss, self.seconds if seconds is None else seconds)
         self.last_finite[...] = state.theta
-        if self.early_stopping is not None and self.best is None:
-            self.best = Best(self.early_stopping, state.theta, self._watched())
+
+    def start(self, loss: Array | None, validation_loss: Array | None) -> None:
+        """Measure before the first epoch, as far as the losses are known."""
+        self.measure(loss, validation_loss)
+        self._has_stalled()
 
     def after_epoch(self, loss: Array, validation_loss: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
         self.measure(loss, validation_loss)
-        stalled = self.best is not None and self.best.observe(self.state.theta, self._watched())
+        stalled = self._has_stalled()
         asked = [callback(self.state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             return "callback"
@@ -74,8 +79,13 @@ class Run:
         xp = namespace(self.last_finite)
         return bool(xp.any(self.state.theta != self.last_finite))
 
-    def _watched(self) -> np.ndarray:
-        """Return the loss that early stopping watches."""
+    def _has_stalled(self) -> bool:
+        """Return whether early stopping ends training, after a look at where it is."""
+        watched = self._watched()
+        return self.best is not None and watched is not None and self.best.observe(self.state.theta, watched)
+
+    def _watched(self) -> np.ndarray | None:
+        """Return the loss that early stopping watches, if it is known."""
         validation_loss = self.state.history.last_validation_loss
         return self.state.history.last_loss if validation_loss is None else validation_loss
 

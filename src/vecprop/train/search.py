@@ -39,7 +39,7 @@ class Search:
     def search(self) -> Reason:
         """Move theta until the search or something else ends; return what it was."""
         start = on_host(self.state.theta).astype(float)
-        self.run.measure(np.asarray(self.loss_and_gradient(start)[0]), self.validation_loss())
+        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), self.validation_loss())
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"

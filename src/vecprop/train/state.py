@@ -26,6 +26,8 @@ class TrainingState:
         How many epochs and steps are done, over all calls of `train` that continue each other.
     epochs : int
         The number of the epoch at which this call will end.
+    rows : int
+        How many rows an epoch trains on.
     history : History
         What this call measured.
     """
@@ -36,9 +38,10 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     epochs: int = 0
+    rows: int = 0
     history: History = field(default_factory=History)
 
-    def continued(self, theta: Array, epochs: int) -> Self:
+    def continued(self, theta: Array, epochs: int, rows: int) -> Self:
         """Return a copy to continue from, with arrays of its own and a new history."""
         return replace(
             self,
@@ -46,6 +49,7 @@ class TrainingState:
             optimizer=deepcopy(self.optimizer),
             schedule=deepcopy(self.schedule),
             epochs=self.epoch + epochs,
+            rows=rows,
             history=History(),
         )
 

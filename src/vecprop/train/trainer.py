@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
 from .descent import Descent
 from .early_stopping import EarlyStopping
@@ -30,9 +31,11 @@ def train(
     optimizer: Optimizer | LBFGS,
     epochs: int = 300,
     batch_size: int | None = None,
+    shuffle: bool = True,
     seed: int = 0,
     sample_weight: Array | None = None,
     validation: tuple[Array, ...] | None = None,
+    training_loss: Literal["exact", "running"] = "exact",
     schedule: Schedule | None = None,
     early_stopping: EarlyStopping | None = None,
     clip: float | None = None,
@@ -57,14 +60,18 @@ def train(
     epochs : int, default 300
         How many passes over the rows; iterations for LBFGS.
     batch_size : int, optional
-        How many rows a step sees; all of them by default, in their order. Batches are drawn from a new order of the
-        rows in each epoch, and the last may be smaller.
+        How many rows a step sees; all of them by default, in their order. The last batch may be smaller.
+    shuffle : bool, default True
+        Whether each epoch draws its batches from a new order of the rows; otherwise they are taken as they lie.
     seed : int, default 0
         Fixes the order of rows and the masks of dropout.
     sample_weight : array (*M, N), optional
         The rows' weights.
     validation : tuple (X, T) or (X, T, sample_weight), optional
         Rows that are not trained on, whose loss is measured after each epoch.
+    training_loss : {"exact", "running"}, default "exact"
+        What the history records: the loss of all rows, measured before the first epoch and after each; or the mean over
+        each epoch's batches as they were met, which costs nothing. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
         What the learning rate is multiplied by from step to step; nothing by default.
     early_stopping : EarlyStopping, optional
@@ -107,7 +114,8 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    _check(network, theta, optimizer, epochs, batch_size, seed, clip, engine)
+    _check(network, theta, optimizer, epochs, batch_size, seed, clip)
+    _check_choices(engine, training_loss, shuffle)
     _check_watchers(optimizer, schedule, early_stopping, callbacks, state)
     batch = network.batch(theta, X, T, sample_weight)
     theta = namespace(theta).asarray(theta, copy=True)
@@ -119,7 +127,7 @@ def train(
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
         remedy = "Scale inputs and targets, or start from smaller parameters."
-        run = Run(TrainingState(theta, {}, {}, epochs=epochs), early_stopping, callbacks, remedy)
+        run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
         computes: Any = network
         if compiles(engine, network, theta, batch, held_out):
             from ..compiled.network import compile
@@ -129,17 +137,18 @@ def train(
     else:
         schedule = schedule or Constant()
         if state is None:
-            state = TrainingState(theta, optimizer.init(theta), schedule.init(), epochs=epochs)
+            state = TrainingState(theta, optimizer.init(theta), schedule.init(), epochs=epochs, rows=batch.rows)
         else:
-            state = _continued(state, theta, optimizer, schedule, epochs)
+            state = _continued(state, theta, optimizer, schedule, epochs, batch.rows)
         rate = getattr(optimizer, "learning_rate", "unknown")
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
         descent = Descent
         if compiles(engine, network, theta, batch, held_out, optimizer):
             from .compiled_descent import CompiledDescent as descent
-        rows = batch_size or batch.rows
-        move = descent(run, network, batch, held_out, optimizer, schedule, rows, seed, clip).descend
+        rows = min(batch_size or batch.rows, batch.rows)
+        plan = Plan(rows, shuffle, seed, clip, running=training_loss == "running")
+        move = descent(run, network, batch, held_out, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # What overflows shows in a loss that is not finite, and is said in words.
         for callback in callbacks:
@@ -156,7 +165,6 @@ def _check(
     batch_size: int | None,
     seed: int,
     clip: float | None,
-    engine: str,
 ) -> None:
     """Refuse what does not fit together."""
     moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
@@ -175,8 +183,16 @@ def _check(
         raise TypeError(f"seed is {seed!r}, but a whole number is needed.")
     if clip is not None and not 0 < clip < np.inf:
         raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
+
+
+def _check_choices(engine: str, training_loss: str, shuffle: bool) -> None:
+    """Refuse what is none of the choices."""
     if engine not in ("auto", "compiled", "reference"):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')
+    if training_loss not in ("exact", "running"):
+        raise ValueError(f'training_loss is {training_loss!r}, but it is "exact" or "running".')
+    if not isinstance(shuffle, bool | np.bool_):
+        raise TypeError(f"shuffle is {shuffle!r}, but True or False is needed.")
 
 
 def _check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callbacks: Any, state: Any) -> None:
@@ -208,7 +224,7 @@ def _validation_batch(network: Network, theta: Array, validation: tuple[Array, .
 
 
 def _continued(
-    state: TrainingState, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int
+    state: TrainingState, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
 ) -> TrainingState:
     """Return a copy of the state to continue from, after a look at whether it fits."""
     needed = optimizer.init(theta)
@@ -219,7 +235,7 @@ def _continued(
         )
     if schedule.init().keys() != state.schedule.keys():
         raise ValueError(f"The state does not fit {schedule!r}: continue with the schedule that it came from.")
-    return state.continued(theta, epochs)
+    return state.continued(theta, epochs, rows)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
