@@ -18,6 +18,8 @@ from .core.losses import (
 )
 from .core.network import Network
 from .core.penalties import L1, L2, Penalty
+from .estimators.classifier import MLPClassifier
+from .estimators.regressor import MLPRegressor
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
@@ -63,6 +65,8 @@ __all__ = [
     "LeakyReLU",
     "Logistic",
     "Loss",
+    "MLPClassifier",
+    "MLPRegressor",
     "Momentum",
     "Nesterov",
     "Network",

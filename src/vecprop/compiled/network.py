@@ -94,21 +94,23 @@ class CompiledNetwork:
         )
         Y = np.empty((*members, X.shape[-2], self.network.outputs), theta.dtype)
         for member in np.ndindex(members):
-            Y[member] = Predictor(self.network, thetas[member])(rows[member])
+            Y[member] = Predictor(self.network, np.array(thetas[member]))(rows[member])
         return Y
 
-    def predictor(self, theta: Array) -> "Predictor":
+    def predictor(self, theta: Array, copy: bool = True) -> "Predictor":
         """Return a function that predicts rows with these parameters, a single row in a few microseconds.
 
         Parameters
         ----------
         theta : ndarray (P,)
-            The parameters of one network, which are copied.
+            The parameters of one network.
+        copy : bool, default True
+            Whether they are copied; else the predictor follows what is written into them.
         """
         theta = checked_theta(self.network, theta)
         if theta.ndim > 1 or not _has_kernels(theta):
             raise ValueError(f"A predictor has one network's parameters, (P,), not {theta.shape} of {theta.dtype}.")
-        return Predictor(self.network, theta)
+        return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
 
     def batch_loss(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Array:
         """Return the loss on a batch that has been checked; see `Network.batch_loss`."""
@@ -185,7 +187,7 @@ class Predictor:
 
     def __init__(self, network: Network, theta: np.ndarray) -> None:
         self.network = network
-        self._theta = np.array(theta)
+        self._theta = theta
         self._type = theta.dtype
         program = Program(network, theta.dtype.type)
         self._context, self._uses_blas = program.context(workers=1), program.uses_blas

@@ -19,6 +19,7 @@ from ..core.losses import (
 )
 from ..core.network import Network
 from ..core.penalties import L1, L2
+from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .context import Context
 from .formulas import hyperparameters
@@ -28,7 +29,7 @@ from .pointers import blas_address
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
-OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamW)
+OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
 
 WIDE = 512

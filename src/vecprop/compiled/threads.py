@@ -6,15 +6,34 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
+
+_most: ContextVar[int | None] = ContextVar("most", default=None)
+
+
+@contextmanager
+def at_most_threads(count: int) -> Iterator[None]:
+    """Use no more threads in the block than so many."""
+    before = _most.set(count)
+    try:
+        yield
+    finally:
+        _most.reset(before)
 
 
 def usable_threads() -> int:
     """Return how many threads may run: VECPROP_NUM_THREADS, or the processors that this process may use.
 
-    The number changes how fast a network is trained, and not one bit of the result.
+    Within `at_most_threads` they are no more than that. The number changes how fast a network is trained, and not one
+    bit of the result.
     """
+    most = _most.get()
+    return _allowed_threads() if most is None else min(most, _allowed_threads())
+
+
+def _allowed_threads() -> int:
     chosen = os.environ.get("VECPROP_NUM_THREADS", "")
     if chosen.isdigit() and int(chosen) > 0:
         return int(chosen)

@@ -1,0 +1,1 @@
+"""scikit-learn's face: a classifier and a regressor with its interface, and with what it lacks."""

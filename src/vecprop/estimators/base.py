@@ -1,0 +1,315 @@
+"""What classifier and regressor share: from rows to a network, its training and its predictions."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ..core.elementary import on_host
+from ..core.losses import Loss
+from ..core.network import Network
+from ..core.penalties import L2
+from ..optimize.lbfgs import LBFGS
+from ..train.state import TrainingState
+from . import parts
+from .coefficients import Coefficients, draw
+from .constructor import Constructor
+from .fitting import Fitting
+from .inspection import Inspection
+from .prediction import Predictions
+from .tasks import CallbackSupportMixin
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows that a model has accepted.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix (N, I)
+        The inputs.
+    y : array (N,) or (N, O)
+        The labels or numbers, as they were given.
+    T : ndarray
+        The targets of the network.
+    weight : ndarray (N,) or None
+        The rows' weights.
+    """
+
+    X: Any
+    y: Any
+    T: np.ndarray
+    weight: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> "Rows":
+        """Return the rows of these numbers."""
+        return Rows(self.X[rows], self.y[rows], self.T[rows], None if self.weight is None else self.weight[rows])
+
+
+def has_partial_fit(model: Any) -> bool:
+    """Return True, or say why the solver has no partial_fit."""
+    if isinstance(parts.optimizer(model), LBFGS):
+        raise AttributeError(f"partial_fit is only available for stochastic optimizers, and {model.solver} is not one.")
+    return True
+
+
+class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Constructor, BaseEstimator, ABC):
+    """The base of `MLPClassifier` and `MLPRegressor`."""
+
+    _targets: Any  # Labels or Numbers
+    _y_is: ClassVar[dict[str, bool]] = {}
+
+    @abstractmethod
+    def _loss(self) -> Loss:
+        """Return the loss that the settings name."""
+
+    @abstractmethod
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
+        """Take note, in ``_targets``, of what targets are, if they are new; return y in its proper shape."""
+
+    @abstractmethod
+    def _encode(self, y: Any) -> np.ndarray:
+        """Return the network's targets for y, or say why there are none."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+        sample_weight : array (N,), optional
+            The rows' weights, at least 0; 1 by default. A row of weight 2 counts as two rows.
+        X_val, y_val, sample_weight_val : array, optional
+            Rows that are not trained on: their loss and score are measured after each epoch, and with
+            ``early_stopping=True`` they end training in the place of rows set aside from X.
+
+        Returns
+        -------
+        self
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            Where data or settings do not fit, or training diverges. What was learned up to the last finite loss stays.
+        """
+        random = check_random_state(self.random_state)
+        rows = self._start(X, y, sample_weight, random, incremental=False)
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
+        held_out = None if X_val is None else self._read(X_val, y_val, sample_weight_val)
+        Fitting(self, rows, held_out, random).fit()
+        return self
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on these rows, going on exactly from where training stands.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+        sample_weight : array (N,), optional
+            The rows' weights, at least 0; 1 by default.
+
+        Returns
+        -------
+        self
+            The model.
+
+        Raises
+        ------
+        ValueError
+            Where data or settings do not fit, or training diverges.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        random = check_random_state(self.random_state)
+        rows = self._start(X, y, sample_weight, random, incremental=True)
+        Fitting(self, rows, None, random).fit_an_epoch()
+        return self
+
+    def initialize(self, X: Any, y: Any) -> Self:
+        """Make the network and draw its parameters for such rows, without training.
+
+        The parameters are those that `fit` and the first `partial_fit` start from.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            Inputs.
+        y : array (N,) or (N, O)
+            Labels, or numbers.
+
+        Returns
+        -------
+        self
+            The model, ready to predict, to be looked into, and to go on with `partial_fit`.
+        """
+        self._validate_params()
+        random = check_random_state(self.random_state)
+        for name in ("network_", "_given"):
+            vars(self).pop(name, None)
+        self._start(X, y, None, random, incremental=False)
+        self._draw_seed(random)
+        return self
+
+    def _start(self, X: Any, y: Any, sample_weight: Any, random: np.random.RandomState, incremental: bool) -> Rows:
+        """Return the rows, checked, and have network and parameters ready."""
+        goes_on = self.warm_start or incremental
+        first = not (goes_on and hasattr(self, "coefs_"))
+        X, y = self._checked(X, y, reset=first)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        y = self._read_targets(y, weight, new=not goes_on)
+        self.n_outputs_ = self._targets.outputs
+        penalty = L2(self.alpha, averaged=True)
+        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
+        if first or "network_" not in vars(self):
+            self._begin(network, random, X.dtype, adopt=not first)
+        elif network.layout != self.network_.layout:
+            raise ValueError(
+                f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
+                "start anew with warm_start=False."
+            )
+        self.network_ = network
+        self._rows = Predictions(network, self.theta_)
+        return Rows(X, y, self._encode(y), self._weighted(y, weight))
+
+    def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
+        """Draw parameters, or adopt those that were set, and forget what was counted."""
+        given = vars(self).pop("_given", {})
+        self.network_ = network
+        if self.initializer is None:
+            self.theta_ = draw(network, parts.glorot_factors(self), random, dtype)
+        else:
+            self.theta_ = network.init(random.randint(2**31 - 1), dtype)
+        if adopt:
+            for name, values in given.items():
+                setattr(self, name, values)
+        self.n_layers_ = len(self.coefs_) + 1
+        self.out_activation_ = parts.link_of(network.loss_function)
+        self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
+        self.loss_curve_, self.validation_loss_curve_ = [], None
+        self.validation_scores_, self.score_curve_ = None, None
+        self.best_loss_, self.best_validation_score_ = None, None
+        self._no_improvement_count = 0
+        self._state: TrainingState | None = None
+        self._seed: int | None = None
+
+    def _draw_seed(self, random: np.random.RandomState) -> int:
+        """Return the seed of shuffles and masks, drawn once for all epochs that continue each other."""
+        if self._seed is None:
+            self._seed = int(random.randint(2**31 - 1))
+        return self._seed
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """Return X and y as scikit-learn checks them."""
+        return validate_data(
+            self,
+            _as_numpy(X),
+            _as_numpy(y),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+            **self._y_is,
+        )
+
+    def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weight of each row."""
+        return weight
+
+    def _loss_constant(self, rows: Rows) -> float:
+        """Return what scikit-learn's loss has beyond the network's, whatever the parameters."""
+        return 0.0
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Return rows like those of training, checked."""
+        X, y = self._checked(X, y, reset=False)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        y = self._read_targets(y, weight, new=False)
+        return Rows(X, y, self._encode(y), weight)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the network's predictions, (N, O), after a look at X."""
+        known = self.__dict__
+        predictions = known.get("_rows")
+        if predictions is None:
+            check_is_fitted(self)
+        theta = self.theta_
+        if predictions is None or predictions.theta is not theta:
+            predictions = self._rows = Predictions(self.network_, theta)
+        if (
+            type(X) is not np.ndarray
+            or X.dtype != theta.dtype
+            or X.ndim != 2
+            or X.shape[1] != self.n_features_in_
+            or not len(X)
+            or "feature_names_in_" in known
+            or not np.isfinite(X).all()
+        ):
+            X = self._checked_inputs(X)
+        return predictions(X)
+
+    def _checked_inputs(self, X: Any) -> Any:
+        """Return X as scikit-learn checks it, in theta's type; whatever is good already may be passed by."""
+        check_is_fitted(self)
+        X = validate_data(self, _as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        return X.astype(self.theta_.dtype, copy=False)
+
+    def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
+        """Return what scores the parameters of a state on some rows."""
+        scorer = check_scoring(self, scoring=scoring)
+        probe = copy.copy(self)  # has no names of features, since the rows have lost theirs
+        vars(probe).pop("feature_names_in_", None)
+        weight = {} if rows.weight is None else {"sample_weight": rows.weight}
+
+        def score(state: TrainingState) -> float:
+            probe.theta_ = state.theta
+            return float(scorer(probe, rows.X, rows.y, **weight))
+
+        return score
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "network_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _as_numpy(values: Any) -> Any:
+    """Return an array of another library as a NumPy array, and anything else as it is."""
+    is_foreign = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in (
+        "torch",
+        "cupy",
+    )
+    return on_host(values) if is_foreign and not isinstance(values, np.ndarray) else values

@@ -1,0 +1,212 @@
+"""The classifier."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
+from .base import MultilayerPerceptron, has_partial_fit
+from .constructor import Constructor
+from .documentation import documented
+from .targets import Labels, class_weights
+
+
+def _has_probabilities(model: Any) -> bool:
+    if isinstance(model.loss, RegressionLoss | Poisson):
+        raise AttributeError(f"{type(model.loss).__name__} gives no probabilities: use a loss such as 'log_loss'.")
+    return True
+
+
+@documented()
+@dataclass(eq=False, repr=False)
+class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
+    """A classifier that is a dense network, with scikit-learn's interface and more.
+
+    Change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop import MLPClassifier``: settings,
+    attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (100,)
+        The width of each hidden layer.
+    activation : str, Activation or list, default "relu"
+        The hidden layers' activation: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", or an `Activation` of your own; one for all layers, or a list with one for each.
+    {settings}
+    loss : "log_loss" or Loss, default "log_loss"
+        What a wrong output costs: the cross-entropy, of two classes or independent labels with a logistic link, of more
+        classes with the softmax; or a `Loss` on one output for two classes and one for each of more, with targets 0
+        and 1.
+    class_weight : dict, "balanced" or None, default None
+        What a row of each class counts beside its own weight. "balanced" gives all classes the same sum of weights.
+
+    Attributes
+    ----------
+    classes_ : ndarray (C,)
+        The classes, sorted.
+    {attributes}
+
+    Notes
+    -----
+    {notes}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from vecprop import MLPClassifier
+    >>> X, y = make_classification(random_state=0)
+    >>> model = MLPClassifier(random_state=0, solver="lbfgs").fit(X[:80], y[:80])
+    >>> model.score(X[80:], y[80:]) > 0.8
+    True
+    """
+
+    hidden_layer_sizes: Any = (100,)
+    activation: Any = "relu"
+    _: KW_ONLY
+    loss: str | Loss = "log_loss"
+    class_weight: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Constructor._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), Loss],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
+    @available_if(has_partial_fit)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch on these rows, going on exactly from where training stands.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, C)
+            The labels.
+        sample_weight : array (N,), optional
+            The rows' weights, at least 0; 1 by default.
+        classes : array (C,), optional
+            All labels that will ever come; the first call needs them.
+
+        Returns
+        -------
+        self
+            The model.
+
+        Raises
+        ------
+        ValueError
+            Where data or settings do not fit, labels are unknown, or training diverges.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once, but partial_fit sees some: give a dict of weights."
+            )
+        known = getattr(self, "classes_", None)
+        if known is None:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = unique_labels(classes)
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X: Any) -> Any:
+        """Return the labels of rows.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N,), or (N, C) of 0 and 1 for several labels a row
+        """
+        return self._targets.decode(self._outputs(X))
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N, C)
+            In the order of ``classes_``; with several labels a row, of each label by itself.
+        """
+        Y = self._outputs(X)
+        return np.hstack([1 - Y, Y]) if Y.shape[1] == 1 and not self._targets.multilabel else Y
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class, minus infinity where it is 0.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N, C)
+            In the order of ``classes_``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _loss(self) -> Loss:
+        if isinstance(self.loss, Loss):
+            return self.loss
+        one_of_many = self._targets.outputs > 1 and not self._targets.multilabel
+        return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
+
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        one_each = getattr(self.loss, "takes_classes", False)
+        if new or not hasattr(self, "classes_"):
+            self._targets = Labels.of(y, always_one_each=one_each)
+            self.classes_ = self._targets.classes
+            return y
+        if "_targets" not in vars(self):
+            self._targets = Labels.of(y, self.classes_, one_each)
+        classes = unique_labels(y)
+        if type_of_target(y).startswith("multilabel") != self._targets.multilabel:
+            raise ValueError(
+                "y has several labels a row in one call and one label in another: keep to what was fitted."
+            )
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+        return y
+
+    def _encode(self, y: Any) -> np.ndarray:
+        return self._targets.encode(y, as_classes=getattr(self._loss(), "takes_classes", False))
+
+    def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        of_classes = class_weights(self.class_weight, y, weight)
+        return of_classes if weight is None else weight * of_classes
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,105 @@
+"""The coefficients: views of the one vector theta, which can be assigned."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.network import Network
+
+
+class Views(list):
+    """A list of views; to set an item is to write into its view.
+
+    Examples
+    --------
+    >>> theta = np.zeros(3)
+    >>> views = Views([theta[:2], theta[2:]])
+    >>> views[0] = [1.0, 2.0]
+    >>> theta
+    array([1., 2., 0.])
+    """
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        for number, own in (
+            zip(range(len(self))[index], values, strict=True) if isinstance(index, slice) else ((index, values),)
+        ):
+            view, given = self[number], np.asarray(own)
+            if given.shape != view.shape:
+                raise ValueError(f"Entry {number} has shape {view.shape}, but an array of shape {given.shape} is set.")
+            view[...] = given
+
+
+class Coefficients:
+    """What a model knows of its parameters: the network and theta, and the weights and biases as views of theta.
+
+    They may be set before the first training too; what is set then is where `partial_fit` starts from.
+    """
+
+    network_: Network
+    theta_: np.ndarray
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each dense layer, (inputs, outputs), views of ``theta_``: what is written into them counts."""
+        return self._parameters("coefs_", "W")
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[Any]) -> None:
+        self._set_parameters("coefs_", values)
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each dense layer, (outputs,), views of ``theta_``: what is written into them counts."""
+        return self._parameters("intercepts_", "b")
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[Any]) -> None:
+        self._set_parameters("intercepts_", values)
+
+    def _parameters(self, attribute: str, name: str) -> Any:
+        if "network_" in vars(self):
+            return Views(p[name] for p in self.network_.layout.views(self.theta_) if "W" in p)
+        try:
+            return vars(self)["_given"][attribute]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no {attribute} before it is fitted.") from None
+
+    def _set_parameters(self, attribute: str, values: Sequence[Any]) -> None:
+        if "network_" in vars(self):
+            views = getattr(self, attribute)
+            if len(values) != len(views):
+                raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
+            views[:] = values
+        else:
+            vars(self).setdefault("_given", {})[attribute] = list(values)
+
+    def _take_given(self) -> None:
+        """Write into theta what was set before there was a network."""
+        for attribute, values in vars(self).pop("_given", {}).items():
+            setattr(self, attribute, values)
+
+
+def draw(network: Network, factors: Sequence[float], random: np.random.RandomState, dtype: Any) -> np.ndarray:
+    """Return initial parameters as scikit-learn draws them (Glorot and Bengio, 2010).
+
+    Each dense layer's W and b are uniform in [-a, a] with a = √(factor / (I + O)); other layers start as always.
+
+    Parameters
+    ----------
+    network : Network
+        The network, (P,).
+    factors : sequence of float
+        The factor of each dense layer.
+    random : RandomState
+        Where the numbers come from.
+    dtype : dtype
+        The floating type; numbers are drawn in float64 and rounded.
+    """
+    theta = network.init(seed=0)
+    dense = [p for p in network.layout.views(theta) if "W" in p]
+    for p, factor in zip(dense, factors, strict=True):
+        bound = np.sqrt(factor / sum(p["W"].shape))
+        for name in ("W", "b"):
+            p[name][...] = random.uniform(-bound, bound, p[name].shape)
+    return theta.astype(dtype)

@@ -1,0 +1,116 @@
+"""The text of the settings that classifier and regressor share, written once into both docstrings."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T", bound=type)
+
+SHARED = """\
+solver : str, Optimizer or LBFGS, default "adam"
+    How the parameters move: "sgd" (with momentum), "adam", "lbfgs" (on all rows at once, for small tables), "adamw",
+    "rmsprop", "nesterov", or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``.
+alpha : float, default 0.0001
+    The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
+batch_size : int or "auto", default "auto"
+    How many rows a step sees; "auto" is at most 200. All of them for "lbfgs".
+learning_rate : str or Schedule, default "constant"
+    How the learning rate changes: "constant"; "invscaling" divides it after each epoch by (1 + rows seen) to the
+    power ``power_t``; "adaptive" divides it by 5 when training would end, until it is below 1e-6; "cosine";
+    "one_cycle"; or a schedule. As in scikit-learn, "invscaling" and "adaptive" do nothing with "adam" and "adamw".
+learning_rate_init : float, default 0.001
+    The learning rate at the start.
+power_t : float, default 0.5
+    The power of "invscaling".
+max_iter : int, default 200
+    How many epochs, or iterations of "lbfgs", at most.
+shuffle : bool, default True
+    Whether each epoch has its own order of rows.
+random_state : int, RandomState or None, default None
+    Fixes initial parameters, rows set aside, order of rows and dropout: an integer gives the same bits each time, with
+    any number of threads.
+tol : float, default 1e-4
+    What counts as progress, in units of the loss or score. "lbfgs" has converged where no entry of the gradient is
+    larger.
+verbose : bool, int or "bar", default False
+    Whether to print a line for each epoch, or to show a progress bar.
+warm_start : bool, default False
+    Whether `fit` goes on from where the last one ended; see Notes.
+momentum : float, default 0.9
+    The momentum of "sgd" and "nesterov", between 0 and 1.
+nesterovs_momentum : bool, default True
+    Whether the momentum of "sgd" is Nesterov's.
+early_stopping : bool, default False
+    Whether a validation score that no longer rises ends training, and the best parameters are restored. The rows are
+    X_val, or a part of X that is set aside (not for "lbfgs").
+validation_fraction : float, default 0.1
+    The share of rows that is set aside; of two classes the same share of each.
+beta_1, beta_2 : float, default 0.9 and 0.999
+    The decay of the two means of "adam" and "adamw".
+epsilon : float, default 1e-8
+    Keeps divisions finite in "adam", "adamw" and "rmsprop".
+n_iter_no_change : int or inf, default 10
+    Training ends after more epochs in a row than this without progress.
+max_fun : int, default 15000
+    How often "lbfgs" may compute the loss.
+dropout : float or list of float, default 0
+    The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
+layer_norm : bool, default False
+    Whether each hidden layer is normalized before its activation.
+initializer : {"glorot", "he"}, Initializer or None, default None
+    How weights are drawn. None draws weights and biases as scikit-learn does, the same numbers for the same seed.
+scoring : str, callable or None, default None
+    The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer; "loss" for the
+    negative validation loss; None for `score`.
+callbacks : list of callable or None, default None
+    Called after each epoch with a `TrainingState`; one that returns True ends training.
+n_jobs : int or None, default None
+    How many threads to use at most; None for as many as there are processors."""
+
+ATTRIBUTES = """\
+coefs_, intercepts_ : list of ndarray
+    The weights (inputs, outputs) and biases (outputs,) of each dense layer: views of ``theta_``, which may be written
+    into and assigned. `partial_fit` goes on from there.
+theta_ : ndarray (P,)
+    All parameters, layer by layer.
+network_ : Network
+    The network, for all that vecprop does with one.
+n_iter_ : int
+    How many epochs the last call ran.
+t_ : int
+    How many rows training has seen, over all epochs; 0 with "lbfgs".
+loss_, best_loss_ : float
+    The loss of the last epoch, and the lowest; best_loss_ is None with early stopping.
+loss_curve_ : list of float
+    The loss of each epoch: the mean over its batches as they were met; for "lbfgs", of all rows after each iteration.
+validation_loss_curve_ : list of float or None
+    The validation loss after each epoch, where there are validation rows.
+validation_scores_, best_validation_score_ : list of float and float, or None
+    The validation score after each epoch, where there are validation rows; the best, with early stopping.
+score_curve_ : list of float or None
+    The score of the training rows after each epoch, where ``scoring`` is given.
+n_features_in_, feature_names_in_ : int and ndarray
+    How many columns X has, and their names if all are strings.
+n_layers_, n_outputs_, out_activation_ : int, int and str
+    The number of layers with that of the inputs, the number of outputs, and the name of the loss's link."""
+
+NOTES = """\
+With ``warm_start=True``, and with `partial_fit`, training goes on exactly: optimizer, schedule, order of rows and
+dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also where the model is
+pickled in between. Three kinds of `fit` begin anew from the parameters that they find: "lbfgs", which has no memory of
+earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has gone
+back to the best parameters. Losses are summed over several outputs, as their gradients are.
+
+With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar."""
+
+
+def documented(**own: str) -> Callable[[T], T]:
+    """Return a decorator that writes the shared text into a class's docstring, where it says ``{settings}``."""
+
+    def write(cls: T) -> T:
+        text = cls.__doc__ or ""
+        for name, part in {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES, **own}.items():
+            text = text.replace("{" + name + "}", part.replace("\n", "\n    "))
+        cls.__doc__ = text
+        return cls
+
+    return write

@@ -1,0 +1,134 @@
+"""The regressor."""
+
+from dataclasses import KW_ONLY, dataclass
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import xlogy
+from sklearn.base import RegressorMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..core.losses import Loss, Poisson
+from . import parts
+from .base import MultilayerPerceptron, Rows
+from .constructor import Constructor
+from .documentation import documented
+from .targets import Numbers
+
+LOSSES = {"squared_error", "absolute_error", "huber", "quantile", "poisson"}
+
+
+@documented()
+@dataclass(eq=False, repr=False)
+class MLPRegressor(RegressorMixin, MultilayerPerceptron):
+    """A regressor that is a dense network, with scikit-learn's interface and more.
+
+    Change ``from sklearn.neural_network import MLPRegressor`` to ``from vecprop import MLPRegressor``: settings,
+    attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
+
+    Parameters
+    ----------
+    loss : str or Loss, default "squared_error"
+        What a wrong prediction costs, with d = prediction - y: "squared_error" ½ d²; "absolute_error" |d|, for a
+        median; "huber", squared for |d| ≤ 1 and linear beyond; "quantile", for the quantile at level ``quantile``;
+        "poisson" half its deviance, for counts and rates, with predictions exp(z); or a `Loss`, such as
+        ``Huber(threshold=3)``.
+    hidden_layer_sizes : int or sequence of int, default (100,)
+        The width of each hidden layer.
+    activation : str, Activation or list, default "relu"
+        The hidden layers' activation: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
+        "softplus", or an `Activation` of your own; one for all layers, or a list with one for each.
+    {settings}
+    quantile : float, default 0.5
+        The level of "quantile", between 0 and 1: the share of targets below the prediction.
+    scale_target : bool, default False
+        Whether targets are brought to mean 0 and standard deviation 1 for training, each output by itself, by the first
+        rows of training; predictions are brought back. Losses are then in these units. Not for "poisson".
+
+    Attributes
+    ----------
+    {attributes}
+
+    Notes
+    -----
+    {notes}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from vecprop import MLPRegressor
+    >>> X, y = make_regression(n_features=5, random_state=0)
+    >>> model = MLPRegressor(solver="lbfgs", scale_target=True, random_state=0).fit(X[:80], y[:80])
+    >>> model.score(X[80:], y[80:]) > 0.9
+    True
+    """
+
+    loss: str | Loss = "squared_error"
+    hidden_layer_sizes: Any = (100,)
+    activation: Any = "relu"
+    _: KW_ONLY
+    quantile: float = 0.5
+    scale_target: bool = False
+
+    _y_is: ClassVar[dict[str, bool]] = {"y_numeric": True}
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Constructor._parameter_constraints,
+        "loss": [StrOptions(LOSSES), Loss],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "scale_target": ["boolean"],
+    }
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predictions for rows.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N,), or (N, O) for several outputs
+            In the units of y.
+        """
+        return self._targets.decode(self._outputs(X))
+
+    def _loss(self) -> Loss:
+        return parts.regression_loss(self.loss, self.quantile)
+
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        columns = _columns(y)
+        if new or "_targets" not in vars(self):
+            self._targets = Numbers(columns.shape[1])
+            if self.scale_target:
+                self._targets = Numbers.standard(columns, weight)
+        elif columns.shape[1] != self._targets.outputs:
+            raise ValueError(f"y has {columns.shape[1]} outputs, but was fitted with {self._targets.outputs}.")
+        return y
+
+    def _encode(self, y: Any) -> np.ndarray:
+        counts = isinstance(self._loss(), Poisson)
+        if counts and self.scale_target:
+            raise ValueError("scale_target is for losses with an identity link, not for 'poisson': leave it out.")
+        if counts and np.any(y < 0):
+            raise ValueError("Some value(s) of y are negative, but loss='poisson' takes counts and rates.")
+        return self._targets.encode(_columns(y))
+
+    def _loss_constant(self, rows: Rows) -> float:
+        """Return Σ w (t log t - t) / Σ w for Poisson, which makes its loss half the deviance."""
+        if self.loss != "poisson":
+            return 0.0
+        return float(np.average(xlogy(rows.T, rows.T) - rows.T, axis=0, weights=rows.weight).sum())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _columns(y: np.ndarray) -> np.ndarray:
+    return y[:, None] if y.ndim == 1 else y

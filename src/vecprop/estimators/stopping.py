@@ -1,0 +1,113 @@
+"""scikit-learn's rules for when training ends, watched epoch by epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..train.state import TrainingState
+from .schedules import Cuts
+
+
+@dataclass(eq=False)
+class Watch:
+    """Records each epoch in a model's attributes, and says when training is to end.
+
+    Without early stopping it ends after more than ``n_iter_no_change`` epochs in a row whose loss was not below the
+    best by ``tol``; with early stopping, where the validation score was not above the best by ``tol``. A learning rate
+    that adapts is divided by 5 first, as long as it is above 1e-6.
+
+    Parameters
+    ----------
+    model : estimator
+        The model, which holds what earlier calls have counted.
+    rows : int
+        How many rows count for ``t_`` in an epoch.
+    scores : dict of callable
+        What measures the model after each epoch, by the name of the attribute that lists it.
+    by_score, by_loss : bool
+        Whether the score or the loss ends training.
+    rate : float
+        The learning rate at the start.
+    constants : tuple of float
+        What is added to the losses of training and validation.
+
+    Attributes
+    ----------
+    best_theta : ndarray (P,) or None
+        The parameters with the best score; where no epoch was better than those before this call, the first.
+    """
+
+    model: Any
+    rows: int
+    scores: dict[str, Callable[[TrainingState], float]]
+    by_score: bool
+    by_loss: bool
+    rate: float
+    constants: tuple[float, float]
+    best_theta: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with the model's parameters as the best."""
+        if self.by_score:
+            self.best_theta = self.model.theta_.copy()
+
+    def __call__(self, state: TrainingState) -> bool:
+        """Record the epoch; return whether training is to end."""
+        model, history = self.model, state.history
+        model.theta_ = state.theta
+        model.n_iter_ += 1
+        model.t_ += self.rows
+        model.loss_ = float(history.last_loss) + self.constants[0]
+        model.loss_curve_.append(model.loss_)
+        if history.last_validation_loss is not None:
+            model.validation_loss_curve_.append(float(history.last_validation_loss) + self.constants[1])
+        for name, score in self.scores.items():
+            getattr(model, name).append(score(state))
+        return self.is_over(state, self.has_improved(state))
+
+    def has_improved(self, state: TrainingState) -> bool:
+        """Compare the epoch with the best so far, and keep what is best."""
+        model = self.model
+        if self.by_score:
+            score, best = model.validation_scores_[-1], model.best_validation_score_
+            if score > best:
+                model.best_validation_score_, self.best_theta = score, state.theta.copy()
+            return score >= best + model.tol
+        loss, best = model.loss_, model.best_loss_
+        model.best_loss_ = min(loss, best)
+        return loss <= best - model.tol
+
+    def is_over(self, state: TrainingState, improved: bool) -> bool:
+        """Count epochs without progress; when there are too many, cut the learning rate or end training."""
+        model = self.model
+        model._no_improvement_count = 0 if improved else model._no_improvement_count + 1
+        if not (self.by_loss or self.by_score) or model._no_improvement_count <= model.n_iter_no_change:
+            return False
+        what = "Validation score" if self.by_score else "Training loss"
+        message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
+        factor = state.schedule.get("factor") if model.learning_rate == "adaptive" else None
+        if factor is not None and self.rate * factor > 1e-6:
+            Cuts().cut(state.schedule)
+            model._no_improvement_count = 0
+            self.say(f"{message} Setting learning rate to {self.rate * state.schedule['factor']:f}")
+            return False
+        self.say(f"{message} Stopping.")
+        return True
+
+    def say(self, message: str) -> None:
+        """Print a message where the model is verbose."""
+        if self.model.verbose and self.model.verbose != "bar":
+            print(message)
+
+
+def print_epoch(model: Any) -> Callable[[TrainingState], None]:
+    """Return a callback that prints an epoch as scikit-learn does."""
+
+    def after_epoch(state: TrainingState) -> None:
+        print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+        if model.validation_scores_:
+            print(f"Validation score: {model.validation_scores_[-1]:f}")
+
+    return after_epoch

@@ -1,0 +1,157 @@
+"""Targets: labels and numbers as a person has them, and the T that a network trains on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The classes of a classifier, and how they become targets and come back from predictions.
+
+    Parameters
+    ----------
+    classes : ndarray (C,)
+        The classes, sorted.
+    multilabel : bool
+        Whether a row may have several of them.
+    outputs : int
+        How many outputs the network has: one for two classes, which it tells apart by a number between 0 and 1, or one
+        for each class.
+    sparse : bool, default False
+        Whether labels that come back are a sparse matrix, because those that were learned are.
+
+    Examples
+    --------
+    >>> labels = Labels(np.array(["cat", "dog"]), multilabel=False, outputs=1)
+    >>> labels.encode(np.array(["dog", "cat"]), as_classes=False)
+    array([[1.],
+           [0.]])
+    >>> labels.decode(np.array([[0.2], [0.7]]))
+    array(['cat', 'dog'], dtype='<U3')
+    """
+
+    classes: np.ndarray
+    multilabel: bool
+    outputs: int
+    sparse: bool = False
+
+    @classmethod
+    def of(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
+        """Return the labels of y, or of the classes where they are given.
+
+        With `always_one_each` two classes have two outputs.
+
+        Raises
+        ------
+        ValueError
+            Where y holds no labels.
+        """
+        kind = type_of_target(y, input_name="y")
+        if "multioutput" in kind:
+            raise ValueError(
+                f"Multioutput target data is not supported: y has shape {y.shape}, but takes one label a row, or a "
+                "matrix of 0 and 1 with a column for each label."
+            )
+        check_classification_targets(y)
+        classes = unique_labels(y if classes is None else classes)
+        multilabel = kind == "multilabel-indicator"
+        one_each = multilabel or always_one_each or len(classes) > 2
+        return cls(classes, multilabel, len(classes) if one_each else 1, sparse.issparse(y))
+
+    def encode(self, y: Any, as_classes: bool) -> np.ndarray:
+        """Return the targets: the number of each row's class, (N,), or a column for each output, (N, O).
+
+        Parameters
+        ----------
+        y : array (N,), or array or sparse matrix (N, C) of 0 and 1
+            Labels that are all among the classes.
+        as_classes : bool
+            Whether the loss takes the numbers of classes, so that no matrix need be made of them.
+        """
+        if self.multilabel:
+            return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
+        numbers = np.searchsorted(self.classes, y)
+        if self.outputs == 1:
+            return numbers.astype(float)[:, None]
+        return numbers if as_classes else np.eye(self.outputs)[numbers]
+
+    def decode(self, Y: np.ndarray) -> Any:
+        """Return the labels that predictions (N, O) stand for."""
+        if self.multilabel:
+            marked = (Y > 0.5).astype(int)
+            return sparse.csr_matrix(marked) if self.sparse else marked
+        numbers = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
+        return self.classes.take(numbers, mode="clip")  # a single class is all that can be predicted
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The numbers of a regressor, t = (y - shift) / scale.
+
+    Parameters
+    ----------
+    outputs : int
+        How many outputs there are, O.
+    shift, scale : ndarray (O,) or float, default 0 and 1
+        What is taken off and divided by.
+
+    Examples
+    --------
+    >>> numbers = Numbers.standard(np.array([[10.0], [30.0]]), weight=None)
+    >>> numbers.encode(np.array([[10.0], [30.0]])).ravel()
+    array([-1.,  1.])
+    >>> numbers.decode(np.array([[0.0]]))
+    array([20.])
+    """
+
+    outputs: int
+    shift: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
+
+    @classmethod
+    def standard(cls, y: np.ndarray, weight: np.ndarray | None) -> "Numbers":
+        """Return numbers of mean 0 and standard deviation 1 for y (N, O), counting each row by its weight."""
+        shift = np.average(y, axis=0, weights=weight)
+        deviation = np.sqrt(np.average((y - shift) ** 2, axis=0, weights=weight))
+        return cls(y.shape[1], shift, np.where(deviation > 0, deviation, 1.0))
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Return the targets, (N, O)."""
+        return (y - self.shift) / self.scale
+
+    def decode(self, Y: np.ndarray) -> np.ndarray:
+        """Return predictions (N, O) in the units of y: (N,) where there is one output."""
+        y = (Y * self.scale + self.shift).astype(Y.dtype, copy=False)
+        return y.ravel() if self.outputs == 1 else y
+
+
+def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
+    """Return what each row counts by its class.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict or "balanced"
+        A weight for each class, 1 where it is missing (a dict for each label where a row has several); or "balanced",
+        Σ w / (C Σ_c w), with the sum over all rows and over those of the class.
+    y : array (N,) or (N, C)
+        The labels.
+    weight : ndarray (N,) or None
+        The rows' own weights.
+
+    Examples
+    --------
+    >>> class_weights("balanced", np.array([0, 1, 1, 1]), weight=None).round(3)
+    array([2.   , 0.667, 0.667, 0.667])
+    """
+    if class_weight != "balanced" or y.ndim == 2:
+        return compute_sample_weight(class_weight, y.toarray() if sparse.issparse(y) else y)
+    classes, numbers = np.unique(y, return_inverse=True)
+    sums = np.bincount(numbers, weights=weight)
+    with np.errstate(divide="ignore"):
+        balanced = np.where(sums > 0, sums.sum() / (len(classes) * sums), 0.0)
+    return balanced[numbers]

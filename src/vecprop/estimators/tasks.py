@@ -1,0 +1,66 @@
+"""scikit-learn's callbacks (from release 1.9 on): each epoch is a task of the fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..train.state import TrainingState
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class CallbackSupportMixin:
+        """Stands where scikit-learn has no callbacks yet."""
+
+
+__all__ = ["CallbackSupportMixin", "EpochTasks"]
+
+
+class EpochTasks:
+    """Tells scikit-learn's callbacks of a fit and of each of its epochs.
+
+    Parameters
+    ----------
+    model : estimator
+        The model that is fitted.
+    metadata : dict
+        What came with X and y, such as sample weights.
+    X, y : array
+        The rows that are trained on.
+    """
+
+    def __init__(self, model: Any, X: Any, y: Any, metadata: dict[str, Any]) -> None:
+        self.model, self.told = model, {"X": X, "y": y, "metadata": metadata}
+        self.fit = model._init_callback_context(max_subtasks=model.max_iter)
+        self.fit.call_on_fit_task_begin(estimator=model, **self.told)
+        self.epoch: Any = None
+
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether anyone listens."""
+        return bool(getattr(self.model, "_skl_callbacks", None))
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self.epoch = self.fit.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.model, **self.told)
+
+    def watching(self, others: list[Callable[[TrainingState], Any]]) -> Callable[[TrainingState], bool]:
+        """Return one callback that calls others, ends the epoch's task, and begins the next where there will be one."""
+        self.begin()
+
+        def after_epoch(state: TrainingState) -> bool:
+            over = True in [other(state) for other in others]
+            now = {"theta_": state.theta.copy()}
+            over |= self.epoch.call_on_fit_task_end(
+                estimator=self.model, reconstruction_attributes=lambda: now, **self.told
+            )
+            if not over and state.epoch < state.epochs:
+                self.begin()
+            return over
+
+        return after_epoch
+
+    def end(self) -> None:
+        """End the fit's task."""
+        self.fit.call_on_fit_task_end(estimator=self.model, reconstruction_attributes=dict, **self.told)
