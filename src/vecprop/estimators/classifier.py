@@ -129,7 +129,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         -------
         ndarray (N,), or (N, C) of 0 and 1 for several labels a row
         """
-        return self._targets.decode(self._outputs(X))
+        Y = self._outputs(X)  # says so where there is nothing to predict with
+        return self._targets.decode(Y)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:

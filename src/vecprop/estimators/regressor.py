@@ -93,7 +93,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         ndarray (N,), or (N, O) for several outputs
             In the units of y.
         """
-        return self._targets.decode(self._outputs(X))
+        Y = self._outputs(X)  # says so where there is nothing to predict with
+        return self._targets.decode(Y)
 
     def _loss(self) -> Loss:
         return parts.regression_loss(self.loss, self.quantile)

@@ -1,0 +1,24 @@
+"""scikit-learn's checks of what makes an estimator, without any exception."""
+
+import warnings
+
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from vecprop import MLPClassifier, MLPRegressor
+
+ESTIMATORS = [
+    MLPClassifier(max_iter=100),
+    MLPRegressor(max_iter=100),
+    MLPClassifier([10], max_iter=30, solver="lbfgs", class_weight="balanced", activation=["tanh"]),
+    MLPRegressor("huber", [10], max_iter=30, solver="lbfgs", scale_target=True, layer_norm=True),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(ESTIMATORS)
+def test_every_check_passes(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
