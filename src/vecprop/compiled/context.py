@@ -50,6 +50,7 @@ class Slot(IntEnum):
     # each worker's own memory for a tile
     TILE = auto()
     TILE_ROWS = auto()
+    IN_TILE = auto()
     TARGETS = auto()
     ROW_WEIGHTS = auto()
     ROW_LOSSES = auto()
@@ -100,6 +101,9 @@ class Slot(IntEnum):
     PREDICTIONS = auto()
 
 
+_PLACES = {slot.name.lower(): slot.value for slot in Slot}
+
+
 class Context:
     """The array of words, and the arrays that it points to, which live as long as it does."""
 
@@ -112,10 +116,11 @@ class Context:
         """Set slots by name, in small letters: an array is pointed to, a number is kept."""
         for name, value in entries.items():
             if isinstance(value, np.ndarray):
-                assert value.flags.c_contiguous
+                interface = value.__array_interface__  # costs half of .ctypes
+                assert interface["strides"] is None, "not contiguous"
                 self._arrays[name] = value
-                value = value.ctypes.data if value.size else 0
-            self.words[Slot[name.upper()]] = value
+                value = interface["data"][0] if value.size else 0
+            self.words[_PLACES[name]] = value
 
     def array(self, name: str) -> np.ndarray:
         """Return the array that a slot points to."""

@@ -13,7 +13,7 @@ from .context import as_word
 from .epochs import BLOCK, CHUNK, epochs_address
 from .formulas import hyperparameters
 from .loops import update_address
-from .program import Program, padded, rows_of
+from .program import padded, program_of, rows_of
 from .threads import run_together, single_threaded_blas, usable_threads
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
@@ -74,7 +74,7 @@ class Epochs:
         plan: Plan,
     ) -> None:
         F = theta.dtype.type
-        program = Program(network, F)
+        program = program_of(network, F)
         N, P, held = batch.rows, theta.size, 0 if held_out is None else held_out.rows
         shards = program.shards(plan.batch_size)
         self.workers = min(usable_threads(), shards)

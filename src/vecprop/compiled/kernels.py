@@ -256,18 +256,22 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     gradient = numbers_at(gradient_address, c[Slot.P], zero)
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
+    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE], 2 * (worker + 1))[2 * worker :]
     total = 0.0
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
         S = rows.size
-        inputs = tile
-        if c[Slot.BY_ROWS] and _in_order(c, rows_address, n):
+        inputs, fill = tile, True
+        if in_order and c[Slot.BY_ROWS]:
             inputs = X[rows[0] * I :]  # they lie in the data as they are wanted
         else:
-            _gather(X, I, rows, c[Slot.BY_ROWS], tile)
-        if c[Slot.CLASSES + distance]:
+            fill = in_tile[0] != rows.ctypes.data or in_tile[1] != S  # full batches of few rows stay in the tile
+            in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
+            if fill:
+                _gather(X, I, rows, c[Slot.BY_ROWS], tile)
+        if fill and c[Slot.CLASSES + distance]:
             _one_hot(classes, rows, O, targets)
-        else:
+        elif fill:
             _gather(T, O, rows, np.int64(0), targets)
         for s in range(S):
             weights[s] = number(scale) * weight[rows[s]] if c[Slot.WEIGHT + distance] else number(scale)

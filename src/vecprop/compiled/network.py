@@ -9,18 +9,15 @@ from ..core.counted import Noise
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
-from .context import Slot, as_word
-from .kernels import gradient_address, predict_address
+from .context import Slot
+from .evaluation import Evaluation
+from .kernels import predict_address
 from .loops import link_address
-from .program import Program, rows_of, unsupported
-from .threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
+from .program import program_of, unsupported
+from .threads import single_threaded_blas
 
 _WORD = ctypes.c_int64
-_ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)
-
-THREADED = 20_000_000
-"""From how many operations on a call is spread over threads: starting them costs about a tenth of a millisecond."""
 
 
 def compile(network: Network) -> "CompiledNetwork":
@@ -140,46 +137,9 @@ class CompiledNetwork:
         gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
         for member in np.ndindex(members):
             own = Batch(X[member], T[member], None if batch.weight is None else weights[member])
-            loss[member] = self._loss(np.ascontiguousarray(thetas[member]), own, noise, gradient[member])
+            evaluation = Evaluation(self.network, theta.dtype.type, own, noise)
+            loss[member] = evaluation.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
         return loss[()], gradient
-
-    def _loss(self, theta: np.ndarray, batch: Batch, noise: Noise | None, gradient: np.ndarray) -> float:
-        """Return one network's loss, and fill its gradient where that is not empty; the bits do not know of threads."""
-        program, N = Program(self.network, theta.dtype.type), batch.rows
-        shards = program.shards(N)
-        workers = min(usable_threads(), shards) if N * program.operations > THREADED else 1
-        context = program.training_context(workers)
-        gradients = np.empty((shards, gradient.size), theta.dtype)
-        partial, rows = np.empty(shards), np.arange(N)
-        cuts = [shard * N // shards for shard in range(shards + 1)]
-        scale = 1.0
-        if self.network.reduction == "mean":
-            scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
-        context.set(theta=theta, everyone=rows, seed=as_word(noise.seed if noise else 0), **rows_of(batch, program.F))
-        gradient_of_rows = _ROWS(gradient_address(program.F))
-
-        def work(worker: int) -> None:
-            for shard in range(worker, shards, workers):
-                some, own = rows[cuts[shard] : cuts[shard + 1]], gradients[shard]
-                partial[shard] = gradient_of_rows(
-                    context.address,
-                    worker,
-                    0,
-                    some.ctypes.data,
-                    some.size,
-                    scale,
-                    noise.step if noise else -1,
-                    own.ctypes.data if gradient.size else 0,
-                )
-
-        with held_back_interrupts(), single_threaded_blas(program.uses_blas):
-            run_together(work, workers)
-        if gradient.size:
-            gradient[...] = gradients[0]
-            for own in gradients[1:]:
-                gradient += own
-            self.network.add_penalty_gradient(theta, gradient, batch)
-        return float(sum(partial) + self.network.penalty(theta, batch))
 
 
 class Predictor:
@@ -189,7 +149,7 @@ class Predictor:
         self.network = network
         self._theta = theta
         self._type = theta.dtype
-        program = Program(network, theta.dtype.type)
+        program = program_of(network, theta.dtype.type)
         self._context, self._uses_blas = program.context(workers=1), program.uses_blas
         self._context.set(link=link_address(network.loss_function, program.F), theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))

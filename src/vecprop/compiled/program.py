@@ -1,5 +1,6 @@
 """A network as a table of numbers: what the kernels read."""
 
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -59,6 +60,12 @@ def unsupported(network: Network, optimizer: Any = None) -> str | None:
     return next((type(part).__name__ for part, known in parts if type(part) not in known), None)
 
 
+@lru_cache(maxsize=64)
+def program_of(network: Network, F: type) -> "Program":
+    """Return a network's program, the same one where it has been asked for lately: it never changes."""
+    return Program(network, F)
+
+
 class Program:
     """A network for the kernels, for one floating type.
 
@@ -85,6 +92,8 @@ class Program:
         How many numbers a tile's outputs need.
     width : int
         The largest number of inputs or outputs of a layer.
+    operations : int
+        About how many operations a row's gradient takes.
     """
 
     def __init__(self, network: Network, F: type) -> None:
@@ -107,6 +116,7 @@ class Program:
             inputs = outputs
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
+        self.operations = self._count_operations()
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
@@ -128,8 +138,7 @@ class Program:
         self.work += features * self.tile
         return self.work - features * self.tile
 
-    @property
-    def operations(self) -> int:
+    def _count_operations(self) -> int:
         """About how many operations a row's gradient takes."""
         dense = self.table[self.table[:, Column.KIND] == Kind.DENSE]
         products = 6 * int((dense[:, Column.INPUTS] * dense[:, Column.OUTPUTS]).sum())
@@ -178,6 +187,7 @@ class Program:
             row_losses=np.empty(workers * self.tile, F),
             deltas=np.empty(2 * workers * self.width * self.tile, F),
             delta_size=self.width * self.tile,
+            in_tile=np.zeros(2 * workers, np.int64),
             gradient_of_rows=gradient_address(F),
         )
         return context

@@ -57,10 +57,8 @@ class ProgressBar:
 
     def __call__(self, state: TrainingState) -> None:
         """Move the bar to the epoch."""
-        history = state.history
-        losses = f"loss {np.median(history.last_loss):.6g}"
-        if history.last_validation_loss is not None:
-            losses += f", validation {np.median(history.last_validation_loss):.6g}"
+        known = {"loss": state.history.last_loss, "validation": state.history.last_validation_loss}
+        losses = ", ".join(f"{name} {np.median(loss):.6g}" for name, loss in known.items() if loss is not None)
         self._epochs += 1
         pace = f"{self._epochs * state.rows / (time.perf_counter() - self._began):,.0f} rows/s"
         self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses, pace=pace)

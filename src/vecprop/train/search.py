@@ -1,11 +1,10 @@
 """Search: training by L-BFGS, whose line search decides where to look."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch
 from ..optimize.lbfgs import LBFGS
 from .run import Run
 from .state import Reason
@@ -18,20 +17,25 @@ class Search:
     ----------
     run : Run
         What measures the iterations.
-    network : Network or CompiledNetwork
-        What computes the loss and its gradient.
-    batch, held_out : Batch
-        The rows of training, and those of validation, if there are any.
+    evaluate : callable
+        Takes parameters and returns the loss of the rows of training and its gradient.
+    evaluate_held_out : callable or None
+        Takes parameters and returns the loss of the rows of validation, if there are any.
     optimizer : LBFGS
         How to search.
     """
 
-    def __init__(self, run: Run, network: Any, batch: Batch, held_out: Batch | None, optimizer: LBFGS) -> None:
+    def __init__(
+        self,
+        run: Run,
+        evaluate: Callable[[Array], tuple[Array, Array]],
+        evaluate_held_out: Callable[[Array], Array] | None,
+        optimizer: LBFGS,
+    ) -> None:
         self.run = run
         self.state = run.state
-        self.network = network
-        self.batch = batch
-        self.held_out = held_out
+        self.evaluate = evaluate
+        self.evaluate_held_out = evaluate_held_out
         self.optimizer = optimizer
         self.reason: Reason | None = None
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
@@ -54,13 +58,13 @@ class Search:
         if self.seen is None or not np.array_equal(self.seen[0], point):
             like = self.state.theta
             theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-            loss, gradient = self.network.batch_loss_and_gradient(theta, self.batch)
+            loss, gradient = self.evaluate(theta)
             self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
         return self.seen[1], self.seen[2]
 
     def validation_loss(self) -> Array | None:
         """Return the loss of the validation rows at the current parameters."""
-        return None if self.held_out is None else self.network.batch_loss(self.state.theta, self.held_out)
+        return None if self.evaluate_held_out is None else self.evaluate_held_out(self.state.theta)
 
     def after_iteration(self, point: np.ndarray) -> None:
         """Move theta to where an iteration has ended, and measure there."""

@@ -1,8 +1,9 @@
 """The entrance to training: `train` checks what it is given and puts the parts together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import is_dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -128,12 +129,8 @@ def train(
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        computes: Any = network
-        if compiles(engine, network, theta, batch, held_out):
-            from ..compiled.network import compile
-
-            computes = compile(network)
-        move = Search(run, computes, batch, held_out, optimizer).search
+        evaluate, evaluate_held_out = _evaluations(network, theta, batch, held_out, engine)
+        move = Search(run, evaluate, evaluate_held_out, optimizer).search
     else:
         schedule = schedule or Constant()
         if state is None:
@@ -155,6 +152,19 @@ def train(
             if isinstance(callback, AbstractContextManager):
                 stack.enter_context(callback)
         return run.result(move())
+
+
+def _evaluations(
+    network: Network, theta: Array, batch: Batch, held_out: Batch | None, engine: Engine
+) -> tuple[Callable[[Array], tuple[Array, Array]], Callable[[Array], Array] | None]:
+    """Return what computes the loss and gradient of the rows of training, and the loss of those of validation."""
+    if compiles(engine, network, theta, batch, held_out):
+        from ..compiled.evaluation import Evaluation
+
+        on_held_out = None if held_out is None else Evaluation(network, theta.dtype.type, held_out).loss
+        return Evaluation(network, theta.dtype.type, batch).loss_and_gradient, on_held_out
+    on_held_out = None if held_out is None else partial(network.batch_loss, batch=held_out)
+    return partial(network.batch_loss_and_gradient, batch=batch), on_held_out
 
 
 def _check(

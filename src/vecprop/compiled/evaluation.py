@@ -1,0 +1,87 @@
+"""The loss and gradient of one batch, evaluated by the kernels at whatever parameters are asked for."""
+
+import ctypes
+
+import numpy as np
+
+from ..core.counted import Noise
+from ..core.inputs import Batch
+from ..core.network import Network
+from .context import as_word
+from .kernels import gradient_address
+from .program import program_of, rows_of
+from .threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
+
+_WORD = ctypes.c_int64
+_ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
+
+THREADED = 20_000_000
+"""From how many operations on a call is spread over threads: starting them costs about a tenth of a millisecond."""
+
+
+class Evaluation:
+    """The loss of one batch, ready to be evaluated at many parameters of one network.
+
+    Parameters
+    ----------
+    network : Network
+        A network whose parts all have kernels.
+    F : type
+        The parameters' type, numpy.float32 or numpy.float64.
+    batch : Batch
+        Rows without leading axes.
+    noise : Noise, optional
+        The key of random layers; None is prediction.
+    """
+
+    def __init__(self, network: Network, F: type, batch: Batch, noise: Noise | None = None) -> None:
+        self.network, self.F, self.batch = network, F, batch
+        self.step = noise.step if noise else -1
+        program, N = program_of(network, F), batch.rows
+        self.shards = program.shards(N)
+        self.workers = min(usable_threads(), self.shards) if N * program.operations > THREADED else 1
+        self.uses_blas = program.uses_blas
+        self.rows, self.cuts = np.arange(N), [shard * N // self.shards for shard in range(self.shards + 1)]
+        self.scale = 1.0
+        if network.reduction == "mean":
+            self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
+        self.context = program.training_context(self.workers)
+        self.context.set(everyone=self.rows, seed=as_word(noise.seed if noise else 0), **rows_of(batch, F))
+        self.gradient_of_rows = _ROWS(gradient_address(F))
+
+    def loss(self, theta: np.ndarray) -> np.ndarray:
+        """Return the loss."""
+        return self.F(self.evaluate(theta, np.empty(0, self.F)))
+
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and its gradient, (P,)."""
+        gradient = np.empty(theta.size, self.F)
+        return self.F(self.evaluate(theta, gradient)), gradient
+
+    def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+        """Return the loss, and fill its gradient where that is not empty; the bits do not know of threads."""
+        gradients, partial = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
+        self.context.set(theta=theta)
+
+        def work(worker: int) -> None:
+            for shard in range(worker, self.shards, self.workers):
+                some, own = self.rows[self.cuts[shard] : self.cuts[shard + 1]], gradients[shard]
+                partial[shard] = self.gradient_of_rows(
+                    self.context.address,
+                    worker,
+                    0,
+                    some.ctypes.data,
+                    some.size,
+                    self.scale,
+                    self.step,
+                    own.ctypes.data if gradient.size else 0,
+                )
+
+        with held_back_interrupts(), single_threaded_blas(self.uses_blas):
+            run_together(work, self.workers)
+        if gradient.size:
+            gradient[...] = gradients[0]
+            for own in gradients[1:]:
+                gradient += own
+            self.network.add_penalty_gradient(theta, gradient, self.batch)
+        return float(sum(partial) + self.network.penalty(theta, self.batch))
