@@ -102,6 +102,7 @@ def case(seed: int) -> Case:
     if place == "wide":
         rows = min(rows, 6)
     penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(0.01), L1(0.1)]][draw.integers(5)]
+    penalties = [replace(penalty, averaged=seed % 2 == 1) for penalty in penalties]
     network = Network(inputs, layers, loss(reduction=["mean", "sum"][draw.integers(2)]), penalties)
     theta = network.init(seed)
     for tensor in network.layout.tensors:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vecprop.check import GradientError, Verdict, assert_gradients, check_gradients
+from vecprop.check.network import NetworkPoint
 from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
 from vecprop.core.counted import Noise
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
@@ -44,6 +45,43 @@ def test_it_checks_what_is_trained():
     assert "Dropout was checked with the masks of noise=0, held fixed" in report.notes
 
 
+def test_the_fast_mode_asks_how_far_rounding_reaches_only_where_the_product_does_not_explain_it(monkeypatch):
+    asked = []
+    bound = NetworkPoint.bound
+    monkeypatch.setattr(NetworkPoint, "bound", property(lambda point: asked.append(1) or bound.func(point)))
+    assert check_gradients(NETWORK, THETA, X, T, method="directions").passed
+    assert not asked
+    wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
+    wrong[0] *= 1 + 1e-12
+    check_gradients(NETWORK, THETA, X, T, gradient=wrong, method="directions")
+    assert asked
+
+
+@pytest.mark.parametrize("method", ["complex step", "directions"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weight", [None, rng.uniform(0, 2, 12)])
+def test_averaged_penalties(method, reduction, weight):
+    layers, loss = NETWORK.layers, SoftmaxCrossEntropy(reduction=reduction)
+    averaged = Network(2, layers, loss, [L1(0.1, averaged=True), L2(0.2, averaged=True), L2(0.3)])
+    assert check_gradients(averaged, THETA, X, T, weight, method=method).passed
+    added = Network(2, layers, loss, [L1(0.1), L2(0.2), L2(0.3)]).loss_and_gradient(THETA, X, T, weight)[1]
+    report = check_gradients(averaged, THETA, X, T, weight, gradient=added, method=method)
+    assert report.verdict is (Verdict.FAIL if reduction == "mean" else Verdict.PASS)
+
+
+def test_an_averaged_penalty_on_biases_is_named():
+    network, theta = Network(2, NETWORK.layers, SoftmaxCrossEntropy(), L2(0.12, averaged=True)), THETA + 0.1
+
+    def gradient(at):
+        J = network.loss_and_gradient(at, X, T)[1]
+        _on_biases(network.layout.views(J), at)
+        return J
+
+    assert check_gradients(network, theta, X, T, gradient=gradient).diagnoses == (
+        "the penalty is applied to biases too",
+    )
+
+
 def test_float32_is_judged_with_its_own_rounding():
     theta = THETA.astype(np.float32)
     assert check_gradients(NETWORK, theta, X, T).passed
@@ -78,6 +116,7 @@ def test_cancellation_is_no_failure_and_hides_none():
     )
     report = check_gradients(network, found.x, inputs, classes)
     assert report.passed
+    assert check_gradients(network, found.x, inputs, classes, method="directions").passed
 
     def wrong(theta):
         J = network.loss_and_gradient(theta, inputs, classes)[1]
@@ -107,20 +146,21 @@ def test_what_rounding_hides_is_inconclusive_where_the_gradient_cannot_be_moved(
         Network(2, [Dense(1)], AbsoluteError()),
     ],
 )
-def test_kink(network):
+@pytest.mark.parametrize("method", ["complex step", "directions"])
+def test_kink(network, method):
     theta = np.round(2 * network.init(1))
     for tensor in network.layout.tensors:
         if tensor.name == "b":
             theta[tensor.span] = 0
     inputs = np.vstack([np.zeros(2), X[:3]])
     target = np.array([0.0, 1.0, 2.0, 3.0]) if len(network.layers) == 1 else np.ones(4)
-    report = check_gradients(network, theta, inputs, target)
+    report = check_gradients(network, theta, inputs, target, method=method)
     assert report.verdict is Verdict.KINK
     assert not report.passed
     wrong = network.loss_and_gradient(theta, inputs, target)[1]
     place = network.layout.tensors[1].start
     wrong[place] += 100
-    assert check_gradients(network, theta, inputs, target, gradient=wrong).verdict is Verdict.FAIL
+    assert check_gradients(network, theta, inputs, target, gradient=wrong, method=method).verdict is Verdict.FAIL
 
 
 def test_near_a_kink_is_none():

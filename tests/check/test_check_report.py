@@ -1,5 +1,6 @@
 import builtins
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -87,6 +88,14 @@ def test_taylor_is_a_second_opinion():
     linear = check_gradients(lambda w: (w.sum(), np.ones(3)), np.ones(3))
     assert linear.taylor.slope is None
     assert "linear here" in linear.text()
+
+
+def test_a_copy_keeps_what_was_found():
+    for report in (PASSED, FAILED):
+        copy = pickle.loads(pickle.dumps(report))
+        assert copy == report
+        assert copy.text() == report.text()
+        assert copy.taylor == report.taylor
 
 
 def test_pictures():

@@ -7,13 +7,14 @@ from mutation_suite import PLACES, case
 
 from vecprop.check.complex_step import complex_step
 from vecprop.check.network import NetworkPoint
-from vecprop.check.tangents import Tangent
-from vecprop.core.activations import Tanh
+from vecprop.check.tangents import Tangent, Ties
+from vecprop.core.activations import ReLU, Tanh
 from vecprop.core.layers import Dense
 from vecprop.core.losses import SquaredError
 from vecprop.core.network import Network
 
 rng = np.random.default_rng(0)
+relu = ReLU().value
 
 
 def point(network, theta, X, T, weight=None, noise=None):
@@ -46,7 +47,29 @@ def test_a_layer_that_cannot_be_followed_is_stepped():
     networks = [Network(2, [Dense(3), layer, Dense(1)], SquaredError()) for layer in (Opaque(), Tanh())]
     opaque, plain = (point(network, network.init(0), X, T) for network in networks)
     moves = [(part, rng.standard_normal((3, part.size))) for part in plain.parts]
-    np.testing.assert_allclose(opaque.derivatives(moves), plain.derivatives(moves), rtol=1e-12)
+    (stepped, maybe_tied), (followed, tied) = opaque.derivatives(moves), plain.derivatives(moves)
+    np.testing.assert_allclose(stepped, followed, rtol=1e-12)
+    assert (maybe_tied, tied) == (True, False)
+
+
+@pytest.mark.parametrize("compared", [
+    lambda x: x.real > 1, lambda x: np.real(x) >= 1, lambda x: np.sign(x - 1), lambda x: np.absolute(x - 1),
+    lambda x: np.maximum(x, 1), lambda x: relu(x - 1),
+])  # fmt: skip
+def test_comparisons_of_equal_numbers_are_noted(compared):
+    for value, tied in (([[1.0, 2.0]], True), ([[3.0, 2.0]], False)):
+        ties = Ties()
+        compared(Tangent(np.array(value), np.ones((4, 2)), ties=ties))
+        assert ties.met is tied
+
+
+def test_the_real_part_does_not_move():
+    x = Tangent(np.array([[3.0, 2.0]]), np.ones((4, 2)))
+    still = np.real(x)
+    np.testing.assert_array_equal((x - np.max(still, axis=-1, keepdims=True)).tangent, x.tangent)
+    np.testing.assert_array_equal((x * still).tangent, [[3, 2]] * 4)
+    with pytest.raises(TypeError):
+        np.max(x, axis=-1)
 
 
 def test_what_moves_along_other_directions_is_told_apart():

@@ -18,6 +18,7 @@ from ..core.layers import Activation, Layer
 from ..core.losses import Loss, one_hot
 from ..core.network import Network
 from .complex_step import STEP
+from .network import penalty_divisor
 
 KNOWN: tuple[Activation, ...] = (
     activations.Identity(),
@@ -95,7 +96,7 @@ def faults(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | Non
         bare = gradient(network_with(penalty=[]))
         yield "the penalty is left out", bare
         yield "the penalty is added twice", 2 * own - bare
-        yield "the penalty is applied to biases too", own + _on_biases(network, theta)
+        yield "the penalty is applied to biases too", own + _on_biases(network, theta, batch)
         yield "the penalty's sign is wrong", 2 * bare - own
         yield f"the penalty is divided by N = {rows}", bare + (own - bare) / rows
         yield f"the penalty is multiplied by N = {rows}", bare + (own - bare) * rows
@@ -109,11 +110,14 @@ def faults(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | Non
         yield f"{words} (delta, the error at the output)", gradient(network_with(loss=_OtherDelta(loss, delta)))
 
 
-def _on_biases(network: Network, theta: np.ndarray) -> np.ndarray:
+def _on_biases(network: Network, theta: np.ndarray, batch: Batch) -> np.ndarray:
     added = np.zeros_like(theta)
     for tensor in network.layout.tensors:
         if tensor.name == "b":
-            added[tensor.span] = sum(penalty.gradient(theta[tensor.span]) for penalty in network.penalties)
+            added[tensor.span] = sum(
+                penalty.gradient(theta[tensor.span]) / penalty_divisor(network, penalty, batch)
+                for penalty in network.penalties
+            )
     return added
 
 

@@ -68,10 +68,6 @@ class FunctionPoint:
         """Return the value, flattened, and the gradient that is checked."""
         return self.loss(), self.gradient()
 
-    def evaluated_again(self, loss: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same once more."""
-        return self.evaluated()
-
     def _values(self, theta: np.ndarray) -> np.ndarray:
         value = np.asarray(self._value(self.structure.rebuilt(theta)))
         return value.reshape(-1)
@@ -91,9 +87,9 @@ class FunctionPoint:
                 values.append(self._values(theta))
         return np.stack(values)
 
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
-        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs)."""
-        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves])
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+        """Return the slopes along the rows of each part's U, part by part, (K, outputs), perhaps at ties."""
+        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves]), True
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes along each row of U, (K, outputs), where ties may make more than one.

@@ -179,7 +179,7 @@ def _report(point: Any, method: str, notes: tuple[str, ...], movable: bool, own:
     loss, given = point.evaluated()
     _finite(given, point, "The gradient")
     _finite(loss, point, "The function")
-    loss_again, again = point.evaluated_again(loss, given)
+    loss_again, again = point.evaluated()
     rows, found = _rows(point, given, method, point.parts)
     rows = _deterministic(rows, point, np.abs(again - given), np.abs(loss_again - loss), loss)
     float32 = point.dtype != np.float64
@@ -227,7 +227,7 @@ def _deterministic(
     for row in rows:
         part = next(part for part in point.parts if part.name == row.name)
         own = gradient_change[:, part.span]
-        moves = loss_moves or bool((own > 8 * point.bound.gradient[:, part.span]).any())
+        moves = loss_moves or (own.any() and bool((own > 8 * point.bound.gradient[:, part.span]).any()))
         checked.append(replace(row, verdict=Verdict.NONDETERMINISTIC) if moves else row)
     return checked
 

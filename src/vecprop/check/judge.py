@@ -1,6 +1,6 @@
 """The judgement of one part of a gradient: what it should be, how far rounding reaches, and so the verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,10 +56,6 @@ class Point(Protocol):
         """Return the values, flattened, and the gradient that is checked."""
         ...
 
-    def evaluated_again(self, loss: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same once more, to see whether two runs differ."""
-        ...
-
     def at_once(self, part: Part) -> int:
         """Return how many moved points are computed at once."""
         ...
@@ -68,8 +64,11 @@ class Point(Protocol):
         """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
         ...
 
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
-        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs)."""
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs).
+
+        And whether numbers that are compared may be equal, so that there may be other slopes.
+        """
         ...
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
@@ -144,12 +143,9 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: str) -> tuple[
     """Return the slopes along the rows of U, their error and the jump from left to right, each (outputs, K)."""
     zero = np.zeros((int(np.prod(point.outputs)), len(U)))
 
-    def in_pieces(function: Callable[[np.ndarray], np.ndarray], along: np.ndarray) -> np.ndarray:
-        pieces = np.array_split(along, -(-len(along) // point.at_once(part)))
-        return np.concatenate([function(piece) for piece in pieces])
-
     def moved(steps: np.ndarray) -> np.ndarray:
-        return in_pieces(lambda piece: point.moved(part, piece), steps)
+        pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
+        return np.concatenate([point.moved(part, piece) for piece in pieces])
 
     if method == "ridders":
         own, typical = _sizes(point, part, U)
@@ -164,7 +160,20 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: str) -> tuple[
         v = np.random.default_rng(0).uniform(-1, 1, (1, part.size)) * _sizes(point, part, U)[1][0]
         value, error = central_differences(moved, U, noise_level(moved, v))
         return value.T, error.T, zero
-    return in_pieces(lambda piece: point.derivatives([(part, piece)]), U).T, zero, zero
+    return exact_slopes(point, [(part, U)])[0], zero, zero
+
+
+def exact_slopes(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    """Return the slopes along the rows of each part's U, part by part, (outputs, K), and whether there may be ties.
+
+    One part's directions are taken in pieces where they do not fit at once; several parts are known to fit.
+    """
+    pieces = [moves]
+    if len(moves) == 1:
+        [(part, U)] = moves
+        pieces = [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
+    found = [point.derivatives(piece) for piece in pieces]
+    return np.concatenate([slopes for slopes, _ in found]).T, any(tied for _, tied in found)
 
 
 def _sizes(point: Point, part: Part, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,20 +7,14 @@ alike.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from .tangents import COMPARISONS, Tangent
 
-
-class Ties(Enum):
-    """How a comparison of equal numbers is decided: by the tangents, or as if the first were less or greater."""
-
-    BY_TANGENT = 0
-    LESS = -1
-    GREATER = 1
+LESS, BY_TANGENT, GREATER = -1, 0, 1
+"""How a comparison of equal numbers is decided: as if the first were less or greater, or by the tangents."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +38,7 @@ class Slopes:
 
 
 class Tied(Tangent):
-    """Tangents that decide comparisons of equal numbers.
-
-    Parameters
-    ----------
-    value, seed, slope, first
-        See `Tangent`; all members of a comparison move along the same directions.
-    ties : Ties, default Ties.BY_TANGENT
-        How comparisons of equal numbers are decided.
-    """
-
-    def __init__(
-        self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0, ties: Ties = Ties.BY_TANGENT
-    ) -> None:
-        super().__init__(value, seed, slope, first)
-        self.ties = ties
-
-    def made(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> "Tied":
-        """Return other numbers whose ties are decided alike."""
-        return Tied(value, seed, slope, first, self.ties)
+    """Tangents that decide comparisons of equal numbers; all members of one move along the same directions."""
 
     @property
     def real(self) -> Any:
@@ -73,7 +49,7 @@ class Tied(Tangent):
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
     """Return 1, 0 or -1 as x is greater than y, equal or less, with ties broken."""
     (a, da), (b, db) = like.pair(x), like.pair(y)
-    broken = np.sign(da - db) if like.ties is Ties.BY_TANGENT else like.ties.value
+    broken = like.ties.broken or np.sign(da - db)
     return np.where(a == b, broken, np.sign(a - b))
 
 
@@ -84,7 +60,7 @@ def _compare(function: Any) -> Any:
 def _max(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
     """Return the largest number with, of equal ones, the largest tangent, or the least where ties are less."""
     top = np.max(x.value, axis=axis, keepdims=True)
-    sign = -1 if like.ties is Ties.LESS else 1
+    sign = -1 if like.ties.broken == LESS else 1
     tangent = sign * np.max(np.where(x.value == top, sign * x.tangent, -np.inf), axis=axis, keepdims=keepdims)
     return like.like(np.max(x.value, axis=axis, keepdims=keepdims), tangent)
 

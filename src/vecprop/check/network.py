@@ -11,11 +11,12 @@ from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.layers import Layer
 from ..core.network import Network
+from ..core.penalties import Penalty
 from .complex_step import complex_step
-from .kinks import Slopes, Tied, Ties
+from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
 from .parameters import Part
 from .rounding import Bound, jitters, rounding_bound, rounding_experiment
-from .tangents import Tangent
+from .tangents import Tangent, Ties
 
 NUMBERS_AT_ONCE = 1 << 18
 """How many numbers a layer may hold when many moved networks are run at once: 2 MB, which a processor keeps near."""
@@ -36,6 +37,18 @@ class _AtLayer:
 
     def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
         return self.layer.backward(p, saved, delta, J)
+
+
+def rows_divisor(network: Network, batch: Batch) -> float:
+    """Return what the sum over the rows is divided by: Σ w for a mean."""
+    if network.reduction == "sum":
+        return 1.0
+    return float(batch.rows if batch.weight is None else batch.weight.sum())
+
+
+def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
+    """Return what a penalty is divided by: where it is averaged, what the rows are."""
+    return rows_divisor(network, batch) if getattr(penalty, "averaged", False) else 1.0
 
 
 class NetworkPoint:
@@ -108,14 +121,6 @@ class NetworkPoint:
         loss, gradient = self.network.batch_loss_and_gradient(self.theta, self.batch, self.noise)
         return np.atleast_1d(loss), gradient[None]
 
-    def evaluated_again(self, loss: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same once more; where the pass that carried the bound gave the same bits, that one will do."""
-        if self._is_own and self.dtype == np.float64 and self.bound.numbers:
-            loss_again, again = self.bound.numbers
-            if np.array_equal(loss, loss_again) and np.array_equal(gradient, again):
-                return loss_again, again
-        return self.evaluated()
-
     @cached_property
     def own_gradient(self) -> np.ndarray:
         """The network's own gradient, by backpropagation in float64, (1, P)."""
@@ -151,14 +156,6 @@ class NetworkPoint:
     def _views(self) -> list[dict[str, np.ndarray]]:
         return self.network.layout.views(self.theta)
 
-    @cached_property
-    def _row_weight(self) -> np.ndarray | float:
-        """Each row's factor in the loss."""
-        w, mean = self.batch.weight, self.network.reduction == "mean"
-        if w is None:
-            return 1 / self.batch.rows if mean else 1.0
-        return w / w.sum() if mean else w
-
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
         """Return the network from a layer on, the start of its parameters and the activations that reach it.
 
@@ -187,14 +184,13 @@ class NetworkPoint:
         thetas[:, part.start - start : part.start - start + part.size] += steps
         return tail.batch_loss(thetas, batch, self.noise)[:, None]
 
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> np.ndarray:
-        """Return the slopes along the rows of each part's U, one part after the other, (K, 1)."""
-        if self.bound.running:
-            try:
-                return self._summands(moves, Tangent).sum(axis=1)[:, None]
-            except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
-                pass
-        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves])
+    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+        """Return the slopes along the rows of each part's U, part by part, (K, 1), and whether there are ties."""
+        ties = Ties()
+        try:
+            return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
+        except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
+            return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves]), True
 
     def _summands(self, moves: Sequence[tuple[Part, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
         """Return the slopes of the loss's summands, the rows' and then the penalties', (K, N + penalties).
@@ -214,11 +210,13 @@ class NetworkPoint:
                     name = self._names[part.start]
                     p[name] = tangent(p[name][None], U.reshape(len(U), *part.shape), first=first)
                     for column, penalty in enumerate(network.penalties if name == "W" else (), batch.rows):
-                        summands[along, column] = penalty.value(p[name]).tangent
+                        divided = penalty.value(p[name]).tangent / penalty_divisor(network, penalty, batch)
+                        summands[along, column] = divided
                 first = along.stop
             X, _ = layer.forward(p, X, self.noise and self.noise.at_layer(number))
         loss = network.loss_function.value(X, batch.T)
-        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = self._row_weight * loss.tangent
+        weighted = loss.tangent if batch.weight is None else batch.weight * loss.tangent
+        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / rows_divisor(network, batch)
         return summands
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
@@ -231,8 +229,8 @@ class NetworkPoint:
             return self._slopes_beside(part, U)
         try:
             sides = [
-                sign * self._summands([(part, sign * U)], partial(Tied, ties=ties))
-                for sign, ties in ((1, Ties.BY_TANGENT), (-1, Ties.BY_TANGENT), (1, Ties.LESS), (1, Ties.GREATER))
+                sign * self._summands([(part, sign * U)], partial(Tied, ties=Ties(broken)))
+                for sign, broken in ((1, BY_TANGENT), (-1, BY_TANGENT), (1, LESS), (1, GREATER))
             ]
         except Exception:  # as in `derivatives`
             return self._slopes_beside(part, U)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import escape
 from io import StringIO
@@ -68,8 +68,12 @@ class Report:
     rows: tuple[Row, ...]
     method: str
     nearby: tuple[Row, ...] = ()
-    second_opinion: "Callable[[], Taylor] | None" = None
+    second_opinion: "Callable[[], Taylor] | None" = field(default=None, compare=False)
     notes: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: the second opinion as it was found, since a function may not travel."""
+        return {**self.__dict__, "second_opinion": None, "taylor": self.taylor}
 
     @property
     def verdict(self) -> Verdict:

@@ -29,14 +29,11 @@ class Bound:
         Whether two numbers that are compared are equal, so that there may be a kink.
     running : bool, default True
         Whether it was carried through the arithmetic; otherwise it was found by experiment.
-    numbers : tuple of ndarray, optional
-        The loss and the gradient that carried it, in float64: those of an evaluation of their own.
     """
 
     gradient: np.ndarray
     tied: bool
     running: bool = True
-    numbers: tuple[np.ndarray, np.ndarray] | None = None
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
@@ -64,24 +61,23 @@ def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noi
         Where the network has a part whose arithmetic has no rule here.
     """
     arithmetic = Arithmetic(dtype)
-    bound, numbers = _running_bound(network, theta, batch, noise, arithmetic)
+    bound = _running_bound(network, theta, batch, noise, arithmetic)
     if arithmetic.dtype == np.float32:
         # float32 leaves little room, so how loose the bound is, is measured. A turned branch is all or nothing: its
         # part of the bound stays as it is.
-        smooth, _ = _running_bound(network, theta, batch, noise, Arithmetic(dtype, turning=False))
+        smooth = _running_bound(network, theta, batch, noise, Arithmetic(dtype, turning=False))
         measured = smooth * _tightness(network, theta, batch, noise, smooth)
-        bound = (bound - smooth) + measured + _running_bound(network, theta, batch, noise, Arithmetic(np.float64))[0]
-    return Bound(bound[None], arithmetic.tied, numbers=numbers)
+        bound = (bound - smooth) + measured + _running_bound(network, theta, batch, noise, Arithmetic(np.float64))
+    return Bound(bound[None], arithmetic.tied)
 
 
 def _running_bound(
     network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, arithmetic: Arithmetic
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+) -> np.ndarray:
     carried = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
     with np.errstate(all="ignore"):
-        loss, gradient = network.batch_loss_and_gradient(carried, batch, noise)
-    bound = np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED)
-    return bound, (np.atleast_1d(loss.value), gradient.value[None])
+        _, gradient = network.batch_loss_and_gradient(carried, batch, noise)
+    return np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED)
 
 
 def _tightness(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, bound: np.ndarray) -> float:

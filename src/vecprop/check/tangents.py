@@ -9,11 +9,20 @@ The rules are those of single functions and of sums and products. No layer's own
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from .carried import SHARED_FUNCTIONS, Carried
+
+
+@dataclass
+class Ties:
+    """Comparisons of equal numbers: how they are decided (see `kinks.py`), and whether there has been one."""
+
+    broken: int = 0
+    met: bool = False
 
 
 class Tangent(Carried):
@@ -29,15 +38,19 @@ class Tangent(Carried):
         The derivative of that function.
     first : int, default 0
         The number of the first of the K directions; along all others nothing moves.
+    ties : Ties, optional
+        Where it is noted that two numbers that are compared are equal.
     """
 
-    def __init__(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> None:
+    def __init__(
+        self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0, ties: Ties | None = None
+    ) -> None:
         super().__init__(value, seed)
-        self.slope, self.first = slope, first
+        self.slope, self.first, self.ties = slope, first, ties or Ties()
 
     def made(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> Self:
         """Return other numbers that follow the same rules."""
-        return type(self)(value, seed, slope, first)
+        return type(self)(value, seed, slope, first, self.ties)
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
         """Return other numbers with their derivatives along the same directions."""
@@ -52,8 +65,8 @@ class Tangent(Carried):
 
     @property
     def real(self) -> Any:
-        """The numbers alone, as of a complex number."""
-        return self.value
+        """The numbers alone, as of a complex number: along no direction do they move."""
+        return self.made(self.value, np.empty((0, *self.value.shape[1:])))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         """Return an operand's value and derivatives."""
@@ -163,7 +176,23 @@ def _sum(like: Tangent, x: Tangent, axis: Any = None, keepdims: bool = False, **
 
 
 def _compare(function: Any) -> Any:
-    return lambda like, x, y: function(_value(x), _value(y))
+    def rule(like: Tangent, x: Any, y: Any) -> np.ndarray:
+        a, b = _value(x), _value(y)
+        like.ties.met |= bool(np.equal(a, b).any())
+        return function(a, b)
+
+    return rule
+
+
+def _sign(like: Tangent, x: Tangent) -> np.ndarray:
+    sign = np.sign(x.value)
+    like.ties.met |= not sign.all()
+    return sign
+
+
+def _max(like: Tangent, x: Tangent, **options: Any) -> Any:
+    # Of numbers that move, it may be the tangent of either of two.
+    return NotImplemented if len(x.companion) else np.max(x.value, **options)
 
 
 COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
@@ -178,7 +207,7 @@ Tangent.ufuncs = {
     np.positive: lambda like, x: x,
     np.power: _power,
     np.absolute: lambda like, x: np.where(x < 0, -x, x),
-    np.sign: lambda like, x: np.sign(x.value),
+    np.sign: _sign,
     np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
     np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
     **{f: _compare(f) for f in COMPARISONS},
@@ -201,7 +230,8 @@ Tangent.ufuncs = {
 Tangent.functions = {
     **SHARED_FUNCTIONS,
     np.reshape: lambda like, array, shape: array.reshape(shape),
-    np.real: lambda like, array: array.value,
+    np.real: lambda like, array: array.real,
+    np.max: _max,
     np.sum: _sum,
     np.where: _where,
 }
