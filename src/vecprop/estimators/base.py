@@ -25,7 +25,7 @@ from .constructor import Constructor
 from .fitting import Fitting
 from .inspection import Inspection
 from .prediction import Predictions
-from .tasks import CallbackSupportMixin
+from .tasks import CallbackSupport
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def has_partial_fit(model: Any) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Constructor, BaseEstimator, ABC):
+class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructor, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
     _targets: Any  # Labels or Numbers
@@ -176,7 +176,7 @@ class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Const
         self._validate_params()
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         self._start(X, y, None, random, incremental=False)
         self._draw_seed(random)
         return self
@@ -204,7 +204,7 @@ class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Const
 
     def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
         """Draw parameters, or adopt those that were set, and forget what was counted."""
-        given = vars(self).pop("_given", {})
+        given = self.__dict__.pop("_given", {})
         self.network_ = network
         if self.initializer is None:
             self.theta_ = draw(network, parts.glorot_factors(self), random, dtype)
@@ -231,7 +231,7 @@ class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Const
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         """Return X and y as scikit-learn checks them."""
-        return validate_data(
+        checked: Any = validate_data(
             self,
             _as_numpy(X),
             _as_numpy(y),
@@ -241,6 +241,7 @@ class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Const
             reset=reset,
             **self._y_is,
         )
+        return checked
 
     def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weight of each row."""
@@ -286,9 +287,9 @@ class MultilayerPerceptron(CallbackSupportMixin, Coefficients, Inspection, Const
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
         """Return what scores the parameters of a state on some rows."""
-        scorer = check_scoring(self, scoring=scoring)
+        scorer: Any = check_scoring(self, scoring=scoring)
         probe = copy.copy(self)  # has no names of features, since the rows have lost theirs
-        vars(probe).pop("feature_names_in_", None)
+        probe.__dict__.pop("feature_names_in_", None)
         weight = {} if rows.weight is None else {"sample_weight": rows.weight}
 
         def score(state: TrainingState) -> float:

@@ -21,13 +21,10 @@ class Views(list):
     """
 
     def __setitem__(self, index: Any, values: Any) -> None:
-        for number, own in (
-            zip(range(len(self))[index], values, strict=True) if isinstance(index, slice) else ((index, values),)
-        ):
-            view, given = self[number], np.asarray(own)
-            if given.shape != view.shape:
-                raise ValueError(f"Entry {number} has shape {view.shape}, but an array of shape {given.shape} is set.")
-            view[...] = given
+        view, given = self[index], np.asarray(values)
+        if given.shape != view.shape:
+            raise ValueError(f"Entry {index} has shape {view.shape}, but an array of shape {given.shape} is set.")
+        view[...] = given
 
 
 class Coefficients:
@@ -70,7 +67,8 @@ class Coefficients:
             views = getattr(self, attribute)
             if len(values) != len(views):
                 raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
-            views[:] = values
+            for number, own in enumerate(values):
+                views[number] = own
         else:
             vars(self).setdefault("_given", {})[attribute] = list(values)
 

@@ -120,7 +120,8 @@ class Fitting:
             by_score=self.by_score,
             by_loss=not (self.by_search or self.by_score),
             rate=getattr(self.optimizer, "learning_rate", 0.0),
-            constants=tuple(0.0 if rows is None else self.model._loss_constant(rows) for rows in self.measured()),
+            constant=self.model._loss_constant(self.rows),
+            constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
         )
         try:
             with self.threads():
@@ -138,10 +139,6 @@ class Fitting:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         return result
 
-    def measured(self) -> tuple[Any, Any]:
-        """Return the rows of training and those of validation."""
-        return self.rows, self.held_out
-
     def move(self, epochs: int, callbacks: list[Any]) -> TrainingResult:
         """Return what the epochs have made of the model's parameters."""
         model, theta = self.model, self.model.theta_
@@ -150,7 +147,7 @@ class Fitting:
         dtype = np.float64 if self.by_search else theta.dtype
         X, *held_X = (
             (rows.X.tocsr() if is_sparse else rows.X).astype(dtype, copy=False)
-            for rows in self.measured()
+            for rows in (self.rows, self.held_out)
             if rows is not None
         )
         settings: dict[str, Any] = {"callbacks": callbacks, "sample_weight": self.rows.weight, "epochs": epochs}

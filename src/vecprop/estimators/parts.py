@@ -66,7 +66,7 @@ def hidden_layer_sizes(settings: Constructor) -> list[int]:
 def activations(settings: Constructor) -> list[Activation]:
     """Return the activation of each hidden layer."""
     named = _each("activation", settings.activation, len(hidden_layer_sizes(settings)))
-    found = [ACTIVATIONS.get(name) if isinstance(name, str) else name for name in named]
+    found: list[Any] = [ACTIVATIONS.get(name) if isinstance(name, str) else name for name in named]
     for layer, (name, activation) in enumerate(zip(named, found, strict=True)):
         if not isinstance(activation, Activation):
             raise ValueError(
@@ -161,7 +161,7 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
 
 def _each(name: str, value: Any, count: int) -> Sequence[Any]:
     """Return a setting of each hidden layer: one for all, or a list of as many."""
-    if isinstance(value, str) or not np.iterable(value):
+    if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
         raise ValueError(f"{name} has {len(value)} entries, but there are {count} hidden layers: give one for each.")

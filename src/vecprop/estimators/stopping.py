@@ -30,7 +30,7 @@ class Watch:
         Whether the score or the loss ends training.
     rate : float
         The learning rate at the start.
-    constants : tuple of float
+    constant, constant_val : float
         What is added to the losses of training and validation.
 
     Attributes
@@ -45,7 +45,8 @@ class Watch:
     by_score: bool
     by_loss: bool
     rate: float
-    constants: tuple[float, float]
+    constant: float
+    constant_val: float
     best_theta: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -55,14 +56,15 @@ class Watch:
 
     def __call__(self, state: TrainingState) -> bool:
         """Record the epoch; return whether training is to end."""
-        model, history = self.model, state.history
+        model: Any = self.model
+        history: Any = state.history
         model.theta_ = state.theta
         model.n_iter_ += 1
         model.t_ += self.rows
-        model.loss_ = float(history.last_loss) + self.constants[0]
+        model.loss_ = float(history.last_loss) + self.constant
         model.loss_curve_.append(model.loss_)
         if history.last_validation_loss is not None:
-            model.validation_loss_curve_.append(float(history.last_validation_loss) + self.constants[1])
+            model.validation_loss_curve_.append(float(history.last_validation_loss) + self.constant_val)
         for name, score in self.scores.items():
             getattr(model, name).append(score(state))
         return self.is_over(state, self.has_improved(state))

@@ -5,15 +5,17 @@ from typing import Any
 
 from ..train.state import TrainingState
 
-try:
-    from sklearn.callback import CallbackSupportMixin
-except ImportError:
 
-    class CallbackSupportMixin:
-        """Stands where scikit-learn has no callbacks yet."""
+def _support() -> Any:
+    try:
+        from sklearn.callback import CallbackSupportMixin
+    except ImportError:  # an older scikit-learn
+        return type("CallbackSupportMixin", (), {})
+    return CallbackSupportMixin
 
 
-__all__ = ["CallbackSupportMixin", "EpochTasks"]
+CallbackSupport: Any = _support()
+"""The base of a model that takes scikit-learn's callbacks, where there are any."""
 
 
 class EpochTasks:
