@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 THREADS = "2"
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECPROP_NUM_THREADS"):
@@ -13,7 +14,13 @@ import numpy as np  # noqa: E402
 
 import vecprop as vp  # noqa: E402
 
-Run = Callable[[], float]
+
+@dataclass(frozen=True)
+class Contest:
+    """How a contender trains, and the loss on all rows of what it has trained, which is not timed."""
+
+    train: Callable[[], Any]
+    loss: Callable[[Any], float]
 
 
 @dataclass(frozen=True)
@@ -69,21 +76,21 @@ class Workload:
         return [(p["W"].copy(), p["b"].copy()) for p in self.network().layout.views(theta) if p]
 
 
-def vecprop(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+def vecprop(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     """Train with vecprop's compiled engine."""
     network, theta = work.network(), work.theta()
     rate = work.learning_rate
     optimizer = vp.Momentum(rate, 0.9) if work.optimizer == "momentum" else vp.Adam(rate)
 
-    def run() -> float:
+    def train() -> vp.TrainingResult:
         batch = None if work.batch == work.rows else work.batch
         options = {"optimizer": optimizer, "epochs": work.epochs, "batch_size": batch, "engine": "compiled"}
-        return float(vp.train(network, theta, X, t, **options).history.loss[-1])
+        return vp.train(network, theta, X, t, training_loss="running", **options)
 
-    return run
+    return Contest(train, lambda result: float(network.loss(result.theta, X, t)))
 
 
-def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Run | None:
+def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest | None:
     """Train as the founding tutorial does: its formulas in plain NumPy, with its loss after each step."""
     if not work.logistic or work.optimizer != "momentum":
         return None
@@ -95,7 +102,7 @@ def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Run | None:
         E = np.exp(H @ Wo + bo)
         return H, E / E.sum(axis=1, keepdims=True)
 
-    def run() -> float:
+    def train() -> list[float]:
         parameters, moments = [p.copy() for p in start], [np.zeros_like(p) for p in start]
         losses = []
         for _ in range(work.epochs):
@@ -106,13 +113,14 @@ def plain_numpy(work: Workload, X: np.ndarray, t: np.ndarray) -> Run | None:
             moments = [0.9 * M - work.learning_rate * J for M, J in zip(moments, gradients, strict=True)]
             parameters = [P + M for P, M in zip(parameters, moments, strict=True)]
             losses.append(-(T * np.log(forward(*parameters)[1])).sum())
-        return float(losses[-1])
+        return losses
 
-    return run
+    return Contest(train, lambda losses: float(losses[-1]))
 
 
-def scikit_learn(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+def scikit_learn(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     """Train with scikit-learn's MLPClassifier."""
+    from sklearn.metrics import log_loss
     from sklearn.neural_network import MLPClassifier
 
     scale = work.rows if work.logistic else 1  # it takes the mean over rows
@@ -130,15 +138,15 @@ def scikit_learn(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
         random_state=1,
     )
 
-    def run() -> float:
+    def train() -> MLPClassifier:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return float(model.fit(X, t).loss_ * scale)
+            return model.fit(X, t)
 
-    return run
+    return Contest(train, lambda fitted: float(log_loss(t, fitted.predict_proba(X))) * scale)
 
 
-def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     """Train with PyTorch, eagerly."""
     import torch
 
@@ -146,7 +154,7 @@ def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
     rows, classes = torch.from_numpy(X), torch.from_numpy(t)
     cost = torch.nn.CrossEntropyLoss(reduction="sum" if work.logistic else "mean")
 
-    def run() -> float:
+    def train() -> torch.nn.Sequential:
         parts = []
         for W, b in work.layers(work.theta()):
             linear = torch.nn.Linear(*W.shape, dtype=getattr(torch, work.dtype))
@@ -166,13 +174,16 @@ def pytorch(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
                 optimizer.zero_grad()
                 cost(model(x[start : start + work.batch]), y[start : start + work.batch]).backward()
                 optimizer.step()
+        return model
+
+    def loss(model: torch.nn.Sequential) -> float:
         with torch.no_grad():
             return float(cost(model(rows), classes))
 
-    return run
+    return Contest(train, loss)
 
 
-def jax(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
+def jax(work: Workload, X: np.ndarray, t: np.ndarray) -> Contest:
     """Train with JAX: one compiled scan over batches and epochs."""
     import jax as j
     import optax
@@ -206,12 +217,13 @@ def jax(work: Workload, X: np.ndarray, t: np.ndarray) -> Run:
 
     @j.jit
     def train(parameters, keys):
-        parameters = j.lax.scan(epoch, (parameters, optimizer.init(parameters)), keys)[0][0]
-        return loss(parameters, rows, classes)
+        return j.lax.scan(epoch, (parameters, optimizer.init(parameters)), keys)[0][0]
 
     start = [(j.numpy.asarray(W), j.numpy.asarray(b)) for W, b in work.layers(work.theta())]
     keys = j.random.split(j.random.PRNGKey(0), work.epochs)
-    return lambda: float(train(start, keys))
+    return Contest(
+        lambda: j.block_until_ready(train(start, keys)), lambda parameters: float(loss(parameters, rows, classes))
+    )
 
 
 CONTENDERS = {

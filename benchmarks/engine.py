@@ -1,9 +1,8 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
 Every workload runs on vecprop and on each peer that is installed, in turns in one process, warm, and the medians are
-compared. All have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches is printed beside its time:
-who does less work shows there. vecprop's time includes the loss of all rows after each epoch, which the peers do not
-measure. What XLA compiles is compiled before, and that time is shown apart.
+compared. All have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside
+its time: who does less work shows there. What XLA compiles is compiled before, and that time is shown apart.
 """
 
 import argparse
@@ -47,23 +46,24 @@ def timed(run: Callable[[], object]) -> tuple[float, object]:
 def measure(work: Workload, rounds: int) -> dict:
     """Return each contender's median time, spread and loss, all measured in turns."""
     X, t = work.data()
-    runs, compiling = {}, {}
+    runs, compiling, losses = {}, {}, {}
     for name, contender in CONTENDERS.items():
         try:
-            run = contender(work, X, t)
+            contest = contender(work, X, t)
         except ImportError:
             continue
-        if run is not None:
-            runs[name], compiling[name] = run, timed(run)[0]  # warm
+        if contest is not None:
+            runs[name] = contest.train
+            compiling[name], trained = timed(contest.train)  # warm
+            losses[name] = contest.loss(trained)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    losses: dict[str, float] = {}
     # A turn lasts a twentieth of a second at least, so that what others left in the caches does not count.
     repeats = {name: 1 + int(TURN / timed(run)[0]) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             for _ in range(repeats[name]):
-                losses[name] = run()
+                run()
             times[name].append((time.perf_counter() - start) / repeats[name])
     peak = product_rate(work.dtype)
     medians = {name: statistics.median(values) for name, values in times.items()}
@@ -158,7 +158,7 @@ def scaling(rounds: int) -> dict:
     for name, works in series.items():
         result[name] = {}
         for work in works:
-            run = vecprop(work, *work.data())
+            run = vecprop(work, *work.data()).train
             run()
             seconds = statistics.median(timed(run)[0] for _ in range(rounds))
             result[name][work.name] = 1e6 * seconds / work.rows
