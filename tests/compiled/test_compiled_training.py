@@ -54,6 +54,16 @@ def network(layer=vp.Tanh(), loss=vp.SquaredError(), penalty=PENALTY, width=9): 
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], loss, penalty)
 
 
+def test_rows_of_validation_are_not_taken_for_those_of_training():
+    few = {"validation": (X[100:], T[100:]), "epochs": 3}
+    theta = network().init(1)
+    compiled, reference = (
+        vp.train(network(), theta, X[:50], T[:50], optimizer=vp.Adam(0.05), engine=engine, **few)
+        for engine in ("compiled", "reference")
+    )
+    assert_same(compiled, reference)
+
+
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 @pytest.mark.parametrize("batch_size", [None, 32])
 @pytest.mark.parametrize("layer", [vp.Tanh(), vp.Dropout(0.3)], ids=registry.name)

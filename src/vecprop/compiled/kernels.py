@@ -265,7 +265,8 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
         if in_order and c[Slot.BY_ROWS]:
             inputs = X[rows[0] * I :]  # they lie in the data as they are wanted
         else:
-            fill = in_tile[0] != rows.ctypes.data or in_tile[1] != S  # full batches of few rows stay in the tile
+            # Full batches of few rows stay in the tile, until rows of validation, which have the same numbers, come in.
+            fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S
             in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
             if fill:
                 _gather(X, I, rows, c[Slot.BY_ROWS], tile)
