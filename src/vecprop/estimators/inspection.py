@@ -78,7 +78,8 @@ class Inspection:
         """
         from ..check import check_gradients
 
-        return check_gradients(self.network_, self.theta_, *self._checked_rows(X, y), **options)
+        X, T = self._checked_rows(X, y)
+        return check_gradients(self.network_, self.theta_, X, T, **options)
 
     def _checked_rows(self: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs, dense, and targets."""
