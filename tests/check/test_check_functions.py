@@ -74,6 +74,14 @@ def test_kinks_of_functions(f, verdict):
     assert check_gradients(f, np.array([0.0, 1.0, -2.0])).verdict == verdict
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-7])
+def test_a_function_that_loses_its_digits_is_no_proof_against_a_gradient_that_keeps_them(size):
+    w = size * np.array([1.3, -0.7])
+    value, right = lambda w: np.sum((1 - np.cos(w)) / w**2), lambda w: -w / 12 + w**3 / 180 - w**5 / 6720
+    assert check_gradients(value, w, gradient=right).verdict is Verdict.INCONCLUSIVE
+    assert check_gradients(value, w, gradient=lambda w: right(w) + 1e10).verdict is Verdict.FAIL
+
+
 def test_parameters_of_any_shape():
     X = np.random.default_rng(0).standard_normal((20, 3))
     T = np.random.default_rng(1).standard_normal((20, 2))

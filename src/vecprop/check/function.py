@@ -9,6 +9,7 @@ import numpy as np
 
 from .bounded import Arithmetic, Bounded
 from .complex_step import STEP, complex_step
+from .judge import SAFETY
 from .kinks import Slopes
 from .parameters import Part, Structure, flattened, gathered
 from .ridders import ridders
@@ -117,13 +118,32 @@ class FunctionPoint:
             return rounding_experiment(lambda theta: self.at(theta, self.dtype).gradient(), self.theta, self.dtype)
 
     def _running_bound(self) -> Bound:
-        arithmetic = Arithmetic(self.dtype)
-        carried = Bounded(self.theta.copy(), np.zeros(self.theta.shape), arithmetic)
         with np.errstate(all="ignore"):
-            columns = gathered(self._gradient(self.structure.rebuilt(carried)), self.structure, self.outputs)
+            columns = gathered(self._gradient(self._carried(self.dtype)), self.structure, self.outputs)
         errors = [c.companion if isinstance(c, Bounded) else np.zeros(c.shape) for c in columns]
         bound = np.nan_to_num(np.concatenate(errors, axis=1), nan=UNBOUNDED, posinf=UNBOUNDED)
         return Bound(bound, tied=True)
+
+    def _carried(self, dtype: Any) -> Any:
+        """Return the parameters as they were given, as numbers that carry a bound of their error."""
+        return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
+
+    def sizes(self, part: Part) -> np.ndarray:
+        """Return the absolute value of each parameter of a part, or what is typical for the part where it is 0."""
+        theta = self.theta[part.span]
+        return np.where(theta == 0, np.sqrt(np.mean(theta * theta)) or 1.0, np.abs(theta))
+
+    def roughness(self, part: Part) -> np.ndarray:
+        """Return what the rounding of the values does to slopes over a tenth of each parameter, (outputs, size).
+
+        (1 - cos w) / w² has lost its digits near w = 0, and so have its slopes, by complex step too.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                bound = self._value(self._carried(np.float64)).companion.reshape(-1, 1)
+        except Exception:  # as in `bound`
+            bound = np.zeros((1, 1))
+        return np.nan_to_num(SAFETY * bound / (0.1 * self.sizes(part)), nan=UNBOUNDED, posinf=UNBOUNDED)
 
 
 def checked_function(
@@ -185,9 +205,11 @@ def unsuited(point: FunctionPoint) -> str:
     generator = np.random.default_rng(0)
     here = point.loss()
     for part in point.parts:
-        theta = point.theta[part.span]
-        size = np.where(theta == 0, np.sqrt(np.mean(theta * theta)) or 1.0, np.abs(theta))
-        u = size * generator.uniform(0.5, 1, (1, part.size)) * generator.choice([-1.0, 1.0], (1, part.size))
+        u = (
+            point.sizes(part)
+            * generator.uniform(0.5, 1, (1, part.size))
+            * generator.choice([-1.0, 1.0], (1, part.size))
+        )
         try:
             with np.errstate(all="ignore"):
                 along = point.moved(part, 1j * STEP * u)[0]

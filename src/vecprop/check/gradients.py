@@ -12,8 +12,8 @@ from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .diagnosis import diagnosed
 from .directions import judge_directions
-from .function import checked_function
-from .judge import HIDDEN, Compared, Point, Row, judge_entries
+from .function import FunctionPoint, checked_function
+from .judge import HIDDEN, Compared, Point, Row, hidden_share, judge_entries
 from .network import NetworkPoint
 from .parameters import Part
 from .report import Report
@@ -186,7 +186,8 @@ def _report(point: Any, method: str, notes: tuple[str, ...], movable: bool, own:
     nearby: dict[str, Row] = {}
     if movable:
         resolution = 1e-4 if float32 else RESOLUTION
-        doubtful = [row.name for row in rows if row.verdict is Verdict.PASS and row.hidden > resolution]
+        open_yet = [row for row in rows if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)]
+        doubtful = [row.name for row in open_yet if row.hidden > resolution]
         nearby = _nearby(point, method, doubtful, resolution)
     largest = float(np.abs(given).max())
     rows = [_settled(row, nearby.get(row.name), largest) for row in rows]
@@ -207,15 +208,25 @@ def _finite(values: np.ndarray, point: Point, what: str) -> np.ndarray:
 
 def _rows(point: Any, given: np.ndarray, method: str, parts: Iterable[Part]) -> tuple[list[Row], dict[str, Compared]]:
     generator = np.random.default_rng(0)
-    rows, found = [], {}
+    rows, found, is_function = [], {}, isinstance(point, FunctionPoint)
     parts = [part for part in parts if part.size]
     with np.errstate(all="ignore"):
         if method == "directions":
             return judge_directions(point, parts, given, generator), found
         for part in parts:
             row, found[part.name] = judge_entries(point, part, given[:, part.span], method)
+            if is_function and row.verdict is Verdict.FAIL:
+                row = _doubted(row, found[part.name], point.roughness(part))
             rows.append(row)
     return rows, found
+
+
+def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
+    """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
+    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any():
+        return row
+    hidden = max(row.hidden, hidden_share(roughness, found.expected))
+    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
 
 
 def _deterministic(
@@ -265,10 +276,12 @@ def _nearby(point: Any, method: str, doubtful: list[str], resolution: float) -> 
 
 def _settled(here: Row, there: Row | None, largest: float) -> Row:
     """Return a row with what was found nearby, and inconclusive where it would pass though rounding hides errors."""
-    if here.verdict is not Verdict.PASS:
+    if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
         return here
     if there and there.verdict is Verdict.FAIL:
-        return replace(here, verdict=Verdict.FAIL, note="it passes here, where rounding hides errors, but fails nearby")
+        return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
+    if here.verdict is Verdict.INCONCLUSIVE:
+        return here
     if there and there.conclusive:
         why = "all its entries are 0 here" if here.hidden == np.inf else "rounding hides errors here"
         return replace(here, note=f"{why}; a random point nearby settles it")
