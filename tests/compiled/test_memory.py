@@ -1,0 +1,46 @@
+"""What a fit allocates: a copy of data that need one, a few vectors of parameters, and a tile; nothing for each batch."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+N, I, WIDTH = 20_000, 50, 100
+X = np.random.default_rng(0).normal(size=(N, I))
+T = (X[:, 0] > 0).astype(int)
+NETWORK = vp.Network(I, [vp.Dense(WIDTH), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+DATA = X.nbytes
+ROW_NUMBERS = 4 * 8 * N  # the order of rows, its keys and places, and all rows' numbers
+
+
+def peak(theta, X, **arguments):
+    """Return how many bytes a fit holds at once beyond what is there before."""
+    arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
+    vp.train(NETWORK, theta, X, T, **arguments)  # so that nothing is compiled or imported later
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    vp.train(NETWORK, theta, X, T, **arguments)
+    most = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    return most
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_memory_does_not_grow_with_epochs_or_batches(engine):
+    theta = NETWORK.init(0)
+    once = peak(theta, X, engine=engine)
+    assert peak(theta, X, engine=engine, epochs=10) < once + 10_000  # what the history holds of an epoch
+    assert peak(theta, X, engine=engine, batch_size=50) < once + 8 * N // 50 + 10_000  # a learning rate a step
+
+
+@pytest.mark.parametrize("given", ["as it is wanted", "float32", "integers", "transposed"])
+def test_data_are_converted_once_at_most(given):
+    theta = NETWORK.init(0)
+    rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(given, X)
+    vectors = 12 * theta.nbytes  # theta, its last finite value, moments, gradients
+    tile = 8 * 256 * (4 * I + 6 * WIDTH) * 2  # two threads' tiles
+    copies = 0 if given == "as it is wanted" else DATA
+    checks = N * I  # whether each number is finite
+    assert peak(theta, rows, epochs=3) < copies + checks + ROW_NUMBERS + vectors + tile
