@@ -1,0 +1,190 @@
+"""What cannot be learned is refused in one sentence; what can, works."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+
+import vecprop
+from vecprop import MLPClassifier, MLPRegressor
+
+X, y = make_classification(40, 4, random_state=0)
+FEW = {"max_iter": 3, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+def changed(X, row, column, value):
+    X = X.astype(object if isinstance(value, str) else float)
+    X[row, column] = value
+    return X
+
+
+BAD = {
+    "nan": (lambda m: m.fit(changed(X, 3, 1, np.nan), y), "contains NaN"),
+    "infinite": (lambda m: m.fit(changed(X, 3, 1, np.inf), y), "contains infinity"),
+    "text": (lambda m: m.fit(changed(X, 3, 1, "red"), y), "could not convert string to float"),
+    "no rows": (lambda m: m.fit(X[:0], y[:0]), "Found array with 0 sample"),
+    "no columns": (lambda m: m.fit(X[:, :0], y), "Found array with 0 feature"),
+    "one dimension": (lambda m: m.fit(X[:, 0], y), "Expected 2D array, got 1D array"),
+    "lengths": (lambda m: m.fit(X, y[:-1]), "inconsistent numbers of samples"),
+    "narrow": (lambda m: m.fit(X, y).predict(X[:, :3]), "X has 3 features, but .* is expecting 4"),
+    "nan predicted": (lambda m: m.fit(X, y).predict(changed(X, 3, 1, np.nan)), "contains NaN"),
+    "nothing predicted": (lambda m: m.fit(X, y).predict(X[:0]), "Found array with 0 sample"),
+    "weights' length": (lambda m: m.fit(X, y, np.ones(3)), "sample_weight.shape"),
+    "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights are finite and at least 0"),
+    "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "0 in every row|non-zero"),
+    "nan weight": (lambda m: m.fit(X, y, np.full(40, np.nan)), "sample_weight contains NaN"),
+    "no y_val": (lambda m: m.fit(X, y, X_val=X), "Of X_val and y_val only one is given"),
+    "narrow X_val": (lambda m: m.fit(X, y, X_val=X[:, :2], y_val=y), "X has 2 features"),
+    "sizes": (lambda m: m.set_params(hidden_layer_sizes=(3, -1)).fit(X, y), "hidden_layer_sizes must be > 0"),
+    "activation": (lambda m: m.set_params(activation=["rely"]).fit(X, y), "hidden layer 0 is 'rely': give an Act"),
+    "activations": (lambda m: m.set_params(activation=["relu"] * 2).fit(X, y), "2 entries, but there are 1 hidden"),
+    "dropout": (lambda m: m.set_params(dropout=[0.1, 0.1]).fit(X, y), "dropout has 2 entries"),
+    "rate": (lambda m: m.set_params(dropout=[1.5]).fit(X, y), "rate of at least 0 and less than 1"),
+    "scoring": (lambda m: m.set_params(scoring="speed").fit(X, y, X_val=X, y_val=y), "'speed' is not a valid scoring"),
+    "other layers": (
+        lambda m: m.set_params(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(9,)).fit(X, y),
+        "start anew with warm_start=False",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("case", BAD)
+def test_refusals(kind, case):
+    fit, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        fit(kind(**FEW))
+
+
+CLASSIFIER = {
+    "numbers": (lambda m: m.fit(X, X[:, 0]), "Unknown label type: continuous"),
+    "two columns of labels": (lambda m: m.fit(X, np.column_stack([y + 1, y + 5])), "Multioutput target data"),
+    "no classes": (lambda m: m.partial_fit(X, y), "classes must be passed on the first call"),
+    "other classes": (lambda m: m.partial_fit(X, y, classes=[0, 1]).partial_fit(X, y, classes=[0, 2]), "not the same"),
+    "unseen class": (lambda m: m.partial_fit(X, y + 1, classes=[0, 1]), "`y` has classes not in `self.classes_`"),
+    "unseen in validation": (lambda m: m.fit(X, y, X_val=X, y_val=y + 1), "has classes not in"),
+    "balanced parts": (
+        lambda m: m.set_params(class_weight="balanced").partial_fit(X, y, classes=[0, 1]),
+        "needs all rows at once",
+    ),
+    "labels, then one": (
+        lambda m: m.set_params(warm_start=True).fit(X, np.eye(2, dtype=int)[y]).fit(X, y),
+        "several labels a row in one call",
+    ),
+    "unknown class_weight": (lambda m: m.set_params(class_weight={5: 2.0}).fit(X, y), "class_weight"),
+}
+
+
+@pytest.mark.parametrize("case", CLASSIFIER)
+def test_refusals_of_the_classifier(case):
+    fit, message = CLASSIFIER[case]
+    with pytest.raises(ValueError, match=message):
+        fit(MLPClassifier(**FEW))
+
+
+REGRESSOR = {
+    "negative counts": (lambda m: m.set_params(loss="poisson").fit(X, -np.ones(40)), "y are negative"),
+    "scaled counts": (lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y), "not for 'poisson'"),
+    "outputs": (lambda m: m.partial_fit(X, y).partial_fit(X, X[:, :2]), "2 outputs, but was fitted with 1"),
+    "nan": (lambda m: m.fit(X, np.full(40, np.nan)), "contains NaN"),
+}
+
+
+@pytest.mark.parametrize("case", REGRESSOR)
+def test_refusals_of_the_regressor(case):
+    fit, message = REGRESSOR[case]
+    with pytest.raises(ValueError, match=message):
+        fit(MLPRegressor(**FEW))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("solver", "newton"),
+        ("alpha", -1),
+        ("dropout", 1.0),
+        ("class_weight", "even"),
+        ("loss", "hinge"),
+        ("n_jobs", 0.5),
+    ],
+)
+def test_settings_are_refused_as_scikit_learn_does(name, value):
+    with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter of MLPClassifier must be"):
+        MLPClassifier(**{name: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_edges_that_work(kind):
+    one_row = kind(**FEW).fit(X[:1], y[:1])
+    assert one_row.predict(X[:1]).shape == (1,)
+    constant = kind(**FEW).fit(np.ones((40, 4)), np.ones(40, int))
+    assert constant.predict(X).shape == (40,)
+    huge_weights = kind(**FEW).fit(X, y, np.full(40, 1e100))
+    assert np.isfinite(huge_weights.theta_).all()
+
+
+def test_a_single_class_is_what_is_predicted():
+    model = MLPClassifier(**FEW).fit(X, np.full(40, "only"))
+    assert set(model.predict(X)) == {"only"}
+
+
+def test_ten_thousand_classes():
+    rows = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
+    model = MLPClassifier((2,), max_iter=1, random_state=0).fit(rows, np.repeat(np.arange(10_000), 2))
+    assert model.n_outputs_ == 10_000
+    assert model.predict(rows[:5]).shape == (5,)
+
+
+def test_before_fit_there_is_nothing():
+    for method in ("predict", "predict_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(MLPClassifier(), method)(X)
+    with pytest.raises(AttributeError, match="no coefs_ before it is fitted"):
+        MLPClassifier().coefs_  # noqa: B018
+    with pytest.raises(AttributeError, match="partial_fit"):
+        MLPClassifier(solver="lbfgs").partial_fit(X, y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_divergence_ends_training_at_once_with_the_last_finite_parameters(early_stopping):
+    epochs = []
+    model = MLPRegressor(solver="sgd", learning_rate_init=1e10, activation="identity", random_state=0, max_iter=200)
+    model.set_params(early_stopping=early_stopping, callbacks=[lambda state: epochs.append(state.epoch)])
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights.*Training diverged: after step"):
+        model.fit(X, y)
+    assert len(epochs) < 40
+    assert np.isfinite(model.theta_).all()
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_warnings_are_scikit_learns():
+    with pytest.warns(ConvergenceWarning, match=r"Stochastic Optimizer: Maximum iterations \(3\) reached"):
+        MLPClassifier(**FEW).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed to converge after 3 iteration\(s\)"):
+        MLPClassifier(solver="lbfgs", **FEW).fit(X, y)
+    with pytest.warns(UserWarning, match="going to be clipped"):
+        MLPClassifier(batch_size=99, **FEW).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifier(**FEW | {"max_iter": 500, "tol": 0.1}).fit(X, y)
+        MLPClassifier(**FEW).partial_fit(X, y, classes=[0, 1])
+
+
+def test_ctrl_c_keeps_what_was_learned():
+    def interrupt(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    model = MLPClassifier(**FEW, callbacks=[interrupt])
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, y)
+    assert model.n_iter_ == 2
+    assert model.predict(X).shape == (40,)
+
+
+def test_an_optimizer_of_the_wrong_kind():
+    with pytest.raises(InvalidParameterError, match="solver"):
+        MLPClassifier(solver=vecprop.Adam).fit(X, y)

@@ -1,0 +1,117 @@
+"""Training that goes on, goes on exactly: the same bits in one call or in many."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+
+from vecprop import Cosine, MLPClassifier, MLPRegressor
+
+X, y = make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1)
+SETTINGS = {"hidden_layer_sizes": (6,), "batch_size": 20, "random_state": 0, "dropout": 0.2, "n_iter_no_change": 1000}
+SOLVERS = [
+    {"solver": "adam"},
+    {"solver": "sgd", "learning_rate": "invscaling"},
+    {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 2, "tol": 0.05},
+    {"solver": "rmsprop"},
+]
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=str)
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start", "pickled"])
+def test_fifty_epochs_in_one_call_or_in_fifty(solver, how):
+    whole = MLPClassifier(**SETTINGS | solver, max_iter=50).fit(X, y)
+    parts = MLPClassifier(**SETTINGS | solver, max_iter=1, warm_start=how != "partial_fit")
+    for _ in range(whole.n_iter_):
+        if how == "partial_fit":
+            parts.partial_fit(X, y, classes=[0, 1, 2])
+        else:
+            parts.fit(X, y)
+        if how == "pickled":
+            parts = pickle.loads(pickle.dumps(parts))
+    assert (parts.theta_ == whole.theta_).all()
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.t_ == whole.t_
+    assert parts.best_loss_ == whole.best_loss_
+
+
+def test_fit_and_partial_fit_in_turns():
+    whole = MLPRegressor(**SETTINGS, max_iter=6).fit(X, y)
+    parts = MLPRegressor(**SETTINGS, max_iter=2, warm_start=True)
+    parts.partial_fit(X, y).fit(X, y).partial_fit(X, y).fit(X, y)
+    assert (parts.theta_ == whole.theta_).all()
+
+
+def test_without_a_random_state_the_random_numbers_go_on_too():
+    model = MLPClassifier(**SETTINGS | {"random_state": None}, max_iter=2, warm_start=True).fit(X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    assert (model.fit(X, y).theta_ == copy.fit(X, y).theta_).all()
+
+
+def test_without_warm_start_fit_begins_anew():
+    model = MLPClassifier(**SETTINGS, max_iter=3).fit(X, y)
+    first = model.theta_.copy()
+    assert (model.fit(X, y).theta_ == first).all()
+    assert model.n_iter_ == len(model.loss_curve_) == 3
+    assert (clone(model).fit(X, y).theta_ == first).all()
+
+
+@pytest.mark.parametrize("name", ["cosine", Cosine()])
+def test_a_schedule_with_a_horizon_begins_anew_and_has_no_partial_fit(name):
+    model = MLPClassifier(**SETTINGS, learning_rate=name, max_iter=3, warm_start=True).fit(X, y)
+    start = model.theta_.copy()
+    model.fit(X, y)
+    again = MLPClassifier(**SETTINGS, learning_rate=name, max_iter=3).initialize(X, y)
+    again.theta_ = start
+    again.set_params(warm_start=True).fit(X, y)
+    assert (again.theta_ == model.theta_).all()
+    with pytest.raises(ValueError, match="how many epochs there are, which partial_fit cannot tell"):
+        model.partial_fit(X, y)
+
+
+def test_another_solver_begins_anew_from_the_parameters():
+    model = MLPClassifier(**SETTINGS | {"dropout": 0}, max_iter=3, warm_start=True).fit(X, y)
+    before = model.loss_
+    model.set_params(solver="lbfgs", max_iter=20).fit(X, y)
+    assert model.loss_ < before
+    model.set_params(solver="sgd", max_iter=1).fit(X, y)
+    assert len(model.loss_curve_) == 3 + model.n_iter_ + 20
+
+
+def test_another_learning_rate_goes_on():
+    model = MLPClassifier(**SETTINGS, max_iter=3, warm_start=True).fit(X, y)
+    state = model._state
+    model.set_params(learning_rate_init=0.01).fit(X, y)
+    assert model._state.optimizer["t"] == 2 * state.optimizer["t"]
+
+
+def test_early_stopping_goes_on_from_the_best():
+    settings = SETTINGS | {"early_stopping": True, "n_iter_no_change": 3, "warm_start": True}
+    model = MLPClassifier(**settings, max_iter=8).fit(X, y)
+    best = model.best_validation_score_
+    model.fit(X, y)
+    assert model.best_validation_score_ >= best
+    assert len(model.validation_scores_) == len(model.loss_curve_)
+
+
+def test_what_was_assigned_is_where_training_goes_on():
+    model = MLPRegressor(**SETTINGS | {"dropout": 0}).partial_fit(X, y)
+    assert all(np.shares_memory(values, model.theta_) for values in model.coefs_ + model.intercepts_)
+    model.coefs_ = [np.zeros_like(W) for W in model.coefs_]
+    model.intercepts_[-1][:] = 7
+    np.testing.assert_array_equal(model.predict(X), 7)
+    model.intercepts_[-1] = np.array([8.0])
+    np.testing.assert_array_equal(model.predict(X), 8)
+    model.set_params(learning_rate_init=1e-9).partial_fit(X, y)
+    np.testing.assert_allclose(model.predict(X), 8, atol=1e-6)
+    with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), but an array of shape \(5, 5\) is set"):
+        model.coefs_[0] = np.zeros((5, 5))
+    with pytest.raises(ValueError, match="coefs_ has 2 arrays, but 1 are set"):
+        model.coefs_ = [np.zeros((5, 6))]
+
+
+def test_a_float32_model_learns_from_float64_rows():
+    model = MLPClassifier(**SETTINGS, max_iter=2, warm_start=True).fit(X.astype(np.float32), y).fit(X, y)
+    assert model.theta_.dtype == model.predict_proba(X).dtype == np.float32
