@@ -1,0 +1,173 @@
+"""The estimators among others: frames, pipelines, searches, routing, pickles, other arrays, scikit-learn's callbacks."""
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.metrics import accuracy_score, get_scorer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vecprop import MLPClassifier, MLPRegressor
+
+X, y = load_iris(return_X_y=True)
+FEW = {"hidden_layer_sizes": (6,), "max_iter": 5, "random_state": 0}
+NAMES = ["a", "b", "c", "d"]
+
+
+def frame(library):
+    module = pytest.importorskip(library)
+    return module.DataFrame({name: X[:, column] for column, name in enumerate(NAMES)})
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_frames(library, early_stopping):
+    X_frame = frame(library)
+    labels = X_frame["a"].__class__(np.array(["x", "y", "z"])[y])
+    model = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(X_frame, labels)
+    assert model.feature_names_in_.tolist() == NAMES
+    plain = MLPClassifier(early_stopping=early_stopping, scoring="accuracy", **FEW).fit(X, y)
+    np.testing.assert_array_equal(model.theta_, plain.theta_)
+    assert set(model.predict(X_frame)) <= {"x", "y", "z"}
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(X_frame[NAMES[::-1]])
+
+
+def test_a_pipeline_sets_the_output_of_what_comes_before():
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier(**FEW)).set_output(transform="pandas")
+    pipeline.fit(frame("pandas"), y)
+    assert pipeline[-1].feature_names_in_.tolist() == NAMES
+    assert pipeline.predict(frame("pandas")).shape == y.shape
+
+
+def test_searches_and_scores():
+    grid = {"activation": ["relu", ["tanh"]], "learning_rate_init": [1e-9, 0.1]}
+    search = GridSearchCV(MLPClassifier(**FEW), grid, cv=2).fit(X, y)
+    assert search.best_score_ > 0.6
+    assert search.best_params_["learning_rate_init"] == 0.1
+    scores = cross_val_score(MLPRegressor(**FEW), X, y, cv=2, n_jobs=2)
+    np.testing.assert_array_equal(scores, cross_val_score(MLPRegressor(**FEW), X, y, cv=2))
+
+
+def test_metadata_is_routed():
+    weight = np.linspace(0, 2, len(y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = MLPClassifier(**FEW).set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaler, model).fit(X, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
+    scaled = StandardScaler().fit_transform(X)
+    alone = MLPClassifier(**FEW).fit(scaled, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
+    np.testing.assert_array_equal(pipeline[-1].theta_, alone.theta_)
+    assert pipeline[-1].validation_loss_curve_ == alone.validation_loss_curve_
+
+
+def test_html_and_text():
+    model = MLPClassifier(**FEW)
+    assert "MLPClassifier" in model._repr_html_()
+    assert repr(model) == "MLPClassifier(hidden_layer_sizes=(6,), max_iter=5, random_state=0)"
+
+
+def test_copies_predict_the_same_and_are_their_own():
+    model = MLPClassifier(**FEW).fit(X, y)
+    before = model.predict_proba(X)
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), joblib.load(file)):
+        np.testing.assert_array_equal(other.predict_proba(X), before)
+        other.intercepts_[-1][:] = [100, 0, 0]
+        assert set(other.predict(X)) == {0}
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert not hasattr(clone(model), "theta_")
+
+
+def test_a_pickle_predicts_in_another_process(tmp_path):
+    model = MLPClassifier(**FEW).fit(X, y)
+    joblib.dump(model, tmp_path / "model")
+    program = "import sys, joblib, sklearn.datasets as d; m = joblib.load(sys.argv[1])"
+    program += "; print(m.predict(d.load_iris().data).sum())"
+    out = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "model"], capture_output=True, text=True, check=True
+    )
+    assert int(out.stdout) == model.predict(X).sum()
+
+
+def test_arrays_of_other_libraries_become_numpy():
+    strict = pytest.importorskip("array_api_strict")
+    model = MLPClassifier(**FEW).fit(strict.asarray(X), strict.asarray(y))
+    np.testing.assert_array_equal(model.theta_, MLPClassifier(**FEW).fit(X, y).theta_)
+    assert isinstance(model.predict(strict.asarray(X)), np.ndarray)
+    assert not model.__sklearn_tags__().array_api_support
+
+
+def test_a_scorer_is_handed_a_model_that_predicts():
+    class Scorer:
+        def __call__(self, model, X, y):
+            return accuracy_score(y, model.predict(X))
+
+    one = MLPClassifier(scoring=Scorer(), **FEW).fit(X, y)
+    other = MLPClassifier(scoring=get_scorer("accuracy"), **FEW).fit(X, y)
+    assert one.score_curve_ == other.score_curve_
+
+
+callback = pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None
+
+
+@pytest.mark.skipif(callback is None, reason="scikit-learn has callbacks from release 1.9 on")
+class TestCallbacks:
+    def test_the_scoring_monitor_scores_each_epoch(self):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        model = MLPClassifier(**FEW).set_callbacks(monitor).fit(X, y)
+        scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+        assert scores == MLPClassifier(scoring="accuracy", **FEW).fit(X, y).score_curve_
+        assert model.n_iter_ == 5
+
+    def test_hooks_are_called_in_pairs_and_may_end_training(self):
+        class Recorder:
+            def __init__(self, stop_after):
+                self.calls, self.stop_after = [], stop_after
+
+            def setup(self, estimator, context):
+                self.calls.append("setup")
+
+            def teardown(self, estimator, context):
+                self.calls.append("teardown")
+
+            def on_fit_task_begin(self, estimator, context):
+                self.calls.append(f"begin {context.task_name}")
+
+            def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+                assert fitted_estimator.predict(X).shape == y.shape
+                self.calls.append(f"end {context.task_name}")
+                return self.calls.count("end epoch") == self.stop_after
+
+        epoch = ["begin epoch", "end epoch"]
+        for stop_after, epochs in ((3, 3), (9, 5)):
+            recorder = Recorder(stop_after)
+            model = MLPClassifier(**FEW).set_callbacks(recorder).fit(X, y)
+            assert model.n_iter_ == epochs
+            assert recorder.calls == ["setup", "begin fit", *epoch * epochs, "end fit", "teardown"]
+
+    def test_the_progress_bar(self, capsys):
+        pytest.importorskip("rich")
+        MLPClassifier(**FEW).set_callbacks(callback.ProgressBar()).fit(X, y)
+        assert "MLPClassifier" in capsys.readouterr().out
+
+    def test_the_fits_of_a_search_are_one_run(self):
+        monitor = callback.ScoringMonitor(scoring="accuracy")
+        model = MLPClassifier(**FEW).set_callbacks(monitor)
+        GridSearchCV(model, {"alpha": [0, 1]}, cv=2, refit=False).fit(X, y)
+        epochs = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+        assert len(epochs) == 2 * 2 * 5
