@@ -153,7 +153,9 @@ def test_divergence_ends_training_at_once_with_the_last_finite_parameters(early_
     epochs = []
     model = MLPRegressor(solver="sgd", learning_rate_init=1e10, activation="identity", random_state=0, max_iter=200)
     model.set_params(early_stopping=early_stopping, callbacks=[lambda state: epochs.append(state.epoch)])
-    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights.*Training diverged: after step"):
+    with pytest.raises(
+        ValueError, match=r"Solver produced non-finite parameter weights.*Training diverged: after step"
+    ):
         model.fit(X, y)
     assert len(epochs) < 40
     assert np.isfinite(model.theta_).all()

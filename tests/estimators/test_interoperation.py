@@ -1,4 +1,4 @@
-"""The estimators among others: frames, pipelines, searches, routing, pickles, other arrays, scikit-learn's callbacks."""
+"""The estimators among others: frames, pipelines, searches, routing, pickles, other arrays, callbacks."""
 
 import copy
 import io
