@@ -96,6 +96,13 @@ def test_early_stopping_goes_on_from_the_best():
     assert len(model.validation_scores_) == len(model.loss_curve_)
 
 
+def test_a_model_that_has_converged_goes_on_for_an_epoch_at_a_time():
+    model = MLPClassifier(**SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True).fit(X, y)
+    assert model.n_iter_ == 4  # the first loss is the best, and three more are no better by 1
+    assert model.fit(X, y).n_iter_ == 1
+    assert len(model.loss_curve_) == 5
+
+
 def test_what_was_assigned_is_where_training_goes_on():
     model = MLPRegressor(**SETTINGS | {"dropout": 0}).partial_fit(X, y)
     assert all(np.shares_memory(values, model.theta_) for values in model.coefs_ + model.intercepts_)

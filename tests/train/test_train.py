@@ -201,6 +201,26 @@ def test_callbacks_see_each_epoch_and_may_stop():
     assert seen == [(1, 2, 2, 10), (2, 4, 3, 10), (3, 6, 4, 10)]
 
 
+def test_a_callback_with_an_interval_is_called_once_in_so_many_epochs():
+    class Seldom:
+        interval = 4
+        calls, losses = 0, 0
+
+        def __call__(self, state):
+            self.calls += 1
+            self.losses += len(state.history.latest_losses)
+            return state.epoch >= 12
+
+    for engine, least in (("compiled", 3), ("reference", 12)):
+        seldom = Seldom()
+        result = fit(epochs=50, batch_size=15, callbacks=[seldom], engine=engine)
+        assert least <= seldom.calls <= 12
+        assert seldom.losses == result.state.epoch == 12
+        assert len(result.history.loss) == 13
+    whole = fit(epochs=12, batch_size=15, engine="compiled")
+    assert (whole.theta == fit(epochs=50, batch_size=15, callbacks=[Seldom()], engine="compiled").theta).all()
+
+
 def test_callbacks_that_are_context_managers_are_entered_and_left():
     class Recorder(list):
         def __enter__(self):

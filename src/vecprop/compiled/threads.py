@@ -42,14 +42,59 @@ def _allowed_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Helper(threading.Thread):
+    """A thread that waits for work; to wake it costs a tenth of starting one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._called, self._done = threading.Lock(), threading.Lock()
+        self._called.acquire()
+        self._done.acquire()
+        self._work: Callable[[int], None] | None = None
+        self._worker = 0
+        self.start()
+
+    def begin(self, work: Callable[[int], None], worker: int) -> None:
+        """Have it call work(worker)."""
+        self._work, self._worker = work, worker
+        self._called.release()
+
+    def end(self) -> None:
+        """Wait until it has done so."""
+        self._done.acquire()
+
+    def run(self) -> None:
+        while True:
+            self._called.acquire()
+            assert self._work is not None
+            try:
+                self._work(self._worker)
+            finally:
+                self._work = None
+                self._done.release()
+
+
+_idle: list[_Helper] = []  # helpers of earlier calls, for those to come
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
+
+
+def _helper() -> _Helper:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Helper()
+
+
 def run_together(work: Callable[[int], None], workers: int) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread."""
-    others = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(1, workers)]
-    for other in others:
-        other.start()
+    helpers = [_helper() for _ in range(1, workers)]
+    for worker, helper in enumerate(helpers, start=1):
+        helper.begin(work, worker)
     work(0)
-    for other in others:
-        other.join()
+    for helper in helpers:
+        helper.end()
+    _idle.extend(helpers)
 
 
 @contextmanager

@@ -54,20 +54,28 @@ class Watch:
         if self.by_score:
             self.best_theta = self.model.theta_.copy()
 
+    @property
+    def interval(self) -> float:
+        """How many epochs may run as one: where only losses count, training cannot end before so many more of them."""
+        return 1 if self.scores else max(self.model.n_iter_no_change + 1 - self.model._no_improvement_count, 1)
+
     def __call__(self, state: TrainingState) -> bool:
-        """Record the epoch; return whether training is to end."""
+        """Record the epochs since the last call; return whether training is to end."""
         model: Any = self.model
-        history: Any = state.history
         model.theta_ = state.theta
-        model.n_iter_ += 1
-        model.t_ += self.rows
-        model.loss_ = float(history.last_loss) + self.constant
-        model.loss_curve_.append(model.loss_)
-        if history.last_validation_loss is not None:
-            model.validation_loss_curve_.append(float(history.last_validation_loss) + self.constant_val)
+        held_loss = state.history.last_validation_loss
+        if held_loss is not None:
+            model.validation_loss_curve_.append(float(held_loss) + self.constant_val)
         for name, score in self.scores.items():
             getattr(model, name).append(score(state))
-        return self.is_over(state, self.has_improved(state))
+        over = False
+        for loss in state.history.latest_losses.tolist():
+            model.n_iter_ += 1
+            model.t_ += self.rows
+            model.loss_ = loss + self.constant
+            model.loss_curve_.append(model.loss_)
+            over = self.is_over(state, self.has_improved(state))
+        return over
 
     def has_improved(self, state: TrainingState) -> bool:
         """Compare the epoch with the best so far, and keep what is best."""

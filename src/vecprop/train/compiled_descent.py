@@ -20,8 +20,8 @@ OPERATIONS_A_SECOND = 2e9
 class CompiledDescent(Descent):
     """The steps of an optimizer as `Descent` takes them, to rounding.
 
-    Callbacks, early stopping and schedules that watch the loss are served after each epoch. Without them several short
-    epochs run as one, and the times of their losses are spread evenly.
+    Callbacks, early stopping and schedules that watch the loss are served after each epoch. Without them, or where a
+    callback's interval is longer, several short epochs run as one, and the times of their losses are spread evenly.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -36,7 +36,6 @@ class CompiledDescent(Descent):
             moments,
             self.plan,
         )
-        self.watched = bool(self.run.callbacks or self.run.early_stopping or self.state.schedule)
         # Seconds an epoch, until one has been timed.
         self.pace = self.batch.rows * self.epochs.operations / OPERATIONS_A_SECOND
 
@@ -60,21 +59,27 @@ class CompiledDescent(Descent):
     def some_epochs(self) -> Reason | None:
         """Run some epochs and record them; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
-        count = 1 if self.watched else min(max(int(SECONDS / self.pace), 1), state.epochs - state.epoch)
+        count = self.count()
         progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], self.rates(count))
         done, self.pace = progress.epochs, (self.run.seconds - began) / count
         state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
         state.optimizer["t"] += done * self.per_epoch
         state.history.moved_often(progress.norms[:done], progress.sizes[:done])
         reason = None
-        if done and self.watched:
-            reason = self.run.after_epoch(progress.losses[0], progress.held_losses[0] if self.held_out else None)
-        elif done:
+        if done:
             held_losses = progress.held_losses[:done] if self.held_out else None
             state.history.extend(progress.losses[:done], held_losses, began + self.pace * np.arange(1, done + 1))
+            reason = self.run.reason_to_stop()
         if done < count:
             self.diverged(progress)
         return reason
+
+    def count(self) -> int:
+        """Return how many epochs nobody needs to see one by one."""
+        if self.run.early_stopping or self.state.schedule:
+            return 1
+        intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
+        return int(min(max(SECONDS / self.pace, 1), self.state.epochs - self.state.epoch, *intervals))
 
     def rates(self, count: int) -> np.ndarray:
         """Return the learning rate of each step of the next epochs."""

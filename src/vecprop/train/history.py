@@ -97,6 +97,11 @@ class History:
         return self._loss[-1][-1] if self._loss else None
 
     @property
+    def latest_losses(self) -> np.ndarray:
+        """The training losses that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
+        return self._loss[-1]
+
+    @property
     def last_validation_loss(self) -> np.ndarray | None:
         """The latest validation loss, (*M,), or None without validation data."""
         return self._validation_loss[-1][-1] if self._validation_loss else None

@@ -68,6 +68,10 @@ class Run:
     def after_epoch(self, loss: Array, validation_loss: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
         self.measure(loss, validation_loss)
+        return self.reason_to_stop()
+
+    def reason_to_stop(self) -> Reason | None:
+        """Ask early stopping and callbacks after what has been measured."""
         stalled = self._has_stalled()
         asked = [callback(self.state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):

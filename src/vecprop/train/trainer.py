@@ -81,7 +81,8 @@ def train(
         The largest norm of a step's gradient; a longer one is shortened to it, each member's by itself.
     callbacks : sequence of callable
         Called with the `TrainingState` after each epoch; one that returns True ends training. One that is a context
-        manager is entered before the first epoch and left after the last.
+        manager is entered before the first epoch and left after the last. One that has an ``interval`` may be called
+        only once in so many epochs, which is faster where epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
         What computes: machine code made for this processor, or the formulas as they stand; they agree to rounding.
         "auto" takes the compiled engine where it can: for one network of the library's own parts, in float32 or float64
