@@ -109,6 +109,7 @@ SGD = {"solver": "sgd", "learning_rate_init": 0.05, "batch_size": 20}
         {"solver": "adam", "learning_rate": "adaptive"},
         {"batch_size": 64},
         {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 60},
+        {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 1, "max_iter": 60},
         {"early_stopping": True, "learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 2, "max_iter": 200},
     ],
     ids=str,
@@ -128,6 +129,15 @@ def test_float32_stays_float32_and_agrees():
     theirs, ours = pair("MLPClassifier", X3.astype(np.float32), y3, batch_size=20, max_iter=5)
     assert_same(theirs, ours, 1e-5)
     assert {values.dtype for values in ours.coefs_ + ours.intercepts_} == {np.dtype(np.float32)}
+
+
+def test_lbfgs_on_float32_searches_in_float64():
+    theirs, ours = pair("MLPClassifier", X3.astype(np.float32), y3, solver="lbfgs", max_iter=12)
+    assert_same(theirs, ours, 1e-4)
+    assert ours.theta_.dtype == np.float32
+    seen = []
+    ours.set_params(callbacks=[lambda state: seen.append(state.theta.dtype)]).fit(X3.astype(np.float32), y3)
+    assert set(seen) == {np.dtype(np.float64)}
 
 
 def test_warm_start_and_partial_fit_after_it():

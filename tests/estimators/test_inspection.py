@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
 
-from vecprop import MLPClassifier, MLPRegressor
+from vecprop import MLPClassifier, MLPRegressor, Network
 
 X, y = make_classification(30, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1)
 
@@ -39,11 +39,12 @@ def test_hidden_activations_are_the_layers_outputs():
 @pytest.mark.parametrize("name", ["classifier", "regressor"])
 def test_per_sample_gradients_add_up_to_the_gradient(name):
     kind = MLPClassifier if name == "classifier" else MLPRegressor
-    model = kind(hidden_layer_sizes=(4,), alpha=0, random_state=0).initialize(X, y)
+    model = kind(hidden_layer_sizes=(4,), alpha=9, random_state=0).initialize(X, y)
+    network = Network(5, model.network_.layers, model.network_.loss_function)  # without the penalty
     G = model.per_sample_gradients(X, y)
     assert G.shape == (30, model.theta_.size)
     T = y if name == "classifier" else y.astype(float)
-    np.testing.assert_allclose(G.mean(axis=0), model.network_.loss_and_gradient(model.theta_, X, T)[1], atol=1e-12)
+    np.testing.assert_allclose(G.mean(axis=0), network.loss_and_gradient(model.theta_, X, T)[1], atol=1e-12)
     np.testing.assert_allclose(G[7], model.per_sample_gradients(X[7:8], y[7:8])[0], atol=1e-12)
 
 
