@@ -190,3 +190,16 @@ def test_ctrl_c_keeps_what_was_learned():
 def test_an_optimizer_of_the_wrong_kind():
     with pytest.raises(InvalidParameterError, match="solver"):
         MLPClassifier(solver=vecprop.Adam).fit(X, y)
+
+
+def test_a_refused_first_fit_leaves_no_model():
+    model = MLPRegressor("poisson", **FEW)
+    with pytest.raises(ValueError, match="negative"):
+        model.fit(X, -np.ones(40))
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_initialize_takes_new_classes_also_with_warm_start():
+    model = MLPClassifier(warm_start=True, **FEW).fit(X, y)
+    assert model.initialize(X, np.arange(40) % 3).classes_.tolist() == [0, 1, 2]

@@ -183,11 +183,11 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructo
 
     def _start(self, X: Any, y: Any, sample_weight: Any, random: np.random.RandomState, incremental: bool) -> Rows:
         """Return the rows, checked, and have network and parameters ready."""
-        goes_on = self.warm_start or incremental
-        first = not (goes_on and hasattr(self, "coefs_"))
+        first = not ((self.warm_start or incremental) and hasattr(self, "coefs_"))
         X, y = self._checked(X, y, reset=first)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        y = self._read_targets(y, weight, new=not goes_on)
+        y = self._read_targets(y, weight, new=first and not incremental)
+        rows = Rows(X, y, self._encode(y), self._weighted(y, weight))
         self.n_outputs_ = self._targets.outputs
         penalty = L2(self.alpha, averaged=True)
         network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
@@ -200,7 +200,7 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructo
             )
         self.network_ = network
         self._rows = Predictions(network, self.theta_)
-        return Rows(X, y, self._encode(y), self._weighted(y, weight))
+        return rows
 
     def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
         """Draw parameters, or adopt those that were set, and forget what was counted."""

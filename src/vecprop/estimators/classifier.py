@@ -23,7 +23,7 @@ def _has_probabilities(model: Any) -> bool:
     return True
 
 
-@documented()
+@documented
 @dataclass(eq=False, repr=False)
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     """A classifier that is a dense network, with scikit-learn's interface and more.

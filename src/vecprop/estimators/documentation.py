@@ -1,6 +1,5 @@
 """The text of the settings that classifier and regressor share, written once into both docstrings."""
 
-from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T", bound=type)
@@ -103,14 +102,10 @@ back to the best parameters. Losses are summed over several outputs, as their gr
 With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar."""
 
 
-def documented(**own: str) -> Callable[[T], T]:
-    """Return a decorator that writes the shared text into a class's docstring, where it says ``{settings}``."""
-
-    def write(cls: T) -> T:
-        text = cls.__doc__ or ""
-        for name, part in {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES, **own}.items():
-            text = text.replace("{" + name + "}", part.replace("\n", "\n    "))
-        cls.__doc__ = text
-        return cls
-
-    return write
+def documented(cls: T) -> T:
+    """Write the shared text into a docstring, where it says ``{settings}``, ``{attributes}`` and ``{notes}``."""
+    text = cls.__doc__ or ""
+    for name, part in {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES}.items():
+        text = text.replace("{" + name + "}", part.replace("\n", "\n    "))
+    cls.__doc__ = text
+    return cls

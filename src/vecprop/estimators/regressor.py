@@ -20,7 +20,7 @@ from .targets import Numbers
 LOSSES = {"squared_error", "absolute_error", "huber", "quantile", "poisson"}
 
 
-@documented()
+@documented
 @dataclass(eq=False, repr=False)
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A regressor that is a dense network, with scikit-learn's interface and more.

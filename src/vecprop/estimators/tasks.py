@@ -53,9 +53,8 @@ class EpochTasks:
 
         def after_epoch(state: TrainingState) -> bool:
             over = True in [other(state) for other in others]
-            now = {"theta_": state.theta.copy()}
             over |= self.epoch.call_on_fit_task_end(
-                estimator=self.model, reconstruction_attributes=lambda: now, **self.told
+                estimator=self.model, reconstruction_attributes=lambda: {"theta_": state.theta.copy()}, **self.told
             )
             if not over and state.epoch < state.epochs:
                 self.begin()
