@@ -136,8 +136,9 @@ def test_lbfgs_on_float32_searches_in_float64():
     assert_same(theirs, ours, 1e-4)
     assert ours.theta_.dtype == np.float32
     seen = []
-    ours.set_params(callbacks=[lambda state: seen.append(state.theta.dtype)]).fit(X3.astype(np.float32), y3)
-    assert set(seen) == {np.dtype(np.float64)}
+    ours.set_params(callbacks=[lambda state: seen.append((state.theta.dtype, ours.predict_proba(X3).dtype))])
+    assert ours.fit(X3.astype(np.float32), y3).theta_.dtype == np.float32
+    assert set(seen) == {(np.dtype(np.float64),) * 2}
 
 
 def test_warm_start_and_partial_fit_after_it():

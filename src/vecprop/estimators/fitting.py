@@ -39,6 +39,7 @@ class Fitting:
 
     def __init__(self, model: Any, rows: Any, held_out: Any, random: np.random.RandomState) -> None:
         self.model, self.all_rows, self.rows, self.held_out = model, rows, rows, held_out
+        self.dtype = model.theta_.dtype
         self.optimizer = parts.optimizer(model)
         self.by_search = isinstance(self.optimizer, LBFGS)
         if model.early_stopping and held_out is None and not self.by_search:
@@ -213,7 +214,7 @@ class Fitting:
     def keep(self, theta: np.ndarray) -> None:
         """Leave parameters in the model."""
         model = self.model
-        model.theta_ = theta.astype(model._rows.theta.dtype, copy=False)
+        model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
 
     def warn_of_search(self, result: TrainingResult) -> None:
