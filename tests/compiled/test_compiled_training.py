@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -281,6 +282,32 @@ def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
         np.testing.assert_array_equal(theta, alone)
     after = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
     assert all(after[path] == count for path, count in before)
+
+
+def test_blas_is_set_back_by_whoever_is_last():
+    """Also where another thread, which is still there, had set it to one thread."""
+    from threadpoolctl import threadpool_info
+
+    from vecprop.compiled.threads import single_threaded_blas
+
+    with single_threaded_blas(True):
+        pass  # BLAS is loaded
+    before = threadpool_info()
+    entered, may_end = threading.Event(), threading.Event()
+
+    def first():
+        with single_threaded_blas(True):
+            entered.set()
+            time.sleep(0.01)
+        may_end.wait()
+
+    threading.Thread(target=first, daemon=True).start()
+    entered.wait()
+    with single_threaded_blas(True):
+        time.sleep(0.05)
+    after = threadpool_info()
+    may_end.set()
+    assert after == before
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

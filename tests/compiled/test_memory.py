@@ -1,4 +1,4 @@
-"""What a fit allocates: a copy of data that need one, a few vectors of parameters, and a tile; nothing for each batch."""
+"""What a fit allocates: a copy of data that need one, a few vectors of parameters and a tile; nothing for a batch."""
 
 import tracemalloc
 
@@ -38,7 +38,9 @@ def test_memory_does_not_grow_with_epochs_or_batches(engine):
 @pytest.mark.parametrize("given", ["as it is wanted", "float32", "integers", "transposed"])
 def test_data_are_converted_once_at_most(given):
     theta = NETWORK.init(0)
-    rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(given, X)
+    rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(
+        given, X
+    )
     vectors = 12 * theta.nbytes  # theta, its last finite value, moments, gradients
     tile = 8 * 256 * (4 * I + 6 * WIDTH) * 2  # two threads' tiles
     copies = 0 if given == "as it is wanted" else DATA

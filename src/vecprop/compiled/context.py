@@ -8,8 +8,6 @@ from enum import IntEnum, auto
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
-from numba.extending import intrinsic
 
 
 class Slot(IntEnum):
@@ -135,32 +133,3 @@ class Context:
 def as_word(seed: int) -> int:
     """Return any whole number's last 64 bits, as a word has them."""
     return ((seed + 2**63) & 0xFFFF_FFFF_FFFF_FFFF) - 2**63
-
-
-@intrinsic
-def _pointer(typing, address, like):
-    """Return an address as a pointer to numbers of the type of a number or array."""
-    kind = like.dtype if isinstance(like, types.Array) else like
-
-    def generate(context, builder, signature, values):
-        return builder.inttoptr(values[0], context.get_value_type(types.CPointer(kind)))
-
-    return types.CPointer(kind)(types.intp, like), generate
-
-
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def numbers_at(address, size, like):
-    """Return an address as an array of so many numbers, of the type of a number or array."""
-    return carray(_pointer(address, like), size)
-
-
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def words_at(address, size):
-    """Return an address as an array of so many words."""
-    return numbers_at(address, np.int64(size), np.int64(0))
-
-
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def doubles_at(address, size):
-    """Return an address as an array of so many doubles."""
-    return numbers_at(address, np.int64(size), 0.0)

@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit, types
 
 from ..core import counted
-from .context import Slot, doubles_at, numbers_at, words_at
+from .arrays import doubles_at, numbers_at, words_at
+from .context import Slot
 from .kernels import INNER, SLOTS, add, copy
 from .loops import count, mix
 from .machine_code import address_of

@@ -21,8 +21,14 @@ from numba import njit
 
 from . import elementary  # noqa: F401 (registers the compiled elementary functions)
 
-# A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp"}, "nogil": True}
+# A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning. No references are counted,
+# since kernels own nothing: that takes the compiler time.
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "arcp"},
+    "nogil": True,
+    "_nrt": False,
+}
 
 WEAK = {"rate", "t"}
 """The arguments that are Python numbers in an array formula; all others are arrays."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .context import Slot, doubles_at, numbers_at, words_at
+from .arrays import doubles_at, numbers_at, words_at
+from .context import Slot
 from .formulas import OPTIONS
 from .machine_code import address_of
 from .pointers import (
@@ -31,6 +32,9 @@ number = float
 """The floating type, which `address_of` fills in."""
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+ONCE: dict[str, Any] = {**INNER, "inline": "always"}
+"""For functions that are called in one place: compiled there, not by themselves too, which would take longer."""
+
 SLOTS = len(Slot)
 
 
@@ -99,7 +103,7 @@ def _add_weighted_rows(out, rows, weights, stride, count):
 # Numba compiles a function anew for each literal it is given, but not for each np.int64 of one.
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
     """Z = Wᵀ A + b, for features × rows."""
     Z_of = Z.reshape(O, S)
@@ -115,7 +119,7 @@ def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
             _add_weighted_rows(Z_of[o], A_of, p[o:], O, I)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _dense_backward(blas, I, O, p, A, S, by_rows, delta, J, add, before):
     """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, unless it is empty."""
     delta_of = delta.reshape(O, S)
@@ -158,7 +162,7 @@ def _gather(X, I, rows, by_rows, tile):
                 tile[k * S + s] = X[rows[s] * I + k]
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _one_hot(classes, rows, O, tile):
     """Put the rows' classes into a tile of features × rows."""
     S = rows.size
@@ -168,7 +172,7 @@ def _one_hot(classes, rows, O, tile):
         tile[classes[rows[s]] * S + s] = 1
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def forward(c, tile, S, noisy, step, rows, work):
     """Run the layers over a tile; each leaves its output in work. Dropout takes part where noisy."""
     table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
@@ -198,7 +202,7 @@ def forward(c, tile, S, noisy, step, rows, work):
             copy(A, out)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def backward(c, tile, S, noisy, work, deltas, gradient, add):
     """Run the layers backwards from the delta in the first of two buffers; put or add the gradient."""
     table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
@@ -232,7 +236,7 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
                 delta[i] *= extra[i]
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _in_order(c, rows_address, n):
     """Return whether the rows are neighbours in the data: those of the list of all rows are."""
     return c[Slot.EVERYONE] <= rows_address and rows_address < c[Slot.EVERYONE] + 8 * (c[Slot.ROWS] + c[Slot.HELD_ROWS])

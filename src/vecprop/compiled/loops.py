@@ -9,11 +9,12 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, njit, types
+from numba import from_dtype, njit, types
 
 from ..core import counted, elementary
 from ..core.layers import Dropout, LayerNorm
 from ..core.losses import SoftmaxCrossEntropy
+from .arrays import matrix, vector
 from .formulas import compiled_method
 from .machine_code import address_of
 
@@ -35,26 +36,26 @@ def count(state, number):
 
 
 def _map(n, z, y, h):
-    z, y, h = carray(z, n), carray(y, n), carray(h, 8)
+    z, y, h = vector(z, n), vector(y, n), vector(h, 8)
     for i in range(n):
         y[i] = formula(h, z[i])
 
 
 def _slope(n, z, y, delta, h):
-    z, y, delta, h = carray(z, n), carray(y, n), carray(delta, n), carray(h, 8)
+    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), vector(h, 8)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
 
 
 def _elementwise_link(rows, outputs, z, y, h):
-    z, y, h = carray(z, rows * outputs), carray(y, rows * outputs), carray(h, 8)
+    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), vector(h, 8)
     for i in range(rows * outputs):
         y[i] = formula(h, z[i])
 
 
 def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
-    z, t, delta = carray(z, (outputs, rows)), carray(t, (outputs, rows)), carray(delta, (outputs, rows))
-    weight, loss, h = carray(weight, rows), carray(loss, rows), carray(h, 8)
+    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
+    weight, loss, h = vector(weight, rows), vector(loss, rows), vector(h, 8)
     for s in range(rows):
         loss[s] = 0
     for o in range(outputs):
@@ -65,7 +66,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
 
 def _softmax_link(rows, outputs, z, y, h):
     """Apply the softmax, as `SoftmaxCrossEntropy.predict` does."""
-    z, y = carray(z, (outputs, rows)), carray(y, (outputs, rows))
+    z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
     for s in range(rows):
         largest = min(max(z[0, s], -half), half)
         for c in range(1, outputs):
@@ -80,8 +81,8 @@ def _softmax_link(rows, outputs, z, y, h):
 
 def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
     """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does."""
-    z, t, delta = carray(z, (outputs, rows)), carray(t, (outputs, rows)), carray(delta, (outputs, rows))
-    weight, loss = carray(weight, rows), carray(loss, rows)
+    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
+    weight, loss = vector(weight, rows), vector(loss, rows)
     for s in range(rows):
         loss[s] = min(max(z[0, s], -half), half)
     for c in range(1, outputs):
@@ -109,28 +110,34 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
 
 
 def _update0(n, rate, t, theta, J, first, second, h):
-    theta, J, h = carray(theta, n), carray(J, n), carray(h, 8)
+    theta, J, h = vector(theta, n), vector(J, n), vector(h, 8)
     for i in range(n):
         (theta[i],) = formula(h, theta[i], J[i], rate, t)
 
 
 def _update1(n, rate, t, theta, J, first, second, h):
-    theta, J, first, h = carray(theta, n), carray(J, n), carray(first, n), carray(h, 8)
+    theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), vector(h, 8)
     for i in range(n):
         theta[i], first[i] = formula(h, theta[i], J[i], rate, t, first[i])
 
 
 def _update2(n, rate, t, theta, J, first, second, h):
-    theta, J, first, second, h = carray(theta, n), carray(J, n), carray(first, n), carray(second, n), carray(h, 8)
+    theta, J, first, second, h = (
+        vector(theta, n),
+        vector(J, n),
+        vector(first, n),
+        vector(second, n),
+        vector(h, 8),
+    )
     for i in range(n):
         theta[i], first[i], second[i] = formula(h, theta[i], J[i], rate, t, first[i], second[i])
 
 
 def _norm(I, rows, p, x, extra, y, h):
     """Normalize rows, with x̂ and the rows' deviations kept in extra; see `core.layers.LayerNorm`."""
-    g, b = carray(p, 2 * I)[:I], carray(p, 2 * I)[I:]
-    x, y, h = carray(x, (I, rows)), carray(y, (I, rows)), carray(h, 8)
-    kept = carray(extra, ((I + 3), rows))
+    g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
+    x, y, h = matrix(x, I, rows), matrix(y, I, rows), vector(h, 8)
+    kept = matrix(extra, I + 3, rows)
     deviation, n, epsilon = kept[I], number(I), number(h[0])
     for s in range(rows):
         deviation[s] = 0
@@ -155,7 +162,12 @@ def _norm(I, rows, p, x, extra, y, h):
 
 def _norm_back(I, rows, p, extra, delta, J, add):
     """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; see `core.layers.LayerNorm`."""
-    g, J, delta, kept = carray(p, I), carray(J, 2 * I), carray(delta, (I, rows)), carray(extra, (I + 3, rows))
+    g, J, delta, kept = (
+        vector(p, I),
+        vector(J, 2 * I),
+        matrix(delta, I, rows),
+        matrix(extra, I + 3, rows),
+    )
     deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
     for s in range(rows):
         mean[s] = 0
@@ -178,8 +190,8 @@ def _norm_back(I, rows, p, extra, delta, J, add):
 
 def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
     """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counted.Noise`."""
-    x, y, mask = carray(x, (I, rows)), carray(y, (I, rows)), carray(mask, (I, rows))
-    numbers, h = carray(numbers, rows), carray(h, 8)
+    x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
+    numbers, h = vector(numbers, rows), vector(h, 8)
     kept = number(1 / (1 - h[0]))
     state = count(count(count(mix(np.uint64(seed)), _DROPOUT), step), layer)
     for s in range(rows):

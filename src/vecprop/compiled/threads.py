@@ -123,22 +123,37 @@ def _controller() -> Any:
     return every.select(filepath=own) if own else every  # NumPy and others may have a BLAS of their own
 
 
+def _set_blas(counts: list[int]) -> list[int]:
+    """Set the threads of each BLAS, and return how many they were."""
+    import threadpoolctl
+
+    # Since its release 3.8 threadpoolctl lets one thread alone set OpenBLAS. Here it is set back by whoever is last.
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    release = getattr(openblas, "clear_controlling_thread", lambda force: None)
+    libraries = _controller().lib_controllers
+    before = [library.num_threads for library in libraries]
+    release(force=True)
+    for library, count in zip(libraries, counts, strict=True):
+        library.set_num_threads(count)
+    release(force=True)
+    return before
+
+
 _guard = threading.Lock()
 _users = 0
-_limit: Any = None
+_before: list[int] = []
 
 
 @contextmanager
 def single_threaded_blas(used: bool) -> Iterator[None]:
     """Keep BLAS at one thread while anyone uses it here, and set it back as it was after the last."""
-    global _users, _limit
+    global _users, _before
     if not used:
         yield
         return
     with _guard:
         if _users == 0:
-            _limit = _controller().limit(limits=1)
-            _limit.__enter__()
+            _before = _set_blas([1] * len(_controller().lib_controllers))
         _users += 1
     try:
         yield
@@ -146,4 +161,4 @@ def single_threaded_blas(used: bool) -> Iterator[None]:
         with _guard:
             _users -= 1
             if _users == 0:
-                _limit.__exit__(None, None, None)
+                _set_blas(_before)

@@ -1,0 +1,70 @@
+"""Addresses as arrays: what kernels read and write.
+
+Numba has `carray` for this; it counts references, for which the compiler takes a tenth of its time, and kernels own
+nothing that could be counted.
+"""
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+
+def _generate(kind, dimensions):
+    """Return the type of an array of a kind of numbers, and what generates it from an address and the sizes."""
+    array_type = types.Array(kind, dimensions, "C")
+
+    def generate(context, builder, signature, values):
+        number = context.get_data_type(kind)
+        address, sizes = values[0], list(values[1 : 1 + dimensions])
+        pointer = number.as_pointer()
+        if isinstance(address.type, type(pointer)):
+            data = builder.bitcast(address, pointer)
+        else:
+            data = builder.inttoptr(address, pointer)
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
+        strides = [itemsize]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+        array = make_array(array_type)(context, builder)
+        populate_array(
+            array, data=data, shape=cgutils.pack_array(builder, sizes), strides=strides, itemsize=itemsize, meminfo=None
+        )
+        return array._getvalue()
+
+    return array_type, generate
+
+
+@intrinsic
+def vector(typing, pointer, size):
+    """Return so many numbers that a pointer points to as an array."""
+    array_type, generate = _generate(pointer.dtype, 1)
+    return array_type(pointer, types.intp), generate
+
+
+@intrinsic
+def matrix(typing, pointer, rows, columns):
+    """Return the numbers that a pointer points to as a matrix by rows."""
+    array_type, generate = _generate(pointer.dtype, 2)
+    return array_type(pointer, types.intp, types.intp), generate
+
+
+@intrinsic
+def numbers_at(typing, address, size, like):
+    """Return an address as an array of so many numbers, of the type of a number or array."""
+    array_type, generate = _generate(like.dtype if isinstance(like, types.Array) else like, 1)
+    return array_type(types.intp, types.intp, like), generate
+
+
+@intrinsic
+def words_at(typing, address, size):
+    """Return an address as an array of so many words."""
+    array_type, generate = _generate(types.int64, 1)
+    return array_type(types.intp, types.intp), generate
+
+
+@intrinsic
+def doubles_at(typing, address, size):
+    """Return an address as an array of so many doubles."""
+    array_type, generate = _generate(types.float64, 1)
+    return array_type(types.intp, types.intp), generate
