@@ -120,6 +120,10 @@ def test_a_scorer_is_handed_a_model_that_predicts():
     one = MLPClassifier(scoring=Scorer(), **FEW).fit(X, y)
     other = MLPClassifier(scoring=get_scorer("accuracy"), **FEW).fit(X, y)
     assert one.score_curve_ == other.score_curve_
+    weight = np.where(y == 0, 0.0, 1.0)
+    one, other = one.fit(X, y, sample_weight=weight), other.fit(X, y, sample_weight=weight)
+    assert one.score_curve_[-1] == accuracy_score(y, one.predict(X))
+    assert other.score_curve_[-1] == accuracy_score(y[y > 0], other.predict(X[y > 0]))
 
 
 callback = pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None

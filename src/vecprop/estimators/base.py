@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -290,7 +291,9 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructo
         scorer: Any = check_scoring(self, scoring=scoring)
         probe = copy.copy(self)  # has no names of features, since the rows have lost theirs
         probe.__dict__.pop("feature_names_in_", None)
-        weight = {} if rows.weight is None else {"sample_weight": rows.weight}
+        parameters = signature(scorer).parameters.values()
+        takes_weights = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters)
+        weight = {"sample_weight": rows.weight} if takes_weights and rows.weight is not None else {}
 
         def score(state: TrainingState) -> float:
             probe.theta_ = state.theta

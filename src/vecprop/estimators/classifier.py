@@ -8,7 +8,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from .base import MultilayerPerceptron, has_partial_fit
@@ -183,7 +183,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         if "_targets" not in vars(self):
             self._targets = Labels.of(y, self.classes_, one_each)
         classes = unique_labels(y)
-        if type_of_target(y).startswith("multilabel") != self._targets.multilabel:
+        if (y.ndim == 2) != self._targets.multilabel:
             raise ValueError(
                 "y has several labels a row in one call and one label in another: keep to what was fitted."
             )

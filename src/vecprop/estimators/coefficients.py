@@ -72,11 +72,6 @@ class Coefficients:
         else:
             vars(self).setdefault("_given", {})[attribute] = list(values)
 
-    def _take_given(self) -> None:
-        """Write into theta what was set before there was a network."""
-        for attribute, values in vars(self).pop("_given", {}).items():
-            setattr(self, attribute, values)
-
 
 def draw(network: Network, factors: Sequence[float], random: np.random.RandomState, dtype: Any) -> np.ndarray:
     """Return initial parameters as scikit-learn draws them (Glorot and Bengio, 2010).

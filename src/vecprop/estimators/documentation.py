@@ -58,8 +58,8 @@ layer_norm : bool, default False
 initializer : {"glorot", "he"}, Initializer or None, default None
     How weights are drawn. None draws weights and biases as scikit-learn does, the same numbers for the same seed.
 scoring : str, callable or None, default None
-    The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer; "loss" for the
-    negative validation loss; None for `score`.
+    The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is given
+    the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
 callbacks : list of callable or None, default None
     Called after each epoch with a `TrainingState`; one that returns True ends training.
 n_jobs : int or None, default None
