@@ -25,6 +25,7 @@ from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nestero
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
 from .train.early_stopping import EarlyStopping
 from .train.history import History
+from .train.population import Member, train_population
 from .train.progress import ProgressBar
 from .train.state import DivergenceError, TrainingResult, TrainingState
 from .train.trainer import train
@@ -67,6 +68,7 @@ __all__ = [
     "Loss",
     "MLPClassifier",
     "MLPRegressor",
+    "Member",
     "Momentum",
     "Nesterov",
     "Network",
@@ -95,4 +97,5 @@ __all__ = [
     "check_gradients",
     "compile",
     "train",
+    "train_population",
 ]
