@@ -5,6 +5,7 @@ the shards' gradients are summed in their order, block of parameters by block. S
 number of threads. Threads are the host's own: each runs `run_epochs` under its number, and they meet at a barrier.
 """
 
+from enum import IntEnum
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,28 @@ CHUNK = 1024
 
 number = float
 """The floating type, which `address_of` fills in."""
+
+
+class Ended(IntEnum):
+    """Why epochs ended early."""
+
+    STALLED = 1
+    INTERRUPTED = 2
+
+
+class Stopping(IntEnum):
+    """What early stopping knows of a fit, in an array of doubles."""
+
+    PATIENCE = 0
+    TOLERANCE = 1
+    STAGNATION = 2
+    LOWEST = 3
+    PROGRESS_AT = 4
+    STALLED = 5
+
+
+STOPPING = len(Stopping)
+
 
 _SHUFFLE = np.uint64(counted._SHUFFLE)
 
@@ -71,9 +94,10 @@ def _scale(c, distance, rows, like):
         return 1.0
     if not c[Slot.WEIGHT + distance]:
         return 1 / rows.size
-    weight, total = numbers_at(c[Slot.WEIGHT + distance], c[Slot.ROWS + distance], like), 0.0
+    weight, total = numbers_at(c[Slot.WEIGHT + distance], c[Slot.DATA_ROWS + distance], like), 0.0
+    chosen = words_at(c[Slot.CHOSEN + distance], c[Slot.ROWS + distance])
     for row in rows:
-        total += weight[row]
+        total += weight[chosen[row] if c[Slot.CHOSEN + distance] else row]
     return 1 / total if total > 0 else 0.0
 
 
@@ -168,7 +192,7 @@ def run_epochs(context, worker):
     order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
     losses = doubles_at(c[Slot.LOSSES], c[Slot.EPOCHS])
     norms, sizes = doubles_at(c[Slot.NORMS], c[Slot.EPOCHS]), doubles_at(c[Slot.SIZES], c[Slot.EPOCHS])
-    done = words_at(c[Slot.DONE], 3)  # epochs with a finite loss; steps; whether it was a gradient that is not finite
+    done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
     blocks, partial = (P + BLOCK - 1) // BLOCK, doubles_at(c[Slot.PARTIAL], shards)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
     costs = doubles_at(c[Slot.COSTS], blocks)
@@ -177,6 +201,9 @@ def run_epochs(context, worker):
     everything = _scale(c, np.int64(0), everyone[:N], theta) if running else 0.0
     step = 0
     for epoch in range(max(c[Slot.EPOCHS], 1)):  # no epoch at all measures the losses
+        if c[Slot.STOP] and words_at(c[Slot.STOP], 1)[0]:  # for a worker that is alone
+            done[3] = Ended.INTERRUPTED
+            return
         if c[Slot.SHUFFLED] and worker == 0:
             keys, places = numbers_at(c[Slot.KEYS], N, np.uint64(0)), words_at(c[Slot.PLACES], N + 1)
             _shuffle(c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, keys, places, order)
@@ -199,7 +226,8 @@ def run_epochs(context, worker):
             loss = _total(partial, shards)
             judged = carried and epoch > 0  # the loss decides first whether theta moves
             at_once = clip == 0 and not judged  # a block moves while it is near the processor
-            rate, t = doubles_at(rates, step + 1)[step], np.float64(c[Slot.STEPS_BEFORE] + step + 1)
+            rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
+            t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(worker, blocks, workers):
                 low, high = block * BLOCK, min((block + 1) * BLOCK, P)
                 squares[block] = _sum_block(c, theta, gradients, J, low, high, scale)
@@ -241,12 +269,35 @@ def run_epochs(context, worker):
             if running:
                 losses[epoch] = met
         last = epoch >= c[Slot.EPOCHS] - 1
-        known = running or (carried and not last)
+        known = running or (carried and not last and not c[Slot.STOPPING])
         if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(met)):
             return
-        if worker == 0 and (last or not carried):
+        if worker == 0 and (last or not carried or c[Slot.STOPPING]):
             copy(theta, last_finite)
             done[0] = epoch + 1
+        if c[Slot.STOPPING] and _has_stalled(c, epoch, theta):  # for a worker that is alone
+            done[3] = Ended.STALLED
+            return
+
+
+@njit(**INNER)
+def _has_stalled(c, epoch, theta):
+    """Return whether early stopping ends training, as `train.early_stopping` has it, and keep the best parameters."""
+    F, stopping = theta.dtype.type, doubles_at(c[Slot.STOPPING], STOPPING)
+    losses = doubles_at(c[Slot.HELD_LOSSES if c[Slot.HELD_ROWS] else Slot.LOSSES], epoch + 1)
+    loss, tolerance = F(losses[epoch]), F(stopping[Stopping.TOLERANCE])
+    if stopping[Stopping.STAGNATION]:
+        progress = not loss > F(stopping[Stopping.LOWEST]) - tolerance
+    else:
+        progress = loss < F(stopping[Stopping.PROGRESS_AT]) - tolerance
+    if loss < F(stopping[Stopping.LOWEST]):
+        stopping[Stopping.LOWEST] = loss
+        copy(theta, numbers_at(c[Slot.BEST], theta.size, theta))
+    if progress:
+        stopping[Stopping.PROGRESS_AT], stopping[Stopping.STALLED] = loss, 0
+    else:
+        stopping[Stopping.STALLED] += 1
+    return stopping[Stopping.STALLED] >= stopping[Stopping.PATIENCE]
 
 
 @njit(**INNER)

@@ -123,13 +123,14 @@ class Epochs:
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
         """Run some epochs: from their first numbers, with the learning rate of each step."""
         losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)))
-        done = np.zeros(3, np.int64)
+        done = np.zeros(4, np.int64)
         self.context.set(
             epochs=count,
             first_epoch=first_epoch,
             first_step=first_step,
             steps_before=steps_before,
             rates=rates,
+            rate_stride=1,
             losses=losses,
             held_losses=held_losses,
             norms=norms,

@@ -247,7 +247,7 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     c, zero = words_at(context, SLOTS), number(0)
     most = c[Slot.TILE_ROWS]
     distance = Slot.HELD_X - Slot.X if held else 0
-    I, O, N = c[Slot.INPUTS], c[Slot.OUTPUTS], c[Slot.ROWS + distance]
+    I, O, N = c[Slot.INPUTS], c[Slot.OUTPUTS], c[Slot.DATA_ROWS + distance]
     X, T = numbers_at(c[Slot.X + distance], N * I, zero), numbers_at(c[Slot.T + distance], N * O, zero)
     classes, weight = words_at(c[Slot.CLASSES + distance], N), numbers_at(c[Slot.WEIGHT + distance], N, zero)
     all_rows = words_at(rows_address, n)
@@ -260,26 +260,32 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     gradient = numbers_at(gradient_address, c[Slot.P], zero)
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
+    chosen = words_at(c[Slot.CHOSEN + distance], c[Slot.ROWS + distance])
+    places_of_tile = words_at(c[Slot.PLACES_OF_TILE], (worker + 1) * most)[worker * most :]
     in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE], 2 * (worker + 1))[2 * worker :]
     total = 0.0
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
-        S = rows.size
+        S, places = rows.size, rows
+        if c[Slot.CHOSEN + distance]:
+            places = places_of_tile[:S]
+            for s in range(S):
+                places[s] = chosen[rows[s]]
         inputs, fill = tile, True
-        if in_order and c[Slot.BY_ROWS]:
+        if in_order and c[Slot.BY_ROWS] and not c[Slot.CHOSEN + distance]:
             inputs = X[rows[0] * I :]  # they lie in the data as they are wanted
         else:
             # Full batches of few rows stay in the tile, until rows of validation, which have the same numbers, come in.
             fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S
             in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
             if fill:
-                _gather(X, I, rows, c[Slot.BY_ROWS], tile)
+                _gather(X, I, places, c[Slot.BY_ROWS], tile)
         if fill and c[Slot.CLASSES + distance]:
-            _one_hot(classes, rows, O, targets)
+            _one_hot(classes, places, O, targets)
         elif fill:
-            _gather(T, O, rows, np.int64(0), targets)
+            _gather(T, O, places, np.int64(0), targets)
         for s in range(S):
-            weights[s] = number(scale) * weight[rows[s]] if c[Slot.WEIGHT + distance] else number(scale)
+            weights[s] = number(scale) * weight[places[s]] if c[Slot.WEIGHT + distance] else number(scale)
         forward(c, inputs, S, step >= 0, step, rows, work)
         call_loss(
             c[Slot.LOSS],

@@ -188,6 +188,7 @@ class Program:
             deltas=np.empty(2 * workers * self.width * self.tile, F),
             delta_size=self.width * self.tile,
             in_tile=np.zeros(2 * workers, np.int64),
+            places_of_tile=np.empty(workers * self.tile, np.int64),
             gradient_of_rows=gradient_address(F),
         )
         return context
@@ -202,6 +203,7 @@ def rows_of(batch: Batch, F: type) -> dict[str, Any]:
         "t": nothing if of_classes else np.ascontiguousarray(batch.T, F),
         "classes": np.ascontiguousarray(batch.T, np.int64) if of_classes else nothing,
         "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
+        "data_rows": batch.rows,
         "rows": batch.rows,
     }
 
