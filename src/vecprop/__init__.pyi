@@ -23,7 +23,7 @@ from .estimators.regressor import MLPRegressor
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
-from .train.early_stopping import EarlyStopping
+from .train.early_stopping import EarlyStopping, Stagnation
 from .train.history import History
 from .train.population import Member, train_population
 from .train.progress import ProgressBar
@@ -88,6 +88,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "SquaredError",
+    "Stagnation",
     "Tanh",
     "TrainingResult",
     "TrainingState",

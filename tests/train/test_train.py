@@ -188,6 +188,18 @@ def test_early_stopping_counts_progress_beyond_the_tolerance():
     assert NETWORK.loss(result.theta, X, T) == result.history.loss.min()
 
 
+@pytest.mark.parametrize("training_loss", ["exact", "running"])
+def test_stagnation_counts_from_the_lowest_training_loss_and_keeps_the_last_parameters(training_loss):
+    """With small steps each epoch is better than all before, but none by the tolerance; loss_k > lowest - tolerance."""
+    slow = {"optimizer": vp.GradientDescent(1e-4), "epochs": 50, "training_loss": training_loss}
+    result = fit(early_stopping=vp.Stagnation(3), validation=HELD_OUT, **slow)  # steps are 0.7 of the tolerance
+    assert result.state.epoch == (4 if training_loss == "running" else 3)
+    assert result.reason == "early stopping"
+    np.testing.assert_array_equal(result.theta, result.state.theta)
+    assert fit(early_stopping=vp.EarlyStopping(3, tolerance=1e-4), **slow).state.epoch == 50  # two of them are progress
+    assert fit(early_stopping=vp.Stagnation(3, tolerance=0), **slow).state.epoch == 50
+
+
 def test_callbacks_see_each_epoch_and_may_stop():
     seen = []
 

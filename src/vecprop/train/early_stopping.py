@@ -1,4 +1,4 @@
-"""Early stopping: training ends when the loss stops falling, and goes back to the best parameters."""
+"""Early stopping: training ends when the loss stops falling; and the best parameters on the way there."""
 
 from dataclasses import dataclass
 
@@ -35,12 +35,62 @@ class EarlyStopping:
     patience: int = 10
     tolerance: float = 0.0
 
+    restores = True
+
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        if not self.patience >= 1:
-            raise ValueError(f"EarlyStopping needs a patience of at least 1 epoch, not {self.patience!r}.")
-        if not self.tolerance >= 0:
-            raise ValueError(f"EarlyStopping needs a tolerance of at least 0, not {self.tolerance!r}.")
+        _check(self)
+
+    def progresses(self, loss: np.ndarray, lowest: np.ndarray, progress_at: np.ndarray) -> np.ndarray:
+        """Return where a loss is progress, beside the lowest so far and that of the latest progress."""
+        return loss < progress_at - self.tolerance
+
+
+@dataclass(frozen=True)
+class Stagnation:
+    """Stop when the training loss stagnates, and keep the last parameters: scikit-learn's rule.
+
+    It watches the training loss, also where there is validation data. Progress is counted from the lowest loss so far,
+    so that many steps that are each smaller than the tolerance are none.
+
+    Parameters
+    ----------
+    patience : int, default 10
+        Training ends when there was no progress in this many epochs in a row, the last of them included.
+    tolerance : float, default 0.0001
+        By how much the loss must be below the lowest so far to be progress, in units of the loss.
+
+    Raises
+    ------
+    ValueError
+        Where patience is less than 1 or tolerance less than 0.
+
+    Examples
+    --------
+    >>> Stagnation(patience=11)
+    Stagnation(patience=11, tolerance=0.0001)
+    """
+
+    patience: int = 10
+    tolerance: float = 1e-4
+
+    restores = False
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _check(self)
+
+    def progresses(self, loss: np.ndarray, lowest: np.ndarray, progress_at: np.ndarray) -> np.ndarray:
+        """Return where a loss is progress, beside the lowest so far and that of the latest progress."""
+        return ~(loss > lowest - self.tolerance)
+
+
+def _check(rule: EarlyStopping | Stagnation) -> None:
+    name = type(rule).__name__
+    if not rule.patience >= 1:
+        raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
+    if not rule.tolerance >= 0:
+        raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
 
 
 class Best:
@@ -48,13 +98,13 @@ class Best:
 
     Parameters
     ----------
-    rule : EarlyStopping
+    rule : EarlyStopping or Stagnation
         When to stop.
     theta : array (*M, P)
         The parameters at the start.
     """
 
-    def __init__(self, rule: EarlyStopping, theta: Array) -> None:
+    def __init__(self, rule: EarlyStopping | Stagnation, theta: Array) -> None:
         self.rule = rule
         self.theta = namespace(theta).asarray(theta, copy=True)
         members = tuple(theta.shape[:-1])
@@ -66,7 +116,7 @@ class Best:
     def observe(self, theta: Array, loss: np.ndarray) -> bool:
         """Take note of parameters and their loss; return whether all members have stopped."""
         better = (loss < self.loss) & ~self._stopped
-        progress = loss < self._progress_at - self.rule.tolerance
+        progress = self.rule.progresses(loss, self.loss, self._progress_at)
         xp = namespace(theta)
         mask = xp.asarray(better, device=theta.device)
         self.theta[...] = xp.where(mask[..., None], theta, self.theta)

@@ -11,7 +11,7 @@ from ..core.network import Network
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
-from .early_stopping import EarlyStopping
+from .early_stopping import EarlyStopping, Stagnation
 from .engine import Engine
 from .state import DivergenceError, TrainingResult
 from .trainer import train
@@ -56,7 +56,7 @@ class Member:
     seed: int = 0
     training_loss: Literal["exact", "running"] = "exact"
     schedule: Schedule | None = None
-    early_stopping: EarlyStopping | None = None
+    early_stopping: EarlyStopping | Stagnation | None = None
     clip: float | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from .early_stopping import Best, EarlyStopping
+from .early_stopping import Best, EarlyStopping, Stagnation
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]
@@ -20,7 +20,7 @@ class Run:
     ----------
     state : TrainingState
         Where training stands; whatever moves theta moves it there.
-    early_stopping : EarlyStopping or None
+    early_stopping : EarlyStopping, Stagnation or None
         When to stop.
     callbacks : sequence of callable
         What is called after each epoch.
@@ -31,7 +31,7 @@ class Run:
     def __init__(
         self,
         state: TrainingState,
-        early_stopping: EarlyStopping | None,
+        early_stopping: EarlyStopping | Stagnation | None,
         callbacks: Sequence[Callback],
         remedy: str,
     ) -> None:
@@ -90,8 +90,10 @@ class Run:
 
     def _watched(self) -> np.ndarray | None:
         """Return the loss that early stopping watches, if it is known."""
-        validation_loss = self.state.history.last_validation_loss
-        return self.state.history.last_loss if validation_loss is None else validation_loss
+        history = self.state.history
+        if history.last_validation_loss is None or isinstance(self.early_stopping, Stagnation):
+            return history.last_loss
+        return history.last_validation_loss
 
     def require_finite(self, what: str, values: np.ndarray) -> None:
         """Raise a DivergenceError where a value, of one member or of each, is not finite."""
@@ -120,6 +122,6 @@ class Run:
         theta = self.state.theta
         if reason == "diverged":
             theta = self.last_finite
-        elif self.best is not None:
+        elif self.best is not None and self.best.rule.restores:
             theta = self.best.theta
         return TrainingResult(theta, self.state.history, self.state, reason)

@@ -16,7 +16,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
 from .descent import Descent
-from .early_stopping import EarlyStopping
+from .early_stopping import EarlyStopping, Stagnation
 from .engine import Engine, compiles
 from .run import Callback, Run
 from .search import Search
@@ -38,7 +38,7 @@ def train(
     validation: tuple[Array, ...] | None = None,
     training_loss: Literal["exact", "running"] = "exact",
     schedule: Schedule | None = None,
-    early_stopping: EarlyStopping | None = None,
+    early_stopping: EarlyStopping | Stagnation | None = None,
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
     engine: Engine = "auto",
@@ -75,8 +75,8 @@ def train(
         each epoch's batches as they were met, which costs nothing. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
         What the learning rate is multiplied by from step to step; nothing by default.
-    early_stopping : EarlyStopping, optional
-        Ends training when the loss stops falling and restores the best parameters.
+    early_stopping : EarlyStopping or Stagnation, optional
+        Ends training when the loss stops falling; EarlyStopping restores the best parameters.
     clip : float, optional
         The largest norm of a step's gradient; a longer one is shortened to it, each member's by itself.
     callbacks : sequence of callable
@@ -208,7 +208,7 @@ def _check_choices(engine: str, training_loss: str, shuffle: bool) -> None:
 
 def _check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callbacks: Any, state: Any) -> None:
     """Refuse what cannot watch training."""
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping | Stagnation):
         raise TypeError(f"early_stopping is {early_stopping!r}: give one such as EarlyStopping(patience=10).")
     if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
         raise TypeError(f"schedule is {schedule!r}: give one such as Cosine().")
