@@ -23,6 +23,7 @@ from ..train.state import TrainingState
 from . import parts
 from .coefficients import Coefficients, draw
 from .constructor import Constructor
+from .diagnosis import Diagnosable
 from .fitting import Fitting
 from .inspection import Inspection
 from .prediction import Predictions
@@ -62,7 +63,7 @@ def has_partial_fit(model: Any) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructor, BaseEstimator, ABC):
+class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosable, Constructor, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
     _targets: Any  # Labels or Numbers
@@ -223,6 +224,7 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Constructo
         self._no_improvement_count = 0
         self._state: TrainingState | None = None
         self._seed: int | None = None
+        self._ending = None
 
     def _draw_seed(self, random: np.random.RandomState) -> int:
         """Return the seed of shuffles and masks, drawn once for all epochs that continue each other."""

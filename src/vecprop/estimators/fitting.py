@@ -17,10 +17,12 @@ from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, TrainingResult
 from ..train.trainer import train
 from . import parts
+from .diagnosis import diagnosis_of_sample
 from .prediction import Predictions
 from .schedules import has_horizon
 from .sparse import SparseNetwork
 from .stopping import Watch, print_epoch
+from .symptoms import Ending
 from .tasks import EpochTasks
 
 
@@ -85,15 +87,10 @@ class Fitting:
         result = self.train(model.max_iter, tasks)
         if tasks is not None:
             tasks.end()
-        if self.by_search:
-            self.warn_of_search(result)
-        elif result.reason == "epochs":
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        shortfall = self.shortfall(result)
+        if shortfall:
+            message = diagnosis_of_sample(model, self.rows).after(shortfall)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def fit_an_epoch(self) -> None:
         """Train for one epoch."""
@@ -129,11 +126,14 @@ class Fitting:
                 result = self.move(epochs, self.callbacks(watch, tasks))
         except DivergenceError as error:
             self.keep(error.result.theta)
-            raise ValueError(
+            self.model._ending = Ending("diverged", error.result.state.step)
+            message = (
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed. {error}"
-            ) from error
+                "preprocessed."
+            )
+            raise ValueError(diagnosis_of_sample(self.model, self.rows).after(message)) from error
         self.keep(result.theta if watch.best_theta is None else watch.best_theta)
+        self.model._ending = Ending(result.reason, result.state.step)
         goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
         self.model._state = replace(result.state, history=History()) if goes_on else None
         if result.reason == "interrupted":
@@ -217,18 +217,19 @@ class Fitting:
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
 
-    def warn_of_search(self, result: TrainingResult) -> None:
-        """Warn where L-BFGS has not converged."""
-        if result.reason in ("converged", "callback", "interrupted"):
-            return
-        why = {
-            "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
-            "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
-        }[result.reason]
-        warnings.warn(
-            f"lbfgs failed to converge after {self.model.n_iter_} iteration(s): {why}.",
-            ConvergenceWarning,
-            stacklevel=4,
+    def shortfall(self, result: TrainingResult) -> str:
+        """Return in scikit-learn's words that training has not converged; "" where it has, or where it was ended."""
+        if self.by_search:
+            why = {
+                "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
+                "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
+            }.get(result.reason)
+            return f"lbfgs failed to converge after {self.model.n_iter_} iteration(s): {why}." if why else ""
+        if result.reason != "epochs":
+            return ""
+        return (
+            f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
+            "converged yet."
         )
 
 

@@ -1,0 +1,304 @@
+"""What the diagnosis says, and what it does not say where nothing is wrong."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, make_moons
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.preprocessing import StandardScaler
+
+from vecprop import ELU, Activation, Adam, MLPClassifier, MLPRegressor
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((60, 3))
+y = (X[:, 0] > 0).astype(int)
+t = X @ [1.0, -1.0, 0.5]
+
+
+def said(model, word, X=X, y=y):
+    """Return the sentences with a word, and see that they are sentences."""
+    diagnosis = model.diagnose(X, y)
+    assert all(sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence for sentence in diagnosis)
+    return [sentence for sentence in diagnosis if word in sentence]
+
+
+def with_parameters(model, coefs, intercepts):
+    """Return an initialized model with these parameters."""
+    model.coefs_, model.intercepts_ = [np.array(W) for W in coefs], [np.array(b) for b in intercepts]
+    return model
+
+
+def with_curve(model, losses, reason="epochs"):
+    """Return a fitted model as if its losses had been these."""
+    model.loss_curve_, model._ending = list(losses), model._ending._replace(reason=reason)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "settings"),
+    [
+        (load_breast_cancer, MLPClassifier, {"max_iter": 1000}),
+        (load_digits, MLPClassifier, {}),
+        (load_digits, MLPClassifier, {"activation": "tanh"}),
+        (load_digits, MLPClassifier, {"solver": "sgd", "learning_rate_init": 0.1}),
+        (load_iris, MLPClassifier, {"max_iter": 1000}),
+        (load_iris, MLPClassifier, {"learning_rate_init": 0.1}),
+        (load_iris, MLPClassifier, {"solver": "lbfgs", "max_iter": 2000}),
+        (load_diabetes, MLPRegressor, {"scale_target": True, "activation": "logistic", "max_iter": 1000}),
+        (load_diabetes, MLPRegressor, {"scale_target": True, "batch_size": 16, "max_iter": 1000}),
+    ],
+)
+def test_a_converged_fit_on_scaled_data_has_nothing_wrong(table, kind, settings):
+    X, y = table(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = kind(random_state=0, **settings).fit(X, y)
+    diagnosis = model.diagnose(X, y)
+    assert (len(diagnosis), str(diagnosis)) == (0, "Nothing seems wrong.")
+    assert pickle.loads(pickle.dumps(model)).diagnose(X, y) == diagnosis
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.3])
+def test_half_dead_looking_but_good_networks_are_left_alone(noise):
+    X, y = make_moons(300, noise=noise, random_state=0)
+    model = MLPClassifier((50, 50), max_iter=1000, random_state=0).fit(X, y)
+    assert model.diagnose(X, y) == ()
+
+
+def test_columns_far_from_one_are_named_the_farthest_first():
+    scaled = pd.DataFrame(X, columns=["a", "b", "c"])
+    wrong = scaled.assign(b=1000 + X[:, 1], c=1e-5 * X[:, 2])
+    assert said(MLPClassifier().initialize(scaled, y), "Inputs", scaled) == []
+    [sentence] = said(MLPClassifier().initialize(wrong, y), "Inputs", wrong)
+    size = np.abs(wrong["c"]).max()
+    assert f"in size: 'c' ({size:.3g}), 'b' (1e+03): put a StandardScaler" in sentence
+
+
+def test_a_column_has_to_be_above_ten_or_below_a_hundredth():
+    def sentence(size):
+        rows = np.column_stack([size * np.sign(X[:, 0]), X[:, 1]])
+        return said(MLPClassifier().initialize(rows, y), "Inputs", rows)
+
+    assert [bool(sentence(size)) for size in (0.009, 0.011, 9.9, 10.1)] == [True, False, False, True]
+    assert "column 0 (10.1)" in sentence(10.1)[0]
+    assert not said(MLPClassifier().initialize(0 * X, y), "Inputs", 0 * X)  # constant zeros are small and harmless
+
+
+def test_five_columns_at_most_are_named():
+    wide = 100.0 ** np.arange(1, 9) * np.ones((60, 1))
+    [sentence] = said(MLPClassifier().initialize(wide, y), "Inputs", wide)
+    assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3 more" in (
+        sentence
+    )
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
+def test_sparse_columns_are_measured_with_their_zeros(kind):
+    rows = np.zeros((60, 3))
+    rows[0, 0], rows[:, 1] = 80, 0.5  # the root of 80² / 60 is 10.3
+    [sentence] = said(MLPClassifier().initialize(kind(rows), y), "Inputs", kind(rows))
+    assert "column 0 (10.3): put a MaxAbsScaler" in sentence
+    rows[0, 0] = 70
+    assert not said(MLPClassifier().initialize(kind(rows), y), "Inputs", kind(rows))
+
+
+def test_huge_numbers_are_measured_too():
+    rows = X.astype(np.float32) * np.float32(1e30)
+    assert "e+30)" in said(MLPClassifier().initialize(rows, y), "Inputs", rows)[0]
+    rows = X * 1e250
+    assert "e+250)" in said(MLPClassifier().initialize(rows, y), "Inputs", rows)[0]
+
+
+def test_targets_far_from_one_are_to_be_scaled():
+    def sentence(t, **settings):
+        return said(MLPRegressor(**settings).initialize(X, t), "Targets", y=t)
+
+    assert sentence(t) == []
+    assert sentence(1000 * t, scale_target=True) == []
+    assert "y (1e+03): set scale_target=True" in sentence(1000 + t)[0]
+    assert "set scale_target=True" in sentence(1e-4 * t)[0]
+    assert "column 1 (1e+03)" in sentence(np.column_stack([t, 1000 + t]))[0]
+    assert sentence(np.round(np.exp(t + 5)), loss="poisson") == []  # its link is the exponential function
+
+
+def test_dead_units_are_counted_for_each_layer():
+    W = [rng.standard_normal((3, 4)), rng.standard_normal((4, 4)), np.ones((4, 1))]
+    b = [np.array([-100.0, -100, 0, 0]), np.zeros(4), np.zeros(1)]
+    for activation, dead in (("relu", True), ("elu", True), ("leaky_relu", False), ("identity", False)):
+        model = MLPClassifier((4, 4), activation).initialize(X, y)
+        sentences = said(with_parameters(model, W, b), "dead")
+        assert [("slope of 0 on every row: 2 of 4 in hidden layer 0:" in s) for s in sentences] == [True] * dead
+    model = MLPClassifier((4, 4), [ELU(), "relu"]).initialize(X, y)
+    assert said(with_parameters(model, W, [np.array([-100.0, 0, 0, 0]), *b[1:]]), "dead") == []  # a quarter may be
+    [sentence] = said(with_parameters(model, W, [b[0], np.full(4, -100.0), b[2]]), "dead")
+    assert "2 of 4 in hidden layer 0, 4 of 4 in hidden layer 1: use activation='leaky_relu'" in sentence
+
+
+def test_a_unit_that_a_single_row_wakes_is_not_dead():
+    one = np.zeros((60, 3))
+    one[7] = 1
+    model = with_parameters(MLPClassifier((1,)).initialize(one, y), [np.ones((3, 1)), [[1.0]]], [[-1.0], [0.0]])
+    assert said(model, "dead", one) == []
+    model.intercepts_[0][:] = -4
+    assert len(said(model, "dead", one)) == 1
+
+
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_saturated_units_are_counted(activation):
+    def sentences(weight):
+        model = MLPClassifier((2,), activation, solver="lbfgs").initialize(X, y)
+        return said(with_parameters(model, [np.full((3, 2), weight), [[1.0], [1.0]]], [[0.0, 0.0], [0.0]]), "saturated")
+
+    assert sentences(1.0) == []
+    assert "2 of 2 in hidden layer 0: scale the inputs, raise alpha (now 0.0001)." in sentences(1000.0)[0]
+
+
+def test_divergence_is_said_with_the_rate_to_lower():
+    model = MLPRegressor(solver="sgd", learning_rate_init=1e6, random_state=0)
+    with pytest.raises(ValueError, match=r"to be preprocessed\. Training diverged: after step \d+ .*: lower learning_"):
+        model.fit(X, t)
+    assert "lower learning_rate_init (now 1e+06)" in said(model, "Training diverged", y=t)[0]
+    assert said(model, "rises", y=t) == []  # one of the two is enough
+    assert np.isfinite(model.theta_).all()
+    model.set_params(learning_rate_init=0.01).fit(X, t)
+    assert said(model, "diverged", y=t) == []
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_a_loss_that_is_not_finite_from_the_start_blames_no_rate(solver):
+    with pytest.raises(ValueError, match="Inputs are unscaled") as caught:
+        MLPRegressor(solver=solver, random_state=0).fit(1e200 * X, t)
+    assert "learning_rate" not in str(caught.value) or solver == "sgd"
+    assert isinstance(caught.value.__cause__, ArithmeticError)
+
+
+def test_squared_error_with_a_huge_rate_and_early_stopping_stops_at_once():
+    model = MLPRegressor(
+        solver="sgd", learning_rate_init=1e10, early_stopping=True, max_iter=200, batch_size=10, random_state=0
+    )
+    with pytest.raises(ValueError, match=r"Solver produced non-finite parameter weights\..* Training diverged"):
+        model.fit(X, t)
+    assert len(model.loss_curve_) < 5
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_a_rate_too_high_makes_the_loss_rise_and_fall():
+    X, y = load_digits(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    model = MLPClassifier(learning_rate_init=1.0, random_state=0, max_iter=30).fit(X, y)
+    assert "lower learning_rate_init (now 1)" in said(model, "too high", X, y)[0]
+    solver = MLPClassifier(solver=Adam(1.0), random_state=0, max_iter=30).fit(X, y)
+    assert "lower the solver's learning_rate (now 1)" in said(solver, "too high", X, y)[0]
+
+
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        (np.tile([1.0, 1.2], 10), True),
+        (np.tile([1.0, 1.01], 10), False),  # as batches do
+        (np.tile([1e-6, 2e-6], 10), False),  # less than tol
+        (np.geomspace(1, 0.01, 20), False),
+        (np.geomspace(1, 1e200, 12), True),
+        (np.concatenate([np.tile([1.0, 1.2], 10), np.linspace(1, 0.9, 30)]), False),  # long ago
+        ([1.0, 2.0], False),  # too few to tell
+    ],
+)
+def test_what_counts_as_oscillation(losses, says):
+    model = with_curve(MLPClassifier(max_iter=1).fit(X, y), losses)
+    assert bool(said(model, "too high")) == says
+
+
+def test_the_rise_is_a_mean_against_the_size():
+    model = with_curve(MLPClassifier(max_iter=1).fit(X, y), [2.0, 3.0, 2.0, 3.0, 2.0])
+    assert (
+        "over the last 4 epochs the loss should fall, but rises, on average by 0.25 times"
+        in (said(model, "too high")[0])
+    )
+
+
+def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
+    model = MLPClassifier(max_iter=20, learning_rate_init=1e-4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"hasn't converged yet\. The learning rate is too low") as caught:
+        model.fit(X, y)
+    assert caught[0].filename == __file__
+    curve = model.loss_curve_
+    fall = f"by {1 - curve[-1] / curve[-11]:.2%} over the last 10: raise learning_rate_init (now 0.0001)"
+    assert fall in said(model, "too low")[0]
+    assert fall in str(caught[0].message)
+    assert said(with_curve(model, curve, reason="callback"), "too low") == []
+    assert said(with_curve(model, [0.5] * 20), "too low") == []
+    assert said(with_curve(model, [0.5]), "too low") == []
+    assert said(with_curve(model, np.geomspace(3, 1, 20) * np.tile([1, 2], 10)), "too low") == []  # it oscillates
+
+
+def test_a_search_has_no_rate_to_change():
+    with pytest.warns(ConvergenceWarning, match=r"lbfgs failed .* scale the data\. Inputs are unscaled") as caught:
+        model = MLPClassifier(solver="lbfgs", max_iter=2, random_state=0).fit(1000 * X, y)
+    assert caught[0].filename == __file__
+    assert "learning_rate" not in str(model.diagnose(1000 * X, y))
+
+
+def test_classes_that_are_never_predicted_are_named():
+    names = np.array(["cat", "dog", "eel"])[np.arange(60) % 3]
+    model = MLPClassifier((2,), max_iter=1, random_state=0).fit(X, names)
+    model.intercepts_[-1][:] = 0, 0, -1e3
+    assert said(model, "never predicted", y=names) == [
+        "Class 'eel' is never predicted, though there are such rows: set class_weight='balanced', or train longer."
+    ]
+    model.intercepts_[-1][:] = 1e3, 0, 0
+    assert "Classes 'dog', 'eel' are never predicted" in said(model, "never", y=names)[0]
+    without = names == "cat"
+    assert said(model, "never", X[without], names[without]) == []
+    assert said(model.initialize(X, names), "never", y=names) == []  # nothing has been learned yet
+    many = MLPClassifier((2,), max_iter=1).fit(X, np.arange(60) % 9)
+    many.intercepts_[-1][:] = 1e3, *[0] * 8
+    assert "Classes 1, 2, 3, 4, 5 and 3 more are" in said(many, "never", y=np.arange(60) % 9)[0]
+
+
+@pytest.mark.parametrize("kind", [np.array, sparse.csr_matrix])
+def test_labels_that_are_never_marked_are_named(kind):
+    marks = np.column_stack([y, 1 - y, np.zeros(60, int)])
+    model = MLPClassifier((2,), max_iter=1, random_state=0).fit(X, kind(marks))
+    model.intercepts_[-1][:] = 1e3, -1e3, -1e3
+    assert "Class 1 is never" in said(model, "never", y=kind(marks))[0]
+
+
+def test_rows_without_weight_are_not_missed():
+    with pytest.warns(ConvergenceWarning) as caught:
+        MLPClassifier((2,), class_weight={1: 0}, max_iter=50, tol=0).fit(X, y)
+    assert "never predicted" not in str(caught[0].message)
+
+
+def test_a_warning_looks_at_ten_thousand_rows_and_diagnose_at_all():
+    many = np.zeros((50_000, 2))
+    many[1::2] = 1
+    labels = many[:, 0].astype(int)
+    many[7] = 1e8
+    model = MLPClassifier((2,), max_iter=1)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(many, labels)
+    assert "Inputs" not in str(caught[0].message)
+    assert said(model, "Inputs", many, labels)
+
+
+@pytest.mark.filterwarnings("ignore:Training on the reference engine")
+def test_activations_of_the_users_own_are_looked_at():
+    class Step(Activation):
+        def value(self, z):
+            return 1.0 * (z > 0)
+
+        def slope(self, z, y):
+            return 0.0
+
+    model = MLPRegressor(activation=Step(), max_iter=2, random_state=0).fit(X, t)
+    assert "100 of 100 in hidden layer 0" in said(model, "dead", y=t)[0]
+
+
+def test_there_is_nothing_to_say_before_there_is_a_network():
+    with pytest.raises(NotFittedError):
+        MLPClassifier().diagnose(X, y)
