@@ -20,12 +20,16 @@ from .core.network import Network
 from .core.penalties import L1, L2, Penalty
 from .estimators.classifier import MLPClassifier
 from .estimators.regressor import MLPRegressor
+from .files.error import FileError
+from .files.model_file import load, save
+from .files.trained import TrainedNetwork
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
 from .train.early_stopping import EarlyStopping, Stagnation
 from .train.history import History
-from .train.population import Member, train_population
+from .train.members import Member
+from .train.population import train_population
 from .train.progress import ProgressBar
 from .train.state import DivergenceError, TrainingResult, TrainingState
 from .train.trainer import train
@@ -52,6 +56,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "ElementwiseLoss",
+    "FileError",
     "Glorot",
     "GradientDescent",
     "He",
@@ -90,6 +95,7 @@ __all__ = [
     "SquaredError",
     "Stagnation",
     "Tanh",
+    "TrainedNetwork",
     "TrainingResult",
     "TrainingState",
     "Verdict",
@@ -97,6 +103,8 @@ __all__ = [
     "assert_gradients",
     "check_gradients",
     "compile",
+    "load",
+    "save",
     "train",
     "train_population",
 ]

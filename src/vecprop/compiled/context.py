@@ -105,6 +105,7 @@ class Slot(IntEnum):
     SIZES = auto()
     DONE = auto()
     LAST_FINITE = auto()
+    SECONDS = auto()
     PREDICTIONS = auto()
 
 
@@ -128,6 +129,11 @@ class Context:
                 self._arrays[name] = value
                 value = interface["data"][0] if value.size else 0
             self.words[_PLACES[name]] = value
+
+    def forget(self, *names: str) -> None:
+        """Let go of arrays: their slots will be set to others."""
+        for name in names:
+            del self._arrays[name]
 
     def array(self, name: str) -> np.ndarray:
         """Return the array that a slot points to."""

@@ -34,6 +34,7 @@ class Ended(IntEnum):
 
     STALLED = 1
     INTERRUPTED = 2
+    AT_START = 3
 
 
 class Stopping(IntEnum):
@@ -284,9 +285,11 @@ def run_epochs(context, worker):
 def _has_stalled(c, epoch, theta):
     """Return whether early stopping ends training, as `train.early_stopping` has it, and keep the best parameters."""
     F, stopping = theta.dtype.type, doubles_at(c[Slot.STOPPING], STOPPING)
-    losses = doubles_at(c[Slot.HELD_LOSSES if c[Slot.HELD_ROWS] else Slot.LOSSES], epoch + 1)
+    stagnation = stopping[Stopping.STAGNATION] > 0
+    by_held = c[Slot.HELD_ROWS] > 0 and not stagnation
+    losses = doubles_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1)
     loss, tolerance = F(losses[epoch]), F(stopping[Stopping.TOLERANCE])
-    if stopping[Stopping.STAGNATION]:
+    if stagnation:
         progress = not loss > F(stopping[Stopping.LOWEST]) - tolerance
     else:
         progress = loss < F(stopping[Stopping.PROGRESS_AT]) - tolerance

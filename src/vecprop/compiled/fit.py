@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,8 @@ class Epochs:
         Its moments, which are moved in place.
     plan : Plan
         How the epochs run.
+    rows, held_rows : ndarray of int, optional
+        The numbers of the rows to train on and of those of validation, where both are chosen from one batch.
     """
 
     def __init__(
@@ -72,10 +75,18 @@ class Epochs:
         optimizer: Optimizer,
         moments: list[np.ndarray],
         plan: Plan,
+        rows: np.ndarray | None = None,
+        held_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
         program = program_of(network, F)
-        N, P, held = batch.rows, theta.size, 0 if held_out is None else held_out.rows
+        data = rows_of(batch, F)
+        held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)
+        if rows is not None:
+            data = {**data, **_chosen(rows)}
+        if held_rows is not None:
+            held_data = {**held_data, **_chosen(held_rows)}
+        N, P, held = data["rows"], theta.size, held_data.get("rows", 0)
         shards = program.shards(plan.batch_size)
         self.workers = min(usable_threads(), shards)
         self.uses_blas, self.operations = program.uses_blas, program.operations
@@ -85,9 +96,7 @@ class Epochs:
         shuffled = plan.shuffle and not full
         self.context = context = program.training_context(self.workers)
         self.run_epochs = _RUN(epochs_address(F))
-        context.set(**rows_of(batch, F))
-        if held_out is not None:
-            context.set(**{f"held_{name}": value for name, value in rows_of(held_out, F).items()})
+        context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
         context.set(
             theta=theta,
             shards=shards,
@@ -150,3 +159,7 @@ class Epochs:
             sizes=sizes.astype(F),
             gradient_diverged=bool(done[2]),
         )
+
+
+def _chosen(rows: np.ndarray) -> dict[str, Any]:
+    return {"chosen": np.ascontiguousarray(rows, np.int64), "rows": len(rows)}

@@ -70,6 +70,10 @@ call_rows = _caller(
 """Call f(context, worker, held, rows, n, scale, step, gradient): the loss of some rows, and its gradient."""
 
 
+call_epochs = _caller("integer", "integer")
+"""Call f(context, worker): epochs."""
+
+
 def blas_address(F):
     """Return the address of SciPy's matrix product for numbers of type F, as `product` calls it."""
     from numba.extending import get_cython_function_address
@@ -140,7 +144,9 @@ def product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
 
 
 @intrinsic
-def _atomic_add(typing, address, value):
+def atomic_add(typing, address, value):
+    """Add to the word at an address, and return what it was."""
+
     def generate(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
         return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
@@ -167,9 +173,9 @@ def wait_for_all(barrier, workers):
         return
     arrived, round_of = barrier.ctypes.data, barrier.ctypes.data + 64  # a cache line apart
     this_round = _atomic_load(round_of)
-    if _atomic_add(arrived, np.int64(1)) == workers - 1:
-        _atomic_add(arrived, np.int64(-workers))
-        _atomic_add(round_of, np.int64(1))
+    if atomic_add(arrived, np.int64(1)) == workers - 1:
+        atomic_add(arrived, np.int64(-workers))
+        atomic_add(round_of, np.int64(1))
         return
     spins = 0
     while _atomic_load(round_of) == this_round:

@@ -59,9 +59,9 @@ class _Helper(threading.Thread):
         self._work, self._worker = work, worker
         self._called.release()
 
-    def end(self) -> None:
-        """Wait until it has done so."""
-        self._done.acquire()
+    def end(self, timeout: float = -1) -> bool:
+        """Wait until it has done so, so many seconds at most; return whether it has."""
+        return self._done.acquire(timeout=timeout)
 
     def run(self) -> None:
         while True:
@@ -97,16 +97,30 @@ def run_together(work: Callable[[int], None], workers: int) -> None:
     _idle.extend(helpers)
 
 
+def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], None]) -> None:
+    """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one."""
+    helpers = [_helper() for _ in range(workers)]
+    for worker, helper in enumerate(helpers):
+        helper.begin(work, worker)
+    for helper in helpers:
+        while not helper.end(timeout=0.05):
+            watch()
+    _idle.extend(helpers)
+
+
 @contextmanager
-def held_back_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way."""
+def held_back_interrupts() -> Iterator[list[Any]]:
+    """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way.
+
+    The block may look at the list that it is given: it fills when Ctrl-C is pressed.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals go to the main thread
+        yield []  # signals go to the main thread
         return
     received: list[Any] = []
     before = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
     try:
-        yield
+        yield received
     finally:
         signal.signal(signal.SIGINT, before)
     if received and callable(before):

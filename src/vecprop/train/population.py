@@ -1,63 +1,14 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..core.elementary import Array
-from ..core.network import Network
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
-from .early_stopping import EarlyStopping, Stagnation
+from .cohorts import Cohort, run_cohorts
 from .engine import Engine
-from .state import DivergenceError, TrainingResult
-from .trainer import train
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One network of a population, with settings and rows of its own. What has no entry here is as in `train`.
-
-    Parameters
-    ----------
-    network : Network
-        What to train.
-    theta : ndarray (P,)
-        The parameters to start from; they are not changed.
-    optimizer : Optimizer or LBFGS
-        How theta moves.
-    rows : ndarray of int, optional
-        The numbers of the rows of X to train on; all by default.
-    validation_rows : ndarray of int, optional
-        The numbers of the rows whose loss is measured after each epoch; none by default.
-    X, T : ndarray, optional
-        Data in place of those that the population shares, such as a fold's own preprocessing makes. Members may share
-        them: nothing is copied for a member.
-    sample_weight : ndarray (N,), optional
-        The weights of all rows of X, in place of those that the population shares.
-    epochs, batch_size, shuffle, seed, training_loss, schedule, early_stopping, clip
-        See `train`.
-    """
-
-    network: Network
-    theta: Array
-    optimizer: Optimizer | LBFGS
-    rows: np.ndarray | None = None
-    validation_rows: np.ndarray | None = None
-    X: np.ndarray | None = None
-    T: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
-    epochs: int = 300
-    batch_size: int | None = None
-    shuffle: bool = True
-    seed: int = 0
-    training_loss: Literal["exact", "running"] = "exact"
-    schedule: Schedule | None = None
-    early_stopping: EarlyStopping | Stagnation | None = None
-    clip: float | None = None
+from .members import Data, Member
+from .state import TrainingResult
 
 
 def train_population(
@@ -66,6 +17,7 @@ def train_population(
     T: np.ndarray,
     *,
     sample_weight: np.ndarray | None = None,
+    progress: Callable[[int, int], object] | None = None,
     engine: Engine = "auto",
 ) -> list[TrainingResult]:
     """Train many networks, each with settings and rows of its own.
@@ -80,14 +32,24 @@ def train_population(
         The targets, as the members' losses take them.
     sample_weight : ndarray (N,), optional
         The rows' weights.
+    progress : callable, optional
+        Called several times a second with the number of members that have ended and of all; where it returns True, the
+        others are stopped where they are, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        See `train`.
+        See `train`. On the compiled engine threads take members, one after the other, and nothing of Python is between
+        their steps; members that it cannot train are trained by themselves.
 
     Returns
     -------
     list of TrainingResult
-        For each member what `train` returns for it alone, bit for bit. A member that diverges is stopped at its last
-        parameters with a finite loss, its result's reason is "diverged", and no other takes notice.
+        For each member what `train` returns for it alone, bit for bit, whatever the company, the order and the number
+        of threads. A member that diverges is stopped at its last parameters with a finite loss, its result's reason is
+        "diverged", and no other takes notice. After Ctrl-C the reason of those that were not done is "interrupted".
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where a member or the data are out of range or do not fit, with the number of the first such member.
 
     Examples
     --------
@@ -97,39 +59,20 @@ def train_population(
     >>> [float(result.history.loss[-1].round(4)) for result in train_population(members, X, 3 * X + 1)]
     [0.0009, 0.0]
     """
-    return [_alone(member, X, T, sample_weight, engine) for member in members]
-
-
-def _alone(member: Member, X: Array, T: Array, sample_weight: Array | None, engine: Engine) -> TrainingResult:
-    X = X if member.X is None else member.X
-    T = T if member.T is None else member.T
-    weight = sample_weight if member.sample_weight is None else member.sample_weight
-
-    def chosen(rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
-        if rows is None:
-            return X, T, weight
-        return X[rows], T[rows], None if weight is None else weight[rows]
-
-    own_X, own_T, own_weight = chosen(member.rows)
-    validation = None if member.validation_rows is None else chosen(member.validation_rows)
-    try:
-        return train(
-            member.network,
-            member.theta,
-            own_X,
-            own_T,
-            optimizer=member.optimizer,
-            epochs=member.epochs,
-            batch_size=member.batch_size,
-            shuffle=member.shuffle,
-            seed=member.seed,
-            sample_weight=own_weight,
-            validation=validation,
-            training_loss=member.training_loss,
-            schedule=member.schedule,
-            early_stopping=member.early_stopping,
-            clip=member.clip,
-            engine=engine,
-        )
-    except DivergenceError as error:
-        return error.result
+    data, together = Data(X, T, sample_weight), defaultdict(list)
+    for number, member in enumerate(members):
+        if not isinstance(member, Member):
+            raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
+        together[member.kind].append(number)
+    cohorts: list[Cohort] = []
+    for numbers in together.values():
+        try:
+            own = [members[number] for number in numbers]
+            cohorts += [Cohort(numbers, own, data)] if data.compiles(own[0], engine) else []
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"In member {numbers[0]}: {error}") from None
+    results = dict(run_cohorts(cohorts, len(members), progress))
+    for number, member in enumerate(members):
+        if number not in results:
+            results[number] = data.train(member, engine)
+    return [results[number] for number in range(len(members))]

@@ -1,0 +1,283 @@
+"""A population's fits in one program: each thread takes one after the other, and nothing of Python is in between."""
+
+import ctypes
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
+from .arrays import doubles_at, words_at
+from .context import Slot, as_word
+from .epochs import STOPPING, Ended, Stopping, epochs_address
+from .fit import Epochs
+from .kernels import INNER, SLOTS
+from .machine_code import address_of
+from .pointers import atomic_add, call_epochs
+from .threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
+
+SCRATCH = (
+    *("tile", "targets", "row_weights", "row_losses", "work", "deltas", "in_tile", "places_of_tile", "before"),
+    *("gradients", "gradient", "partial", "squares", "moves", "costs", "keys", "places", "order"),
+)
+"""What a fit needs while it runs, and leaves to the next that its thread takes."""
+
+NOT_STARTED = -1
+REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
+
+_RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+_clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+_MONOTONIC = np.int32(getattr(time, "CLOCK_MONOTONIC", 1))
+
+
+@njit(**INNER)
+def _now(place):
+    """Return the seconds of a clock, with two words to write on."""
+    _clock(_MONOTONIC, place)
+    time = words_at(place, 2)
+    return time[0] + 1e-9 * time[1]
+
+
+@njit(**INNER)
+def _fit(context, c, run_epochs):
+    """Measure, and run the epochs."""
+    epochs, stopping, done = c[Slot.EPOCHS], c[Slot.STOPPING], words_at(c[Slot.DONE], 4)
+    done[3] = 0
+    if not c[Slot.RUNNING] or c[Slot.HELD_ROWS]:
+        c[Slot.EPOCHS] = 0
+        if stopping and c[Slot.RUNNING] and doubles_at(stopping, STOPPING)[Stopping.STAGNATION]:
+            c[Slot.STOPPING] = 0  # its loss is not known yet
+        call_epochs(run_epochs, (context, 0))
+        c[Slot.EPOCHS], c[Slot.STOPPING] = epochs, stopping
+        if not done[0]:
+            done[3] = Ended.AT_START
+        if done[3]:
+            return
+        done[0] = 0
+        c[Slot.HELD_LOSSES] += 8
+        if not c[Slot.RUNNING]:
+            c[Slot.LOSSES] += 8
+    if epochs:
+        call_epochs(run_epochs, (context, 0))
+
+
+def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
+    """Run fits, as long as there are any that no other thread has taken."""
+    state, own, kinds = words_at(queue, 4), words_at(scratch, SCRATCHES), words_at(slots, SCRATCHES)
+    clock = scratch + 8 * SCRATCHES
+    while not state[1]:
+        taken = atomic_add(queue, np.int64(1))
+        if taken >= count:
+            return
+        context = contexts + 8 * SLOTS * words_at(numbers, count)[taken]
+        c = words_at(context, SLOTS)
+        for kind in range(SCRATCHES):
+            c[kinds[kind]] = own[kind]
+        if c[Slot.SHARDS] == 1:
+            c[Slot.GRADIENT] = c[Slot.GRADIENTS]
+        words_at(c[Slot.IN_TILE], 2)[0] = 0
+        seconds = doubles_at(c[Slot.SECONDS], 1)
+        seconds[0] = -_now(clock)
+        _fit(context, c, run_epochs)
+        seconds[0] += _now(clock)
+        atomic_add(queue + 16, np.int64(1))
+
+
+SCRATCHES = len(SCRATCH)
+
+
+class Fits:
+    """Fits that differ in their initial parameters and seeds alone.
+
+    Parameters
+    ----------
+    network : Network
+        A network whose parts all have kernels.
+    thetas : ndarray (M, P)
+        The parameters, which are moved in place.
+    batch : Batch
+        The data that rows are chosen from.
+    rows, held_rows : ndarray of int or None
+        The rows to train on, all for None; those of validation, if there are any.
+    optimizer : Optimizer
+        One that has a kernel.
+    plan : Plan
+        How the epochs run; its seed stands for none.
+    seeds : sequence of int
+        Each fit's seed.
+    epochs : int
+        How many epochs each fit has at most.
+    rates : ndarray
+        The learning rate of each step, or one for all.
+    stopping : tuple (patience, tolerance, stagnation) or None
+        When to stop early.
+
+    Attributes
+    ----------
+    moments : dict of ndarray (M, P)
+        The optimizer's moments.
+    last_finite, best : ndarray (M, P)
+        The last parameters with a finite loss, and those with the lowest.
+    losses, held_losses : ndarray (M, epochs + 1)
+        The losses before each epoch, and the last at the end; a running loss in each epoch.
+    norms, sizes : ndarray (M, epochs)
+        The mean norms of the gradients and lengths of the steps.
+    done : ndarray (M, 4)
+        How many epochs ended with a finite loss, how many steps were taken, whether a gradient was not finite, and why
+        it ended: `epochs.Ended`, or NOT_STARTED.
+    seconds : ndarray (M,)
+        How long each fit took.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        thetas: np.ndarray,
+        batch: Batch,
+        rows: np.ndarray | None,
+        held_rows: np.ndarray | None,
+        optimizer: Optimizer,
+        plan: Plan,
+        seeds: Sequence[int],
+        epochs: int,
+        rates: np.ndarray,
+        stopping: tuple[float, float, bool] | None,
+    ) -> None:
+        M = len(thetas)
+        self.F = thetas.dtype.type
+        self.thetas, self.last_finite, self.best = thetas, thetas.copy(), thetas.copy() if stopping else thetas
+        self.moments = {name: np.zeros_like(thetas) for name in optimizer.moments}
+        self.losses, self.held_losses = np.zeros((2, M, epochs + 1))
+        self.norms, self.sizes = np.zeros((2, M, max(epochs, 1)))
+        self.done = np.zeros((M, 4), np.int64)
+        self.done[:, 3] = NOT_STARTED
+        self.seconds, self.epochs = np.zeros(M), epochs
+        watch = np.zeros((M, STOPPING))
+        if stopping:
+            watch[:, :3] = stopping
+            watch[:, [Stopping.LOWEST, Stopping.PROGRESS_AT]] = np.inf
+        with at_most_threads(1):
+            moments = [moment[0] for moment in self.moments.values()]
+            fit = Epochs(network, thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
+        self.uses_blas = fit.uses_blas
+        self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
+        self.needed = {name: fit.context.array(name).nbytes for name in SCRATCH}
+        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
+        fit.context.forget(*SCRATCH)
+        self.context = fit.context
+        self.words = np.tile(fit.context.words, (M, 1))
+        each = {
+            "theta": thetas,
+            "last_finite": self.last_finite,
+            "losses": self.losses,
+            "held_losses": self.held_losses,
+            "norms": self.norms,
+            "sizes": self.sizes,
+            "done": self.done,
+            "seconds": self.seconds,
+            **dict(zip(("first", "second"), self.moments.values(), strict=False)),
+        }
+        if stopping:
+            each |= {"stopping": watch, "best": self.best}
+        for name, array in each.items():
+            self.words[:, Slot[name.upper()]] = array.ctypes.data + array.strides[0] * np.arange(M)
+        self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
+        self._kept = watch
+
+    def ended(self) -> Iterator["Fit"]:
+        """Yield how each fit went."""
+        measured = [values.astype(self.F) for values in (self.losses, self.held_losses, self.norms, self.sizes)]
+        for done, seconds, *values in zip(self.done.tolist(), self.seconds.tolist(), *measured, strict=True):
+            epochs, steps, _, why = done
+            reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
+            yield Fit(epochs, steps, reason, why not in (NOT_STARTED, Ended.AT_START), seconds, *values)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How one fit went.
+
+    Attributes
+    ----------
+    epochs, steps : int
+        How many epochs ended with a finite loss, and how many steps were taken.
+    reason : str
+        Why it ended: "epochs", "early stopping", "interrupted" or "diverged".
+    measured : bool
+        Whether it was measured before its first epoch, and all was finite.
+    seconds : float
+        How long it took.
+    losses, held_losses, norms, sizes : ndarray
+        What was measured, as long as for all epochs.
+    """
+
+    epochs: int
+    steps: int
+    reason: Any
+    measured: bool
+    seconds: float
+    losses: np.ndarray
+    held_losses: np.ndarray
+    norms: np.ndarray
+    sizes: np.ndarray
+
+
+def run(cohorts: Sequence[Fits], watch: Callable[[int], bool]) -> None:
+    """Run fits of one floating type, the longest first.
+
+    Parameters
+    ----------
+    cohorts : sequence of Fits
+        What to run.
+    watch : callable
+        Called several times a second with how many fits have ended; where it returns True the others are stopped.
+    """
+    F = cohorts[0].F
+    contexts = np.concatenate([cohort.words for cohort in cohorts])
+    work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.words) for cohort in cohorts])
+    numbers = np.argsort(-work, kind="stable")
+    workers = min(usable_threads(), len(contexts))
+    queue = np.zeros(4, np.int64)  # how many are taken; whether to stop; how many have ended
+    needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in SCRATCH}
+    # A cache line lies between what one thread writes and another.
+    memory = [[np.empty(needed[name] + 64, np.uint8) for name in SCRATCH] for _ in range(workers)]
+    scratch = np.zeros((workers, SCRATCHES + 2), np.int64)
+    scratch[:, :SCRATCHES] = [[(array.ctypes.data + 63) // 64 * 64 for array in own] for own in memory]
+    slots = np.array([Slot[name.upper()] for name in SCRATCH])
+    everyone = np.arange(contexts[:, [Slot.ROWS, Slot.HELD_ROWS]].max())
+    contexts[:, Slot.EVERYONE] = everyone.ctypes.data
+    contexts[:, Slot.STOP] = queue[1:].ctypes.data
+    run_members = _RUN(_members_address(F))
+    run_epochs = epochs_address(F)
+
+    def work_on(worker: int) -> None:
+        run_members(
+            contexts.ctypes.data,
+            numbers.ctypes.data,
+            len(contexts),
+            queue.ctypes.data,
+            scratch[worker].ctypes.data,
+            slots.ctypes.data,
+            run_epochs,
+        )
+
+    with held_back_interrupts() as received, single_threaded_blas(any(cohort.uses_blas for cohort in cohorts)):
+
+        def look() -> None:
+            if received or watch(int(queue[2])):
+                queue[1] = 1
+
+        run_watched(work_on, workers, look)
+
+
+@cache
+def _members_address(F: type) -> int:
+    """Return the address of `run_members` for numbers of type F."""
+    return address_of(run_members, types.void(*[types.intp] * 7), F.__name__)

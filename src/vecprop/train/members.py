@@ -1,0 +1,156 @@
+"""The members of a population, and the data that they share."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.elementary import Array
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..optimize.lbfgs import LBFGS
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Schedule
+from .arguments import check_arguments, check_choices, check_watchers
+from .early_stopping import EarlyStopping, Stagnation
+from .engine import Engine, compiles
+from .state import DivergenceError, TrainingResult
+from .trainer import train
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network of a population, with settings and rows of its own. What has no entry here is as in `train`.
+
+    Parameters
+    ----------
+    network : Network
+        What to train.
+    theta : ndarray (P,)
+        The parameters to start from; they are not changed.
+    optimizer : Optimizer or LBFGS
+        How theta moves.
+    rows : ndarray of int, optional
+        The numbers of the rows of X to train on; all by default.
+    validation_rows : ndarray of int, optional
+        The numbers of the rows whose loss is measured after each epoch; none by default.
+    X, T : ndarray, optional
+        Data in place of those that the population shares, such as a fold's own preprocessing makes. Members may share
+        them: nothing is copied for a member.
+    sample_weight : ndarray (N,), optional
+        The weights of all rows of X, in place of those that the population shares.
+    epochs, batch_size, shuffle, seed, training_loss, schedule, early_stopping, clip
+        See `train`.
+    """
+
+    network: Network
+    theta: Array
+    optimizer: Optimizer | LBFGS
+    rows: np.ndarray | None = None
+    validation_rows: np.ndarray | None = None
+    X: np.ndarray | None = None
+    T: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
+    epochs: int = 300
+    batch_size: int | None = None
+    shuffle: bool = True
+    seed: int = 0
+    training_loss: Literal["exact", "running"] = "exact"
+    schedule: Schedule | None = None
+    early_stopping: EarlyStopping | Stagnation | None = None
+    clip: float | None = None
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What members have in common that differ in their initial parameters and seeds alone."""
+        parts = (self.network, self.optimizer, self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
+        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip, id(self.schedule))
+        return (*map(id, parts), *plan, self.early_stopping, np.shape(self.theta), getattr(self.theta, "dtype", None))
+
+
+class Data:
+    """The data that members choose their rows from; each look at them is taken once.
+
+    Parameters
+    ----------
+    X, T, sample_weight : array
+        The inputs, targets and weights of those that have none of their own.
+    """
+
+    def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
+        self.X, self.T, self.sample_weight = X, T, sample_weight
+        self._batches: dict[tuple[Any, ...], Batch] = {}
+
+    def of(self, member: Member) -> tuple[Array, Array, Array | None]:
+        """Return the inputs, targets and weights that a member chooses its rows from."""
+        return (
+            self.X if member.X is None else member.X,
+            self.T if member.T is None else member.T,
+            self.sample_weight if member.sample_weight is None else member.sample_weight,
+        )
+
+    def batch(self, member: Member) -> Batch:
+        """Return them as a batch; members whose networks take the same share it."""
+        network, data = member.network, self.of(member)
+        key = (network.inputs, network.outputs, repr(network.loss_function), member.theta.dtype, *map(id, data))
+        if key not in self._batches:
+            self._batches[key] = network.batch(member.theta, *data)
+        return self._batches[key]
+
+    def compiles(self, member: Member, engine: Engine) -> bool:
+        """Return whether the compiled program trains a member, after a look at whether its parts fit together."""
+        check_choices(engine, member.training_loss, member.shuffle)
+        if engine == "reference" or isinstance(member.optimizer, LBFGS) or not isinstance(member.theta, np.ndarray):
+            return False
+        settings = (member.epochs, member.batch_size, member.seed, member.clip)
+        check_arguments(member.network, member.theta, member.optimizer, *settings)
+        check_watchers(member.optimizer, member.schedule, member.early_stopping, (), None)
+        if member.schedule is not None and member.schedule.init():
+            return False  # it watches the loss
+        return compiles(engine, member.network, member.theta, self.batch(member), None, member.optimizer)
+
+    def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
+        """Return a copy of the chosen rows, or all as they are."""
+        X, T, weight = self.of(member)
+        if rows is None:
+            return X, T, weight
+        rows = checked_rows(rows, len(X))
+        return X[rows], T[rows], None if weight is None else weight[rows]
+
+    def train(self, member: Member, engine: Engine) -> TrainingResult:
+        """Train a member by itself."""
+        X, T, weight = self.chosen(member, member.rows)
+        held_out = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
+        try:
+            return train(
+                member.network,
+                member.theta,
+                X,
+                T,
+                optimizer=member.optimizer,
+                epochs=member.epochs,
+                batch_size=member.batch_size,
+                shuffle=member.shuffle,
+                seed=member.seed,
+                sample_weight=weight,
+                validation=held_out,
+                training_loss=member.training_loss,
+                schedule=member.schedule,
+                early_stopping=member.early_stopping,
+                clip=member.clip,
+                engine=engine,
+            )
+        except DivergenceError as error:
+            return error.result
+
+
+def checked_rows(rows: Any, count: int) -> np.ndarray:
+    """Return the numbers of rows as an array, or say what is wrong with them."""
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
+        raise ValueError(
+            f"rows has shape {rows.shape} and dtype {rows.dtype}, but the numbers of at least one row are needed."
+        )
+    if rows.min() < 0 or rows.max() >= count:
+        raise ValueError(f"rows has numbers from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
+    return rows

@@ -1,0 +1,200 @@
+"""A population's members are trained as `train` would train each alone, bit for bit, whatever the company."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+RNG = np.random.default_rng(0)
+N = 120
+X = RNG.normal(size=(N, 4))
+T = np.sin(X @ RNG.normal(size=(4, 3)))
+t = T.argmax(axis=1)
+W = RNG.uniform(0.2, 2, N)
+HALF, OTHERS = np.arange(0, N, 2), np.arange(1, N, 2)
+TWICE = RNG.integers(0, N, 70)  # as a bootstrap draws them
+
+
+def network(width=5, activation=vp.Tanh(), loss=vp.SquaredError(), penalty=None, depth=1):  # noqa: B008 (frozen)
+    hidden = [part for _ in range(depth) for part in (vp.Dense(width), activation)]
+    return vp.Network(4, [*hidden, vp.Dense(3)], loss, penalty)
+
+
+def member(network=network(), seed=0, F=np.float64, optimizer=vp.Momentum(0.05), **settings):  # noqa: B008 (frozen)
+    return vp.Member(network, network.init(seed, dtype=F), optimizer, seed=seed, **{"epochs": 6, **settings})
+
+
+def alone(member, X=X, T=T, weight=None):
+    """Return what `train` makes of a member."""
+
+    def chosen(rows):
+        return (X, T, weight) if rows is None else (X[rows], T[rows], None if weight is None else weight[rows])
+
+    X, T = X if member.X is None else member.X, T if member.T is None else member.T
+    weight = weight if member.sample_weight is None else member.sample_weight
+    own = chosen(member.rows)
+    names = ("epochs", "batch_size", "shuffle", "seed", "training_loss", "schedule", "early_stopping", "clip")
+    settings = {name: getattr(member, name) for name in names}
+    held_out = None if member.validation_rows is None else chosen(member.validation_rows)
+    arguments = {"optimizer": member.optimizer, "sample_weight": own[2], "validation": held_out, **settings}
+    try:
+        return vp.train(member.network, member.theta, *own[:2], **arguments)
+    except vp.DivergenceError as error:
+        return error.result
+
+
+def assert_equal(found, expected):
+    assert found.reason == expected.reason
+    assert found.theta.dtype == expected.theta.dtype
+    np.testing.assert_array_equal(found.theta, expected.theta)
+    np.testing.assert_array_equal(found.state.theta, expected.state.theta)
+    for name in ("loss", "validation_loss", "gradient_norm", "step_size"):
+        one, other = getattr(found.history, name), getattr(expected.history, name)
+        np.testing.assert_array_equal(one, other, err_msg=name)
+        assert one.dtype == other.dtype
+    assert found.history.time.shape == expected.history.time.shape
+    assert (found.state.epoch, found.state.step) == (expected.state.epoch, expected.state.step)
+    assert (found.state.epochs, found.state.rows) == (expected.state.epochs, expected.state.rows)
+    assert found.state.optimizer.keys() == expected.state.optimizer.keys()
+    for name, value in found.state.optimizer.items():
+        np.testing.assert_array_equal(value, expected.state.optimizer[name], err_msg=name)
+    assert found.state.schedule == expected.state.schedule
+
+
+MEMBERS = [
+    member(),
+    member(seed=1),
+    member(seed=2, batch_size=16),
+    member(seed=2**70, batch_size=16, shuffle=False),
+    member(network(width=3, activation=vp.ReLU(), penalty=[vp.L2(0.1), vp.L1(0.01, averaged=True)]), batch_size=50),
+    member(network(width=90, depth=3), batch_size=64, training_loss="running"),
+    member(network(width=200), F=np.float32, optimizer=vp.Adam(0.01), batch_size=32),
+    member(vp.Network(4, [vp.Dense(8), vp.Dropout(0.3), vp.Dense(3)], vp.SquaredError()), rows=TWICE, batch_size=20),
+    member(rows=HALF, validation_rows=OTHERS, batch_size=16),
+    member(rows=HALF, validation_rows=OTHERS, training_loss="running"),
+    member(network(loss=vp.Huber(0.5)), optimizer=vp.RMSProp(0.01), rows=OTHERS, clip=0.1),
+    member(optimizer=vp.Nesterov(0.05), batch_size=30, schedule=vp.OneCycle()),
+    member(batch_size=10, rows=HALF, validation_rows=OTHERS, early_stopping=vp.EarlyStopping(2), epochs=60),
+    member(batch_size=10, early_stopping=vp.EarlyStopping(3, 0.01), epochs=60, optimizer=vp.Momentum(0.3)),
+    member(early_stopping=vp.EarlyStopping(3, 0.01), epochs=60, optimizer=vp.Momentum(0.3)),
+    member(batch_size=10, training_loss="running", early_stopping=vp.Stagnation(2, 1e-2), epochs=60),
+    member(early_stopping=vp.Stagnation(2, 1e-2), rows=HALF, validation_rows=OTHERS, epochs=60),
+    member(
+        early_stopping=vp.Stagnation(2, 1e-2), training_loss="running", rows=HALF, validation_rows=OTHERS, epochs=60
+    ),
+    member(epochs=0),
+    member(epochs=0, training_loss="running"),
+    member(optimizer=vp.GradientDescent(1e200)),
+    member(optimizer=vp.GradientDescent(1e200), batch_size=16, training_loss="running"),
+    member(sample_weight=W, batch_size=32, rows=HALF, training_loss="running"),
+    member(X=X[:50].astype(np.float32), T=T[:50], batch_size=16),
+    member(optimizer=vp.LBFGS(), epochs=5),
+    member(schedule=vp.Adaptive(patience=1), batch_size=32),
+    member(network(activation=vp.GELU()), F=np.float32, rows=HALF, batch_size=7, optimizer=vp.AdamW(0.01)),
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_members_are_as_alone(threads, monkeypatch):
+    monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
+    expected = [alone(member) for member in MEMBERS]
+    for found, one in zip(vp.train_population(MEMBERS, X, T), expected, strict=True):
+        assert_equal(found, one)
+    order = np.random.default_rng(threads).permutation(len(MEMBERS))
+    for number, found in zip(order, vp.train_population([MEMBERS[k] for k in order], X, T), strict=True):
+        assert_equal(found, expected[number])
+    assert {"epochs", "diverged", "early stopping"} <= {one.reason for one in expected}
+
+
+def test_classes_and_shared_weights():
+    loss = vp.SoftmaxCrossEntropy()
+    members = [
+        member(network(loss=loss), seed, rows=rows, batch_size=16) for seed in range(3) for rows in (HALF, TWICE)
+    ]
+    for found, one in zip(vp.train_population(members, X, t, sample_weight=W), members, strict=True):
+        assert_equal(found, alone(one, X, t, W))
+
+
+def test_the_reference_engine_agrees_to_rounding():
+    members = [member(seed=seed, rows=HALF, batch_size=16) for seed in range(2)]
+    compiled, reference = (vp.train_population(members, X, T, engine=engine) for engine in ("compiled", "reference"))
+    for one, other in zip(compiled, reference, strict=True):
+        np.testing.assert_allclose(one.theta, other.theta, rtol=1e-9)
+
+
+def test_a_start_that_is_not_finite_harms_no_other():
+    huge = replace(member(), theta=np.full(member().theta.size, 1e200))
+    bad, good = vp.train_population([huge, member()], X, T)
+    assert bad.reason == "diverged"
+    assert not len(bad.history.loss)
+    np.testing.assert_array_equal(bad.theta, huge.theta)
+    assert_equal(good, alone(member()))
+
+
+def test_members_go_on_exactly():
+    first = vp.train_population([member(batch_size=16)], X, T)[0]
+    onward = vp.train(
+        member().network, first.theta, X, T, optimizer=vp.Momentum(0.05), epochs=4, batch_size=16, state=first.state
+    )
+    whole = vp.train_population([member(batch_size=16, epochs=10)], X, T)[0]
+    np.testing.assert_array_equal(onward.theta, whole.theta)
+
+
+def test_progress_and_stopping():
+    seen = []
+
+    def progress(ended, total):
+        seen.append((ended, total))
+        return len(seen) > 1
+
+    members = [member(seed=seed, epochs=10**7) for seed in range(8)]
+    results = vp.train_population(members, X, T, progress=progress)
+    assert seen == [(0, 8), (0, 8)]
+    assert {result.reason for result in results} == {"interrupted"}
+    for result, one in zip(results, members, strict=True):
+        assert np.isfinite(result.theta).all()
+        if result.state.epoch:  # those that no thread had taken are where they began
+            again = vp.train(
+                one.network, one.theta, X, T, optimizer=one.optimizer, epochs=min(result.state.epoch, 1000)
+            )
+            np.testing.assert_array_equal(again.history.loss, result.history.loss[: len(again.history.loss)])
+        else:
+            np.testing.assert_array_equal(result.theta, one.theta)
+
+
+def test_ctrl_c_returns_what_has_been_trained():
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    results = vp.train_population([member(epochs=10**7, seed=seed) for seed in range(3)], X, T)
+    assert [result.reason for result in results] == ["interrupted"] * 3
+    assert any(result.state.epoch for result in results)
+
+
+def test_no_members():
+    assert vp.train_population([], X, T) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "error", "pattern"),
+    [
+        (["mlp"], TypeError, "Member 0 is 'mlp'"),
+        ([member(), member(epochs=-1)], ValueError, "In member 1: epochs is -1"),
+        ([member(rows=[N])], ValueError, "In member 0: rows has numbers from 120 to 120, but X has the rows 0 to 119"),
+        ([member(rows=[-1])], ValueError, "rows has numbers from -1"),
+        ([member(rows=[])], ValueError, "the numbers of at least one row"),
+        ([member(rows=[0.5])], ValueError, "the numbers of at least one row"),
+        ([member(rows=HALF, sample_weight=np.arange(N) % 2)], ValueError, "0 in every chosen row"),
+        ([member(X=X[:, :2])], ValueError, r"In member 0: X has shape \(120, 2\)"),
+        ([member(training_loss="none")], ValueError, "training_loss is 'none'"),
+        ([replace(member(), theta=np.zeros(3))], ValueError, r"theta has shape"),
+        ([member(early_stopping=3)], TypeError, "early_stopping is 3"),
+    ],
+)
+def test_bad_members(members, error, pattern):
+    with pytest.raises(error, match=pattern):
+        vp.train_population(members, X, T)
