@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar, Self
 
@@ -28,32 +27,8 @@ from .fitting import Fitting
 from .inspection import Inspection
 from .prediction import Predictions
 from .tasks import CallbackSupport
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows that a model has accepted.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix (N, I)
-        The inputs.
-    y : array (N,) or (N, O)
-        The labels or numbers, as they were given.
-    T : ndarray
-        The targets of the network.
-    weight : ndarray (N,) or None
-        The rows' weights.
-    """
-
-    X: Any
-    y: Any
-    T: np.ndarray
-    weight: np.ndarray | None
-
-    def take(self, rows: np.ndarray) -> "Rows":
-        """Return the rows of these numbers."""
-        return Rows(self.X[rows], self.y[rows], self.T[rows], None if self.weight is None else self.weight[rows])
+from .restarts import fitting_of
+from .rows import Rows
 
 
 def has_partial_fit(model: Any) -> bool:
@@ -116,12 +91,11 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
         ValueError
             Where data or settings do not fit, or training diverges. What was learned up to the last finite loss stays.
         """
-        random = check_random_state(self.random_state)
-        rows = self._start(X, y, sample_weight, random, incremental=False)
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
-        held_out = None if X_val is None else self._read(X_val, y_val, sample_weight_val)
-        Fitting(self, rows, held_out, random).fit()
+        random, first = check_random_state(self.random_state), self._is_first()
+        rows = self._accept(X, y, sample_weight, first)
+        self._prepare(rows, random, first)
+        held_out = self._hold_out(X_val, y_val, sample_weight_val)
+        (fitting_of if first else Fitting)(self, rows, held_out, random).fit()
         return self
 
     @available_if(has_partial_fit)
@@ -153,8 +127,9 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        random = check_random_state(self.random_state)
-        rows = self._start(X, y, sample_weight, random, incremental=True)
+        random, first = check_random_state(self.random_state), self._is_first(incremental=True)
+        rows = self._accept(X, y, sample_weight, first, incremental=True)
+        self._prepare(rows, random, first)
         Fitting(self, rows, None, random).fit_an_epoch()
         return self
 
@@ -179,22 +154,30 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
             self.__dict__.pop(name, None)
-        self._start(X, y, None, random, incremental=False)
+        first = self._is_first()
+        self._prepare(self._accept(X, y, None, first), random, first)
         self._draw_seed(random)
         return self
 
-    def _start(self, X: Any, y: Any, sample_weight: Any, random: np.random.RandomState, incremental: bool) -> Rows:
-        """Return the rows, checked, and have network and parameters ready."""
-        first = not ((self.warm_start or incremental) and hasattr(self, "coefs_"))
+    def _is_first(self, incremental: bool = False) -> bool:
+        """Return whether training begins anew."""
+        return not ((self.warm_start or incremental) and hasattr(self, "coefs_"))
+
+    def _accept(self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False) -> Rows:
+        """Return the rows to train on, checked, and take note of what inputs and targets are."""
         X, y = self._checked(X, y, reset=first)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y = self._read_targets(y, weight, new=first and not incremental)
         rows = Rows(X, y, self._encode(y), self._weighted(y, weight))
         self.n_outputs_ = self._targets.outputs
         penalty = L2(self.alpha, averaged=True)
-        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
+        network = Network(rows.width, parts.layers(self, self.n_outputs_), self._loss(), penalty)
         if first or "network_" not in vars(self):
-            self._begin(network, random, X.dtype, adopt=not first)
+        return rows
+
+    def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
+        """Have network and parameters ready for rows that were accepted."""
+            self._begin(network, random, rows.dtype, adopt=not first)
         elif network.layout != self.network_.layout:
             raise ValueError(
                 f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
@@ -202,7 +185,12 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
             )
         self.network_ = network
         self._rows = Predictions(network, self.theta_)
-        return rows
+
+    def _hold_out(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
+        """Return the rows of validation, checked, if there are any."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
+        return None if X_val is None else self._read(X_val, y_val, sample_weight_val)
 
     def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
         """Draw parameters, or adopt those that were set, and forget what was counted."""
@@ -224,6 +212,7 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
         self._no_improvement_count = 0
         self._state: TrainingState | None = None
         self._seed: int | None = None
+        self.restart_losses_: np.ndarray | None = None
         self._ending = None
 
     def _draw_seed(self, random: np.random.RandomState) -> int:

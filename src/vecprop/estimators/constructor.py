@@ -60,6 +60,7 @@ class Constructor(Positional):
     initializer: str | Initializer | None = None
     scoring: str | Callable[..., float] | None = None
     callbacks: Sequence[Callable[..., Any]] | None = None
+    n_restarts: int = 1
     n_jobs: int | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -91,5 +92,6 @@ class Constructor(Positional):
         "initializer": [StrOptions({"glorot", "he"}), Initializer, None],
         "scoring": [str, callable, None],
         "callbacks": [list, tuple, None],
+        "n_restarts": [COUNT],
         "n_jobs": [Integral, None],
     }

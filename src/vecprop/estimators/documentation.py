@@ -62,6 +62,9 @@ scoring : str, callable or None, default None
     the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
 callbacks : list of callable or None, default None
     Called after each epoch with a `TrainingState`; one that returns True ends training.
+n_restarts : int, default 1
+    From how many initial parameters `fit` trains where it begins anew; what is best by the validation score is kept,
+    or without validation rows by the loss. The first start is that of a fit without restarts.
 n_jobs : int or None, default None
     How many threads to use at most; None for as many as there are processors."""
 
@@ -87,6 +90,8 @@ validation_scores_, best_validation_score_ : list of float and float, or None
     The validation score after each epoch, where there are validation rows; the best, with early stopping.
 score_curve_ : list of float or None
     The score of the training rows after each epoch, where ``scoring`` is given.
+restart_losses_ : ndarray (n_restarts,) or None
+    The loss of each start's last epoch, infinite where it diverged, where there are several.
 n_features_in_, feature_names_in_ : int and ndarray
     How many columns X has, and their names if all are strings.
 n_layers_, n_outputs_, out_activation_ : int, int and str

@@ -1,5 +1,6 @@
 """Fitting: one call of `fit` or `partial_fit`, from rows to trained parameters."""
 
+import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -12,14 +13,16 @@ from sklearn.model_selection import train_test_split
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
+from ..train.early_stopping import Stagnation
 from ..train.history import History
+from ..train.population import Member
 from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, TrainingResult
 from ..train.trainer import train
 from . import parts
 from .diagnosis import diagnosis_of_sample
 from .prediction import Predictions
-from .schedules import has_horizon
+from .schedules import Cuts, has_horizon
 from .sparse import SparseNetwork
 from .stopping import Watch, print_epoch
 from .symptoms import Ending
@@ -48,7 +51,9 @@ class Fitting:
             self.set_aside(random)
         self.seed = model._draw_seed(random)
         self.by_score = model.early_stopping and self.held_out is not None
-        self.schedule: Schedule = parts.schedule(model, len(self.rows.T))
+        self.schedule: Schedule = parts.schedule(model, len(self.rows))
+        self.result: TrainingResult | None = None
+        self.seconds = 0.0
         self.prepare()
 
     def set_aside(self, random: np.random.RandomState) -> None:
@@ -82,15 +87,58 @@ class Fitting:
 
     def fit(self) -> None:
         """Train for max_iter epochs, or until something ends it."""
-        model = self.model
-        tasks = self.tasks()
-        result = self.train(model.max_iter, tasks)
+        self.run()
+        self.warn_of_shortfall()
+
+    def run(self) -> None:
+        """Train so, and say nothing if more epochs were needed."""
+        started, tasks = time.perf_counter(), self.tasks()
+        self.train(self.model.max_iter, tasks)
         if tasks is not None:
             tasks.end()
-        shortfall = self.shortfall(result)
-        if shortfall:
-            message = diagnosis_of_sample(model, self.rows).after(shortfall)
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        self.seconds = time.perf_counter() - started
+
+    def member(self) -> Member | None:
+        """Return what a population may train in the place of `run`; None where Python has a part in each epoch."""
+        model, table = self.model, self.rows.table
+        if (
+            self.by_search
+            or self.held_out is not None
+            or self.scores()
+            or model.callbacks
+            or model.verbose
+            or getattr(model, "_skl_callbacks", None)
+            or isinstance(self.schedule, Cuts)
+            or sparse.issparse(table.X)
+            or model._state is not None
+            or model._loss_constant(self.rows)  # rounds otherwise than the loss that a population watches
+        ):
+            return None
+        may_stop = model.n_iter_no_change < model.max_iter
+        return Member(
+            model.network_,
+            model.theta_,
+            self.optimizer,
+            rows=self.rows.numbers,
+            X=table.X,
+            T=table.T,
+            sample_weight=table.weight,
+            epochs=model.max_iter,
+            early_stopping=Stagnation(int(model.n_iter_no_change) + 1, model.tol) if may_stop else None,
+            **self.steps(),
+        )
+
+    def take(self, result: TrainingResult) -> None:
+        """Leave in the model what a population has trained, as `run` would."""
+        watch, measured = self.watch(), result.history
+        if len(measured.loss):
+            history = History()
+            history.extend(measured.loss, None, measured.time)
+            watch(replace(result.state, history=history))
+            self.seconds = float(measured.time[-1])
+        if result.reason == "diverged":
+            raise self.divergence(result)
+        self.leave(replace(result, reason="callback") if result.reason == "early stopping" else result, watch)
 
     def fit_an_epoch(self) -> None:
         """Train for one epoch."""
@@ -111,9 +159,22 @@ class Fitting:
 
     def train(self, epochs: int, tasks: EpochTasks | None) -> TrainingResult:
         """Train, and leave in the model what was learned."""
-        watch = Watch(
+        watch = self.watch()
+        try:
+            with self.threads():
+                result = self.move(epochs, self.callbacks(watch, tasks))
+        except DivergenceError as error:
+            raise self.divergence(error.result) from error
+        self.leave(result, watch)
+        if result.reason == "interrupted":
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        return result
+
+    def watch(self) -> Watch:
+        """Return what records each epoch in the model."""
+        return Watch(
             self.model,
-            0 if self.by_search else len(self.rows.T),
+            0 if self.by_search else len(self.rows),
             self.scores(),
             by_score=self.by_score,
             by_loss=not (self.by_search or self.by_score),
@@ -121,24 +182,24 @@ class Fitting:
             constant=self.model._loss_constant(self.rows),
             constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
         )
-        try:
-            with self.threads():
-                result = self.move(epochs, self.callbacks(watch, tasks))
-        except DivergenceError as error:
-            self.keep(error.result.theta)
-            self.model._ending = Ending("diverged", error.result.state.step)
-            message = (
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
-            raise ValueError(diagnosis_of_sample(self.model, self.rows).after(message)) from error
+
+    def leave(self, result: TrainingResult, watch: Watch) -> None:
+        """Leave in the model what was learned, and where training stands."""
+        self.result = result
         self.keep(result.theta if watch.best_theta is None else watch.best_theta)
         self.model._ending = Ending(result.reason, result.state.step)
         goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
         self.model._state = replace(result.state, history=History()) if goes_on else None
-        if result.reason == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-        return result
+
+    def divergence(self, result: TrainingResult) -> ValueError:
+        """Return the error that says that training diverged, and leave the last finite parameters in the model."""
+        self.keep(result.theta)
+        self.model._ending = Ending("diverged", result.state.step)
+        message = (
+            "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+            "preprocessed."
+        )
+        return ValueError(diagnosis_of_sample(self.model, self.rows).after(message))
 
     def move(self, epochs: int, callbacks: list[Any]) -> TrainingResult:
         """Return what the epochs have made of the model's parameters."""
@@ -156,25 +217,28 @@ class Fitting:
             settings["validation"] = (*held_X, self.held_out.T, self.held_out.weight)
         if not self.by_search:
             continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
-            settings |= {
-                "batch_size": self.batch_size(),
-                "shuffle": model.shuffle,
-                "seed": self.seed,
-                "training_loss": "running",
-                "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
-                "state": model._state if continues else None,
-            }
+            settings |= {**self.steps(), "state": model._state if continues else None}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
         return train(network, theta.astype(dtype), X, self.rows.T, optimizer=self.optimizer, **settings)
 
+    def steps(self) -> dict[str, Any]:
+        """Return what the steps of an epoch are like."""
+        return {
+            "batch_size": self.batch_size(),
+            "shuffle": self.model.shuffle,
+            "seed": self.seed,
+            "training_loss": "running",
+            "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
+        }
+
     def batch_size(self) -> int:
         """Return how many rows a step sees."""
-        wished, rows = self.model.batch_size, len(self.rows.T)
+        wished, rows = self.model.batch_size, len(self.rows)
         if wished == "auto":
             return min(200, rows)
         if wished > rows:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=9
             )
         return min(int(wished), rows)
 
@@ -216,6 +280,13 @@ class Fitting:
         model = self.model
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
+
+    def warn_of_shortfall(self) -> None:
+        """Warn where training has not converged."""
+        shortfall = "" if self.result is None else self.shortfall(self.result)
+        if shortfall:
+            message = diagnosis_of_sample(self.model, self.rows).after(shortfall)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     def shortfall(self, result: TrainingResult) -> str:
         """Return in scikit-learn's words that training has not converged; "" where it has, or where it was ended."""

@@ -12,9 +12,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Poisson
 from . import parts
-from .base import MultilayerPerceptron, Rows
+from .base import MultilayerPerceptron
 from .constructor import Constructor
 from .documentation import documented
+from .rows import Rows
 from .targets import Numbers
 
 LOSSES = {"squared_error", "absolute_error", "huber", "quantile", "poisson"}

@@ -1,0 +1,119 @@
+"""Restarts: the best of several fits, each of which could have been had alone; and fits that are done together."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_moons
+from sklearn.utils import check_random_state
+
+from vecprop import MLPClassifier, MLPRegressor
+from vecprop.estimators.fitting import Fitting
+from vecprop.estimators.together import fit_together, random_states
+
+X, y = make_moons(80, noise=0.2, random_state=0)
+FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size": 20}
+
+
+def alone(model, **fit):
+    """The fits of the restarts, one by one."""
+    states = random_states(model.random_state, model.n_restarts)
+    return [clone(model).set_params(n_restarts=1, random_state=state).fit(X, y, **fit) for state in states]
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}], ids=str)
+def test_what_has_the_lowest_loss_is_kept(settings):
+    model = MLPClassifier(n_restarts=6, **FEW, **settings)
+    starts = alone(model)
+    best = min(starts, key=lambda start: start.loss_)
+    model.fit(X, y)
+    np.testing.assert_array_equal(model.theta_, best.theta_)
+    assert model.restart_losses_.tolist() == [start.loss_ for start in starts]
+    assert model.loss_curve_ == best.loss_curve_
+    assert (model.random_state, model.n_iter_, model.t_) == (5, best.n_iter_, best.t_)
+    np.testing.assert_array_equal(model.predict(X), best.predict(X))
+    assert starts[0].restart_losses_ is None
+
+
+def test_of_rows_of_validation_the_last_score_counts():
+    model = MLPClassifier(n_restarts=6, **FEW)
+    held = {"X_val": X[:30], "y_val": 1 - y[:30]}
+    starts = alone(model, **held)
+    best = max(starts, key=lambda start: start.validation_scores_[-1])
+    assert best is not min(starts, key=lambda start: start.loss_)
+    np.testing.assert_array_equal(model.fit(X, y, **held).theta_, best.theta_)
+
+
+def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_start_sets_aside():
+    model = MLPClassifier(n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30})
+    model.fit(X, y)
+    first = clone(model).set_params(n_restarts=1).fit(X, y)
+    assert model.best_validation_score_ > first.best_validation_score_
+    again = clone(model).fit(X, y)
+    np.testing.assert_array_equal(again.theta_, model.theta_)
+    np.testing.assert_array_equal(again.restart_losses_, model.restart_losses_)
+
+
+def test_a_start_that_diverges_is_not_kept():
+    # One learning rate on data of such a scale: some starts diverge, others do not.
+    model = MLPRegressor(
+        hidden_layer_sizes=(4,), solver="sgd", learning_rate_init=0.05, max_iter=40, n_restarts=8, random_state=0
+    )
+    model.fit(3 * X, 4 * X[:, 0])
+    diverged = np.isinf(model.restart_losses_)
+    assert 0 < diverged.sum() < 8
+    assert model.loss_ == model.restart_losses_.min()
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        model.set_params(learning_rate_init=1e6).fit(X, y)
+
+
+def test_training_goes_on_from_what_was_kept_and_starts_once():
+    settings = FEW | {"n_iter_no_change": 1000}
+    whole = MLPClassifier(n_restarts=4, **settings).fit(X, y)
+    for _ in range(3):
+        whole.partial_fit(X, y)
+    parts = MLPClassifier(n_restarts=4, warm_start=True, **settings).fit(X, y)
+    parts.set_params(max_iter=3).fit(X, y)
+    np.testing.assert_array_equal(parts.theta_, whole.theta_)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2])
+def test_what_is_fitted_together_is_what_is_fitted_alone(n_jobs):
+    rows, labels = make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
+    settings = [
+        {"solver": "sgd", "learning_rate": "invscaling", "shuffle": False},
+        {"activation": "tanh", "dropout": 0.3, "hidden_layer_sizes": (4, 2)},
+        {"early_stopping": True},
+        {"solver": "lbfgs"},
+        {"scoring": "accuracy"},
+        {"tol": 0.1, "n_iter_no_change": 1, "max_iter": 50},
+        {"learning_rate": "one_cycle", "max_iter": 7},
+        {"learning_rate_init": 1e200, "solver": "sgd"},
+    ]
+    models = [MLPClassifier(**FEW | own) for own in settings]
+    fittings = []
+    for model in models:
+        random = check_random_state(model.random_state)
+        accepted = model._accept(rows, labels, None, first=True)
+        model._prepare(accepted, random, first=True)
+        fittings.append(Fitting(model, accepted, None, random))
+    errors = fit_together(fittings, n_jobs)
+    assert [number for number, error in enumerate(errors) if error] == [7]
+    assert isinstance(errors[7], ValueError)
+    for model in models[:7]:
+        one = clone(model).fit(rows, labels)
+        np.testing.assert_array_equal(model.theta_, one.theta_)
+        for name in ("loss_curve_", "validation_scores_", "score_curve_", "n_iter_", "t_", "best_loss_"):
+            assert getattr(model, name) == getattr(one, name)
+        if not model.early_stopping and model.solver != "lbfgs" and model.learning_rate != "one_cycle":
+            np.testing.assert_array_equal(model.partial_fit(rows, labels).theta_, one.partial_fit(rows, labels).theta_)
+    assert models[5].n_iter_ < 50
+
+
+def test_random_states():
+    instance = np.random.RandomState(3)
+    states = random_states(instance, 4)
+    assert states[0] is instance
+    assert states[1:] == random_states(np.random.RandomState(3), 4)[1:]
+    assert len(set(states)) == 4
+    assert random_states(None, 3)[0] is None
+    assert random_states(8, 3)[:2] == random_states(8, 2)
