@@ -26,9 +26,9 @@ from .diagnosis import Diagnosable
 from .fitting import Fitting
 from .inspection import Inspection
 from .prediction import Predictions
-from .tasks import CallbackSupport
 from .restarts import fitting_of
 from .rows import Rows
+from .tasks import CallbackSupport
 
 
 def has_partial_fit(model: Any) -> bool:
@@ -170,13 +170,13 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
         y = self._read_targets(y, weight, new=first and not incremental)
         rows = Rows(X, y, self._encode(y), self._weighted(y, weight))
         self.n_outputs_ = self._targets.outputs
-        penalty = L2(self.alpha, averaged=True)
-        network = Network(rows.width, parts.layers(self, self.n_outputs_), self._loss(), penalty)
-        if first or "network_" not in vars(self):
         return rows
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Have network and parameters ready for rows that were accepted."""
+        penalty = L2(self.alpha, averaged=True)
+        network = Network(rows.width, parts.layers(self, self.n_outputs_), self._loss(), penalty)
+        if first or "network_" not in vars(self):
             self._begin(network, random, rows.dtype, adopt=not first)
         elif network.layout != self.network_.layout:
             raise ValueError(
@@ -209,10 +209,10 @@ class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosabl
         self.loss_curve_, self.validation_loss_curve_ = [], None
         self.validation_scores_, self.score_curve_ = None, None
         self.best_loss_, self.best_validation_score_ = None, None
+        self.restart_losses_: np.ndarray | None = None
         self._no_improvement_count = 0
         self._state: TrainingState | None = None
         self._seed: int | None = None
-        self.restart_losses_: np.ndarray | None = None
         self._ending = None
 
     def _draw_seed(self, random: np.random.RandomState) -> int:
