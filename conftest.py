@@ -15,6 +15,7 @@ if find_spec("matplotlib"):
     matplotlib.use("Agg")
 else:
     collect_ignore = ["src/vecprop/pictures", "tests/pictures"]
+    collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
 
 
 @pytest.fixture(autouse=True)

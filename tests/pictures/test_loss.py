@@ -28,6 +28,12 @@ def test_a_history_has_epochs_and_its_validation_loss_another_line_style(legend)
     assert (ax.get_xlabel(), legend(ax)) == ("epoch", ["training", "validation"])
 
 
+def test_the_first_epoch_may_have_another_number():
+    ax = plot_loss(SimpleNamespace(loss=MEMBERS[:, :2]), first=1)
+    for curve in ax.lines:
+        np.testing.assert_array_equal(curve.get_xdata(), [1, 2])
+
+
 @pytest.mark.parametrize("without", [{}, {"validation_loss": None}, {"validation_loss": np.array([])}])
 def test_a_history_without_validation_is_one_curve(without):
     ax = plot_loss(SimpleNamespace(loss=LOSS, **without))

@@ -25,6 +25,7 @@ from .constructor import Constructor
 from .diagnosis import Diagnosable
 from .fitting import Fitting
 from .inspection import Inspection
+from .plots import Drawable
 from .prediction import Predictions
 from .restarts import fitting_of
 from .rows import Rows
@@ -38,7 +39,9 @@ def has_partial_fit(model: Any) -> bool:
     return True
 
 
-class MultilayerPerceptron(CallbackSupport, Coefficients, Inspection, Diagnosable, Constructor, BaseEstimator, ABC):
+class MultilayerPerceptron(
+    CallbackSupport, Coefficients, Inspection, Diagnosable, Drawable, Constructor, BaseEstimator, ABC
+):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
     _targets: Any  # Labels or Numbers

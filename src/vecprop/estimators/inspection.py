@@ -36,10 +36,7 @@ class Inspection:
             Where there is no such layer.
         """
         X = _dense(self._checked_inputs(X))
-        places = [n for n, kind in enumerate(self.network_.layers) if isinstance(kind, Activation)]
-        if not -len(places) <= layer < len(places):
-            raise IndexError(f"There is no hidden layer {layer}: this model has {len(places)}, from 0.")
-        return self.network_.hidden(self.theta_, X, places[layer])
+        return self.network_.hidden(self.theta_, X, place_of_hidden_layer(self.network_, layer))
 
     def per_sample_gradients(self: Any, X: Any, y: Any) -> np.ndarray:
         """Return the gradient of each row's loss with respect to all parameters, without penalty, weights or dropout.
@@ -86,6 +83,19 @@ class Inspection:
         check_is_fitted(self)
         rows = self._read(X, y, None)
         return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
+
+
+def hidden_places(network: Network) -> list[int]:
+    """Return where among a network's layers the outputs of the hidden ones come from: the activations."""
+    return [place for place, layer in enumerate(network.layers) if isinstance(layer, Activation)]
+
+
+def place_of_hidden_layer(network: Network, layer: int) -> int:
+    """Return where a hidden layer's output comes from, or say that there is no such layer."""
+    places = hidden_places(network)
+    if not -len(places) <= layer < len(places):
+        raise IndexError(f"There is no hidden layer {layer}: this model has {len(places)}, from 0.")
+    return places[layer]
 
 
 def _dense(X: Any) -> np.ndarray:

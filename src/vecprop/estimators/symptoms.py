@@ -13,6 +13,7 @@ from ..core.layers import Activation
 from ..core.losses import RegressionLoss
 from ..train.state import Reason
 from . import parts
+from .inspection import hidden_places
 from .sparse import SparseNetwork
 
 LARGE, SMALL = 10.0, 0.01
@@ -70,9 +71,8 @@ class Case:
     @property
     def hidden(self) -> Iterator[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's number, activation, and mean slope of its units over the rows."""
-        layers = self.model.network_.layers
-        places = [place for place, layer in enumerate(layers) if isinstance(layer, Activation)]
-        for number, place in enumerate(places):
+        layers: Any = self.model.network_.layers
+        for number, place in enumerate(hidden_places(self.model.network_)):
             slopes = np.abs(layers[place].slope(self.outputs[place - 1], self.outputs[place]))
             yield number, layers[place], np.broadcast_to(slopes, self.outputs[place].shape).mean(axis=0)
 

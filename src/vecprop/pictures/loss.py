@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def plot_loss(history: Any, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":
     r"""Draw the loss over training, and the validation loss where there is one.
 
     Of several members each loss is a thin line, and their median a thick one.
@@ -22,6 +22,8 @@ def plot_loss(history: Any, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         count iterations. Of a history, ``validation_loss`` may be absent, None or empty.
     ax : Axes, optional
         Where to draw; by default a new figure.
+    first : int, default 0
+        The number of the epoch or iteration of the first loss; 1 for losses that are means over epochs, as they run.
     **curve
         Passed on to `matplotlib.axes.Axes.plot`, for example ``color`` or ``label``.
 
@@ -53,14 +55,15 @@ def plot_loss(history: Any, ax: "Axes | None" = None, **curve: Any) -> "Axes":
         curves["validation"] = validation
 
     ax = axes_or_new(ax)
+    epochs = range(first, first + len(loss))
     for number, (name, losses) in enumerate(curves.items()):
         look = {"color": colour(1 - number), "linestyle": line(number), "label": name, **curve}
         if losses.ndim > 1:
             members = losses.reshape(len(losses), -1)
-            ax.plot(members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
+            ax.plot(epochs, members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
             look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
             losses = _median(members)
-        ax.plot(losses, **look)
+        ax.plot(epochs, losses, **look)
     ax.set(xlabel="epoch" if hasattr(history, "loss") else "iteration", ylabel=r"loss $\xi$")
     ax.margins(x=0)
     if ax.get_xscale() == "linear":

@@ -1,0 +1,182 @@
+"""Pictures of a fitted model, ``model.plot.loss()`` and so on, by `vecprop.pictures` and scikit-learn's displays."""
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..pictures import plot_decision_boundary, plot_hidden_space, plot_loss
+from ..pictures.style import axes_or_new, colour, marker
+from .inspection import place_of_hidden_layer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Plots:
+    """The pictures of a model. Each takes ``ax=None`` and returns the Axes; all need matplotlib.
+
+    Parameters
+    ----------
+    model : MLPClassifier or MLPRegressor
+        The model.
+
+    Examples
+    --------
+    >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), ["no", "yes", "yes", "no"]
+    >>> model = MLPClassifier((4,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
+    >>> ax = model.plot.decision_boundary(X, y)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['no', 'yes']
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
+        """Draw the loss of each epoch, and the validation loss where there were validation rows.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        **curve
+            Passed on to `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        Axes
+        """
+        check_is_fitted(self.model)
+        loss, held_out = self.model.loss_curve_, self.model.validation_loss_curve_
+        if held_out is not None:  # there may have been epochs without validation rows before
+            held_out = [np.nan] * (len(loss) - len(held_out)) + held_out
+        return plot_loss(SimpleNamespace(loss=loss, validation_loss=held_out), ax, first=1, **curve)
+
+    def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Draw which class is predicted where, and the rows; see `vecprop.pictures.plot_decision_boundary`.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,)
+            The labels.
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        **options
+            Passed on: ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` what other columns
+            are held at, by default their medians.
+
+        Returns
+        -------
+        Axes
+        """
+        X, classes, names = self._classes(X, y)
+        options.setdefault("feature_names", getattr(self.model, "feature_names_in_", None))
+        return plot_decision_boundary(
+            self.model.network_, self.model.theta_, X, classes, ax, **{"class_names": names, **options}
+        )
+
+    def hidden_space(self, X: Any, y: Any, ax: "Axes | None" = None, *, layer: int = -1, **options: Any) -> "Axes":
+        """Draw the rows as a hidden layer sees them; see `vecprop.pictures.plot_hidden_space`.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,)
+            The labels.
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        layer : int, default -1
+            Which hidden layer, from 0; negative numbers count from the last.
+        **options
+            Passed on: ``axes`` chooses units by number, or "principal".
+
+        Returns
+        -------
+        Axes
+            In three dimensions where the layer has more than two units.
+        """
+        X, classes, names = self._classes(X, y)
+        place = place_of_hidden_layer(self.model.network_, layer)
+        return plot_hidden_space(
+            self.model.network_, self.model.theta_, X, classes, ax, layer=place, **{"class_names": names, **options}
+        )
+
+    def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Draw how many rows of each class are predicted as which, by scikit-learn's ``ConfusionMatrixDisplay``.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,)
+            The labels.
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        **options
+            Passed on, for example ``normalize="true"``.
+
+        Returns
+        -------
+        Axes
+        """
+        from sklearn.metrics import ConfusionMatrixDisplay
+
+        check_is_fitted(self.model)
+        ax = axes_or_new(ax)
+        ConfusionMatrixDisplay.from_estimator(self.model, X, y, ax=ax, **options)
+        return ax
+
+    def calibration(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Draw how often a class is right where it is predicted with a probability, by ``CalibrationDisplay``.
+
+        There is one curve for two classes, that of the second; of more, or of several labels a row, one for each.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, C)
+            The labels.
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        **options
+            Passed on, for example ``n_bins=10`` and ``strategy="quantile"``.
+
+        Returns
+        -------
+        Axes
+        """
+        from sklearn.calibration import CalibrationDisplay
+
+        check_is_fitted(self.model)
+        classes = self.model.classes_
+        Y = self.model.predict_proba(X)
+        is_class = np.asarray(y) == classes[:, None] if np.ndim(y) == 1 else np.asarray(y).T == 1
+        ax = axes_or_new(ax)
+        for number in range(1 if len(classes) == 2 and np.ndim(y) == 1 else 0, len(classes)):
+            look = {"name": str(classes[number]), "color": colour(number), "marker": marker(number)}
+            CalibrationDisplay.from_predictions(is_class[number], Y[:, number], ax=ax, **{**look, **options})
+        ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
+        return ax
+
+    def _classes(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Return the inputs, each row's class by number, and the names of the classes; or say why there are none."""
+        model = self.model
+        X, T = model._checked_rows(X, y)
+        if not hasattr(model, "classes_") or model._targets.multilabel:
+            raise ValueError("This picture shows one class a row, which only a classifier of single labels predicts.")
+        return X, T, [str(name) for name in model.classes_]
+
+
+class Drawable:
+    """A model that can be drawn."""
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
+        return Plots(self)
