@@ -145,8 +145,13 @@ class Program:
         return products + 40 * int(self.table[:, Column.OUTPUTS].sum())
 
     def shards(self, rows: int) -> int:
-        """Return into how many shards so many rows are cut: it depends on the problem alone, never on the threads."""
-        return max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
+        """Return into how many shards so many rows are cut: it depends on the problem alone, never on the threads.
+
+        It is a power of two, so that two or four threads have the same to do: three shards would keep two threads busy
+        as long as four.
+        """
+        most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
+        return 1 << most.bit_length() - 1
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions: it tells of the network and has memory for a tile of each worker."""
