@@ -1,0 +1,52 @@
+"""Writing a file at once: whoever looks finds the old file or the new one, never a part."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import IO
+
+
+@contextmanager
+def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Give a new file to write into, which takes the place of path when all of it is on disk.
+
+    Where writing fails or is killed, path is as it was. A killed program leaves the unfinished file beside it, named
+    ``.NAME.….unfinished``.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "greeting")
+    ...     with written_at_once(path) as file:
+    ...         _ = file.write(b"hello")
+    ...     print(path.read_text(), len(list(path.parent.iterdir())))
+    hello 1
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
+    try:
+        with open(unfinished, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(target, unfinished)
+        os.replace(unfinished, target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _settle(target.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have the new name on disk too, where folders can be opened for that."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

@@ -1,0 +1,79 @@
+"""The kinds of vecprop's estimators: their settings, what they have learned, and where training stands."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.network import Network
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
+from ..estimators.symptoms import Ending
+from ..estimators.targets import Labels, Numbers
+from ..train.state import TrainingState
+from .fitted import COMMON, Checks, estimator, is_a, is_count, optional
+from .kinds import described, fits
+from .network_kinds import continues, is_theta
+
+_is_number = is_a(float)
+_is_curve = optional(is_a(list[float]))
+
+_LEARNED: Checks = {
+    **COMMON,
+    "network_": is_a(Network),
+    "theta_": lambda theta, model: is_theta(theta, model.network_) and theta.ndim == 1,
+    "_targets": is_a(Labels | Numbers),
+    "classes_": lambda classes, model: np.array_equal(classes, model._targets.classes),
+    "n_outputs_": is_count,
+    "n_layers_": is_count,
+    "out_activation_": is_a(str),
+    "n_iter_": is_count,
+    "t_": is_count,
+    "loss_": _is_number,
+    "loss_curve_": _is_curve,
+    "validation_loss_curve_": _is_curve,
+    "validation_scores_": _is_curve,
+    "score_curve_": _is_curve,
+    "best_loss_": optional(_is_number),
+    "best_validation_score_": optional(_is_number),
+    "restart_losses_": is_a(np.ndarray | None),
+    "_no_improvement_count": is_count,
+    "_seed": optional(is_count),
+    "_ending": is_a(Ending | None),
+    "_state": lambda state, model: fits(state, TrainingState | None) and continues(state, model.theta_),
+}
+_NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config", "classes_", "restart_losses_", "_ending"}
+_MADE_ANEW = ("_rows",)
+"""What an estimator makes by itself when it next predicts."""
+
+
+def _is_consistent(model: Any) -> bool:
+    """Return whether a fitted model's network is one for its inputs and targets."""
+    if "network_" not in vars(model):
+        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
+    kind = Labels if isinstance(model, MLPClassifier) else Numbers
+    return (
+        _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS
+        and isinstance(model._targets, kind)
+        and (kind is Numbers or "classes_" in vars(model))
+        and model.network_.inputs == model.n_features_in_
+        and model.network_.outputs == model.n_outputs_ == model._targets.outputs
+    )
+
+
+def _labels_are_whole(labels: Labels) -> bool:
+    """Return whether there is an output for each class, or one for two."""
+    count = len(labels.classes)
+    return labels.classes.ndim == 1 and (labels.outputs == count or (labels.outputs == 1 and 1 <= count <= 2))
+
+
+def _numbers_are_whole(numbers: Numbers) -> bool:
+    """Return whether shift and scale are one number for each output, or one for all."""
+    return all(np.shape(values) in ((), (numbers.outputs,)) for values in (numbers.shift, numbers.scale))
+
+
+KINDS = [
+    described(Ending),
+    described(Labels, _labels_are_whole),
+    described(Numbers, _numbers_are_whole),
+    *(estimator(cls, _LEARNED, _is_consistent, _MADE_ANEW) for cls in (MLPClassifier, MLPRegressor)),
+]

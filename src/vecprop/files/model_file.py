@@ -1,0 +1,207 @@
+"""`save` and `load`: a model as one file of arrays and JSON, which says nothing that has to be executed."""
+
+import hashlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .. import __version__
+from . import container
+from .error import FileError
+from .registry import BY_CLASS, BY_NAME
+from .trained import TrainedNetwork
+from .values import Reader, Writer
+
+Model = Any
+"""A `TrainedNetwork`, a vecprop estimator, or a pipeline that ends with one."""
+
+
+def save(
+    model: Model,
+    path: str | os.PathLike[str],
+    *,
+    columns: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> None:
+    """Write a model to a file, with which `load` makes it again, bit for bit, wherever it goes on from.
+
+    The file is an .npz file that ``numpy.load(path, allow_pickle=False)`` opens: arrays by name, and all else as JSON.
+    It replaces an older file only when it is whole; see docs/model-files.md.
+
+    Parameters
+    ----------
+    model : TrainedNetwork, MLPClassifier, MLPRegressor or Pipeline
+        What to write. A pipeline has a vecprop estimator at its end and, before it, scikit-learn's StandardScaler,
+        MinMaxScaler, MaxAbsScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
+        MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
+        pipelines of them.
+    path : path
+        Where to; the name is taken as it is, and an older file is replaced.
+    columns : mapping of str to anything, optional
+        The names and types of the columns of training, such as ``dict(frame.dtypes)``, for those who use the model
+        later. By default the names that the model knows.
+    metrics : mapping of str to float, optional
+        What was measured of the model, for the same.
+
+    Raises
+    ------
+    FileError
+        Where a part of the model is of the user's own, a function, or of a class that files do not hold.
+    sklearn.exceptions.NotFittedError
+        Where the model has not been fitted.
+    OSError
+        Where the file cannot be written; an older one stays as it was.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from vecprop import MLPClassifier, load, save
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier(solver="lbfgs", random_state=0)).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "iris.npz")
+    ...     save(model, path, metrics={"accuracy": model.score(X, y)})
+    ...     again = load(path)
+    >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
+    True
+    """
+    _require_model(model)
+    writer = Writer(BY_CLASS)
+    described = writer.plain(model, "")
+    _made(described, writer.arrays, "The model cannot be saved")  # nothing is written that could not be read
+    columns = _columns(model) if columns is None else {str(name): str(kind) for name, kind in columns.items()}
+    document = {
+        "written by": {
+            "vecprop": __version__,
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "python": platform.python_version(),
+        },
+        "columns": None if columns is None else list(columns.items()),
+        "fingerprint": None if columns is None else fingerprint(columns),
+        "metrics": {str(name): writer.plain(float(value), "metrics") for name, value in (metrics or {}).items()},
+        "model": described,
+    }
+    container.write(path, document, writer.arrays)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Return the model that `save` has written to a file.
+
+    Nothing in a file is executed: there is no pickle in it, and only classes on a fixed list are made, from numbers,
+    text and arrays that are checked first. Whoever can change a file can change what its model predicts; a checksum
+    finds damage, not intent.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    TrainedNetwork, MLPClassifier, MLPRegressor or Pipeline
+        Predictions, and training that goes on, are bit for bit those of the model that was saved, on the same machine
+        with the same versions of its libraries.
+
+    Raises
+    ------
+    FileError
+        Where the file is no model file, is damaged or cut off, comes from a newer vecprop, or describes no model.
+    OSError
+        Where there is no such file, or it may not be read.
+
+    Warns
+    -----
+    sklearn.exceptions.InconsistentVersionWarning
+        Where a pipeline was written with another release of scikit-learn.
+    """
+    document, arrays = container.read(path)
+    model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
+    _warn_of_another_scikit_learn(model, document)
+    return model
+
+
+def information(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a file says of its model, without making it: versions, columns, fingerprint, metrics and arrays.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict
+        The document as it stands in docs/model-files.md.
+
+    Raises
+    ------
+    FileError, OSError
+        As `load` does.
+    """
+    return container.read_document(path)
+
+
+def fingerprint(columns: Mapping[str, str]) -> str:
+    """Return a hash of the names and types of columns, in their order.
+
+    Examples
+    --------
+    >>> fingerprint({"age": "int64"})[:16], fingerprint({"age": "float64"})[:16]
+    ('cc74433a0a73f0fe', 'abfcd47af3a3ccea')
+    """
+    return hashlib.sha256(json.dumps(list(columns.items())).encode()).hexdigest()
+
+
+def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Model:
+    """Return the model that is described."""
+    try:
+        model = Reader(BY_NAME, arrays).value(described)
+        _require_model(model)
+    except Exception as error:  # a description may be wrong in any way
+        reason = f"{error} is not known" if isinstance(error, KeyError) else str(error)
+        raise FileError(f"{complaint}: {reason.rstrip('.')}.") from error
+    return model
+
+
+def _require_model(model: Model) -> None:
+    """Refuse what is on the list, but is no model by itself."""
+    last = model.steps[-1][1] if type(model) is Pipeline else model
+    if type(last).__name__ not in ("TrainedNetwork", "MLPClassifier", "MLPRegressor") or type(last) not in BY_CLASS:
+        raise FileError(
+            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), an "
+            "MLPClassifier or MLPRegressor, or a pipeline that ends with one."
+        )
+    if type(last) is not TrainedNetwork:
+        check_is_fitted(last)
+
+
+def _columns(model: Model) -> dict[str, str] | None:
+    """Return the columns that a model was fitted with, of unknown types, or None where it knows no names."""
+    names = getattr(model, "feature_names_in_", None)
+    return None if names is None else {str(name): "" for name in names}
+
+
+def _warn_of_another_scikit_learn(model: Model, document: dict[str, Any]) -> None:
+    written = str(document.get("written by", {}).get("scikit-learn"))
+    if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name="Pipeline",
+                current_sklearn_version=sklearn.__version__,
+                original_sklearn_version=written,
+            ),
+            stacklevel=3,
+        )

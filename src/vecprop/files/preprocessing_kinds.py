@@ -1,0 +1,158 @@
+"""The kinds of scikit-learn's preprocessing: the steps that a model file may hold before a vecprop estimator."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+from .fitted import COMMON, estimator, is_a, is_count, is_numeric_per_column, is_per_column, optional
+from .kinds import Kind, fits
+
+_vector = optional(is_numeric_per_column)
+
+
+def _is_seen(value: Any, model: Any) -> bool:
+    return fits(value, float) or is_numeric_per_column(value, model)
+
+
+def _is_quantile_table(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_, model.n_features_in_)
+
+
+def _is_quantile_grid(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_,)
+
+
+def _is_list_per_column(value: Any, model: Any) -> bool:
+    """Return whether a value is a list with an array, or nothing, for each column of the input."""
+    return (
+        isinstance(value, list)
+        and len(value) == model.n_features_in_
+        and all(entry is None or (isinstance(entry, np.ndarray) and entry.ndim == 1) for entry in value)
+    )
+
+
+def _are_columns(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
+
+
+_ENCODER = {
+    **COMMON,
+    "_infrequent_enabled": is_a(bool),
+    "categories_": _is_list_per_column,
+    "_infrequent_indices": _is_list_per_column,
+    "_default_to_infrequent_mappings": _is_list_per_column,
+}
+
+
+def _is_transformer(part: Any) -> bool:
+    return part in ("drop", "passthrough") if isinstance(part, str) else hasattr(part, "transform")
+
+
+def _are_transformers(value: Any, model: Any) -> bool:
+    return fits(value, list[tuple]) and all(len(part) == 3 and _is_transformer(part[1]) for part in value)
+
+
+def _is_complete(transformer: ColumnTransformer) -> bool:
+    if not _are_transformers(transformer.transformers, transformer):
+        return False
+    fitted = vars(transformer)
+    return "transformers_" not in fitted or {"_columns", "_remainder", "output_indices_"} <= fitted.keys()
+
+
+def _pipeline(state: dict[str, Any]) -> Pipeline:
+    pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
+    pipeline._validate_params()  # type: ignore[attr-defined]
+    *before, _ = [step for _, step in pipeline.steps]
+    if not all(step is None or _is_transformer(step) for step in before):
+        raise ValueError("a step of the pipeline does not transform")
+    return pipeline
+
+
+def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
+    # A memory is a folder of pickles, which nobody else should be made to open.
+    return {name: getattr(pipeline, name) for name in ("steps", "transform_input", "verbose")}
+
+
+def _selector_state(selector: Any) -> dict[str, Any]:
+    return {name: getattr(selector, name) for name in ("pattern", "dtype_include", "dtype_exclude")}
+
+
+KINDS = [
+    estimator(
+        StandardScaler, {**COMMON, "n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
+    ),
+    estimator(
+        MinMaxScaler,
+        {
+            **COMMON,
+            "n_samples_seen_": _is_seen,
+            **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
+        },
+    ),
+    estimator(
+        MaxAbsScaler,
+        {**COMMON, "n_samples_seen_": _is_seen, "max_abs_": is_numeric_per_column, "scale_": is_numeric_per_column},
+    ),
+    estimator(RobustScaler, {**COMMON, "center_": _vector, "scale_": _vector}),
+    estimator(
+        QuantileTransformer,
+        {**COMMON, "n_quantiles_": is_count, "references_": _is_quantile_grid, "quantiles_": _is_quantile_table},
+    ),
+    estimator(PowerTransformer, {**COMMON, "lambdas_": is_numeric_per_column, "_scaler": is_a(StandardScaler)}),
+    estimator(
+        SimpleImputer,
+        {
+            **COMMON,
+            "_fit_dtype": is_a(np.dtype),
+            "_fill_dtype": is_a(np.dtype),
+            "indicator_": is_a(MissingIndicator | None),
+            "statistics_": is_per_column,
+        },
+    ),
+    estimator(
+        MissingIndicator,
+        {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns},
+    ),
+    estimator(
+        OneHotEncoder,
+        {
+            **_ENCODER,
+            "drop_idx_": optional(is_per_column),
+            "_drop_idx_after_grouping": optional(is_per_column),
+            "_n_features_outs": is_a(list[int]),
+        },
+    ),
+    estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
+    estimator(FunctionTransformer, COMMON, lambda transformer: transformer.func is transformer.inverse_func is None),
+    estimator(
+        ColumnTransformer,
+        {
+            **COMMON,
+            "_columns": is_a(list),
+            "_transformer_to_input_indices": is_a(dict),
+            "_remainder": lambda value, model: _are_transformers([value], model),
+            "_n_features": is_count,
+            "sparse_output_": is_a(bool),
+            "transformers_": _are_transformers,
+            "output_indices_": is_a(dict[str, slice]),
+            "_transformers_feature_names_out": is_a(np.ndarray),
+        },
+        _is_complete,
+    ),
+    Kind("Pipeline", Pipeline, _pipeline_state, _pipeline),
+    Kind("ColumnSelector", make_column_selector, _selector_state, lambda state: make_column_selector(**state)),
+]

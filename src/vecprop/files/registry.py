@@ -1,0 +1,25 @@
+"""The fixed list of classes that model files may hold. What is not on it is neither written nor read."""
+
+from typing import Any
+
+import numpy as np
+
+from . import estimator_kinds, network_kinds, preprocessing_kinds
+from .kinds import Kind
+
+
+def _random_state(state: dict[str, Any]) -> np.random.RandomState:
+    random = np.random.RandomState()
+    random.set_state(state["state"])
+    return random
+
+
+KINDS = [
+    *network_kinds.KINDS,
+    *estimator_kinds.KINDS,
+    *preprocessing_kinds.KINDS,
+    Kind("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
+]
+
+BY_NAME = {kind.name: kind for kind in KINDS}
+BY_CLASS = {kind.cls: kind for kind in KINDS}

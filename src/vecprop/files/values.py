@@ -1,0 +1,180 @@
+"""Values as JSON and arrays: how settings and fitted state are written, and how they are read back.
+
+JSON's own values stand for themselves, and a list for a list. Whatever else is allowed is an object with one key that
+says says what it is: ``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
+``{"scalar": [dtype, value]}``, ``{"array": name}``, ``{"objects": [shape, values]}``, ``{"dtype": …}``,
+``{"type": …}``, ``{"slice": […]}``, or the name of a class of the registry, as in ``{"Dense": {"outputs": 3, …}}``.
+Nothing else is written, and nothing else is read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from .error import FileError
+from .kinds import Kind
+
+TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (bool, int, float, str, object, np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
+}
+"""The types that settings may name."""
+
+
+@dataclass
+class Writer:
+    """Turns values into what JSON holds, and sets arrays aside.
+
+    Parameters
+    ----------
+    kinds : mapping of type to Kind
+        The classes that may be written.
+
+    Attributes
+    ----------
+    arrays : dict of ndarray
+        The arrays by name, each once: an array that stands in two places is written once and is one array again.
+
+    Examples
+    --------
+    >>> writer = Writer({})
+    >>> writer.plain((1, np.zeros(2)), "pair")
+    {'tuple': [1, {'array': 'pair.1'}]}
+    >>> writer.arrays
+    {'pair.1': array([0., 0.])}
+    """
+
+    kinds: Mapping[type, Kind]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def plain(self, value: Any, path: str) -> Any:
+        """Return a value as JSON has it; path says where it stands, and names its arrays."""
+        match value:
+            case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
+                return value
+            case float() if type(value) is float:
+                return value if isfinite(value) else {"float": repr(value)}
+            case np.ndarray():
+                return self._array(value, path)
+            case np.generic() if _is_plain(value.dtype):
+                return {"scalar": [value.dtype.str, self.plain(value.item(), path)]}
+            case np.dtype():
+                return {"dtype": value.str}
+            case slice():
+                return {"slice": [self.plain(end, path) for end in (value.start, value.stop, value.step)]}
+            case type() if TYPES.get(value.__name__) is value:
+                return {"type": value.__name__}
+            case list() if type(value) is list:
+                return [self.plain(entry, f"{path}.{number}") for number, entry in enumerate(value)]
+            case tuple() if type(value) is tuple:
+                return {"tuple": self.plain(list(value), path)}
+            case dict() if type(value) is dict:
+                parts = [(key, self.plain(of, f"{path}.{key}")) for key, of in value.items()]
+                if all(type(key) is str for key in value):
+                    return {"dict": dict(parts)}
+                return {"dict": [[self.plain(key, path), of] for key, of in parts]}
+        kind = self.kinds.get(type(value))
+        if kind is None:
+            raise FileError(
+                f"{path} is {_shown(value)}, which a model file cannot hold: it holds numbers, text and parts of "
+                "vecprop and scikit-learn that are on a fixed list."
+            )
+        state = {name: self.plain(part, _below(path, name)) for name, part in kind.state(value).items()}
+        return {kind.name: state}
+
+    def _array(self, array: np.ndarray, path: str) -> Any:
+        """Return a reference to an array that is set aside; objects are written one by one."""
+        if array.dtype == object:
+            return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
+        if not _is_plain(array.dtype):
+            raise FileError(f"{path} is an array of type {array.dtype}, which a model file cannot hold.")
+        for name, known in self.arrays.items():
+            if known is array:
+                return {"array": name}
+        self.arrays[path] = array
+        return {"array": path}
+
+
+@dataclass
+class Reader:
+    """Turns what `Writer` has made back into values.
+
+    Parameters
+    ----------
+    kinds : mapping of str to Kind
+        The classes that may be made, by name.
+    arrays : mapping of str to ndarray
+        The arrays by name.
+
+    Examples
+    --------
+    >>> Reader({}, {"pair.1": np.zeros(2)}).value({"tuple": [1, {"array": "pair.1"}]})
+    (1, array([0., 0.]))
+    """
+
+    kinds: Mapping[str, Kind]
+    arrays: Mapping[str, np.ndarray]
+
+    def value(self, plain: Any) -> Any:
+        """Return the value that JSON's value stands for."""
+        if isinstance(plain, list):
+            return [self.value(entry) for entry in plain]
+        if not isinstance(plain, dict):
+            return plain
+        ((kind, of),) = plain.items()
+        match kind, of:
+            case "tuple", list():
+                return tuple(self.value(of))
+            case "dict", dict():
+                return {key: self.value(entry) for key, entry in of.items()}
+            case "dict", list():
+                return {self.value(key): self.value(entry) for key, entry in of}
+            case "float", "nan" | "inf" | "-inf":
+                return float(of)
+            case "scalar", [str(dtype), entry]:
+                return _checked_dtype(dtype).type(self.value(entry))
+            case "array", str():
+                return self.arrays[of]
+            case "objects", [list(shape), list(entries)]:
+                return _objects([self.value(entry) for entry in entries], shape)
+            case "dtype", str():
+                return _checked_dtype(of)
+            case "type", str():
+                return TYPES[of]
+            case "slice", [start, stop, step]:
+                return slice(start, stop, step)
+            case _, dict() if kind in self.kinds:
+                return self.kinds[kind].restore({name: self.value(entry) for name, entry in of.items()})
+        raise ValueError(f"{kind!r} is no class and no kind of value that it knows")
+
+
+def _objects(entries: list[Any], shape: list[int]) -> np.ndarray:
+    array = np.empty(len(entries), object)
+    array[:] = entries
+    return array.reshape(shape)
+
+
+def _checked_dtype(text: str) -> np.dtype[Any]:
+    dtype = np.dtype(text)
+    if not (_is_plain(dtype) or dtype.kind == "O"):
+        raise ValueError(f"{text!r} is not a type of numbers or text")
+    return dtype
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Return whether a type holds truth values, real numbers of at most 64 bits, or text."""
+    return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: Any) -> str:
+    """Return a short name for a value that cannot be written."""
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
+    return f"of the class {type(value).__module__.partition('.')[0]}.{type(value).__name__}"

@@ -1,0 +1,99 @@
+"""A file is the old one or the new one, whenever writing ends."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from vecprop.files.atomic import written_at_once
+
+WRITER = """
+import sys
+import numpy as np
+from vecprop import Dense, Network, SquaredError, TrainedNetwork, save
+network = Network(200, [Dense(500), Dense(1)], SquaredError())
+size = network.layout.size
+print("ready", flush=True)
+while True:
+    for value in (1.0, 2.0):
+        save(TrainedNetwork(network, np.full(size, value)), sys.argv[1])
+"""
+
+
+def kill_while_writing(path, times, rng):
+    """Kill a program that saves without a pause, so many times; after each the file must be whole."""
+    from vecprop import load
+
+    found = set()
+    for _ in range(times):
+        program = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        while not path.exists():
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.05))
+        program.send_signal(signal.SIGKILL)
+        program.communicate()
+        theta = load(path).theta
+        assert (theta == theta[0]).all()
+        found.add(float(theta[0]))
+    return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_killed_while_saving(tmp_path):
+    assert kill_while_writing(tmp_path / "model", 2, np.random.default_rng(0)) <= {1.0, 2.0}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_killed_often_while_saving(tmp_path):
+    assert kill_while_writing(tmp_path / "model", 60, np.random.default_rng(1)) == {1.0, 2.0}
+    assert any("unfinished" in file.name for file in tmp_path.iterdir())  # some were killed in the middle
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), written_at_once(path) as file:
+        file.writelines([b"new", "text"])  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to")
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("builtins.open", lambda name, mode, real=open: real("/dev/full", "wb"))
+    with pytest.raises(OSError, match="No space left"), written_at_once(path) as file:
+        file.write(bytes(2**20))
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions")
+def test_permissions_and_links_stay(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    with written_at_once(path) as file:
+        file.write(b"1")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    path.chmod(0o600)
+    link.symlink_to(path)
+    with written_at_once(link) as file:
+        file.write(b"2")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"2"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError), written_at_once(tmp_path / "no" / "file"):
+        pass

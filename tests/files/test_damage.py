@@ -1,0 +1,285 @@
+"""A damaged, cut, foreign, newer or hostile file gives one clear error, or the very model: never another model."""
+
+import collections
+import io
+import json
+import pickle
+import random
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vecprop as vp
+from models import FEW, TWO, X, fitted
+from vecprop import FileError, load, save
+from vecprop.files import container
+
+MODEL = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, TWO)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "model.npz"
+    save(MODEL, path)
+    return path.read_bytes()
+
+
+def rewritten(path, change=lambda document, arrays: None, model=MODEL):
+    """Write a file whose document and arrays are changed, with checksums that are right: no accident, but intent."""
+    save(model, path)
+    document, arrays = container.read(path)
+    change(document, arrays)
+    container.write(path, {name: document[name] for name in document if name != "arrays"}, arrays)
+
+
+def damaged(data, rng):
+    """Return a copy of the bytes with a damage of a random kind."""
+    data = bytearray(data)
+    start, length = rng.randrange(len(data)), rng.choice([1, 2, 8, 100, 1000])
+    match rng.randrange(6):
+        case 0:
+            data[start] ^= 1 << rng.randrange(8)
+        case 1:
+            data[start : start + length] = rng.randbytes(length)
+        case 2:
+            del data[start : start + length]
+        case 3:
+            data[start:start] = rng.randbytes(length)
+        case 4:
+            del data[start:]
+        case 5:
+            data[start : start + length] = bytes(length)
+    return bytes(data)
+
+
+def read_damaged(good, path, tries, seed):
+    """Return how often damaged files gave an error and the model itself, and what else they gave."""
+    rng, found = random.Random(seed), collections.Counter()
+    expected = MODEL.predict_proba(X)
+    for _ in range(tries):
+        path.write_bytes(damaged(good, rng))
+        try:
+            model = load(path)
+        except FileError as error:
+            sentence = str(error).replace(str(path), "")
+            found["error" if sentence.endswith(".") and "\n" not in sentence else f"unclear: {error}"] += 1
+        except BaseException as error:
+            found[f"another error: {error!r}"] += 1
+        else:
+            same = (model.predict_proba(X) == expected).all() and vars(model[-1]).keys() == vars(MODEL[-1]).keys()
+            found["same" if same else "altered"] += 1
+    return found
+
+
+def test_damaged_files(good, tmp_path):
+    found = read_damaged(good, tmp_path / "model", 500, seed=0)
+    assert found.keys() == {"error", "same"}, found
+    assert found["error"] > 400
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_many_damaged_files(good, tmp_path, seed):
+    found = read_damaged(good, tmp_path / "model", 4000, seed)
+    assert found.keys() == {"error", "same"}, found
+
+
+def test_every_bit_of_an_array_counts(good, tmp_path):
+    data = bytearray(good)
+    at = good.index(MODEL[-1].theta_.tobytes())
+    for bit in (0, 31, 63):
+        data[at + bit // 8] ^= 1 << bit % 8
+        (tmp_path / "model").write_bytes(data)
+        with pytest.raises(
+            FileError, match=r"is damaged or cut off: Bad CRC-32 for file 'steps\.1\.1\.theta_\.npy'\.$"
+        ):
+            load(tmp_path / "model")
+
+
+def test_another_array_with_a_right_crc_is_found(good, tmp_path):
+    with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(tmp_path / "model", "w") as new:
+        for entry in old.infolist():
+            data = bytearray(old.read(entry))
+            data[-1] ^= entry.filename.endswith("theta_.npy")
+            new.writestr(entry.filename, bytes(data))
+    with pytest.raises(FileError, match=r"the array 'steps\.1\.1\.theta_' is not the one that was written"):
+        load(tmp_path / "model")
+
+
+def test_foreign_files(good, tmp_path):
+    def refused(data, message):
+        (tmp_path / "model").write_bytes(data)
+        with pytest.raises(FileError, match=message):
+            load(tmp_path / "model")
+
+    archive = io.BytesIO()
+    np.savez(archive, W=np.zeros(3))
+    refused(b"", "is empty")
+    refused(b"a,b\n1,2\n", r"is not a model file: it does not begin as an \.npz file does")
+    refused(pickle.dumps(MODEL), "is not a model file")
+    refused(archive.getvalue(), "an archive without a document and a checksum")
+    refused(good[:-30], "is damaged or cut off")
+    refused(good[:4], "is damaged or cut off")
+    refused(good[: len(good) // 2], "is damaged or cut off")
+    with pytest.raises(FileError, match="is a folder"):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing")
+
+
+def test_a_newer_format_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(container, "VERSION", 2)
+    save(MODEL, tmp_path / "model")
+    monkeypatch.undo()
+    with pytest.raises(
+        FileError, match="has format version 2, but this vecprop reads versions up to 1: update vecprop"
+    ):
+        load(tmp_path / "model")
+
+
+def test_a_pickle_inside_is_not_opened(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (pytest.fail, ("executed",))
+
+    save(MODEL, tmp_path / "model")
+    with zipfile.ZipFile(tmp_path / "model", "a") as archive, archive.open("harm.npy", "w") as entry:
+        np.lib.format.write_array(entry, np.array([Harm()], object), allow_pickle=True)
+    with pytest.raises(FileError, match="does not hold the arrays that it lists"):
+        load(tmp_path / "model")
+
+    def list_it(document, arrays):
+        arrays["harm"] = np.array([0])
+
+    rewritten(tmp_path / "model", list_it)
+    data = (tmp_path / "model").read_bytes()
+    (tmp_path / "model").write_bytes(
+        data.replace(
+            b"'descr': '<i8', 'fortran_order': False, 'shape': (1,), }",
+            b"'descr': '|O', 'fortran_order': False, 'shape': (1,), } ",
+        )
+    )
+    with pytest.raises(FileError, match="is damaged"):
+        load(tmp_path / "model")
+
+
+def zeros(shape):
+    """Return the bytes of an .npy file that claims a shape and holds nothing."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+@pytest.mark.parametrize("how", ["compressed", "claimed", "overlapping", "many"])
+def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_bytes(good)
+    if how == "compressed":
+        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("bomb.npy", bytes(2**28))
+    elif how == "claimed":
+        with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(path, "w") as new:
+            for entry in old.infolist():
+                is_theta = entry.filename.endswith("theta_.npy")
+                new.writestr(entry.filename, zeros((2**40,)) if is_theta else old.read(entry))
+    elif how == "overlapping":
+        with zipfile.ZipFile(path, "a") as archive:
+            largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+            for number in range(100):
+                twin = zipfile.ZipInfo(f"twin{number}.npy")
+                twin.header_offset, twin.CRC = largest.header_offset, largest.CRC
+                twin.file_size = twin.compress_size = largest.file_size
+                archive.filelist.append(twin)
+            archive._didModify = True
+    else:
+        monkeypatch.setattr(container, "_MOST_ENTRIES", 100)
+        with zipfile.ZipFile(path, "a") as archive:
+            for number in range(100):
+                archive.writestr(f"{number}.npy", b"")
+    tracemalloc.start()
+    with pytest.raises(FileError, match=r"compressed|another size than its shape|overlap|entries"):
+        load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**27
+    tracemalloc.stop()
+
+
+def set_in(value, *keys):
+    def change(document, arrays):
+        place = document["model"]["Pipeline"]["steps"]
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+SCALER, NETWORK = (0, "tuple", 1, "StandardScaler"), (1, "tuple", 1, "MLPClassifier")
+PARTS = (*NETWORK, "network_", "Network")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_in({"os.system": {}}, *NETWORK, "solver"), "'os.system' is no class"),
+        (set_in({"Harm": "x"}, *NETWORK, "solver"), "'Harm' is no class"),
+        (set_in({"type": "eval"}, *NETWORK, "solver"), "'eval' is not known"),
+        (set_in({"dtype": "O,O"}, *NETWORK, "solver"), "is not a type of numbers or text"),
+        (set_in({"scalar": ["<M8[s]", 1]}, *NETWORK, "alpha"), "is not a type of numbers or text"),
+        (set_in({"array": "nothing"}, *NETWORK, "theta_"), "'nothing' is not known"),
+        (set_in(-1.0, *NETWORK, "alpha"), "The 'alpha' parameter of MLPClassifier must be"),
+        (set_in("x", *NETWORK, "predict"), "MLPClassifier of this version knows no 'predict'"),
+        (set_in("x", *NETWORK, "__class__"), "MLPClassifier of this version knows no '__class__'"),
+        (set_in("many", *NETWORK, "n_iter_"), "MLPClassifier cannot have such a value for 'n_iter_'"),
+        (set_in({"array": "steps.0.1.mean_"}, *NETWORK, "theta_"), "cannot have such a value for 'theta_'"),
+        (
+            set_in({"array": "steps.1.1.theta_"}, *SCALER, "mean_"),
+            "StandardScaler cannot have such a value for 'mean_'",
+        ),
+        (set_in(10**30, *PARTS, "layers", 0, "Dense", "outputs"), "cannot have such a value for 'theta_'"),
+        (set_in("3", *PARTS, "layers", 0, "Dense", "outputs"), "Dense cannot have outputs='3'"),
+        (set_in({"ReLU": {"leak": 1}}, *PARTS, "layers", 1), "'leak' is not known"),
+        (set_in({"StandardScaler": {}}, *PARTS, "loss"), "a network has other parts than layers, a loss and penalties"),
+        (set_in(7, *PARTS, "inputs"), "cannot have such a value for 'theta_'"),
+        (set_in([], *PARTS, "layers"), "A network needs at least one layer"),
+        (set_in({"StandardScaler": {}}, 1, "tuple", 1), "A StandardScaler cannot be saved as a model"),
+        (set_in({"FunctionTransformer": {"func": "print"}}, 0, "tuple", 1), "FunctionTransformer must be a callable"),
+        (set_in({"MLPClassifier": {}}, 1, "tuple", 1), "not fitted"),
+        (set_in([[[[]]]] * 3, 0), "model"),
+        (lambda document, arrays: document.pop("model"), "model"),
+        (lambda document, arrays: document.update(model=None), "A NoneType cannot be saved"),
+    ],
+)
+def test_hostile_descriptions(change, message, tmp_path):
+    rewritten(tmp_path / "model", change)
+    with pytest.raises(FileError, match=message) as caught:
+        load(tmp_path / "model")
+    assert str(caught.value).startswith(f"{tmp_path / 'model'} describes no model that this version of vecprop makes: ")
+
+
+def test_a_description_without_an_end(tmp_path):
+    plain = []
+    for _ in range(400):
+        plain = [plain]
+    rewritten(tmp_path / "model", lambda document, arrays: document.update(model=plain))
+    text = json.dumps(plain)
+    data = (tmp_path / "model").read_bytes()
+    assert text.encode() in data
+    with pytest.raises(FileError):
+        load(tmp_path / "model")
+
+
+def test_a_state_of_other_parameters_is_refused(tmp_path):
+    network = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
+    result = vp.train(network, network.init(0), X, X[:, :2], optimizer=vp.Adam(), epochs=2)
+    model = vp.TrainedNetwork(network, result.theta, result.state)
+
+    def change(document, arrays):
+        arrays["state.optimizer.m"] = np.zeros(5)
+
+    rewritten(tmp_path / "model", change, model)
+    with pytest.raises(FileError, match="the values of TrainingState do not belong together"):
+        load(tmp_path / "model")

@@ -1,0 +1,258 @@
+"""What is saved and loaded is the model itself, bit for bit; what cannot be saved is named."""
+
+import copy
+import hashlib
+import json
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+import vecprop as vp
+from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, table_pipeline
+from registry import LAYERS, LOSSES, PARTS, name, problem
+from vecprop import FileError, MLPClassifier, MLPRegressor, TrainedNetwork, load, save
+from vecprop.files import model_file
+from vecprop.files.registry import BY_CLASS, BY_NAME
+from vecprop.files.values import Reader, Writer
+
+
+def round_trip(model, tmp_path, **notes):
+    path = tmp_path / "model.npz"
+    save(model, path, **notes)
+    return load(path)
+
+
+def state_of(value):
+    """Return all that a value holds, as something that can be compared."""
+    if isinstance(value, np.ndarray):
+        return (
+            "array",
+            value.dtype,
+            value.shape,
+            state_of(value.tolist()) if value.dtype == object else value.tobytes(),
+        )
+    if isinstance(value, list | tuple):
+        return type(value), [state_of(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: state_of(entry) for key, entry in value.items()}
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        left_out = ("_rows",)
+        return type(value), {key: state_of(entry) for key, entry in vars(value).items() if key not in left_out}
+    return type(value), repr(value)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
+    model, y = ESTIMATORS[kind]
+    model, rows = fitted(clone(model), X.astype(dtype), y), X.astype(dtype)
+    again = round_trip(model, tmp_path)
+    assert state_of(again) == state_of(model)
+    for method in {"predict", "predict_proba"} & set(dir(model)):
+        np.testing.assert_array_equal(getattr(again, method)(rows), getattr(model, method)(rows), strict=True)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ESTIMATORS if kind not in ("early stopping", "lbfgs")])
+def test_training_goes_on_with_the_same_bits(kind, tmp_path):
+    model, y = ESTIMATORS[kind]
+    model = fitted(clone(model), X, y)
+    again = round_trip(model, tmp_path)
+    for _ in range(3):
+        model.partial_fit(X, y)
+        again = round_trip(again.partial_fit(X, y), tmp_path)
+    assert (again.theta_ == model.theta_).all()
+    assert again.loss_curve_ == model.loss_curve_
+
+
+def test_a_random_state_goes_on_too(tmp_path):
+    settings = FEW | {"random_state": np.random.RandomState(3), "warm_start": True, "early_stopping": True}
+    model = fitted(MLPRegressor(**settings), X, NUMBERS)
+    again = round_trip(model, tmp_path)
+    assert (fitted(again, X, NUMBERS).theta_ == fitted(model, X, NUMBERS).theta_).all()
+
+
+@pytest.mark.parametrize("scaler", SCALERS, ids=str)
+def test_pipelines_come_back_as_they_were(scaler, tmp_path):
+    rows = X.copy()
+    if "Imputer" in str(scaler):
+        rows[::5, 1] = np.nan
+    model = fitted(make_pipeline(scaler, MLPClassifier(**FEW)), rows, TWO)
+    again = round_trip(model, tmp_path)
+    assert state_of(again) == state_of(model)
+    np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows), strict=True)
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_a_pipeline_for_a_table_comes_back_as_it_was(output, tmp_path):
+    pytest.importorskip("pandas")
+    pipeline = table_pipeline()
+    if output == "pandas":
+        pipeline[0].transformers[1][1].set_params(sparse_output=False)
+        pipeline.set_output(transform="pandas")
+    model = fitted(pipeline, frame(), TWO)
+    again = round_trip(model, tmp_path)
+    assert state_of(again) == state_of(model)
+    new = frame(90)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of unknown categories
+        np.testing.assert_array_equal(again.predict_proba(new), model.predict_proba(new))
+    with pytest.raises(ValueError, match="columns are missing"):
+        again.predict(new.drop(columns="width"))
+
+
+@pytest.mark.parametrize("members", [(), (3,)])
+@pytest.mark.parametrize("layer", LAYERS, ids=name)
+def test_networks_come_back_as_they_were(layer, members, tmp_path):
+    p = problem(layer, vp.SquaredError(), members)
+    network, theta, state = round_trip(TrainedNetwork(p.network, p.theta), tmp_path)
+    assert (network, state) == (p.network, None)
+    np.testing.assert_array_equal(network.predict(theta, p.X), p.network.predict(p.theta, p.X), strict=True)
+
+
+@pytest.mark.parametrize("schedule", [None, vp.Adaptive(), vp.WarmUp(2, vp.Adaptive())], ids=str)
+@pytest.mark.parametrize("members", [(), (2,)])
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_training_of_a_network_goes_on_with_the_same_bits(loss, members, schedule, tmp_path):
+    p = problem(vp.Tanh(), loss, members)
+    how = {"optimizer": vp.Adam(0.01), "schedule": schedule, "epochs": 4, "engine": "reference"}
+    first = vp.train(p.network, p.theta, p.X, p.T, **how)
+    trained = round_trip(TrainedNetwork(p.network, first.theta, first.state), tmp_path)
+    np.testing.assert_array_equal(trained.state.history.loss, first.history.loss, strict=True)
+    on, again = (
+        vp.train(network, theta, p.X, p.T, **how, state=state).theta
+        for network, theta, state in [(p.network, first.theta, first.state), trained]
+    )
+    np.testing.assert_array_equal(again, on, strict=True)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=name)
+def test_every_public_part_is_on_the_list(part):
+    written = json.loads(json.dumps(Writer(BY_CLASS).plain(part, "part")))
+    assert Reader(BY_NAME, {}).value(written) == part
+
+
+VALUES = [
+    None,
+    True,
+    -3,
+    0.1,
+    np.inf,
+    -np.inf,
+    "ä\ud800",
+    [1, [2.5]],
+    (1, "a", ()),
+    {"a": (1,), "tuple": 2},
+    {1: "a", (1, 2): None, None: 2.0},
+    np.float32(0.1),
+    np.int8(3),
+    np.bool_(True),
+    np.str_("x"),
+    np.dtype("float32"),
+    np.dtype("<U3"),
+    np.float64,
+    str,
+    slice(1, None, 2),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_values_come_back_with_their_types(value):
+    text = json.dumps(Writer({}).plain(value, "value"), allow_nan=False)
+    assert state_of(Reader({}, {}).value(json.loads(text))) == state_of(value)
+
+
+def test_what_a_person_notes_is_in_the_file(tmp_path):
+    model = fitted(MLPClassifier(**FEW), X, TWO)
+    columns = {"a": np.dtype(float), "b": np.dtype(float), "c": "category"}
+    save(model, tmp_path / "model", columns=columns, metrics={"accuracy": np.float32(0.5)})
+    said = model_file.information(tmp_path / "model")
+    assert said["columns"] == [["a", "float64"], ["b", "float64"], ["c", "category"]]
+    assert said["fingerprint"] == model_file.fingerprint(dict(said["columns"]))
+    assert said["metrics"] == {"accuracy": 0.5}
+    assert said["written by"]["vecprop"] == vp.__version__
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    model = fitted(MLPClassifier(**FEW), X, TWO)
+    for file in ("a", "b"):
+        save(copy.deepcopy(model), tmp_path / file)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_numpy_alone_reads_a_file(tmp_path):
+    """What docs/model-files.md says, done."""
+    model = fitted(MLPRegressor(**FEW, scale_target=True), X, NUMBERS)
+    save(model, tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        text = file["document"].tobytes()
+        assert hashlib.sha256(text).digest() == file["checksum"].tobytes()
+        document = json.loads(text)
+        for array, said in document["arrays"].items():
+            values = file[array]
+            assert (values.dtype.str, list(values.shape)) == (said["dtype"], said["shape"])
+            assert hashlib.sha256(values.tobytes()).hexdigest() == said["sha256"]
+        said = document["model"]["MLPRegressor"]
+        theta = file[said["theta_"]["array"]]
+        targets = {key: file[value["array"]] for key, value in said["_targets"]["Numbers"].items() if key != "outputs"}
+    W, b, V, c = np.split(theta, np.cumsum([15, 5, 5]))
+    Y = np.maximum(X @ W.reshape(3, 5) + b, 0) @ V.reshape(5, 1) + c
+    np.testing.assert_allclose((Y * targets["scale"] + targets["shift"]).ravel(), model.predict(X), rtol=1e-12)
+
+
+class Cube(vp.Activation):
+    def value(self, z):
+        return z**3
+
+    def slope(self, z, y):
+        return 3 * z**2
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    def refused(model, message):
+        with pytest.raises(FileError, match=message):
+            save(model, tmp_path / "model")
+        assert not list(tmp_path.iterdir())
+
+    refused(
+        fitted(MLPClassifier(**FEW | {"activation": Cube()}), X, TWO), r"^activation is of the class \w+.*Cube, which"
+    )
+    refused(fitted(MLPClassifier(**FEW, callbacks=[print]), X, TWO), r"^callbacks.0 is the function print, which")
+    scaler = FunctionTransformer(np.tanh)
+    refused(fitted(make_pipeline(scaler, MLPClassifier(**FEW)), X, TWO), r"^steps.0.1.func is the function tanh")
+    refused(fitted(make_pipeline(PCA(), MLPClassifier(**FEW)), X, TWO), r"^steps.0.1 is of the class sklearn.PCA")
+    refused(StandardScaler().fit(X), "A StandardScaler cannot be saved as a model: give a TrainedNetwork")
+    refused(make_pipeline(StandardScaler(), FunctionTransformer()).fit(X), "A FunctionTransformer cannot be saved")
+    network = vp.Network(3, [vp.Dense(1)], vp.SquaredError())
+    refused(network, r"A Network cannot be saved as a model: give a TrainedNetwork\(network, theta\)")
+    refused(TrainedNetwork(network, np.zeros(5)), "the values of TrainedNetwork do not belong together")
+    model = fitted(MLPClassifier(**FEW), X, TWO)
+    model.note = "mine"
+    refused(model, "MLPClassifier has the attribute 'note', for which a model file has no place")
+    for unfitted in (MLPClassifier(), Pipeline([("scale", StandardScaler()), ("network", MLPRegressor())])):
+        with pytest.raises(NotFittedError):
+            save(unfitted, tmp_path / "model")
+
+
+def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
+    model = fitted(make_pipeline(StandardScaler(), MLPClassifier(**FEW)), X, TWO)
+    monkeypatch.setattr(model_file.sklearn, "__version__", "1.5.2")
+    save(model, tmp_path / "model")
+    monkeypatch.undo()
+    with pytest.warns(InconsistentVersionWarning, match=r"Pipeline from version 1\.5\.2"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("kind", REGRESSORS)
+def test_every_attribute_of_an_estimator_has_a_place(kind, tmp_path):
+    """Fails where an estimator learns to keep something that files do not know of."""
+    model, y = REGRESSORS[kind]
+    model = fitted(clone(model), X, y)
+    model.hidden_activations(X)
+    model.score(X, y)
+    assert vars(round_trip(model, tmp_path)).keys() >= vars(model).keys() - {"_rows"}

@@ -1,0 +1,118 @@
+"""Small models of every kind that files hold, and rows for them."""
+
+import warnings
+
+import numpy as np
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+import vecprop as vp
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+TWO = (X[:, 0] + X[:, 1] > 0).astype(int)
+THREE = TWO + (X[:, 2] > 0.5)
+MANY = np.column_stack([TWO, X[:, 2] > 0]).astype(int)
+NUMBERS = X @ [1.0, -2.0, 0.5] + 3
+FEW = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
+
+
+def fitted(model, *rows):
+    """Return a model, fitted for a few epochs, which is all that it is meant to be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of the reference engine
+        return model.fit(*rows)
+
+
+CLASSIFIERS = {
+    "two classes": (vp.MLPClassifier(**FEW), TWO),
+    "text": (vp.MLPClassifier(**FEW), np.array(["no", "yes"])[TWO]),
+    "objects": (vp.MLPClassifier(**FEW), np.array(["a", "b", "c"], object)[THREE]),
+    "truth values": (vp.MLPClassifier(**FEW), TWO.astype(bool)),
+    "three classes": (vp.MLPClassifier(**FEW | {"activation": "tanh"}), THREE),
+    "several labels": (vp.MLPClassifier(**FEW), MANY),
+    "own settings": (
+        vp.MLPClassifier(
+            [4, 3],
+            ["elu", vp.LeakyReLU(0.2)],
+            solver=vp.AdamW(0.01, weight_decay=0.1),
+            learning_rate=vp.WarmUp(3, vp.InverseScaling(0.3)),
+            initializer=vp.Normal(0.3),
+            dropout=[0.2, 0.0],
+            layer_norm=True,
+            class_weight={0: 1.0, 1: 2.0},
+            n_iter_no_change=np.inf,
+            max_iter=3,
+            random_state=1,
+        ),
+        TWO,
+    ),
+    "early stopping": (vp.MLPClassifier(**FEW, early_stopping=True, scoring="accuracy"), THREE),
+    "lbfgs": (vp.MLPClassifier(**FEW | {"solver": "lbfgs"}), THREE),
+}
+REGRESSORS = {
+    "numbers": (vp.MLPRegressor(**FEW), NUMBERS),
+    "scaled": (vp.MLPRegressor(vp.Huber(0.5), **FEW, scale_target=True, solver="sgd"), NUMBERS),
+    "two outputs": (vp.MLPRegressor("absolute_error", **FEW, scale_target=True), np.column_stack([NUMBERS, -X[:, 0]])),
+    "counts": (vp.MLPRegressor("poisson", **FEW), np.abs(NUMBERS)),
+    "quantile": (vp.MLPRegressor("quantile", **FEW, quantile=0.9, learning_rate="adaptive"), NUMBERS),
+}
+ESTIMATORS = CLASSIFIERS | REGRESSORS
+
+SCALERS = [
+    StandardScaler(),
+    StandardScaler(with_mean=False),
+    MinMaxScaler((-1, 1), clip=True),
+    MaxAbsScaler(),
+    RobustScaler(quantile_range=(10, 90)),
+    QuantileTransformer(n_quantiles=7, output_distribution="normal"),
+    PowerTransformer(),
+    SimpleImputer(strategy="median", add_indicator=True),
+    FunctionTransformer(),
+]
+
+
+def frame(rows=60):
+    """Return a pandas data frame with columns of several types, some with missing values."""
+    import pandas as pd
+
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=rows)
+    numbers[::7] = np.nan
+    colours = np.array(["red", "green", "blue", None], object)[rng.integers(0, 4, rows)]
+    return pd.DataFrame(
+        {
+            "length": numbers,
+            "width": rng.normal(size=rows),
+            "colour": colours,
+            "size": pd.Categorical(np.array(["S", "M", "L"])[rng.integers(0, 3, rows)]),
+            "rooms": rng.integers(0, 5, rows),
+        }
+    )
+
+
+def table_pipeline():
+    """Return a pipeline for `frame`, with every kind of column."""
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(add_indicator=True), RobustScaler()), ["length", "width"]),
+            ("colours", OneHotEncoder(min_frequency=8, handle_unknown="infrequent_if_exist"), ["colour"]),
+            ("sizes", OrdinalEncoder(dtype=np.float32), make_column_selector(dtype_include="category")),
+        ],
+        remainder="passthrough",
+    )
+    return make_pipeline(columns, vp.MLPClassifier(**FEW))
