@@ -22,6 +22,7 @@ from .estimators.classifier import MLPClassifier
 from .estimators.regressor import MLPRegressor
 from .files.error import FileError
 from .files.model_file import load, save
+from .files.scikit_learn import from_scikit_learn
 from .files.trained import TrainedNetwork
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
@@ -103,6 +104,7 @@ __all__ = [
     "assert_gradients",
     "check_gradients",
     "compile",
+    "from_scikit_learn",
     "load",
     "save",
     "train",

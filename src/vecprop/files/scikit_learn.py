@@ -1,0 +1,74 @@
+"""From scikit-learn: its networks, fitted, as vecprop's."""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from sklearn import neural_network as scikit
+from sklearn.utils.validation import check_is_fitted
+
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
+
+_LEARNED = ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_")
+_LOSSES = ("loss_", "loss_curve_", "best_loss_")
+
+
+def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
+    """Return vecprop's estimator with the weights, classes and settings of one that scikit-learn has fitted.
+
+    It predicts the same. `partial_fit`, and `fit` with ``warm_start=True``, go on from these weights, with an optimizer
+    that starts anew.
+
+    Parameters
+    ----------
+    model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+        The fitted model; it is not changed, and no array is shared with it.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+
+    Raises
+    ------
+    TypeError
+        Where it is neither.
+    sklearn.exceptions.NotFittedError
+        Where it has not been fitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from vecprop import from_scikit_learn
+    >>> X, y = load_diabetes(return_X_y=True, scaled=True)
+    >>> theirs = MLPRegressor(hidden_layer_sizes=[4], solver="lbfgs", max_iter=5000, random_state=0).fit(X, y)
+    >>> ours = from_scikit_learn(theirs)
+    >>> np.allclose(ours.predict(X), theirs.predict(X))
+    True
+    """
+    if not isinstance(model, scikit.MLPClassifier | scikit.MLPRegressor):
+        raise TypeError(f"from_scikit_learn takes scikit-learn's MLPClassifier or MLPRegressor, not {model!r}.")
+    check_is_fitted(model)
+    ours = (MLPClassifier if isinstance(model, scikit.MLPClassifier) else MLPRegressor)(**deepcopy(model.get_params()))
+    y = _targets(model)
+    ours.initialize(np.zeros((len(y), len(model.coefs_[0])), model.coefs_[0].dtype), y)
+    ours.coefs_, ours.intercepts_ = model.coefs_, model.intercepts_
+    for name in _LEARNED:
+        if hasattr(model, name):
+            setattr(ours, name, deepcopy(getattr(model, name)))
+    # scikit-learn takes the mean of the squared error over outputs, where vecprop takes the sum.
+    outputs = model.n_outputs_ if model.loss == "squared_error" else 1
+    for name in _LOSSES:
+        if getattr(model, name, None) is not None:
+            setattr(ours, name, (outputs * np.asarray(getattr(model, name))).tolist())
+    return ours
+
+
+def _targets(model: Any) -> np.ndarray:
+    """Return targets of the kind that a model was fitted with."""
+    if not isinstance(model, scikit.MLPClassifier):
+        return np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
+    if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
+        return np.eye(model.n_outputs_, dtype=int)
+    return np.repeat(model.classes_, 3)

@@ -1,0 +1,88 @@
+"""scikit-learn's networks become vecprop's, and predict the same."""
+
+import numpy as np
+import pytest
+from sklearn import neural_network as scikit
+from sklearn.exceptions import NotFittedError
+
+from models import MANY, NUMBERS, THREE, TWO, X, fitted
+from vecprop import MLPClassifier, MLPRegressor, from_scikit_learn, load, save
+
+FEW = {"hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
+TARGETS = {
+    "two": TWO,
+    "truth values": TWO.astype(bool),
+    "text": np.array(["a", "b", "c"])[THREE],
+    "objects": np.array(["no", "yes"], object)[TWO],
+    "several labels": MANY,
+    "one class": np.zeros(60, int),
+}
+
+
+def assert_same(ours, theirs, rows, kind):
+    assert type(ours) is kind
+    assert ours.get_params().items() >= theirs.get_params().items()
+    for name in ("classes_", "n_outputs_", "out_activation_", "n_layers_", "t_", "n_iter_"):
+        if hasattr(theirs, name):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), strict=True)
+    ours_said, theirs_said = ours.predict(rows), theirs.predict(rows)
+    assert (ours_said.shape, ours_said.dtype) == (theirs_said.shape, theirs_said.dtype)
+    tolerance = 1e-5 if rows.dtype == np.float32 else 1e-12
+    if kind is MLPRegressor:
+        np.testing.assert_allclose(ours_said, theirs_said, rtol=tolerance, atol=tolerance)
+    else:
+        np.testing.assert_array_equal(ours_said, theirs_said)
+        np.testing.assert_allclose(ours.predict_proba(rows), theirs.predict_proba(rows), atol=tolerance)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_classifiers(kind, dtype, activation, tmp_path):
+    rows = X.astype(dtype)
+    theirs = fitted(scikit.MLPClassifier(**FEW, activation=activation), rows, TARGETS[kind])
+    ours = from_scikit_learn(theirs)
+    assert ours.theta_.dtype == dtype
+    assert_same(ours, theirs, rows, MLPClassifier)
+    save(ours, tmp_path / "model")
+    assert_same(load(tmp_path / "model"), theirs, rows, MLPClassifier)
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"solver": "sgd"}], ids=str)
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_regressors(settings, outputs):
+    y = NUMBERS if outputs == 1 else np.column_stack([NUMBERS, X[:, 0]])
+    theirs = fitted(scikit.MLPRegressor(**FEW | settings), X, y)
+    ours = from_scikit_learn(theirs)
+    assert_same(ours, theirs, X, MLPRegressor)
+    if "solver" not in settings and not ours.early_stopping:
+        before = ours.loss_curve_
+        assert before == pytest.approx(outputs * np.array(theirs.loss_curve_))
+        assert ours.partial_fit(X, y).loss_ < before[0]
+
+
+def test_counts():
+    if "loss" not in scikit.MLPRegressor().get_params():
+        pytest.skip("scikit-learn has the Poisson loss from 1.7 on")
+    theirs = fitted(scikit.MLPRegressor(**FEW, loss="poisson"), X, np.abs(NUMBERS))
+    assert_same(from_scikit_learn(theirs), theirs, X, MLPRegressor)
+
+
+def test_names_of_columns_stay_and_nothing_is_shared():
+    pandas = pytest.importorskip("pandas")
+    rows = pandas.DataFrame(X, columns=["a", "b", "c"])
+    random = np.random.RandomState(0)
+    theirs = fitted(scikit.MLPClassifier(**FEW | {"random_state": random}), rows, TWO)
+    before, numbers = theirs.coefs_[0].copy(), random.get_state()[2]
+    ours = from_scikit_learn(theirs)
+    np.testing.assert_array_equal(ours.predict(rows), theirs.predict(rows))
+    ours.coefs_[0][:] = 0
+    np.testing.assert_array_equal(theirs.coefs_[0], before)
+    assert random.get_state()[2] == numbers
+
+
+def test_what_is_no_fitted_network_is_refused():
+    with pytest.raises(TypeError, match=r"takes scikit-learn's MLPClassifier or MLPRegressor, not MLPClassifier\(\)"):
+        from_scikit_learn(MLPClassifier())  # type: ignore[arg-type]
+    with pytest.raises(NotFittedError):
+        from_scikit_learn(scikit.MLPRegressor())
