@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .symptoms import SYMPTOMS, Case, Ending
 
-SAMPLE = 10_000
+SAMPLE = 1_000
 """How many rows are looked at, at most, where nobody asked."""
 
 
@@ -77,8 +77,8 @@ def diagnosis_of(model: Any, rows: Any) -> Diagnosis:
 
 
 def diagnosis_of_sample(model: Any, rows: Any) -> Diagnosis:
-    """Return the same from 10,000 rows at most, at equal distances, so that many rows take no longer."""
-    count = len(rows.T)
+    """Return the same from 1,000 rows at most, at equal distances, so that many rows take no longer."""
+    count = len(rows)
     if count > SAMPLE:
         rows = rows.take(np.linspace(0, count - 1, SAMPLE).astype(int))
     return diagnosis_of(model, rows)

@@ -68,13 +68,15 @@ class Case:
             network, X = SparseNetwork(network), X.tocsr()
         return network.forward(self.model.theta_, X)[0]
 
-    @property
-    def hidden(self) -> Iterator[tuple[int, Activation, np.ndarray]]:
+    @cached_property
+    def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's number, activation, and mean slope of its units over the rows."""
         layers: Any = self.model.network_.layers
+        found = []
         for number, place in enumerate(hidden_places(self.model.network_)):
             slopes = np.abs(layers[place].slope(self.outputs[place - 1], self.outputs[place]))
-            yield number, layers[place], np.broadcast_to(slopes, self.outputs[place].shape).mean(axis=0)
+            found.append((number, layers[place], np.broadcast_to(slopes, self.outputs[place].shape).mean(axis=0)))
+        return found
 
     @property
     def rate(self) -> str:
