@@ -1,0 +1,164 @@
+"""vecprop's estimators against scikit-learn's, on tables that scikit-learn ships: ``python benchmarks/estimators.py``.
+
+Both have their default parameters, the same rows in the same type, and the same number of epochs; nothing ends training
+before. They take turns in one process, warm, and the medians of the turns are compared; a turn lasts a twentieth of a
+second at least. Learning is compared by the score on a quarter of the rows, over several seeds.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn import datasets, neural_network
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import scale
+
+import vecprop
+
+TURN = 0.05
+MAKERS = {"scikit-learn": neural_network, "vecprop": vecprop}
+RESULTS = Path(__file__).parent / "results" / "estimators.md"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows to learn from, and for how many epochs: inputs, and the targets of a regression, are scaled."""
+
+    name: str
+    kind: str
+    load: Callable[[], tuple[np.ndarray, np.ndarray]]
+    epochs: int = 200
+
+    def rows(self, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs, of this type, and the targets."""
+        X, y = self.load()
+        return scale(X).astype(dtype), y if self.kind == "MLPClassifier" else scale(y)
+
+    def model(self, maker: str, epochs: int, seed: int = 0) -> Any:
+        """Return a maker's model that will train for so many epochs."""
+        return getattr(MAKERS[maker], self.kind)(max_iter=epochs, n_iter_no_change=epochs + 1, random_state=seed)
+
+
+TABLES = (
+    Table("breast cancer", "MLPClassifier", partial(datasets.load_breast_cancer, return_X_y=True)),
+    Table("digits", "MLPClassifier", partial(datasets.load_digits, return_X_y=True)),
+    Table("diabetes", "MLPRegressor", partial(datasets.load_diabetes, return_X_y=True)),
+    Table("friedman 1", "MLPRegressor", partial(datasets.make_friedman1, 20_640, 8, noise=1, random_state=0), 20),
+)
+"""The last is as large as the Californian houses, which would have to be downloaded."""
+
+
+def seconds(run: Callable[[], object], repeats: int = 1) -> float:
+    """Return how long a call takes, the mean of repeats."""
+    began = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - began) / repeats
+
+
+def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return each run's median time, measured in turns."""
+    for run in runs.values():
+        run()  # warms up
+    repeats = {name: 1 + int(TURN / seconds(run)) for name, run in runs.items()}
+    turns = [{name: seconds(run, repeats[name]) for name, run in runs.items()} for _ in range(rounds)]
+    return {name: statistics.median(turn[name] for turn in turns) for name in runs}
+
+
+def times(table: Table, dtype: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Return the seconds of an epoch, of a fit of one epoch, and of predictions."""
+    X, y = table.rows(dtype)
+    fits = {maker: partial(table.model(maker, table.epochs).fit, X, y) for maker in MAKERS}
+    fitted: dict[str, Any] = {maker: fit() for maker, fit in fits.items()}
+    per_epoch = {maker: value / table.epochs for maker, value in in_turns(fits, rounds).items()}
+    return {
+        "an epoch of fit": per_epoch,
+        "fit of one epoch": in_turns({maker: partial(table.model(maker, 1).fit, X, y) for maker in MAKERS}, rounds),
+        "predict": in_turns({maker: partial(model.predict, X) for maker, model in fitted.items()}, rounds),
+        "predict a row": in_turns({maker: partial(model.predict, X[:1]) for maker, model in fitted.items()}, rounds),
+    }
+
+
+def scores(table: Table, dtype: str, seeds: int) -> dict[str, list[float]]:
+    """Return the scores on rows held out, of each seed."""
+    X, y = table.rows(dtype)
+    found: dict[str, list[float]] = {maker: [] for maker in MAKERS}
+    for seed in range(seeds):
+        X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=seed)
+        for maker in MAKERS:
+            found[maker].append(table.model(maker, table.epochs, seed).fit(X_train, y_train).score(X_test, y_test))
+    return found
+
+
+def page(rounds: int, seeds: int) -> str:
+    """Measure, and return the figures as a page of Markdown."""
+    print(f"{rounds} rounds, {seeds} seeds")
+    timed = ["| table | rows | type | what | scikit-learn | vecprop | ratio |", "|---|---|---|---|---|---|---|"]
+    learned = ["| table | epochs | scikit-learn | vecprop | difference |", "|---|---|---|---|---|"]
+    for table in TABLES:
+        for dtype in ("float64", "float32"):
+            size = "×".join(map(str, table.rows(dtype)[0].shape))
+            for what, found in times(table, dtype, rounds).items():
+                first, own = found["scikit-learn"], found["vecprop"]
+                line = (
+                    f"| {table.name} | {size} | {dtype} | {what} | {shown(first)} | {shown(own)} | {first / own:.1f} |"
+                )
+                timed.append(line)
+                print(line, flush=True)
+        found = scores(table, "float64", seeds)
+        difference = np.subtract(found["vecprop"], found["scikit-learn"])
+        error = difference.std(ddof=1) / np.sqrt(seeds)
+        first, own = (statistics.mean(found[maker]) for maker in MAKERS)
+        line = f"| {table.name} | {table.epochs} | {first:.4f} | {own:.4f} | {difference.mean():+.4f} ± {error:.4f} |"
+        learned.append(line)
+        print(line, flush=True)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba", "scikit-learn"))
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return "\n".join(
+        [
+            "# Estimators against scikit-learn's",
+            "",
+            "Made by `python benchmarks/estimators.py`: default parameters, equal epochs, medians of "
+            f"{rounds} turns; a ratio is scikit-learn's time over vecprop's. An epoch of fit is a fit of 200 epochs "
+            "(20 of friedman 1), divided by them; a fit of one epoch is mostly the looks at X and y before it.",
+            "",
+            f"- {platform.machine()}, {os.cpu_count()} cores, load at the end {load}",
+            f"- python {platform.python_version()}, {packages}",
+            "",
+            *timed,
+            "",
+            f"Learning: accuracy, or R² of a regression, on a quarter of the rows, the mean of {seeds} seeds; the "
+            "difference with its standard error.",
+            "",
+            *learned,
+            "",
+        ]
+    )
+
+
+def shown(value: float) -> str:
+    return f"{1e3 * value:.3g} ms" if value > 1e-3 else f"{1e6 * value:.3g} µs"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=10)
+    settings = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    RESULTS.write_text(page(settings.rounds, settings.seeds), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
