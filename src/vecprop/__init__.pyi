@@ -20,6 +20,7 @@ from .core.network import Network
 from .core.penalties import L1, L2, Penalty
 from .estimators.classifier import MLPClassifier
 from .estimators.regressor import MLPRegressor
+from .estimators.search import MLPSearchCV
 from .files.error import FileError
 from .files.model_file import load, save
 from .files.scikit_learn import from_scikit_learn
@@ -74,6 +75,7 @@ __all__ = [
     "Loss",
     "MLPClassifier",
     "MLPRegressor",
+    "MLPSearchCV",
     "Member",
     "Momentum",
     "Nesterov",

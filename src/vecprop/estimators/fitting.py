@@ -56,6 +56,11 @@ class Fitting:
         self.seconds = 0.0
         self.prepare()
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has ended training."""
+        return self.result is not None and self.result.reason == "interrupted"
+
     def set_aside(self, random: np.random.RandomState) -> None:
         """Set rows aside for validation; where there are two classes, the same share of each."""
         T = self.rows.T

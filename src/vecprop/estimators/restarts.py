@@ -41,6 +41,11 @@ class Restarts:
             self.fittings.append(Fitting(other, first.rows, first.held_out, random))
         self.seconds = 0.0
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has ended training."""
+        return any(fitting.interrupted for fitting in self.fittings)
+
     def fit(self) -> None:
         """Train from each start, and keep the best."""
         self.run().warn_of_shortfall()

@@ -1,0 +1,168 @@
+"""What a search tries: settings of an estimator, and the folds whose rows are prepared once for all settings."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from .base import MultilayerPerceptron
+from .restarts import fitting_of
+from .rows import Rows
+from .together import random_states
+
+
+class Candidate:
+    """An estimator with one choice of parameters.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
+        What is searched.
+    params : dict
+        The choice.
+    seeds : int
+        How many random states it is tried with.
+
+    Raises
+    ------
+    TypeError
+        Where the estimator is another.
+    """
+
+    def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
+        self.params = params
+        values: Any = clone(params, safe=False)  # which may be estimators
+        self.estimator: Any = clone(estimator)
+        self.estimator.set_params(**values)
+        self.model = self.estimator
+        self.name = None
+        if isinstance(self.estimator, Pipeline):
+            self.name, self.model = self.estimator.steps[-1]
+        if not isinstance(self.model, MultilayerPerceptron):
+            raise TypeError(
+                f"MLPSearchCV searches an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a "
+                f"Pipeline, but this is {type(self.model).__name__}: use scikit-learn's GridSearchCV."
+            )
+        self.random_states = random_states(self.model.random_state, seeds)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The model's settings, validated."""
+        self.model._validate_params()
+        return self.model.get_params(deep=False)
+
+    @cached_property
+    def preprocessing(self) -> tuple[Any, ...]:
+        """What tells its preprocessing from others."""
+        if self.name is None:
+            return ()
+        own = (self.name, f"{self.name}__")
+        return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(own))
+
+    @cached_property
+    def targets(self) -> tuple[Any, ...]:
+        """What tells how it reads targets from others."""
+        shared = [_identity(self.settings.get(name)) for name in ("loss", "class_weight", "scale_target")]
+        return type(self.model), *shared
+
+
+def _identity(value: Any) -> Any:
+    """Return what equals that of the same value: of a number or string itself, of anything else where it is."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return (type(value), value) if plain else id(value)
+
+
+class Caught(BaseEstimator):
+    """The end of a pipeline: keeps what a model there would be given.
+
+    Parameters
+    ----------
+    model : estimator
+        The model whose place it takes.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "Caught":
+        """Keep what is given."""
+        self.X, self.params = X, params
+        return self
+
+    def get_metadata_routing(self) -> Any:
+        """Return what the model asks for."""
+        return self.model.get_metadata_routing()
+
+
+class Fold:
+    """The rows that one split trains on, prepared once for all candidates that have them prepared in the same way.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched.
+    X, y : array
+        All rows.
+    train : ndarray
+        The numbers of the rows to train on.
+    params : dict
+        What `fit` is given beside them.
+    shared : ndarray or None
+        All inputs, if training may choose its rows from them as they stand.
+    """
+
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: np.ndarray | None
+    ) -> None:
+        self.shared = shared
+        self.numbers = np.arange(_num_samples(X))[train]
+        self.X, self.y = _safe_split(estimator, X, y, train)
+        self.params = _check_method_params(X, params=params, indices=train)
+        self.known: dict[Any, Any] = {}
+
+    def fitting(self, candidate: Candidate, random_state: Any) -> tuple[Any, Any]:
+        """Return what fits a candidate with a random state, and the estimator that will be fitted with it."""
+        head = self.once(candidate.preprocessing, lambda: self.preprocessed(candidate))
+        read = self.once((candidate.preprocessing, candidate.targets), lambda: self.accepted(candidate, head))
+        template, rows, held_out = read
+        model = copy.copy(template)
+        vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
+        random = check_random_state(model.random_state)
+        model._prepare(rows, random, first=True)
+        estimator = model
+        if head is not None:
+            estimator = copy.copy(head)
+            estimator.steps = [*head.steps[:-1], (candidate.name, model)]
+        return fitting_of(model, rows, held_out, random), estimator
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made for the key, made if it is new."""
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
+
+    def preprocessed(self, candidate: Candidate) -> Pipeline | None:
+        """Return a pipeline that is fitted up to its last step, which has caught the rows; None where there is none."""
+        if candidate.name is None:
+            return None
+        head: Any = clone(candidate.estimator)
+        head.steps[-1] = (candidate.name, Caught(candidate.model))
+        return head.fit(self.X, self.y, **self.params)
+
+    def accepted(self, candidate: Candidate, head: Any) -> tuple[Any, Rows, Rows | None]:
+        """Return a model that knows the rows' inputs and targets, the rows, and those of validation."""
+        template: Any = clone(candidate.model)
+        X, params = (self.X, self.params) if head is None else (head.steps[-1][1].X, head.steps[-1][1].params)
+        validation = dict(params)
+        rows = template._accept(X, self.y, validation.pop("sample_weight", None), first=True)
+        held_out = template._hold_out(**validation)
+        if head is None and self.shared is not None and isinstance(rows.y, np.ndarray):
+            rows = rows.within(self.shared, self.numbers)
+        return template, rows, held_out

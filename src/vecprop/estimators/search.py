@@ -1,0 +1,287 @@
+"""A search over settings, whose fits are trained as one program."""
+
+import time
+from collections.abc import Iterator, Sequence
+from math import ceil
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import _fit_context, is_classifier
+from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_method_params, indexable
+
+from .candidates import Candidate
+from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+
+
+class MLPSearchCV(BaseSearchCV):
+    """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
+
+    Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it
+    would be alone, bit for bit, so that the results are those of `sklearn.model_selection.GridSearchCV`. What needs
+    Python after each epoch (early stopping by a score, callbacks, "lbfgs" and the like) is fitted one by one, in
+    threads.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
+        What to search. Steps before the last are fitted once for each fold and for each of their own settings.
+    param_grid : dict or list of dict, optional
+        The values to try of each parameter, in all combinations; several dicts are several grids.
+    param_distributions : dict or list of dict, optional
+        In the place of ``param_grid``: lists or distributions (with ``rvs``) that ``n_iter`` settings are drawn from.
+    n_iter : int, default 10
+        How many settings are drawn.
+    scoring : str, callable, list, tuple, dict or None, default None
+        What is scored; several scores by a list of names, or by a dict or a callable that returns one. None for
+        ``estimator.score``.
+    cv : int, splitter, iterable or None, default None
+        How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows.
+    refit : bool, str or callable, default True
+        Whether the best setting is fitted to all rows. Of several scores the name of the one that decides; or a
+        function that takes ``cv_results_`` and returns the number of the best setting.
+    return_train_score : bool, default False
+        Whether rows of training are scored too.
+    n_seeds : int, default 1
+        With how many random states each setting is fitted on each fold: first with the estimator's own, then with
+        others drawn from it. Scores and times are means over them; how much the score owes to the seed stands in
+        additional columns, see ``cv_results_``.
+    halving : float or None, default None
+        Successive halving: all settings are trained for few epochs, the best 1 in ``halving`` for ``halving`` times as
+        many, and so on, the last for the estimator's ``max_iter``. "max_iter" must not be searched then.
+    n_jobs : int or None, default None
+        How many threads to use at most; None for as many as there are processors.
+    random_state : int, RandomState or None, default None
+        Fixes which settings are drawn. What fixes each fit is the estimator's own.
+    error_score : "raise" or float, default nan
+        The score of a fit that fails, such as one that diverges; or "raise", to raise its error.
+    verbose : int, default 0
+        Whether to print how many fits there are.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        A row for each setting, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds also
+        ``seed0_test_score``, ``seed1_test_score``, …: the mean over the folds, of each seed; and
+        ``std_seed_test_score``, their standard deviation (with n_seeds - 1 below the sum). A setting that is better
+        than another by less than that may owe it to luck. With halving also ``iter`` and ``n_resources``, the number
+        of the round, from 0, and its epochs.
+    best_estimator_ : estimator
+        The estimator with the best setting, fitted to all rows, where ``refit`` says so.
+    best_score_, best_params_, best_index_ : float, dict and int
+        Score and parameters of the best setting, and its row in ``cv_results_``; with halving the best of the last
+        round.
+    n_splits_ : int
+        How many folds there are.
+    scorer_ : callable or dict
+        What scores.
+    multimetric_ : bool
+        Whether there are several scores.
+    refit_time_ : float
+        The seconds that fitting the best setting took.
+    n_resources_, n_candidates_ : list of int
+        With halving, the epochs and the number of settings of each round.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from vecprop import MLPClassifier, MLPSearchCV
+    >>> X, y = make_moons(100, noise=0.1, random_state=0)
+    >>> network = MLPClassifier((8,), solver="sgd", max_iter=50, n_iter_no_change=50, random_state=0)
+    >>> search = MLPSearchCV(network, {"learning_rate_init": [0.001, 0.1]}, n_seeds=3, refit=False)
+    >>> search.fit(X, y).best_params_
+    {'learning_rate_init': 0.1}
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
+        **{name: may_be for name, may_be in BaseSearchCV._parameter_constraints.items() if name != "pre_dispatch"},
+        "param_grid": [dict, list, None],
+        "param_distributions": [dict, list, None],
+        "n_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "halving": [Interval(Real, 1, None, closed="neither"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any = None,
+        *,
+        param_distributions: Any = None,
+        n_iter: int = 10,
+        scoring: Any = None,
+        cv: Any = None,
+        refit: Any = True,
+        return_train_score: bool = False,
+        n_seeds: int = 1,
+        halving: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.scoring = scoring
+        self.cv = cv
+        self.refit = refit
+        self.return_train_score = return_train_score
+        self.n_seeds = n_seeds
+        self.halving = halving
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.error_score = error_score
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit all settings on all folds, and the best one on all rows.
+
+        Parameters
+        ----------
+        X : array, data frame or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+        **params : dict
+            What the estimator, the scorers and the splitter are given beside X and y, as in scikit-learn: such as
+            ``groups``, and ``sample_weight``; arrays of N entries are split like X.
+
+        Returns
+        -------
+        self
+            The search.
+
+        Raises
+        ------
+        TypeError
+            Where the estimator is none of vecprop's.
+        ValueError
+            Where parameters are wrong, or all fits fail.
+        """
+        scorer, metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed: Any = self._get_routed_params_for_fit(params)
+        splits = self._splits(X, y, routed.splitter.split)
+        evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
+        results, scores = self._search(evaluate)
+        self.multimetric_ = isinstance(scores, dict)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(scores)
+            metric = self.refit
+        if self.refit or not self.multimetric_:
+            self._choose(results, metric)
+        if self.refit:
+            self._refit(X, y, routed.estimator.fit)
+        self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
+        self.cv_results_ = results
+        return self
+
+    def _splits(self, X: Any, y: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """Return the numbers of the rows of training and test of each fold."""
+        cv: Any = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(cv.split(X, y, **params))
+        self.n_splits_ = cv.get_n_splits(X, y, **params)
+        if len(splits) != self.n_splits_ or not splits:
+            raise ValueError(f"cv has {self.n_splits_} splits but yields {len(splits)}: give one that yields as many.")
+        return splits
+
+    def _choices(self) -> list[dict[str, Any]]:
+        """Return the parameters of each setting."""
+        if (self.param_grid is None) == (self.param_distributions is None):
+            raise ValueError("Settings come from param_grid or from param_distributions: give one of the two.")
+        if self.param_grid is not None:
+            return list(ParameterGrid(self.param_grid))
+        return list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
+
+    def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
+        """Return ``cv_results_``, and the test scores of the first fit."""
+        choices, results = self._choices(), {}
+        tried: list[dict[str, Any]] = []
+        outcomes: list[Outcome] = []
+        more: dict[str, list[Any]] = {}
+        self.n_resources_, self.n_candidates_ = [], []
+        for number, epochs in enumerate(self._rounds(choices)):
+            if self.halving is not None:
+                choices = [params | {self._max_iter: epochs} for params in choices]
+                self.n_resources_.append(epochs)
+                self.n_candidates_.append(len(choices))
+            if self.verbose:
+                fits = len(choices) * self.n_splits_ * self.n_seeds
+                print(
+                    f"Fitting {self.n_splits_} folds for each of {len(choices)} candidates, with {self.n_seeds} seeds, "
+                    f"totalling {fits} fits"
+                )
+            new = evaluate(choices)
+            tried += choices
+            outcomes += map(mean_over_seeds, new)
+            for first in range(0, len(new), self.n_splits_):
+                columns = {} if self.halving is None else {"iter": number, "n_resources": epochs}
+                if self.n_seeds > 1:
+                    columns |= spread_over_seeds(new[first : first + self.n_splits_])
+                for name, value in columns.items():
+                    more.setdefault(name, []).append(value)
+            results = self._format_results(tried, self.n_splits_, outcomes, more)
+            choices = self._best(choices, results)
+        return results, outcomes[0]["test_scores"]
+
+    @property
+    def _max_iter(self) -> str:
+        """The name of the parameter that says how many epochs there are."""
+        return f"{self.estimator.steps[-1][0]}__max_iter" if isinstance(self.estimator, Pipeline) else "max_iter"
+
+    def _rounds(self, choices: Sequence[dict[str, Any]]) -> Iterator[int]:
+        """Yield the epochs of each round; without halving 0, once, for as many as the settings say."""
+        if self.halving is None:
+            yield 0
+            return
+        if any(self._max_iter in params for params in choices):
+            raise ValueError(f"Halving chooses {self._max_iter} itself: leave it out of the search.")
+        after = 0
+        while self.halving ** (after + 1) <= len(choices):
+            after += 1
+        most = self.estimator.get_params()[self._max_iter]
+        first = max(most // self.halving**after, 1)
+        yield from (min(int(first * self.halving**number), most) for number in range(after + 1))
+
+    def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the best of the latest round's settings, those that the next round trains for longer."""
+        if self.halving is None:
+            return []
+        column = f"mean_test_{self.refit}"
+        if column not in results:
+            column = "mean_test_score"
+        if column not in results:
+            raise ValueError("Halving needs one score that decides: give its name as refit.")
+        scores = results[column][-len(choices) :]
+        order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
+        return [choices[number] for number in order[-ceil(len(choices) / self.halving) :]]
+
+    def _choose(self, results: dict[str, Any], metric: Any) -> None:
+        """Note which setting is best."""
+        if self.halving is None or callable(self.refit):
+            self.best_index_ = self._select_best_index(self.refit, metric, results)
+        else:
+            last = np.flatnonzero(results["iter"] == results["iter"].max())
+            self.best_index_ = last[results[f"rank_test_{metric}"][last].argmin()]
+        if not callable(self.refit):
+            self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
+    def _refit(self, X: Any, y: Any, params: dict[str, Any]) -> None:
+        """Fit the best setting to all rows."""
+        started = time.perf_counter()
+        best: Any = Candidate(self.estimator, self.best_params_, seeds=1).estimator
+        self.best_estimator_ = best.fit(X, y, **params)
+        self.refit_time_ = time.perf_counter() - started
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_

@@ -1,0 +1,364 @@
+"""The search: its results are those of scikit-learn's searches over the same estimators."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_diabetes, load_iris, make_classification
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer, recall_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
+from vecprop.estimators import candidates, together
+
+X, y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+FEW = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 0, "batch_size": 40}
+CLASSIFIER = MLPClassifier(**FEW)
+RATES = {"learning_rate_init": [0.01, 0.1]}
+
+
+def assert_same(search, reference):
+    """Assert that all but times is equal."""
+    ours, theirs = search.cv_results_, reference.cv_results_
+    assert set(ours) == set(theirs)
+    assert ours["params"] == theirs["params"]
+    for name, column in theirs.items():
+        if name.endswith("_time"):
+            assert (ours[name] >= 0).all()
+        elif name != "params":
+            np.testing.assert_array_equal(ours[name], column, err_msg=name)
+            assert ours[name].dtype == column.dtype
+            assert type(ours[name]) is type(column)
+    for name in ("best_score_", "best_params_", "best_index_", "n_splits_", "multimetric_"):
+        assert getattr(search, name, None) == getattr(reference, name, None)
+    if reference.refit:
+        assert search.refit_time_ > 0
+
+
+def both(estimator, grid, rows=(X, y), fit=None, **settings):
+    fit = fit or {}
+    search = MLPSearchCV(estimator, grid, **settings).fit(*rows, **fit)
+    reference = GridSearchCV(estimator, grid, **settings).fit(*rows, **fit)
+    assert_same(search, reference)
+    return search, reference
+
+
+GRIDS = {
+    "widths, activations and momentum": {
+        "hidden_layer_sizes": [(3,), (4, 2)],
+        "activation": ["tanh", "relu"],
+        "solver": ["sgd"],
+        "momentum": [0.5, 0.9],
+    },
+    "two grids with other parameters": [
+        {"alpha": [0.1, 0.2], "batch_size": [16, "auto"]},
+        {"dropout": [0.2], "max_iter": [3, 9]},
+    ],
+    "rules that end training": {"tol": [0.05, 0.2], "n_iter_no_change": [1, 2], "max_iter": [20]},
+    "what needs Python after each epoch": {
+        "early_stopping": [True, False],
+        "solver": ["lbfgs", "sgd"],
+        "learning_rate": ["adaptive", "invscaling"],
+    },
+    "class weights": {"class_weight": [None, "balanced", {0: 5, 1: 1, 2: 1}]},
+    "restarts": {"n_restarts": [1, 3]},
+    "one setting": {},
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("return_train_score", [False, True])
+def test_the_results_are_those_of_grid_search(grid, return_train_score):
+    search, reference = both(CLASSIFIER, grid, cv=3, return_train_score=return_train_score)
+    np.testing.assert_array_equal(search.best_estimator_.theta_, reference.best_estimator_.theta_)
+    np.testing.assert_array_equal(search.predict_proba(X), reference.predict_proba(X))
+    assert search.score(X, y) == reference.score(X, y)
+
+
+def test_labels_are_names_and_a_fold_lacks_a_class():
+    rows = np.flatnonzero(y < 2), np.flatnonzero(y > 0)
+    cv = [(rows[0], rows[1]), (np.arange(150)[::2], np.arange(150)[1::2]), (y > 0, y == 0)]
+    search, _ = both(CLASSIFIER, RATES, (X, NAMES[y]), cv=cv, scoring="accuracy")
+    assert set(search.classes_) == set(NAMES)
+    assert set(search.predict(X)) <= set(NAMES)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
+def test_regression(loss):
+    rows, numbers = load_diabetes(return_X_y=True)
+    model = MLPRegressor(loss, **FEW | {"batch_size": 100})
+    grid = RATES | ({} if loss == "poisson" else {"scale_target": [False, True]})
+    both(model, grid, (rows, numbers / 100), cv=3, scoring="neg_mean_absolute_error")
+    both(model, RATES, (rows, np.c_[numbers, 400 - numbers] / 100), cv=3, refit=False)
+
+
+def test_types_of_rows():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
+    search, _ = both(CLASSIFIER, RATES, (frame, y), cv=3)
+    assert search.feature_names_in_.tolist() == list("abcd")
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
+    both(CLASSIFIER, RATES, (sparse, y), cv=3)
+    both(CLASSIFIER, RATES, (X.astype(np.float32), y), cv=3)
+    both(CLASSIFIER, RATES, ((10 * X).astype(int), y), cv=3)
+    both(CLASSIFIER, RATES, (X.tolist(), y.tolist()), cv=3)
+    several, labels = X, np.eye(3, dtype=int)[y]
+    both(CLASSIFIER, RATES, (several, labels), cv=3)
+
+
+def test_groups_weights_and_rows_of_validation():
+    groups = np.arange(150) % 7
+    weight = np.linspace(0, 2, 150)
+    both(CLASSIFIER, RATES, fit={"groups": groups}, cv=GroupKFold(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        both(CLASSIFIER, RATES, fit={"sample_weight": weight}, cv=3)
+        both(CLASSIFIER, RATES, fit={"X_val": X[:20], "y_val": y[:20]}, cv=3)
+        pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
+        grid = {"mlpclassifier__alpha": [0.1, 1.0]}
+        both(pipeline, grid, fit={"mlpclassifier__sample_weight": weight}, cv=3)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = CLASSIFIER.__class__(**FEW).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
+        for estimator, choices in ((model, RATES), (pipeline, grid)):
+            fit = {"groups": groups, "sample_weight": weight}
+            both(estimator, choices, fit=fit, cv=GroupKFold(3))
+
+
+def test_preprocessing_is_fitted_once_a_fold_for_all_settings_that_share_it():
+    fits = []
+
+    class Counted(StandardScaler):
+        def fit(self, X, y=None, sample_weight=None):
+            fits.append(len(X))
+            return super().fit(X, y, sample_weight)
+
+    pipeline = make_pipeline(Counted(), PCA(2), CLASSIFIER)
+    grid = {"counted__with_std": [True, False], "pca": [PCA(2), PCA(3), "passthrough"]}
+    grid |= {f"mlpclassifier__{name}": values for name, values in RATES.items()} | {"mlpclassifier__alpha": [0, 1e-3]}
+    MLPSearchCV(pipeline, grid, cv=3, refit=False).fit(X, y)
+    assert fits == [100] * (2 * 3 * 3)
+    search, reference = both(pipeline, grid, cv=3, return_train_score=True)
+    assert search.best_estimator_.named_steps.keys() == reference.best_estimator_.named_steps.keys()
+    both(pipeline, {"mlpclassifier": [CLASSIFIER, MLPClassifier(max_iter=2, random_state=3)]}, cv=2)
+
+
+def test_a_pipeline_whose_steps_hand_on_frames():
+    pytest.importorskip("pandas")
+    pipeline = make_pipeline(StandardScaler(), CLASSIFIER).set_output(transform="pandas")
+    both(pipeline, {"mlpclassifier__alpha": [0.1, 1.0]}, cv=3)
+
+
+SCORINGS = {
+    "list": {"scoring": ["accuracy", "neg_log_loss"], "refit": "neg_log_loss"},
+    "dict": {"scoring": {"a": "accuracy", "r": make_scorer(recall_score, average="macro")}, "refit": False},
+    "function": {"scoring": lambda model, X, y: -model.loss_},
+    "function of several": {"scoring": lambda m, X, y: {"n": m.n_iter_, "s": m.score(X, y)}, "refit": "s"},
+    "refit chooses": {"scoring": "accuracy", "refit": lambda results: len(results["params"]) - 1},
+}
+
+
+@pytest.mark.parametrize("settings", SCORINGS.values(), ids=SCORINGS)
+@pytest.mark.parametrize("cv", [3, ShuffleSplit(2, random_state=0), StratifiedKFold(2)], ids=str)
+def test_scores(settings, cv):
+    both(CLASSIFIER, RATES, cv=cv, return_train_score=True, **settings)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the")
+@pytest.mark.parametrize("scoring", [None, ["accuracy", "neg_log_loss"], lambda m, X, y: {"s": m.score(X, y)}])
+def test_a_setting_that_diverges_harms_no_other(scoring):
+    grid = {"learning_rate_init": [0.01, 1e200], "solver": ["sgd"], "alpha": [-1.0, 0.0]}
+    settings = {"cv": 3, "scoring": scoring, "refit": False, "return_train_score": True}
+    with pytest.warns(FitFailedWarning, match="9 fits failed out of a total of 12") as caught:
+        both(CLASSIFIER, grid, **settings)
+    assert "The 'alpha' parameter of MLPClassifier must be a float" in str(caught[0].message)
+    assert "non-finite parameter weights" in str(caught[0].message)
+    with pytest.warns(FitFailedWarning):
+        both(CLASSIFIER, grid, error_score=-3, **settings)
+    with pytest.raises(ValueError, match="'alpha' parameter"):
+        MLPSearchCV(CLASSIFIER, grid, error_score="raise").fit(X, y)
+    with pytest.raises(ValueError, match="All the 5 fits failed"):
+        MLPSearchCV(CLASSIFIER, {"alpha": [-1.0]}).fit(X, y)
+
+
+def test_preprocessing_that_fails_harms_no_other():
+    pipeline = make_pipeline(PCA(2), CLASSIFIER)
+    grid = {"pca__n_components": [2, 9], "mlpclassifier__alpha": [0, 1]}
+    search = MLPSearchCV(pipeline, grid, cv=3, error_score=0)
+    with pytest.warns(FitFailedWarning, match="6 fits failed out of a total of 12"):
+        search.fit(X, y)
+    assert search.cv_results_["mean_test_score"].nonzero()[0].tolist() == [0, 2]
+
+
+def test_distributions():
+    draws = {"alpha": loguniform(1e-5, 1), "hidden_layer_sizes": [(3,), (4,), (5,)]}
+    settings = {"n_iter": 4, "random_state": 3, "cv": 2}
+    search = MLPSearchCV(CLASSIFIER, param_distributions=draws, **settings).fit(X, y)
+    assert_same(search, RandomizedSearchCV(CLASSIFIER, draws, **settings).fit(X, y))
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+@pytest.mark.parametrize("rates", [[0.001, 0.01, 0.1], [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7]])
+def test_halving(pipeline, rates):
+    name = "mlpclassifier__" if pipeline else ""
+    model = MLPClassifier(**FEW | {"max_iter": 18})
+    estimator = make_pipeline(StandardScaler(), model) if pipeline else model
+    grid = {f"{name}learning_rate_init": rates}
+    settings = {"cv": 3, "scoring": "neg_log_loss"}  # without ties
+    search = MLPSearchCV(estimator, grid, halving=3, **settings).fit(X, y)
+    reference = HalvingGridSearchCV(
+        estimator, grid, **settings, resource=f"{name}max_iter", max_resources=18, min_resources="exhaust", factor=3
+    ).fit(X, y)
+    assert set(search.cv_results_) == set(reference.cv_results_) - {"mean_train_score", "std_train_score"} - {
+        f"split{n}_train_score" for n in range(3)
+    }
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], reference.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(search.cv_results_["n_resources"], reference.cv_results_["n_resources"])
+    assert search.cv_results_["params"] == reference.cv_results_["params"]
+    assert search.best_index_ == reference.best_index_
+    assert search.best_params_[f"{name}max_iter"] == 18
+    assert search.n_resources_ == reference.n_resources_
+    assert search.n_candidates_ == reference.n_candidates_
+
+
+def test_the_spread_over_seeds():
+    search = MLPSearchCV(CLASSIFIER, RATES, cv=3, n_seeds=4, scoring=["accuracy", "neg_log_loss"], refit="accuracy")
+    results = search.fit(X, y).cv_results_
+    states = together.random_states(0, 4)
+    alone = [GridSearchCV(MLPClassifier(**FEW | {"random_state": state}), RATES, cv=3).fit(X, y) for state in states]
+    by_seed = np.array([one.cv_results_["mean_test_score"] for one in alone])
+    for seed, scores in enumerate(by_seed):
+        np.testing.assert_array_equal(results[f"seed{seed}_test_accuracy"], scores)
+    np.testing.assert_allclose(results["std_seed_test_accuracy"], by_seed.std(axis=0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(results["mean_test_accuracy"], by_seed.mean(axis=0), rtol=1e-12)
+    split = np.mean([one.cv_results_["split1_test_score"] for one in alone], axis=0)
+    np.testing.assert_allclose(results["split1_test_accuracy"], split, rtol=1e-12)
+    assert len(set(by_seed[:, 0])) > 1
+    assert {"std_seed_test_neg_log_loss", "seed3_test_neg_log_loss"} < set(results)
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(4)], ids=["none", "instance"])
+def test_random_states_that_are_no_numbers(random_state):
+    model = MLPClassifier(**FEW | {"random_state": random_state})
+    search = MLPSearchCV(model, RATES, cv=2, n_seeds=2, refit=False)
+    one, other = (clone(search).fit(X, y).cv_results_["mean_test_score"].tolist() for _ in range(2))
+    assert (one == other) is (random_state is not None)
+    if random_state is not None:
+        both(model, RATES, cv=2)
+
+
+def test_all_fits_are_one_population_that_shares_its_rows(monkeypatch):
+    calls = []
+
+    def watched(members, X, T):
+        calls.append(members)
+        return together_train(members, X, T)
+
+    together_train = together.train_population
+    monkeypatch.setattr(together, "train_population", watched)
+    MLPSearchCV(CLASSIFIER, RATES, cv=5, n_seeds=3, refit=False).fit(X, y)
+    assert [len(members) for members in calls] == [2 * 5 * 3]
+    assert all(member.X is X for member in calls[0])
+    assert len({id(member.T) for member in calls[0]}) == 5
+    calls.clear()
+    MLPSearchCV(make_pipeline(StandardScaler(), CLASSIFIER), {"mlpclassifier__alpha": [0, 1]}, cv=5).fit(X, y)
+    assert [len(members) for members in calls] == [2 * 5]
+    assert len({id(member.X) for member in calls[0]}) == 5
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_threads_change_nothing(n_jobs):
+    grid = {"early_stopping": [True, False], "dropout": [0.0, 0.5]}
+    one, other = (MLPSearchCV(CLASSIFIER, grid, n_jobs=n).fit(X, y) for n in (None, n_jobs))
+    assert_same(one, other)
+
+
+def test_nested_cross_validation():
+    search = MLPSearchCV(CLASSIFIER, RATES, cv=2)
+    reference = GridSearchCV(CLASSIFIER, RATES, cv=2)
+    np.testing.assert_array_equal(cross_val_score(search, X, y, cv=3), cross_val_score(reference, X, y, cv=3))
+
+
+def test_vecprops_estimators_inside_scikit_learns():
+    rows, labels = make_classification(120, 5, random_state=0)
+    model = MLPClassifier(**FEW | {"max_iter": 60, "learning_rate_init": 0.05})
+    assert cross_val_score(model, rows, labels).mean() > 0.8
+    assert GridSearchCV(model, RATES).fit(rows, labels).best_score_ > 0.8
+    assert BaggingClassifier(model, 4, random_state=0).fit(rows, labels).score(rows, labels) > 0.85
+    calibrated = CalibratedClassifierCV(model, cv=3).fit(rows, labels)
+    assert calibrated.score(rows, labels) > 0.85
+    assert cross_val_predict(model, rows, labels, method="predict_proba").shape == (120, 2)
+
+
+def test_verbose_says_how_many_fits_there_are(capsys):
+    MLPSearchCV(CLASSIFIER, RATES, cv=3, n_seeds=2, verbose=1, refit=False).fit(X, y)
+    says = "Fitting 3 folds for each of 2 candidates, with 2 seeds, totalling 12 fits\n"
+    assert capsys.readouterr().out == says
+
+
+def test_interrupts_end_the_search(monkeypatch):
+    monkeypatch.setattr(candidates.fitting_of.__globals__["Fitting"], "interrupted", True)
+    with pytest.raises(KeyboardInterrupt):
+        MLPSearchCV(CLASSIFIER, RATES).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({}, ValueError, "give one of the two"),
+        ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "give one of the two"),
+        ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
+        ({"param_grid": {"max_iter": [1]}, "halving": 2}, ValueError, "Halving chooses max_iter itself"),
+        ({"param_grid": RATES, "halving": 1}, ValueError, "'halving' parameter of MLPSearchCV must be a float in"),
+        ({"param_grid": RATES, "n_seeds": 0}, ValueError, "'n_seeds' parameter"),
+        ({"param_grid": {"no": [1]}}, ValueError, "Invalid parameter 'no' for estimator MLPClassifier"),
+        ({"param_grid": RATES, "scoring": ["accuracy", "r2"]}, ValueError, "refit must be set to a scorer key"),
+        (
+            {"param_grid": RATES, "scoring": ["accuracy", "recall_macro"], "refit": False, "halving": 2},
+            ValueError,
+            "Halving needs one score that decides",
+        ),
+    ],
+)
+def test_says_what_is_wrong(arguments, error, says):
+    with pytest.raises(error, match=says):
+        MLPSearchCV(**{"estimator": CLASSIFIER} | arguments).fit(X, y)
+
+
+def test_a_step_that_does_nothing_special_is_no_model():
+    pipeline = make_pipeline(StandardScaler(), FunctionTransformer())
+    with pytest.raises(TypeError, match="this is FunctionTransformer"):
+        MLPSearchCV(pipeline, {}, scoring=lambda model, X, y: 0).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn's own, of infinite labels
+@parametrize_with_checks(
+    [
+        MLPSearchCV(MLPClassifier([9], max_iter=90, random_state=0), RATES, cv=2, error_score="raise"),
+        MLPSearchCV(MLPRegressor("huber", [9], max_iter=90, random_state=0), RATES, cv=2, error_score="raise"),
+    ]
+)
+def test_every_check_passes(estimator, check):
+    check(estimator)
