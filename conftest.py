@@ -9,12 +9,13 @@ import pytest
 
 import vecprop
 
+collect_ignore = [] if find_spec("skl2onnx") and find_spec("onnx") else ["src/vecprop/files/onnx.py"]
 if find_spec("matplotlib"):
     import matplotlib
 
     matplotlib.use("Agg")
 else:
-    collect_ignore = ["src/vecprop/pictures", "tests/pictures"]
+    collect_ignore += ["src/vecprop/pictures", "tests/pictures"]
     collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
 
 

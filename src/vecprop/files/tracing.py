@@ -1,0 +1,232 @@
+"""Tracing: the library's own formulas, run on a symbol instead of an array, write down the ONNX graph of themselves.
+
+So an equation stands once for ONNX too, and a layer of the user's own becomes a graph if it is written, as all are,
+with the names of ``core/elementary.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Node(NamedTuple):
+    """An operation of a graph: its name in ONNX, the names of what goes in and comes out, and its attributes."""
+
+    kind: str
+    inputs: list[str]
+    output: str
+    attributes: dict[str, Any]
+
+
+@dataclass
+class Graph:
+    """The operations and constants that have been written down.
+
+    Parameters
+    ----------
+    dtype : dtype
+        The type of numbers in which it computes, float32 or float64.
+    opset : int, default 17
+        The version of ONNX's operations.
+    prefix : str, default ""
+        What the names begin with, where they stand beside others.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        The operations, in the order in which they run.
+    constants : dict of ndarray
+        The constants by name.
+
+    Examples
+    --------
+    >>> graph = Graph(np.float32)
+    >>> z = graph.input("z", width=2)
+    >>> y = ReLU().value(z)
+    >>> [node.kind for node in graph.nodes]
+    ['Greater', 'Where']
+    """
+
+    dtype: Any
+    opset: int = 17
+    prefix: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def input(self, name: str, width: int) -> "Symbol":
+        """Return the symbol of rows that come from outside, (N, width)."""
+        return Symbol(self, name, (1, width), np.dtype(self.dtype))
+
+    def constant(self, value: Any, dtype: Any = None) -> "Symbol":
+        """Return the symbol of a constant, of the graph's type of numbers unless another is said."""
+        array = np.asarray(value, dtype or self.dtype)
+        for name, known in self.constants.items():
+            if known.dtype == array.dtype and known.shape == array.shape and known.tobytes() == array.tobytes():
+                return Symbol(self, name, array.shape, array.dtype)
+        name = f"{self.prefix}constant_{len(self.constants)}"
+        self.constants[name] = array
+        return Symbol(self, name, array.shape, array.dtype)
+
+    def node(self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, **to: Any) -> "Symbol":
+        """Write down an operation on symbols, arrays and numbers; return the symbol of what comes out."""
+        symbols = [entry if isinstance(entry, Symbol) else self.constant(entry) for entry in inputs]
+        output = f"{self.prefix}{kind}_{len(self.nodes)}"
+        self.nodes.append(Node(kind, [symbol.name for symbol in symbols], output, to))
+        return Symbol(self, output, shape, np.dtype(dtype or self.dtype))
+
+    def output(self, z: "Symbol", name: str) -> None:
+        """Write down that z is what comes out under a name."""
+        self.nodes.append(Node("Identity", [z.name], name, {}))
+
+    def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":
+        """Write down an operation number by number."""
+        return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
+
+    def over_columns(self, kind: str, z: "Symbol") -> "Symbol":
+        """Write down a sum or a maximum over the columns of each row, which leaves one column."""
+        shape = (*z.shape[:-1], 1)
+        if kind == "ReduceSum" or self.opset >= 18:
+            return self.node(kind, [z, self.constant([-1], np.int64)], shape, keepdims=1)
+        return self.node(kind, [z], shape, axes=[-1], keepdims=1)
+
+    def cast(self, z: "Symbol", dtype: Any) -> "Symbol":
+        """Write down a change of type."""
+        from onnx.helper import np_dtype_to_tensor_dtype
+
+        return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """What stands for an array while formulas are traced.
+
+    Parameters
+    ----------
+    graph : Graph
+        Where operations are written down.
+    name : str
+        The array's name there.
+    shape : tuple of int
+        The array's shape, with 1 for the number of rows, which is not known.
+    dtype : dtype
+        The type of its numbers.
+    """
+
+    graph: Graph
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    __array_ufunc__ = None  # a NumPy array leaves its operations with a symbol to the symbol
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __array_namespace__(self) -> Any:
+        return _NAMESPACE
+
+    def __add__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Add", self, other)
+
+    def __radd__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Add", other, self)
+
+    def __sub__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Sub", self, other)
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Sub", other, self)
+
+    def __mul__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Mul", self, other)
+
+    def __rmul__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Mul", other, self)
+
+    def __truediv__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Div", self, other)
+
+    def __rtruediv__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Div", other, self)
+
+    def __pow__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Pow", self, other)
+
+    def __neg__(self) -> "Symbol":
+        return self.graph.elementwise("Neg", self)
+
+    def __lt__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Less", self, other, dtype=bool)
+
+    def __gt__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("Greater", self, other, dtype=bool)
+
+    def __le__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("LessOrEqual", self, other, dtype=bool)
+
+    def __ge__(self, other: Any) -> "Symbol":
+        return self.graph.elementwise("GreaterOrEqual", self, other, dtype=bool)
+
+    def __matmul__(self, W: np.ndarray) -> "Symbol":
+        return self.graph.node("MatMul", [self, W], (*self.shape[:-1], W.shape[-1]))
+
+
+def _where(condition: Symbol, a: Any, b: Any) -> Symbol:
+    return condition.graph.elementwise("Where", condition, a, b)
+
+
+def _expm1(z: Symbol) -> Symbol:
+    """Return exp(z) - 1 with all digits, which ONNX has no operation for (Kahan; Higham, 2002, section 1.14.1)."""
+    y = _elementwise("Exp")(z)
+    difference = y - 1
+    exact = difference * z / _elementwise("Log")(y)
+    # Where y is 1 exp(z) - 1 is z; where it is 0 or infinite the logarithm is infinite and the difference is right.
+    plain = _where(_equal(y, 1.0), z, exact)
+    return _where(_elementwise("Abs")(z) < 1, plain, difference)
+
+
+def _log1p(z: Symbol) -> Symbol:
+    """Return log(1 + z) with all digits, in the same way."""
+    y = z + 1
+    return _where(_equal(y, 1.0), z, _elementwise("Log")(y) * z / (y - 1))
+
+
+def _equal(a: Symbol, b: float) -> Symbol:
+    return a.graph.elementwise("Equal", a, b, dtype=bool)
+
+
+def _elementwise(kind: str) -> Any:
+    return lambda z: z.graph.elementwise(kind, z)
+
+
+def _reduction(kind: str) -> Any:
+    def reduce(z: Symbol, axis: int, keepdims: bool) -> Symbol:
+        if (axis, keepdims) != (-1, True):
+            raise NotImplementedError("formulas of a prediction reduce over columns and keep the axis")
+        return z.graph.over_columns(kind, z)
+
+    return reduce
+
+
+_NAMESPACE = SimpleNamespace(
+    exp=_elementwise("Exp"),
+    log=_elementwise("Log"),
+    tanh=_elementwise("Tanh"),
+    sqrt=_elementwise("Sqrt"),
+    sign=_elementwise("Sign"),
+    abs=_elementwise("Abs"),
+    expm1=_expm1,
+    log1p=_log1p,
+    real=lambda z: z,
+    where=_where,
+    ones_like=lambda z: z * 0 + 1,
+    sum=_reduction("ReduceSum"),
+    max=_reduction("ReduceMax"),
+    finfo=np.finfo,
+)
+"""The part of the array API that formulas of a prediction use."""
