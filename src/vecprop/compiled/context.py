@@ -67,7 +67,6 @@ class Slot(IntEnum):
     BARRIER = auto()
     SHARDS = auto()
     GRADIENTS = auto()
-    GRADIENT = auto()
     PARTIAL = auto()
     SQUARES = auto()
     MOVES = auto()

@@ -115,13 +115,14 @@ def _penalty(c, theta, low, high, scale):
 
 
 @njit(**INNER)
-def _sum_block(c, theta, gradients, J, low, high, scale):
-    """Sum the shards' gradients of a block of parameters in order, add the penalties'; return the sum of squares."""
-    P, F = theta.size, theta.dtype.type
-    if c[Slot.SHARDS] > 1:
-        copy(gradients[low:high], J[low:high])
-        for shard in range(1, c[Slot.SHARDS]):
-            add(gradients[shard * P + low : shard * P + high], J[low:high])
+def _sum_block(c, theta, gradients, low, high, scale):
+    """Add the other shards' gradients of a block of parameters to the first, in order, and the penalties'.
+
+    Return the sum of squares.
+    """
+    P, F, J = theta.size, theta.dtype.type, gradients
+    for shard in range(1, c[Slot.SHARDS]):
+        add(gradients[shard * P + low : shard * P + high], J[low:high])
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
     l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
     for span in range(c[Slot.WEIGHT_SPANS]):
@@ -185,7 +186,7 @@ def run_epochs(context, worker):
     c, zero = words_at(context, SLOTS), number(0)
     barrier, workers, shards = words_at(c[Slot.BARRIER], 16), c[Slot.WORKERS], c[Slot.SHARDS]
     N, P, full, noisy = c[Slot.ROWS], c[Slot.P], c[Slot.FULL], c[Slot.NOISY]
-    theta, J = numbers_at(c[Slot.THETA], P, zero), numbers_at(c[Slot.GRADIENT], P, zero)
+    theta = numbers_at(c[Slot.THETA], P, zero)
     gradients = numbers_at(c[Slot.GRADIENTS], shards * P, zero)
     before = numbers_at(c[Slot.BEFORE], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c[Slot.LAST_FINITE], P, zero), c[Slot.RATES], doubles_at(c[Slot.CLIP], 1)[0]
@@ -230,10 +231,10 @@ def run_epochs(context, worker):
             t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(worker, blocks, workers):
                 low, high = block * BLOCK, min((block + 1) * BLOCK, P)
-                squares[block] = _sum_block(c, theta, gradients, J, low, high, scale)
+                squares[block] = _sum_block(c, theta, gradients, low, high, scale)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
-                    moves[block] = _move_block(c, theta, J, low, high, rate, t, 1.0, before)
+                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, before)
             wait_for_all(barrier, workers)
             square, cost, finite = _total(squares, blocks), _total(costs, blocks), True
             if judged:
@@ -251,7 +252,7 @@ def run_epochs(context, worker):
                     low, high = block * BLOCK, min((block + 1) * BLOCK, P)
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
-                    moves[block] = _move_block(c, theta, J, low, high, rate, t, shorten, before)
+                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, before)
                 wait_for_all(barrier, workers)
             step += 1
             moved = _total(moves, blocks)

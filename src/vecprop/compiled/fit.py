@@ -91,7 +91,6 @@ class Epochs:
         self.workers = min(usable_threads(), shards)
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
-        gradients = np.empty(shards * P, F)
         full, blocks = plan.batch_size == N, -(-P // BLOCK)
         shuffled = plan.shuffle and not full
         self.context = context = program.training_context(self.workers)
@@ -100,8 +99,7 @@ class Epochs:
         context.set(
             theta=theta,
             shards=shards,
-            gradients=gradients,
-            gradient=gradients if shards == 1 else np.empty(P, F),
+            gradients=np.empty(shards * P, F),
             partial=np.zeros(max(-(-max(N, held) // CHUNK), shards)),
             squares=np.zeros(blocks),
             moves=np.zeros(blocks),

@@ -25,7 +25,7 @@ from .threads import at_most_threads, held_back_interrupts, run_watched, single_
 
 SCRATCH = (
     *("tile", "targets", "row_weights", "row_losses", "work", "deltas", "in_tile", "places_of_tile", "before"),
-    *("gradients", "gradient", "partial", "squares", "moves", "costs", "keys", "places", "order"),
+    *("gradients", "partial", "squares", "moves", "costs", "keys", "places", "order"),
 )
 """What a fit needs while it runs, and leaves to the next that its thread takes."""
 
@@ -80,8 +80,6 @@ def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
         c = words_at(context, SLOTS)
         for kind in range(SCRATCHES):
             c[kinds[kind]] = own[kind]
-        if c[Slot.SHARDS] == 1:
-            c[Slot.GRADIENT] = c[Slot.GRADIENTS]
         words_at(c[Slot.IN_TILE], 2)[0] = 0
         seconds = doubles_at(c[Slot.SECONDS], 1)
         seconds[0] = -_now(clock)
