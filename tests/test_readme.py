@@ -30,6 +30,15 @@ def test_the_wrong_gradient_is_named(capsys):
     assert "the gradient given is 50 times what it should be" in shown
 
 
+def test_scikit_learns_networks_have_one_import_changed(capsys):
+    exec(PROGRAMS[2], {})
+    shown = capsys.readouterr().out
+    assert float(re.search(r"right: ([\d.]+)", shown)[1]) > 0.95
+    assert "Inputs are unscaled" in shown
+    assert "'worst area'" in shown
+    assert "Units are dead" in shown
+
+
 def test_the_commands_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     commands = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
