@@ -39,16 +39,9 @@ class _AtLayer:
         return self.layer.backward(p, saved, delta, J)
 
 
-def rows_divisor(network: Network, batch: Batch) -> float:
-    """Return what the sum over the rows is divided by: Σ w for a mean."""
-    if network.reduction == "sum":
-        return 1.0
-    return float(batch.rows if batch.weight is None else batch.weight.sum())
-
-
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
     """Return what a penalty is divided by: where it is averaged, what the rows are."""
-    return rows_divisor(network, batch) if getattr(penalty, "averaged", False) else 1.0
+    return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
 class NetworkPoint:
@@ -216,7 +209,7 @@ class NetworkPoint:
             X, _ = layer.forward(p, X, self.noise and self.noise.at_layer(number))
         loss = network.loss_function.value(X, batch.T)
         weighted = loss.tangent if batch.weight is None else batch.weight * loss.tangent
-        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / rows_divisor(network, batch)
+        summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network.divisor(batch)
         return summands
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:

@@ -339,7 +339,7 @@ class Network:
 
     def penalty(self, theta: Array, batch: Batch) -> Array:
         """Return what the weights cost beside the rows of a batch, (*M,) for theta of shape (*M, P)."""
-        divisor = self._divisor(batch)
+        divisor = self.divisor(batch)
         return sum(
             penalty.value(W) / divisor if _is_averaged(penalty) else penalty.value(W)
             for W in self._weights(theta)
@@ -348,17 +348,17 @@ class Network:
 
     def add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
         """Add the penalties' gradient at theta to a batch's gradient, in place."""
-        divisor = _column(_column(self._divisor(batch)))
+        divisor = _column(_column(self.divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def _row_weight(self, batch: Batch) -> Array:
         """Return each row's factor in the sum: w, or w / Σ w for a mean; without weights it is one number."""
-        divisor = _column(self._divisor(batch))
+        divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
-    def _divisor(self, batch: Batch) -> Array:
+    def divisor(self, batch: Batch) -> Array:
         """Return what sums are divided by, (*M,) or a number: 1, or Σ w for a mean.
 
         It is infinite where all of a batch's weights are 0, so that nothing counts.
