@@ -23,6 +23,7 @@ from .estimators.regressor import MLPRegressor
 from .estimators.search import MLPSearchCV
 from .files.error import FileError
 from .files.model_file import load, save
+from .files.numpy_source import to_numpy
 from .files.onnx import to_onnx
 from .files.scikit_learn import from_scikit_learn
 from .files.trained import TrainedNetwork
@@ -110,6 +111,7 @@ __all__ = [
     "from_scikit_learn",
     "load",
     "save",
+    "to_numpy",
     "to_onnx",
     "train",
     "train_population",

@@ -1,0 +1,92 @@
+"""Python source that is being written: constants, functions, and their order."""
+
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+
+from .formula_source import Formulas
+
+_UNPACKED = '''\
+def unpacked(text, dtype, *shape):
+    """Return the array whose bytes a text holds in base 64."""
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
+'''
+_READABLE = 32
+"""Arrays of at most so many numbers are written as numbers, larger ones as their bytes in base 64."""
+
+
+class Source:
+    """A Python file in the making.
+
+    Attributes
+    ----------
+    formulas : Formulas
+        The formulas that its functions call.
+
+    Examples
+    --------
+    >>> source = Source()
+    >>> source.constant("W0", np.array([2.0]))
+    'W0'
+    >>> source.function("double", "return W0 * x", arguments="x")
+    >>> print(source.text("Doubles."))
+    \"\"\"Doubles.\"\"\"
+    <BLANKLINE>
+    import numpy as np
+    <BLANKLINE>
+    W0 = np.array([2.0], np.float64)
+    <BLANKLINE>
+    <BLANKLINE>
+    def double(x):
+        return W0 * x
+    <BLANKLINE>
+    """
+
+    def __init__(self) -> None:
+        self.formulas = Formulas()
+        self._constants: dict[str, str] = {}
+        self._helpers: dict[str, str] = {}
+        self._functions: list[str] = []
+
+    def constant(self, name: str, values: Any) -> str:
+        """Write down a constant, with all its bits; return its name, which has a number where there is one before."""
+        number = 1
+        while (unique := name if number == 1 else f"{name}_{number}") in self._constants:
+            number += 1
+        self._constants[unique] = self.literal(values)
+        return unique
+
+    def literal(self, values: Any) -> str:
+        """Return an array as an expression."""
+        array = np.asarray(values)
+        if array.dtype.kind not in "iuf":
+            return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
+        if array.size <= _READABLE and np.isfinite(array).all():
+            return f"np.array({array.tolist()!r}, np.{array.dtype})"
+        self.helper("unpacked", _UNPACKED)
+        array = array.astype(array.dtype.newbyteorder("<"))
+        shape = "".join(f", {length}" for length in array.shape)
+        return f'unpacked("{b64encode(array.tobytes()).decode()}", "{array.dtype.str}"{shape})'
+
+    def helper(self, name: str, text: str) -> None:
+        """Write down a function that constants or other functions need, once."""
+        self._helpers.setdefault(name, text)
+
+    def function(self, name: str, *lines: str, arguments: str = "X") -> None:
+        """Write down a function of these lines."""
+        self._functions.append(f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines))
+
+    def text(self, title: str) -> str:
+        """Return the whole file."""
+        quotes = '"' * 3
+        imports = "import base64\n\nimport numpy as np" if "unpacked" in self._helpers else "import numpy as np"
+        formulas = [f"{text}\n" for text in self.formulas.texts.values()]
+        blocks = [
+            f"{quotes}{title}{quotes}\n\n{imports}\n",
+            *self._helpers.values(),
+            "".join(f"{name} = {literal}\n" for name, literal in self._constants.items()),
+            *formulas,
+            *self._functions,
+        ]
+        return "\n\n".join(blocks)
