@@ -35,6 +35,7 @@ def fitted(model, *rows):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # of the reference engine
+        warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, about an older scikit-learn
         return model.fit(*rows)
 
 

@@ -3,7 +3,9 @@
 import copy
 import hashlib
 import json
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +258,15 @@ def test_every_attribute_of_an_estimator_has_a_place(kind, tmp_path):
     model.hidden_activations(X)
     model.score(X, y)
     assert vars(round_trip(model, tmp_path)).keys() >= vars(model).keys() - {"_rows"}
+
+
+def test_the_page_about_files_is_true(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "model-files.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(program, names)
+    np.testing.assert_array_equal(names["again"].predict(names["X"]), names["model"].predict(names["X"]))
+    assert names["document"].keys() == set(re.findall(r"^\| `([\w ]+)` \| (?!bytes|32 bytes)", page, re.MULTILINE))
+    for entry in ("document", "checksum"):
+        assert f"| `{entry}` |" in page

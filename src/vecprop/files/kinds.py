@@ -90,7 +90,7 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (dict, Mapping):
         return isinstance(value, dict) and all(fits(entry, arguments[1]) for entry in value.values())
     if hint is float:
-        return isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+        return isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int | np.integer) and not isinstance(value, bool)
     return isinstance(value, hint)
