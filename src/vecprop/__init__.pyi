@@ -19,6 +19,7 @@ from .core.losses import (
 from .core.network import Network
 from .core.penalties import L1, L2, Penalty
 from .estimators.classifier import MLPClassifier
+from .estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from .estimators.regressor import MLPRegressor
 from .estimators.search import MLPSearchCV
 from .files.error import FileError
@@ -76,6 +77,8 @@ __all__ = [
     "Logistic",
     "Loss",
     "MLPClassifier",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
     "MLPRegressor",
     "MLPSearchCV",
     "Member",

@@ -14,7 +14,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import make_scorer, recall_score
+from sklearn.metrics import get_scorer, make_scorer, recall_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -139,11 +139,12 @@ def test_groups_weights_and_rows_of_validation():
         grid = {"mlpclassifier__alpha": [0.1, 1.0]}
         both(pipeline, grid, fit={"mlpclassifier__sample_weight": weight}, cv=3)
     with sklearn.config_context(enable_metadata_routing=True):
-        model = CLASSIFIER.__class__(**FEW).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model = MLPClassifier(**FEW).set_fit_request(sample_weight=True)
+        scoring = get_scorer("accuracy").set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
         for estimator, choices in ((model, RATES), (pipeline, grid)):
             fit = {"groups": groups, "sample_weight": weight}
-            both(estimator, choices, fit=fit, cv=GroupKFold(3))
+            both(estimator, choices, fit=fit, cv=GroupKFold(3), scoring=scoring)
 
 
 def test_preprocessing_is_fitted_once_a_fold_for_all_settings_that_share_it():

@@ -146,8 +146,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         ndarray (N, C)
             In the order of ``classes_``; with several labels a row, of each label by itself.
         """
-        Y = self._outputs(X)
-        return np.hstack([1 - Y, Y]) if Y.shape[1] == 1 and not self._targets.multilabel else Y
+        Y = self._outputs(X)  # says so where there is nothing to predict with
+        return self._targets.probabilities(Y)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:

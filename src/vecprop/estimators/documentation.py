@@ -107,10 +107,46 @@ back to the best parameters. Losses are summed over several outputs, as their gr
 With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar."""
 
 
+ENSEMBLE = """\
+n_estimators : int, default 10
+    How many members there are.
+bootstrap : bool, default False
+    Whether each member has rows drawn with replacement. Without, members differ in their seeds, which is often enough.
+max_samples : int or float, default 1.0
+    How many rows a member has, or which share of them; drawn without replacement unless ``bootstrap`` says otherwise.
+max_features : int or float, default 1.0
+    How many features a member sees, or which share of them, drawn without replacement.
+oob_score : bool, default False
+    Whether each row is predicted by the members that were not trained on it, for a score without a test set.
+n_jobs : int or None, default None
+    How many threads to use at most; None for as many as there are processors.
+random_state : int, RandomState or None, default None
+    Fixes the members' seeds, rows and features. The estimator's own is not used."""
+
+MEMBERS = """\
+estimators_ : list
+    The members, fitted. What they know of targets (classes, balanced weights, a scale) is that of all rows.
+estimators_samples_, estimators_features_ : list of ndarray
+    The numbers of each member's rows, and of its features.
+n_features_in_, feature_names_in_ : int and ndarray
+    How many columns X has, and their names if all are strings.
+oob_score_ : float
+    With ``oob_score``, the score of the rows by the members that were not trained on them."""
+
+
 def documented(cls: T) -> T:
     """Write the shared text into a docstring, where it says ``{settings}``, ``{attributes}`` and ``{notes}``."""
+    return _filled(cls, {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES})
+
+
+def documented_ensemble(cls: T) -> T:
+    """Write the text that ensembles share into a docstring, where it says ``{settings}`` and ``{attributes}``."""
+    return _filled(cls, {"settings": ENSEMBLE, "attributes": MEMBERS})
+
+
+def _filled(cls: T, parts: dict[str, str]) -> T:
     text = cls.__doc__ or ""
-    for name, part in {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES}.items():
+    for name, part in parts.items():
         text = text.replace("{" + name + "}", part.replace("\n", "\n    "))
     cls.__doc__ = text
     return cls

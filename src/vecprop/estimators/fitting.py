@@ -286,12 +286,13 @@ class Fitting:
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
 
-    def warn_of_shortfall(self) -> None:
-        """Warn where training has not converged."""
+    def warn_of_shortfall(self) -> bool:
+        """Warn where training has not converged; return whether it has not."""
         shortfall = "" if self.result is None else self.shortfall(self.result)
         if shortfall:
             message = diagnosis_of_sample(self.model, self.rows).after(shortfall)
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        return bool(shortfall)
 
     def shortfall(self, result: TrainingResult) -> str:
         """Return in scikit-learn's words that training has not converged; "" where it has, or where it was ended."""

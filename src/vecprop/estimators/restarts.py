@@ -39,7 +39,7 @@ class Restarts:
             vars(other).pop("_skl_callbacks", None)  # which are told of one fit
             other._prepare(rows, random, first=True)
             self.fittings.append(Fitting(other, first.rows, first.held_out, random))
-        self.seconds = 0.0
+        self.kept, self.seconds = first, 0.0
 
     @property
     def interrupted(self) -> bool:
@@ -48,23 +48,27 @@ class Restarts:
 
     def fit(self) -> None:
         """Train from each start, and keep the best."""
-        self.run().warn_of_shortfall()
+        self.run()
+        self.kept.warn_of_shortfall()
+
+    def warn_of_shortfall(self) -> bool:
+        """Warn where the training that was kept has not converged; return whether it has not."""
+        return self.kept.warn_of_shortfall()
 
     def member(self) -> None:
         """Return None: one population's member has one start."""
 
-    def run(self) -> Fitting:
-        """Train from each start, keep the best, and return its fit."""
+    def run(self) -> None:
+        """Train from each start, and keep the best, without a warning."""
         errors = fit_together(self.fittings, self.model.n_jobs)
         good = [fitting for fitting, error in zip(self.fittings, errors, strict=True) if error is None]
         if not good:
             raise errors[0] or AssertionError
-        best = max(good, key=_quality)
+        self.kept = max(good, key=_quality)
         losses = [fitting.model.loss_ if fitting in good else np.inf for fitting in self.fittings]
         self.seconds = sum(fitting.seconds for fitting in self.fittings)
-        vars(self.model).update(vars(best.model) | {"random_state": self.model.random_state})
+        vars(self.model).update(vars(self.kept.model) | {"random_state": self.model.random_state})
         self.model.restart_losses_ = np.array(losses)
-        return best
 
 
 def _quality(fitting: Fitting) -> float:

@@ -88,6 +88,10 @@ class Labels:
         numbers = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
         return self.classes.take(numbers, mode="clip")  # a single class is all that can be predicted
 
+    def probabilities(self, Y: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, (N, C), by predictions (N, O)."""
+        return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
+
 
 @dataclass(frozen=True, eq=False)
 class Numbers:

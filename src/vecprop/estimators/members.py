@@ -1,0 +1,197 @@
+"""Members of an ensemble: networks that differ in their seeds, and in their rows and features where wished."""
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .restarts import fitting_of
+from .rows import Rows
+from .together import fit_together
+
+COUNT = Interval(Integral, 1, None, closed="left")
+SHARE = Interval(RealNotInt, 0, 1, closed="right")
+
+
+class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
+    """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
+
+    _kind: Any  # what its members are
+    _targets: Any  # what they know of targets
+    n_features_in_: int
+    n_outputs_: int
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "n_estimators": [COUNT],
+        "bootstrap": ["boolean"],
+        "max_samples": [COUNT, SHARE],
+        "max_features": [COUNT, SHARE],
+        "oob_score": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_estimators: int = 10,
+        *,
+        bootstrap: bool = False,
+        max_samples: float = 1.0,
+        max_features: float = 1.0,
+        oob_score: bool = False,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.bootstrap = bootstrap
+        self.max_samples = max_samples
+        self.max_features = max_features
+        self.oob_score = oob_score
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit all members at once.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+        sample_weight : array (N,), optional
+            The rows' weights, at least 0; 1 by default.
+
+        Returns
+        -------
+        self
+            The fitted ensemble.
+
+        Raises
+        ------
+        TypeError
+            Where the estimator is of another kind.
+        ValueError
+            Where data or settings do not fit, or the training of a member diverges.
+        """
+        template: Any = clone(self._kind() if self.estimator is None else self.estimator)
+        if not isinstance(template, self._kind):
+            raise TypeError(
+                f"The members of {type(self).__name__} are vecprop's {self._kind.__name__}, but estimator is a "
+                f"{type(template).__name__}: use scikit-learn's Bagging for others."
+            )
+        template._validate_params()
+        rows = template._accept(X, y, sample_weight, first=True)
+        self._know(template)
+        random = check_random_state(self.random_state)
+        self.estimators_, self.estimators_samples_, self.estimators_features_ = [], [], []
+        fittings = [self._member(template, rows, random) for _ in range(self.n_estimators)]
+        error = next(filter(None, fit_together(fittings, self.n_jobs)), None)
+        if error is not None:
+            raise error
+        if any(fitting.interrupted for fitting in fittings):
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        for fitting in fittings:
+            if fitting.warn_of_shortfall():  # which is said once
+                break
+        if self.oob_score:
+            self._score_left_out(rows)
+        return self
+
+    def _know(self, template: Any) -> None:
+        """Take over what the members' template knows of inputs and targets."""
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "_targets"):
+            vars(self).pop(name, None)
+            if name in vars(template):
+                setattr(self, name, getattr(template, name))
+        vars(template).pop("feature_names_in_", None)  # the ensemble has looked at them
+
+    def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> Any:
+        """Return what fits a new member."""
+        count, width = len(rows), rows.width
+        drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
+        if self.oob_score and not self.bootstrap and drawn == count:
+            raise ValueError("oob_score needs rows that are left out: give bootstrap=True, or max_samples below 1.")
+        member = copy.copy(template)
+        member.random_state = int(random.randint(2**31 - 1))
+        samples, features = np.arange(count), np.arange(width)
+        if kept < width:
+            features = np.sort(random.permutation(width)[:kept])
+            rows = rows.columns(features)
+            member.n_features_in_ = kept
+        if self.bootstrap or drawn < count:
+            samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
+            rows = rows.take(samples)
+        self.estimators_.append(member)
+        self.estimators_samples_.append(samples)
+        self.estimators_features_.append(features)
+        own = check_random_state(member.random_state)
+        member._prepare(rows, own, first=True)
+        return fitting_of(member, rows, None, own)
+
+    def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
+        """Yield each member's outputs, (N, O), for rows that are checked here."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
+            yield member._outputs(X if len(features) == self.n_features_in_ else X[:, features])
+
+    def _score_left_out(self, rows: Rows) -> None:
+        """Score each row by the members that were not trained on it."""
+        total, votes = np.zeros((len(rows), self.n_outputs_)), np.zeros((len(rows), 1))
+        for member, samples, features in zip(
+            self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True
+        ):
+            left = np.setdiff1d(np.arange(len(rows)), samples)
+            if len(left):
+                total[left] += member._outputs(rows.X[left][:, features])
+                votes[left] += 1
+        has_votes = votes[:, 0] > 0
+        if not has_votes.any():
+            raise ValueError(
+                f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out, so that oob_score has "
+                "nothing to score: give more of either."
+            )
+        if not has_votes.all():
+            warnings.warn(
+                f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member, so that none is left to "
+                "predict them: give more members.",
+                stacklevel=4,
+            )
+        with np.errstate(invalid="ignore"):
+            self._note_left_out(rows.y, total / votes, has_votes)
+
+    @abstractmethod
+    def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
+        """Take note of the predictions Y for rows that were left out, where they have any, and of their score."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "estimators_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags, own = super().__sklearn_tags__(), get_tags(self._kind())
+        tags.input_tags.sparse = own.input_tags.sparse
+        tags.target_tags.multi_output = own.target_tags.multi_output
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _number(name: str, given: float, most: int) -> int:
+    """Return how many of so many are meant by a number or a share."""
+    number = max(int(given * most), 1) if isinstance(given, float) else given
+    if number > most:
+        raise ValueError(f"{name} is {given}, but there are {most}: give no more, or a share of them such as 0.5.")
+    return number

@@ -1,0 +1,230 @@
+"""Ensembles: means over members, each of which is what it would be alone."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris, make_classification, make_moons
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor, SquaredError
+
+X, y = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])
+FEW = {"hidden_layer_sizes": (4,), "max_iter": 5, "batch_size": 40}
+CLASSIFIER = MLPClassifier(**FEW)
+SUBSETS = {
+    "seeds": {},
+    "bootstrap": {"bootstrap": True, "max_samples": 0.7},
+    "few rows": {"max_samples": 60},
+    "few features": {"max_features": 0.5, "bootstrap": True},
+}
+
+
+@pytest.mark.parametrize("subsets", SUBSETS.values(), ids=SUBSETS)
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_each_member_is_what_it_would_be_alone(subsets, solver):
+    model = clone(CLASSIFIER).set_params(solver=solver)
+    ensemble = MLPEnsembleClassifier(model, 5, random_state=3, **subsets).fit(X, NAMES[y])
+    assert len({member.random_state for member in ensemble.estimators_}) == 5
+    together = [ensemble.estimators_, ensemble.estimators_samples_, ensemble.estimators_features_]
+    for member, samples, features in zip(*together, strict=True):
+        alone = clone(member).fit(X[samples][:, features], NAMES[y][samples])
+        np.testing.assert_array_equal(member.theta_, alone.theta_)
+        assert member.loss_curve_ == alone.loss_curve_
+        assert member.n_features_in_ == len(features)
+    P = np.mean(
+        [m.predict_proba(X[:, f]) for m, f in zip(ensemble.estimators_, ensemble.estimators_features_, strict=True)],
+        axis=0,
+    )
+    np.testing.assert_allclose(ensemble.predict_proba(X), P, rtol=1e-12)
+    np.testing.assert_array_equal(ensemble.predict(X), ensemble.classes_[P.argmax(axis=1)])
+    np.testing.assert_array_equal(ensemble.predict_log_proba(X), np.log(ensemble.predict_proba(X)))
+
+
+def test_rows_and_features_are_drawn_as_they_should_be():
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 30, bootstrap=True, max_features=2, random_state=0).fit(X, y)
+    samples, features = np.array(ensemble.estimators_samples_), np.array(ensemble.estimators_features_)
+    assert samples.shape == (30, 150)
+    assert 0.6 < np.mean([len(set(rows)) for rows in samples]) / 150 < 0.67  # 1 - 1/e
+    assert features.shape == (30, 2)
+    assert set(map(tuple, features)) == {(a, b) for a in range(4) for b in range(a + 1, 4)}
+    fewer = MLPEnsembleClassifier(CLASSIFIER, 30, max_samples=0.5, random_state=0).fit(X, y)
+    assert {len(set(rows)) for rows in fewer.estimators_samples_} == {75}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_spread_of_probabilities(classes):
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 6, random_state=0).fit(X[y < classes], y[y < classes])
+    P, spread = ensemble.predict_proba(X, return_std=True)
+    members = np.array([member.predict_proba(X) for member in ensemble.estimators_])
+    np.testing.assert_allclose(P, members.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(spread, members.std(axis=0), rtol=1e-9, atol=1e-15)
+    assert spread.shape == (150, classes)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("settings", [{"scale_target": True}, {"loss": "poisson"}], ids=str)
+def test_the_regressors_mean_and_spread_are_in_the_units_of_y(outputs, settings):
+    rows, numbers = load_diabetes(return_X_y=True)
+    numbers = numbers / 50 if outputs == 1 else np.c_[numbers, 400 - numbers] / 50
+    ensemble = MLPEnsembleRegressor(MLPRegressor(**FEW | settings), 5, random_state=0).fit(rows, numbers)
+    members = np.array([member.predict(rows) for member in ensemble.estimators_])
+    mean, spread = ensemble.predict(rows, return_std=True)
+    np.testing.assert_allclose(mean, members.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(spread, members.std(axis=0), rtol=1e-9)
+    np.testing.assert_array_equal(ensemble.predict(rows), mean)
+
+
+def test_an_ensemble_is_better_than_its_members():
+    rows, labels = make_moons(300, noise=0.3, random_state=0)
+    model = MLPClassifier((16,), solver="lbfgs", max_iter=200, alpha=0)
+    ensemble = MLPEnsembleClassifier(model, 12, bootstrap=True, random_state=0).fit(rows[:100], labels[:100])
+    alone = [member.score(rows[100:], labels[100:]) for member in ensemble.estimators_]
+    assert ensemble.score(rows[100:], labels[100:]) > np.mean(alone)
+
+
+def out_of_bag(ensemble, votes):
+    """Each row's mean vote by the members that have not seen it, by a plain loop."""
+    for row in range(150):
+        yield np.mean(
+            [
+                vote[row]
+                for vote, samples in zip(votes, ensemble.estimators_samples_, strict=True)
+                if row not in samples
+            ],
+            axis=0,
+        )
+
+
+def test_the_score_of_rows_that_were_left_out():
+    settings = {"n_estimators": 30, "bootstrap": True, "oob_score": True, "random_state": 0}
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, **settings).fit(X, NAMES[y])
+    expected = np.array(list(out_of_bag(ensemble, [member.predict_proba(X) for member in ensemble.estimators_])))
+    np.testing.assert_allclose(ensemble.oob_decision_function_, expected, rtol=1e-12)
+    assert ensemble.oob_score_ == accuracy_score(NAMES[y], NAMES[expected.argmax(axis=1)])
+    regression = MLPEnsembleRegressor(MLPRegressor(**FEW), max_features=3, **settings).fit(X, X[:, 0] * 2)
+    votes = [m.predict(X[:, f]) for m, f in zip(regression.estimators_, regression.estimators_features_, strict=True)]
+    expected = np.array(list(out_of_bag(regression, votes)))
+    np.testing.assert_allclose(regression.oob_prediction_, expected, rtol=1e-12)
+    assert regression.oob_score_ == pytest.approx(r2_score(X[:, 0] * 2, expected))
+
+
+def test_rows_that_no_member_leaves_out_have_no_score():
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 2, bootstrap=True, oob_score=True, random_state=0)
+    with pytest.warns(UserWarning, match=r"\d+ of 150 rows are among those of every member"):
+        ensemble.fit(X, y)
+    seen = set(ensemble.estimators_samples_[0]) & set(ensemble.estimators_samples_[1])
+    assert set(np.flatnonzero(np.isnan(ensemble.oob_decision_function_).all(axis=1))) == seen
+    with pytest.raises(ValueError, match="needs rows that are left out: give bootstrap=True, or max_samples below 1"):
+        ensemble.set_params(bootstrap=False).fit(X, y)
+
+
+def test_weights_and_several_labels_and_sparse_rows():
+    weight = (y > 0).astype(float)
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0, max_features=3).fit(X, y, sample_weight=weight)
+    member, features = ensemble.estimators_[1], ensemble.estimators_features_[1]
+    alone = clone(member).fit(X[:, features], y, sample_weight=weight)
+    np.testing.assert_array_equal(member.theta_, alone.theta_)
+    labels = np.c_[y > 0, y > 1].astype(int)
+    several = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0, bootstrap=True, oob_score=False).fit(X, labels)
+    P = several.predict_proba(X)
+    np.testing.assert_array_equal(several.predict(X), P > 0.5)
+    rows = sparse.csr_matrix(X)
+    thin = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0, max_features=3, bootstrap=True).fit(rows, y)
+    dense = clone(thin).fit(X, y)
+    np.testing.assert_allclose(thin.predict_proba(rows), dense.predict_proba(X), rtol=1e-6)
+
+
+def test_a_loss_without_probabilities_has_labels():
+    ensemble = MLPEnsembleClassifier(MLPClassifier(**FEW, loss=SquaredError()), 3, random_state=0).fit(X, y)
+    assert ensemble.predict(X).shape == (150,)
+    assert not hasattr(ensemble, "predict_proba")
+    assert not hasattr(ensemble, "predict_log_proba")
+
+
+def test_all_members_know_all_classes():
+    ensemble = MLPEnsembleClassifier(MLPClassifier(max_iter=2), 20, max_samples=4, random_state=0).fit(X, y)
+    assert {len(set(y[rows])) for rows in ensemble.estimators_samples_} >= {2, 3}
+    assert {member.predict_proba(X).shape for member in ensemble.estimators_} == {(150, 3)}
+
+
+def test_frames_copies_and_searches():
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0).fit(frame, y)
+    assert ensemble.feature_names_in_.tolist() == list("abcd")
+    before = ensemble.predict_proba(frame)
+    np.testing.assert_array_equal(copy.deepcopy(ensemble).predict_proba(frame), before)
+    np.testing.assert_array_equal(clone(ensemble).fit(X, y).predict_proba(X), before)
+    assert not hasattr(ensemble.fit(X, y), "feature_names_in_")
+    search = GridSearchCV(ensemble, {"estimator__alpha": [0, 1], "n_estimators": [2, 3]}, cv=2).fit(X, y)
+    assert search.best_params_["n_estimators"] in (2, 3)
+
+
+def test_restarts_of_members():
+    ensemble = MLPEnsembleClassifier(clone(CLASSIFIER).set_params(n_restarts=3), 3, random_state=0).fit(X, y)
+    for member in ensemble.estimators_:
+        assert member.loss_ == member.restart_losses_.min()
+        np.testing.assert_array_equal(member.theta_, clone(member).fit(X, y).theta_)
+
+
+def test_what_has_not_converged_is_said_once():
+    with pytest.warns(ConvergenceWarning) as caught:
+        MLPEnsembleClassifier(CLASSIFIER, 4, random_state=0).fit(X, y)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"estimator": LogisticRegression()}, TypeError, "vecprop's MLPClassifier, but estimator is a LogisticReg"),
+        ({"estimator": MLPRegressor()}, TypeError, "but estimator is a MLPRegressor"),
+        ({"estimator": MLPClassifier(alpha=-1)}, ValueError, "'alpha' parameter of MLPClassifier"),
+        ({"max_samples": 151}, ValueError, "max_samples is 151, but there are 150: give no more"),
+        ({"max_features": 5}, ValueError, "max_features is 5, but there are 4: give no more"),
+        ({"max_features": 1.5}, ValueError, "'max_features' parameter of MLPEnsembleClassifier"),
+        (
+            {"estimator": MLPClassifier(**FEW | {"solver": "sgd", "learning_rate_init": 1e200})},
+            ValueError,
+            "non-finite parameter weights",
+        ),
+    ],
+)
+def test_says_what_is_wrong(settings, error, says):
+    with pytest.raises(error, match=says):
+        MLPEnsembleClassifier(**settings).fit(X, y)
+
+
+LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.02}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS), 4),
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs"}), 4, max_samples=0.9),
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
+    ]
+)
+def test_every_check_passes(estimator, check):
+    if (estimator.bootstrap or estimator.max_samples < 1) and "sample_weight_equivalence" in str(check):
+        pytest.skip("rows that are drawn are others where some are removed or repeated")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", ".* rows are among those of every member")
+        check(estimator)
+
+
+def test_a_large_ensemble_of_one_table_shares_it():
+    rows, labels = make_classification(200, 6, random_state=0)
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 200, bootstrap=True, random_state=0).fit(rows, labels)
+    assert len(ensemble.estimators_) == 200
+    assert ensemble.predict(rows).shape == (200,)
