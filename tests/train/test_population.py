@@ -152,7 +152,7 @@ def test_progress_and_stopping():
         seen.append((ended, total))
         return len(seen) > 1
 
-    members = [member(seed=seed, epochs=10**7) for seed in range(8)]
+    members = [member(seed=seed, epochs=10**6) for seed in range(8)]
     results = vp.train_population(members, X, T, progress=progress)
     assert seen == [(0, 8), (0, 8)]
     assert {result.reason for result in results} == {"interrupted"}
@@ -170,7 +170,7 @@ def test_progress_and_stopping():
 def test_ctrl_c_returns_what_has_been_trained():
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    results = vp.train_population([member(epochs=10**7, seed=seed) for seed in range(3)], X, T)
+    results = vp.train_population([member(epochs=10**6, seed=seed) for seed in range(3)], X, T)
     assert [result.reason for result in results] == ["interrupted"] * 3
     assert any(result.state.epoch for result in results)
 

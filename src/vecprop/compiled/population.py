@@ -191,9 +191,10 @@ class Fits:
 
     def ended(self) -> Iterator["Fit"]:
         """Yield how each fit went."""
-        measured = [values.astype(self.F) for values in (self.losses, self.held_losses, self.norms, self.sizes)]
-        for done, seconds, *values in zip(self.done.tolist(), self.seconds.tolist(), *measured, strict=True):
+        for fit, (done, seconds) in enumerate(zip(self.done.tolist(), self.seconds.tolist(), strict=True)):
             epochs, steps, _, why = done
+            values = [of[fit, : epochs + 1].astype(self.F) for of in (self.losses, self.held_losses)]
+            values += [of[fit, :epochs].astype(self.F) for of in (self.norms, self.sizes)]
             reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
             yield Fit(epochs, steps, reason, why not in (NOT_STARTED, Ended.AT_START), seconds, *values)
 
@@ -213,7 +214,7 @@ class Fit:
     seconds : float
         How long it took.
     losses, held_losses, norms, sizes : ndarray
-        What was measured, as long as for all epochs.
+        What was measured, before each epoch and at the end, and in each epoch.
     """
 
     epochs: int

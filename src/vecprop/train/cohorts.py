@@ -63,14 +63,14 @@ class Cohort:
 
     def results(self) -> Iterator[tuple[int, TrainingResult]]:
         """Yield each member's number, and what `train` would return for it."""
-        member, fits, marks = self.member, self.fits, np.arange(self.member.epochs + 1)
+        member, fits, marks = self.member, self.fits, np.arange(self.fits.done[:, 0].max() + 1)
         for place, (number, fit) in enumerate(zip(self.numbers, fits.ended(), strict=True)):
             epochs, history = fit.epochs, History()
             if fit.measured:
-                losses = fit.losses[: epochs if member.training_loss == "running" else epochs + 1]
-                held_losses = None if member.validation_rows is None else fit.held_losses[: epochs + 1]
+                losses = fit.losses[:epochs] if member.training_loss == "running" else fit.losses
+                held_losses = None if member.validation_rows is None else fit.held_losses
                 history.extend(losses, held_losses, fit.seconds / max(epochs, 1) * marks[: epochs + 1])
-            history.moved_often(fit.norms[:epochs], fit.sizes[:epochs])
+            history.moved_often(fit.norms, fit.sizes)
             theta = fits.thetas[place]
             state = TrainingState(
                 theta,
