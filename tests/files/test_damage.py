@@ -1,8 +1,8 @@
 """A damaged, cut, foreign, newer or hostile file gives one clear error, or the very model: never another model."""
 
 import collections
+import hashlib
 import io
-import json
 import pickle
 import random
 import tracemalloc
@@ -261,15 +261,13 @@ def test_hostile_descriptions(change, message, tmp_path):
 
 
 def test_a_description_without_an_end(tmp_path):
-    plain = []
-    for _ in range(400):
-        plain = [plain]
-    rewritten(tmp_path / "model", lambda document, arrays: document.update(model=plain))
-    text = json.dumps(plain)
-    data = (tmp_path / "model").read_bytes()
-    assert text.encode() in data
-    with pytest.raises(FileError):
-        load(tmp_path / "model")
+    for depth in (500, 100_000):
+        text = b'{"format": "vecprop model", "version": 1, "arrays": {}, "model": %b%b}' % (b"[" * depth, b"]" * depth)
+        document, checksum = (np.frombuffer(part, np.uint8) for part in (text, hashlib.sha256(text).digest()))
+        with open(tmp_path / "model", "wb") as file:
+            np.savez(file, document=document, checksum=checksum)
+        with pytest.raises(FileError, match="recursion"):
+            load(tmp_path / "model")
 
 
 def test_a_state_of_other_parameters_is_refused(tmp_path):

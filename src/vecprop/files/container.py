@@ -192,11 +192,11 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.n
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
-    return np.array(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
 def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(array.tobytes()).hexdigest()
+    return hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

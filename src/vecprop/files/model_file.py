@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import __version__
 from . import container
 from .error import FileError
-from .registry import BY_CLASS, BY_NAME
+from .registry import BY_CLASS, BY_NAME, MODELS
 from .trained import TrainedNetwork
 from .values import Reader, Writer
 
@@ -179,10 +179,11 @@ def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> M
 def _require_model(model: Model) -> None:
     """Refuse what is on the list, but is no model by itself."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
-    if type(last).__name__ not in ("TrainedNetwork", "MLPClassifier", "MLPRegressor") or type(last) not in BY_CLASS:
+    if type(last) not in MODELS:
+        others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)
         raise FileError(
-            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), an "
-            "MLPClassifier or MLPRegressor, or a pipeline that ends with one."
+            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), {others}, or "
+            "a pipeline that ends with one."
         )
     if type(last) is not TrainedNetwork:
         check_is_fitted(last)

@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
 from . import estimator_kinds, network_kinds, preprocessing_kinds
 from .kinds import Kind
+from .trained import TrainedNetwork
 
 
 def _random_state(state: dict[str, Any]) -> np.random.RandomState:
@@ -20,6 +23,9 @@ KINDS = [
     *preprocessing_kinds.KINDS,
     Kind("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
+
+MODELS = (TrainedNetwork, MLPClassifier, MLPRegressor)
+"""The classes that are models by themselves, and may stand at the end of a pipeline."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 BY_CLASS = {kind.cls: kind for kind in KINDS}
