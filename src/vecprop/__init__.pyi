@@ -31,6 +31,11 @@ from .files.trained import TrainedNetwork
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
+from .tables.classifier import TabularClassifier
+from .tables.error import TableError
+from .tables.reading import read_chunks, read_table
+from .tables.regressor import TabularRegressor
+from .tables.task import guess_task
 from .train.early_stopping import EarlyStopping, Stagnation
 from .train.history import History
 from .train.members import Member
@@ -102,6 +107,9 @@ __all__ = [
     "Softplus",
     "SquaredError",
     "Stagnation",
+    "TableError",
+    "TabularClassifier",
+    "TabularRegressor",
     "Tanh",
     "TrainedNetwork",
     "TrainingResult",
@@ -112,7 +120,10 @@ __all__ = [
     "check_gradients",
     "compile",
     "from_scikit_learn",
+    "guess_task",
     "load",
+    "read_chunks",
+    "read_table",
     "save",
     "to_numpy",
     "to_onnx",

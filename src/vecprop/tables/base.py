@@ -1,0 +1,210 @@
+"""What both estimators of tables share: from a table to an ensemble, and from a table to its predictions."""
+
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, column_or_1d
+
+from ..core.layers import Dense, Dropout
+from ..core.losses import Loss
+from ..core.network import Network
+from ..estimators.parts import ACTIVATIONS
+from ..train.state import TrainingResult
+from .encoder import Encoder
+from .ensemble import Training, trained
+from .error import TableError, pandas
+from .folds import folds
+from .frames import Frame, as_frame, column_of, has_names
+from .leaks import leaks
+from .settings import Settings
+
+
+class TableModel(Settings, BaseEstimator, ABC):
+    """The base of `TabularClassifier` and `TabularRegressor`."""
+
+    @abstractmethod
+    def _loss(self) -> Loss:
+        """Return what a wrong output costs."""
+
+    @abstractmethod
+    def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
+        """Take note of what the targets are; return those of the network, and how many outputs it needs."""
+
+    @abstractmethod
+    def _calibrate(self, folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray) -> None:
+        """Take note of how far off the members are on rows that they have not seen."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
+            The table as it is, or the path of a file that `read_table` reads.
+        y : array (N,), optional
+            The target; by default the column of the table that ``target`` names.
+
+        Returns
+        -------
+        self
+            The fitted model.
+
+        Raises
+        ------
+        TableError
+            Where the table cannot be read, or there is nothing in it to learn from.
+        ValueError
+            Where settings are out of range, or training diverges.
+        """
+        frame, target = self._rows(X, y)
+        T, outputs = self._read_target(target)
+        inputs = self._learn_columns(frame, target)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
+        fold = folds(target, self.members(len(target)), seed)
+        network = self._network(inputs.shape[1], outputs)
+        with self._threads():
+            self.ensemble_, held_out, results = trained(
+                network, inputs, T, fold, self._training(len(target)), seed, self.progress
+            )
+            self._keep_curves(results)
+            self._calibrate(held_out, inputs, T, fold)
+        return self
+
+    def _rows(self, X: Any, y: Any) -> tuple[Frame, np.ndarray]:
+        """Return a table of training without its target, and the target; rows without one are left out."""
+        frame, self.notes_ = as_frame(X, self), []
+        self.notes_ += frame.attrs.get("notes", [])
+        if y is None:
+            if self.target is None:
+                raise TableError(
+                    f"{type(self).__name__} requires y to be passed, but the target y is None: give y, or the "
+                    "setting target=, the name of a column."
+                )
+            y = column_of(frame, self.target)
+        frame = self._without_target(frame)
+        _check_feature_names(self, frame if has_names(X) else X, reset=True)
+        _check_n_features(self, frame, reset=True)
+        y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
+        if len(y) != len(frame):
+            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
+        return self._with_target(frame, y)
+
+    def _with_target(self, frame: Frame, y: Any) -> tuple[Frame, np.ndarray]:
+        is_known = y.notna().to_numpy()
+        if not is_known.any():
+            raise TableError(f"{self._named_target} has no values: all {len(y)} are missing.")
+        if not is_known.all():
+            missing = int((~is_known).sum())
+            self.notes_.append(f"{missing} of {len(y)} rows have no target and are left out.")
+            frame, y = frame[is_known], y[is_known]
+        if len(y) < 2:
+            raise TableError("There is one sample only: a model needs two rows with a target at least.")
+        return frame, y.to_numpy()
+
+    def _without_target(self, frame: Frame) -> Frame:
+        return frame.drop(columns=self.target) if self.target in frame.columns else frame
+
+    @property
+    def _named_target(self) -> str:
+        return "The target" if self.target is None else f"The target {self.target!r}"
+
+    def _learn_columns(self, frame: Frame, target: np.ndarray) -> np.ndarray:
+        """Take note of what the columns are, and return the inputs of the rows."""
+        self.encoder_, notes = Encoder.of(frame)
+        self.notes_ += notes + leaks(frame[self.encoder_.names], target)
+        return self.encoder_(frame)
+
+    def _network(self, inputs: int, outputs: int) -> Network:
+        activation = ACTIVATIONS.get(self.activation, self.activation)
+        layers = []
+        for width in self.widths:
+            layers += [Dense(width), activation, *([Dropout(self.dropout)] if self.dropout else [])]
+        return Network(inputs, [*layers, Dense(outputs)], self._loss())
+
+    def _training(self, rows: int) -> Training:
+        return Training(
+            self.epochs(rows),
+            self.rows_a_step(rows),
+            self.n_iter_no_change,
+            self.learning_rate_init,
+            self.weight_decay,
+        )
+
+    def _threads(self) -> ExitStack:
+        """Return what holds the number of threads to ``n_jobs``."""
+        from ..compiled.threads import at_most_threads
+
+        stack = ExitStack()
+        if self.n_jobs is not None:
+            stack.enter_context(at_most_threads(effective_n_jobs(self.n_jobs)))
+        return stack
+
+    def _keep_curves(self, results: list[TrainingResult]) -> None:
+        histories = [result.history for result in results]
+        self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
+        self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
+        self.n_iter_ = max(result.state.epoch for result in results)
+        undone = len(results) - len(self.ensemble_)
+        if undone:
+            reason = "diverged" if any(result.reason == "diverged" for result in results) else "were not trained"
+            self.notes_.append(f"{undone} of {len(results)} networks {reason} and do not count.")
+        if any(result.reason == "interrupted" for result in results):
+            self.notes_.append("Training was interrupted: the model is what was learned so far.")
+
+    def check(self, X: Any) -> list[str]:
+        """Return what of a table would not be taken as it is, in sentences; none where all is as in training.
+
+        Parameters
+        ----------
+        X : DataFrame, Table, array, or path
+            A table, see `fit`.
+
+        Raises
+        ------
+        TableError
+            Where a column is missing.
+        """
+        frame = self._table(X)
+        return list(frame.attrs.get("notes", [])) + self.encoder_.missed(frame)
+
+    def _table(self, X: Any) -> Frame:
+        """Return a table to predict, without the target, under the names of training."""
+        check_is_fitted(self)
+        frame = as_frame(X, self)
+        if has_names(X):
+            return self._without_target(frame)
+        _check_feature_names(self, X, reset=False)
+        _check_n_features(self, frame, reset=False)
+        return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
+
+    def _each(self, X: Any) -> np.ndarray:
+        """Return each member's predictions of a table's rows, (M, N, O)."""
+        frame = self._table(X)
+        return np.stack(list(self.ensemble_.each(self.encoder_(frame))))
+
+    def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return a table and its target, which may be a column of it."""
+        if y is not None:
+            return X, y
+        if self.target is None:
+            raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
+        frame = as_frame(X, self)
+        y = column_of(frame, self.target)
+        return frame[y.notna()], y.dropna().to_numpy()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "ensemble_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.target_tags.required = self.target is None
+        return tags

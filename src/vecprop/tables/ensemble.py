@@ -1,0 +1,157 @@
+"""Ensembles: networks that are trained as one population, each without a fold of the rows, by which it is stopped."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.network import Network
+from ..optimize.optimizers import AdamW
+from ..optimize.schedules import Cosine
+from ..train.early_stopping import EarlyStopping
+from ..train.members import Member
+from ..train.population import train_population
+from ..train.state import TrainingResult
+
+
+@dataclass(frozen=True)
+class Training:
+    """How members are trained: by AdamW, with a learning rate that falls along a cosine, and early stopping.
+
+    Parameters
+    ----------
+    epochs, batch_size, patience : int
+        How many epochs at most, how many rows a step sees, and how many epochs without progress end training.
+    learning_rate, weight_decay : float
+        Those of AdamW.
+    """
+
+    epochs: int
+    batch_size: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks of one description whose predictions are averaged.
+
+    Parameters
+    ----------
+    network : Network
+        The description.
+    thetas : ndarray (M, P)
+        The members' parameters.
+    """
+
+    network: Network
+    thetas: np.ndarray
+
+    def __len__(self) -> int:
+        """How many members there are."""
+        return len(self.thetas)
+
+    def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield each member's predictions, (N, O), of inputs (N, I)."""
+        from ..compiled.network import compile
+
+        compiled = compile(self.network)
+        for theta in self.thetas:
+            yield compiled.predictor(theta, copy=False)(X).astype(float)
+
+
+def trained(
+    network: Network,
+    X: np.ndarray,
+    T: np.ndarray,
+    fold: np.ndarray,
+    training: Training,
+    seed: int,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[Ensemble, np.ndarray, list[TrainingResult]]:
+    """Return an ensemble with a member for each fold, trained on the rows of all others.
+
+    Parameters
+    ----------
+    network : Network
+        The description of the members.
+    X, T : ndarray
+        The inputs, in float32, and the targets.
+    fold : ndarray of int (N,)
+        Each row's fold, 0 … M - 1.
+    training : Training
+        How they are trained.
+    seed : int
+        Fixes initial parameters, the order of rows and dropout.
+    progress : callable or None
+        See `train_population`.
+
+    Returns
+    -------
+    ensemble : Ensemble
+        Those members that were trained at all and have not diverged.
+    folds : ndarray of int (M,)
+        Which fold each of them has not seen.
+    results : list of TrainingResult
+        How the training of all went.
+
+    Raises
+    ------
+    ValueError
+        Where all members diverge.
+    """
+    members = [
+        Member(
+            network,
+            network.init(seed + number, np.float32),
+            AdamW(training.learning_rate, weight_decay=training.weight_decay),
+            rows=np.flatnonzero(fold != number),
+            validation_rows=np.flatnonzero(fold == number),
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            seed=seed + number,
+            training_loss="running",
+            schedule=Cosine(),
+            early_stopping=EarlyStopping(training.patience),
+        )
+        for number in range(fold.max() + 1)
+    ]
+    results = train_population(members, X, T, progress=progress)
+    good = [number for number, result in enumerate(results) if result.reason != "diverged" and result.state.epoch]
+    if not good and any(result.reason == "interrupted" for result in results):
+        raise KeyboardInterrupt
+    if not good:
+        raise ValueError(
+            f"Training diverged in each of {len(members)} members: lower learning_rate_init "
+            f"(now {training.learning_rate})."
+        )
+    return Ensemble(network, np.stack([results[number].theta for number in good])), np.array(good), results
+
+
+def out_of_fold(ensemble: Ensemble, folds: np.ndarray, X: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Return the predictions of rows by the members that have not seen them, and which rows those are.
+
+    Parameters
+    ----------
+    ensemble, folds
+        As `trained` returns them.
+    X : ndarray (N, I)
+        The inputs of training.
+    fold : ndarray of int (N,)
+        Each row's fold.
+
+    Returns
+    -------
+    predictions : ndarray (N, O)
+        0 for rows whose member was not trained.
+    known : ndarray of bool (N,)
+        The rows whose member was.
+    """
+    single = [Ensemble(ensemble.network, theta[None]) for theta in ensemble.thetas]
+    Y = np.zeros((len(X), ensemble.network.outputs))
+    for number, member in zip(folds, single, strict=True):
+        rows = fold == number
+        Y[rows] = next(member.each(X[rows]))
+    return Y, np.isin(fold, folds)

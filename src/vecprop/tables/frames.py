@@ -1,0 +1,90 @@
+"""Tables as people have them, as one kind of data frame: pandas, polars, Arrow, arrays and paths of files."""
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from .error import TableError, nearest, pandas
+from .reading import read_table
+from .separated import require_distinct
+
+Frame = Any
+"""A pandas DataFrame."""
+
+
+def as_frame(table: Any, estimator: Any = None) -> Frame:
+    """Return a table as a pandas data frame whose columns are named by text.
+
+    Parameters
+    ----------
+    table : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
+        The table; a path is read by `read_table`. The columns of an array are named x0, x1, …
+    estimator : estimator, optional
+        For whom it is, to be named in scikit-learn's errors about arrays.
+
+    Returns
+    -------
+    DataFrame (pandas)
+
+    Raises
+    ------
+    TableError
+        Where two columns have one name, or a file is no table.
+    ValueError
+        Where an array is none of rows and columns.
+
+    Examples
+    --------
+    >>> as_frame(np.eye(2))
+        x0   x1
+    0  1.0  0.0
+    1  0.0  1.0
+    """
+    if isinstance(table, str | os.PathLike):
+        return read_table(table)
+    if not has_names(table):
+        return _of_array(table, estimator)
+    frame = table if isinstance(table, pandas().DataFrame) else table.to_pandas()
+    names = [str(name) for name in frame.columns]
+    require_distinct(names, "The table")
+    if list(frame.columns) != names:
+        frame = frame.set_axis(names, axis=1)
+    if not len(frame) or not frame.shape[1]:
+        raise TableError(
+            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
+        )
+    return frame
+
+
+def has_names(table: Any) -> bool:
+    """Return whether a table names its columns: a data frame or a path, not an array."""
+    return isinstance(table, str | os.PathLike | pandas().DataFrame) or hasattr(table, "to_pandas")
+
+
+def _of_array(array: Any, estimator: Any) -> Frame:
+    """Return an array as a frame, of numbers if they are."""
+    is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
+    X: Any = check_array(
+        array,
+        dtype=object if is_object else "numeric",  # type: ignore[arg-type]
+        ensure_all_finite=False,
+        estimator=estimator,
+        input_name="X",
+    )
+    frame = pandas().DataFrame(X, columns=[f"x{number}" for number in range(X.shape[1])])
+    return frame.infer_objects() if is_object else frame
+
+
+def column_of(frame: Frame, name: str) -> Any:
+    """Return a column of a table, or say which one might have been meant."""
+    if name not in frame.columns:
+        raise TableError(f"The table has no column {name!r}{nearest(name, frame.columns) or _named(frame.columns)}")
+    return frame[name]
+
+
+def _named(names: Any) -> str:
+    """Return a sentence's end that names the first columns."""
+    shown = ", ".join(map(repr, names[:10]))
+    return f": it has {shown}{' and others' if len(names) > 10 else ''}."

@@ -1,0 +1,43 @@
+"""What is to be learned of a target: classes, or numbers."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from .error import pandas
+from .numbers import as_numbers
+
+MOST_CLASSES = 20
+
+
+def guess_task(y: Any) -> Literal["classification", "regression"]:
+    """Return what a target asks for.
+
+    Text, categories and truth values are classes. Numbers are classes where they are whole, at most 20 of them are
+    distinct, and each stands in 10 rows on average or there are only two.
+
+    Parameters
+    ----------
+    y : array or Series (N,)
+        The target; missing values do not count.
+
+    Returns
+    -------
+    {"classification", "regression"}
+
+    Examples
+    --------
+    >>> guess_task(["yes", "no", "yes"]), guess_task([1.5, 2.25, 3.0]), guess_task([0, 1, 1])
+    ('classification', 'regression', 'classification')
+    """
+    pd = pandas()
+    series = pd.Series(y).dropna()
+    if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == bool:
+        return "classification"
+    numbers, unread = as_numbers(series)
+    if unread:
+        return "classification"
+    distinct = np.unique(numbers)
+    is_whole = bool(np.all(numbers == np.floor(numbers)))
+    few = len(distinct) <= 2 or (len(distinct) <= MOST_CLASSES and len(numbers) >= 10 * len(distinct))
+    return "classification" if is_whole and few else "regression"

@@ -1,0 +1,204 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, guess_task
+from vecprop.tables.categories import BUCKETS, LARGEST, Categories
+from vecprop.tables.dates import Dates
+from vecprop.tables.encoder import Encoder
+from vecprop.tables.leaks import leaks
+from vecprop.tables.numbers import Numbers, as_numbers
+
+N = 40
+WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]
+
+
+def table():
+    rng = np.random.default_rng(0)
+    dates = pd.date_range("2020-01-31", periods=N, freq="9D")
+    return pd.DataFrame(
+        {
+            "number": rng.normal(size=N),
+            "whole": rng.integers(0, 5, N),
+            "truth": rng.random(N) < 0.5,
+            "text_number": [f"{x:.3f}".replace(".", ",") for x in rng.normal(size=N)],
+            "category": rng.choice(["a", "b"], N),
+            "coded": pd.Categorical(rng.integers(7, 9, N)),
+            "date": dates,
+            "written_date": dates.strftime("%d.%m.%Y"),
+            "text": [" ".join(rng.choice(WORDS, 5)) for _ in range(N)],
+            "constant": 7,
+            "missing": np.nan,
+            "key": [f"k{number}" for number in range(N)],
+            "infinite": [np.inf] * N,
+        }
+    )
+
+
+def test_kinds_are_found_and_useless_columns_dropped_with_the_reason():
+    encoder, notes = Encoder.of(table())
+    assert encoder.kinds == {
+        **dict.fromkeys(["number", "whole", "truth", "text_number"], "numbers"),
+        **dict.fromkeys(["category", "coded"], "categories"),
+        **dict.fromkeys(["date", "written_date"], "dates"),
+        "text": "text",
+    }
+    assert encoder.dropped == {
+        "constant": "all values are the same",
+        "missing": "all values are missing",
+        "key": "each row has a value of its own, which says nothing of other rows",
+        "infinite": "all values are infinite or missing",
+    }
+    assert notes == [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+
+
+def test_inputs_are_finite_and_bounded_for_any_values():
+    frame = table()
+    encoder, _ = Encoder.of(frame)
+    hostile = frame.astype(object).copy()
+    for row, value in enumerate([None, np.inf, -np.inf, 1e300, "nonsense", "", 0, True, "31.12.1999", "1,5"]):
+        hostile.iloc[row] = value
+    inputs = encoder(hostile)
+    assert inputs.shape == (N, encoder.width)
+    assert inputs.dtype == np.float32
+    assert np.isfinite(inputs).all()
+    assert np.abs(inputs).max() <= 3
+
+
+def test_a_row_has_the_same_inputs_in_any_company_and_any_order_of_columns():
+    frame = table()
+    encoder, _ = Encoder.of(frame)
+    inputs = encoder(frame)
+    alone = np.vstack([encoder(frame.iloc[[row]]) for row in range(N)])
+    assert (alone == inputs).all()
+    assert (encoder(frame[frame.columns[::-1]].assign(other=1)) == inputs).all()
+
+
+def test_types_do_not_matter():
+    frame = table()
+    encoder, _ = Encoder.of(frame)
+    text = frame.astype(str).assign(truth=frame["truth"].astype(int).astype(str), text_number=frame["text_number"])
+    np.testing.assert_allclose(encoder(text), encoder(frame), atol=1e-6)
+
+
+def test_numbers_by_hand():
+    numbers = Numbers.of(pd.Series([0.0, 1.0, 2.0, 3.0, 4.0]), pieces=4)
+    assert (numbers.centre, numbers.scale, numbers.edges.tolist()) == (2.0, 2 / 1.349, [0, 1, 2, 3, 4])
+    z = 1.5 / (2 / 1.349)
+    expected = [z / np.sqrt(1 + z * z / 9), 0.5, 0.5, 0.5, 0.0]
+    np.testing.assert_allclose(numbers(pd.Series([3.5])), [expected])
+    np.testing.assert_allclose(numbers(pd.Series([-9.0]))[0, 1:], [-0.5] * 4)
+
+
+def test_two_values_and_rare_values_keep_a_scale():
+    assert Numbers.of(pd.Series([0] * 90 + [1] * 10)).scale == 0.5
+    assert Numbers.of(pd.Series([7.0, np.nan])).scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "unread"),
+    [
+        (["1", " 2.5 ", None], [1, 2.5, np.nan], 0),
+        (["1,5", "2", "-1.234,5"], [1.5, 2, -1234.5], 0),
+        (["1,234", "1,234,567.5", "3"], [1234, 1234567.5, 3], 0),
+        (["1", "x", "y"], [1, np.nan, np.nan], 2),
+        ([True, False, None], [1, 0, np.nan], 0),
+    ],
+)
+def test_numbers_are_read(values, expected, unread):
+    found, missed = as_numbers(pd.Series(values, dtype=object))
+    np.testing.assert_array_equal(found, expected)
+    assert missed == unread
+
+
+def test_rare_unseen_and_missing_categories():
+    series = pd.Series(["a"] * 3 + ["b"] * 3 + ["rare"] + [None] * 2)
+    categories = Categories.of(series)
+    inputs = categories(pd.Series(["a", "rare", "unseen", None, "b "]))
+    assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
+    assert (inputs.sum(axis=1) == 1).all()
+    assert categories.missed(series) == "'rare': too few rows of training have these; they count as one category"
+
+
+def test_many_categories_share_inputs():
+    names = [f"n{number}" for number in range(300) for _ in range(1 + (number < 100))]
+    categories = Categories.of(pd.Series(names))
+    assert categories.width == LARGEST + BUCKETS
+    shared = categories(pd.Series([f"n{number}" for number in range(200, 300)]))[:, LARGEST:]
+    assert (shared.sum(axis=1) == 1).all()
+    assert (shared.sum(axis=0) > 0).mean() > 0.8
+
+
+def test_dates_by_hand():
+    dates = Dates.of(pd.Series(["2024-01-01 06:00", "2024-02-03", None]))
+    assert dates.has_times
+    inputs = dates(pd.Series(["2024-01-01 06:00", "never"]))
+    sines, cosines, weekdays = inputs[0, -13:-10], inputs[0, -10:-7], inputs[0, -7:]
+    np.testing.assert_allclose(sines, [0, 0, 1], atol=1e-9)
+    np.testing.assert_allclose(cosines, [1, 1, 0], atol=1e-9)
+    assert weekdays.tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert not inputs[1, -13:].any()
+
+
+@pytest.mark.parametrize(("written", "first"), [("%d/%m/%Y", True), ("%m/%d/%Y", False)])
+def test_day_and_month_are_told_apart_by_those_beyond_twelve(written, first):
+    dates = pd.Series(pd.date_range("2024-01-02", periods=40))
+    part = Dates.of(dates.dt.strftime(written))
+    assert part.day_first is first
+    np.testing.assert_array_equal(part(dates.dt.strftime(written)), part(dates))
+
+
+def test_what_is_not_as_in_training_is_noted():
+    encoder, _ = Encoder.of(table())
+    frame = table().astype(object)
+    frame.loc[0, ["number", "written_date", "category"]] = ["much", "soon", "c"]
+    frame.loc[1, "whole"] = np.inf
+    assert encoder.missed(frame.assign(extra=1)) == [
+        "Column 'number': 1 value(s) are not numbers and count as missing.",
+        "Column 'whole': 1 value(s) are infinite and count as the largest there are.",
+        "Column 'category': 'c': too few rows of training have these; they count as one category.",
+        "Column 'written_date': 1 value(s) are not dates and count as missing.",
+        "Not used, since training had none of this name: 'extra'.",
+    ]
+
+
+def test_a_missing_column_is_named_with_what_may_be_it():
+    encoder, _ = Encoder.of(table())
+    with pytest.raises(TableError, match=r"no column 'number', which the model needs: did you mean 'Number '\?"):
+        encoder(table().rename(columns={"number": "Number "}))
+    with pytest.raises(TableError, match=r"no column 'number' \(nor 1 more\)"):
+        encoder(table().drop(columns=["number", "date"]))
+
+
+def test_nothing_to_learn_from():
+    with pytest.raises(TableError, match="No column can be learned from: in 'a': all values are the same"):
+        Encoder.of(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (["a", "b", None], "classification"),
+        ([True, False], "classification"),
+        ([0.0, 1.0, np.nan], "classification"),
+        ([3, 7, 3, 7], "classification"),
+        (np.repeat([1, 2, 3], 10), "classification"),
+        ([1, 2, 3], "regression"),
+        (np.arange(100), "regression"),
+        ([0.5, 1.5], "regression"),
+        (["1,5", "2,5"], "regression"),
+        (pd.Categorical(np.arange(100)), "classification"),
+    ],
+)
+def test_tasks_are_guessed(target, task):
+    assert guess_task(target) == task
+
+
+def test_leaks():
+    rng = np.random.default_rng(0)
+    y = np.repeat(["no", "yes"], 50)
+    frame = pd.DataFrame({"code": np.repeat([4, 7], 50), "fair": rng.integers(0, 3, 100), "id": np.arange(100)})
+    assert [note.split()[1] for note in leaks(frame, y)] == ["'code'"]
+    z = rng.normal(size=100)
+    frame = pd.DataFrame({"twice": 2 * z + 1, "noisy": z + 0.1 * rng.normal(size=100)})
+    assert [note.split()[1] for note in leaks(frame, z)] == ["'twice'"]

@@ -1,0 +1,207 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, make_friedman1
+from sklearn.exceptions import NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import log_loss
+
+from vecprop import TableError, TabularClassifier, TabularRegressor
+from vecprop.tables.calibration import Residuals, best_sharpness, tempered
+from vecprop.tables.folds import folds
+
+SMALL = {"n_members": 3, "hidden_layer_sizes": 16, "max_iter": 30, "learning_rate_init": 0.02, "random_state": 0}
+
+
+def people(rows=240, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, rows).astype(float),
+            "town": rng.choice(["Rome", "Oslo", "Lima"], rows, p=[0.5, 0.3, 0.2]),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), unit="D"),
+        }
+    )
+    score = (frame["age"] - 50) / 20 + 2 * (frame["town"] == "Oslo") + rng.normal(size=rows) / 4
+    frame = frame.mask(rng.random(frame.shape) < 0.05)
+    return frame.assign(buys=np.where(score > 0.5, "yes", "no"), spends=10 * score + 100)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier("buys", **SMALL).fit(people().drop(columns="spends"))
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor("spends", **SMALL).fit(people().drop(columns="buys"))
+
+
+def test_a_classifier_learns_from_a_table_as_it_is(classifier):
+    new = people(seed=1)
+    P = classifier.predict_proba(new)
+    assert classifier.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_allclose(P.sum(axis=1), 1)
+    assert classifier.score(new) > 0.85
+    assert log_loss(new["buys"], P) < 0.4
+    assert classifier.validation_loss_ < 0.5
+    assert classifier.feature_names_in_.tolist() == ["age", "town", "since"]
+    assert classifier.n_features_in_ == 3
+
+
+def test_a_regressor_learns_from_a_table_as_it_is(regressor):
+    new = people(seed=1)
+    assert regressor.score(new) > 0.8
+    residuals = new["spends"] - regressor.predict(new)
+    assert regressor.validation_loss_ == pytest.approx(residuals.std(), rel=0.4)
+    assert regressor.predict(new).max() <= people()["spends"].max()
+
+
+@pytest.mark.parametrize("coverage", [0.6, 0.9])
+def test_intervals_cover_their_share(regressor, coverage):
+    new = people(rows=2000, seed=2)
+    low, high = regressor.predict_interval(new, coverage).T
+    inside = (low <= new["spends"]) & (new["spends"] <= high)
+    assert coverage - 0.03 < inside.mean() < coverage + 0.15
+    with pytest.raises(ValueError, match="is not a share"):
+        regressor.predict_interval(new, 1.0)
+
+
+def test_intervals_by_hand():
+    residuals = Residuals.of([np.array([-1.0, 2.0]), np.array([3.0, 4.0])])
+    assert residuals.sizes.tolist() == [[1, 2], [3, 4]]
+    each = np.array([[10.0], [20.0]])
+    # Lower ends 8, 9, 16, 17; upper ends 11, 12, 23, 24.
+    assert residuals.interval(each, coverage=0.75).tolist() == [[8.0, 23.0]]
+
+
+def test_same_seed_same_bits_and_pickles(classifier):
+    frame, new = people().drop(columns="spends"), people(seed=1)
+    P = classifier.predict_proba(new)
+    assert (clone(classifier).set_params(n_jobs=1).fit(frame).predict_proba(new) == P).all()
+    assert (pickle.loads(pickle.dumps(classifier)).predict_proba(new) == P).all()
+    assert (clone(classifier).set_params(random_state=1).fit(frame).predict_proba(new) != P).any()
+
+
+def test_tables_of_all_kinds_are_the_same(tmp_path, classifier):
+    polars = pytest.importorskip("polars")
+    new = people(seed=1)
+    expected = classifier.predict_proba(new)
+    new.to_parquet(tmp_path / "new.parquet")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    for table in (
+        polars.from_pandas(new),
+        polars.from_pandas(new).to_arrow(),
+        tmp_path / "new.parquet",
+        str(tmp_path / "new.csv"),
+        new.drop(columns="buys")[["town", "since", "age"]],
+    ):
+        np.testing.assert_allclose(classifier.predict_proba(table), expected, rtol=1e-5)
+
+
+def test_a_path_and_a_target_are_enough(tmp_path, classifier):
+    people().drop(columns="spends").to_csv(tmp_path / "people.csv", index=False)
+    model = TabularClassifier("buys", **SMALL).fit(tmp_path / "people.csv")
+    new = people(seed=1)
+    np.testing.assert_allclose(model.predict_proba(new), classifier.predict_proba(new), rtol=1e-5)
+    assert model.feature_names_in_.tolist() == ["age", "town", "since"]
+
+
+def test_arrays_are_tables_too():
+    X, y = make_friedman1(100, random_state=0)
+    model = TabularRegressor(**SMALL).fit(X, y)
+    assert not hasattr(model, "feature_names_in_")
+    mixed = np.array([["a", 1], ["b", 2]] * 20, dtype=object)
+    assert TabularClassifier(**SMALL).fit(mixed, ["x", "y"] * 20).encoder_.kinds == {
+        "x0": "categories",
+        "x1": "numbers",
+    }
+
+
+def test_importances_by_permutation(classifier):
+    new = people(seed=1)
+    X, y = new[["age", "town", "since"]], new["buys"]
+    importances = permutation_importance(classifier, X, y, n_repeats=2, random_state=0).importances_mean
+    assert importances.argmin() == 2
+
+
+def test_notes_say_what_is_not_as_it_seems():
+    frame = people().drop(columns="spends").assign(constant=1, copy=lambda table: table["buys"] + "!")
+    frame.loc[:4, "buys"] = None
+    assert TabularClassifier("buys", **SMALL).fit(frame).notes_ == [
+        "5 of 240 rows have no target and are left out.",
+        "Column 'constant' is not used: all values are the same.",
+        "Column 'copy' tells the target almost exactly: leave it out if it would not be known when predicting.",
+    ]
+
+
+def test_check_says_how_another_table_differs(classifier):
+    assert classifier.check(people(seed=1)) == ["Not used, since training had none of this name: 'spends'."]
+    with pytest.raises(TableError, match="no column 'age'"):
+        classifier.check(people()[["town", "since"]])
+
+
+def test_what_is_wrong_with_a_target_is_said():
+    frame = people()
+    with pytest.raises(TableError, match=r"no column 'buy': did you mean 'buys'\?"):
+        TabularClassifier("buy").fit(frame)
+    with pytest.raises(TableError, match="'buys' has one class only, 'no'"):
+        TabularClassifier("buys").fit(frame.assign(buys="no"))
+    with pytest.raises(TableError, match="'buys' has no values: all 240 are missing"):
+        TabularClassifier("buys").fit(frame.assign(buys=None))
+    with pytest.raises(TableError, match=r"'buys' is to be numbers, but .*240 value.* are not numbers, such as 'yes'"):
+        TabularRegressor("buys").fit(frame)
+    with pytest.raises(TableError, match="infinite"):
+        TabularRegressor("spends").fit(frame.assign(spends=np.inf))
+    with pytest.raises(TableError, match="one sample only"):
+        TabularRegressor("spends").fit(frame[:1])
+    with pytest.raises(TableError, match="has 240 rows, but y has 3"):
+        TabularRegressor().fit(frame, [1, 2, 3])
+    with pytest.raises(TableError, match="two columns named 'age'"):
+        TabularRegressor("spends").fit(pd.concat([frame, frame[["age"]]], axis=1))
+    with pytest.raises(NotFittedError):
+        TabularRegressor().predict(frame)
+
+
+def test_divergence_and_interruption_are_said():
+    frame = people().drop(columns="buys")
+    with pytest.raises(ValueError, match="lower learning_rate_init"):
+        TabularRegressor("spends", **SMALL | {"learning_rate_init": 1e30}).fit(frame)
+    told = []
+    model = TabularRegressor("spends", **SMALL, progress=lambda ended, total: told.append((ended, total)))
+    model.fit(frame)
+    assert all(total == 3 for _, total in told)
+
+
+def test_few_and_rare_classes():
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 9.0], "y": ["a", "b", "a", "b", "c"]})
+    model = TabularClassifier("y", n_members=8, max_iter=5).fit(frame)
+    assert model.predict_proba(frame).shape == (5, 3)
+    assert np.isfinite(model.predict_proba(frame)).all()
+
+
+def test_folds_share_targets():
+    y = np.random.default_rng(0).normal(size=100)
+    fold = folds(y, 4, seed=0)
+    assert np.bincount(fold).tolist() == [25] * 4
+    means = [y[fold == k].mean() for k in range(4)]
+    assert np.ptp(means) < 0.15 < y.std()
+    assert (folds(y, 4, seed=1) != fold).any()
+
+
+def test_sharpness_undoes_what_made_probabilities_too_sure():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(4000, 3))
+    P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
+    classes = (P.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    assert best_sharpness(tempered(P, 3.0), classes) == pytest.approx(1 / 3, rel=0.1)
+
+
+@pytest.mark.long
+def test_the_defaults_are_good():
+    data = load_breast_cancer(as_frame=True)
+    model = TabularClassifier(random_state=0).fit(data.data[::2], data.target[::2])
+    assert log_loss(data.target[1::2], model.predict_proba(data.data[1::2])) < 0.12
