@@ -100,13 +100,21 @@ def test_every_bit_of_an_array_counts(good, tmp_path):
             load(tmp_path / "model")
 
 
-def test_another_array_with_a_right_crc_is_found(good, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("steps.1.1.theta_", r"the array 'steps\.1\.1\.theta_' is not the one that was written"),
+        ("document", "its document does not have the checksum"),
+        ("checksum", "its document does not have the checksum"),
+    ],
+)
+def test_another_entry_with_a_right_crc_is_found(name, message, good, tmp_path):
     with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(tmp_path / "model", "w") as new:
         for entry in old.infolist():
             data = bytearray(old.read(entry))
-            data[-1] ^= entry.filename.endswith("theta_.npy")
+            data[-1] ^= entry.filename == f"{name}.npy"
             new.writestr(entry.filename, bytes(data))
-    with pytest.raises(FileError, match=r"the array 'steps\.1\.1\.theta_' is not the one that was written"):
+    with pytest.raises(FileError, match=message):
         load(tmp_path / "model")
 
 
@@ -174,7 +182,15 @@ def zeros(shape):
     return header.getvalue()
 
 
-@pytest.mark.parametrize("how", ["compressed", "claimed", "overlapping", "many"])
+HOW = {
+    "compressed": "compressed",
+    "claimed": "size than its shape",
+    "overlapping": "overlap",
+    "many": "has 10. entries",
+}
+
+
+@pytest.mark.parametrize("how", HOW)
 def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeypatch):
     path = tmp_path / "model"
     path.write_bytes(good)
@@ -201,7 +217,7 @@ def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeyp
             for number in range(100):
                 archive.writestr(f"{number}.npy", b"")
     tracemalloc.start()
-    with pytest.raises(FileError, match=r"compressed|another size than its shape|overlap|entries"):
+    with pytest.raises(FileError, match=HOW[how]):
         load(path)
     assert tracemalloc.get_traced_memory()[1] < 2**27
     tracemalloc.stop()
@@ -258,6 +274,12 @@ def test_hostile_descriptions(change, message, tmp_path):
     with pytest.raises(FileError, match=message) as caught:
         load(tmp_path / "model")
     assert str(caught.value).startswith(f"{tmp_path / 'model'} describes no model that this version of vecprop makes: ")
+
+
+def test_arrays_of_other_types_are_refused(tmp_path):
+    rewritten(tmp_path / "model", lambda document, arrays: arrays.update(other=np.zeros(2, complex)))
+    with pytest.raises(FileError, match=r"has the array 'other' of type '<c16', which model files do not hold"):
+        load(tmp_path / "model")
 
 
 def test_a_description_without_an_end(tmp_path):

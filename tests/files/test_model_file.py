@@ -65,6 +65,7 @@ def test_training_goes_on_with_the_same_bits(kind, tmp_path):
     model, y = ESTIMATORS[kind]
     model = fitted(clone(model), X, y)
     again = round_trip(model, tmp_path)
+    assert "classes_" not in vars(model) or again.classes_ is again._targets.classes
     for _ in range(3):
         model.partial_fit(X, y)
         again = round_trip(again.partial_fit(X, y), tmp_path)
@@ -77,6 +78,25 @@ def test_a_random_state_goes_on_too(tmp_path):
     model = fitted(MLPRegressor(**settings), X, NUMBERS)
     again = round_trip(model, tmp_path)
     assert (fitted(again, X, NUMBERS).theta_ == fitted(model, X, NUMBERS).theta_).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3), np.array(["no", "yes"])[TWO]),
+        (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3, bootstrap=True, oob_score=True), TWO),
+        (vp.MLPEnsembleRegressor(MLPRegressor(**FEW, scale_target=True), 3, max_samples=0.5, max_features=2), NUMBERS),
+    ],
+    ids=["text", "bootstrap", "numbers"],
+)
+def test_ensembles_come_back_as_they_were(model, y, tmp_path):
+    model = fitted(clone(model), X, y)
+    again = round_trip(model, tmp_path)
+    assert state_of(again) == state_of(model)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X), strict=True)
+    model.estimators_[1] = MLPClassifier()
+    with pytest.raises(FileError, match="MLPEnsemble"):
+        save(model, tmp_path / "model")
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=str)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
+from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
 from ..estimators.symptoms import Ending
 from ..estimators.targets import Labels, Numbers
@@ -36,12 +37,13 @@ _LEARNED: Checks = {
     "best_loss_": optional(_is_number),
     "best_validation_score_": optional(_is_number),
     "restart_losses_": is_a(np.ndarray | None),
+    "best_restart_": optional(is_count),
     "_no_improvement_count": is_count,
     "_seed": optional(is_count),
     "_ending": is_a(Ending | None),
     "_state": lambda state, model: fits(state, TrainingState | None) and continues(state, model.theta_),
 }
-_NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config", "classes_", "restart_losses_", "_ending"}
+_NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config", "classes_", "restart_losses_", "best_restart_", "_ending"}
 _MADE_ANEW = ("_rows",)
 """What an estimator makes by itself when it next predicts."""
 
@@ -57,6 +59,42 @@ def _is_consistent(model: Any) -> bool:
         and (kind is Numbers or "classes_" in vars(model))
         and model.network_.inputs == model.n_features_in_
         and model.network_.outputs == model.n_outputs_ == model._targets.outputs
+    )
+
+
+def _are_places(value: Any, model: Any) -> bool:
+    """Return whether a value is a list of numbers of rows or columns for each member."""
+    return fits(value, list[np.ndarray]) and all(places.ndim == 1 and places.dtype.kind in "iu" for places in value)
+
+
+def _are_columns(value: Any, model: Any) -> bool:
+    """Return whether a value is a list of numbers of columns that there are, for each member."""
+    return _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
+
+
+_OF_MEMBERS: Checks = {
+    **COMMON,
+    **{name: _LEARNED[name] for name in ("_targets", "classes_", "n_outputs_")},
+    "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
+    "estimators_samples_": _are_places,
+    "estimators_features_": _are_columns,
+    "oob_decision_function_": is_a(np.ndarray),
+    "oob_prediction_": is_a(np.ndarray),
+    "oob_score_": _is_number,
+}
+
+
+def _is_an_ensemble(model: Any) -> bool:
+    """Return whether a fitted ensemble's members are fitted, on its columns and for its targets."""
+    if "estimators_" not in vars(model):
+        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
+    each = list(zip(model.estimators_, model.estimators_features_, model.estimators_samples_, strict=True))
+    kind = Labels if model._kind is MLPClassifier else Numbers
+    return isinstance(model._targets, kind) and all(
+        type(member) is model._kind
+        and "network_" in vars(member)
+        and (member.n_features_in_, member.n_outputs_) == (len(columns), model.n_outputs_)
+        for member, columns, _ in each
     )
 
 
@@ -76,4 +114,5 @@ KINDS = [
     described(Labels, _labels_are_whole),
     described(Numbers, _numbers_are_whole),
     *(estimator(cls, _LEARNED, _is_consistent, _MADE_ANEW) for cls in (MLPClassifier, MLPRegressor)),
+    *(estimator(cls, _OF_MEMBERS, _is_an_ensemble) for cls in (MLPEnsembleClassifier, MLPEnsembleRegressor)),
 ]

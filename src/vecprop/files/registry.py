@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..estimators.classifier import MLPClassifier
+from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
 from . import estimator_kinds, network_kinds, preprocessing_kinds
 from .kinds import Kind
@@ -24,7 +25,7 @@ KINDS = [
     Kind("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
 
-MODELS = (TrainedNetwork, MLPClassifier, MLPRegressor)
+MODELS = (TrainedNetwork, MLPClassifier, MLPRegressor, MLPEnsembleClassifier, MLPEnsembleRegressor)
 """The classes that are models by themselves, and may stand at the end of a pipeline."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}
