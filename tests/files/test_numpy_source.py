@@ -176,6 +176,12 @@ def predict(X):
     )
 
 
+def test_numbers_that_are_not_finite_stay_as_they_are():
+    network = vp.Network(1, [vp.Dense(2)], vp.SquaredError())
+    theta = np.array([1.0, 2.0, np.inf, -np.inf])
+    np.testing.assert_array_equal(functions(TrainedNetwork(network, theta))["predict"]([[1.0]]), [[np.inf, -np.inf]])
+
+
 def test_one_activation_with_two_settings():
     layers = [vp.LeakyReLU(0.1), vp.LeakyReLU(0.2), vp.LeakyReLU(0.1), vp.Softplus(), vp.Logistic()]
     network = vp.Network(2, layers, vp.BinaryCrossEntropy())

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
 
 import vecprop as vp
-from models import ESTIMATORS, FEW, TWO, X, fitted, frame
+from models import ESTIMATORS, FEW, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from vecprop import FileError, TrainedNetwork, to_onnx
 
@@ -128,7 +128,7 @@ def test_pipelines_that_are_given_to_skl2onnx(tmp_path):
 
     register()
     rows = X.astype(np.float32)
-    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), rows, TWO)
+    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), rows, THREE)
     for opset in (13, 18, 21):
         label, maps = run(skl2onnx.to_onnx(model, rows[:1], target_opset={"": opset, "ai.onnx.ml": 3}), X=rows)
         np.testing.assert_array_equal(label, model.predict(rows))
