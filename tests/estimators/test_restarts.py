@@ -29,6 +29,7 @@ def test_what_has_the_lowest_loss_is_kept(settings):
     np.testing.assert_array_equal(model.theta_, best.theta_)
     assert model.restart_losses_.tolist() == [start.loss_ for start in starts]
     assert model.loss_curve_ == best.loss_curve_
+    assert model.best_restart_ == starts.index(best)
     assert (model.random_state, model.n_iter_, model.t_) == (5, best.n_iter_, best.t_)
     np.testing.assert_array_equal(model.predict(X), best.predict(X))
     assert starts[0].restart_losses_ is None

@@ -213,6 +213,7 @@ class MultilayerPerceptron(
         self.validation_scores_, self.score_curve_ = None, None
         self.best_loss_, self.best_validation_score_ = None, None
         self.restart_losses_: np.ndarray | None = None
+        self.best_restart_: int | None = None
         self._no_improvement_count = 0
         self._state: TrainingState | None = None
         self._seed: int | None = None

@@ -90,8 +90,8 @@ validation_scores_, best_validation_score_ : list of float and float, or None
     The validation score after each epoch, where there are validation rows; the best, with early stopping.
 score_curve_ : list of float or None
     The score of the training rows after each epoch, where ``scoring`` is given.
-restart_losses_ : ndarray (n_restarts,) or None
-    The loss of each start's last epoch, infinite where it diverged, where there are several.
+restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
+    Where there are several starts, the loss of each one's last epoch, infinite where it diverged, and which was kept.
 n_features_in_, feature_names_in_ : int and ndarray
     How many columns X has, and their names if all are strings.
 n_layers_, n_outputs_, out_activation_ : int, int and str

@@ -69,6 +69,7 @@ class Restarts:
         self.seconds = sum(fitting.seconds for fitting in self.fittings)
         vars(self.model).update(vars(self.kept.model) | {"random_state": self.model.random_state})
         self.model.restart_losses_ = np.array(losses)
+        self.model.best_restart_ = self.fittings.index(self.kept)
 
 
 def _quality(fitting: Fitting) -> float:

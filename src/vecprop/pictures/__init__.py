@@ -1,20 +1,27 @@
-"""The pictures: classes, loss, decision boundary, hidden space, momentum, random starts; matplotlib only when drawn."""
+"""The pictures: of data, training, searches and ensembles; matplotlib is imported only when something is drawn."""
 
 from .classes import plot_classes
 from .decision_boundary import plot_decision_boundary
+from .disagreement import plot_disagreement
 from .gradient_report import plot_gradient_report, plot_taylor_remainder
 from .hidden_space import plot_hidden_space
 from .loss import plot_loss
 from .momentum import plot_momentum
 from .random_starts import plot_random_starts
+from .restarts import plot_restarts
+from .search import plot_search, plot_search_each
 
 __all__ = [
     "plot_classes",
     "plot_decision_boundary",
+    "plot_disagreement",
     "plot_gradient_report",
     "plot_hidden_space",
     "plot_loss",
     "plot_momentum",
     "plot_random_starts",
+    "plot_restarts",
+    "plot_search",
+    "plot_search_each",
     "plot_taylor_remainder",
 ]

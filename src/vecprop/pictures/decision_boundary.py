@@ -17,6 +17,7 @@ from .data import (
     class_labels,
     feature_labels,
 )
+from .plane import plane
 from .style import INK, axes_or_new, tint
 
 if TYPE_CHECKING:
@@ -95,9 +96,7 @@ def plot_decision_boundary(
     classes = checked_classes(t, X, count)
     drawn = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
     xlabel, ylabel = feature_labels(feature_names, drawn, X.shape[1])
-    x, y = (_grid_lines(X[:, number], resolution) for number in drawn)
-    grid = np.tile(_held_row(X, held or {}, drawn), (resolution * resolution, 1))
-    grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    x, y, grid = plane(X, drawn, held or {}, resolution)
     Y = np.asarray(network.predict(checked_theta(theta), grid))
     if network.outputs < count:  # one output y stands for two classes
         Y = np.hstack((1 - Y, Y))
@@ -122,25 +121,6 @@ def _number_of_classes(network: Network) -> int:
         f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} on "
         f"{network.outputs} outputs: use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
     )
-
-
-def _held_row(X: np.ndarray, held: Mapping[int, float], drawn: tuple[int, ...]) -> np.ndarray:
-    """Return the row of medians, with the values of held in place of some, or say which cannot be held."""
-    row = np.median(X, axis=0)
-    for number, value in held.items():
-        if number in drawn or number not in range(len(row)):
-            raise ValueError(
-                f"held names feature {number!r}, but X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are "
-                "drawn: hold others."
-            )
-        row[number] = value
-    return row
-
-
-def _grid_lines(column: np.ndarray, resolution: int) -> np.ndarray:
-    """Return numbers from a tenth of the column's range below it to a tenth above."""
-    margin = 0.1 * np.ptp(column) or 1.0
-    return np.linspace(column.min() - margin, column.max() + margin, resolution)
 
 
 def _draw_regions(ax: "Axes", x: np.ndarray, y: np.ndarray, Y: np.ndarray) -> None:

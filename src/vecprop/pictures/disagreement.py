@@ -1,0 +1,112 @@
+"""Where the members of an ensemble disagree."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .classes import scatter_classes
+from .data import checked_numbers, checked_rows, feature_labels
+from .plane import plane
+from .style import INK, axes_or_new, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_disagreement(
+    ensemble: Any,
+    X: Any,
+    y: Any = None,
+    ax: "Axes | None" = None,
+    *,
+    features: tuple[int, int] = (0, 1),
+    held: Mapping[int, float] | None = None,
+    resolution: int = 100,
+    feature_names: Sequence[str] | None = None,
+) -> "Axes":
+    """Draw how far an ensemble's members are apart over the plane of two features.
+
+    The darker, the larger is the standard deviation over the members, of the prediction, or of the probability of the
+    class where it is largest. Of a classifier each member's boundary is a thin line and the ensemble's a thick one.
+
+    Parameters
+    ----------
+    ensemble : MLPEnsembleClassifier or MLPEnsembleRegressor
+        A fitted ensemble.
+    X : array (N, I)
+        The inputs.
+    y : array (N,), optional
+        The labels of a classifier's rows, which are drawn too; of a regressor's the numbers, whose rows are dots.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+    features : tuple of int, default (0, 1)
+        The columns of X on the horizontal and the vertical axis.
+    held : mapping of int to float, optional
+        The values at which other columns are held, by number; by default their medians.
+    resolution : int, default 100
+        The number of grid lines along each axis.
+    feature_names : sequence of str, optional
+        A name for each column of X; by default those that the ensemble was fitted with, or x₁, x₂, ….
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        Where X does not suit the ensemble, or there is no such feature.
+
+    Examples
+    --------
+    >>> X, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array(["no", "yes", "yes", "no"])
+    >>> network = MLPClassifier((4,), "tanh", solver="lbfgs")
+    >>> ensemble = MLPEnsembleClassifier(network, 5, random_state=0).fit(X, y)
+    >>> ax = plot_disagreement(ensemble, X, y)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['no', 'yes']
+    """
+    names = feature_names if feature_names is not None else getattr(ensemble, "feature_names_in_", None)
+    X = checked_rows(X)
+    if X.shape[1] != ensemble.n_features_in_:
+        raise ValueError(f"X has shape {X.shape}, but the ensemble takes (N, {ensemble.n_features_in_}).")
+    drawn = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
+    xlabel, ylabel = feature_labels(names, drawn, X.shape[1])
+    lines_x, lines_y, grid = plane(X, drawn, held or {}, resolution)
+    is_classifier = hasattr(ensemble, "classes_")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the columns are those of X
+        mean, spread = (ensemble.predict_proba if is_classifier else ensemble.predict)(grid, return_std=True)
+    along = (resolution, resolution, -1)
+
+    ax = axes_or_new(ax)
+    worst = spread.reshape(along).max(axis=-1)
+    greys = {"cmap": "Greys", "vmin": 0, "vmax": 2 * worst.max()}  # light ones, which lines and rows stand out from
+    field = ax.contourf(lines_x, lines_y, worst, levels=12, zorder=0, **greys)
+    what = "probability" if is_classifier else "prediction"
+    title = f"standard deviation of the {what} over {len(ensemble.estimators_)} members"
+    ax.figure.colorbar(field, ax=ax, label=title, location="bottom")
+    if is_classifier:
+        for member, columns in zip(ensemble.estimators_, ensemble.estimators_features_, strict=True):
+            P = member.predict_proba(grid[:, columns])
+            _draw_boundaries(ax, lines_x, lines_y, P.reshape(along), linewidths=0.6)
+        _draw_boundaries(ax, lines_x, lines_y, mean.reshape(along), linewidths=2.5)
+    if y is not None and is_classifier:
+        labels = {number: str(name) for number, name in enumerate(ensemble.classes_)}
+        scatter_classes(ax, X[:, drawn], np.searchsorted(ensemble.classes_, y), labels)
+    elif y is not None:
+        ax.scatter(*X[:, drawn].T, s=16, c=colour(0), edgecolors="white", linewidths=0.5)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=lines_x[[0, -1]], ylim=lines_y[[0, -1]])
+    return ax
+
+
+def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look: Any) -> None:
+    """Draw where a class begins to be the most probable: of two classes once, which is the same line for both."""
+    for number in range(P.shape[-1] if P.shape[-1] > 2 else 1):
+        lead = P[..., number] - np.delete(P, number, axis=-1).max(axis=-1, initial=0)
+        if lead.min() < 0 < lead.max():
+            ax.contour(x, y, lead, levels=[0], colors=[INK], **look)

@@ -1,0 +1,163 @@
+"""The scores of a search against its parameters."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .search_results import SearchResults, is_logarithmic, is_number, label
+from .style import INK, axes_or_new, colour, pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_search(
+    search: Any,
+    parameters: str | Sequence[str] | None = None,
+    ax: "Axes | None" = None,
+    *,
+    score: str = "score",
+) -> "Axes":
+    """Draw the scores of a search against one parameter, as a curve, or against two, as a map.
+
+    A curve joins the best setting of each value, with its standard deviation over the folds as a band and over the
+    seeds, where there are several, as bars; all other settings are dots. A cell of a map is the best setting with its
+    two values, and the best of all has a frame.
+
+    Parameters
+    ----------
+    search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
+        A fitted search.
+    parameters : str or two of them, optional
+        The names of the parameters; by default those that vary, if they are not more than two.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+    score : str, default "score"
+        Which score, where there are several.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        Where there is no such parameter or score, or more than two vary and none is named.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from vecprop import MLPClassifier, MLPSearchCV
+    >>> network = MLPClassifier((4,), max_iter=10, random_state=0)
+    >>> search = MLPSearchCV(network, {"alpha": [0.1, 1.0, 10.0]}, n_seeds=2, refit=False)
+    >>> ax = plot_search(search.fit(*make_moons(random_state=0)))
+    >>> ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()
+    ('alpha', 'test score', 'log')
+    """
+    results = SearchResults.of(search, score)
+    names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
+    if len(names) > 2:
+        raise ValueError(
+            f"{', '.join(names)} vary, but a picture has room for two: name one or two of them, or draw each by itself "
+            "with plot_search_each."
+        )
+    values = [results.values(name) for name in names]
+    ax = axes_or_new(ax)
+    if len(names) == 1:
+        _draw_curve(ax, results, names[0], values[0])
+    else:
+        _draw_map(ax, results, names, values)
+    return ax
+
+
+def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score: str = "score") -> "Sequence[Axes]":
+    """Draw the scores of a search against each parameter that varies, side by side; see `plot_search`.
+
+    Parameters
+    ----------
+    search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
+        A fitted search.
+    axes : sequence of Axes, optional
+        Where to draw, one for each parameter; by default a new figure.
+    score : str, default "score"
+        Which score, where there are several.
+
+    Returns
+    -------
+    sequence of Axes
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        Where there is no such score, or the axes are not as many as the parameters.
+
+    Examples
+    --------
+    >>> table = {"mean_test_score": [0.5, 1.0], "std_test_score": [0.1, 0.2]}
+    >>> table["params"] = [{"alpha": 0.1, "activation": "tanh"}, {"alpha": 1.0, "activation": "relu"}]
+    >>> [ax.get_xlabel() for ax in plot_search_each(table)]
+    ['alpha', 'activation']
+    """
+    names = list(SearchResults.of(search, score).parameters)
+    if axes is None:
+        size = {"figsize": (3.6 * len(names), 3.6), "layout": "constrained"}
+        axes = list(pyplot().subplots(1, len(names), sharey=True, squeeze=False, **size)[1][0])
+    for number, (name, ax) in enumerate(zip(names, axes, strict=True)):
+        plot_search(search, name, ax, score=score)
+        if number:
+            ax.set_ylabel("")
+            ax.legend().remove()
+    return axes
+
+
+def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]) -> None:
+    """Draw scores against one parameter."""
+    numeric = all(map(is_number, values))
+    places = {label(value): float(value) if numeric else place for place, value in enumerate(values)}
+    best = [number for value in values if (number := results.best({name: value})) is not None]
+    texts = [label(value) for value in results.parameters[name]]
+    x = [places[texts[number]] for number in best]
+    y, over_folds = results.score[best], results.over_folds[best]
+    others = [number for number in range(len(texts)) if number not in best and texts[number] in places]
+
+    ax.fill_between(x, y - over_folds, y + over_folds, color=colour(1), alpha=0.18, linewidth=0, label="± over folds")
+    ax.plot(x, y, "o-", color=colour(1), label="best of each value" if others else "mean over folds")
+    if results.over_seeds is not None:
+        bars = {"fmt": "none", "color": colour(0), "capsize": 4, "linewidth": 2, "label": "± over seeds"}
+        ax.errorbar(x, y, results.over_seeds[best], zorder=3, **bars)
+    if others:
+        x = [places[texts[number]] for number in others]
+        ax.plot(x, results.score[others], ".", color=INK, alpha=0.5, label="other settings")
+    if not numeric:
+        ax.set_xticks(range(len(values)), [label(value) for value in values])
+    elif is_logarithmic(values):
+        ax.set_xscale("log")
+    ax.set(xlabel=name, ylabel=f"test {results.name}")
+    ax.legend(loc="best")
+
+
+def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]) -> None:
+    """Draw scores against two parameters."""
+    across, up = values
+    best = [[results.best({names[0]: a, names[1]: b}) for a in across] for b in up]
+    cells = np.array([[np.nan if number is None else results.score[number] for number in row] for row in best])
+    picture = ax.imshow(cells, origin="lower", aspect="auto", cmap="cividis")
+    ax.figure.colorbar(picture, ax=ax, label=f"test {results.name}")
+    if cells.size <= 100:
+        middle = np.nanmin(cells) + 0.6 * (np.nanmax(cells) - np.nanmin(cells)) if np.isfinite(cells).any() else 0
+        for (row, column), cell in np.ndenumerate(cells):
+            if np.isfinite(cell):
+                ink = "black" if cell > middle else "white"
+                ax.text(column, row, f"{cell:.3g}", ha="center", va="center", color=ink)
+    if np.isfinite(cells).any():
+        row, column = np.argwhere(cells == np.nanmax(cells))[0]
+        corner = (column - 0.48, row - 0.48)
+        ax.add_patch(pyplot().Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=colour(0), linewidth=3))
+    ax.set_xticks(range(len(across)), [label(value) for value in across])
+    ax.set_yticks(range(len(up)), [label(value) for value in up])
+    ax.set(xlabel=names[0], ylabel=names[1])

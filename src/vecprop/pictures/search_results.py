@@ -1,0 +1,109 @@
+"""What a search has found, as the pictures need it: scores, their spreads, and the values of each parameter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResults:
+    """The scores of the settings of a search.
+
+    Parameters
+    ----------
+    score : ndarray (S,)
+        The mean test score of each setting over the folds.
+    over_folds : ndarray (S,)
+        Its standard deviation over the folds.
+    over_seeds : ndarray (S,) or None
+        The standard deviation over seeds of its mean over the folds, where there are several seeds.
+    parameters : dict of list
+        For each parameter that varies the value of each setting; None where a setting does not have it.
+    name : str
+        The name of the score.
+
+    Examples
+    --------
+    >>> table = {"mean_test_score": [0.5, 1.0], "std_test_score": [0.1, 0.2], "params": [{"a": 1}, {"a": 2}]}
+    >>> results = SearchResults.of(table, "score")
+    >>> results.parameters, results.score
+    ({'a': [1, 2]}, array([0.5, 1. ]))
+    """
+
+    score: np.ndarray
+    over_folds: np.ndarray
+    over_seeds: np.ndarray | None
+    parameters: dict[str, list[Any]]
+    name: str
+
+    @classmethod
+    def of(cls, search: Any, score: str) -> "SearchResults":
+        """Return the results of a fitted search, or of its ``cv_results_``.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such score, or no parameter varies.
+        """
+        table = getattr(search, "cv_results_", search)
+        if f"mean_test_{score}" not in table:
+            there = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
+            raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(there)}.")
+        settings = table["params"]
+        names = dict.fromkeys(name for setting in settings for name in setting)
+        values = {name: [setting.get(name) for setting in settings] for name in names}
+        varying = {name: of for name, of in values.items() if len({label(value) for value in of}) > 1}
+        if "n_resources" in table:  # chosen by halving, and not by whoever searches
+            varying = {name: of for name, of in varying.items() if list(table["n_resources"]) != of}
+        if not varying:
+            raise ValueError("No parameter varies in this search: there is nothing to draw its scores against.")
+        seeds = table.get(f"std_seed_test_{score}")
+        return cls(
+            np.asarray(table[f"mean_test_{score}"], float),
+            np.asarray(table[f"std_test_{score}"], float),
+            None if seeds is None else np.asarray(seeds, float),
+            varying,
+            score,
+        )
+
+    def values(self, parameter: str) -> list[Any]:
+        """Return the different values of a parameter, numbers in their order.
+
+        Raises
+        ------
+        ValueError
+            Where the parameter does not vary.
+        """
+        if parameter not in self.parameters:
+            raise ValueError(f"{parameter!r} does not vary in this search: {', '.join(self.parameters)} do.")
+        different = {label(value): value for value in self.parameters[parameter] if value is not None}
+        found = list(different.values())
+        return sorted(found) if all(map(is_number, found)) else found
+
+    def best(self, settings: dict[str, Any]) -> int | None:
+        """Return the number of the best setting with these values, None where there is none with a finite score."""
+        wanted = {name: label(value) for name, value in settings.items()}
+        numbers = [
+            number
+            for number, score in enumerate(self.score)
+            if np.isfinite(score) and all(label(self.parameters[name][number]) == text for name, text in wanted.items())
+        ]
+        return max(numbers, key=lambda number: self.score[number], default=None)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value has a place on an axis."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def label(value: Any) -> str:
+    """Return the text of a value, numbers in few digits."""
+    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def is_logarithmic(values: Sequence[Any]) -> bool:
+    """Return whether values are told apart by their ratios rather than by their differences."""
+    numbers = np.asarray(values, float)
+    return bool(numbers.min() > 0 and numbers.max() >= 20 * numbers.min())

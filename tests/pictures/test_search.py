@@ -1,0 +1,113 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.datasets import make_moons
+from sklearn.model_selection import GridSearchCV
+
+from vecprop import MLPClassifier, MLPSearchCV
+from vecprop.pictures import plot_search, plot_search_each
+
+X, y = make_moons(60, noise=0.2, random_state=0)
+NETWORK = MLPClassifier((3,), max_iter=5, n_iter_no_change=9, batch_size=20, random_state=0)
+RATES = [0.3, 0.001, 0.1]
+
+
+def searched(grid, **settings):
+    return MLPSearchCV(NETWORK, grid, cv=3, refit=False, **settings).fit(X, y)
+
+
+def test_one_parameter_is_a_curve_with_the_spread_over_folds_and_seeds(legend):
+    search = searched({"learning_rate_init": RATES}, n_seeds=3)
+    order = np.argsort(RATES)
+    ax = plot_search(search)
+    curve = next(line for line in ax.lines if line.get_linestyle() == "-")
+    np.testing.assert_array_equal(curve.get_xdata(), np.sort(RATES))
+    np.testing.assert_array_equal(curve.get_ydata(), search.cv_results_["mean_test_score"][order])
+    band = ax.collections[0].get_paths()[0].vertices
+    mean, deviation = (search.cv_results_[f"{name}_test_score"][order] for name in ("mean", "std"))
+    for x, low, high in zip(np.sort(RATES), mean - deviation, mean + deviation, strict=True):
+        assert {low, high} <= set(band[band[:, 0] == x, 1])
+    (bars,) = ax.containers[0].lines[2]
+    seeds = search.cv_results_["std_seed_test_score"][order]
+    np.testing.assert_allclose([np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments()], seeds, atol=1e-15)
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("learning_rate_init", "test score", "log")
+    assert legend(ax) == ["± over folds", "mean over folds", "± over seeds"]
+
+
+def test_of_several_parameters_the_curve_joins_the_best_and_the_others_are_dots(legend):
+    sizes = [(2,), (3, 2)]
+    search = searched({"learning_rate_init": RATES, "activation": ["tanh", "relu"], "hidden_layer_sizes": sizes})
+    scores = search.cv_results_["mean_test_score"]
+    ax = plot_search(search, "activation")
+    curve, dots = ax.lines
+    of = search.cv_results_["param_activation"]
+    np.testing.assert_array_equal(curve.get_ydata(), [scores[of == value].max() for value in ("tanh", "relu")])
+    assert len(dots.get_ydata()) == len(scores) - 2
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["tanh", "relu"]
+    assert legend(ax) == ["± over folds", "best of each value", "other settings"]
+    assert [a.get_xlabel() for a in plot_search_each(search)] == sorted(search.cv_results_["params"][0])
+    with pytest.raises(ValueError, match="activation, hidden_layer_sizes, learning_rate_init vary, but a picture has"):
+        plot_search(search)
+
+
+def test_two_parameters_are_a_map(legend):
+    search = searched({"learning_rate_init": RATES, "activation": ["tanh", "relu"], "alpha": [0.0, 0.1]})
+    results = search.cv_results_
+    ax = plot_search(search, ["activation", "learning_rate_init"])
+    cells = np.asarray(ax.images[0].get_array())
+    assert cells.shape == (3, 2)
+    for row, rate in enumerate(sorted(RATES)):
+        for column, activation in enumerate(["tanh", "relu"]):
+            here = (results["param_learning_rate_init"] == rate) & (results["param_activation"] == activation)
+            assert cells[row, column] == results["mean_test_score"][here].max()
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["0.001", "0.1", "0.3"]
+    assert ax.texts[0].get_text() == f"{cells[0, 0]:.3g}"
+    (frame,) = ax.patches
+    row, column = np.argwhere(cells == cells.max())[0]
+    assert frame.get_xy() == pytest.approx((column - 0.48, row - 0.48))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_settings_that_failed_or_lack_a_parameter():
+    grid = [{"solver": ["sgd"], "learning_rate_init": [0.01, 1e200]}, {"alpha": [0.1, 1.0]}]
+    search = searched(grid)
+    ax = plot_search(search, "learning_rate_init")
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.01])
+    cells = np.asarray(plot_search(search, ["learning_rate_init", "alpha"]).images[0].get_array().filled(np.nan))
+    assert np.isnan(cells).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_searches_of_scikit_learns_and_halving_and_several_scores():
+    grid = {"learning_rate_init": RATES}
+    reference = GridSearchCV(NETWORK, grid, cv=3, refit=False, scoring=["accuracy", "neg_log_loss"]).fit(X, y)
+    ax = plot_search(reference, score="neg_log_loss")
+    np.testing.assert_array_equal(
+        ax.lines[0].get_ydata(), reference.cv_results_["mean_test_neg_log_loss"][np.argsort(RATES)]
+    )
+    assert ax.get_ylabel() == "test neg_log_loss"
+    ax = plot_search(searched(grid, halving=3))  # whose max_iter nobody has searched
+    assert ax.get_xlabel() == "learning_rate_init"
+
+
+def test_the_axes_are_those_given():
+    _, axes = plt.subplots(1, 2)
+    search = searched({"learning_rate_init": RATES, "alpha": [0.0, 1.0]})
+    assert plot_search(search, "alpha", axes[0]) is axes[0]
+    assert list(plot_search_each(search, axes)) == list(axes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"parameters": "beta"}, "'beta' does not vary in this search: learning_rate_init do"),
+        ({"score": "r2"}, "no score 'r2': its scores are score"),
+    ],
+)
+def test_says_what_is_wrong(arguments, says):
+    search = searched({"learning_rate_init": RATES, "solver": ["sgd"]})
+    with pytest.raises(ValueError, match=says):
+        plot_search(search, **arguments)
+    with pytest.raises(ValueError, match="No parameter varies"):
+        plot_search(searched({"solver": ["sgd"]}))
+    assert not plt.get_fignums()
