@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from ..compiled.threads import single_threaded_blas
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
 from ..train.state import Reason
 from . import parts
 from .inspection import hidden_places
+from .prediction import Predictions
 from .sparse import SparseNetwork
 
 LARGE, SMALL = 10.0, 0.01
@@ -55,27 +57,31 @@ class Case:
         The model, with a network and parameters.
     rows : Rows
         The rows, as the model reads them.
+    few : int, optional
+        How many of them the hidden units are looked at on, at most; by default all.
     """
 
     model: Any
     rows: Any
+    few: int | None = None
 
-    @cached_property
+    @property
     def outputs(self) -> list[np.ndarray]:
-        """The output of each layer, before the link."""
-        network, X = self.model.network_, self.rows.X
+        """The output of each layer, before the link, on few rows."""
+        network, X = self.model.network_, some(self.rows, self.few).X
         if sparse.issparse(X):
             network, X = SparseNetwork(network), X.tocsr()
-        return network.forward(self.model.theta_, X)[0]
+        with single_threaded_blas(self.few is not None):  # threads cost more than they save on few rows
+            return network.forward(self.model.theta_, X)[0]
 
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
-        """Each hidden layer's number, activation, and mean slope of its units over the rows."""
+        """Each hidden layer's number, activation, and mean slope of its units over few rows."""
         layers: Any = self.model.network_.layers
-        found = []
+        outputs, found = self.outputs, []
         for number, place in enumerate(hidden_places(self.model.network_)):
-            slopes = np.abs(layers[place].slope(self.outputs[place - 1], self.outputs[place]))
-            found.append((number, layers[place], np.broadcast_to(slopes, self.outputs[place].shape).mean(axis=0)))
+            slopes = np.abs(layers[place].slope(outputs[place - 1], outputs[place]))
+            found.append((number, layers[place], np.broadcast_to(slopes, outputs[place].shape).mean(axis=0)))
         return found
 
     @property
@@ -92,6 +98,13 @@ class Case:
         """The losses of the last epochs, without those of the first half, in which they should fall fast."""
         losses = self.model.loss_curve_
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
+
+
+def some(rows: Any, most: int | None) -> Any:
+    """Return rows at equal distances, no more than most."""
+    if most is None or len(rows) <= most:
+        return rows
+    return rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
 
 
 def divergence(case: Case) -> Iterator[str]:
@@ -187,7 +200,7 @@ def missing_classes(case: Case) -> Iterator[str]:
     if not hasattr(model, "classes_") or not model.loss_curve_:
         return
     counted = slice(None) if rows.weight is None else rows.weight > 0
-    predicted = model._targets.decode(model.network_.loss_function.predict(case.outputs[-1]))
+    predicted = model._targets.decode(Predictions(model.network_, model.theta_)(rows.X))
     there, named = (_classes_in(labels[counted], model.classes_) for labels in (rows.y, predicted))
     missing = [repr(name) for name in model.classes_[there & ~named].tolist()]
     if missing:
