@@ -30,7 +30,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
-from vecprop.estimators import candidates, together
+from vecprop.estimators import together
+from vecprop.estimators.fitting import Fitting
 
 X, y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -77,6 +78,13 @@ GRIDS = {
         {"dropout": [0.2], "max_iter": [3, 9]},
     ],
     "rules that end training": {"tol": [0.05, 0.2], "n_iter_no_change": [1, 2], "max_iter": [20]},
+    "rules that cut the learning rate": {
+        "tol": [0.05, 0.2],
+        "n_iter_no_change": [1],
+        "max_iter": [20],
+        "solver": ["sgd"],
+        "learning_rate": ["adaptive"],
+    },
     "what needs Python after each epoch": {
         "early_stopping": [True, False],
         "solver": ["lbfgs", "sgd"],
@@ -91,7 +99,7 @@ GRIDS = {
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 @pytest.mark.parametrize("return_train_score", [False, True])
 def test_the_results_are_those_of_grid_search(grid, return_train_score):
-    search, reference = both(CLASSIFIER, grid, cv=3, return_train_score=return_train_score)
+    search, reference = both(CLASSIFIER, grid, cv=3, scoring="neg_log_loss", return_train_score=return_train_score)
     np.testing.assert_array_equal(search.best_estimator_.theta_, reference.best_estimator_.theta_)
     np.testing.assert_array_equal(search.predict_proba(X), reference.predict_proba(X))
     assert search.score(X, y) == reference.score(X, y)
@@ -319,7 +327,20 @@ def test_verbose_says_how_many_fits_there_are(capsys):
 
 
 def test_interrupts_end_the_search(monkeypatch):
-    monkeypatch.setattr(candidates.fitting_of.__globals__["Fitting"], "interrupted", True)
+    calls = []
+
+    def interrupt(state):
+        calls.append(state.epoch)
+        raise KeyboardInterrupt
+
+    model = MLPClassifier(callbacks=[interrupt], **FEW)
+    search = MLPSearchCV(model, RATES, n_jobs=1)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="Training interrupted by user"):
+        search.fit(X, y)
+    assert calls == [1]
+    with pytest.raises(KeyboardInterrupt):
+        MLPSearchCV(CLASSIFIER, {"callbacks": [[interrupt], None]}, n_jobs=1, cv=2).fit(X, y)
+    monkeypatch.setattr(Fitting, "interrupted", True)
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, RATES).fit(X, y)
 

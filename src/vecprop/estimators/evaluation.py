@@ -112,6 +112,7 @@ class Evaluation:
         for fit in fits:
             if fit.error is None:
                 yield self.outcome(fit, rows)
+                fit.estimator = fit.fitting = None  # what has been scored makes room
             elif self.search.error_score == "raise":
                 raise fit.error
             else:

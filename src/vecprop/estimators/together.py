@@ -27,7 +27,7 @@ def random_states(random_state: Any, count: int) -> list[Any]:
 
 
 def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Exception | None]:
-    """Fit many models, each as it would be fitted alone, bit for bit.
+    """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
             results = train_population(population, population[0].X, population[0].T)
             for number, result in zip(numbers, results, strict=True):
                 attempt(number, fittings[number].take, result)
+            if any(fittings[number].interrupted for number in numbers):
+                return errors
         threads = usable_threads()
 
     alone = [number for number, member in enumerate(members) if member is None]
@@ -77,4 +79,6 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
     else:
         for number in alone:
             run(number)
+            if fittings[number].interrupted:
+                break
     return errors
