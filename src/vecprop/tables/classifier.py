@@ -1,11 +1,13 @@
 """The classifier of tables."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
@@ -16,13 +18,7 @@ from .error import TableError
 from .settings import Settings, documented
 
 
-@documented(
-    architecture="""hidden_layer_sizes : int or sequence of int, default (128,)
-    The width of each hidden layer.
-activation : str or Activation, default "relu"
-    The hidden layers' activation, as in `MLPClassifier`.""",
-    weight_decay="0.3",
-)
+@documented(activation='"relu"', weight_decay="10", epochs="60", n_iter_no_change="10")
 @dataclass(eq=False, repr=False)
 class TabularClassifier(ClassifierMixin, TableModel):
     """A classifier that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
@@ -33,6 +29,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     Parameters
     ----------
     {settings}
+    label_smoothing : float, default 0.1
+        How much of each row's target is not its class, but the shares of all classes; less than ½.
 
     Attributes
     ----------
@@ -57,11 +55,17 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     target: str | None = None
     _: KW_ONLY
-    hidden_layer_sizes: Any = (128,)
     activation: Any = "relu"
-    weight_decay: float = 0.3
+    weight_decay: float = 10.0
+    n_iter_no_change: int = 10
+    label_smoothing: float = 0.1
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = Settings._parameter_constraints
+    auto_epochs: ClassVar[int] = 60
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Settings._parameter_constraints,
+        "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
+    }
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each row.
@@ -121,9 +125,12 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
-        return numbers.astype(np.int64), len(self.classes_)
+        shares = np.bincount(numbers) / len(numbers)
+        T = self.label_smoothing * shares + (1 - self.label_smoothing) * np.eye(len(shares))[numbers]
+        return T.astype(np.float32), len(self.classes_)
 
     def _calibrate(self, folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray) -> None:
         P, known = out_of_fold(self.ensemble_, folds, X, fold)
-        self.sharpness_ = best_sharpness(P[known], T[known])
-        self.validation_loss_ = log_loss(tempered(P[known], self.sharpness_), T[known])
+        P, classes = P[known], T[known].argmax(axis=1)
+        self.sharpness_ = best_sharpness(P, classes)
+        self.validation_loss_ = log_loss(tempered(P, self.sharpness_), classes)

@@ -12,19 +12,21 @@ from ..optimize.schedules import Cosine
 from ..train.early_stopping import EarlyStopping
 from ..train.members import Member
 from ..train.population import train_population
-from ..train.state import TrainingResult
+from ..train.state import DivergenceError, TrainingResult
 
 
 @dataclass(frozen=True)
 class Training:
-    """How members are trained: by AdamW, with a learning rate that falls along a cosine, and early stopping.
+    """How members are trained: by AdamW with β₂ = 0.95, a learning rate that falls along a cosine, and early stopping.
 
     Parameters
     ----------
     epochs, batch_size, patience : int
         How many epochs at most, how many rows a step sees, and how many epochs without progress end training.
-    learning_rate, weight_decay : float
-        Those of AdamW.
+    learning_rate : float
+        That at the start.
+    weight_decay : float
+        The decay over an epoch, whatever the number of its steps.
     """
 
     epochs: int
@@ -32,6 +34,11 @@ class Training:
     patience: int
     learning_rate: float
     weight_decay: float
+
+    def optimizer(self, rows: int) -> AdamW:
+        """Return the optimizer of a member with so many rows."""
+        steps = -(-rows // self.batch_size)
+        return AdamW(self.learning_rate, beta2=0.95, weight_decay=self.weight_decay / steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +109,13 @@ def trained(
     ValueError
         Where all members diverge.
     """
+    count = fold.max() + 1
+    optimizer = training.optimizer(len(X) - len(X) // count)
     members = [
         Member(
             network,
             network.init(seed + number, np.float32),
-            AdamW(training.learning_rate, weight_decay=training.weight_decay),
+            optimizer,
             rows=np.flatnonzero(fold != number),
             validation_rows=np.flatnonzero(fold == number),
             epochs=training.epochs,
@@ -116,7 +125,7 @@ def trained(
             schedule=Cosine(),
             early_stopping=EarlyStopping(training.patience),
         )
-        for number in range(fold.max() + 1)
+        for number in range(count)
     ]
     results = train_population(members, X, T, progress=progress)
     good = [number for number, result in enumerate(results) if result.reason != "diverged" and result.state.epoch]
@@ -126,7 +135,7 @@ def trained(
         raise ValueError(
             f"Training diverged in each of {len(members)} members: lower learning_rate_init "
             f"(now {training.learning_rate})."
-        )
+        ) from DivergenceError("No member stayed finite.", results[0])
     return Ensemble(network, np.stack([results[number].theta for number in good])), np.array(good), results
 
 

@@ -17,13 +17,7 @@ from .numbers import as_numbers
 from .settings import Settings, documented
 
 
-@documented(
-    architecture="""hidden_layer_sizes : int or sequence of int, default (64, 64)
-    The width of each hidden layer.
-activation : str or Activation, default "silu"
-    The hidden layers' activation, as in `MLPRegressor`.""",
-    weight_decay="0.1",
-)
+@documented(activation='"silu"', weight_decay="1", epochs="100", n_iter_no_change="20")
 @dataclass(eq=False, repr=False)
 class TabularRegressor(RegressorMixin, TableModel):
     """A regressor that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
@@ -59,9 +53,11 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     target: str | None = None
     _: KW_ONLY
-    hidden_layer_sizes: Any = (64, 64)
     activation: Any = "silu"
-    weight_decay: float = 0.1
+    weight_decay: float = 1.0
+    n_iter_no_change: int = 20
+
+    auto_epochs: ClassVar[int] = 100
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = Settings._parameter_constraints
 

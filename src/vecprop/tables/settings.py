@@ -19,18 +19,21 @@ target : str or None, default None
 n_members : int or "auto", default "auto"
     How many networks are trained and averaged, each without another part of the rows, at least 2; "auto" is 8, and 4
     from 20,000 rows.
-{architecture}
+hidden_layer_sizes : int or sequence of int, default (64, 64)
+    The width of each hidden layer.
+activation : str or Activation, default {activation}
+    The hidden layers' activation, as in `MLPClassifier`.
 dropout : float, default 0
     The share of each hidden layer's outputs that is left out in each step.
 weight_decay : float, default {weight_decay}
-    The decay of AdamW.
-learning_rate_init : float, default 0.003
+    The decay of AdamW over an epoch: each step has its share of it, so that it means the same for any number of rows.
+learning_rate_init : float, default 0.01
     The learning rate at the start, which falls to 0 along a cosine.
 batch_size : int or "auto", default "auto"
     How many rows a step sees; "auto" is a hundredth of them, from 64 to 256.
 max_iter : int or "auto", default "auto"
-    How many epochs at most; "auto" is 100, fewer where that would be more than two million rows, and 10 at least.
-n_iter_no_change : int, default 15
+    How many epochs at most; "auto" is {epochs}, fewer where that would be more than two million rows, and 10 at least.
+n_iter_no_change : int, default {n_iter_no_change}
     Training of a member ends after so many epochs in a row without progress on the rows that it is not trained on; its
     best parameters are restored.
 random_state : int, RandomState or None, default None
@@ -62,9 +65,10 @@ class Positional:
     """What each estimator has of its own."""
 
     target: str | None
-    hidden_layer_sizes: Any
     activation: Any
     weight_decay: float
+    n_iter_no_change: int
+    auto_epochs: ClassVar[int]
 
 
 @dataclass(eq=False, repr=False)
@@ -73,11 +77,11 @@ class Settings(Positional):
 
     _: KW_ONLY
     n_members: int | str = "auto"
+    hidden_layer_sizes: Any = (64, 64)
     dropout: float = 0.0
-    learning_rate_init: float = 0.003
+    learning_rate_init: float = 0.01
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
-    n_iter_no_change: int = 15
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
     progress: Callable[[int, int], object] | None = None
@@ -109,7 +113,9 @@ class Settings(Positional):
 
     def epochs(self, rows: int) -> int:
         """Return how many epochs there are at most."""
-        return int(np.clip(ROWS_IN_ALL // rows, 10, 100)) if self.max_iter == "auto" else int(self.max_iter)
+        if self.max_iter != "auto":
+            return int(self.max_iter)
+        return int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs))
 
     @property
     def widths(self) -> Sequence[int]:
