@@ -1,0 +1,219 @@
+"""Many networks at once against the tools that train them one by one: ``python benchmarks/populations.py``.
+
+A search of 20 settings by 5 folds, a search over widths and activations, 1,000 restarts of the tutorial's network and
+an ensemble of 32 on digits. Peers run in turns with vecprop in one process, warm, each with two processes or threads;
+how many threads BLAS has in the processes of a pool is left to joblib, which knows best.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+THREADS = "2"
+os.environ["VECPROP_NUM_THREADS"] = THREADS
+
+import numpy as np  # noqa: E402
+from sklearn.datasets import load_breast_cancer, load_digits, make_circles  # noqa: E402
+from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: E402
+from sklearn.neural_network import MLPClassifier as Peer  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+import vecprop as vp  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)
+GRID = {"learning_rate_init": [0.001, 0.002, 0.005, 0.01], "alpha": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]}
+SHAPES = {"hidden_layer_sizes": [(8,), (16,), (32,), (64,), (32, 32)], "activation": ["relu", "tanh", "logistic"]}
+SETTINGS = {"batch_size": 32, "max_iter": 50, "tol": 0.0, "n_iter_no_change": 50, "random_state": 0}
+
+
+def cancer() -> tuple[np.ndarray, np.ndarray]:
+    """Return the breast cancer table, scaled, in float32."""
+    X, t = load_breast_cancer(return_X_y=True)
+    return StandardScaler().fit_transform(X).astype(np.float32), t
+
+
+def search(model: type, grid: dict, X: np.ndarray, t: np.ndarray, hidden: tuple[int, ...] = (32,)) -> float:
+    """Return the best mean accuracy that a search finds: vecprop's own for its model, GridSearchCV for others."""
+    estimator = model(hidden, **SETTINGS)
+    if model is vp.MLPClassifier:
+        found = vp.MLPSearchCV(estimator, grid, cv=FOLDS, refit=False)
+    else:
+        found = GridSearchCV(estimator, grid, cv=FOLDS, refit=False, n_jobs=int(THREADS))
+    return float(found.fit(X, t).cv_results_["mean_test_score"].max())
+
+
+def skorch(X: np.ndarray, t: np.ndarray) -> Callable[[], float]:
+    """Return the search of 20 settings by skorch, PyTorch's door to GridSearchCV."""
+    import torch
+    from skorch import NeuralNetClassifier
+
+    torch.set_num_threads(1)  # two processes
+    module = torch.nn.Sequential(torch.nn.Linear(30, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+    model = NeuralNetClassifier(
+        module,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        batch_size=32,
+        max_epochs=50,
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    )
+    grid = {"lr": GRID["learning_rate_init"], "optimizer__weight_decay": GRID["alpha"]}
+    found = GridSearchCV(model, grid, cv=FOLDS, refit=False, n_jobs=int(THREADS))
+    return lambda: float(found.fit(X, t.astype(np.int64)).cv_results_["mean_test_score"].max())
+
+
+def vmap(X: np.ndarray, t: np.ndarray) -> Callable[[], float]:
+    """Return the search of 20 settings by JAX: members under vmap, steps under scan, in one compiled program."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    folds = list(FOLDS.split(X, t))
+    rows = min(len(train) for train, _ in folds) // 32 * 32  # whole batches
+    settings = [
+        (rate, alpha, fold) for rate in GRID["learning_rate_init"] for alpha in GRID["alpha"] for fold in range(5)
+    ]
+    rates, alphas, fold = (np.array(values) for values in zip(*settings, strict=True))
+    train_rows = jnp.asarray(np.stack([train[:rows] for train, _ in folds]))[fold]
+    tests = [test for _, test in folds]
+    data, labels = jnp.asarray(X), jnp.asarray(t, jnp.float32)
+    scale = optax.scale_by_adam()
+
+    def loss(p, x, y, alpha):
+        z = (jax.nn.relu(x @ p[0] + p[1]) @ p[2] + p[3])[:, 0]
+        return optax.sigmoid_binary_cross_entropy(z, y).mean() + alpha / 64 * ((p[0] ** 2).sum() + (p[2] ** 2).sum())
+
+    def fit(rate, alpha, own, key):
+        k1, k2, k3 = jax.random.split(key, 3)
+        p = (jax.random.normal(k1, (30, 32)) * 0.2, jnp.zeros(32), jax.random.normal(k2, (32, 1)) * 0.2, jnp.zeros(1))
+
+        def step(carry, batch):
+            p, state = carry
+            gradient = jax.grad(loss)(p, data[batch], labels[batch], alpha)
+            updates, state = scale.update(gradient, state)
+            return (jax.tree.map(lambda a, u: a - rate * u, p, updates), state), None
+
+        def epoch(carry, key):
+            order = own[jax.random.permutation(key, rows)]
+            return jax.lax.scan(step, carry, order.reshape(-1, 32))[0], None
+
+        p = jax.lax.scan(epoch, (p, scale.init(p)), jax.random.split(k3, SETTINGS["max_iter"]))[0][0]
+        return (jax.nn.relu(data @ p[0] + p[1]) @ p[2] + p[3])[:, 0] > 0
+
+    fits = jax.jit(jax.vmap(fit))
+    keys = jax.random.split(jax.random.PRNGKey(0), len(settings))
+
+    def run() -> float:
+        said = np.asarray(fits(jnp.asarray(rates), jnp.asarray(alphas), train_rows, keys))
+        scores = [np.mean(one[tests[k]] == t[tests[k]]) for one, k in zip(said, fold, strict=True)]
+        return float(np.mean(np.reshape(scores, (-1, 5)), axis=1).max())
+
+    return run
+
+
+def restarts() -> tuple[Callable[[], float], Callable[[], float]]:
+    """Return 1,000 restarts of the tutorial's network, and the seconds of one restart's kernel."""
+    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1)
+    X = X.astype(np.float32)
+    network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
+    draws = 0.1 * np.random.default_rng(0).standard_normal((1000, 17)).astype(np.float32)
+    optimizer = vp.Momentum(0.02, 0.9)
+    members = [vp.Member(network, theta, optimizer, epochs=300, training_loss="running") for theta in draws]
+
+    def run() -> float:
+        return float(min(result.history.loss[-1] for result in vp.train_population(members, X, t)))
+
+    def kernel() -> float:
+        os.environ["VECPROP_NUM_THREADS"] = "1"
+        times = [result.history.time[-1] for result in vp.train_population(members[:100], X, t)]
+        os.environ["VECPROP_NUM_THREADS"] = THREADS
+        return statistics.median(times)
+
+    return run, kernel
+
+
+def ensembles(X: np.ndarray, t: np.ndarray) -> dict[str, Callable[[], float]]:
+    """Return 32 members on half of digits, by vecprop and by bagging scikit-learn's; each returns its test accuracy."""
+    from sklearn.ensemble import BaggingClassifier
+
+    settings = {"hidden_layer_sizes": (64,), "max_iter": 20, "tol": 0.0, "n_iter_no_change": 20}
+    ours = vp.MLPEnsembleClassifier(vp.MLPClassifier(**settings), n_estimators=32, bootstrap=True, random_state=0)
+    theirs = BaggingClassifier(Peer(**settings), n_estimators=32, n_jobs=int(THREADS), random_state=0)
+    half = len(X) // 2
+    return {
+        "vecprop": lambda: float(ours.fit(X[:half], t[:half]).score(X[half:], t[half:])),
+        "scikit-learn": lambda: float(theirs.fit(X[:half], t[:half]).score(X[half:], t[half:])),
+    }
+
+
+def in_turns(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, float]]:
+    """Return each contender's median seconds, its ratio to vecprop and the score that it reaches."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    scores = {name: run() for name, run in runs.items()}  # warm
+    for _ in range(rounds):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - began)
+    own = statistics.median(times["vecprop"])
+    return {
+        name: {"seconds": statistics.median(t), "ratio": statistics.median(t) / own, "score": scores[name]}
+        for name, t in times.items()
+    }
+
+
+def main() -> None:
+    """Run everything and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how many turns each contender has")
+    rounds = parser.parse_args().rounds
+    warnings.simplefilter("ignore")
+    os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes of a pool
+    X, t = cancer()
+    runs = {"vecprop": lambda: search(vp.MLPClassifier, GRID, X, t), "GridSearchCV": lambda: search(Peer, GRID, X, t)}
+    for name, peer in (("skorch", skorch), ("JAX vmap", vmap)):
+        try:
+            runs[name] = peer(X, t)
+        except ImportError:
+            continue
+    results = {"20 settings x 5 folds": in_turns(runs, rounds)}
+    shapes = {
+        "vecprop": lambda: search(vp.MLPClassifier, SHAPES, X, t),
+        "GridSearchCV": lambda: search(Peer, SHAPES, X, t),
+    }
+    results["widths and activations, 15 x 5 folds"] = in_turns(shapes, rounds)
+    run, kernel = restarts()
+    results["1,000 restarts, 2-3-2"] = in_turns({"vecprop": run}, rounds)
+    digits, labels = load_digits(return_X_y=True)
+    results["ensemble of 32 on digits"] = in_turns(ensembles((digits / 16).astype(np.float32), labels), rounds)
+    one = statistics.median(kernel() for _ in range(rounds))
+    share = results["1,000 restarts, 2-3-2"]["vecprop"]["seconds"] / (1000 * one)
+    lines = [
+        "# Many networks at once",
+        "",
+        "Made by `python benchmarks/populations.py`; medians, two threads or processes.",
+    ]
+    lines += ["", "| workload | contender | seconds | times vecprop's | best score |", "|---|---|---|---|---|"]
+    for workload, contenders in results.items():
+        for name, c in contenders.items():
+            lines.append(f"| {workload} | {name} | {c['seconds']:.3f} | {c['ratio']:.1f} | {c['score']:.4f} |")
+    lines += [
+        "",
+        f"A restart's kernel takes {1e6 * one:.0f} µs on one thread; 1,000 take {share:.2f} of 1,000 times that.",
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "populations.md").write_text("\n".join(lines) + "\n")
+    (RESULTS / "populations.json").write_text(json.dumps({**results, "kernel_s": one, "share": share}, indent=1) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
