@@ -39,7 +39,7 @@ def save(
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles or Pipeline
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
         What to write. A pipeline has a vecprop estimator at its end and, before it, scikit-learn's StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
         MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
@@ -111,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles or Pipeline
+    TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, TabularRegressor or Pipeline
         Predictions, and training that goes on, are bit for bit those of the model that was saved, on the same machine
         with the same versions of its libraries.
 

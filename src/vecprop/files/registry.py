@@ -7,7 +7,9 @@ import numpy as np
 from ..estimators.classifier import MLPClassifier
 from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
-from . import estimator_kinds, network_kinds, preprocessing_kinds
+from ..tables.classifier import TabularClassifier
+from ..tables.regressor import TabularRegressor
+from . import estimator_kinds, network_kinds, preprocessing_kinds, table_kinds
 from .kinds import Kind
 from .trained import TrainedNetwork
 
@@ -22,10 +24,19 @@ KINDS = [
     *network_kinds.KINDS,
     *estimator_kinds.KINDS,
     *preprocessing_kinds.KINDS,
+    *table_kinds.KINDS,
     Kind("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
 
-MODELS = (TrainedNetwork, MLPClassifier, MLPRegressor, MLPEnsembleClassifier, MLPEnsembleRegressor)
+MODELS = (
+    TrainedNetwork,
+    MLPClassifier,
+    MLPRegressor,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    TabularClassifier,
+    TabularRegressor,
+)
 """The classes that are models by themselves, and may stand at the end of a pipeline."""
 
 BY_NAME = {kind.name: kind for kind in KINDS}

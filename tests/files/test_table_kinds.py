@@ -1,0 +1,93 @@
+"""Models of tables come back as they were, and hostile files of them are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from vecprop import FileError, load, save
+from vecprop.files import container
+
+FRAME = pd.DataFrame(
+    {
+        "number": np.where(np.arange(60) % 7 == 0, np.nan, np.sin(np.arange(60.0))),
+        "town": np.array(list("abc"))[np.arange(60) % 3],
+        "day": pd.date_range("2024-01-01", periods=60, freq="9h"),
+        "words": [f"word{k % 11} and word{k % 13}" for k in range(60)],
+        "constant": 1,
+        "class": np.array(["yes", "no"])[np.arange(60) // 2 % 2],
+    }
+)
+FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def models():
+    classifier = vp.TabularClassifier("class", **FEW).fit(FRAME)
+    return {"classes": classifier, "numbers": vp.TabularRegressor(**FEW).fit(FRAME, FRAME.index**2)}
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_predictions_notes_and_settings_come_back(models, kind, tmp_path):
+    model = models[kind]
+    save(model, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert again.get_params() == model.get_params()
+    assert again.notes_ == model.notes_
+    assert again.loss_curves_ == model.loss_curves_
+    assert again.encoder_.kinds == {"number": "numbers", "town": "categories", "day": "dates", "words": "text"} | (
+        {} if kind == "classes" else {"class": "categories"}
+    )
+    np.testing.assert_array_equal(again.predict(FRAME), model.predict(FRAME), strict=True)
+    if kind == "classes":
+        np.testing.assert_array_equal(again.predict_proba(FRAME), model.predict_proba(FRAME))
+    else:
+        np.testing.assert_array_equal(again.predict_interval(FRAME), model.predict_interval(FRAME))
+
+
+def described(document, name):
+    """Return the state of the first object of a class in a document."""
+    if isinstance(document, dict):
+        if name in document:
+            return document[name]
+        document = list(document.values())
+    if isinstance(document, list):
+        return next((state for entry in document if (state := described(entry, name)) is not None), None)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "value"),
+    [
+        ("NumberInputs", "scale", 0.0),
+        ("NumberInputs", "centre", {"float": "nan"}),
+        ("Categories", "buckets", 0),
+        ("Texts", "hashes", -1),
+        ("Encoder", "names", ["number"]),
+        ("Encoder", "parts", []),
+        ("TabularClassifier", "sharpness_", -1.0),
+        ("TabularClassifier", "classes_", [1, 2]),
+        ("TabularClassifier", "notes_", [1]),
+        ("TabularClassifier", "n_members", 0),
+    ],
+)
+def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute, value):
+    path = tmp_path / "model.npz"
+    save(models["classes"], path)
+    document, arrays = container.read(path)
+    described(document["model"], name)[attribute] = value
+    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
+    with pytest.raises(FileError, match="describes no model"):
+        load(path)
+
+
+@pytest.mark.parametrize("change", [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]])
+def test_parameters_of_another_shape_are_refused(models, tmp_path, change):
+    path = tmp_path / "model.npz"
+    save(models["numbers"], path)
+    document, arrays = container.read(path)
+    (name,) = [name for name in arrays if name.endswith("thetas")]
+    arrays[name] = np.ascontiguousarray(change(arrays[name]))
+    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
+    with pytest.raises(FileError, match="describes no model"):
+        load(path)
