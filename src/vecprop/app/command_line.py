@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
+from .commands.check import check
+from .commands.evaluate import evaluate
+from .commands.export import export
+from .commands.info import info
+from .commands.predict import predict
+from .commands.train import train
+
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+for command in (train, predict, evaluate, check, export, info):
+    app.command()(command)
 
 
 def _version(asked: bool) -> None:

@@ -2,13 +2,12 @@
 
 import re
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from latex2mathml.converter import convert
 
+from .page_template import filled
 from .story import LEARNING_RATE, MOMENTUM, NETWORK, STARTS, STEPS, SUCCESS, Claim, Story
 
 _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DOTALL)
@@ -16,8 +15,7 @@ _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DO
 
 def write_page(story: Story, out: Path) -> Path:
     """Write index.html beside the pictures, and return its path."""
-    template = files("vecprop.app").joinpath("page.html").read_text(encoding="utf-8")
-    page = _EQUATIONS.sub(_mathml, Template(template).substitute(_figures(story)))
+    page = _EQUATIONS.sub(_mathml, filled("page.html", _figures(story)))
     path = out / "index.html"
     path.write_text(page, encoding="utf-8")
     return path

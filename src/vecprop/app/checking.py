@@ -1,0 +1,81 @@
+"""Gradient checks: of a model on a table, and of a function of the user's own."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import check_gradients
+from ..check import Report
+from ..tables.base import TableModel
+from ..tables.reading import read_table
+from .exits import UsageError
+from .predicting import rows_for
+from .training import class_numbers, numbers_of, target_of, with_target
+
+ROWS = 200
+"""How many rows of a table a check takes at most, at equal distances: what is wrong is so on few rows too."""
+
+
+def check_model(model: Any, table: Path, target: str | None) -> Report:
+    """Check the gradients of a model's training on a table, in float64; of an ensemble those of the first network.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        The model.
+    table : Path
+        A file with a column of the target.
+    target : str or None
+        Its name; None for the one that the model was trained on.
+    """
+    target = target or getattr(model, "target", None)
+    if target is None:
+        raise UsageError("The model does not say which column is its target: give --target.")
+    frame, _ = with_target(read_table(table), target)
+    frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
+    X, last = rows_for(model, frame.drop(columns=target)), model
+    if hasattr(model, "steps"):
+        X, last = model[:-1].transform(X), model[-1]
+    if not isinstance(last, TableModel):
+        return last.check_gradients(X, frame[target].to_numpy())
+    X, T = network_rows(last, X, frame, target)
+    return check_gradients(last.ensemble_.network, last.ensemble_.thetas[0].astype(float), X, T)
+
+
+def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inputs of a table's network, and its targets, of rows whose target it knows."""
+    if not hasattr(model, "classes_"):
+        y = numbers_of(frame[target], target)
+        return model.encoder_(X).astype(float), model._targets.encode(y[:, None])
+    T = class_numbers(target_of(frame, target, "classification"), model.classes_)
+    return model.encoder_(X).astype(float)[T >= 0], T[T >= 0]
+
+
+def check_function(name: str, size: int, seed: int) -> Report:
+    """Check the gradient of a function that is named as ``module:function``.
+
+    Parameters
+    ----------
+    name : str
+        The function f(theta) returns its value and its gradient; the module is sought in the current folder first.
+    size : int
+        How many parameters theta has.
+    seed : int
+        Fixes theta, which is drawn from the normal distribution.
+    """
+    module_name, _, function_name = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name, None)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise UsageError(f"There is no module {module_name!r} here, and none is installed.") from None
+    finally:
+        sys.path.remove("")
+    if not callable(function):
+        raise UsageError(f"The module {module_name!r} has no function {function_name!r}.")
+    return check_gradients(function, np.random.default_rng(seed).normal(size=size))

@@ -1,0 +1,46 @@
+"""``vecprop check``: proof that gradients are right."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..exits import WRONG_GRADIENT, UsageError, in_words
+from ..options import Debug, Json
+
+
+@in_words
+def check(
+    subject: Annotated[str, typer.Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
+    table: Annotated[
+        Path | None, typer.Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="How many parameters a function takes.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the parameters that a function is checked at.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Prove the gradients of a model on a table, or of a function of your own; a wrong one exits with 5.
+
+    A function takes a vector of parameters and returns its value and its gradient.
+
+    Example: vecprop check titanic.npz titanic.csv
+
+    Example: vecprop check mymodel:loss_and_gradient --size 12
+    """
+    from ... import load
+    from ..checking import check_function, check_model
+
+    if ":" in subject and not Path(subject).exists():
+        if size is None:
+            raise UsageError("Give --size, the number of parameters that the function takes.")
+        report = check_function(subject, size, seed)
+    elif table is None:
+        raise UsageError("Give a table too: a model's gradients are checked on its rows.")
+    else:
+        report = check_model(load(subject), table, target)
+    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    if not report.passed:
+        raise typer.Exit(WRONG_GRADIENT)

@@ -1,0 +1,36 @@
+"""``vecprop evaluate``: what a model is worth on a table whose target is known."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from ..exits import in_words, say_notes
+from ..options import Debug, Json, Model, Quiet, Table
+
+
+@in_words
+def evaluate(
+    model: Model,
+    table: Table,
+    target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model on rows whose target is known, with intervals.
+
+    Example: vecprop evaluate titanic.npz passengers-of-1913.csv
+    """
+    from ... import load
+    from ..evaluating import evaluation
+    from ..results import scores_as_text
+    from ..scores import as_plain
+
+    rows, scores, notes = evaluation(load(model), table, target)
+    if not quiet:
+        say_notes(notes)
+    if as_json:
+        print(json.dumps({"rows": rows, "scores": as_plain(scores), "notes": notes}, indent=2))
+    else:
+        print(f"rows      {rows}\n\n{scores_as_text({model.name: scores})}")

@@ -1,0 +1,133 @@
+"""``vecprop train``: a table in, a model out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..configuration import configuration, read_configuration
+from ..exits import INTERRUPTED, UsageError, in_words, say, say_notes
+from ..options import Debug, Force, Json, Quiet
+from ..outputs import named_after, writable
+
+HELD_OUT, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
+
+
+@in_words
+def train(
+    context: typer.Context,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet or Arrow file.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="MODEL", help="The model file; by default TABLE's name with .npz."),
+    ] = None,
+    task: Annotated[
+        Literal["classification", "regression"] | None,
+        typer.Option(help="What the target is; found from it by default."),
+    ] = None,
+    test_size: Annotated[
+        float,
+        typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=HELD_OUT),
+    ] = 0.2,
+    test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=HELD_OUT)] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="A column: rows of one value stay together, and it is no input.", rich_help_panel=HELD_OUT),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=HELD_OUT)
+    ] = None,
+    hidden_layer_sizes: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers, such as 64,64.", rich_help_panel=LEARNING)
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="relu, silu, tanh, …", rich_help_panel=LEARNING)] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of outputs left out.", rich_help_panel=LEARNING)] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Decay of AdamW.", rich_help_panel=LEARNING)] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="What a class shares with the others.", rich_help_panel=LEARNING)
+    ] = None,
+    learning_rate_init: Annotated[
+        float | None, typer.Option(help="Learning rate at the start.", rich_help_panel=LEARNING)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=LEARNING)] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Epochs at most.", rich_help_panel=LEARNING)] = None,
+    n_iter_no_change: Annotated[
+        int | None, typer.Option(help="Epochs without progress that end training.", rich_help_panel=LEARNING)
+    ] = None,
+    ensemble: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Networks that are averaged.", rich_help_panel=LEARNING)
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search for better settings.", rich_help_panel=LEARNING)
+    ] = False,
+    budget: Annotated[
+        float, typer.Option(min=0, help="Seconds that --search may take.", rich_help_panel=LEARNING)
+    ] = 60.0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
+    ] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads at most; all processors by default.", rich_help_panel=RUNNING)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page about the model.", rich_help_panel=RUNNING)
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=read_configuration,
+            is_eager=True,
+            help="Options from a TOML file; those given here win.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on a table, and say what it is worth on rows that it has not seen.
+
+    All options of the run are written beside the model, as TOML for --config.
+
+    Example: vecprop train titanic.csv --target survived
+
+    Example: vecprop train prices.parquet --target price --time sold --report prices.html
+
+    Example: vecprop train visits.csv.gz --target outcome --group patient --search --budget 300 -o visits.npz
+    """
+    if sum(given is not None for given in (test, group, time)) > 1:
+        raise UsageError("Of --test, --group and --time only one can say which rows are the test.")
+    output = writable(output or named_after(table), force)
+    written = writable(output.with_suffix(".toml"), force)
+    page = None if report is None else writable(report, force, "--report")
+
+    from ... import save
+    from ...files.atomic import written_at_once
+    from ..fitting import fitting, found, settings_of
+    from ..judgement import judgement
+    from ..results import as_plain, as_text
+    from ..splitting import Split
+    from ..training import Request, train_on_table
+
+    request = Request(table, target, Split(test_size, group, time, seed), test, task, settings_of(context.params))
+    trained = train_on_table(request, fitting(budget if search else None, seed, quiet))
+    result = as_plain(trained)
+    save(trained.model, output, columns=trained.types, metrics=trained.metrics)
+    changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
+    with written_at_once(written) as file:
+        file.write(configuration(context, changed).encode())
+    result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
+    if page is not None:
+        from ..report import write_report
+
+        write_report(trained, result, page)
+        result["report"] = str(page)
+    if not quiet:
+        say_notes(trained.notes)
+    print(json.dumps(result, indent=2) if as_json else as_text(trained, result))
+    if trained.was_interrupted:
+        say(f"Interrupted: what was trained is saved in {output}.")
+        raise typer.Exit(INTERRUPTED)

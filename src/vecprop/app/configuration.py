@@ -1,0 +1,58 @@
+"""A command's options in a TOML file, under the same names: read as defaults, and written back."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..tables.error import nearest
+
+PASSING = {"config", "force", "debug", "quiet", "as_json"}
+"""Options that say nothing of the result, and are not written."""
+
+
+def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
+    """Take a file's values as defaults of the command's options; to be the callback of ``--config``, before others."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise typer.BadParameter(f"{path} is not TOML: {error}.") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+    known = {str(parameter.name) for parameter in context.command.params} - PASSING
+    for name, value in values.items():
+        if name not in known:
+            raise typer.BadParameter(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
+        if isinstance(value, Mapping):
+            raise typer.BadParameter(f"{path} has a table [{name}], but all names stand at the top.")
+    given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
+    context.default_map = {**(context.default_map or {}), **given}
+    return path
+
+
+def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:
+    """Return all options of a command that say something of its result as TOML, with some of them changed.
+
+    What was not given and has no default is left out.
+    """
+    values = {name: value for name, value in context.params.items() if name not in PASSING} | dict(changed)
+    lines = [f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None]
+    return "".join(lines)
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as it would be typed; lists with commas."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)

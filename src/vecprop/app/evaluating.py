@@ -1,0 +1,47 @@
+"""Measuring a model on a table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..tables.reading import read_table
+from .exits import UsageError
+from .predicting import notes_on, rows_for
+from .scores import Estimate, scores_of_classes, scores_of_numbers
+from .training import class_numbers, numbers_of, target_of, with_target
+
+
+def evaluation(model: Any, table: Path, target: str | None) -> tuple[int, dict[str, Estimate], list[str]]:
+    """Return on how many rows of a table a model was measured, its metrics, and notes.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        The model.
+    table : Path
+        A file with a column of the target.
+    target : str or None
+        Its name; None for the one that the model was trained on.
+
+    Raises
+    ------
+    TableError
+        Where the table does not fit the model.
+    UsageError
+        Where nobody says which column is the target.
+    """
+    target = target or getattr(model, "target", None)
+    if target is None:
+        raise UsageError("The model does not say which column is its target: give --target.")
+    frame, notes = with_target(read_table(table), target)
+    X = frame.drop(columns=target)
+    notes += notes_on(model, X)
+    if not hasattr(model, "predict_proba"):
+        y = numbers_of(frame[target], target)
+        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows_for(model, X)))), notes
+    y = class_numbers(target_of(frame, target, "classification"), model.classes_)
+    unknown = int((y < 0).sum())
+    if unknown:
+        notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
+    return len(y), scores_of_classes(y, model.predict_proba(rows_for(model, X))), notes

@@ -1,0 +1,79 @@
+"""How ``vecprop train`` fits: its options as settings, with progress, and with a search if one is wished."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .exits import UsageError, say
+from .progress import progress_bar
+from .searching import search
+from .training import Parts
+
+SETTINGS = {
+    "hidden_layer_sizes": "hidden_layer_sizes",
+    "activation": "activation",
+    "dropout": "dropout",
+    "weight_decay": "weight_decay",
+    "label_smoothing": "label_smoothing",
+    "learning_rate_init": "learning_rate_init",
+    "batch_size": "batch_size",
+    "max_iter": "max_iter",
+    "n_iter_no_change": "n_iter_no_change",
+    "ensemble": "n_members",
+    "threads": "n_jobs",
+}
+"""The setting of the estimator that each option stands for."""
+
+
+def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that options give.
+
+    Examples
+    --------
+    >>> settings_of({"hidden_layer_sizes": "64,32", "ensemble": 4, "dropout": None})
+    {'hidden_layer_sizes': (64, 32), 'n_members': 4}
+    """
+    given = {setting: options.get(name) for name, setting in SETTINGS.items()}
+    settings = {setting: value for setting, value in given.items() if value is not None}
+    if "hidden_layer_sizes" in settings:
+        settings["hidden_layer_sizes"] = _widths(settings["hidden_layer_sizes"])
+    return settings
+
+
+def found(model: Any) -> dict[str, Any]:
+    """Return the options that stand for a model's settings; those it chooses by the number of rows are left to it."""
+    settings = model.get_params()
+    values = {name: settings.get(setting) for name, setting in SETTINGS.items()}
+    values["hidden_layer_sizes"] = ",".join(map(str, model.widths))
+    return {name: None if value == "auto" else value for name, value in values.items()}
+
+
+def fitting(seconds: float | None, seed: int, quiet: bool) -> Callable[[Any, Parts], Any]:
+    """Return what fits an estimator to the parts of a table, after a search of so many seconds if given."""
+
+    def fit(estimator: Any, parts: Parts) -> Any:
+        try:
+            estimator._validate_params()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        if seconds is not None:
+            tell = (lambda *_: None) if quiet else _tell
+            return search(estimator, parts.X, parts.y, seconds, seed, tell)
+        with progress_bar("training", len(parts.y), quiet) as show:
+            estimator.progress = show
+            model = estimator.fit(parts.X, parts.y)
+        model.progress = None
+        return model
+
+    return fit
+
+
+def _tell(number: int, loss: float, settings: dict[str, Any]) -> None:
+    shown = ", ".join(f"{name}={value}" for name, value in settings.items()) or "the settings given"
+    say(f"Search {number}: validation loss {loss:.5g} with {shown}")
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise UsageError(f"--hidden-layer-sizes {text} is no list of widths such as 64,64.") from None

@@ -1,0 +1,82 @@
+"""Predictions of a table's rows as columns of a new table."""
+
+from typing import Any
+
+import numpy as np
+
+from ..files.trained import TrainedNetwork
+from ..tables.base import TableModel
+from ..tables.error import TableError, nearest, pandas
+from .exits import UsageError
+
+Frame = Any
+
+
+def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Frame:
+    """Return what a model predicts of rows.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        The model.
+    frame : DataFrame
+        The rows, with the columns of training in any order; others are ignored.
+    coverage : float, optional
+        The share of the targets that intervals are to hold, of a `TabularRegressor`.
+
+    Returns
+    -------
+    DataFrame
+        With the column "prediction"; of a classifier also "probability of A" for each class A, of intervals "low" and
+        "high".
+
+    Raises
+    ------
+    TableError
+        Where a column is missing.
+    UsageError
+        Where the model takes no table, or knows no intervals.
+
+    Examples
+    --------
+    >>> from vecprop import TabularRegressor
+    >>> frame = pandas().DataFrame({"x": range(20), "y": range(20)})
+    >>> model = TabularRegressor("y", n_members=2, max_iter=2, random_state=0).fit(frame)
+    >>> predictions(model, frame, coverage=0.9).columns.tolist()
+    ['prediction', 'low', 'high']
+    """
+    rows = rows_for(model, frame)
+    if hasattr(model, "predict_proba"):
+        if coverage is not None:
+            raise UsageError("Intervals are of numbers, but this model predicts classes with their probabilities.")
+        P = model.predict_proba(rows)
+        columns = {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
+        return pandas().DataFrame({"prediction": np.asarray(model.classes_)[P.argmax(axis=1)], **columns})
+    columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(frame), -1)[:, 0]}
+    if coverage is not None:
+        if not hasattr(model, "predict_interval"):
+            raise UsageError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
+        columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
+    return pandas().DataFrame(columns)
+
+
+def rows_for(model: Any, frame: Frame) -> Any:
+    """Return a table as a model takes it: whole, or as the columns that it was trained with, in their order."""
+    if isinstance(model, TrainedNetwork):
+        raise UsageError("The file holds a bare network, which knows no columns: load it in Python with vecprop.load.")
+    if isinstance(model, TableModel):
+        return frame
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        return frame.to_numpy()
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise TableError(
+            f"The table has no column {missing[0]!r}, which the model needs{nearest(missing[0], frame.columns) or '.'}"
+        )
+    return frame[list(names)]
+
+
+def notes_on(model: Any, frame: Frame) -> list[str]:
+    """Return what of a table a model does not take as it is, in sentences."""
+    return model.check(frame) if isinstance(model, TableModel) else []

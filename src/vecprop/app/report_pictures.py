@@ -1,0 +1,115 @@
+"""The pictures of a report, each as an image that stands in the page itself."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from html import escape
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..pictures.loss import plot_loss
+from ..pictures.style import INK, colour
+from .training import Trained
+
+MOST_COLUMNS = 15
+"""How many columns are drawn, the most important ones."""
+MOST_POINTS = 5_000
+"""How many rows are drawn as points."""
+
+
+def image(alt: str, size: tuple[float, float], draw: Callable[..., Any], *arguments: Any) -> str:
+    """Return what a function draws on an Axes as HTML that holds the image itself, of so many inches."""
+    import matplotlib
+    from matplotlib import pyplot as plt
+
+    before = matplotlib.get_backend()
+    matplotlib.use("agg")
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    draw(ax, *arguments)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=144)
+    plt.close(figure)
+    matplotlib.use(before)
+    data = b64encode(stream.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{data}" width="{96 * size[0]:.0f}" alt="{escape(alt)}">'
+
+
+def draw_losses(ax: Any, trained: Trained) -> None:
+    """Draw each network's losses over its epochs, and their medians; a network that has ended stays where it was."""
+    model = trained.model
+    loss, validation = _side_by_side(model.loss_curves_), _side_by_side(model.validation_loss_curves_)
+    validation = validation[-len(loss) :]  # which is measured before the first epoch too
+    plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1)
+    if min(loss.min(), validation.min()) > 0:
+        ax.set_yscale("log")
+
+
+def draw_confusion(ax: Any, trained: Trained) -> None:
+    """Draw how often each class was predicted as each."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    known = trained.truth >= 0
+    names = trained.model.classes_
+    ConfusionMatrixDisplay.from_predictions(
+        names[trained.truth[known]],
+        names[trained.predicted.argmax(axis=1)[known]],
+        labels=names,
+        ax=ax,
+        cmap="Blues",
+        colorbar=False,
+        include_values=len(names) <= 12,
+        xticks_rotation="vertical" if len(names) > 3 else "horizontal",
+    )
+
+
+def draw_residuals(ax: Any, trained: Trained) -> None:
+    """Draw the error of each prediction."""
+    rows = np.linspace(0, len(trained.truth) - 1, min(len(trained.truth), MOST_POINTS)).astype(int)
+    predicted, truth = trained.predicted[rows], trained.truth[rows]
+    ax.scatter(predicted, truth - predicted, s=12, alpha=0.5, color=colour(1), linewidths=0)
+    ax.axhline(0, color=INK, linewidth=1)
+    ax.set(xlabel="predicted", ylabel="true − predicted")
+
+
+def draw_calibration(ax: Any, trained: Trained) -> None:
+    """Draw whether probabilities, or intervals, hold what they promise."""
+    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":", label="as promised")
+    promised, kept = (_of_classes if trained.is_classifier else _of_intervals)(trained)
+    ax.plot(promised, kept, marker="o", color=colour(1), label="on the test")
+    what = "probability of the predicted class" if trained.is_classifier else "coverage of the interval"
+    ax.set(xlabel=what, ylabel="share that is right" if trained.is_classifier else "share within", aspect="equal")
+    ax.legend(loc="upper left")
+
+
+def draw_importances(ax: Any, names: list[str], importances: np.ndarray, what: str) -> None:
+    """Draw how much worse the score becomes when a column is shuffled, of the most important columns."""
+    order = np.argsort(importances.mean(axis=1))[-MOST_COLUMNS:]
+    labels = [name if len(name) < 30 else f"{name[:28]}…" for name in (names[number] for number in order)]
+    deviations = importances[order].std(axis=1)
+    ax.barh(labels, importances[order].mean(axis=1), xerr=deviations, color=colour(1), ecolor=INK)
+    ax.set_xlabel(f"how much the {what} rises when the column is shuffled")
+
+
+def _side_by_side(curves: list[list[float]]) -> np.ndarray:
+    """Return curves as columns of one length, (epochs + 1, M)."""
+    longest = max(map(len, curves))
+    return np.array([curve + [curve[-1]] * (longest - len(curve)) for curve in curves]).T
+
+
+def _of_classes(trained: Trained) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean probability of predicted classes, in groups of rows, and the share that is right."""
+    sure = trained.predicted.max(axis=1)
+    right = trained.predicted.argmax(axis=1) == trained.truth
+    groups = np.array_split(np.argsort(sure), min(10, max(len(sure) // 10, 1)))
+    return np.array([sure[group].mean() for group in groups]), np.array([right[group].mean() for group in groups])
+
+
+def _of_intervals(trained: Trained) -> tuple[np.ndarray, np.ndarray]:
+    """Return coverages that intervals promise, and the shares of the targets that lie within."""
+    promised = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
+    ends = [trained.model.predict_interval(trained.parts.X_test, coverage) for coverage in promised]
+    return promised, np.array(
+        [((low <= trained.truth) & (trained.truth <= high)).mean() for low, high in map(np.transpose, ends)]
+    )

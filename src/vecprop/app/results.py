@@ -1,0 +1,72 @@
+"""What ``vecprop train`` found out: as plain values, and as text for a terminal."""
+
+from typing import Any
+
+from .scores import as_plain as plain_scores
+from .training import Scores, Trained
+
+TITLES = {
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+
+
+def as_plain(trained: Trained) -> dict[str, Any]:
+    """Return a result as JSON has it."""
+    parts, model = trained.parts, trained.model
+    result = {
+        "task": parts.task,
+        "target": trained.request.target,
+        "rows": {"train": len(parts.y), "test": len(parts.y_test)},
+        "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
+        "networks": len(model.ensemble_),
+        "parameters": int(model.ensemble_.thetas.size),
+        "scores": {name: plain_scores(scores) for name, scores in trained.scores.items()},
+        "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
+        "notes": trained.notes,
+    }
+    if trained.is_classifier:
+        result["classes"] = model.classes_.tolist()
+    return result
+
+
+def as_text(trained: Trained, result: dict[str, Any]) -> str:
+    """Return a result as text."""
+    seconds = result["seconds"]
+    whole = sum(seconds.values())
+    dropped = result["columns"]["dropped"]
+    why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
+    what = f"{len(result['classes'])} classes" if trained.is_classifier else "numbers"
+    lines = [
+        f"{result['task']} of {result['target']!r} ({what}) in {trained.request.table}",
+        f"rows      {result['rows']['train']} to train, {result['rows']['test']} to test",
+        f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
+        f"networks  {result['networks']}, with {result['parameters']} parameters in all",
+        "",
+        scores_as_text(trained.scores),
+        *([""] if result["judgement"] else []),
+        *result["judgement"],
+        "",
+        f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
+        f"model     {result['model']}, made again by: vecprop train --config {result['config']}",
+    ]
+    if "report" in result:
+        lines.append(f"report    {result['report']}")
+    return "\n".join(lines)
+
+
+def scores_as_text(scores: Scores) -> str:
+    """Return the metrics in a table: a row each, with a column for each who predicted."""
+    names = list(scores)
+    first = next(iter(scores.values()))
+    rows = [["on the test part (95 % interval)", *names]]
+    rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

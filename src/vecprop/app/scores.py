@@ -1,0 +1,175 @@
+"""What predictions of a test part are worth: the field's metrics, each with a bootstrap interval.
+
+A metric here is a function of how often each row counts. Once each gives its value; as often as a random draw with
+replacement would take each row, many times over, gives its interval.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ENTRIES = 20_000_000
+"""How many counts of rows are drawn at most."""
+SMALLEST = 1e-15
+"""A probability below this counts as this."""
+
+Metric = Callable[[np.ndarray], np.ndarray]
+"""From counts of rows (B, N) to values (B,)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric on a test part.
+
+    Parameters
+    ----------
+    value : float
+        On all rows.
+    low, high : float
+        What 95 % of 1,000 bootstrap samples of the rows lie between; fewer samples of many rows, at least 200.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+def scores_of_classes(y: np.ndarray, P: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
+    """Return what probabilities are worth.
+
+    Parameters
+    ----------
+    y : ndarray of int (N,)
+        The number of each row's class; -1 for a class that the model does not know.
+    P : ndarray (N, C)
+        The probability of each class.
+    seed : int, default 0
+        Fixes the bootstrap.
+
+    Returns
+    -------
+    dict of str to Estimate
+        "log_loss" in nats, "accuracy", "balanced_accuracy" (the mean over the classes that there are of the share that
+        is right), and of two classes "roc_auc".
+
+    Examples
+    --------
+    >>> scores = scores_of_classes(np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.0, 1.0], [0.75, 0.25]]))
+    >>> {name: round(score.value, 4) for name, score in scores.items()}
+    {'log_loss': 0.6931, 'accuracy': 0.6667, 'balanced_accuracy': 0.75, 'roc_auc': 0.5}
+    """
+    known = np.where(y < 0, 0, y)
+    chance = np.where(y < 0, 0.0, P[np.arange(len(y)), known])
+    right = P.argmax(axis=1) == y
+    metrics: dict[str, Metric] = {
+        "log_loss": _mean(-np.log(np.clip(chance, SMALLEST, 1))),
+        "accuracy": _mean(right),
+        "balanced_accuracy": _mean_of_classes(right, y),
+    }
+    if P.shape[1] == 2 and set(np.unique(y)) == {0, 1}:
+        metrics["roc_auc"] = _area(P[:, 1], y == 1)
+    return _estimates(metrics, len(y), seed)
+
+
+def scores_of_numbers(y: np.ndarray, prediction: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
+    """Return what predicted numbers are worth.
+
+    Parameters
+    ----------
+    y, prediction : ndarray (N,)
+        The numbers, and what was predicted.
+    seed : int, default 0
+        Fixes the bootstrap.
+
+    Returns
+    -------
+    dict of str to Estimate
+        "rmse", "mae" and "r2".
+
+    Examples
+    --------
+    >>> scores = scores_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
+    >>> {name: round(score.value, 4) for name, score in scores.items()}
+    {'rmse': 1.1547, 'mae': 0.6667, 'r2': -1.0}
+    """
+    error = y - prediction
+    squares = _mean(error**2)
+    metrics: dict[str, Metric] = {
+        "rmse": lambda counts: np.sqrt(squares(counts)),
+        "mae": _mean(np.abs(error)),
+        "r2": lambda counts: 1 - squares(counts) / _variance(y, counts),
+    }
+    return _estimates(metrics, len(y), seed)
+
+
+def _estimates(metrics: dict[str, Metric], rows: int, seed: int) -> dict[str, Estimate]:
+    rng = np.random.default_rng(seed)
+    draws = min(max(ENTRIES // rows, 200), 1000)
+    values: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
+    at_once = max(2_000_000 // rows, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
+        for first in range(0, draws, at_once):
+            counts = np.stack(
+                [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))]
+            ).astype(float)
+            for name, metric in metrics.items():
+                values[name].append(metric(counts))
+        whole = {name: float(metric(np.ones((1, rows)))[0]) for name, metric in metrics.items()}
+    return {name: Estimate(whole[name], *_interval(np.concatenate(values[name]))) for name in metrics}
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _mean(values: np.ndarray) -> Metric:
+    return lambda counts: counts @ values / counts.sum(axis=1)
+
+
+def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:
+    """Return the mean over classes of the share of rows that are right."""
+    of_class = [np.flatnonzero(y == one) for one in np.unique(y)]
+
+    def metric(counts: np.ndarray) -> np.ndarray:
+        shares = [counts[:, rows] @ right[rows] / counts[:, rows].sum(axis=1) for rows in of_class]
+        is_there = ~np.isnan(shares)
+        return np.nansum(shares, axis=0) / is_there.sum(axis=0)
+
+    return metric
+
+
+def _area(score: np.ndarray, is_positive: np.ndarray) -> Metric:
+    """Return the area under the ROC curve: the chance that a positive row scores above a negative one, ties halved."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+
+    def metric(counts: np.ndarray) -> np.ndarray:
+        counts = counts[:, order]
+        positive, negative = (np.add.reduceat(counts * which, starts, axis=1) for which in _both(is_positive[order]))
+        below = np.cumsum(negative, axis=1) - negative / 2
+        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+
+    return metric
+
+
+def _both(is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return is_positive, ~is_positive
+
+
+def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    mean = _mean(y)(counts)[:, None]
+    return (counts * (y - mean) ** 2).sum(axis=1) / counts.sum(axis=1)
+
+
+def as_plain(scores: dict[str, Estimate]) -> dict[str, Any]:
+    """Return scores as JSON has them."""
+    return {name: {"value": score.value, "low": score.low, "high": score.high} for name, score in scores.items()}

@@ -1,0 +1,74 @@
+"""Writing tables part by part, in the format that a file's name says."""
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..files.atomic import written_at_once
+from ..tables.reading import ARROW, PARQUET
+
+Write = Callable[[Any], None]
+"""Takes the next part of a table, a DataFrame."""
+
+
+@contextmanager
+def table_writer(path: Path | None) -> Iterator[Write]:
+    """Give what writes a table part by part; the file is there when all of it is.
+
+    Parameters
+    ----------
+    path : Path or None
+        ``.parquet``, ``.pq``, ``.arrow``, ``.feather``, ``.ipc``, ``.tsv`` and anything else as CSV, with ``.gz``
+        compressed; None writes CSV to standard output.
+    """
+    if path is None:
+        yield _separated(sys.stdout, ",")
+        return
+    suffix = path.suffix.lower()
+    with written_at_once(path) as file:
+        if suffix in PARQUET | ARROW:
+            with _binary(file, suffix) as write:
+                yield write
+        elif suffix == ".gz":
+            with gzip.open(file, "wt", encoding="utf-8", newline="") as text:
+                yield _separated(text, _separator(path.with_suffix("")))
+        else:
+            yield _separated(file, _separator(path))
+
+
+def _separator(path: Path) -> str:
+    return "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+
+
+def _separated(file: Any, separator: str) -> Write:
+    is_first = True
+
+    def write(frame: Any) -> None:
+        nonlocal is_first
+        frame.to_csv(file, sep=separator, index=False, header=is_first)
+        is_first = False
+
+    return write
+
+
+@contextmanager
+def _binary(file: Any, suffix: str) -> Iterator[Write]:
+    import pyarrow
+    from pyarrow import ipc, parquet
+
+    writer: Any = None
+
+    def write(frame: Any) -> None:
+        nonlocal writer
+        table = pyarrow.Table.from_pandas(frame, schema=None if writer is None else writer.schema, preserve_index=False)
+        if writer is None:
+            writer = (parquet.ParquetWriter if suffix in PARQUET else ipc.new_file)(file, table.schema)
+            writer.schema = table.schema
+        writer.write_table(table)
+
+    yield write
+    if writer is not None:
+        writer.close()

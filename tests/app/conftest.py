@@ -1,0 +1,45 @@
+"""The commands as a user runs them, in this process; and tables to run them on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from vecprop.app.command_line import app
+
+FAST = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 4)
+
+
+@pytest.fixture
+def vecprop(tmp_path, monkeypatch):
+    """Run a command in a folder of its own; its result has exit_code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="session")
+def people():
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 80, 200)
+    frame = pd.DataFrame({"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200), "visits": rng.poisson(3, 200)})
+    frame["buys"] = np.where(age + rng.normal(0, 5, 200) > 50, "yes", "no")
+    frame["spends"] = age * 2.0 + rng.normal(0, 5, 200)
+    return frame
+
+
+@pytest.fixture
+def table(people, tmp_path):
+    people.to_csv(tmp_path / "people.csv", index=False)
+    return tmp_path / "people.csv"
+
+
+@pytest.fixture(scope="session")
+def trained(people, tmp_path_factory):
+    """A folder with people.csv and two models of it."""
+    folder = tmp_path_factory.mktemp("trained")
+    people.to_csv(folder / "people.csv", index=False)
+    for target in ("buys", "spends"):
+        arguments = ["train", folder / "people.csv", "--target", target, "-o", folder / f"{target}.npz", *FAST]
+        done = CliRunner().invoke(app, list(map(str, arguments)))
+        assert done.exit_code == 0, done.output
+    return folder

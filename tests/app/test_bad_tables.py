@@ -1,0 +1,136 @@
+"""Bad tables: each one sentence with exit code 3, or a repair that is said; nothing is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FAST
+
+ROWS = [(k / 10, "abc"[k % 3], ["yes", "no"][k // 3 % 2]) for k in range(60)]
+NAMES = ["x", "c", "y"]
+
+
+def write(rows, names=NAMES, separator=",", encoding="utf-8"):
+    lines = [separator.join(map(str, row)) for row in [names, *rows]]
+    Path("t.csv").write_text("\n".join(lines) + "\n", encoding=encoding)
+
+
+def changed(column, values):
+    """Return the rows with other values in a column."""
+    return [(*row[:column], value, *row[column + 1 :]) for row, value in zip(ROWS, values, strict=True)]
+
+
+REFUSED = {
+    "empty": (lambda: Path("t.csv").write_text(""), "t.csv is empty"),
+    "only names": (lambda: write([]), "t.csv has 3 columns and 0 rows"),
+    "folder": (lambda: Path("t.csv").mkdir(), "is a folder"),
+    "no text": (lambda: Path("t.csv").write_bytes(bytes(range(256))), "is not text"),
+    "one row": (lambda: write(ROWS[:1]), "There are 1 row(s) with a target"),
+    "one class": (lambda: write(changed(2, ["yes"] * 60)), "one class"),
+    "no target": (lambda: write(changed(2, [""] * 60)), "all 60 are missing"),
+    "two of a name": (lambda: write(ROWS, ["x", "x", "y"]), "two columns named 'x'"),
+    "a long row": (lambda: write([*ROWS, (1, "a", "yes", "more")]), "line 62"),
+    "nothing varies": (lambda: write([(1, "a", row[2]) for row in ROWS]), "No column can be learned from"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_used_is_said_in_one_sentence(vecprop, kind):
+    make, said = REFUSED[kind]
+    make()
+    done = vecprop("train", "t.csv", "--target", "y", *FAST)
+    assert done.exit_code == 3, done.output
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not Path("t.npz").exists()
+
+
+def test_the_nearest_name_is_offered(vecprop):
+    write(ROWS, ["x", "c", "answer"])
+    done = vecprop("train", "t.csv", "--target", "anwser")
+    assert (done.exit_code, done.stderr) == (3, "The table has no column 'anwser': did you mean 'answer'?\n")
+    done = vecprop("train", "t.cvs", "--target", "answer")
+    assert (done.exit_code, done.stderr) == (3, "There is no file t.cvs: did you mean 't.csv'?\n")
+    done = vecprop("train", "t.csv", "--target", "answer", "--group", "C")
+    assert (done.exit_code, done.stderr) == (3, "The table has no column 'C': did you mean 'c'?\n")
+
+
+REPAIRED = {
+    "a short row": (lambda: write([*ROWS, (1, "a")]), "fewer values than the 3 columns"),
+    "a missing target": (lambda: write(changed(2, ["", *[row[2] for row in ROWS[1:]]])), "1 of 60 rows have no target"),
+    "an infinite value": (lambda: write(changed(0, ["inf", *range(59)])), "infinite"),
+    "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s) are not numbers"),
+    "a constant column": (lambda: write(changed(1, ["a"] * 60)), "all values are the same"),
+    "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),
+    "another encoding": (lambda: write(ROWS, ["größe", "c", "y"], encoding="latin-1"), "is not UTF-8"),
+    "a leak": (
+        lambda: write([(*row, row[2].upper()) for row in ROWS * 2], [*NAMES, "copy"]),
+        "Column 'copy' tells the target almost exactly",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REPAIRED)
+def test_what_is_repaired_is_said(vecprop, kind):
+    make, said = REPAIRED[kind]
+    make()
+    done = vecprop("train", "t.csv", "--target", "y", *FAST)
+    assert done.exit_code == 0, done.output
+    assert said in done.stderr
+
+
+def test_decimal_commas_are_numbers(vecprop):
+    write(changed(0, [f"{k},5" for k in range(60)]), separator=";")
+    done = vecprop("train", "t.csv", "--target", "x", "--json", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert '"task": "regression"' in done.stdout
+
+
+def test_targets_that_are_no_numbers(vecprop):
+    write(changed(0, ["inf", *np.arange(59) / 7]))
+    done = vecprop("train", "t.csv", "--target", "x")
+    assert done.exit_code == 3
+    assert "1 value(s) that are infinite" in done.stderr
+    done = vecprop("train", "t.csv", "--target", "y", "--task", "regression")
+    assert done.exit_code == 3
+    assert "60 value(s) that are not numbers" in done.stderr
+
+
+def test_truth_values_and_whole_numbers_are_classes(vecprop):
+    pd.DataFrame({"x": range(60), "b": [True, False] * 30, "k": [3, 1, 2] * 20}).to_parquet("t.parquet")
+    for target in ("b", "k"):
+        done = vecprop("train", "t.parquet", "--target", target, "--force", *FAST)
+        assert done.exit_code == 0, done.stderr
+        assert "classification" in done.stdout
+        done = vecprop("predict", "t.npz", "t.parquet", "-o", "p.parquet", "--force")
+        assert done.exit_code == 0, done.stderr
+        found = pd.read_parquet("p.parquet").prediction
+        assert set(found) <= set(pd.read_parquet("t.parquet")[target])
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_model(vecprop, table, monkeypatch):
+    assert vecprop("train", table, "--target", "buys", *FAST).exit_code == 0
+    before = Path("people.npz").read_bytes()
+
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    done = vecprop("train", table, "--target", "buys", "--force", "--seed", 1, *FAST)
+    assert done.exit_code == 1
+    assert done.stderr.endswith("No space left on device.\n")
+    assert Path("people.npz").read_bytes() == before
+
+
+@pytest.mark.long
+def test_ten_thousand_columns_and_a_million_rows(vecprop):
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(rng.normal(size=(100, 10_000)).round(2), columns=[f"x{k}" for k in range(10_000)])
+    wide.assign(y=np.where(wide.x0 > 0, "a", "b")).to_parquet("wide.parquet")
+    assert vecprop("train", "wide.parquet", "--target", "y", *FAST).exit_code == 0
+    tall = pd.DataFrame(rng.normal(size=(1_000_000, 3)), columns=list("abc"))
+    tall.assign(y=tall.a + tall.b).to_parquet("tall.parquet")
+    assert vecprop("train", "tall.parquet", "--target", "y", *FAST).exit_code == 0
+    assert vecprop("predict", "tall.npz", "tall.parquet", "-o", "p.parquet").exit_code == 0

@@ -1,0 +1,149 @@
+"""``predict``, ``evaluate``, ``check``, ``export`` and ``info``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vecprop as vp
+
+
+def read(text):
+    path = Path("read.csv")
+    path.write_text(text)
+    return pd.read_csv(path)
+
+
+def test_predictions_are_the_models_row_by_row(vecprop, trained, people):
+    done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--chunk", 33)
+    assert done.exit_code == 0, done.stderr
+    found = read(done.stdout)
+    model = vp.load(trained / "buys.npz")
+    assert list(found) == ["prediction", "probability of no", "probability of yes"]
+    assert found.prediction.tolist() == model.predict(people).tolist()
+    np.testing.assert_allclose(found.iloc[:, 1:], model.predict_proba(people), rtol=1e-12)
+
+
+def test_intervals_and_kept_columns(vecprop, trained, people):
+    done = vecprop("predict", trained / "spends.npz", trained / "people.csv", "--interval", 0.8, "--keep", "town")
+    found = read(done.stdout)
+    assert list(found) == ["town", "prediction", "low", "high"]
+    assert found.town.tolist() == people.town.tolist()
+    np.testing.assert_allclose(found[["low", "high"]], vp.load(trained / "spends.npz").predict_interval(people, 0.8))
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.feather", "p.csv.gz", "p.tsv"])
+@pytest.mark.parametrize("chunk", [37, 1000])
+def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
+    people.to_parquet("in.parquet")
+    done = vecprop("predict", trained / "spends.npz", "in.parquet", "-o", name, "--chunk", chunk)
+    assert done.exit_code == 0, done.stderr
+    read = {"parquet": pd.read_parquet, "feather": pd.read_feather, "gz": pd.read_csv, "tsv": pd.read_table}
+    found = read[name.split(".")[-1]](name)
+    np.testing.assert_allclose(found.prediction, vp.load(trained / "spends.npz").predict(people), rtol=1e-6)
+    assert done.stdout == ""
+    assert vecprop("predict", trained / "spends.npz", "in.parquet", "-o", name).exit_code == 2  # it exists
+    assert vecprop("predict", trained / "spends.npz", "in.parquet").exit_code == 2  # Parquet on a terminal
+
+
+def test_columns_may_be_reordered_missing_and_of_other_types(vecprop, trained, people):
+    people[["spends", "town", "visits", "age"]].astype({"age": str}).assign(more=1).to_csv("other.csv", index=False)
+    done = vecprop("predict", trained / "buys.npz", "other.csv")
+    assert done.exit_code == 0
+    assert "'more'" in done.stderr
+    assert read(done.stdout).prediction.tolist() == vp.load(trained / "buys.npz").predict(people).tolist()
+    people.rename(columns={"age": "Age "}).to_csv("renamed.csv", index=False)
+    done = vecprop("predict", trained / "buys.npz", "renamed.csv", "-o", "out.csv")
+    assert done.exit_code == 3
+    assert "no column 'age', which the model needs: did you mean 'Age" in done.stderr
+    assert not Path("out.csv").exists()
+
+
+def test_a_failure_halfway_leaves_no_file(vecprop, trained, people):
+    pd.concat([people] * 2).to_csv("long.csv", index=False)
+    with Path("long.csv").open("a") as file:
+        file.write("1,2,3,4,5,6,7\n")
+    done = vecprop("predict", trained / "buys.npz", "long.csv", "-o", "out.csv", "--chunk", 100)
+    assert done.exit_code == 3
+    assert "line 402" in done.stderr
+    assert not Path("out.csv").exists()
+
+
+def test_models_saved_in_python_predict_tables_too(vecprop, people):
+    model = make_pipeline(
+        StandardScaler(), vp.MLPClassifier((4,), solver="lbfgs", alpha=1.0, max_iter=1000, random_state=0)
+    )
+    model.fit(people[["age", "visits"]], people.buys)
+    vp.save(model, "own.npz")
+    people[["town", "visits", "age", "buys"]].to_csv("people.csv", index=False)
+    done = vecprop("predict", "own.npz", "people.csv")
+    assert done.exit_code == 0, done.stderr
+    assert read(done.stdout).prediction.tolist() == model.predict(people[["age", "visits"]]).tolist()
+    assert vecprop("evaluate", "own.npz", "people.csv").exit_code == 2  # which column?
+    assert vecprop("evaluate", "own.npz", "people.csv", "--target", "buys").exit_code == 0
+    assert vecprop("check", "own.npz", "people.csv", "--target", "buys").exit_code == 0
+    assert vecprop("export", "own.npz", "--to", "numpy").exit_code == 0
+    names = {}
+    exec(Path("own.py").read_text(), names)
+    assert (
+        names["predict"](people[["age", "visits"]].to_numpy()).tolist()
+        == model.predict(people[["age", "visits"]]).tolist()
+    )
+    assert vecprop("export", "own.npz", "--to", "numpy").exit_code == 2  # it exists
+
+
+def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people):
+    people.assign(buys=people.buys.where(people.index % 2 == 0)).to_csv("half.csv", index=False)
+    done = vecprop("evaluate", trained / "buys.npz", "half.csv", "--json")
+    assert done.exit_code == 0, done.stderr
+    result, half = json.loads(done.stdout), people[::2]
+    assert result["rows"] == 100
+    expected = log_loss(half.buys, vp.load(trained / "buys.npz").predict_proba(half))
+    assert result["scores"]["log_loss"]["value"] == pytest.approx(expected)
+    assert "rows      200" in vecprop("evaluate", trained / "spends.npz", trained / "people.csv").stdout
+
+
+@pytest.mark.parametrize("target", ["buys", "spends"])
+def test_gradients_of_a_model_are_proved(vecprop, trained, target):
+    done = vecprop("check", trained / f"{target}.npz", trained / "people.csv")
+    assert done.exit_code == 0, done.output
+    assert "PASS: No gradient errors found" in done.stdout
+
+
+def test_gradients_of_a_function_are_judged(vecprop):
+    Path("mine_of_the_tests.py").write_text(
+        "def right(w): return (w * w).sum(), 2 * w\ndef wrong(w): return (w * w).sum(), w\n"
+    )
+    assert vecprop("check", "mine_of_the_tests:right", "--size", 3).exit_code == 0
+    done = vecprop("check", "mine_of_the_tests:wrong", "--size", 3, "--json")
+    assert done.exit_code == 5
+    assert json.loads(done.stdout)["verdict"] == "FAIL"
+    assert vecprop("check", "mine_of_the_tests:right").exit_code == 2
+    assert "has no function 'none'" in vecprop("check", "mine_of_the_tests:none", "--size", 3).stderr
+    assert "There is no module 'nothing_here'" in vecprop("check", "nothing_here:f", "--size", 3).stderr
+
+
+def test_information(vecprop, trained):
+    said = json.loads(vecprop("info", trained / "buys.npz", "--json").stdout)
+    assert said["model"] == "TabularClassifier"
+    assert said["target"] == "buys"
+    assert said["classes"] == ["no", "yes"]
+    assert said["columns"]["age"] == "int64"
+    assert 0 < said["metrics"]["accuracy"] <= 1
+    assert said["written by"]["vecprop"] == vp.__version__
+    text = vecprop("info", trained / "spends.npz").stdout
+    assert "TabularRegressor" in text
+    assert "Dense(4)" in text
+
+
+def test_files_that_are_no_models_are_said(vecprop, trained):
+    for command in (["info", "people.csv"], ["predict", "people.csv", "people.csv"], ["evaluate", "none.npz", "t.csv"]):
+        (Path("people.csv")).write_text("a,b\n1,2\n")
+        done = vecprop(*command)
+        assert done.exit_code == 3
+        assert done.stderr.count("\n") == 1

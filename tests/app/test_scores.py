@@ -1,0 +1,62 @@
+"""Metrics agree with scikit-learn's, and intervals hold what they promise."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from vecprop.app.scores import scores_of_classes, scores_of_numbers
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_metrics_of_classes_are_scikit_learns(count):
+    y = RNG.integers(count, size=300)
+    P = RNG.dirichlet(np.ones(count), size=300).round(2)  # with ties
+    P /= P.sum(axis=1, keepdims=True)
+    found = {name: score.value for name, score in scores_of_classes(y, P).items()}
+    assert found.pop("log_loss") == pytest.approx(metrics.log_loss(y, np.clip(P, 1e-15, 1)))
+    assert found.pop("accuracy") == pytest.approx(metrics.accuracy_score(y, P.argmax(axis=1)))
+    assert found.pop("balanced_accuracy") == pytest.approx(metrics.balanced_accuracy_score(y, P.argmax(axis=1)))
+    if count == 2:
+        assert found.pop("roc_auc") == pytest.approx(metrics.roc_auc_score(y, P[:, 1]))
+    assert not found
+
+
+def test_metrics_of_numbers_are_scikit_learns():
+    y = RNG.normal(size=100)
+    prediction = y + RNG.normal(size=100)
+    found = {name: score.value for name, score in scores_of_numbers(y, prediction).items()}
+    assert found == pytest.approx(
+        {
+            "rmse": metrics.root_mean_squared_error(y, prediction),
+            "mae": metrics.mean_absolute_error(y, prediction),
+            "r2": metrics.r2_score(y, prediction),
+        }
+    )
+
+
+def test_intervals_hold_the_truth_in_about_95_of_100_cases():
+    truth, held = 0.8, 0
+    for seed in range(200):
+        right = np.random.default_rng(seed).random(400) < truth
+        P = np.where(right[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
+        score = scores_of_classes(np.ones(400, int), P, seed)["accuracy"]
+        held += score.low <= truth <= score.high
+    assert 183 <= held <= 197  # 190 ± 2 σ and a little
+
+
+def test_intervals_are_those_of_draws_done_one_by_one():
+    y, prediction = np.arange(50.0), np.arange(50.0) + np.sin(np.arange(50))
+    rng, draws = np.random.default_rng(7), []
+    for _ in range(1000):
+        rows = rng.integers(50, size=50)
+        draws.append(metrics.r2_score(y[rows], prediction[rows]))
+    score = scores_of_numbers(y, prediction, seed=7)["r2"]
+    assert [score.low, score.high] == pytest.approx(np.quantile(draws, [0.025, 0.975]))
+
+
+def test_a_class_that_is_not_known_is_wrong():
+    found = scores_of_classes(np.array([0, -1]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    assert found["accuracy"].value == 0.5
+    assert found["log_loss"].value == pytest.approx(-np.log(1e-15) / 2)

@@ -1,0 +1,218 @@
+"""``vecprop train``: a table in, a model out, and what is said of it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FAST
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+
+import vecprop as vp
+from vecprop.app.commands import train as command
+
+
+def result_of(done):
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_classes_are_learned_and_measured_on_the_test(vecprop, table, people):
+    result = result_of(vecprop("train", table, "--target", "buys", "--json", "--seed", 3))
+    assert result["task"] == "classification"
+    assert result["classes"] == ["no", "yes"]
+    assert result["rows"] == {"train": 160, "test": 40}
+    assert set(result["columns"]["used"]) == {"age", "town", "visits", "spends"}
+    ours, naive, linear = (result["scores"][name] for name in ("vecprop", "naive", "logistic regression"))
+    assert ours["accuracy"]["low"] <= ours["accuracy"]["value"] <= ours["accuracy"]["high"]
+    assert ours["log_loss"]["value"] < 0.6 * naive["log_loss"]["value"]
+    assert naive["roc_auc"]["value"] == 0.5
+    assert linear["accuracy"]["value"] > 0.8
+    model = vp.load("people.npz")
+    assert model.score(people) > 0.85
+    assert result["seconds"]["training"] > 0
+
+
+def test_metrics_are_those_of_the_rows_set_aside(vecprop, table, people):
+    result = result_of(
+        vecprop("train", table, "--target", "spends", "--json", "--time", "age", "--test-size", 30, *FAST)
+    )
+    late = people.age >= people.age.sort_values().iloc[-30]
+    assert result["rows"] == {"train": int((~late).sum()), "test": int(late.sum())}
+    predicted = vp.load("people.npz").predict(people[late])
+    assert result["scores"]["vecprop"]["r2"]["value"] == pytest.approx(r2_score(people.spends[late], predicted))
+    naive = np.sqrt(np.mean((people.spends[late] - people.spends[~late].mean()) ** 2))
+    assert result["scores"]["naive"]["rmse"]["value"] == pytest.approx(naive)
+
+
+def test_groups_stay_together_and_are_no_input(vecprop, table):
+    done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", *FAST)
+    result = result_of(done)
+    assert "town" not in result["columns"]["used"]
+    assert "Column 'town' tells groups apart and is no input." in done.stderr
+    assert result["rows"]["test"] > 50  # one of three towns
+
+
+def test_a_test_file_is_the_test(vecprop, table, people):
+    people.iloc[:50].to_parquet("test.parquet")
+    result = result_of(vecprop("train", table, "--target", "buys", "--test", "test.parquet", "--json", *FAST))
+    assert result["rows"] == {"train": 200, "test": 50}
+    model = vp.load("people.npz")
+    scores, part = result["scores"]["vecprop"], people.iloc[:50]
+    assert scores["log_loss"]["value"] == pytest.approx(log_loss(part.buys, model.predict_proba(part)))
+    assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(part.buys, model.predict(part)))
+
+
+def test_settings_reach_the_estimator(vecprop, table):
+    options = {
+        **{"--hidden-layer-sizes": "5,6", "--activation": "tanh", "--dropout": 0.25, "--weight-decay": 0.5},
+        **{"--learning-rate-init": 0.02, "--batch-size": 32, "--max-iter": 3, "--n-iter-no-change": 2},
+        **{"--ensemble": 3, "--threads": 1, "--seed": 9},
+    }
+    done = vecprop("train", table, "--target", "buys", *(part for pair in options.items() for part in pair))
+    assert done.exit_code == 0, done.stderr
+    settings = vp.load("people.npz").get_params()
+    expected = {
+        **{"hidden_layer_sizes": (5, 6), "activation": "tanh", "dropout": 0.25, "weight_decay": 0.5, "n_jobs": 1},
+        **{"learning_rate_init": 0.02, "batch_size": 32, "max_iter": 3, "n_iter_no_change": 2, "n_members": 3},
+        **{"random_state": 9, "target": "buys", "progress": None},
+    }
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_each_setting_of_the_estimators_is_an_option():
+    from vecprop.app.fitting import SETTINGS
+
+    elsewhere = {"target", "random_state", "progress"}
+    for kind in (vp.TabularClassifier, vp.TabularRegressor):
+        assert set(kind().get_params()) - elsewhere <= set(SETTINGS.values())
+    assert set(SETTINGS) <= set(command.train.__wrapped__.__annotations__)
+
+
+def test_a_run_writes_options_that_make_it_again(vecprop, table):
+    first = vecprop("train", table, "--target", "buys", "--seed", 4, "--test-size", 50, *FAST)
+    assert first.exit_code == 0, first.stderr
+    written = tomllib.loads(Path("people.toml").read_text())
+    assert written["target"] == "buys"
+    assert written["task"] == "classification"
+    assert written["seed"] == 4
+    theta = vp.load("people.npz").ensemble_.thetas
+    assert vecprop("train", "--config", "people.toml").exit_code == 2  # people.npz exists
+    again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
+    assert again.exit_code == 0, again.stderr
+    np.testing.assert_array_equal(vp.load("again.npz").ensemble_.thetas, theta)
+    other = vecprop("train", "--config", "people.toml", "-o", "other.npz", "--seed", 5)
+    assert other.exit_code == 0, other.stderr
+    assert vp.load("other.npz").random_state == 5  # what is given wins
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('tagret = "buys"', "unknown name 'tagret': did you mean 'target'?"),
+        ("target = ", "is not TOML"),
+        ('[target]\nname = "buys"', "all names stand at the top"),
+        ('target = "buys"\nseed = "many"', "--seed"),
+    ],
+)
+def test_wrong_configurations_are_usage_errors(vecprop, table, text, said):
+    Path("run.toml").write_text(text)
+    done = vecprop("train", table, "--config", "run.toml")
+    assert done.exit_code == 2
+    assert said in re.sub(r"[\s│]+", " ", done.stderr)
+
+
+def test_a_search_is_no_worse_by_validation_and_ends_in_time(vecprop, table):
+    began = time.perf_counter()
+    done = vecprop("train", table, "--target", "spends", "--search", "--budget", 1, *FAST)
+    assert done.exit_code == 0, done.stderr
+    losses = [float(loss) for loss in re.findall(r"validation loss ([\d.e+-]+)", done.stderr)]
+    assert len(losses) > 1
+    assert vp.load("people.npz").validation_loss_ == pytest.approx(min(losses), rel=1e-4)
+    assert time.perf_counter() - began < 20
+    assert tomllib.loads(Path("people.toml").read_text())["search"] is False
+
+
+def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
+    people.assign(constant=1).to_csv("more.csv", index=False)
+    done = vecprop("train", "more.csv", "--target", "buys", *FAST)
+    assert done.exit_code == 0
+    for said in ("classification of 'buys' (2 classes) in more.csv", "160 to train, 40 to test", "log loss", "ROC AUC"):
+        assert said in done.stdout
+    assert "1 dropped: constant (all values are the same)" in done.stdout
+    assert "Note: Column 'constant' is not used" in done.stderr
+    assert "Note" not in done.stdout
+    assert "\x1b" not in done.output
+    quiet = vecprop("train", "more.csv", "--target", "buys", "--quiet", "--force", *FAST)
+    assert quiet.stderr == ""
+
+
+def test_nothing_is_overwritten_unasked(vecprop, table):
+    for name in ("people.npz", "people.toml"):
+        Path(name).write_text("precious")
+        done = vecprop("train", table, "--target", "buys", *FAST)
+        assert done.exit_code == 2
+        assert f"{name} exists" in done.stderr
+        assert Path(name).read_text() == "precious"
+        Path(name).unlink()
+    Path("page.html").write_text("precious")
+    assert vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST).exit_code == 2
+    assert Path("page.html").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--group", "town", "--time", "age"], "only one"),
+        (["-o", "nowhere/model.npz"], "There is no folder nowhere"),
+        (["-o", "."], "is a folder"),
+        (["--dropout", 2], "dropout"),
+        (["--hidden-layer-sizes", "5,x"], "no list of widths"),
+        (["--activation", "step"], "activation"),
+        (["--ensemble", 1], "ensemble"),
+    ],
+)
+def test_usage_errors(vecprop, table, arguments, said):
+    done = vecprop("train", table, "--target", "buys", *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_divergence_has_a_code_of_its_own(vecprop, table):
+    done = vecprop("train", table, "--target", "spends", "--learning-rate-init", 1e30, *FAST)
+    assert done.exit_code == 4
+    assert "lower learning_rate_init" in done.stderr
+    assert not Path("people.npz").exists()
+
+
+def test_classes_seen_only_in_the_test_are_counted_as_wrong(vecprop, people):
+    rows = pd.DataFrame({"x": range(60), "y": ["a", "b"] * 29 + ["c", "c"]})
+    rows.iloc[:50].to_csv("train.csv", index=False)
+    rows.iloc[50:].to_csv("test.csv", index=False)
+    result = result_of(vecprop("train", "train.csv", "--target", "y", "--test", "test.csv", "--json", *FAST))
+    assert result["scores"]["vecprop"]["accuracy"]["value"] <= 0.8
+
+
+@pytest.mark.long
+def test_interrupted_training_is_saved(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)), columns=[f"x{k}" for k in range(20)])
+    frame.assign(y=np.sin(frame.sum(axis=1))).to_parquet(tmp_path / "big.parquet")
+    code = "from vecprop.app import main; main()"
+    options = ["--target", "y", "--max-iter", "100000", "--n-iter-no-change", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "train", "big.parquet", *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(15)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Interrupted: what was trained is saved in big.npz." in said
+    assert len(vp.load(tmp_path / "big.npz").ensemble_) >= 1
