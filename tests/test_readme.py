@@ -39,6 +39,16 @@ def test_scikit_learns_networks_have_one_import_changed(capsys):
     assert "Units are dead" in shown
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_many_networks_at_once(capsys):
+    exec(PROGRAMS[3], {})
+    shown = capsys.readouterr().out
+    assert float(re.search(r"} ([\d.]+) ", shown)[1]) > 0.96
+    assert float(re.search(r"left out: ([\d.]+)", shown)[1]) > 0.95
+    exec(PROGRAMS[4], {})
+    assert float(capsys.readouterr().out) < 0.02
+
+
 def test_the_commands_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     commands = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
