@@ -3,8 +3,8 @@
 All have their default parameters, and the same folds of the same tables: three folds, shuffled with several seeds. The
 MLP is given what it needs: numbers scaled to mean 0 and standard deviation 1, with missing ones at the median and
 marked, categories as inputs of 0 and 1, and targets of regression scaled too. Gradient boosting takes categories and
-missing values as they are. Times are those of fitting and predicting, with all preparation, in turns in one process,
-warm.
+missing values as they are. Times are the processor's, of fitting and predicting with all preparation, in turns in one
+process, warm, with one thread each: so what else the machine does counts little.
 
 The defaults were chosen on other tables, or on generated ones of other seeds: ``--choice`` runs those.
 """
@@ -19,6 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+# Before NumPy, since it sets the number of threads.
+os.environ |= dict.fromkeys(("VECPROP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+# isort: split
 import numpy as np
 import pandas as pd
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
@@ -85,16 +89,16 @@ def measure(table: Table, repeats: int) -> dict[str, np.ndarray]:
     for train, test in splits(table, frame, y, repeats):
         for name, make in CONTENDERS.items():
             X = as_categories(frame) if name == "HistGradientBoosting" else frame
-            started = time.perf_counter()
+            started = time.process_time()
             model = make(table.task).fit(X.iloc[train], y[train])
             if table.task == CLASSIFICATION:
                 P = model.predict_proba(X.iloc[test])
-                seconds = time.perf_counter() - started
+                seconds = time.process_time() - started
                 predicted = model.classes_[P.argmax(axis=1)]
                 outcome = log_loss(y[test], P, labels=model.classes_), accuracy_score(y[test], predicted)
             else:
                 predicted = model.predict(X.iloc[test])
-                seconds = time.perf_counter() - started
+                seconds = time.process_time() - started
                 error = np.sqrt(np.mean((predicted - y[test]) ** 2)) / y.std()
                 outcome = error, r2_score(y[test], predicted)
             outcomes[name].append((*outcome, seconds))
@@ -120,6 +124,14 @@ def lines_of(task: str, measured: dict[str, dict[str, np.ndarray]]) -> Iterator[
         yield f"The {loss} of vecprop is lower than that of {name} on {better} of {len(losses)} tables."
 
 
+def _processor() -> str:
+    """Return the processor's name, where the system tells it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=2, help="how many seeds of the folds")
@@ -133,14 +145,13 @@ def main() -> None:
     for table in choice() if arguments.choice else report():
         if arguments.task in (None, table.task):
             found[table.task][table.name] = measure(table, arguments.repeats)
-            print(
-                table.name, {name: values.round(3).tolist() for name, values in found[table.task][table.name].items()}
-            )
+            shown = {name: values.round(3).tolist() for name, values in found[table.task][table.name].items()}
+            print(table.name, shown, flush=True)
     lines = [
         "# Tables: accuracy and time",
         "",
-        f"`python benchmarks/tables.py --repeats {arguments.repeats}` on {os.cpu_count()} processors "
-        f"({platform.machine()}), Python {platform.python_version()}, "
+        f"`python benchmarks/tables.py --repeats {arguments.repeats}` on one thread of "
+        f"{_processor()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "pandas", "numba"))
         + ". Each number is a mean over "
         f"{3 * arguments.repeats} test parts; how they are made stands in `benchmarks/tables.py`.",

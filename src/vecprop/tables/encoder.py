@@ -18,6 +18,8 @@ Inputs = Numbers | Categories | Dates | Texts
 
 MOST_PIECES = 2048
 """How many pieces all columns of numbers have together at most."""
+MOST_ENTRIES = 200_000_000
+"""How many numbers the inputs of pieces are at most: 0.8 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +122,15 @@ class Encoder:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return into how many pieces to divide columns of numbers: more for more rows, less where columns are many.
+    """Return into how many pieces to divide columns of numbers: more for more rows, less where there would be too many.
 
     Examples
     --------
-    >>> pieces_for(500, 10), pieces_for(5000, 10), pieces_for(5000, 10_000)
-    (4, 8, 1)
+    >>> pieces_for(500, 10), pieces_for(5000, 10), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
+    (4, 8, 1, 6)
     """
-    return min(int(np.clip(rows**0.5 / 8, 4, 16)), max(MOST_PIECES // columns, 1))
+    most = min(MOST_PIECES // columns, MOST_ENTRIES // (rows * columns))
+    return min(int(np.clip(rows**0.5 / 8, 4, 16)), max(most, 1))
 
 
 def inputs_of(series: Any, pieces: int) -> Inputs | str:
