@@ -205,12 +205,11 @@ def test_classes_seen_only_in_the_test_are_counted_as_wrong(vecprop, people):
 def test_interrupted_training_is_saved(tmp_path):
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)), columns=[f"x{k}" for k in range(20)])
     frame.assign(y=np.sin(frame.sum(axis=1))).to_parquet(tmp_path / "big.parquet")
-    code = "from vecprop.app import main; main()"
-    options = ["--target", "y", "--max-iter", "100000", "--n-iter-no-change", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "train", "big.parquet", *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(15)
+    command = [sys.executable, "-c", "from vecprop.app import main; main()", "train", "big.parquet", "--target", "y"]
+    subprocess.run([*command, "--max-iter", "1", "-o", "warm.npz"], cwd=tmp_path, check=True)  # compiles
+    patient = [*command, "--max-iter", "3000", "--n-iter-no-change", "3000"]
+    process = subprocess.Popen(patient, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    time.sleep(8)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

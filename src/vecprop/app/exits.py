@@ -33,6 +33,8 @@ def in_words(command: Command) -> Command:
         except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:
+            if debug:
+                traceback.print_exc()
             say("Interrupted.")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # whoever reads standard output has seen enough
