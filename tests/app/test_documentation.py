@@ -1,0 +1,24 @@
+"""The page on the command line names all that there is."""
+
+import re
+from pathlib import Path
+
+from typer.main import get_command
+
+from vecprop.app import exits
+from vecprop.app.command_line import app
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+
+
+def test_commands_options_and_codes():
+    commands = get_command(app).commands
+    for name in commands:
+        assert f"`vecprop {name}" in PAGE
+    options = {option for parameter in commands["train"].params for option in parameter.opts if option.startswith("--")}
+    assert {option for option in options - {"--help", "--output"} if option not in PAGE} == set()
+    assert set(re.findall(r"`(--[\w-]+)", PAGE)) <= {
+        option for command in commands.values() for parameter in command.params for option in parameter.opts
+    } | {"--help", "--install-completion"}
+    codes = [value for name, value in vars(exits).items() if name.isupper()]
+    assert set(map(int, re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))) == {0, *codes}
