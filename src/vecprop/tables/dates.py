@@ -10,6 +10,7 @@ from .error import pandas
 from .numbers import PIECES, Numbers
 
 DAY = 86_400
+_MOMENT = "datetime64[ms]"
 _LOOKS_LIKE_A_DATE = r"\s*\d{1,4}\s*[-/. ]\s*(?:\d{1,2}|[A-Za-z]{3,9})\s*[-/. ]\s*\d{1,4}.*"
 
 
@@ -60,7 +61,8 @@ class Dates:
         """Return the inputs of a column, (N, width); a missing date is at the centre of each circle."""
         days = as_days(series, self.day_first)
         is_known = ~np.isnan(days)[:, None]
-        times = pandas().to_datetime(np.where(is_known[:, 0], days, 0.0) * DAY, unit="s")
+        moments = np.where(is_known[:, 0], days, 0.0) * (1000 * DAY)
+        times = pandas().DatetimeIndex(moments.round().astype(np.int64).astype(_MOMENT))
         shares = [(times.day_of_year - 1) / 366, (times.day - 1) / 31, *([days % 1] if self.has_times else [])]
         turns = 2 * np.pi * np.nan_to_num(np.stack(shares, axis=1).astype(float))
         weekdays = np.asarray(times.day_of_week)[:, None] == np.arange(7)
@@ -88,8 +90,8 @@ def as_days(series: Any, day_first: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of dates that are clear whatever comes first
         times = pd.to_datetime(series, errors="coerce", dayfirst=day_first, format="mixed", utc=True)
-    seconds = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return seconds.to_numpy(dtype=float, na_value=np.nan) / DAY
+    moments = times.dt.tz_localize(None).to_numpy(_MOMENT)
+    return np.where(np.isnat(moments), np.nan, moments.astype(float) / (1000 * DAY))
 
 
 def are_dates(series: Any) -> bool:

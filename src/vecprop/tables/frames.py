@@ -55,7 +55,22 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
         raise TableError(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
         )
-    return frame
+    unusual = {name: plain for name in frame.columns if (plain := _plain(frame[name])) is not None}
+    return frame.assign(**unusual) if unusual else frame
+
+
+def _plain(series: Any) -> Any:
+    """Return a column of durations, periods, complex numbers or objects as seconds, dates or text; None for others."""
+    pd = pandas()
+    if series.dtype.kind == "m":
+        return series.dt.total_seconds()
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.to_timestamp()
+    if series.dtype.kind == "c":
+        return series.astype(str)
+    if series.dtype == object and not all(map(pd.api.types.is_scalar, series)):
+        return series.map(str, na_action="ignore")
+    return None
 
 
 def has_names(table: Any) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .error import pandas
 from .frames import Frame
-from .numbers import as_numbers
+from .numbers import as_numbers, ordinary
 
 FEWEST_ROWS = 50
 
@@ -41,8 +41,9 @@ def _tells(series: Any, codes: np.ndarray, count: int, numbers: np.ndarray | Non
         return len(pairs) <= len(np.unique(values))
     if numbers is None or count < FEWEST_ROWS:
         return False
-    x, _ = as_numbers(series)
+    x = as_numbers(series)[0]
     is_known = np.isfinite(x)
+    x, numbers = ordinary(x), ordinary(numbers)
     if is_known.sum() < FEWEST_ROWS or np.ptp(x[is_known]) == 0 or np.ptp(numbers[is_known]) == 0:
         return False
     return bool(abs(np.corrcoef(x[is_known], numbers[is_known])[0, 1]) > 0.9999)

@@ -59,7 +59,7 @@ class Numbers:
     @classmethod
     def of_array(cls, x: np.ndarray, pieces: int) -> "Numbers":
         """Return the inputs of numbers, of which nan is missing."""
-        finite = x[np.isfinite(x)]
+        finite = ordinary(x[np.isfinite(x)])
         low, first, centre, third, high = np.quantile(finite, [0, 0.25, 0.5, 0.75, 1]).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, pieces + 1)))
@@ -77,7 +77,7 @@ class Numbers:
     def of_values(self, x: np.ndarray) -> np.ndarray:
         """Return the inputs of numbers (N,), of which nan is missing."""
         is_missing = np.isnan(x)
-        x = np.where(is_missing, self.centre, x)[:, None]
+        x = np.where(is_missing, self.centre, ordinary(x))[:, None]
         z = np.clip((x - self.centre) / self.scale, -_FAR, _FAR)
         inputs = [z / np.sqrt(1 + (z / LIMIT) ** 2)]
         if len(self.edges):
@@ -96,6 +96,11 @@ class Numbers:
         return f"{infinite} value(s) are infinite and count as the largest there are" if infinite else None
 
 
+def ordinary(x: np.ndarray) -> np.ndarray:
+    """Return numbers whose differences and quotients are numbers: none beyond 1e100, and 0 below 1e-100."""
+    return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
+
+
 def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     """Return a column as floating-point numbers, nan where they are missing, and how many values are no numbers.
 
@@ -112,7 +117,10 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
         return series.to_numpy(dtype=float, na_value=np.nan), 0
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         return np.full(len(series), np.nan), int(series.notna().sum())
-    numbers = pd.to_numeric(series.astype(object), errors="coerce")
+    try:
+        numbers = pd.to_numeric(series.astype(object), errors="coerce")
+    except OverflowError:  # of whole numbers that are larger than any floating-point number, unless they are text
+        numbers = pd.to_numeric(series.map(str, na_action="ignore"), errors="coerce")
     unread = numbers.isna() & series.notna()
     if unread.any():
         text = series[unread].astype(str).str.strip()

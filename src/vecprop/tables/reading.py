@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .error import TableError, nearest, pandas
+from .error import TableError, nearest
 from .separated import Separated
 
 Frame = Any
@@ -111,12 +111,19 @@ def checked(frame: Frame, path: Path) -> Frame:
 
 
 def _read_binary(path: Path) -> Frame:
-    return _in_words(path, lambda: _reader(path)(path))
+    return _in_words(path, lambda: _frame_of(_arrow_reader(path)(path)))
 
 
-def _reader(path: Path) -> Any:
-    pd = pandas()
-    return pd.read_parquet if path.suffix.lower() in PARQUET else pd.read_feather
+def _arrow_reader(path: Path) -> Any:
+    from pyarrow import feather, parquet
+
+    return parquet.read_table if path.suffix.lower() in PARQUET else feather.read_table
+
+
+def _frame_of(table: Any) -> Frame:
+    """Return an Arrow table as a frame, after a look at all that it says of itself, which damage makes untrue."""
+    table.validate(full=True)
+    return table.to_pandas()
 
 
 def _binary_parts(path: Path, rows: int) -> Iterator[Frame]:
@@ -124,8 +131,9 @@ def _binary_parts(path: Path, rows: int) -> Iterator[Frame]:
         from pyarrow.parquet import ParquetFile
 
         with _in_words(path, lambda: ParquetFile(path)) as file:
-            for batch in file.iter_batches(rows):
-                yield batch.to_pandas()
+            batches = _in_words(path, lambda: file.iter_batches(rows))
+            while (batch := _in_words(path, lambda: next(batches, None))) is not None:
+                yield _in_words(path, lambda batch=batch: _frame_of(batch))
         return
     frame = _read_binary(path)
     for first in range(0, len(frame), rows):
@@ -138,6 +146,6 @@ def _in_words(path: Path, read: Any) -> Any:
 
     try:
         return read()
-    except (ArrowException, OSError, ValueError) as error:
+    except (ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise TableError(f"{path} cannot be read as a {path.suffix.lstrip('.')} file: {reason}.") from error

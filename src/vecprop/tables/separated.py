@@ -2,8 +2,10 @@
 
 import csv
 import io
+import lzma
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from .error import TableError, pandas
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SAMPLE = 1 << 20
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 _BEGINNINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -43,8 +46,8 @@ class Separated:
         try:
             with _opened(path) as file:
                 start = file.read(SAMPLE)
-        except (OSError, EOFError, ValueError) as error:
-            raise TableError(f"{path} cannot be uncompressed: {str(error).rstrip('.')}.") from error
+        except (*_BROKEN, ValueError) as error:
+            raise TableError(f"{path} cannot be uncompressed: {_first_line(error)}.") from error
         encoding = encoding_of(start)
         if encoding is None:
             raise TableError(f"{path} is not text: save it as CSV, Parquet or Arrow.")
@@ -117,7 +120,7 @@ class Separated:
             raise TableError(
                 f"{self.path} begins as {self.encoding} and does not go on so ({_first_line(error)}): save it as UTF-8."
             ) from error
-        except (OSError, EOFError) as error:
+        except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read to its end: {_first_line(error)}.") from error
 
     def wrong_row(self) -> str | None:

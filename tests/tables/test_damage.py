@@ -1,0 +1,75 @@
+"""Unusual columns and damaged files: numbers, or one sentence, and nothing else."""
+
+import datetime
+import decimal
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, TabularRegressor, read_chunks, read_table
+
+N = 60
+UNUSUAL = {
+    "Int64": (pd.array([1, None, 3] * 20, dtype="Int64"), "numbers"),
+    "boolean": (pd.array([True, None, False] * 20, dtype="boolean"), "numbers"),
+    "decimal": ([decimal.Decimal("1.5"), decimal.Decimal(2)] * 30, "numbers"),
+    "durations": (pd.to_timedelta(np.arange(N), unit="h"), "numbers"),
+    "largest": ([1e308, -1e308] * 30, "numbers"),
+    "smallest": ([1e-320, 0] * 30, "numbers"),
+    "beyond": ([10**400, 1, 2] * 20, "numbers"),
+    "days": ([datetime.date(2020, 1, 1), datetime.date(2021, 2, 3)] * 30, "dates"),
+    "far": (["9999-12-31", "1000-01-01"] * 30, "dates"),
+    "zoned": (pd.date_range("2020", periods=N, tz="Europe/Berlin"), "dates"),
+    "periods": (pd.period_range("2020", periods=N, freq="M"), "dates"),
+    "times": ([datetime.time(1), datetime.time(2)] * 30, "categories"),
+    "lists": ([[1, 2], [3]] * 30, "categories"),
+    "mixed": ([1, "a", None] * 20, "categories"),
+    "bytes": ([b"a", b"b"] * 30, "categories"),
+    "intervals": (pd.cut(np.arange(N), 5), "categories"),
+    "complex": (np.array([1j, 2j] * 30), "categories"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_columns_become_inputs(name):
+    values, kind = UNUSUAL[name]
+    frame = pd.DataFrame({"usual": np.arange(N) % 7, name: values})
+    model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(frame, np.arange(N) % 5)
+    assert model.encoder_.kinds[name] == kind
+    for other in (values, "zzz", None, 1.5, pd.Timestamp("2020-01-01")):
+        assert np.isfinite(model.predict(frame.assign(**{name: other}))).all()
+
+
+def damaged(content, random):
+    """Return bytes with some of them changed, taken out, put in or cut off."""
+    found = bytearray(content)
+    for _ in range(random.randint(1, 4)):
+        place, what = random.randrange(len(found)), random.random()
+        if what < 0.3:
+            found[place] = random.randrange(256)
+        elif what < 0.5:
+            del found[place : place + random.randint(1, 20)]
+        elif what < 0.8:
+            found[place:place] = random.choice([b",", b"\n", b'"', b";", b"\0", b"\xff", b"\r"]) * random.randint(1, 3)
+        else:
+            del found[place + 1 :]
+    return bytes(found)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".feather"])
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=pytest.mark.long)])
+def test_damaged_files_are_tables_or_one_sentence(tmp_path, ending, count):
+    frame = pd.DataFrame({"a": np.arange(N) / 8, "b": ["x", "yy, z"] * 30, "c": pd.date_range("2020", periods=N)})
+    path = tmp_path / f"table{ending}"
+    write = {".parquet": frame.to_parquet, ".feather": frame.to_feather}.get(ending)
+    write(path) if write else frame.to_csv(path, index=False)
+    content, chance = path.read_bytes(), random.Random(0)
+    for _ in range(count):
+        path.write_bytes(damaged(content, chance))
+        for read in (read_table, lambda path: list(read_chunks(path, 10))):
+            try:
+                read(path)
+            except TableError as error:
+                assert "\n" not in str(error)  # noqa: PT017 (most are tables still)
