@@ -9,8 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
+from ..tables.classifier import TabularClassifier
+from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
 from .error import FileError
+from .table_onnx import predictions as table_predictions
 from .tracing import Graph, Symbol
 from .trained import TrainedNetwork
 
@@ -23,12 +26,13 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
 
     A network's graph has the input ``X``, (N, I), and the output ``Y``, (N, O). A classifier's has the outputs
     ``label`` and ``probabilities``, a regressor's ``variable``, as skl2onnx names them; those of a pipeline are its
-    last step's. The formulas are the library's own, traced, so that layers and losses of the user's own become graphs
-    as well.
+    last step's. A model of tables becomes the graph of its networks: ``X`` is what ``model.encoder_`` makes of a
+    table's columns, and ``Y`` the probabilities or predictions. The formulas are the library's own, traced, so that
+    layers and losses of the user's own become graphs as well.
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor or Pipeline
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
         What to convert. The steps of a pipeline may be whatever skl2onnx knows.
     path : path, optional
         Where to write the graph; an older file is replaced at once.
@@ -63,7 +67,14 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
         raise ImportError('to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".') from None
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, but a graph computes in float32 or float64.")
-    made = _of_network(model, dtype) if isinstance(model, TrainedNetwork) else _of_estimator(model, X, dtype)
+    if isinstance(model, TrainedNetwork):
+        made = _of_network(model, dtype)
+    elif isinstance(model, TabularClassifier | TabularRegressor):
+        check_is_fitted(model)
+        graph = Graph(dtype, OPSET)
+        made = _model(graph, table_predictions(model, graph), model.encoder_.width)
+    else:
+        made = _of_estimator(model, X, dtype)
     if path is not None:
         with written_at_once(path) as file:
             file.write(made.SerializeToString())
@@ -94,20 +105,23 @@ def register() -> None:
 
 def _of_network(trained: TrainedNetwork, dtype: Any) -> Any:
     """Return the graph of a network alone."""
-    from onnx import helper
-
     network, theta, _ = trained
     if np.ndim(theta) != 1:
         raise FileError(f"theta has the members {np.shape(theta)[:-1]}, but a graph is of one network: give one row.")
     graph = Graph(dtype, OPSET)
-    Y = _predictions(network, theta, graph.input("X", network.inputs))
+    return _model(graph, _predictions(network, theta, graph.input("X", network.inputs)), network.inputs)
+
+
+def _model(graph: Graph, Y: Symbol, inputs: int) -> Any:
+    """Return the graph of one input, "X", and one output, "Y"."""
+    from onnx import helper
+
     graph.output(Y, "Y")
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    inputs, outputs = (
-        [helper.make_tensor_value_info(name, kind, ["N", width])]
-        for name, width in (("X", network.inputs), ("Y", Y.shape[-1]))
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(graph.dtype))
+    X_info, Y_info = (
+        helper.make_tensor_value_info(name, kind, ["N", width]) for name, width in (("X", inputs), ("Y", Y.shape[-1]))
     )
-    made = helper.make_graph(_nodes(graph), "vecprop", inputs, outputs, _constants(graph))
+    made = helper.make_graph(_nodes(graph), "vecprop", [X_info], [Y_info], _constants(graph))
     return helper.make_model(
         made, producer_name="vecprop", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8
     )
