@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-ENTRIES = 5_000_000
+ENTRIES = 2_000_000
 """How many numbers logistic and linear regression are fitted to at most: so many that more would change little."""
 
 
