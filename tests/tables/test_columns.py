@@ -168,6 +168,8 @@ def test_a_missing_column_is_named_with_what_may_be_it():
         encoder(table().rename(columns={"number": "Number "}))
     with pytest.raises(TableError, match=r"no column 'number' \(nor 1 more\)"):
         encoder(table().drop(columns=["number", "date"]))
+    with pytest.raises(TableError, match=r"no column 'number', which the model needs\."):
+        encoder(table().drop(columns="number"))  # what else there is like it is another column of the model
 
 
 def test_nothing_to_learn_from():
@@ -183,6 +185,7 @@ def test_nothing_to_learn_from():
         ([0.0, 1.0, np.nan], "classification"),
         ([3, 7, 3, 7], "classification"),
         (np.repeat([1, 2, 3], 10), "classification"),
+        (np.repeat([1, 2, 3], 9), "regression"),
         ([1, 2, 3], "regression"),
         (np.arange(100), "regression"),
         ([0.5, 1.5], "regression"),
@@ -200,5 +203,5 @@ def test_leaks():
     frame = pd.DataFrame({"code": np.repeat([4, 7], 50), "fair": rng.integers(0, 3, 100), "id": np.arange(100)})
     assert [note.split()[1] for note in leaks(frame, y)] == ["'code'"]
     z = rng.normal(size=100)
-    frame = pd.DataFrame({"twice": 2 * z + 1, "noisy": z + 0.1 * rng.normal(size=100)})
+    frame = pd.DataFrame({"twice": 2 * z + 1 + 0.001 * rng.normal(size=100), "noisy": z + 0.05 * rng.normal(size=100)})
     assert [note.split()[1] for note in leaks(frame, z)] == ["'twice'"]

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.calibration import Residuals, best_sharpness, tempered
+from vecprop.tables.ensemble import Training
 from vecprop.tables.folds import folds
 
 SMALL = {"n_members": 3, "hidden_layer_sizes": 16, "max_iter": 30, "learning_rate_init": 0.02, "random_state": 0}
@@ -62,6 +63,8 @@ def test_a_regressor_learns_from_a_table_as_it_is(regressor):
     residuals = new["spends"] - regressor.predict(new)
     assert regressor.validation_loss_ == pytest.approx(residuals.std(), rel=0.4)
     assert regressor.predict(new).max() <= people()["spends"].max()
+    assert regressor.range_ == (people()["spends"].min(), people()["spends"].max())
+    assert tuple(regressor._in_units(np.array([-99.0, 99.0]))) == regressor.range_
 
 
 @pytest.mark.parametrize("coverage", [0.6, 0.9])
@@ -185,6 +188,11 @@ def test_few_and_rare_classes():
     model = TabularClassifier("y", n_members=8, max_iter=5).fit(frame)
     assert model.predict_proba(frame).shape == (5, 3)
     assert np.isfinite(model.predict_proba(frame)).all()
+
+
+def test_weights_decay_by_the_epoch():
+    training = Training(epochs=1, batch_size=10, patience=1, learning_rate=0.1, weight_decay=6.0)
+    assert training.optimizer(rows=25).weight_decay == 2.0
 
 
 def test_folds_share_targets():

@@ -37,6 +37,12 @@ def test_decimal_commas_do_not_separate(tmp_path):
     assert read_table(path).shape == (2, 2)
 
 
+def test_spaces_after_separators_do_not_count(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('a, b\n1, "x, y"\n2, z\n')
+    assert read_table(path).to_dict("list") == {"a": [1, 2], "b": ["x, y", "z"]}
+
+
 def test_one_column_is_a_table(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("a\n1\n2\n")
