@@ -196,7 +196,7 @@ def _little_endian(array: np.ndarray) -> np.ndarray:
 
 
 def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(memoryview(array.reshape(-1).view(np.uint8))).hexdigest()
+    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
 
 
 def _first_line(error: BaseException) -> str:
