@@ -2,7 +2,8 @@
 
 Both have their default parameters, the same rows in the same type, and the same number of epochs; nothing ends training
 before. They take turns in one process, warm, and the medians of the turns are compared; a turn lasts a twentieth of a
-second at least. Learning is compared by the score on a quarter of the rows, over several seeds.
+second at least, and does not count where other programs kept the processors busy. Learning is compared by the score on
+a quarter of the rows, over several seeds.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from sklearn.preprocessing import scale
 
 import vecprop
 
-TURN = 0.05
+TURN, PATIENCE, QUIET = 0.05, 60.0, 0.05
+"""Seconds that a turn lasts, and that quiet turns are waited for; the share of the processors that others may use."""
+
 MAKERS = {"scikit-learn": neural_network, "vecprop": vecprop}
 RESULTS = Path(__file__).parent / "results" / "estimators.md"
 
@@ -67,23 +70,41 @@ def seconds(run: Callable[[], object], repeats: int = 1) -> float:
     return (time.perf_counter() - began) / repeats
 
 
-def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return each run's median time, measured in turns."""
+def busy_seconds() -> tuple[float, float]:
+    """Return how long the processors have worked, for all programs and for this one; zeros where that is not known."""
+    if not Path("/proc/stat").exists():
+        return 0.0, 0.0
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    own = os.times()
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK"), own.user + own.system
+
+
+def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, float], bool]:
+    """Return each run's median time, measured in turns, and whether all turns were quiet."""
     for run in runs.values():
         run()  # warms up
     repeats = {name: 1 + int(TURN / seconds(run)) for name, run in runs.items()}
-    turns = [{name: seconds(run, repeats[name]) for name, run in runs.items()} for _ in range(rounds)]
-    return {name: statistics.median(turn[name] for turn in turns) for name in runs}
+    quiet: list[dict[str, float]] = []
+    noisy: list[dict[str, float]] = []
+    until = time.monotonic() + PATIENCE
+    while len(quiet) < rounds and (len(noisy) < rounds or time.monotonic() < until):
+        began, (every, own) = time.monotonic(), busy_seconds()
+        turn = {name: seconds(run, repeats[name]) for name, run in runs.items()}
+        elapsed, (every_after, own_after) = time.monotonic() - began, busy_seconds()
+        others = (every_after - every - (own_after - own)) / (elapsed * (os.cpu_count() or 1))
+        (quiet if others < QUIET else noisy).append(turn)
+    turns = quiet if len(quiet) == rounds else noisy
+    return {name: statistics.median(turn[name] for turn in turns) for name in runs}, turns is quiet
 
 
-def times(table: Table, dtype: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Return the seconds of an epoch, of a fit of one epoch, and of predictions."""
+def times(table: Table, dtype: str, rounds: int) -> dict[str, tuple[dict[str, float], bool]]:
+    """Return the seconds of an epoch, of a fit of one epoch, and of predictions, and whether the machine was quiet."""
     X, y = table.rows(dtype)
     fits = {maker: partial(table.model(maker, table.epochs).fit, X, y) for maker in MAKERS}
     fitted: dict[str, Any] = {maker: fit() for maker, fit in fits.items()}
-    per_epoch = {maker: value / table.epochs for maker, value in in_turns(fits, rounds).items()}
+    whole, quiet = in_turns(fits, rounds)
     return {
-        "an epoch of fit": per_epoch,
+        "an epoch of fit": ({maker: value / table.epochs for maker, value in whole.items()}, quiet),
         "fit of one epoch": in_turns({maker: partial(table.model(maker, 1).fit, X, y) for maker in MAKERS}, rounds),
         "predict": in_turns({maker: partial(model.predict, X) for maker, model in fitted.items()}, rounds),
         "predict a row": in_turns({maker: partial(model.predict, X[:1]) for maker, model in fitted.items()}, rounds),
@@ -109,11 +130,10 @@ def page(rounds: int, seeds: int) -> str:
     for table in TABLES:
         for dtype in ("float64", "float32"):
             size = "×".join(map(str, table.rows(dtype)[0].shape))
-            for what, found in times(table, dtype, rounds).items():
+            for what, (found, quiet) in times(table, dtype, rounds).items():
                 first, own = found["scikit-learn"], found["vecprop"]
-                line = (
-                    f"| {table.name} | {size} | {dtype} | {what} | {shown(first)} | {shown(own)} | {first / own:.1f} |"
-                )
+                ratio = f"{first / own:.1f}" if quiet else f"({first / own:.1f})"
+                line = f"| {table.name} | {size} | {dtype} | {what} | {shown(first)} | {shown(own)} | {ratio} |"
                 timed.append(line)
                 print(line, flush=True)
         found = scores(table, "float64", seeds)
@@ -124,16 +144,16 @@ def page(rounds: int, seeds: int) -> str:
         learned.append(line)
         print(line, flush=True)
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "numba", "scikit-learn"))
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return "\n".join(
         [
             "# Estimators against scikit-learn's",
             "",
             "Made by `python benchmarks/estimators.py`: default parameters, equal epochs, medians of "
             f"{rounds} turns; a ratio is scikit-learn's time over vecprop's. An epoch of fit is a fit of 200 epochs "
-            "(20 of friedman 1), divided by them; a fit of one epoch is mostly the looks at X and y before it.",
+            "(20 of friedman 1), divided by them; a fit of one epoch is mostly the looks at X and y before it. A "
+            "ratio in brackets was measured while other programs kept the processors busy, and says little.",
             "",
-            f"- {platform.machine()}, {os.cpu_count()} cores, load at the end {load}",
+            f"- {platform.machine()}, {os.cpu_count()} cores",
             f"- python {platform.python_version()}, {packages}",
             "",
             *timed,
