@@ -40,7 +40,7 @@ from .train.early_stopping import EarlyStopping, Stagnation
 from .train.history import History
 from .train.members import Member
 from .train.population import train_population
-from .train.progress import ProgressBar
+from .train.progress import Headway, ProgressBar
 from .train.state import DivergenceError, TrainingResult, TrainingState
 from .train.trainer import train
 
@@ -70,6 +70,7 @@ __all__ = [
     "Glorot",
     "GradientDescent",
     "He",
+    "Headway",
     "History",
     "Huber",
     "Identity",

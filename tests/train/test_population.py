@@ -148,8 +148,8 @@ def test_members_go_on_exactly():
 def test_progress_and_stopping():
     seen = []
 
-    def progress(ended, total):
-        seen.append((ended, total))
+    def progress(headway):
+        seen.append((headway.ended, headway.members))
         return len(seen) > 1
 
     members = [member(seed=seed, epochs=10**6) for seed in range(8)]
@@ -165,6 +165,28 @@ def test_progress_and_stopping():
             np.testing.assert_array_equal(again.history.loss, result.history.loss[: len(again.history.loss)])
         else:
             np.testing.assert_array_equal(result.theta, one.theta)
+
+
+@pytest.mark.parametrize("training_loss", ["exact", "running"])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_progress_tells_the_latest_losses_and_the_rows(training_loss, held_out):
+    seen = []
+    one = member(
+        epochs=10**6, batch_size=16, training_loss=training_loss, validation_rows=np.arange(9) if held_out else None
+    )
+
+    def progress(headway):
+        seen.append(headway)
+        return headway.rows > 0
+
+    [result] = vp.train_population([one], X, T, progress=progress)
+    last, history = seen[-1], result.history
+    epoch, rest = divmod(last.rows, len(X))
+    assert rest == 0
+    assert last.share == pytest.approx(epoch / 10**6)
+    assert last.loss == history.loss[epoch - (training_loss == "running")]
+    assert last.validation_loss == history.validation_loss[epoch] if held_out else np.isnan(last.validation_loss)
+    assert (last.ended, last.members) == (0, 1)
 
 
 def test_ctrl_c_returns_what_has_been_trained():

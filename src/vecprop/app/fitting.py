@@ -58,7 +58,7 @@ def fitting(seconds: float | None, seed: int, quiet: bool) -> Callable[[Any, Par
         if seconds is not None:
             tell = (lambda *_: None) if quiet else _tell
             return search(estimator, parts.X, parts.y, seconds, seed, tell)
-        with progress_bar("training", len(parts.y), quiet) as show:
+        with progress_bar("training", quiet) as show:
             estimator.progress = show
             model = estimator.fit(parts.X, parts.y)
         model.progress = None

@@ -4,36 +4,47 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Progress = Callable[[int, int], object]
-"""Called with how many networks have ended, and of how many."""
+from ..train.progress import Headway
+
+Show = Callable[[Headway], object]
 
 
 @contextmanager
-def progress_bar(description: str, rows: int, quiet: bool) -> Iterator[Progress | None]:
-    """Give what shows how many networks have been trained, and the rows of the table that were used each second.
+def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
+    """Give what shows how far training is: the losses, the rows trained on each second, how many networks have ended.
 
     Parameters
     ----------
     description : str
         What stands before the bar.
-    rows : int
-        How many rows there are.
     quiet : bool
         Whether there is to be no bar; there is none either where standard error is no terminal.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("networks"))
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[pace]}"), console=console) as progress:
-        task, started = progress.add_task(description, total=None, pace=""), time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task, started = progress.add_task(description, total=1, said=""), time.perf_counter()
 
-        def show(done: int, of: int) -> None:
-            pace = f"{done * rows / (time.perf_counter() - started):,.0f} rows/s" if done else ""
-            progress.update(task, completed=done, total=of, pace=pace)
+        def show(now: Headway) -> None:
+            progress.update(task, completed=now.share, said=in_words(now, time.perf_counter() - started))
 
         yield show
+
+
+def in_words(now: Headway, seconds: float) -> str:
+    """Return how far training is after so many seconds.
+
+    Examples
+    --------
+    >>> in_words(Headway(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
+    'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 networks done'
+    """
+    losses = {"loss": now.loss, "validation": now.validation_loss}
+    known = [f"{name} {loss:.4g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} networks done"])

@@ -70,7 +70,7 @@ def _fit(context, c, run_epochs):
 
 def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
     """Run fits, as long as there are any that no other thread has taken."""
-    state, own, kinds = words_at(queue, 4), words_at(scratch, SCRATCHES), words_at(slots, SCRATCHES)
+    state, own, kinds = words_at(queue, 2), words_at(scratch, SCRATCHES), words_at(slots, SCRATCHES)
     clock = scratch + 8 * SCRATCHES
     while not state[1]:
         taken = atomic_add(queue, np.int64(1))
@@ -85,7 +85,6 @@ def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
         seconds[0] = -_now(clock)
         _fit(context, c, run_epochs)
         seconds[0] += _now(clock)
-        atomic_add(queue + 16, np.int64(1))
 
 
 SCRATCHES = len(SCRATCH)
@@ -131,7 +130,7 @@ class Fits:
         How many epochs ended with a finite loss, how many steps were taken, whether a gradient was not finite, and why
         it ended: `epochs.Ended`, or NOT_STARTED.
     seconds : ndarray (M,)
-        How long each fit took.
+        How long each fit took; not positive until it has ended.
     """
 
     def __init__(
@@ -228,7 +227,7 @@ class Fit:
     sizes: np.ndarray
 
 
-def run(cohorts: Sequence[Fits], watch: Callable[[int], bool]) -> None:
+def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     """Run fits of one floating type, the longest first.
 
     Parameters
@@ -236,14 +235,14 @@ def run(cohorts: Sequence[Fits], watch: Callable[[int], bool]) -> None:
     cohorts : sequence of Fits
         What to run.
     watch : callable
-        Called several times a second with how many fits have ended; where it returns True the others are stopped.
+        Called several times a second; where it returns True the fits that have not ended are stopped.
     """
     F = cohorts[0].F
     contexts = np.concatenate([cohort.words for cohort in cohorts])
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.words) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
     workers = min(usable_threads(), len(contexts))
-    queue = np.zeros(4, np.int64)  # how many are taken; whether to stop; how many have ended
+    queue = np.zeros(2, np.int64)  # how many are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in SCRATCH}
     # A cache line lies between what one thread writes and another.
     memory = [[np.empty(needed[name] + 64, np.uint8) for name in SCRATCH] for _ in range(workers)]
@@ -270,7 +269,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[int], bool]) -> None:
     with held_back_interrupts() as received, single_threaded_blas(any(cohort.uses_blas for cohort in cohorts)):
 
         def look() -> None:
-            if received or watch(int(queue[2])):
+            if received or watch():
                 queue[1] = 1
 
         run_watched(work_on, workers, look)

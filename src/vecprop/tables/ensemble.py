@@ -12,6 +12,7 @@ from ..optimize.schedules import Cosine
 from ..train.early_stopping import EarlyStopping
 from ..train.members import Member
 from ..train.population import train_population
+from ..train.progress import Headway
 from ..train.state import DivergenceError, TrainingResult
 
 
@@ -76,7 +77,7 @@ def trained(
     fold: np.ndarray,
     training: Training,
     seed: int,
-    progress: Callable[[int, int], object] | None,
+    progress: Callable[[Headway], object] | None,
 ) -> tuple[Ensemble, np.ndarray, list[TrainingResult]]:
     """Return an ensemble with a member for each fold, trained on the rows of all others.
 

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.layers import Activation
 from ..estimators.constructor import ACTIVATIONS, COUNT, FROM_ZERO, POSITIVE, SHARE
+from ..train.progress import Headway
 
 T = TypeVar("T", bound=type)
 
@@ -42,8 +43,8 @@ random_state : int, RandomState or None, default None
 n_jobs : int or None, default None
     How many threads to use at most; None for as many as there are processors.
 progress : callable or None, default None
-    Called several times a second with the numbers of members that have ended and of all; where it returns True, the
-    others are stopped where they are."""
+    Called several times a second with a `Headway`: how many networks have ended, the rows trained on, the losses. Where
+    it returns True, the others are stopped where they are."""
 
 ATTRIBUTES = """\
 notes_ : list of str
@@ -84,7 +85,7 @@ class Settings(Positional):
     max_iter: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
-    progress: Callable[[int, int], object] | None = None
+    progress: Callable[[Headway], object] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "target": [str, None],

@@ -12,6 +12,7 @@ from ..optimize.schedules import Constant
 from .early_stopping import Stagnation
 from .history import History
 from .members import Data, Member, checked_rows
+from .progress import Headway
 from .state import TrainingResult, TrainingState
 
 
@@ -61,6 +62,26 @@ class Cohort:
         steps = max(self.member.epochs * self.per_epoch, 1)
         return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
 
+    def standing(self) -> np.ndarray:
+        """Return where each member is while they run, (5, M).
+
+        That is: whether it has ended, the share of its epochs that is done, how many rows it has met, and its latest
+        losses, of training and of validation; nan where they are not known.
+        """
+        fits, every = self.fits, np.arange(len(self.numbers))
+        ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
+        losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
+        held_losses = fits.held_losses[every, epochs]
+        return np.stack(
+            [
+                ended,
+                np.where(ended, 1, epochs / max(fits.epochs, 1)),
+                epochs * self.rows,
+                np.where(epochs > 0, losses, np.nan),
+                np.where((epochs > 0) & (self.member.validation_rows is not None), held_losses, np.nan),
+            ]
+        )
+
     def results(self) -> Iterator[tuple[int, TrainingResult]]:
         """Yield each member's number, and what `train` would return for it."""
         member, fits, marks = self.member, self.fits, np.arange(self.fits.done[:, 0].max() + 1)
@@ -90,20 +111,30 @@ class Cohort:
 
 
 def run_cohorts(
-    cohorts: Sequence[Cohort], total: int, progress: Callable[[int, int], object] | None
+    cohorts: Sequence[Cohort], total: int, progress: Callable[[Headway], object] | None
 ) -> Iterator[tuple[int, TrainingResult]]:
     """Run cohorts, those of a floating type in one program; yield each member's number and result."""
     from ..compiled.population import run
 
-    ended = 0
     with suppress(KeyboardInterrupt):  # those that are not done say so
         for F in (np.float64, np.float32):
             own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
             if own:
-                run(own, lambda count: progress is not None and progress(ended + count, total) is True)  # noqa: B023
-                ended += sum(len(fits.thetas) for fits in own)
+                run(own, lambda: progress is not None and progress(headway(cohorts, total)) is True)
     for cohort in cohorts:
         yield from cohort.results()
+
+
+def headway(cohorts: Sequence[Cohort], total: int) -> Headway:
+    """Return how far the training of cohorts is, of a population of so many members."""
+    ended, share, rows, losses, held_losses = np.concatenate([cohort.standing() for cohort in cohorts], axis=1)
+    return Headway(int(ended.sum()), total, share.sum() / total, int(rows.sum()), _middle(losses), _middle(held_losses))
+
+
+def _middle(losses: np.ndarray) -> float:
+    """Return the median of the losses that are known."""
+    known = losses[~np.isnan(losses)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import numpy as np
 from .cohorts import Cohort, run_cohorts
 from .engine import Engine
 from .members import Data, Member
+from .progress import Headway
 from .state import TrainingResult
 
 
@@ -17,7 +18,7 @@ def train_population(
     T: np.ndarray,
     *,
     sample_weight: np.ndarray | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[Headway], object] | None = None,
     engine: Engine = "auto",
 ) -> list[TrainingResult]:
     """Train many networks, each with settings and rows of its own.
@@ -33,8 +34,8 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The rows' weights.
     progress : callable, optional
-        Called several times a second with the number of members that have ended and of all; where it returns True, the
-        others are stopped where they are, as by Ctrl-C.
+        Called several times a second with a `Headway`: how many members have ended, the rows trained on, the losses.
+        Where it returns True, the others are stopped where they are, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. On the compiled engine threads take members, one after the other, and nothing of Python is between
         their steps; members that it cannot train are trained by themselves.

@@ -1,11 +1,36 @@
-"""A progress bar, as a callback."""
+"""Progress: what is told of training while it runs, and a bar that shows it, as a callback."""
 
 import time
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from .state import TrainingState
+
+
+@dataclass(frozen=True)
+class Headway:
+    """How far the training of a population is.
+
+    Parameters
+    ----------
+    ended, members : int
+        How many members have ended, and how many there are.
+    share : float
+        The share of all epochs that is done; a member that has ended is done with all of its own.
+    rows : int
+        How many rows have been trained on, each as often as it was met.
+    loss, validation_loss : float
+        The medians over the members of their latest losses; nan where none is known.
+    """
+
+    ended: int
+    members: int
+    share: float
+    rows: int
+    loss: float
+    validation_loss: float
 
 
 class ProgressBar:
