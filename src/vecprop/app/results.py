@@ -48,7 +48,7 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
         f"networks  {result['networks']}, with {result['parameters']} parameters in all",
         "",
-        scores_as_text(trained.scores),
+        scores_as_text(trained.scores, "on the test part"),
         *([""] if result["judgement"] else []),
         *result["judgement"],
         "",
@@ -60,11 +60,11 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def scores_as_text(scores: Scores) -> str:
-    """Return the metrics in a table: a row each, with a column for each who predicted."""
+def scores_as_text(scores: Scores, where: str) -> str:
+    """Return the metrics on some rows in a table: a row each, with a column for each who predicted."""
     names = list(scores)
     first = next(iter(scores.values()))
-    rows = [["on the test part (95 % interval)", *names]]
+    rows = [[f"{where} (95 % interval)", *names]]
     rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
     widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
     return "\n".join(

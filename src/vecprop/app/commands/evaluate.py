@@ -33,4 +33,4 @@ def evaluate(
     if as_json:
         print(json.dumps({"rows": rows, "scores": as_plain(scores), "notes": notes}, indent=2))
     else:
-        print(f"rows      {rows}\n\n{scores_as_text({model.name: scores})}")
+        print(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))
