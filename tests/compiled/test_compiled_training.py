@@ -174,6 +174,24 @@ def test_the_order_of_rows_is_the_counted_one(rows):
         np.testing.assert_array_equal(epochs.context.array("order"), permutation(7, 3, rows))
 
 
+@pytest.mark.parametrize("width", [3, 200])
+def test_the_order_of_rows_is_known_from_that_of_the_data_wherever_it_lies(width):
+    from vecprop.compiled.fit import Epochs
+
+    any_width = network(width=width)
+    batch, found = any_width.batch(any_width.init(0), X[:60], T[:60]), []
+    for beside in (False, True):
+        theta = any_width.init(0)
+        plan = Plan(7, shuffle=True, seed=7, clip=None, running=False)
+        epochs = Epochs(any_width, theta, batch, batch, vp.GradientDescent(0.1), [], plan)
+        if beside:
+            both = np.tile(np.arange(60), 2)
+            epochs.context.set(everyone=both[:60], order=both[60:])
+        epochs.run(3, 0, 0, 0, np.full(27, 0.1))
+        found.append(theta)
+    np.testing.assert_array_equal(*found)
+
+
 def test_training_goes_on_exactly_where_it_stopped():
     dropping = network(vp.Dropout(0.3))
     arguments = {"optimizer": vp.Adam(0.01), "batch_size": 32, "engine": "compiled"}

@@ -239,7 +239,8 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
 @njit(**ONCE)
 def _in_order(c, rows_address, n):
     """Return whether the rows are neighbours in the data: those of the list of all rows are."""
-    return c[Slot.EVERYONE] <= rows_address and rows_address < c[Slot.EVERYONE] + 8 * (c[Slot.ROWS] + c[Slot.HELD_ROWS])
+    everyone, count = c[Slot.EVERYONE], max(c[Slot.ROWS], c[Slot.HELD_ROWS])
+    return everyone <= rows_address and rows_address < everyone + 8 * count
 
 
 def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient_address):
