@@ -117,3 +117,37 @@ def table_pipeline():
         remainder="passthrough",
     )
     return make_pipeline(columns, vp.MLPClassifier(**FEW))
+
+
+ODD_NAMES = [
+    'say "hi"',
+    "it's",
+    "back\\slash",
+    '"""',
+    "new\nline",
+    "naïve ✓",
+    "class",
+    "label",
+    "vecprop_Add_1",
+    "X",
+    " ",
+]
+
+
+def raw_table(seed=0, rows=90, unseen=()):
+    """Return a pandas data frame as people have them: values missing and infinite, odd names, columns without use."""
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    numbers = pd.DataFrame(rng.normal(size=(rows, len(ODD_NAMES))), columns=ODD_NAMES)
+    numbers.iloc[::7, 0] = np.nan
+    numbers.iloc[3:5, 1] = [np.inf, -1e300]
+    numbers["stamp"] = 1.7e9 + rng.normal(scale=1e4, size=rows)
+    return numbers.assign(
+        member=rng.random(rows) < 0.5,
+        visits=rng.integers(0, 4, rows),
+        town=rng.choice(["Rome", "Köln", ' "Oslo"\\', None, *unseen], rows),
+        floor=pd.Categorical(rng.choice([0, 1, 2.5, *range(3, 3 + len(unseen))], rows)),
+        nothing=np.nan,
+        constant=1,
+    )

@@ -4,7 +4,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import elementary
@@ -51,11 +51,13 @@ class Formulas:
             raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")
         return self._written(function, _snake(type(part).__name__), part)
 
-    def _written(self, function: Callable[..., Any], name: str, part: Any = None) -> str | None:
+    def _written(
+        self, function: Callable[..., Any], name: str, part: Any = None, attributes: Sequence[str] = ()
+    ) -> str | None:
         """Write a function down under a name or one like it; return the name, or that of all that it calls."""
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
-        _Rewriting(self, function.__globals__, part).visit(definition)
+        _Rewriting(self, function.__globals__, part, attributes).visit(definition)
         arguments = [argument.arg for argument in definition.args.args]
         *_, last = definition.body
         if len(definition.body) == 2 and isinstance(last, ast.Return):
@@ -75,9 +77,11 @@ class Formulas:
                 return definition.name
             number += 1
 
-    def function(self, function: Callable[..., Any]) -> str | None:
-        """Return what a function that a formula calls is called here."""
-        return self._written(function, function.__name__.lstrip("_"))
+    def function(
+        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = ()
+    ) -> str | None:
+        """Return what a function is called here, after writing it down; a method takes its object's attributes."""
+        return self._written(function, name or function.__name__.lstrip("_"), attributes=attributes)
 
 
 class _Rewriting(ast.NodeTransformer):
@@ -90,15 +94,18 @@ class _Rewriting(ast.NodeTransformer):
     names : dict
         What the names in its text stand for.
     part : object
-        What self is.
+        What self is, whose attributes stand as their values.
+    attributes : sequence of str
+        Those of its attributes that become arguments instead.
     """
 
-    def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any) -> None:
-        self.formulas, self.names, self.part = formulas, names, part
+    def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
+        self.formulas, self.names, self.part, self.attributes = formulas, names, part, attributes
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.decorator_list, node.returns = [], None
-        node.args.args = [ast.arg(argument.arg) for argument in node.args.args if argument.arg != "self"]
+        arguments = [argument.arg for argument in node.args.args if argument.arg != "self"]
+        node.args.args = [ast.arg(name) for name in (*arguments, *self.attributes)]
         description = (ast.get_docstring(node) or "").partition("\n")[0]
         node.body = [ast.Expr(ast.Constant(description)), *(self.visit(statement) for statement in node.body[1:])]
         return node
@@ -113,6 +120,8 @@ class _Rewriting(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if isinstance(node.value, ast.Name) and node.value.id == "self":
+            if node.attr in self.attributes:
+                return ast.Name(node.attr, ast.Load())
             return ast.Constant(getattr(self.part, node.attr))
         return ast.Attribute(self.visit(node.value), node.attr, node.ctx)
 

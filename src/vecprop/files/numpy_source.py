@@ -7,36 +7,33 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
-from ..core.layers import Activation, Dense, Dropout, LayerNorm
-from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
+from ..tables.classifier import TabularClassifier
+from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
 from .error import FileError
+from .network_source import layers
 from .preprocessing_source import prepared
 from .source import Source
+from .table_source import table_functions
 from .trained import TrainedNetwork
-
-_LAYER_NORM = '''\
-def layer_norm(X, g, b, epsilon):
-    """Return rows of mean 0 and variance 1, times g plus b."""
-    centred = X - X.mean(axis=1, keepdims=True)
-    return g * centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + epsilon) + b
-'''
 
 
 def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
     """Return a model as Python source that needs NumPy only, and write it to a file if a path is given.
 
     The source has the functions ``predict(X)`` and, of a classifier, ``predict_proba(X)``. The formulas are the
-    library's own, the parameters exact; predictions agree to rounding.
+    library's own, the parameters exact; predictions agree to rounding. That of a model of tables takes a data frame or
+    a dict of columns, in which None and nan are missing.
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor or Pipeline
-        What to write. Steps of a pipeline before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler,
-        RobustScaler, SimpleImputer and OneHotEncoder in their plain forms, FunctionTransformer without a function, and
-        ColumnTransformer and pipelines of them.
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+        What to write. Columns of a model of tables may be numbers and categories, not dates or text. Steps of a
+        pipeline before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
+        OneHotEncoder in their plain forms, FunctionTransformer without a function, and ColumnTransformer and pipelines
+        of them.
     path : path, optional
         Where to write it; an older file is replaced at once.
 
@@ -48,7 +45,7 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
     Raises
     ------
     FileError
-        Where a part is of the user's own, or a step cannot be written so.
+        Where a part is of the user's own, or a step or a column cannot be written so.
 
     Examples
     --------
@@ -61,6 +58,21 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
            [0.]])
     """
     source = Source()
+    if isinstance(model, TabularClassifier | TabularRegressor):
+        check_is_fitted(model)
+        table_functions(model, source)
+        title = _title(type(model).__name__, "A table has", model.encoder_.names)
+    else:
+        title = _network_functions(model, source)
+    text = source.text(title)
+    if path is not None:
+        with written_at_once(path) as file:
+            file.write(text.encode())
+    return text
+
+
+def _network_functions(model: Any, source: Source) -> str:
+    """Write down the functions of a network, an estimator or a pipeline; return what the file says of them."""
     steps, last = _steps(model)
     if isinstance(last, TrainedNetwork):
         network, theta = last.network, last.theta
@@ -69,17 +81,15 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
         network, theta = last.network_, last.theta_
     if np.ndim(theta) != 1:
         raise FileError(f"theta has the members {np.shape(theta)[:-1]}, but source is of one network: give one row.")
-    lines = [*prepared(steps, source), *_layers(network, np.asarray(theta), source)]
+    lines = [*prepared(steps, source), *layers(network, np.asarray(theta), source)]
     source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines, "return X")
     if isinstance(last, MLPClassifier):
         _classifier(last, source)
     else:
         _regressor(last, source)
-    text = source.text(_title(model, last, network))
-    if path is not None:
-        with written_at_once(path) as file:
-            file.write(text.encode())
-    return text
+    kind = type(network if isinstance(last, TrainedNetwork) else last).__name__
+    inputs = getattr(model, "n_features_in_", network.inputs)
+    return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))
 
 
 def _steps(model: Any) -> tuple[list[Any], Any]:
@@ -88,41 +98,15 @@ def _steps(model: Any) -> tuple[list[Any], Any]:
     if not isinstance(last, TrainedNetwork | MLPClassifier | MLPRegressor):
         raise FileError(
             f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
-            "MLPClassifier or MLPRegressor, or a pipeline that ends with one."
+            "MLPClassifier or MLPRegressor, a pipeline that ends with one, or a TabularClassifier or TabularRegressor."
         )
     return steps, last
 
 
-def _title(model: Any, last: Any, network: Network) -> str:
-    names = getattr(model, "feature_names_in_", None)
-    inputs = getattr(model, "n_features_in_", network.inputs)
-    columns = f"{inputs} columns" if names is None else f"the columns {', '.join(map(str, names))}"
-    kind = type(network if isinstance(last, TrainedNetwork) else last).__name__
-    return f"The predictions of a {kind}, written by vecprop {__version__}. Rows have {columns}. It needs NumPy only."
-
-
-def _layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
-    """Return the lines that turn inputs into outputs."""
-    lines = [f"X = np.asarray(X, np.{theta.dtype})"]
-    for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
-        named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
-        match layer:
-            case Dense() if type(layer) is Dense:
-                lines.append(f"X = X @ {named['W']} + {named['b']}")
-            case LayerNorm() if type(layer) is LayerNorm:
-                source.helper("layer_norm", _LAYER_NORM)
-                lines.append(f"X = layer_norm(X, {named['g']}, {named['b']}, {layer.epsilon!r})")
-            case Activation():
-                lines += _applied(source.formulas.method(layer, "value"))
-            case Dropout() if type(layer) is Dropout:
-                pass
-            case _:
-                raise FileError(f"Layer {number}, {layer!r}, is not one of vecprop's own, which alone become source.")
-    return lines + _applied(source.formulas.method(network.loss_function, "predict"))
-
-
-def _applied(function: str | None) -> list[str]:
-    return [] if function is None else [f"X = {function}(X)"]
+def _title(kind: str, have: str, columns: Any) -> str:
+    """Return what stands at the top: whose predictions these are, and of which columns."""
+    named = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
+    return f"The predictions of a {kind}, written by vecprop {__version__}. {have} {named}. It needs NumPy only."
 
 
 def _classifier(model: MLPClassifier, source: Source) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .error import FileError
 from .formula_source import Formulas
 
 _UNPACKED = '''\
@@ -47,6 +48,7 @@ class Source:
         self.formulas = Formulas()
         self._constants: dict[str, str] = {}
         self._helpers: dict[str, str] = {}
+        self._modules: set[str] = set()
         self._functions: list[str] = []
 
     def constant(self, name: str, values: Any) -> str:
@@ -61,17 +63,24 @@ class Source:
         """Return an array as an expression."""
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":
+            wrong = [
+                value for value in array.ravel().tolist() if not isinstance(value, str | bool | int | float | None)
+            ]
+            if wrong:
+                raise FileError(f"{wrong[0]!r} cannot be written as NumPy source, which holds numbers and text.")
             return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
         if array.size <= _READABLE and np.isfinite(array).all():
-            return f"np.array({array.tolist()!r}, np.{array.dtype})"
-        self.helper("unpacked", _UNPACKED)
+            return f"np.array({array.tolist()!r}, np.{array.dtype.name})"
+        self.helper("unpacked", _UNPACKED, module="base64")
         array = array.astype(array.dtype.newbyteorder("<"))
         shape = "".join(f", {length}" for length in array.shape)
         return f'unpacked("{b64encode(array.tobytes()).decode()}", "{array.dtype.str}"{shape})'
 
-    def helper(self, name: str, text: str) -> None:
-        """Write down a function that constants or other functions need, once."""
+    def helper(self, name: str, text: str, module: str | None = None) -> None:
+        """Write down a function that constants or other functions need, once, and what it imports."""
         self._helpers.setdefault(name, text)
+        if module is not None:
+            self._modules.add(module)
 
     def function(self, name: str, *lines: str, arguments: str = "X") -> None:
         """Write down a function of these lines."""
@@ -80,13 +89,26 @@ class Source:
     def text(self, title: str) -> str:
         """Return the whole file."""
         quotes = '"' * 3
-        imports = "import base64\n\nimport numpy as np" if "unpacked" in self._helpers else "import numpy as np"
+        imports = "\n".join(f"import {module}" for module in sorted(self._modules))
+        head = [f"{quotes}{_in_quotes(title)}{quotes}", imports, "import numpy as np\n"]
         formulas = [f"{text}\n" for text in self.formulas.texts.values()]
         blocks = [
-            f"{quotes}{title}{quotes}\n\n{imports}\n",
+            "\n\n".join(filter(None, head)),
             *self._helpers.values(),
             "".join(f"{name} = {literal}\n" for name, literal in self._constants.items()),
             *formulas,
             *self._functions,
         ]
         return "\n\n".join(blocks)
+
+
+def _in_quotes(text: str) -> str:
+    r"""Return a text as it stands between quotes, whatever is in it.
+
+    Examples
+    --------
+    >>> print(_in_quotes('a "b" \\ c'))
+    a \"b\" \\ c
+    """
+    plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(plain).replace('"', '\\"')

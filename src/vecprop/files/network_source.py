@@ -1,0 +1,45 @@
+"""A network's layers as NumPy source."""
+
+import numpy as np
+
+from ..core.layers import Activation, Dense, Dropout, LayerNorm
+from ..core.network import Network
+from .error import FileError
+from .source import Source
+
+_LAYER_NORM = '''\
+def layer_norm(X, g, b, epsilon):
+    """Return rows of mean 0 and variance 1, times g plus b."""
+    centred = X - X.mean(axis=1, keepdims=True)
+    return g * centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + epsilon) + b
+'''
+
+
+def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
+    """Return the lines that turn inputs X into outputs; parameters become constants, those of all members together.
+
+    Raises
+    ------
+    FileError
+        Where a layer is of the user's own.
+    """
+    lines = [f"X = np.asarray(X, np.{theta.dtype})"]
+    for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
+        named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
+        match layer:
+            case Dense() if type(layer) is Dense:
+                lines.append(f"X = X @ {named['W']} + {named['b']}")
+            case LayerNorm() if type(layer) is LayerNorm:
+                source.helper("layer_norm", _LAYER_NORM)
+                lines.append(f"X = layer_norm(X, {named['g']}, {named['b']}, {layer.epsilon!r})")
+            case Activation():
+                lines += _applied(source.formulas.method(layer, "value"))
+            case Dropout() if type(layer) is Dropout:
+                pass
+            case _:
+                raise FileError(f"Layer {number}, {layer!r}, is not one of vecprop's own, which alone become source.")
+    return lines + _applied(source.formulas.method(network.loss_function, "predict"))
+
+
+def _applied(function: str | None) -> list[str]:
+    return [] if function is None else [f"X = {function}(X)"]

@@ -1,0 +1,141 @@
+"""Models of tables as NumPy source: columns of numbers and categories, networks, and what becomes of their outputs."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from ..tables.calibration import tempered
+from ..tables.categories import MISSING, Categories
+from ..tables.classifier import TabularClassifier
+from ..tables.encoder import Inputs
+from ..tables.numbers import Numbers
+from ..tables.regressor import TabularRegressor
+from .error import FileError
+from .network_source import layers
+from .source import Source
+
+_IS_MISSING = '''\
+def is_missing(value):
+    """Return whether a value is None, nan, or what a data frame has in their place."""
+    return type(value).__name__ in ("NoneType", "NAType", "NaTType") or value != value
+'''
+_NUMBERS = '''\
+def numbers(column, centre, scale, edges, marks_missing):
+    """Return the inputs of a column of numbers, or of text that float() reads; empty text is missing."""
+    x = np.asarray(column)
+    if x.dtype.kind in "mM":
+        raise TypeError("This column holds times, not numbers.")
+    if x.dtype.kind not in "biuf":
+        x = [np.nan if is_missing(value) or value == "" else float(value) for value in x]
+    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
+'''
+_CATEGORIES = '''\
+MISSING = "\\0missing"
+
+
+def category(value):
+    """Return the name of a category; whole numbers are written without a point."""
+    if is_missing(value):
+        return MISSING
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value) if is_whole else value).strip()
+
+
+def categories(column, names, buckets):
+    """Return an input of 0 or 1 for each of the names, and those that others share, by their checksum."""
+    known = {name: place for place, name in enumerate(names)}
+    column = map(category, np.asarray(column, object))
+    places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
+    return np.equal.outer(places, np.arange(len(names) + buckets))
+'''
+
+
+def table_functions(model: TabularClassifier | TabularRegressor, source: Source) -> None:
+    """Write down the functions of a fitted model of tables.
+
+    Raises
+    ------
+    FileError
+        Where a column is of dates or text, or a layer of the user's own.
+    """
+    _inputs(model, source)
+    network, thetas = model.ensemble_.network, model.ensemble_.thetas
+    lines = layers(network, thetas, source)
+    parameters = ", ".join(f"{name}{number}" for number, p in enumerate(network.layout.views(thetas[0])) for name in p)
+    source.function(
+        "network",
+        '"""Return the outputs of one network, (N, O)."""',
+        *lines,
+        "return X.astype(float)",
+        arguments=f"X, {parameters}",
+    )
+    source.function(
+        "outputs",
+        '"""Return the outputs of each network, (M, N, O)."""',
+        "X = inputs(table)",
+        f"return np.stack([network(X, *theta) for theta in zip({parameters})])",
+        arguments="table",
+    )
+    _classifier(model, source) if isinstance(model, TabularClassifier) else _regressor(model, source)
+
+
+def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
+    """Write down how a table's columns become the networks' inputs."""
+    blocks = [
+        f"    {_call(name, part, 'table[' + repr(name) + ']', source)},"
+        for name, part in zip(model.encoder_.names, model.encoder_.parts, strict=True)
+    ]
+    lines = ["blocks = [", *blocks, "]", "return np.hstack(blocks)"]
+    if not hasattr(model, "feature_names_in_"):
+        lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
+    source.function("inputs", '"""Return what the columns of a table become, (N, I)."""', *lines, arguments="table")
+
+
+def _call(name: str, part: Inputs, column: str, source: Source) -> str:
+    """Return an expression for the inputs that a column becomes."""
+    if isinstance(part, Numbers):
+        source.helper("is_missing", _IS_MISSING)
+        source.helper("numbers", _NUMBERS)
+        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
+        edges = part.edges.tolist()
+        return f"numbers({column}, {float(part.centre)!r}, {float(part.scale)!r}, {edges}, {part.marks_missing})"
+    if isinstance(part, Categories):
+        source.helper("is_missing", _IS_MISSING)
+        source.helper("categories", _CATEGORIES, module="zlib")
+        names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
+        return f"categories({column}, [{names}], {part.buckets})"
+    raise FileError(
+        f"Column {name!r} is of {part.kind}, but NumPy source takes numbers and categories only: train without it, or "
+        "use `save`."
+    )
+
+
+def _classifier(model: TabularClassifier, source: Source) -> None:
+    """Write down how the networks' outputs become probabilities and classes."""
+    temper = source.formulas.function(tempered)
+    source.function(
+        "predict_proba",
+        '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""',
+        f"return np.mean([{temper}(P, {model.sharpness_!r}) for P in outputs(table)], axis=0)",
+        arguments="table",
+    )
+    classes = source.constant("CLASSES", model.classes_)
+    source.function(
+        "predict",
+        '"""Return the most probable class of each row of a table."""',
+        f"return {classes}[predict_proba(table).argmax(axis=1)]",
+        arguments="table",
+    )
+
+
+def _regressor(model: TabularRegressor, source: Source) -> None:
+    """Write down how the networks' outputs become numbers in the units of the target."""
+    scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
+    low, high = model.range_
+    source.function(
+        "predict",
+        '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""',
+        f"Y = outputs(table)[..., 0] * {scale!r} + {shift!r}",
+        f"return np.clip(Y, {low!r}, {high!r}).mean(axis=0)",
+        arguments="table",
+    )

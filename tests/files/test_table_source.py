@@ -1,0 +1,160 @@
+"""The file that is written of a model of tables needs NumPy alone, can be read, and predicts the same."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from models import raw_table
+from vecprop import FileError, to_numpy
+
+FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+TABLE, NEW = raw_table(0), raw_table(1, unseen=["Pune"])
+NUMBERS = np.linspace(-5, 40, len(TABLE))
+TWO, THREE = (np.array(["no", "yes"])[np.arange(90) % 2], np.arange(90) % 3)
+WORDS = [f"word{number % 11} and word{number % 13}" for number in range(90)]
+
+
+def classifier(table=TABLE, y=TWO, **settings):
+    return vp.TabularClassifier(**FEW | settings).fit(table, y)
+
+
+def functions(model):
+    """Return the functions of the source, run."""
+    names = {}
+    exec(compile(to_numpy(model), "<source>", "exec"), names)
+    return names
+
+
+def assert_same(model, *tables):
+    """Compare what the source predicts with what the model does."""
+    source = functions(model)
+    for table in tables:
+        expected = model.predict(table)
+        if isinstance(model, vp.TabularRegressor):
+            np.testing.assert_allclose(source["predict"](table), expected, rtol=1e-6, strict=True)
+            return
+        np.testing.assert_array_equal(source["predict"](table), expected, strict=True)
+        np.testing.assert_allclose(source["predict_proba"](table), model.predict_proba(table), rtol=1e-5, strict=True)
+
+
+@pytest.mark.parametrize("y", [TWO, THREE, THREE > 0, THREE * 2.0, TWO.astype(object)], ids=lambda y: y.dtype.str)
+def test_classes(y):
+    assert_same(classifier(y=y), TABLE, NEW)
+
+
+@pytest.mark.parametrize("activation", ["silu", "relu", "tanh", vp.LeakyReLU(0.3)], ids=str)
+def test_numbers(activation):
+    model = vp.TabularRegressor(**FEW, activation=activation, dropout=0.1).fit(TABLE, NUMBERS)
+    assert_same(model, TABLE, NEW)
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_members": 5, "hidden_layer_sizes": (8, 4, 3)}, {"max_iter": 30}], ids=str)
+def test_settings(settings):
+    assert_same(classifier(**settings), TABLE, NEW)
+
+
+@pytest.mark.parametrize("columns", [["stamp"], ["town"], ["member"], ["town", "floor"], ['say "hi"', "visits"]])
+def test_few_columns(columns):
+    assert_same(classifier(TABLE[columns]), TABLE, NEW)
+
+
+def test_many_categories():
+    """More than have an input of their own: the others share some, by their checksum."""
+    codes = pd.DataFrame({"code": [f"{number % 300:03}é" for number in range(600)]})
+    codes.loc[::50, "code"] = None
+    model = classifier(codes, np.arange(600) % 2)
+    assert model.encoder_.parts[0].buckets > 1
+    assert_same(model, codes, codes + "?")
+
+
+def test_many_columns():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("column ")
+    assert_same(classifier(table, np.arange(60) % 2), table)
+
+
+def test_arrays():
+    X = TABLE[["visits", "stamp"]].to_numpy()
+    assert_same(classifier(X), X)
+    mixed = TABLE[["town", "stamp", "member"]].to_numpy()
+    model = classifier(mixed)
+    assert_same(model, mixed)
+    np.testing.assert_array_equal(functions(model)["predict"](mixed.tolist()), model.predict(mixed))
+
+
+def test_columns_of_every_library():
+    columns = ['say "hi"', "visits", "town", "floor", "member"]
+    model = classifier(TABLE[columns])
+    expected, predict = model.predict_proba(NEW), functions(model)["predict_proba"]
+    nullable = NEW[columns].convert_dtypes()
+    assert isinstance(nullable["visits"].dtype, pd.Int64Dtype)
+    lists = {name: [None if pd.isna(value) else value for value in NEW[name]] for name in columns}
+    texts = {name: ["" if value is None else str(value) for value in lists[name]] for name in columns[:2]}
+    for table in (nullable, lists, lists | texts, NEW[columns[::-1]].assign(more=1)):
+        np.testing.assert_allclose(predict(table), expected, rtol=1e-6)
+
+
+def test_what_a_column_of_numbers_cannot_hold_is_said():
+    predict = functions(classifier(TABLE[["stamp", "visits"]]))["predict"]
+    with pytest.raises(ValueError, match=r"could not convert string to float: .*1,5"):
+        predict({"stamp": ["1,5"], "visits": [1]})
+    for times in (["2024-01-01"], [5]):
+        with pytest.raises(TypeError, match="times, not numbers"):
+            predict({"stamp": np.array(times, "datetime64[ns]"), "visits": [1]})
+    with pytest.raises(KeyError, match="visits"):
+        predict({"stamp": [1.5]})
+
+
+def test_what_has_no_source_is_named():
+    day = pd.date_range("2024-01-01", periods=90, freq="9h")
+    with pytest.raises(FileError, match="Column 'day' is of dates, but NumPy source takes numbers and categories only"):
+        to_numpy(classifier(TABLE.assign(day=day, words=WORDS)))
+    with pytest.raises(FileError, match=r"Column 'words' is of text, but .*: train without it, or use `save`"):
+        to_numpy(classifier(TABLE.assign(words=WORDS)))
+
+
+def test_it_runs_where_there_is_nothing_but_numpy(tmp_path):
+    frame = NEW[["visits", "town", '"""']]
+    model = classifier(TABLE[frame.columns])
+    source = to_numpy(model, tmp_path / "model.py")
+    assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
+    code = """
+import json, sys
+import model
+table = json.load(sys.stdin)
+others = [name for name in ("sklearn", "scipy", "pandas", "vecprop") if name in sys.modules]
+print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).tolist(), others]))
+"""
+    table = json.dumps(frame.where(frame.notna(), None).to_dict("list"))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, '.')\n" + code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        input=table,
+    )
+    labels, probabilities, others = json.loads(done.stdout)
+    assert labels == model.predict(frame).tolist()
+    np.testing.assert_allclose(probabilities, model.predict_proba(frame), rtol=1e-6)
+    assert others == []
+
+
+def test_it_can_be_read():
+    table = pd.DataFrame({"age": np.arange(90.0) % 30, "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3]})
+    source = to_numpy(vp.TabularRegressor(**FEW).fit(table, NUMBERS))
+    assert len(source.splitlines()) < 115
+    assert source.startswith('"""The predictions of a TabularRegressor')
+    assert (
+        """
+    blocks = [
+        numbers(table['age'], 14.5, 11.11934766493699, [0.0, 7.0, 14.5, 22.0, 29.0], False),
+        categories(table['town'], [MISSING, 'Oslo', 'Rome'], 1),
+    ]
+"""
+        in source
+    )
