@@ -1,24 +1,150 @@
-"""Graphs of models of tables predict what the models do, from the inputs that columns become."""
+"""Graphs of models of tables take columns as they are, and predict what the models do."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import vecprop as vp
+from models import raw_table
+from vecprop import to_onnx
+from vecprop.tables.calibration import tempered
+from vecprop.tables.categories import MISSING, as_names
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
 
-FRAME = pd.DataFrame({"x": np.sin(np.arange(90.0)), "c": np.array(list("abc"))[np.arange(90) // 30]})
+DTYPES = {np.float64: 1e-6, np.float32: 1e-5}
+FEW = {"n_members": 3, "max_iter": 3, "hidden_layer_sizes": (6,), "random_state": 0}
+TABLE, NEW = raw_table(0), raw_table(1, unseen=["Pune"])
+NUMBERS = np.linspace(-5, 40, len(TABLE))
+TWO, THREE = (np.array(["no", "yes"])[np.arange(90) % 2], np.arange(90) % 3)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kind", [vp.TabularClassifier, vp.TabularRegressor])
-def test_predictions_agree(kind, dtype):
-    y = FRAME.c if kind is vp.TabularClassifier else FRAME.x * 100
-    model = kind(n_members=3, max_iter=3, random_state=0).fit(FRAME, y)
-    graph = vp.to_onnx(model, dtype=dtype)
+def columns(model, table, dtype):
+    """Return a table's columns as a graph takes them."""
+    parts = zip(model.encoder_.names, model.encoder_.parts, strict=True)
+    return {name: column(part, table[name], dtype) for name, part in parts}
+
+
+def column(part, series, dtype):
+    """Return numbers as numbers, categories as text, and what a graph cannot read as the encoder makes of it."""
+    if part.kind == "numbers":
+        return series.to_numpy(dtype)[:, None]
+    if part.kind == "categories" and part.buckets == 1:
+        names = as_names(series)
+        return np.where(names == MISSING, "", names).astype(object)[:, None]
+    return part(series).astype(dtype)
+
+
+def run(graph, inputs):
+    """Return what onnxruntime computes, by name."""
+    onnx.checker.check_model(graph, full_check=True)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(["Y"], {"X": model.encoder_(FRAME).astype(dtype)})
-    expected = model.predict_proba(FRAME) if kind is vp.TabularClassifier else model.predict(FRAME)[:, None]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def in_type(table, dtype):
+    """Return a table whose numbers are those of a type."""
+    numbers = table.select_dtypes("float64")
+    with np.errstate(over="ignore"):
+        return table.astype(dict.fromkeys(numbers, dtype)).astype(dict.fromkeys(numbers, float))
+
+
+def in_float64(model, table):
+    """Return what a model would predict if its networks computed in float64, member by member."""
+    inputs = np.hstack(
+        [part(table[name]) for name, part in zip(model.encoder_.names, model.encoder_.parts, strict=True)]
+    )
+    each = [model.ensemble_.network.predict(theta, inputs) for theta in model.ensemble_.thetas.astype(float)]
+    if isinstance(model, vp.TabularClassifier):
+        return np.mean([tempered(P, model.sharpness_) for P in each], axis=0)
+    return model._in_units(np.array(each)).mean(axis=0)
+
+
+def assert_same(model, *tables):
+    """Compare what graphs predict with what the model does: entry by entry."""
+    for dtype, tolerance in DTYPES.items():
+        graph = to_onnx(model, dtype=dtype)
+        for table in tables:
+            rows = in_type(table, dtype)
+            found = run(graph, columns(model, rows, dtype))
+            if isinstance(model, vp.TabularClassifier):
+                label, numbers = found.values()
+                np.testing.assert_array_equal(label, model.predict(rows))
+                expected = model.predict_proba(rows)
+            else:
+                (numbers,) = found.values()
+                expected = model.predict(rows)[:, None]
+            assert numbers.dtype == dtype
+            np.testing.assert_allclose(numbers, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+            if dtype == np.float64:
+                np.testing.assert_allclose(numbers, in_float64(model, rows).reshape(expected.shape), 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("y", [TWO, THREE, THREE > 0, THREE * 2.0], ids=lambda y: y.dtype.str)
+def test_classes(y):
+    assert_same(vp.TabularClassifier(**FEW).fit(TABLE, y), TABLE, NEW)
+
+
+@pytest.mark.parametrize("activation", ["silu", "relu", "gelu"])
+def test_numbers(activation):
+    assert_same(vp.TabularRegressor(**FEW, activation=activation, dropout=0.1).fit(TABLE, NUMBERS), TABLE, NEW)
+
+
+def test_a_model_that_was_trained_to_the_end():
+    y = np.where(TABLE["visits"] + TABLE["X"] > 1, "yes", "no")
+    assert_same(vp.TabularClassifier(random_state=0).fit(TABLE, y), TABLE, NEW)
+    assert_same(vp.TabularRegressor(random_state=0).fit(TABLE, TABLE["visits"] * 100 + TABLE["X"]), TABLE, NEW)
+
+
+@pytest.mark.parametrize("names", [["stamp"], ["town"], ["member"], ["town", "floor"], ['say "hi"', "visits"]])
+def test_few_columns(names):
+    assert_same(vp.TabularClassifier(**FEW).fit(TABLE[names], TWO), TABLE, NEW)
+
+
+def test_names_stay_apart():
+    table = TABLE[["label", "vecprop_Add_1", "X"]].set_axis(["label", "vecprop_Add_1", "probabilities"], axis=1)
+    model = vp.TabularClassifier(**FEW).fit(table, TWO)
+    found = run(to_onnx(model), columns(model, table, np.float32))
+    assert list(found) == ["label_", "probabilities_"]
+    assert list(run(to_onnx(vp.TabularRegressor(**FEW).fit(table, NUMBERS)), columns(model, table, np.float32))) == [
+        "variable"
+    ]
+
+
+def test_many_columns():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("column ")
+    model = vp.TabularClassifier(**FEW).fit(table, np.arange(60) % 2)
+    assert len(to_onnx(model).graph.node) < 120
+    assert_same(model, table)
+
+
+def test_categories_that_all_are_rare():
+    table = pd.DataFrame({"code": [f"c{number}" for number in range(20)]})
+    model = vp.TabularClassifier(**FEW).fit(table, np.arange(20) % 2)
+    assert not len(model.encoder_.parts[0].names)
+    assert_same(model, table)
+
+
+def test_text_that_is_empty_is_missing_unless_training_had_it():
+    codes = pd.DataFrame({"code": ["a", "", None] * 20})
+    model = vp.TabularClassifier(**FEW).fit(codes, np.arange(60) % 2)
+    (_, found) = run(to_onnx(model), {"code": np.array([[""]], object)}).values()
+    np.testing.assert_allclose(found, model.predict_proba(codes[1:2]), rtol=1e-5)
+    model = vp.TabularClassifier(**FEW).fit(codes[codes.code != ""], np.arange(40) % 2)
+    (_, found) = run(to_onnx(model), {"code": np.array([[""]], object)}).values()
+    np.testing.assert_allclose(found, model.predict_proba(codes[2:3]), rtol=1e-5)
+
+
+def test_what_a_graph_cannot_read_comes_in_as_numbers():
+    table = TABLE.assign(
+        day=pd.date_range("2024-01-01", periods=90, freq="9h"),
+        words=[f"word{number % 11} and word{number % 13}" for number in range(90)],
+        code=[f"c{number % 88}" for number in range(90)],
+    )
+    model = vp.TabularRegressor(**FEW).fit(table, NUMBERS)
+    message = r"cannot read the column\(s\) 'day' \(dates\), 'words' \(text\), 'code' \(too many categories\)"
+    with pytest.warns(UserWarning, match=message):
+        assert_same(model, table)

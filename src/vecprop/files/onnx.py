@@ -1,6 +1,7 @@
 """ONNX: networks, estimators and whole pipelines as graphs that other programs run."""
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
 from .error import FileError
-from .table_onnx import predictions as table_predictions
+from .table_onnx import predictions
 from .tracing import Graph, Symbol
 from .trained import TrainedNetwork
 
@@ -70,9 +71,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
     if isinstance(model, TrainedNetwork):
         made = _of_network(model, dtype)
     elif isinstance(model, TabularClassifier | TabularRegressor):
-        check_is_fitted(model)
-        graph = Graph(dtype, OPSET)
-        made = _model(graph, table_predictions(model, graph), model.encoder_.width)
+        made = _of_table(model, dtype)
     else:
         made = _of_estimator(model, X, dtype)
     if path is not None:
@@ -109,22 +108,47 @@ def _of_network(trained: TrainedNetwork, dtype: Any) -> Any:
     if np.ndim(theta) != 1:
         raise FileError(f"theta has the members {np.shape(theta)[:-1]}, but a graph is of one network: give one row.")
     graph = Graph(dtype, OPSET)
-    return _model(graph, _predictions(network, theta, graph.input("X", network.inputs)), network.inputs)
+    graph.output(_of_rows(network, theta, graph.input("X", network.inputs)), "Y")
+    return _model(graph)
 
 
-def _model(graph: Graph, Y: Symbol, inputs: int) -> Any:
-    """Return the graph of one input, "X", and one output, "Y"."""
+def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any) -> Any:
+    """Return the graph of a model of tables."""
+    check_is_fitted(model)
+    columns = model.encoder_.names
+    graph = Graph(dtype, OPSET, prefix=_new("vecprop_", columns, str.startswith))
+    Y = predictions(model, graph)
+    if isinstance(model, TabularClassifier):
+        number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
+        graph.output(_labels(model, graph, number), _new("label", columns, str.__eq__))
+    name = "probabilities" if isinstance(model, TabularClassifier) else "variable"
+    graph.output(Y, _new(name, columns, str.__eq__))
+    return _model(graph)
+
+
+def _new(name: str, names: Sequence[str], clashes: Callable[[str, str], bool]) -> str:
+    """Return a name, with as many underscores as it takes to clash with none of others."""
+    while any(clashes(other, name) for other in names):
+        name += "_"
+    return name
+
+
+def _model(graph: Graph) -> Any:
+    """Return a graph in ONNX's own form."""
     from onnx import helper
 
-    graph.output(Y, "Y")
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(graph.dtype))
-    X_info, Y_info = (
-        helper.make_tensor_value_info(name, kind, ["N", width]) for name, width in (("X", inputs), ("Y", Y.shape[-1]))
+    inputs, outputs = (
+        [
+            helper.make_tensor_value_info(
+                symbol.name, helper.np_dtype_to_tensor_dtype(symbol.dtype), ["N", *symbol.shape[1:]]
+            )
+            for symbol in symbols
+        ]
+        for symbols in (graph.inputs, graph.outputs)
     )
-    made = helper.make_graph(_nodes(graph), "vecprop", [X_info], [Y_info], _constants(graph))
-    return helper.make_model(
-        made, producer_name="vecprop", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8
-    )
+    made = helper.make_graph(_nodes(graph), "vecprop", inputs, outputs, _constants(graph))
+    operations = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(made, producer_name="vecprop", opset_imports=operations, ir_version=8)
 
 
 def _nodes(graph: Graph) -> list[Any]:
@@ -165,7 +189,7 @@ def _in_type(X: Any, dtype: Any) -> Any:
     return X.astype({name: dtype for name, kind in X.dtypes.items() if getattr(kind, "kind", "") == "f"})
 
 
-def _predictions(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
+def _of_rows(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
     """Return the symbol of a network's predictions, of which all operations are written down."""
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     return network.loss_function.predict(outputs[-1])
@@ -187,7 +211,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
             Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
         else:
             number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
-        label = graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
+        label = _labels(model, graph, number)
     _pour(graph, container, zip((label, Y), operator.outputs, strict=True))
 
 
@@ -206,7 +230,7 @@ def _traced(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
     dtype = np.float64 if isinstance(given.type, DoubleTensorType) else np.float32
     graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
-    return graph, _predictions(model.network_, model.theta_, X)
+    return graph, _of_rows(model.network_, model.theta_, X)
 
 
 def _pour(graph: Graph, container: Any, outputs: Any) -> None:
@@ -220,7 +244,13 @@ def _pour(graph: Graph, container: Any, outputs: Any) -> None:
         container.add_node(kind, inputs, [output], name=f"{graph.prefix}{output}", **to)
 
 
-def _classes(model: MLPClassifier) -> np.ndarray:
+def _labels(model: MLPClassifier | TabularClassifier, graph: Graph, number: Symbol) -> Symbol:
+    """Return the symbol of the labels of classes whose numbers are given."""
+    classes = _classes(model)
+    return graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
+
+
+def _classes(model: MLPClassifier | TabularClassifier) -> np.ndarray:
     """Return the labels in a type that ONNX has: whole numbers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):

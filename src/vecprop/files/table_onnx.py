@@ -1,34 +1,36 @@
-"""Models of tables as ONNX graphs: all networks, and what becomes of their outputs."""
+"""Models of tables as ONNX graphs: columns come in, each under its name, and predictions go out."""
 
-from typing import Any
+import numpy as np
 
-from ..core.elementary import clip
+from ..core.elementary import clip, where
 from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
+from .column_graph import encoded
 from .tracing import Graph, Symbol
 
 
 def predictions(model: TabularClassifier | TabularRegressor, graph: Graph) -> Symbol:
     """Write down the operations of a model of tables, and return the symbol of its predictions.
 
-    The graph's input "X" are the columns as ``model.encoder_`` makes inputs of them; the predictions are the
-    probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1).
+    They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). As in the model,
+    what is before and after the networks is computed in float64; the networks are of the graph's type.
     """
-    X = graph.input("X", model.encoder_.width)
+    X = graph.cast(encoded(model.encoder_, graph), graph.dtype)
     network = model.ensemble_.network
     members = []
     for theta in model.ensemble_.thetas:
         outputs, _ = network.forward(theta.astype(graph.dtype), X)
-        members.append(_of_member(model, network.loss_function, outputs[-1]))
+        members.append(_of_member(model, graph.cast(network.loss_function.predict(outputs[-1]), np.float64)))
     total = members[0]
     for member in members[1:]:
         total = total + member
-    return total / len(members)
+    return graph.cast(total / len(members), graph.dtype)
 
 
-def _of_member(model: Any, loss: Any, Z: Symbol) -> Symbol:
-    """Return what one network predicts: p^s / Σ p^s, which is the softmax of s times the logits, or limited numbers."""
+def _of_member(model: TabularClassifier | TabularRegressor, Y: Symbol) -> Symbol:
+    """Return what one network counts for: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
     if isinstance(model, TabularClassifier):
-        return loss.predict(Z * model.sharpness_)
+        powers = where(Y < 1e-30, 1e-30, Y) ** model.sharpness_
+        return powers / Y.graph.over_columns("ReduceSum", powers)
     low, high = model.range_
-    return clip(loss.predict(Z) * model._targets.scale + model._targets.shift, low, high)
+    return clip(Y * model._targets.scale + model._targets.shift, low, high)

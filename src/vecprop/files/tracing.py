@@ -40,6 +40,8 @@ class Graph:
         The operations, in the order in which they run.
     constants : dict of ndarray
         The constants by name.
+    inputs, outputs : list of Symbol
+        What comes in and goes out.
 
     Examples
     --------
@@ -55,10 +57,14 @@ class Graph:
     prefix: str = ""
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+    inputs: list["Symbol"] = field(default_factory=list)
+    outputs: list["Symbol"] = field(default_factory=list)
 
-    def input(self, name: str, width: int) -> "Symbol":
+    def input(self, name: str, width: int, dtype: Any = None) -> "Symbol":
         """Return the symbol of rows that come from outside, (N, width)."""
-        return Symbol(self, name, (1, width), np.dtype(self.dtype))
+        symbol = Symbol(self, name, (1, width), np.dtype(dtype or self.dtype))
+        self.inputs.append(symbol)
+        return symbol
 
     def constant(self, value: Any, dtype: Any = None) -> "Symbol":
         """Return the symbol of a constant, of the graph's type of numbers unless another is said."""
@@ -71,15 +77,22 @@ class Graph:
         return Symbol(self, name, array.shape, array.dtype)
 
     def node(self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, **to: Any) -> "Symbol":
-        """Write down an operation on symbols, arrays and numbers; return the symbol of what comes out."""
-        symbols = [entry if isinstance(entry, Symbol) else self.constant(entry) for entry in inputs]
+        """Write down an operation on symbols, arrays and numbers; return the symbol of what comes out.
+
+        Arrays and numbers are of the floating type of the symbols beside them, and so is what comes out unless another
+        type is said.
+        """
+        beside = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
+        floating = np.dtype(beside[0] if beside else self.dtype)
+        symbols = [entry if isinstance(entry, Symbol) else self.constant(entry, floating) for entry in inputs]
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
         self.nodes.append(Node(kind, [symbol.name for symbol in symbols], output, to))
-        return Symbol(self, output, shape, np.dtype(dtype or self.dtype))
+        return Symbol(self, output, shape, np.dtype(dtype or floating))
 
     def output(self, z: "Symbol", name: str) -> None:
         """Write down that z is what comes out under a name."""
         self.nodes.append(Node("Identity", [z.name], name, {}))
+        self.outputs.append(Symbol(self, name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":
         """Write down an operation number by number."""

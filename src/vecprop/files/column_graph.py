@@ -1,0 +1,128 @@
+"""A table's columns as inputs of an ONNX graph: what an encoder makes of numbers and categories, as operations."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core.elementary import absolute, clip, sqrt, where
+from ..tables.categories import MISSING, Categories
+from ..tables.encoder import Encoder, Inputs
+from ..tables.numbers import LIMIT, Numbers
+from .tracing import Graph, Symbol
+
+_FAR = 1e6
+"""Scaled numbers are no larger than this, which is as good as infinite, so that their squares are finite."""
+
+Home = tuple[int, int]
+"""Where an input belongs: the number of its column, and its number there."""
+
+
+def encoded(encoder: Encoder, graph: Graph) -> Symbol:
+    """Write down what becomes of a table's columns, and return the symbol of what networks take, in float64.
+
+    A column of numbers is an input of the graph's type, with nan where a value is missing; a column of categories is
+    one of text, without spaces around it, empty where a value is missing. What a graph cannot read comes in as numbers.
+
+    Warns
+    -----
+    UserWarning
+        Where there is such a column.
+    """
+    _warn_of_what_comes_in_as_numbers(encoder)
+    columns = [_column(name, part, graph) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    blocks: list[Symbol] = []
+    homes: list[Home] = []
+    numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, Numbers)}
+    if numbers:
+        x = graph.cast(_beside([columns[place] for place in numbers]), np.float64)
+        inputs, places = _of_numbers(list(numbers.values()), x)
+        blocks.append(inputs)
+        homes += [(list(numbers)[column], inner) for column, inner in places]
+    for place, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
+        if isinstance(part, Numbers):
+            continue
+        if isinstance(part, Categories) and _is_read(part):
+            column = _of_categories(part, column)
+        blocks.append(graph.cast(column, np.float64))
+        homes += [(place, inner) for inner in range(part.width)]
+    return _gathered(_beside(blocks), sorted(range(len(homes)), key=homes.__getitem__))
+
+
+def _is_read(part: Inputs) -> bool:
+    """Return whether a graph can make inputs of a column: checksums, words and calendars it has not."""
+    return isinstance(part, Numbers) or (isinstance(part, Categories) and part.buckets == 1)
+
+
+def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
+    """Return the symbol of a column as it comes in."""
+    if not _is_read(part):
+        return graph.input(name, part.width)
+    return graph.input(name, 1, object if isinstance(part, Categories) else None)
+
+
+def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
+    unread = [
+        f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})"
+        for name, part in zip(encoder.names, encoder.parts, strict=True)
+        if not _is_read(part)
+    ]
+    if unread:
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        warnings.warn(
+            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: its inputs of these names are the "
+            "numbers that model.encoder_ makes of them.",
+            stacklevel=4,
+        )
+
+
+def _of_numbers(parts: Sequence[Numbers], x: Symbol) -> tuple[Symbol, list[Home]]:
+    """Return the symbol of all inputs of columns of numbers (N, K), and where they belong: see `Numbers`."""
+    graph = x.graph
+    centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
+    is_missing = graph.elementwise("IsNaN", x, dtype=bool)
+    x = where(absolute(x) < 1e-100, 0.0, clip(x, -1e100, 1e100))
+    x = where(is_missing, centre, x)
+    z = clip((x - centre) / scale, -_FAR, _FAR)
+    blocks, homes = [z / sqrt(1 + (z / LIMIT) ** 2)], [(column, 0) for column in range(len(parts))]
+    pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
+    if pieces:
+        low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
+        x = _gathered(x, [column for column, _ in pieces])
+        blocks.append(clip((x - low) / (high - low), 0, 1) - 0.5)
+        homes += [(column, 1 + piece) for column, piece in pieces]
+    marked = [column for column, part in enumerate(parts) if part.marks_missing]
+    if marked:
+        blocks.append(graph.cast(_gathered(is_missing, marked), np.float64))
+        homes += [(column, parts[column].width - 1) for column in marked]
+    return _beside(blocks), homes
+
+
+def _of_categories(part: Categories, column: Symbol) -> Symbol:
+    """Return the symbol of the inputs of a column of categories: see `Categories`."""
+    graph, others = column.graph, len(part.names)
+    places = {name: place for place, name in enumerate(part.names.tolist())}
+    missing = places.pop(MISSING, others)
+    places.setdefault("", missing)
+    place = graph.node(
+        "LabelEncoder",
+        [column],
+        column.shape,
+        np.int64,
+        domain="ai.onnx.ml",
+        keys_strings=list(places),
+        values_int64s=list(places.values()),
+        default_int64=others,
+    )
+    return graph.elementwise("Equal", place, graph.constant(np.arange(part.width), np.int64), dtype=bool)
+
+
+def _beside(blocks: Sequence[Symbol]) -> Symbol:
+    """Return the symbol of the columns of all blocks, side by side."""
+    width = sum(block.shape[1] for block in blocks)
+    return blocks[0].graph.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
+
+
+def _gathered(x: Symbol, columns: Sequence[int]) -> Symbol:
+    """Return the symbol of some columns."""
+    return x.graph.node("Gather", [x, x.graph.constant(columns, np.int64)], (1, len(columns)), x.dtype, axis=1)
