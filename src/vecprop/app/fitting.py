@@ -1,12 +1,13 @@
 """How ``vecprop train`` fits: its options as settings, with progress, and with a search if one is wished."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .exits import UsageError, say
 from .progress import progress_bar
-from .searching import search
-from .training import Parts
+from .searching import Search, search
+from .training import Parts, was_interrupted
 
 SETTINGS = {
     "hidden_layer_sizes": "hidden_layer_sizes",
@@ -47,29 +48,34 @@ def found(model: Any) -> dict[str, Any]:
     return {name: None if value == "auto" else value for name, value in values.items()}
 
 
-def fitting(seconds: float | None, seed: int, quiet: bool) -> Callable[[Any, Parts], Any]:
-    """Return what fits an estimator to the parts of a table, after a search of so many seconds if given."""
+def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Callable[[Any, Parts], tuple[Any, Search | None]]:
+    """Return what fits an estimator to the parts of a table.
 
-    def fit(estimator: Any, parts: Parts) -> Any:
+    Parameters
+    ----------
+    seconds : float or None
+        How long it may take with a search for better settings; None for no search.
+    fixed : set of str
+        Settings that are not searched.
+    quiet : bool
+        Whether nothing is told of it.
+    """
+
+    def fit(estimator: Any, parts: Parts) -> tuple[Any, Search | None]:
         try:
             estimator._validate_params()
         except ValueError as error:
             raise UsageError(str(error)) from error
-        if seconds is not None:
-            tell = (lambda *_: None) if quiet else _tell
-            return search(estimator, parts.X, parts.y, seconds, seed, tell)
+        began = time.perf_counter()
         with progress_bar("training", quiet) as show:
-            estimator.progress = show
-            model = estimator.fit(parts.X, parts.y)
-        model.progress = None
-        return model
+            model = estimator.set_params(progress=show).fit(parts.X, parts.y).set_params(progress=None)
+        if seconds is None or was_interrupted(model):
+            return model, None
+        cost = time.perf_counter() - began
+        found = search(model, cost, parts.X, parts.y, seconds - cost, fixed, (lambda _: None) if quiet else say)
+        return found.best.model, found
 
     return fit
-
-
-def _tell(number: int, loss: float, settings: dict[str, Any]) -> None:
-    shown = ", ".join(f"{name}={value}" for name, value in settings.items()) or "the settings given"
-    say(f"Search {number}: validation loss {loss:.5g} with {shown}")
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .scores import as_plain as plain_scores
+from .searching import Search, in_words
 from .training import Scores, Trained
 
 TITLES = {
@@ -32,7 +33,21 @@ def as_plain(trained: Trained) -> dict[str, Any]:
     }
     if trained.is_classifier:
         result["classes"] = model.classes_.tolist()
+    if trained.search is not None:
+        result["search"] = search_as_plain(trained.search)
     return result
+
+
+def search_as_plain(search: Search) -> dict[str, Any]:
+    """Return what a search has found as JSON has it, the best first."""
+    tried = sorted(search.tried, key=lambda tried: tried.loss)
+    finalists = sorted(search.finalists, key=lambda finalist: finalist.loss)
+    return {
+        "seconds": round(search.seconds, 3),
+        "folds": search.folds,
+        "tried": [{"loss": tried.loss, "settings": tried.settings} for tried in tried],
+        "finalists": [{"validation_loss": each.loss, "settings": each.settings} for each in finalists],
+    }
 
 
 def as_text(trained: Trained, result: dict[str, Any]) -> str:
@@ -47,6 +62,7 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         f"rows      {result['rows']['train']} to train, {result['rows']['test']} to test",
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
         f"networks  {result['networks']}, with {result['parameters']} parameters in all",
+        *([] if trained.search is None else search_as_text(trained.search)),
         "",
         scores_as_text(trained.scores, "on the test part"),
         *([""] if result["judgement"] else []),
@@ -58,6 +74,17 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)
+
+
+def search_as_text(search: Search) -> list[str]:
+    """Return what a search has found in lines."""
+    given, best = search.finalists[0], search.best
+    found = f"validation loss {best.loss:.4g} with {in_words(best.settings)}"
+    return [
+        f"search    {len(search.tried)} settings by {search.folds}-fold cross-validation, {len(search.finalists)} as "
+        f"whole models, in {search.seconds:.1f} s",
+        f"          {found}" + ("" if best is given else f"; {given.loss:.4g} with the settings given"),
+    ]
 
 
 def scores_as_text(scores: Scores, where: str) -> str:

@@ -1,70 +1,177 @@
-"""A search for better settings within some seconds."""
+"""A search for better settings within some seconds: very many by cross-validation, the best of them as whole models."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
-SPACE: dict[str, list[Any]] = {
-    "hidden_layer_sizes": [(32,), (64,), (128,), (256,), (64, 64), (128, 128), (256, 128)],
-    "activation": ["relu", "silu", "tanh"],
-    "dropout": [0.0, 0.1, 0.3],
-    "weight_decay": [0.0, 0.01, 0.1, 0.3, 1.0],
-    "learning_rate_init": [0.001, 0.003, 0.01],
-}
-"""The values that are tried of each setting."""
+from .candidates import Columns, Settings, Tried
+from .training import was_interrupted
+
+FINALISTS = 8
+"""How many settings become whole models at most."""
+FEW, MOST_AT_ONCE = 4, 200
+"""So few settings may be trained at once with all the time that is left; and how many at most."""
 
 
-def search(
-    estimator: Any, X: Any, y: np.ndarray, seconds: float, seed: int, tell: Callable[[int, float, dict[str, Any]], None]
-) -> Any:
-    """Return the best model by the loss of rows that its networks were not trained on.
-
-    The estimator's own settings are tried first, then others drawn from `SPACE`, as long as another is likely to be
-    done in time. Each network of an ensemble does without other rows, so that every row is tested once.
+@dataclass(frozen=True)
+class Finalist:
+    """Settings, and the model that they make.
 
     Parameters
     ----------
-    estimator : TabularClassifier or TabularRegressor
-        Whose settings are searched.
+    settings : dict
+        Those that differ from the ones given.
+    model : TabularClassifier or TabularRegressor
+        Fitted.
+    """
+
+    settings: Settings
+    model: Any
+
+    @property
+    def loss(self) -> float:
+        """The loss of rows that the model's networks were not trained on."""
+        return self.model.validation_loss_
+
+
+@dataclass
+class Search:
+    """What was tried, and what won.
+
+    Parameters
+    ----------
+    folds : int
+        How many folds cross-validation has.
+    finalists : list of Finalist
+        The settings that became whole models; those given are the first.
+    tried : list of Tried
+        What was tried by cross-validation; the settings given are the first.
+    seconds : float
+        How long it took.
+    """
+
+    folds: int
+    finalists: list[Finalist]
+    tried: list[Tried] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> Finalist:
+        """The best of the finalists."""
+        return min(self.finalists, key=lambda finalist: finalist.loss)
+
+    @property
+    def ranked(self) -> list[Settings]:
+        """Those of the best settings by cross-validation that are no whole models yet, the best first."""
+        good = [tried for tried in self.tried if tried.loss < np.inf]
+        best = [tried.settings for tried in sorted(good, key=lambda tried: tried.loss)[:FINALISTS]]
+        return [settings for settings in best if settings not in [finalist.settings for finalist in self.finalists]]
+
+
+def search(
+    model: Any, cost: float, X: Any, y: np.ndarray, seconds: float, fixed: set[str], tell: Callable[[str], object]
+) -> Search:
+    """Search for the settings with the lowest loss on rows that networks were not trained on.
+
+    `MLPSearchCV` tries settings in an order of chance, on the columns as a model has encoded them, many at once. Then
+    the best of them become whole models, as long as another is likely to be done in time; and so on with what is left.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        Fitted, with the settings that others have to beat.
+    cost : float
+        How many seconds that took.
     X, y
         The rows.
     seconds : float
-        How long the search may take; the first setting is tried in any case.
-    seed : int
-        Fixes what is tried.
+        How long the search may take.
+    fixed : set of str
+        Settings that are not searched.
     tell : callable
-        Told of each setting its number, its loss and its values.
+        Told in sentences how the search goes.
 
     Returns
     -------
-    TabularClassifier or TabularRegressor
-        Fitted. Ctrl-C ends the search with what is best so far.
+    Search
+        What has been found; Ctrl-C ends a search with what there is by then.
     """
-    rng, started = np.random.default_rng(seed), time.perf_counter()
-    best, longest, number, settings = None, 0.0, 0, {}
-    while best is None or time.perf_counter() - started + longest < seconds:
-        began = time.perf_counter()
-        model: Any = clone(estimator)
-        model.set_params(**settings)
-        try:
-            model.fit(X, y)
-        except KeyboardInterrupt:
-            if best is None:
-                raise
-            best.notes_.append("The search was interrupted: the model is the best so far.")
-            return best
-        except ValueError:
-            if best is None:
-                raise
-        else:
-            best = model if best is None or model.validation_loss_ < best.validation_loss_ else best
-            tell(number, model.validation_loss_, settings)
-            if any("interrupted" in note for note in model.notes_):
-                return best
-        longest = max(longest, time.perf_counter() - began)
-        settings = {name: values[rng.integers(len(values))] for name, values in SPACE.items()}
-        number += 1
-    return best
+    began, columns = time.perf_counter(), Columns.of(model, X, y)
+    found, ends = Search(len(columns.splits), [Finalist({}, model)]), began + seconds
+    tell(f"With the settings given the validation loss is {found.best.loss:.5g}.")
+    waiting, pace = columns.choices(fixed), cost / (len(model.ensemble_) * columns.weights({}))
+    try:
+        while waiting:
+            count = len(waiting)
+            pace = _cross_validate(found, columns, waiting, ends, pace, tell)
+            if len(waiting) == count:
+                break
+            for settings in found.ranked:
+                if time.perf_counter() + pace * len(model.ensemble_) * columns.weights(settings) < ends:
+                    _try_whole(found, columns.with_settings(settings), settings, X, y, ends, tell)
+    except KeyboardInterrupt:
+        found.best.model.notes_.append("The search was interrupted: the model is the best so far.")
+    found.seconds = time.perf_counter() - began
+    return found
+
+
+def _cross_validate(
+    found: Search,
+    columns: Columns,
+    waiting: list[Settings],
+    ends: float,
+    pace: float,
+    tell: Callable[[str], object],
+) -> float:
+    """Try waiting settings by cross-validation in half of the time that is left, or more if whole models leave more.
+
+    As many are trained at once as a quarter of that is enough for, or `FEW`. Take and return the pace: how many seconds
+    training takes for each weight of a network.
+    """
+    began, members, done = time.perf_counter(), len(found.finalists[0].model.ensemble_), 0
+    while waiting:
+        kept = pace * members * sum(map(columns.weights, found.ranked))
+        left = max(ends - kept, (began + ends) / 2) - time.perf_counter()
+        costs = pace * found.folds * np.cumsum([columns.weights(settings) for settings in waiting[:MOST_AT_ONCE]])
+        count = max(_within(costs, left / 4), min(_within(costs, left), FEW))
+        if not count:
+            break
+        several = [waiting.pop(0) for _ in range(count)]
+        found.tried.extend(columns.evaluated(several))
+        done += found.folds * sum(map(columns.weights, several))
+        pace = (time.perf_counter() - began) / done
+        lowest = min(tried.loss for tried in found.tried)
+        tell(f"{len(found.tried)} settings tried by cross-validation: the lowest loss is {lowest:.5g}.")
+    return pace
+
+
+def _within(costs: np.ndarray, seconds: float) -> int:
+    """Return how many of the cumulative costs some seconds are enough for."""
+    return int(np.searchsorted(costs, seconds, side="right"))
+
+
+def _try_whole(
+    found: Search, model: Any, settings: Settings, X: Any, y: np.ndarray, ends: float, tell: Callable[[str], object]
+) -> None:
+    """Fit a model with some settings; it is a finalist if it is done in time."""
+    model.set_params(progress=lambda now: time.perf_counter() > ends)
+    model.fit(X, y).set_params(progress=None)
+    if not was_interrupted(model):
+        found.finalists.append(Finalist(settings, model))
+        tell(f"Validation loss {model.validation_loss_:.5g} with {in_words(settings)}.")
+    elif time.perf_counter() < ends:
+        raise KeyboardInterrupt
+
+
+def in_words(settings: Settings) -> str:
+    """Return settings as text.
+
+    Examples
+    --------
+    >>> in_words({"hidden_layer_sizes": (64, 64), "dropout": 0.1}), in_words({})
+    ('hidden_layer_sizes (64, 64), dropout 0.1', 'the settings given')
+    """
+    return ", ".join(f"{name} {value}" for name, value in settings.items()) or "the settings given"

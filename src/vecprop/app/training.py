@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from .baselines import baselines_of_classes, baselines_of_numbers
 from .exits import UsageError
 from .scores import Estimate, scores_of_classes, scores_of_numbers
 from .splitting import Split
+
+if TYPE_CHECKING:
+    from .searching import Search
 
 Frame = Any
 Task = Literal["classification", "regression"]
@@ -93,6 +96,8 @@ class Trained:
         The table.
     model : TabularClassifier or TabularRegressor
         The model.
+    search : Search or None
+        What a search for its settings has found, if there was one.
     seconds : dict of str to float
         How long reading, training and measuring took.
     """
@@ -100,17 +105,13 @@ class Trained:
     request: Request
     parts: Parts
     model: Any
+    search: "Search | None"
     seconds: dict[str, float]
 
     @property
     def is_classifier(self) -> bool:
         """Whether it predicts classes."""
         return self.parts.task == "classification"
-
-    @property
-    def was_interrupted(self) -> bool:
-        """Whether Ctrl-C has ended training before its time."""
-        return any("interrupted" in note for note in self.model.notes_)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -160,7 +161,7 @@ class Trained:
         return {name: scores_of_numbers(self.truth, Y, seed) for name, Y in ({OURS: self.predicted} | others).items()}
 
 
-def train_on_table(request: Request, fit: Callable[[Any, Parts], Any]) -> Trained:
+def train_on_table(request: Request, fit: Callable[[Any, Parts], "tuple[Any, Search | None]"]) -> Trained:
     """Return a model of a table.
 
     Parameters
@@ -168,7 +169,8 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], Any]) -> Traine
     request : Request
         What is to be trained.
     fit : callable
-        Given an estimator with the request's settings and the parts of the table, returns a fitted one.
+        Given an estimator with the request's settings and the parts of the table, returns a fitted one, and what a
+        search for its settings has found, if there was one.
 
     Raises
     ------
@@ -179,12 +181,17 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], Any]) -> Traine
     parts = divided(request)
     estimator = estimator_for(parts.task, request)
     read = time.perf_counter()
-    model = fit(estimator, parts)
+    model, search = fit(estimator, parts)
     done = time.perf_counter()
-    trained = Trained(request, parts, model, {"reading": read - started, "training": done - read})
+    trained = Trained(request, parts, model, search, {"reading": read - started, "training": done - read})
     _ = trained.scores
     trained.seconds["measuring"] = time.perf_counter() - done
     return trained
+
+
+def was_interrupted(model: Any) -> bool:
+    """Return whether Ctrl-C has ended training before its time."""
+    return any("interrupted" in note for note in model.notes_)
 
 
 def estimator_for(task: Task, request: Request) -> Any:

@@ -70,7 +70,7 @@ class TableModel(Settings, BaseEstimator, ABC):
         network = self._network(inputs.shape[1], outputs)
         with self._threads():
             self.ensemble_, held_out, results = trained(
-                network, inputs, T, fold, self._training(len(target)), seed, self.progress
+                network, inputs, T, fold, self.training(len(target)), seed, self.progress
             )
             self._keep_curves(results)
             self._calibrate(held_out, inputs, T, fold)
@@ -127,7 +127,8 @@ class TableModel(Settings, BaseEstimator, ABC):
             layers += [Dense(width), activation, *([Dropout(self.dropout)] if self.dropout else [])]
         return Network(inputs, [*layers, Dense(outputs)], self._loss())
 
-    def _training(self, rows: int) -> Training:
+    def training(self, rows: int) -> Training:
+        """Return how networks are trained with so many rows."""
         return Training(
             self.epochs(rows),
             self.rows_a_step(rows),

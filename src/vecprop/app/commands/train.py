@@ -60,10 +60,10 @@ def train(
         int | None, typer.Option(min=2, metavar="N", help="Networks that are averaged.", rich_help_panel=LEARNING)
     ] = None,
     search: Annotated[
-        bool, typer.Option("--search", help="Search for better settings.", rich_help_panel=LEARNING)
+        bool, typer.Option("--search", help="Search for better settings of those not given.", rich_help_panel=LEARNING)
     ] = False,
     budget: Annotated[
-        float, typer.Option(min=0, help="Seconds that --search may take.", rich_help_panel=LEARNING)
+        float, typer.Option(min=0, help="Seconds that training may take with --search.", rich_help_panel=LEARNING)
     ] = 60.0,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
@@ -110,10 +110,11 @@ def train(
     from ..judgement import judgement
     from ..results import as_plain, as_text
     from ..splitting import Split
-    from ..training import Request, train_on_table
+    from ..training import Request, train_on_table, was_interrupted
 
-    request = Request(table, target, Split(test_size, group, time, seed), test, task, settings_of(context.params))
-    trained = train_on_table(request, fitting(budget if search else None, seed, quiet))
+    settings = settings_of(context.params)
+    request = Request(table, target, Split(test_size, group, time, seed), test, task, settings)
+    trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
     result = as_plain(trained)
     save(trained.model, output, columns=trained.types, metrics=trained.metrics)
     changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
@@ -128,6 +129,6 @@ def train(
     if not quiet:
         say_notes(trained.notes)
     print(json.dumps(result, indent=2) if as_json else as_text(trained, result))
-    if trained.was_interrupted:
+    if was_interrupted(trained.model):
         say(f"Interrupted: what was trained is saved in {output}.")
         raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,160 @@
+"""Settings of a model of tables as settings of one network on its encoded columns, which `MLPSearchCV` can search."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import ParameterGrid
+
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
+from ..estimators.search import MLPSearchCV
+from ..tables.calibration import best_sharpness, log_loss, tempered
+from ..tables.folds import folds
+from ..tables.settings import MANY_ROWS
+from .training import class_numbers
+
+SPACE: dict[str, list[Any]] = {
+    "hidden_layer_sizes": [(32,), (64,), (128,), (256,), (64, 64), (128, 128), (256, 128), (64, 64, 64)],
+    "activation": ["relu", "silu", "tanh"],
+    "dropout": [0.0, 0.1, 0.3],
+    "weight_decay": [1.0, 3.0, 10.0, 30.0, 100.0],
+    "learning_rate_init": [0.003, 0.01, 0.02],
+}
+"""The values that are tried of each setting."""
+FOLDS = 4
+"""Into how many parts rows are cut; of many rows one part is a test, and of fewer each in its turn."""
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Settings, and what cross-validation says of them.
+
+    Parameters
+    ----------
+    settings : dict
+        Those that differ from the ones given.
+    loss : float
+        The mean loss of the folds; infinite where training has failed.
+    """
+
+    settings: Settings
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """A table as a model of it has encoded it, cut into folds.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model, fitted.
+    inputs : ndarray (N, I)
+        The columns as inputs.
+    targets : ndarray (N,)
+        The numbers of the classes, or numbers.
+    splits : list of tuple of ndarray
+        The numbers of the rows of training and of test, of each fold.
+    """
+
+    model: Any
+    inputs: np.ndarray
+    targets: np.ndarray
+    splits: list[tuple[np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of(cls, model: Any, X: Any, y: np.ndarray) -> "Columns":
+        """Return the columns of a model's own table."""
+        targets = class_numbers(y, model.classes_) if is_classifier(model) else np.asarray(y, float)
+        count = min(FOLDS, len(y))
+        fold = folds(targets, count, seed=0)
+        splits = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(count)]
+        return cls(model, model.encoder_(X), targets, splits[:1] if len(y) >= MANY_ROWS else splits)
+
+    def with_settings(self, settings: Settings) -> Any:
+        """Return a model with some settings changed, not fitted."""
+        model: Any = clone(self.model)
+        return model.set_params(**settings)
+
+    def choices(self, fixed: set[str]) -> list[Settings]:
+        """Return no change, and then all settings of `SPACE`, but for those that are fixed, in an order of chance."""
+        others = list(ParameterGrid({name: values for name, values in SPACE.items() if name not in fixed}))
+        return [{}, *(dict(others[number]) for number in np.random.default_rng(0).permutation(len(others)))]
+
+    def weights(self, settings: Settings) -> int:
+        """Return how many weights a network has, by which its time goes."""
+        widths = [self.inputs.shape[1], *self.with_settings(settings).widths, 1]
+        return sum(before * after for before, after in pairwise(widths))
+
+    def evaluated(self, several: Sequence[Settings]) -> Iterator[Tried]:
+        """Yield what cross-validation says of several settings, whose fits are one program."""
+        rows = len(self.splits[0][0])
+        candidates = [settings_of_network(self.with_settings(settings), rows) for settings in several]
+        network = MLPClassifier() if is_classifier(self.model) else MLPRegressor(scale_target=True)
+        grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
+        run: Any = MLPSearchCV(
+            network, grid, scoring=score, cv=self.splits, refit=False, n_jobs=self.model.n_jobs, error_score=np.nan
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitFailedWarning)  # what diverges is not chosen
+            warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
+            try:
+                scores = run.fit(self.inputs, self.targets).cv_results_["mean_test_score"]
+            except ValueError as error:
+                if "fits failed" not in str(error):
+                    raise
+                scores = np.full(len(several), np.nan)
+        for settings, loss in zip(several, np.nan_to_num(-scores, nan=np.inf).tolist(), strict=True):
+            yield Tried(settings, loss)
+
+
+def settings_of_network(model: Any, rows: int) -> Settings:
+    """Return the settings of a network that is trained as those of a model of tables are, but to the last epoch.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model.
+    rows : int
+        How many rows the network is trained on.
+
+    Examples
+    --------
+    >>> from vecprop import TabularRegressor
+    >>> settings_of_network(TabularRegressor(hidden_layer_sizes=8), rows=1000)["hidden_layer_sizes"]
+    [8]
+    """
+    training = model.training(rows)
+    return {
+        "hidden_layer_sizes": model.widths,
+        "activation": model.activation,
+        "dropout": model.dropout,
+        "solver": training.optimizer(rows),
+        "alpha": 0.0,
+        "learning_rate": "cosine",
+        "batch_size": min(training.batch_size, rows),
+        "max_iter": training.epochs,
+        "n_iter_no_change": training.epochs,
+        "random_state": model.random_state,
+    }
+
+
+def score(network: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """Return how good a network is on rows that it has not seen; the higher the better.
+
+    That is the negative log loss of the classes that it knows, with probabilities as sure as is best for it, since a
+    model of tables will see to that; or the negative root of the mean squared error.
+    """
+    if not is_classifier(network):
+        return -float(np.sqrt(np.mean((network.predict(X) - y) ** 2)))
+    is_known = np.isin(y, network.classes_)
+    P, classes = network.predict_proba(X[is_known]), np.searchsorted(network.classes_, y[is_known])
+    return -log_loss(tempered(P, best_sharpness(P, classes)), classes)
