@@ -16,6 +16,7 @@ import registry
 import vecprop as vp
 from vecprop.compiled.epochs import CHUNK
 from vecprop.core.counted import permutation
+from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan
 
 RNG = np.random.default_rng(0)
@@ -172,6 +173,60 @@ def test_the_order_of_rows_is_the_counted_one(rows):
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     if rows // 2 >= 1 and rows > 1:
         np.testing.assert_array_equal(epochs.context.array("order"), permutation(7, 3, rows))
+
+
+LOGITS = vp.BinaryCrossEntropy()
+SCORED = {
+    "accuracy": (vp.SoftmaxCrossEntropy(), t),
+    "accuracy of rows of probabilities": (vp.SoftmaxCrossEntropy(), np.eye(3)[t]),
+    "accuracy of two classes": (LOGITS, T[:, :1] > 0),
+    "accuracy of classes of one output": (vp.SoftmaxCrossEntropy(), np.zeros(150, int)),
+    "subset_accuracy": (LOGITS, T > 0),
+    "subset_accuracy of classes": (vp.SoftmaxCrossEntropy(), t),
+    "r2": (vp.SquaredError(), T),
+    "r2 of constants": (vp.Huber(), np.c_[T[:, :2], np.full(150, 0.1)]),
+    "r2 of counts": (vp.Poisson(), np.abs(T)),
+}
+
+
+@pytest.mark.parametrize("weight", [None, W])
+@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize("name", SCORED)
+def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
+    """Those of more rows than a tile has, whatever the number of threads, on either engine, and by L-BFGS."""
+    loss, targets = SCORED[name]
+    outputs = 1 if "one output" in name or "two" in name else 3
+    scored = vp.Network(6, [vp.Dense(30), vp.Tanh(), vp.Dense(outputs)], loss)
+    held_out = (X, targets) if weight is None else (X, targets, weight)
+    theta, score = scored.init(0, F), name.split()[0]
+    for optimizer in (vp.Momentum(0.1), vp.LBFGS()):
+        settings = {"optimizer": optimizer, "validation": held_out, "validation_score": score, "epochs": 3}
+        if isinstance(optimizer, vp.Momentum):
+            settings |= {"batch_size": 40, "training_loss": "running"}
+        found, expected = (vp.train(scored, theta, X, targets, engine=e, **settings) for e in ("auto", "reference"))
+        assert found.history.validation_score.dtype == float
+        assert found.history.validation_score.shape == found.history.validation_loss.shape
+        np.testing.assert_allclose(
+            found.history.validation_score, expected.history.validation_score, rtol=1e-3 if F is np.float32 else 1e-9
+        )
+        last = SCORES[score](scored.predict(found.theta, X.astype(F)), np.asarray(targets), weight)
+        np.testing.assert_allclose(found.history.validation_score[-1], last, rtol=1e-4 if F is np.float32 else 1e-9)
+
+
+def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
+    wide = network(width=300)
+    settings = {"optimizer": vp.Momentum(0.2), "validation": HELD_OUT, "epochs": 200, "batch_size": 128}
+    settings |= {"validation_score": "r2", "early_stopping": vp.EarlyStopping(2, on="validation_score")}
+    found = []
+    for threads in (1, 2):
+        monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
+        every_epoch = {"callbacks": [lambda state: None]}  # which has to see each epoch by itself
+        found += [vp.train(wide, wide.init(0), X, T, **settings, **each) for each in ({}, every_epoch)]
+    for one in found:
+        assert one.reason == "early stopping"
+        assert one.state.epoch == one.history.validation_score.argmax() + 2
+        np.testing.assert_array_equal(one.theta, found[0].theta)
+        np.testing.assert_array_equal(one.history.validation_score, found[0].history.validation_score)
 
 
 @pytest.mark.parametrize("width", [3, 200])

@@ -39,7 +39,7 @@ def alone(member, X=X, T=T, weight=None):
     weight = weight if member.sample_weight is None else member.sample_weight
     own = chosen(member.rows)
     names = ("epochs", "batch_size", "shuffle", "seed", "training_loss", "schedule", "early_stopping", "clip")
-    settings = {name: getattr(member, name) for name in names}
+    settings = {name: getattr(member, name) for name in (*names, "validation_score")}
     held_out = None if member.validation_rows is None else chosen(member.validation_rows)
     arguments = {"optimizer": member.optimizer, "sample_weight": own[2], "validation": held_out, **settings}
     try:
@@ -53,7 +53,7 @@ def assert_equal(found, expected):
     assert found.theta.dtype == expected.theta.dtype
     np.testing.assert_array_equal(found.theta, expected.theta)
     np.testing.assert_array_equal(found.state.theta, expected.state.theta)
-    for name in ("loss", "validation_loss", "gradient_norm", "step_size"):
+    for name in ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size"):
         one, other = getattr(found.history, name), getattr(expected.history, name)
         np.testing.assert_array_equal(one, other, err_msg=name)
         assert one.dtype == other.dtype
@@ -87,6 +87,25 @@ MEMBERS = [
     member(
         early_stopping=vp.Stagnation(2, 1e-2), training_loss="running", rows=HALF, validation_rows=OTHERS, epochs=60
     ),
+    member(
+        early_stopping=vp.EarlyStopping(3, on="validation_score"),
+        validation_score="accuracy",
+        **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "training_loss": "running"},
+    ),
+    member(
+        early_stopping=vp.EarlyStopping(3, on="loss"),
+        validation_score="subset_accuracy",
+        **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "training_loss": "running"},
+    ),
+    member(
+        network(width=200),
+        F=np.float32,
+        early_stopping=vp.Stagnation(2, 1e-2, on="validation_score"),
+        validation_score="r2",
+        **{"rows": TWICE, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "sample_weight": W},
+    ),
+    member(validation_score="r2", rows=HALF, validation_rows=OTHERS, epochs=0),
+    member(early_stopping=vp.Stagnation(2, 1e-2, on="validation_loss"), rows=HALF, validation_rows=OTHERS, epochs=60),
     member(epochs=0),
     member(epochs=0, training_loss="running"),
     member(optimizer=vp.GradientDescent(1e200)),
@@ -215,6 +234,8 @@ def test_no_members():
         ([member(training_loss="none")], ValueError, "training_loss is 'none'"),
         ([replace(member(), theta=np.zeros(3))], ValueError, r"theta has shape"),
         ([member(early_stopping=3)], TypeError, "early_stopping is 3"),
+        ([member(validation_score="r2")], ValueError, "no rows of validation"),
+        ([member(validation_score="r2", validation_rows=[3])], ValueError, "at least 2 rows of validation"),
     ],
 )
 def test_bad_members(members, error, pattern):

@@ -10,6 +10,7 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop.core.counted import permutation
+from vecprop.core.scores import r2
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
@@ -193,7 +194,7 @@ def test_stagnation_counts_from_the_lowest_training_loss_and_keeps_the_last_para
     """With small steps each epoch is better than all before, but none by the tolerance; loss_k > lowest - tolerance."""
     slow = {"optimizer": vp.GradientDescent(1e-4), "epochs": 50, "training_loss": training_loss}
     result = fit(early_stopping=vp.Stagnation(3), validation=HELD_OUT, **slow)  # steps are 0.7 of the tolerance
-    assert result.state.epoch == (4 if training_loss == "running" else 3)
+    assert result.state.epoch == 4  # the first is the lowest so far
     assert result.reason == "early stopping"
     np.testing.assert_array_equal(result.theta, result.state.theta)
     assert fit(early_stopping=vp.EarlyStopping(3, tolerance=1e-4), **slow).state.epoch == 50  # two of them are progress
@@ -493,3 +494,53 @@ def test_an_optimizer_without_a_learning_rate_has_no_schedule():
 
     with pytest.raises(TypeError, match="SignDescent is not"):
         fit(optimizer=SignDescent(), schedule=vp.Cosine())
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_the_validation_score_may_stop_training(engine):
+    settings = {"optimizer": vp.Momentum(0.3), "validation": HELD_OUT, "validation_score": "r2", "epochs": 300}
+    rule = vp.EarlyStopping(4, 0.01, on="validation_score")
+    result = fit(early_stopping=rule, engine=engine, **settings)
+    scores = result.history.validation_score
+    assert result.reason == "early stopping"
+    assert len(scores) == len(result.history.validation_loss) == result.state.epoch + 1
+    np.testing.assert_allclose(r2(NETWORK.predict(result.theta, HELD_OUT[0]), HELD_OUT[1]), scores.max(), rtol=1e-12)
+    progress, since = scores[0], 0
+    for score in scores[1:]:
+        since = 0 if score > progress + 0.01 else since + 1
+        progress = score if since == 0 else progress
+    assert since == 4
+    assert "validation_score" in result.history.to_frame()
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
+    """The initial parameters do not count, an equal score is progress, and the best parameters are restored."""
+    settings = {"optimizer": vp.Momentum(0.3), "validation": HELD_OUT, "validation_score": "r2", "epochs": 300}
+    result = fit(early_stopping=vp.Stagnation(5, 0.01, on="validation_score"), engine=engine, **settings)
+    scores, best, since = result.history.validation_score, -np.inf, []
+    for score in scores[1:]:
+        since.append(since[-1] + 1 if since and score < best + 0.01 else int(score < best + 0.01))
+        best = max(best, score)
+    assert since[-1] == 5
+    assert max(since[:-1]) < 5
+    np.testing.assert_allclose(r2(NETWORK.predict(result.theta, HELD_OUT[0]), HELD_OUT[1]), best, rtol=1e-12)
+    flat = {"optimizer": vp.GradientDescent(1e-300), "epochs": 3}
+    again = fit(early_stopping=vp.Stagnation(1, 0, on="validation_score"), engine=engine, **settings | flat)
+    assert again.reason == "epochs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        ({"validation_score": "f1", "validation": HELD_OUT}, "validation_score is 'f1', but it is one of accuracy, su"),
+        ({"validation_score": "r2"}, "no rows of validation"),
+        ({"validation_score": "r2", "validation": tuple(a[:1] for a in HELD_OUT)}, "at least 2 rows"),
+        ({"early_stopping": vp.Stagnation(on="validation_score"), "validation": HELD_OUT}, "name it, as in"),
+    ],
+)
+def test_scores_that_cannot_be(arguments, pattern):
+    with pytest.raises(ValueError, match=pattern):
+        fit(**arguments)
+    with pytest.raises(ValueError, match="watches one of loss, validation_loss, validation_score, not 'accuracy'"):
+        vp.EarlyStopping(on="accuracy")

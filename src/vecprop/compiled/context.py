@@ -44,6 +44,7 @@ class Slot(IntEnum):
     HELD_DATA_ROWS = auto()
     HELD_CHOSEN = auto()
     HELD_ROWS = auto()
+    SCORE = auto()
     # how rows become a loss
     MEAN = auto()
     SPANS = auto()
@@ -84,6 +85,7 @@ class Slot(IntEnum):
     BATCH_SIZE = auto()
     EPOCHS = auto()
     STOPPING = auto()
+    MEMORY = auto()
     BEST = auto()
     STOP = auto()
     FIRST_EPOCH = auto()
@@ -100,6 +102,7 @@ class Slot(IntEnum):
     # what comes out
     LOSSES = auto()
     HELD_LOSSES = auto()
+    HELD_SCORES = auto()
     NORMS = auto()
     SIZES = auto()
     DONE = auto()

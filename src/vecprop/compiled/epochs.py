@@ -18,6 +18,7 @@ from .kernels import INNER, SLOTS, add, copy
 from .loops import count, mix
 from .machine_code import address_of
 from .pointers import call_rows, call_update, wait_for_all
+from .scores import score_of_held_rows
 
 BLOCK = 4096
 """How many parameters are summed and moved as one."""
@@ -38,17 +39,31 @@ class Ended(IntEnum):
 
 
 class Stopping(IntEnum):
-    """What early stopping knows of a fit, in an array of doubles."""
+    """A rule of early stopping, in an array of doubles."""
 
     PATIENCE = 0
     TOLERANCE = 1
     STAGNATION = 2
-    LOWEST = 3
-    PROGRESS_AT = 4
-    STALLED = 5
+    WATCHED = 3
 
 
-STOPPING = len(Stopping)
+class Watched(IntEnum):
+    """What a rule watches."""
+
+    LOSS = 0
+    HELD_LOSS = 1
+    HELD_SCORE = 2
+
+
+class Memory(IntEnum):
+    """What early stopping remembers of a fit, in an array of doubles."""
+
+    LOWEST = 0
+    AT = 1
+    STALLED = 2
+
+
+STOPPING, MEMORY = len(Stopping), len(Memory)
 
 
 _SHUFFLE = np.uint64(counted._SHUFFLE)
@@ -276,31 +291,37 @@ def run_epochs(context, worker):
         if worker == 0 and (last or not carried or c[Slot.STOPPING]):
             copy(theta, last_finite)
             done[0] = epoch + 1
-        if c[Slot.STOPPING] and _has_stalled(c, epoch, theta):  # for a worker that is alone
-            done[3] = Ended.STALLED
-            return
+        if c[Slot.STOPPING]:
+            if worker == 0 and _has_stalled(c, epoch, theta):
+                done[3] = Ended.STALLED
+            wait_for_all(barrier, workers)
+            if done[3]:
+                return
 
 
 @njit(**INNER)
 def _has_stalled(c, epoch, theta):
     """Return whether early stopping ends training, as `train.early_stopping` has it, and keep the best parameters."""
-    F, stopping = theta.dtype.type, doubles_at(c[Slot.STOPPING], STOPPING)
-    stagnation = stopping[Stopping.STAGNATION] > 0
-    by_held = c[Slot.HELD_ROWS] > 0 and not stagnation
-    losses = doubles_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1)
-    loss, tolerance = F(losses[epoch]), F(stopping[Stopping.TOLERANCE])
-    if stagnation:
-        progress = not loss > F(stopping[Stopping.LOWEST]) - tolerance
+    rule, memory = doubles_at(c[Slot.STOPPING], STOPPING), doubles_at(c[Slot.MEMORY], MEMORY)
+    tolerance, watched = rule[Stopping.TOLERANCE], np.int64(rule[Stopping.WATCHED])
+    if watched == Watched.HELD_SCORE:
+        loss = -doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch]
     else:
-        progress = loss < F(stopping[Stopping.PROGRESS_AT]) - tolerance
-    if loss < F(stopping[Stopping.LOWEST]):
-        stopping[Stopping.LOWEST] = loss
+        by_held = watched == Watched.HELD_LOSS and c[Slot.HELD_ROWS] > 0
+        losses = doubles_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1)
+        loss = np.float64(theta.dtype.type(losses[epoch]))  # as the history has it
+    if rule[Stopping.STAGNATION]:
+        progresses = not loss > memory[Memory.LOWEST] - tolerance
+    else:
+        progresses = loss < memory[Memory.AT] - tolerance
+    if loss < memory[Memory.LOWEST]:
+        memory[Memory.LOWEST] = loss
         copy(theta, numbers_at(c[Slot.BEST], theta.size, theta))
-    if progress:
-        stopping[Stopping.PROGRESS_AT], stopping[Stopping.STALLED] = loss, 0
+    if progresses:
+        memory[Memory.AT], memory[Memory.STALLED] = loss, 0
     else:
-        stopping[Stopping.STALLED] += 1
-    return stopping[Stopping.STALLED] >= stopping[Stopping.PATIENCE]
+        memory[Memory.STALLED] += 1
+    return memory[Memory.STALLED] >= rule[Stopping.PATIENCE]
 
 
 @njit(**INNER)
@@ -321,7 +342,10 @@ def _is_finite(values):
 
 @njit(**INNER)
 def _measured(context, c, worker, epoch, known, theta):
-    """Record the losses at the current parameters, that of training unless it is known; return if they are finite."""
+    """Record losses and score at the current parameters, that of training unless it is known.
+
+    Return whether the losses are finite.
+    """
     finite = True
     for held in range(2):
         N, losses = c[Slot.HELD_ROWS if held else Slot.ROWS], c[Slot.HELD_LOSSES if held else Slot.LOSSES]
@@ -334,6 +358,8 @@ def _measured(context, c, worker, epoch, known, theta):
         finite = finite and np.isfinite(loss)
         if worker == 0:
             doubles_at(losses, epoch + 1)[epoch] = loss
+            if held and c[Slot.SCORE]:
+                doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch] = score_of_held_rows(c, theta)
     return finite
 
 

@@ -10,11 +10,12 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from .context import as_word
-from .epochs import BLOCK, CHUNK, epochs_address
+from .context import Slot, as_word
+from .epochs import BLOCK, CHUNK, Ended, epochs_address
 from .formulas import hyperparameters
-from .loops import update_address
+from .loops import link_address, update_address
 from .program import padded, program_of, rows_of
+from .scores import Score
 from .threads import run_together, single_threaded_blas, usable_threads
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
@@ -32,8 +33,12 @@ class Progress:
         How many steps were taken.
     losses, held_losses, norms, sizes : ndarray (count,)
         The losses after each epoch; the mean norms of the gradients and lengths of the steps.
+    held_scores : ndarray (count,)
+        The scores of the rows of validation after each epoch.
     gradient_diverged : bool
         Whether it was a gradient that was not finite.
+    stalled : bool
+        Whether early stopping has ended them.
     """
 
     epochs: int
@@ -42,7 +47,9 @@ class Progress:
     held_losses: np.ndarray
     norms: np.ndarray
     sizes: np.ndarray
+    held_scores: np.ndarray
     gradient_diverged: bool
+    stalled: bool
 
 
 class Epochs:
@@ -119,17 +126,27 @@ class Epochs:
             everyone=np.arange(max(N, held)),
             last_finite=self.last_finite,
             before=np.empty(self.workers * BLOCK, F),
+            score=Score[plan.score.upper()] if plan.score else Score.NONE,
+            link=link_address(network.loss_function, F) if plan.score else 0,
+            predictions=np.empty(held * network.outputs if plan.score else 0, F),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
 
-    def measure(self) -> tuple[float, float]:
-        """Return the losses at the current parameters, of training and of validation (0 without validation rows)."""
+    def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
+        """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
+        self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
+
+    def measure(self) -> Progress:
+        """Measure the losses and the score at the current parameters; early stopping takes no notice."""
+        stopping = self.context.words[Slot.STOPPING]
+        self.context.set(stopping=0)
         progress = self.run(0, 0, 0, 0, np.zeros(1))
-        return progress.losses[0], progress.held_losses[0]
+        self.context.set(stopping=stopping)
+        return progress
 
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
         """Run some epochs: from their first numbers, with the learning rate of each step."""
-        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)))
+        losses, held_losses, held_scores, norms, sizes = np.zeros((5, max(count, 1)))
         done = np.zeros(4, np.int64)
         self.context.set(
             epochs=count,
@@ -140,6 +157,7 @@ class Epochs:
             rate_stride=1,
             losses=losses,
             held_losses=held_losses,
+            held_scores=held_scores,
             norms=norms,
             sizes=sizes,
             done=done,
@@ -155,7 +173,9 @@ class Epochs:
             held_losses=held_losses.astype(F),
             norms=norms.astype(F),
             sizes=sizes.astype(F),
+            held_scores=held_scores,
             gradient_diverged=bool(done[2]),
+            stalled=bool(done[3] == Ended.STALLED),
         )
 
 

@@ -243,6 +243,17 @@ def _in_order(c, rows_address, n):
     return everyone <= rows_address and rows_address < everyone + 8 * count
 
 
+@njit(**ONCE)
+def _keep_predictions(c, S, Z, rows, Y):
+    """Put the predictions of rows where the context says, by way of a tile Y."""
+    O = c[Slot.OUTPUTS]
+    predictions = numbers_at(c[Slot.PREDICTIONS], c[Slot.HELD_ROWS] * O, Y)
+    call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
+    for s in range(S):
+        for o in range(O):
+            predictions[rows[s] * O + o] = Y[o * S + s]
+
+
 def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient_address):
     """Return Σ scale weight ℓ over n rows, and put its gradient where an address is; a step of -1 has no noise."""
     c, zero = words_at(context, SLOTS), number(0)
@@ -288,6 +299,8 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
         for s in range(S):
             weights[s] = number(scale) * weight[places[s]] if c[Slot.WEIGHT + distance] else number(scale)
         forward(c, inputs, S, step >= 0, step, rows, work)
+        if held and c[Slot.SCORE]:
+            _keep_predictions(c, S, Z, rows, deltas)
         call_loss(
             c[Slot.LOSS],
             (

@@ -16,7 +16,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .arrays import doubles_at, words_at
 from .context import Slot, as_word
-from .epochs import STOPPING, Ended, Stopping, epochs_address
+from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
 from .kernels import INNER, SLOTS
 from .machine_code import address_of
@@ -26,6 +26,7 @@ from .threads import at_most_threads, held_back_interrupts, run_watched, single_
 SCRATCH = (
     *("tile", "targets", "row_weights", "row_losses", "work", "deltas", "in_tile", "places_of_tile", "before"),
     *("gradients", "partial", "squares", "moves", "costs", "keys", "places", "order"),
+    "predictions",
 )
 """What a fit needs while it runs, and leaves to the next that its thread takes."""
 
@@ -52,8 +53,8 @@ def _fit(context, c, run_epochs):
     done[3] = 0
     if not c[Slot.RUNNING] or c[Slot.HELD_ROWS]:
         c[Slot.EPOCHS] = 0
-        if stopping and c[Slot.RUNNING] and doubles_at(stopping, STOPPING)[Stopping.STAGNATION]:
-            c[Slot.STOPPING] = 0  # its loss is not known yet
+        if stopping and _is_blind_at_start(c):
+            c[Slot.STOPPING] = 0
         call_epochs(run_epochs, (context, 0))
         c[Slot.EPOCHS], c[Slot.STOPPING] = epochs, stopping
         if not done[0]:
@@ -62,10 +63,18 @@ def _fit(context, c, run_epochs):
             return
         done[0] = 0
         c[Slot.HELD_LOSSES] += 8
+        c[Slot.HELD_SCORES] += 8
         if not c[Slot.RUNNING]:
             c[Slot.LOSSES] += 8
     if epochs:
         call_epochs(run_epochs, (context, 0))
+
+
+@njit(**INNER)
+def _is_blind_at_start(c):
+    """Return whether early stopping does not look at the initial parameters, or does not know their loss."""
+    rule = doubles_at(c[Slot.STOPPING], STOPPING)
+    return rule[Stopping.STAGNATION] != 0 or (c[Slot.RUNNING] and np.int64(rule[Stopping.WATCHED]) == Watched.LOSS)
 
 
 def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
@@ -113,8 +122,8 @@ class Fits:
         How many epochs each fit has at most.
     rates : ndarray
         The learning rate of each step, or one for all.
-    stopping : tuple (patience, tolerance, stagnation) or None
-        When to stop early.
+    stopping : tuple of float or None
+        When to stop early, see `epochs.Stopping`.
 
     Attributes
     ----------
@@ -124,6 +133,8 @@ class Fits:
         The last parameters with a finite loss, and those with the lowest.
     losses, held_losses : ndarray (M, epochs + 1)
         The losses before each epoch, and the last at the end; a running loss in each epoch.
+    held_scores : ndarray (M, epochs + 1)
+        The scores of the rows of validation at the same parameters as their losses.
     norms, sizes : ndarray (M, epochs)
         The mean norms of the gradients and lengths of the steps.
     done : ndarray (M, 4)
@@ -145,27 +156,27 @@ class Fits:
         seeds: Sequence[int],
         epochs: int,
         rates: np.ndarray,
-        stopping: tuple[float, float, bool] | None,
+        stopping: tuple[float, ...] | None,
     ) -> None:
         M = len(thetas)
         self.F = thetas.dtype.type
         self.thetas, self.last_finite, self.best = thetas, thetas.copy(), thetas.copy() if stopping else thetas
         self.moments = {name: np.zeros_like(thetas) for name in optimizer.moments}
-        self.losses, self.held_losses = np.zeros((2, M, epochs + 1))
+        self.losses, self.held_losses, self.held_scores = np.zeros((3, M, epochs + 1))
         self.norms, self.sizes = np.zeros((2, M, max(epochs, 1)))
         self.done = np.zeros((M, 4), np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
-        watch = np.zeros((M, STOPPING))
-        if stopping:
-            watch[:, :3] = stopping
-            watch[:, [Stopping.LOWEST, Stopping.PROGRESS_AT]] = np.inf
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             fit = Epochs(network, thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = {name: fit.context.array(name).nbytes for name in SCRATCH}
+        memory = np.zeros((M, MEMORY))
+        memory[:, [Memory.LOWEST, Memory.AT]] = np.inf
+        if stopping:
+            fit.stop_early(stopping, memory[0], self.best[0])
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
         fit.context.forget(*SCRATCH)
         self.context = fit.context
@@ -175,6 +186,7 @@ class Fits:
             "last_finite": self.last_finite,
             "losses": self.losses,
             "held_losses": self.held_losses,
+            "held_scores": self.held_scores,
             "norms": self.norms,
             "sizes": self.sizes,
             "done": self.done,
@@ -182,11 +194,11 @@ class Fits:
             **dict(zip(("first", "second"), self.moments.values(), strict=False)),
         }
         if stopping:
-            each |= {"stopping": watch, "best": self.best}
+            each |= {"memory": memory, "best": self.best}
         for name, array in each.items():
             self.words[:, Slot[name.upper()]] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
-        self._kept = watch
+        self._kept = memory
 
     def ended(self) -> Iterator["Fit"]:
         """Yield how each fit went."""
@@ -194,6 +206,7 @@ class Fits:
             epochs, steps, _, why = done
             values = [of[fit, : epochs + 1].astype(self.F) for of in (self.losses, self.held_losses)]
             values += [of[fit, :epochs].astype(self.F) for of in (self.norms, self.sizes)]
+            values.append(self.held_scores[fit, : epochs + 1])
             reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
             yield Fit(epochs, steps, reason, why not in (NOT_STARTED, Ended.AT_START), seconds, *values)
 
@@ -212,8 +225,8 @@ class Fit:
         Whether it was measured before its first epoch, and all was finite.
     seconds : float
         How long it took.
-    losses, held_losses, norms, sizes : ndarray
-        What was measured, before each epoch and at the end, and in each epoch.
+    losses, held_losses, norms, sizes, held_scores : ndarray
+        What was measured, before each epoch and at the end, or in each epoch.
     """
 
     epochs: int
@@ -225,6 +238,7 @@ class Fit:
     held_losses: np.ndarray
     norms: np.ndarray
     sizes: np.ndarray
+    held_scores: np.ndarray
 
 
 def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:

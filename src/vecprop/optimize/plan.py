@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..core.scores import Score
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,6 +21,8 @@ class Plan:
         The largest norm of a step's gradient.
     running : bool
         Whether the training loss is the mean over the batches as they are met, instead of measured on all rows.
+    score : str or None, default None
+        What the rows of validation are scored by.
     """
 
     batch_size: int
@@ -26,3 +30,4 @@ class Plan:
     seed: int
     clip: float | None
     running: bool
+    score: Score | None = None

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.elementary import Array, namespace
 from ..core.network import Network
+from ..core.scores import SCORES
 from ..optimize.lbfgs import LBFGS
 from .early_stopping import EarlyStopping, Stagnation
 from .state import TrainingState
@@ -64,3 +65,21 @@ def check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callbacks
         raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
+
+
+def check_score(
+    name: Any, early_stopping: EarlyStopping | Stagnation | None, rows: int | None, weight: Array | None
+) -> None:
+    """Refuse a score that so many rows of validation of these weights do not have, or that early stopping misses."""
+    if name is None:
+        if early_stopping is not None and early_stopping.on == "validation_score":
+            raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
+        return
+    if name not in SCORES:
+        raise ValueError(f"validation_score is {name!r}, but it is one of {', '.join(SCORES)}.")
+    if rows is None:
+        raise ValueError(f"validation_score is {name!r}, but there are no rows of validation: give them too.")
+    if name == "r2" and rows < 2:
+        raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
+    if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
+        raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")

@@ -9,7 +9,8 @@ from ..core.inputs import Batch, checked_theta
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant
-from .early_stopping import Stagnation
+from .arguments import check_score
+from .early_stopping import as_numbers
 from .history import History
 from .members import Data, Member, checked_rows
 from .progress import Headway
@@ -36,7 +37,9 @@ class Cohort:
         assert isinstance(self.member.optimizer, Optimizer)  # those that compile are
         self.optimizer = self.member.optimizer
         member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
-        rows = _checked_rows(member.rows, batch, member)
+        rows, held_rows = (_checked_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows))
+        held_weight = None if batch.weight is None or held_rows is None else batch.weight[held_rows]
+        check_score(member.validation_score, rule, None if held_rows is None else len(held_rows), held_weight)
         self.rows = batch.rows if rows is None else len(rows)
         size = min(member.batch_size or self.rows, self.rows)
         self.per_epoch = -(-self.rows // size)
@@ -45,13 +48,13 @@ class Cohort:
             checked_theta(member.network, np.stack([member.theta for member in members])),
             batch,
             rows,
-            _checked_rows(member.validation_rows, batch, member),
+            held_rows,
             self.optimizer,
-            Plan(size, member.shuffle, 0, member.clip, member.training_loss == "running"),
+            Plan(size, member.shuffle, 0, member.clip, member.training_loss == "running", member.validation_score),
             [member.seed for member in members],
             member.epochs,
             self._rates(),
-            None if rule is None else (rule.patience, rule.tolerance, isinstance(rule, Stagnation)),
+            None if rule is None else as_numbers(rule),
         )
 
     def _rates(self) -> np.ndarray:
@@ -90,7 +93,8 @@ class Cohort:
             if fit.measured:
                 losses = fit.losses[:epochs] if member.training_loss == "running" else fit.losses
                 held_losses = None if member.validation_rows is None else fit.held_losses
-                history.extend(losses, held_losses, fit.seconds / max(epochs, 1) * marks[: epochs + 1])
+                held_scores = None if member.validation_score is None else fit.held_scores
+                history.extend(losses, held_losses, fit.seconds / max(epochs, 1) * marks[: epochs + 1], held_scores)
             history.moved_often(fit.norms, fit.sizes)
             theta = fits.thetas[place]
             state = TrainingState(

@@ -8,6 +8,7 @@ from ..compiled.fit import Epochs, Progress
 from ..compiled.threads import held_back_interrupts
 from ..optimize.schedules import Constant
 from .descent import Descent
+from .early_stopping import as_numbers
 from .state import Reason
 
 SECONDS = 0.05
@@ -20,8 +21,8 @@ OPERATIONS_A_SECOND = 2e9
 class CompiledDescent(Descent):
     """The steps of an optimizer as `Descent` takes them, to rounding.
 
-    Callbacks, early stopping and schedules that watch the loss are served after each epoch. Without them, or where a
-    callback's interval is longer, several short epochs run as one, and the times of their losses are spread evenly.
+    Callbacks and schedules that watch the loss are served after each epoch. Without them, or where a callback's
+    interval is longer, several short epochs run as one, and the times of their losses are spread evenly.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -36,15 +37,14 @@ class CompiledDescent(Descent):
             moments,
             self.plan,
         )
+        if self.run.best is not None:
+            self.epochs.stop_early(as_numbers(self.run.best.rule), self.run.best.memory, self.run.best.theta)
         # Seconds an epoch, until one has been timed.
         self.pace = self.batch.rows * self.epochs.operations / OPERATIONS_A_SECOND
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        loss = held_loss = None
-        if self.held_out or not self.plan.running:
-            loss, held_loss = map(np.asarray, self.epochs.measure())
-        self.run.start(None if self.plan.running else loss, held_loss if self.held_out else None)
+        self.run.start(*self.measured())
         try:
             while self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until what has been trained is recorded
@@ -55,6 +55,17 @@ class CompiledDescent(Descent):
             return "epochs"
         except KeyboardInterrupt:
             return "interrupted"
+
+    def measured(self) -> tuple[Any, Any, Any]:
+        """Return the losses of training and validation and the validation score at the current parameters."""
+        if self.plan.running and not self.held_out:
+            return None, None, None
+        known = self.epochs.measure()
+        return (
+            None if self.plan.running else known.losses[0],
+            known.held_losses[0] if self.held_out else None,
+            known.held_scores[0] if self.plan.score else None,
+        )
 
     def some_epochs(self) -> Reason | None:
         """Run some epochs and record them; return a reason to stop, if there is one."""
@@ -68,15 +79,17 @@ class CompiledDescent(Descent):
         reason = None
         if done:
             held_losses = progress.held_losses[:done] if self.held_out else None
-            state.history.extend(progress.losses[:done], held_losses, began + self.pace * np.arange(1, done + 1))
-            reason = self.run.reason_to_stop()
-        if done < count:
+            held_scores = progress.held_scores[:done] if self.plan.score else None
+            times = began + self.pace * np.arange(1, done + 1)
+            state.history.extend(progress.losses[:done], held_losses, times, held_scores)
+            reason = self.run.reason_to_stop(progress.stalled)
+        if done < count and not progress.stalled:
             self.diverged(progress)
         return reason
 
     def count(self) -> int:
         """Return how many epochs nobody needs to see one by one."""
-        if self.run.early_stopping or self.state.schedule:
+        if self.state.schedule:
             return 1
         intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
         return int(min(max(SECONDS / self.pace, 1), self.state.epochs - self.state.epoch, *intervals))

@@ -9,6 +9,7 @@ from ..core.counted import Noise, permutation
 from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.scores import score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
@@ -64,11 +65,11 @@ class Descent:
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        self.run.start(*self.losses())
+        self.run.start(*self.measured())
         try:
             while self.state.epoch < self.state.epochs:
                 self.epoch()
-                reason = self.run.after_epoch(*self.losses())
+                reason = self.run.after_epoch(*self.measured())
                 if self.run.callbacks and self.run.was_moved():
                     self.gradient = None
                 self.schedule.observe(self.state.history.last_loss, self.state.schedule)
@@ -78,13 +79,15 @@ class Descent:
         except KeyboardInterrupt:
             if self.norms:
                 self.close_epoch()
-                self.run.measure(*self.losses())
+                self.run.measure(*self.measured())
             return "interrupted"
 
-    def losses(self) -> tuple[Array, Array | None]:
-        """Return the losses of training and validation at the current parameters."""
-        held_out = None if self.held_out is None else self.network.batch_loss(self.state.theta, self.held_out)
-        return self.loss(), held_out
+    def measured(self) -> tuple[Array | None, Array | None, Array | None]:
+        """Return the losses of training and validation and the validation score at the current parameters."""
+        theta, held_out, name = self.state.theta, self.held_out, self.plan.score
+        held_loss = None if held_out is None else self.network.batch_loss(theta, held_out)
+        held_score = None if held_out is None or name is None else score(name, self.network, theta, held_out)
+        return self.loss(), held_loss, held_score
 
     def loss(self) -> Array | None:
         """Return the loss that the history records: the latest epoch's running loss, or that of all rows.

@@ -20,6 +20,8 @@ class History:
         batches, each with its noise and at the parameters that it met.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
         The same on the validation rows.
+    validation_score : ndarray (epochs + 1, *M), or (0,) where nothing is scored
+        The score of the validation rows, larger is better.
     gradient_norm : ndarray (epochs, *M)
         The Euclidean norm of the gradient before clipping, the mean over the epoch's steps.
     step_size : ndarray (epochs, *M)
@@ -38,23 +40,38 @@ class History:
     # Each list holds arrays with a leading axis of epochs, of one or of many that ran as one.
     _loss: list[np.ndarray] = field(default_factory=list)
     _validation_loss: list[np.ndarray] = field(default_factory=list)
+    _validation_score: list[np.ndarray] = field(default_factory=list)
     _gradient_norm: list[np.ndarray] = field(default_factory=list)
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
 
     def measure(
-        self, loss: np.ndarray | float | None, validation_loss: np.ndarray | float | None, time: np.ndarray | float
+        self,
+        loss: np.ndarray | float | None,
+        validation_loss: np.ndarray | float | None,
+        time: np.ndarray | float,
+        validation_score: np.ndarray | float | None = None,
     ) -> None:
-        """Append the losses at the current parameters, as far as they are known."""
-        losses, validation_losses = (None if of is None else np.asarray(of)[None] for of in (loss, validation_loss))
-        self.extend(losses, validation_losses, np.asarray(time)[None])
+        """Append the losses and the score at the current parameters, as far as they are known."""
+        losses, validation_losses, validation_scores = (
+            None if of is None else np.asarray(of)[None] for of in (loss, validation_loss, validation_score)
+        )
+        self.extend(losses, validation_losses, np.asarray(time)[None], validation_scores)
 
-    def extend(self, losses: np.ndarray | None, validation_losses: np.ndarray | None, times: np.ndarray) -> None:
-        """Append the losses after several epochs."""
+    def extend(
+        self,
+        losses: np.ndarray | None,
+        validation_losses: np.ndarray | None,
+        times: np.ndarray,
+        validation_scores: np.ndarray | None = None,
+    ) -> None:
+        """Append the losses and scores after several epochs."""
         if losses is not None:
             self._loss.append(losses)
         if validation_losses is not None:
             self._validation_loss.append(validation_losses)
+        if validation_scores is not None:
+            self._validation_score.append(validation_scores)
         self._time.append(times)
 
     def moved(self, gradient_norm: np.ndarray, step_size: np.ndarray) -> None:
@@ -75,6 +92,11 @@ class History:
     def validation_loss(self) -> np.ndarray:
         """The validation loss, (epochs + 1, *M), or (0,) without validation data."""
         return _joined(self._validation_loss)
+
+    @property
+    def validation_score(self) -> np.ndarray:
+        """The validation score, (epochs + 1, *M), or (0,) where nothing is scored."""
+        return _joined(self._validation_score)
 
     @property
     def gradient_norm(self) -> np.ndarray:
@@ -106,6 +128,11 @@ class History:
         """The latest validation loss, (*M,), or None without validation data."""
         return self._validation_loss[-1][-1] if self._validation_loss else None
 
+    @property
+    def last_validation_score(self) -> np.ndarray | None:
+        """The latest validation score, (*M,), or None where nothing is scored."""
+        return self._validation_score[-1][-1] if self._validation_score else None
+
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
 
@@ -122,10 +149,11 @@ class History:
             raise ImportError('History.to_frame needs pandas: pip install "vecprop[tables]".') from None
         members = self.loss.shape[1:]
         shape = (len(self.time), *members)
-        measured = ("loss", "validation_loss") if self._validation_loss else ("loss",)
         columns = {}
-        for name in (*measured, "gradient_norm", "step_size"):
+        for name in ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size"):
             values = getattr(self, name)
+            if name.startswith("validation") and not len(values):
+                continue
             columns[name] = np.full(shape, np.nan)
             columns[name][: len(values)] = values.reshape(-1, *members)
         columns["time"] = np.broadcast_to(self.time.reshape(-1, *(1 for _ in members)), shape)

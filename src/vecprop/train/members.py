@@ -8,6 +8,7 @@ import numpy as np
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
@@ -33,13 +34,13 @@ class Member:
     rows : ndarray of int, optional
         The numbers of the rows of X to train on; all by default.
     validation_rows : ndarray of int, optional
-        The numbers of the rows whose loss is measured after each epoch; none by default.
+        The numbers of the rows whose loss and score are measured after each epoch; none by default.
     X, T : ndarray, optional
         Data in place of those that the population shares, such as a fold's own preprocessing makes. Members may share
         them: nothing is copied for a member.
     sample_weight : ndarray (N,), optional
         The weights of all rows of X, in place of those that the population shares.
-    epochs, batch_size, shuffle, seed, training_loss, schedule, early_stopping, clip
+    epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip
         See `train`.
     """
 
@@ -55,6 +56,7 @@ class Member:
     batch_size: int | None = None
     shuffle: bool = True
     seed: int = 0
+    validation_score: Score | None = None
     training_loss: Literal["exact", "running"] = "exact"
     schedule: Schedule | None = None
     early_stopping: EarlyStopping | Stagnation | None = None
@@ -65,7 +67,8 @@ class Member:
         """What members have in common that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
         plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip, id(self.schedule))
-        return (*map(id, parts), *plan, self.early_stopping, np.shape(self.theta), getattr(self.theta, "dtype", None))
+        stopping = (self.validation_score, self.early_stopping)
+        return (*map(id, parts), *plan, *stopping, np.shape(self.theta), getattr(self.theta, "dtype", None))
 
 
 class Data:
@@ -134,6 +137,7 @@ class Data:
                 seed=member.seed,
                 sample_weight=weight,
                 validation=held_out,
+                validation_score=member.validation_score,
                 training_loss=member.training_loss,
                 schedule=member.schedule,
                 early_stopping=member.early_stopping,

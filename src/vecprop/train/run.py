@@ -36,7 +36,6 @@ class Run:
         remedy: str,
     ) -> None:
         self.state = state
-        self.early_stopping = early_stopping
         self.callbacks = callbacks
         self.remedy = remedy
         self.best = Best(early_stopping, state.theta) if early_stopping is not None else None
@@ -48,8 +47,8 @@ class Run:
         """Seconds since training began."""
         return time.perf_counter() - self.started
 
-    def measure(self, loss: Array | None, validation_loss: Array | None, seconds: float | None = None) -> None:
-        """Record the losses at the current parameters, and when they were measured; they have to be finite."""
+    def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
+        """Record the losses and the validation score at the current parameters; the losses have to be finite."""
         state = self.state
         if loss is not None:
             loss = on_host(loss)
@@ -57,22 +56,25 @@ class Run:
         if validation_loss is not None:
             validation_loss = on_host(validation_loss)
             self.require_finite("validation loss", validation_loss)
-        state.history.measure(loss, validation_loss, self.seconds if seconds is None else seconds)
+        score = None if score is None else on_host(score)
+        state.history.measure(loss, validation_loss, self.seconds, score)
         self.last_finite[...] = state.theta
 
-    def start(self, loss: Array | None, validation_loss: Array | None) -> None:
+    def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
         """Measure before the first epoch, as far as the losses are known."""
-        self.measure(loss, validation_loss)
-        self._has_stalled()
+        self.measure(loss, validation_loss, score)
+        if self.best is not None:
+            self.best.start(self.state.theta, self.state.history)
 
-    def after_epoch(self, loss: Array, validation_loss: Array | None) -> Reason | None:
+    def after_epoch(self, loss: Array, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
-        self.measure(loss, validation_loss)
-        return self.reason_to_stop()
+        self.measure(loss, validation_loss, score)
+        return self.reason_to_stop(
+            stalled=self.best is not None and self.best.observe(self.state.theta, self.state.history)
+        )
 
-    def reason_to_stop(self) -> Reason | None:
-        """Ask early stopping and callbacks after what has been measured."""
-        stalled = self._has_stalled()
+    def reason_to_stop(self, stalled: bool) -> Reason | None:
+        """Ask callbacks after what has been measured, also where early stopping ends training."""
         asked = [callback(self.state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             return "callback"
@@ -82,18 +84,6 @@ class Run:
         """Return whether a callback has changed the parameters since they were measured."""
         xp = namespace(self.last_finite)
         return bool(xp.any(self.state.theta != self.last_finite))
-
-    def _has_stalled(self) -> bool:
-        """Return whether early stopping ends training, after a look at where it is."""
-        watched = self._watched()
-        return self.best is not None and watched is not None and self.best.observe(self.state.theta, watched)
-
-    def _watched(self) -> np.ndarray | None:
-        """Return the loss that early stopping watches, if it is known."""
-        history = self.state.history
-        if history.last_validation_loss is None or isinstance(self.early_stopping, Stagnation):
-            return history.last_loss
-        return history.last_validation_loss
 
     def require_finite(self, what: str, values: np.ndarray) -> None:
         """Raise a DivergenceError where a value, of one member or of each, is not finite."""

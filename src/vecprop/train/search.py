@@ -19,8 +19,8 @@ class Search:
         What measures the iterations.
     evaluate : callable
         Takes parameters and returns the loss of the rows of training and its gradient.
-    evaluate_held_out : callable or None
-        Takes parameters and returns the loss of the rows of validation, if there are any.
+    validate : callable
+        Takes parameters and returns the loss and the score of the rows of validation, None for what is not measured.
     optimizer : LBFGS
         How to search.
     """
@@ -29,13 +29,13 @@ class Search:
         self,
         run: Run,
         evaluate: Callable[[Array], tuple[Array, Array]],
-        evaluate_held_out: Callable[[Array], Array] | None,
+        validate: Callable[[Array], tuple[Array | None, Array | None]],
         optimizer: LBFGS,
     ) -> None:
         self.run = run
         self.state = run.state
         self.evaluate = evaluate
-        self.evaluate_held_out = evaluate_held_out
+        self.validate = validate
         self.optimizer = optimizer
         self.reason: Reason | None = None
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
@@ -43,7 +43,7 @@ class Search:
     def search(self) -> Reason:
         """Move theta until the search or something else ends; return what it was."""
         start = on_host(self.state.theta).astype(float)
-        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), self.validation_loss())
+        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validate(self.state.theta))
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"
@@ -62,10 +62,6 @@ class Search:
             self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
         return self.seen[1], self.seen[2]
 
-    def validation_loss(self) -> Array | None:
-        """Return the loss of the validation rows at the current parameters."""
-        return None if self.evaluate_held_out is None else self.evaluate_held_out(self.state.theta)
-
     def after_iteration(self, point: np.ndarray) -> None:
         """Move theta to where an iteration has ended, and measure there."""
         state, like = self.state, self.state.theta
@@ -74,6 +70,6 @@ class Search:
         state.epoch, state.step = state.epoch + 1, state.step + 1
         state.history.moved(np.asarray(self.length), np.asarray(np.linalg.norm(point - self.point)))
         self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(np.asarray(loss), self.validation_loss())
+        self.reason = self.run.after_epoch(np.asarray(loss), *self.validate(state.theta))
         if self.reason is not None:
             raise StopIteration

@@ -10,11 +10,12 @@ import numpy as np
 from ..core.elementary import Array, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from ..core.scores import Score, score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
-from .arguments import check_arguments, check_choices, check_watchers
+from .arguments import check_arguments, check_choices, check_score, check_watchers
 from .descent import Descent
 from .early_stopping import EarlyStopping, Stagnation
 from .engine import Engine, compiles
@@ -36,6 +37,7 @@ def train(
     seed: int = 0,
     sample_weight: Array | None = None,
     validation: tuple[Array, ...] | None = None,
+    validation_score: Score | None = None,
     training_loss: Literal["exact", "running"] = "exact",
     schedule: Schedule | None = None,
     early_stopping: EarlyStopping | Stagnation | None = None,
@@ -69,14 +71,19 @@ def train(
     sample_weight : array (*M, N), optional
         The rows' weights.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Rows that are not trained on, whose loss is measured after each epoch.
+        Rows that are not trained on, whose loss is measured before the first epoch and after each.
+    validation_score : {"accuracy", "subset_accuracy", "r2"}, optional
+        What these rows are scored by beside their loss. "accuracy" is the weighted share of rows whose largest output
+        is that of the target (a single output, on the same side of ½); "subset_accuracy" of rows all of whose outputs
+        are on the target's side of ½; "r2" the coefficient of determination, its mean over outputs.
     training_loss : {"exact", "running"}, default "exact"
         What the history records: the loss of all rows, measured before the first epoch and after each; or the mean over
         each epoch's batches as they were met, which costs nothing. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
         What the learning rate is multiplied by from step to step; nothing by default.
     early_stopping : EarlyStopping or Stagnation, optional
-        Ends training when the loss stops falling; EarlyStopping restores the best parameters.
+        Ends training when a loss stops falling, or the validation score rising; EarlyStopping restores the best
+        parameters.
     clip : float, optional
         The largest norm of a step's gradient; a longer one is shortened to it, each member's by itself.
     callbacks : sequence of callable
@@ -125,13 +132,15 @@ def train(
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
     held_out = None if validation is None else _validation_batch(network, theta, validation)
+    held_rows, held_weight = (None, None) if held_out is None else (held_out.rows, held_out.weight)
+    check_score(validation_score, early_stopping, held_rows, held_weight)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        evaluate, evaluate_held_out = _evaluations(network, theta, batch, held_out, engine)
-        move = Search(run, evaluate, evaluate_held_out, optimizer).search
+        evaluations = _evaluations(network, theta, batch, held_out, validation_score, engine)
+        move = Search(run, *evaluations, optimizer).search
     else:
         schedule = schedule or Constant()
         if state is None:
@@ -145,7 +154,7 @@ def train(
         if compiles(engine, network, theta, batch, held_out, optimizer):
             from .compiled_descent import CompiledDescent as descent
         rows = min(batch_size or batch.rows, batch.rows)
-        plan = Plan(rows, shuffle, seed, clip, running=training_loss == "running")
+        plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
         move = descent(run, network, batch, held_out, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # What overflows shows in a loss that is not finite, and is said in words.
@@ -156,16 +165,24 @@ def train(
 
 
 def _evaluations(
-    network: Network, theta: Array, batch: Batch, held_out: Batch | None, engine: Engine
-) -> tuple[Callable[[Array], tuple[Array, Array]], Callable[[Array], Array] | None]:
-    """Return what computes the loss and gradient of the rows of training, and the loss of those of validation."""
+    network: Network, theta: Array, batch: Batch, held_out: Batch | None, name: Score | None, engine: Engine
+) -> tuple[Callable[[Array], tuple[Array, Array]], Callable[[Array], tuple[Array | None, Array | None]]]:
+    """Return what computes the loss and gradient of the rows of training, and the loss and score of validation."""
+    predictor, on_batch = network, partial(network.batch_loss_and_gradient, batch=batch)
+    on_held_out = None if held_out is None else partial(network.batch_loss, batch=held_out)
     if compiles(engine, network, theta, batch, held_out):
         from ..compiled.evaluation import Evaluation
+        from ..compiled.network import compile
 
+        predictor, on_batch = compile(network), Evaluation(network, theta.dtype.type, batch).loss_and_gradient
         on_held_out = None if held_out is None else Evaluation(network, theta.dtype.type, held_out).loss
-        return Evaluation(network, theta.dtype.type, batch).loss_and_gradient, on_held_out
-    on_held_out = None if held_out is None else partial(network.batch_loss, batch=held_out)
-    return partial(network.batch_loss_and_gradient, batch=batch), on_held_out
+
+    def validate(theta: Array) -> tuple[Array | None, Array | None]:
+        if held_out is None or on_held_out is None:
+            return None, None
+        return on_held_out(theta), None if name is None else score(name, predictor, theta, held_out)
+
+    return on_batch, validate
 
 
 def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:

@@ -1,0 +1,113 @@
+"""The score of held-out rows, from predictions that kernels have left: the loops of `core.scores`.
+
+Sums are over rows in their order, by one thread, so that a score's bits do not depend on how many there are.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numba import njit
+
+from .arrays import numbers_at, words_at
+from .context import Slot
+from .kernels import INNER
+
+
+class Score(IntEnum):
+    """The scores, by their names in `core.scores.SCORES`."""
+
+    NONE = 0
+    ACCURACY = 1
+    SUBSET_ACCURACY = 2
+    R2 = 3
+
+
+@njit(**INNER)
+def _place(c, s):
+    """Return the number in the data of a held-out row."""
+    return words_at(c[Slot.HELD_CHOSEN], c[Slot.HELD_ROWS])[s] if c[Slot.HELD_CHOSEN] else s
+
+
+@njit(**INNER)
+def _weight(c, s, like):
+    """Return a row's weight."""
+    if not c[Slot.HELD_WEIGHT]:
+        return 1.0
+    return np.float64(numbers_at(c[Slot.HELD_WEIGHT], c[Slot.HELD_DATA_ROWS], like)[_place(c, s)])
+
+
+@njit(**INNER)
+def _target(c, s, o, like):
+    """Return a row's target of an output; that of its class is 1."""
+    place, O, N = _place(c, s), c[Slot.OUTPUTS], c[Slot.HELD_DATA_ROWS]
+    if c[Slot.HELD_CLASSES]:
+        return 1.0 if words_at(c[Slot.HELD_CLASSES], N)[place] == o else 0.0
+    return np.float64(numbers_at(c[Slot.HELD_T], N * O, like)[place * O + o])
+
+
+@njit(**INNER)
+def _prediction(c, s, o, like):
+    O = c[Slot.OUTPUTS]
+    return np.float64(numbers_at(c[Slot.PREDICTIONS], c[Slot.HELD_ROWS] * O, like)[s * O + o])
+
+
+@njit(**INNER)
+def _has_right_class(c, s, like):
+    """Return whether the largest prediction, the first of equal ones, is that of the target."""
+    predicted, right = 0, 0
+    for o in range(1, c[Slot.OUTPUTS]):
+        if _prediction(c, s, o, like) > _prediction(c, s, predicted, like):
+            predicted = o
+        if _target(c, s, o, like) > _target(c, s, right, like):
+            right = o
+    return predicted == right
+
+
+@njit(**INNER)
+def _has_right_labels(c, s, like):
+    """Return whether all predictions are on the targets' side of ½."""
+    right = True
+    for o in range(c[Slot.OUTPUTS]):
+        right = right and (_prediction(c, s, o, like) > 0.5) == (_target(c, s, o, like) > 0.5)
+    return right
+
+
+@njit(**INNER)
+def _share_of_right_rows(c, like):
+    by_class = c[Slot.SCORE] == Score.ACCURACY and c[Slot.OUTPUTS] > 1
+    right, total = 0.0, 0.0
+    for s in range(c[Slot.HELD_ROWS]):
+        weight = _weight(c, s, like)
+        total += weight
+        if _has_right_class(c, s, like) if by_class else _has_right_labels(c, s, like):
+            right += weight
+    return right / total
+
+
+@njit(**INNER)
+def _determination(c, o, like):
+    """Return R² of an output."""
+    first, sum_of_t, total, residual, spread = _target(c, 0, o, like), 0.0, 0.0, 0.0, 0.0
+    for s in range(c[Slot.HELD_ROWS]):
+        weight = _weight(c, s, like)
+        total += weight
+        sum_of_t += weight * (_target(c, s, o, like) - first)
+    mean = sum_of_t / total
+    for s in range(c[Slot.HELD_ROWS]):
+        weight, t, y = _weight(c, s, like), _target(c, s, o, like), _prediction(c, s, o, like)
+        residual += weight * (t - y) ** 2
+        spread += weight * (t - first - mean) ** 2
+    if residual == 0:
+        return 1.0
+    return 1 - residual / spread if spread > 0 else 0.0
+
+
+@njit(**INNER)
+def score_of_held_rows(c, like):
+    """Return the score of the held-out rows, whose predictions are known."""
+    if c[Slot.SCORE] != Score.R2:
+        return _share_of_right_rows(c, like)
+    total, O = 0.0, c[Slot.OUTPUTS]
+    for o in range(O):
+        total += _determination(c, o, like)
+    return total / O

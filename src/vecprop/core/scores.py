@@ -1,0 +1,85 @@
+"""Scores of predictions, larger is better: what people judge a model by, and training may be stopped by.
+
+A score takes predictions Y, (*M, N, O), targets T as a loss takes them, and the rows' weights, (*M, N), or None. It is
+a number in float64 for each member, (*M,). The definitions are scikit-learn's.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from .elementary import Array, namespace, where
+from .inputs import Batch
+from .losses import one_hot
+
+Score = Literal["accuracy", "subset_accuracy", "r2"]
+
+
+def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
+    """Return the weighted share of rows whose largest output is that of the target; of one output, its side of ½.
+
+    Examples
+    --------
+    >>> float(accuracy(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]), np.array([0, 2])))
+    0.5
+    """
+    if Y.shape[-1] == 1:
+        return subset_accuracy(Y, T, weight)
+    xp = namespace(Y)
+    return _share(xp.argmax(Y, axis=-1) == xp.argmax(one_hot(T, Y), axis=-1), weight)
+
+
+def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
+    """Return the weighted share of rows all of whose outputs are on the same side of ½ as the targets.
+
+    Examples
+    --------
+    >>> float(subset_accuracy(np.array([[0.7, 0.6], [0.1, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])))
+    0.5
+    """
+    return _share(namespace(Y).all((Y > 0.5) == (one_hot(T, Y) > 0.5), axis=-1), weight)
+
+
+def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
+    """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², its mean over outputs.
+
+    Of an output whose targets are all equal it is 1 if the predictions are exact, else 0.
+
+    Examples
+    --------
+    >>> T = np.array([[1.0], [2.0], [3.0]])
+    >>> float(r2(T, T)), float(r2(np.full((3, 1), 2.0), T))
+    (1.0, 0.0)
+    """
+    xp = namespace(Y)
+    Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)
+    w = xp.ones_like(T[..., :1]) if weight is None else xp.astype(weight, xp.float64)[..., None]
+    from_first = T - T[..., :1, :]  # 0 to the last bit where all are equal, and so is its mean
+    mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
+    residual = xp.sum(w * (T - Y) ** 2, axis=-2)
+    spread = xp.sum(w * (from_first - mean) ** 2, axis=-2)
+    explained = 1 - residual / where(spread > 0, spread, xp.inf)
+    explained = where(spread > 0, explained, xp.zeros_like(explained))
+    return xp.mean(where(residual == 0, xp.ones_like(explained), explained), axis=-1)
+
+
+def _share(right: Array, weight: Array | None) -> Array:
+    """Return the weighted share of rows that are right."""
+    xp = namespace(right)
+    right = xp.astype(right, xp.float64)
+    if weight is None:
+        return xp.mean(right, axis=-1)
+    weight = xp.astype(weight, xp.float64)
+    return xp.sum(weight * right, axis=-1) / xp.sum(weight, axis=-1)
+
+
+SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {
+    "accuracy": accuracy,
+    "subset_accuracy": subset_accuracy,
+    "r2": r2,
+}
+"""The scores by name, in the order in which the compiled engine counts them."""
+
+
+def score(name: Score, network: Any, theta: Array, batch: Batch) -> Array:
+    """Return the score of a batch that a network predicts."""
+    return SCORES[name](network.predict(theta, batch.X), batch.T, batch.weight)
