@@ -106,21 +106,54 @@ def test_pipelines(scaler, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_pipeline_for_a_table(dtype):
+@pytest.mark.parametrize("indicator", [False, True])
+def test_a_pipeline_for_a_table(dtype, indicator):
     pytest.importorskip("pandas")
-    numeric = [SimpleImputer()] if dtype == np.float32 else []  # onnxruntime imputes no float64
     columns = ColumnTransformer(
         [
-            ("numbers", make_pipeline(*numeric, StandardScaler()), ["length", "width"]),
+            ("numbers", make_pipeline(SimpleImputer(add_indicator=indicator), StandardScaler()), ["length", "width"]),
             ("sizes", OneHotEncoder(handle_unknown="ignore"), ["size"]),
+            ("rooms", SimpleImputer(), ["rooms", "width"]),
         ]
     )
-    table = frame()[["length", "width", "size"]].astype({"size": str, "length": dtype, "width": dtype})
-    table = table if numeric else table.fillna({"length": 0})
+    table = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
     model = fitted(make_pipeline(columns, vp.MLPRegressor(**FEW)), table, X[:, 0])
+    table.loc[:4, "size"] = "XXL"
+    table.loc[3:7, "width"] = np.nan
     inputs = {name: table[[name]].to_numpy() for name in table}
     (Y,) = run(to_onnx(model, X=table, dtype=dtype), **inputs)
+    assert Y.dtype == dtype
     assert_close(Y.ravel(), model.predict(table), DTYPES[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "imputer",
+    [
+        SimpleImputer(),
+        SimpleImputer(strategy="median", add_indicator=True),
+        SimpleImputer(add_indicator=True, keep_empty_features=True),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_missing_values_are_filled_in(imputer, dtype):
+    rows = X.astype(dtype)
+    rows[::5, 1] = rows[:, 2] = np.nan
+    model = fitted(make_pipeline(clone(imputer), vp.MLPClassifier(**FEW)), rows, TWO)
+    rows[1::5, 0] = np.nan
+    if imputer.add_indicator:
+        rows[:, 0] = 1  # what was there in all rows of training has no indicator, and scikit-learn refuses it
+    label, probability = run(to_onnx(model, dtype=dtype), X=rows)
+    np.testing.assert_array_equal(label, model.predict(rows))
+    assert_close(probability, model.predict_proba(rows), DTYPES[dtype])
+
+
+def test_imputers_of_other_kinds_are_left_to_skl2onnx():
+    rows = X.round().astype(np.float32)
+    model = fitted(make_pipeline(SimpleImputer(missing_values=0.0), vp.MLPClassifier(**FEW)), rows, TWO)
+    _, probability = run(to_onnx(model), X=rows)
+    assert_close(probability, model.predict_proba(rows), 1e-5)
 
 
 def test_pipelines_that_are_given_to_skl2onnx(tmp_path):

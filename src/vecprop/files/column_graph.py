@@ -35,7 +35,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     homes: list[Home] = []
     numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, Numbers)}
     if numbers:
-        x = graph.cast(_beside([columns[place] for place in numbers]), np.float64)
+        x = graph.cast(graph.beside([columns[place] for place in numbers]), np.float64)
         inputs, places = _of_numbers(list(numbers.values()), x)
         blocks.append(inputs)
         homes += [(list(numbers)[column], inner) for column, inner in places]
@@ -46,7 +46,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             column = _of_categories(part, column)
         blocks.append(graph.cast(column, np.float64))
         homes += [(place, inner) for inner in range(part.width)]
-    return _gathered(_beside(blocks), sorted(range(len(homes)), key=homes.__getitem__))
+    return graph.beside(blocks).columns(sorted(range(len(homes)), key=homes.__getitem__))
 
 
 def _is_read(part: Inputs) -> bool:
@@ -88,14 +88,14 @@ def _of_numbers(parts: Sequence[Numbers], x: Symbol) -> tuple[Symbol, list[Home]
     pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
     if pieces:
         low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
-        x = _gathered(x, [column for column, _ in pieces])
+        x = x.columns([column for column, _ in pieces])
         blocks.append(clip((x - low) / (high - low), 0, 1) - 0.5)
         homes += [(column, 1 + piece) for column, piece in pieces]
     marked = [column for column, part in enumerate(parts) if part.marks_missing]
     if marked:
-        blocks.append(graph.cast(_gathered(is_missing, marked), np.float64))
+        blocks.append(graph.cast(is_missing.columns(marked), np.float64))
         homes += [(column, parts[column].width - 1) for column in marked]
-    return _beside(blocks), homes
+    return graph.beside(blocks), homes
 
 
 def _of_categories(part: Categories, column: Symbol) -> Symbol:
@@ -115,14 +115,3 @@ def _of_categories(part: Categories, column: Symbol) -> Symbol:
         default_int64=others,
     )
     return graph.elementwise("Equal", place, graph.constant(np.arange(part.width), np.int64), dtype=bool)
-
-
-def _beside(blocks: Sequence[Symbol]) -> Symbol:
-    """Return the symbol of the columns of all blocks, side by side."""
-    width = sum(block.shape[1] for block in blocks)
-    return blocks[0].graph.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
-
-
-def _gathered(x: Symbol, columns: Sequence[int]) -> Symbol:
-    """Return the symbol of some columns."""
-    return x.graph.node("Gather", [x, x.graph.constant(columns, np.int64)], (1, len(columns)), x.dtype, axis=1)

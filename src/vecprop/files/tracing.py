@@ -105,11 +105,22 @@ class Graph:
             return self.node(kind, [z, self.constant([-1], np.int64)], shape, keepdims=1)
         return self.node(kind, [z], shape, axes=[-1], keepdims=1)
 
+    def beside(self, blocks: Sequence["Symbol"]) -> "Symbol":
+        """Write down that columns of blocks stand side by side."""
+        width = sum(block.shape[1] for block in blocks)
+        return self.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
+
     def cast(self, z: "Symbol", dtype: Any) -> "Symbol":
         """Write down a change of type."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def tensors(self) -> list[Any]:
+        """Return the constants in ONNX's own form."""
+        from onnx import numpy_helper
+
+        return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +150,11 @@ class Symbol:
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+    def columns(self, numbers: Sequence[int]) -> "Symbol":
+        """Return the symbol of some columns, by number."""
+        numbers_of = self.graph.constant(numbers, np.int64)
+        return self.graph.node("Gather", [self, numbers_of], (1, len(numbers)), self.dtype, axis=1)
 
     def __array_namespace__(self) -> Any:
         return _NAMESPACE

@@ -1,0 +1,127 @@
+"""Estimators as ONNX graphs, through skl2onnx's registry, so that pipelines of them convert too."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.network import Network
+from ..estimators.classifier import MLPClassifier
+from ..estimators.regressor import MLPRegressor
+from ..tables.classifier import TabularClassifier
+from .error import FileError
+from .tracing import Graph, Symbol
+
+
+def register() -> None:
+    """Tell skl2onnx how vecprop's estimators are converted, for pipelines that are given to it directly.
+
+    `to_onnx` does so by itself.
+
+    Raises
+    ------
+    ImportError
+        Where skl2onnx is not installed.
+    """
+    from skl2onnx import update_registered_converter
+
+    update_registered_converter(
+        MLPClassifier,
+        "VecpropMLPClassifier",
+        _classifier_shapes,
+        _convert_classifier,
+        options={"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]},
+    )
+    update_registered_converter(MLPRegressor, "VecpropMLPRegressor", _regressor_shapes, _convert_regressor)
+
+
+def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
+    """Return the symbol of a network's predictions, of which all operations are written down."""
+    outputs, _ = network.forward(theta.astype(X.dtype), X)
+    return network.loss_function.predict(outputs[-1])
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    """Write a classifier's labels and probabilities into skl2onnx's container."""
+    model = operator.raw_operator
+    graph, Y = _predicted(scope, operator, container)
+    classes = _classes(model)
+    if model._targets.multilabel:
+        label = graph.cast(Y > 0.5, np.int64)
+    else:
+        if Y.shape[-1] == 1:
+            is_second = graph.cast(Y > 0.5, np.int64)
+            number = graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
+            # A single class is all that can be predicted.
+            number = graph.node("Min", [number, graph.constant(len(classes) - 1, np.int64)], (1,), np.int64)
+            Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
+        else:
+            number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
+        label = labels(model, graph, number)
+    pour(graph, container, zip((label, Y), operator.outputs, strict=True))
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Write a regressor's predictions into skl2onnx's container."""
+    graph, Y = _predicted(scope, operator, container)
+    numbers = operator.raw_operator._targets
+    pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
+
+
+def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
+    """Return a graph with all operations of an estimator's network, and the symbol of its predictions."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    model, given = operator.raw_operator, operator.inputs[0]
+    dtype = np.float64 if isinstance(given.type, DoubleTensorType) else np.float32
+    graph = graph_among(scope, container, dtype)
+    X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
+    return graph, traced(model.network_, model.theta_, X)
+
+
+def graph_among(scope: Any, container: Any, dtype: Any) -> Graph:
+    """Return a graph whose names are its own among those of skl2onnx."""
+    return Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
+
+
+def pour(graph: Graph, container: Any, outputs: Any) -> None:
+    """Hand operations and constants over to skl2onnx, with the names that it gives to the outputs."""
+    for symbol, output in outputs:
+        graph.output(symbol, output.full_name)
+    for tensor in graph.tensors():
+        content = list(tensor.string_data) or tensor
+        container.add_initializer(tensor.name, tensor.data_type, list(tensor.dims), content)
+    for kind, inputs, output, to in graph.nodes:
+        container.add_node(kind, inputs, [output], name=f"{graph.prefix}{output}", **to)
+
+
+def labels(model: MLPClassifier | TabularClassifier, graph: Graph, number: Symbol) -> Symbol:
+    """Return the symbol of the labels of classes whose numbers are given."""
+    classes = _classes(model)
+    return graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
+
+
+def _classes(model: MLPClassifier | TabularClassifier) -> np.ndarray:
+    """Return the labels in a type that ONNX has: whole numbers or text."""
+    labels = model.classes_.tolist()
+    if all(isinstance(label, str) for label in labels):
+        return np.array(labels, object)
+    if all(isinstance(label, bool | int | float) and int(label) == label and abs(label) < 2**63 for label in labels):
+        return np.array([int(label) for label in labels])
+    raise FileError(f"Labels in ONNX are whole numbers or text, but these are {labels[:5]}.")
+
+
+def _classifier_shapes(operator: Any) -> None:
+    """Say of which types and shapes a classifier's outputs are."""
+    from skl2onnx.common.data_types import Int64TensorType, StringTensorType
+
+    model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
+    count = len(model.classes_)
+    label = Int64TensorType if _classes(model).dtype == np.int64 else StringTensorType
+    operator.outputs[0].set_type(label([rows, count] if model._targets.multilabel else [rows]))
+    operator.outputs[1].type.shape = [rows, max(count, 2)]
+
+
+def _regressor_shapes(operator: Any) -> None:
+    """Say of which shape a regressor's output is."""
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]
