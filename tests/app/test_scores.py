@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vecprop.app.scores import scores_of_classes, scores_of_numbers
+from vecprop.app.scores import scores_of_classes, scores_of_numbers, scores_of_quantiles
 
 RNG = np.random.default_rng(0)
 
@@ -34,6 +34,24 @@ def test_metrics_of_numbers_are_scikit_learns():
             "r2": metrics.r2_score(y, prediction),
         }
     )
+
+
+def test_metrics_of_quantiles_are_scikit_learns():
+    y, levels = RNG.normal(size=100), [0.1, 0.5, 0.8]
+    Y = np.quantile(RNG.normal(size=(100, 30)), levels, axis=1).T
+    found = {name: score.value for name, score in scores_of_quantiles(y, Y, levels).items()}
+    losses = [metrics.mean_pinball_loss(y, of, alpha=level) for of, level in zip(Y.T, levels, strict=True)]
+    assert found == pytest.approx(
+        {
+            "pinball_loss": np.mean(losses),
+            "mae": metrics.mean_absolute_error(y, Y[:, 1]),
+            "coverage": np.mean((Y[:, 0] <= y) & (y <= Y[:, 2])),
+            "width": np.mean(Y[:, 2] - Y[:, 0]),
+        }
+    )
+    found = scores_of_quantiles(y, Y[:, :1], levels[:1])
+    assert found["pinball_loss"].value == pytest.approx(losses[0])
+    assert found["share_below"].value == np.mean(y <= Y[:, 0])
 
 
 def test_intervals_hold_the_truth_in_about_95_of_100_cases():

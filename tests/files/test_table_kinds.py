@@ -24,10 +24,15 @@ FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state"
 @pytest.fixture(scope="module")
 def models():
     classifier = vp.TabularClassifier("class", **FEW).fit(FRAME)
-    return {"classes": classifier, "numbers": vp.TabularRegressor(**FEW).fit(FRAME, FRAME.index**2)}
+    quantiles = vp.TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9))
+    return {
+        "classes": classifier,
+        "numbers": vp.TabularRegressor(**FEW).fit(FRAME, FRAME.index**2),
+        "quantiles": quantiles.fit(FRAME, FRAME.index**2),
+    }
 
 
-@pytest.mark.parametrize("kind", ["classes", "numbers"])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "quantiles"])
 def test_predictions_notes_and_settings_come_back(models, kind, tmp_path):
     model = models[kind]
     save(model, tmp_path / "model.npz")
@@ -76,6 +81,18 @@ def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute
     save(models["classes"], path)
     document, arrays = container.read(path)
     described(document["model"], name)[attribute] = value
+    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
+    with pytest.raises(FileError, match="describes no model"):
+        load(path)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_level_without_its_ensemble_is_refused(models, tmp_path, kept):
+    path = tmp_path / "model.npz"
+    save(models["quantiles"], path)
+    document, arrays = container.read(path)
+    state = described(document["model"], "TabularRegressor")
+    state["outer_"] = state["outer_"][:kept]
     container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
     with pytest.raises(FileError, match="describes no model"):
         load(path)

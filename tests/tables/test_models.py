@@ -3,12 +3,13 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_friedman1
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import log_loss
+from sklearn.metrics import d2_pinball_score, log_loss, mean_pinball_loss
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -78,11 +79,61 @@ def test_intervals_cover_their_share(regressor, coverage):
 
 
 def test_intervals_by_hand():
-    residuals = Residuals.of([np.array([-1.0, 2.0]), np.array([3.0, 4.0])])
-    assert residuals.sizes.tolist() == [[1, 2], [3, 4]]
+    residuals = Residuals.of([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
     each = np.array([[10.0], [20.0]])
     # Lower ends 8, 9, 16, 17; upper ends 11, 12, 23, 24.
-    assert residuals.interval(each, coverage=0.75).tolist() == [[8.0, 23.0]]
+    assert residuals.interval(each, each, coverage=0.75).tolist() == [[8.0, 23.0]]
+    # With predicted ends 10 to 11 and 20 to 21 upper ends are 12, 13, 24, 25.
+    assert residuals.interval(each, each + 1, coverage=0.75).tolist() == [[8.0, 24.0]]
+
+
+def spread(rows, seed):
+    """Return a table whose targets spread the more the larger x is."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(size=rows)
+    return pd.DataFrame({"x": x, "y": np.sin(4 * x) + (0.2 + x) * rng.normal(size=rows)})
+
+
+def quantile_of(table, level):
+    return np.sin(4 * table["x"]) + (0.2 + table["x"]) * norm.ppf(level)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+def test_a_quantile_is_learned(level):
+    new = spread(4000, seed=1)
+    model = TabularRegressor("y", loss="quantile", quantile=level, random_state=0).fit(spread(1500, seed=0))
+    predicted = model.predict(new)
+    assert (new["y"] <= predicted).mean() == pytest.approx(level, abs=0.03)
+    assert np.abs(predicted - quantile_of(new, level)).mean() < 0.12
+    expected = mean_pinball_loss(new["y"], quantile_of(new, level), alpha=level)
+    assert mean_pinball_loss(new["y"], predicted, alpha=level) < 1.05 * expected
+    assert model.validation_loss_ == pytest.approx(expected, rel=0.1)
+    assert model.score(new) == pytest.approx(d2_pinball_score(new["y"], predicted, alpha=level))
+
+
+def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
+    old, new = spread(1500, seed=0), spread(4000, seed=1)
+    narrow, wide = new["x"] < 0.3, new["x"] > 0.7
+    of_mean = TabularRegressor("y", random_state=0).fit(old)
+    of_quantiles = TabularRegressor("y", loss="quantile", quantile=(0.05, 0.5, 0.95), random_state=0).fit(old)
+    covered = []
+    for model in (of_mean, of_quantiles):
+        low, high = model.predict_interval(new, 0.9).T
+        predicted = model.predict(new)
+        assert ((low <= predicted) & (predicted <= high)).all()
+        inside = (low <= new["y"]) & (new["y"] <= high)
+        covered.append([inside.mean(), inside[narrow].mean(), inside[wide].mean()])
+    assert covered[0][0] == pytest.approx(0.9, abs=0.03)
+    assert covered[0][1] > 0.97 > 0.83 > covered[0][2]  # all are as wide, and so hold another share elsewhere
+    assert covered[1] == pytest.approx([0.9, 0.9, 0.9], abs=0.04)
+    low, high = of_quantiles.predict_interval(new, 0.6).T  # of other levels than those learned
+    assert ((low <= new["y"]) & (new["y"] <= high)).mean() == pytest.approx(0.65, abs=0.07)
+
+
+@pytest.mark.parametrize("quantile", [(0.1, 0.9), (0.9, 0.5, 0.1), (0.4, 0.5, 0.6), (0.0, 0.5, 0.9), 1.0])
+def test_levels_that_make_no_sense(quantile):
+    with pytest.raises(ValueError, match="The 'quantile' parameter of TabularRegressor must be"):
+        TabularRegressor("y", loss="quantile", quantile=quantile).fit(spread(20, seed=0))
 
 
 def test_same_seed_same_bits_and_pickles(classifier):

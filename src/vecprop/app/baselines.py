@@ -1,6 +1,7 @@
 """What a model has to beat: predictions that ignore the inputs, and logistic or linear regression."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,35 @@ def baselines_of_numbers(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, seed:
     rows = _some_rows(X, seed)
     model = _fitted(Ridge(), X[rows], y[rows])
     return {"naive": np.full(len(X_test), y.mean()), "linear regression": model.predict(X_test)}
+
+
+def baselines_of_quantiles(
+    X: np.ndarray, y: np.ndarray, X_test: np.ndarray, levels: Sequence[float], seed: int
+) -> dict[str, np.ndarray]:
+    """Return the quantiles of test rows by each baseline, (N, L).
+
+    "naive" are those of all targets; "linear regression" is the mean that it predicts and the quantiles of its errors.
+
+    Parameters
+    ----------
+    X, y, X_test, seed
+        As for `baselines_of_classes`; y are numbers.
+    levels : sequence of float
+        The levels.
+
+    Examples
+    --------
+    >>> X = np.arange(9.0)[:, None]
+    >>> baselines_of_quantiles(X, 2 * X[:, 0], X[:1], [0.25, 0.75], seed=0)["naive"]
+    array([[ 4., 12.]])
+    """
+    rows = _some_rows(X, seed)
+    model = _fitted(Ridge(), X[rows], y[rows])
+    errors = np.quantile(y[rows] - model.predict(X[rows]), levels)
+    return {
+        "naive": np.tile(np.quantile(y, levels), (len(X_test), 1)),
+        "linear regression": model.predict(X_test)[:, None] + errors,
+    }
 
 
 def _fitted(model: Any, X: np.ndarray, y: np.ndarray) -> Any:

@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..estimators.search import MLPSearchCV
-from ..tables.calibration import best_sharpness, log_loss, tempered
+from ..tables.calibration import best_sharpness, log_loss, pinball_loss, tempered
 from ..tables.folds import folds
 from ..tables.settings import MANY_ROWS
 from .training import class_numbers
@@ -98,7 +98,7 @@ class Columns:
         """Yield what cross-validation says of several settings, whose fits are one program."""
         rows = len(self.splits[0][0])
         candidates = [settings_of_network(self.with_settings(settings), rows) for settings in several]
-        network = MLPClassifier() if is_classifier(self.model) else MLPRegressor(scale_target=True)
+        network = MLPClassifier() if is_classifier(self.model) else network_for_numbers(self.model)
         grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
         run: Any = MLPSearchCV(
             network, grid, scoring=score, cv=self.splits, refit=False, n_jobs=self.model.n_jobs, error_score=np.nan
@@ -114,6 +114,12 @@ class Columns:
                 scores = np.full(len(several), np.nan)
         for settings, loss in zip(several, np.nan_to_num(-scores, nan=np.inf).tolist(), strict=True):
             yield Tried(settings, loss)
+
+
+def network_for_numbers(model: Any) -> MLPRegressor:
+    """Return the network that stands for those of a regressor: of several quantiles for those that predict."""
+    level = {"loss": "quantile", "quantile": model.level} if model.levels else {}
+    return MLPRegressor(scale_target=True, **level)
 
 
 def settings_of_network(model: Any, rows: int) -> Settings:
@@ -151,8 +157,10 @@ def score(network: Any, X: np.ndarray, y: np.ndarray) -> float:
     """Return how good a network is on rows that it has not seen; the higher the better.
 
     That is the negative log loss of the classes that it knows, with probabilities as sure as is best for it, since a
-    model of tables will see to that; or the negative root of the mean squared error.
+    model of tables will see to that; or the negative root of the mean squared error, or the negative quantile loss.
     """
+    if getattr(network, "loss", None) == "quantile":
+        return -float(pinball_loss(y, network.predict(X), network.quantile).mean())
     if not is_classifier(network):
         return -float(np.sqrt(np.mean((network.predict(X) - y) ** 2)))
     is_known = np.isin(y, network.classes_)

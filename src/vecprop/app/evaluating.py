@@ -8,7 +8,8 @@ import numpy as np
 from ..tables.reading import read_table
 from .exits import UsageError
 from .predicting import notes_on, rows_for
-from .scores import Estimate, scores_of_classes, scores_of_numbers
+from .quantiles import levels_of, quantiles_of
+from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
 from .training import class_numbers, numbers_of, target_of, with_target
 
 
@@ -38,8 +39,10 @@ def evaluation(model: Any, table: Path, target: str | None) -> tuple[int, dict[s
     X = frame.drop(columns=target)
     notes += notes_on(model, X)
     if not hasattr(model, "predict_proba"):
-        y = numbers_of(frame[target], target)
-        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows_for(model, X)))), notes
+        y, rows, levels = numbers_of(frame[target], target), rows_for(model, X), levels_of(model)
+        if levels:
+            return len(y), scores_of_quantiles(y, quantiles_of(model, rows), levels), notes
+        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows))), notes
     y = class_numbers(target_of(frame, target, "classification"), model.classes_)
     unknown = int((y < 0).sum())
     if unknown:

@@ -1,15 +1,18 @@
 """How ``vecprop train`` fits: its options as settings, with progress, and with a search if one is wished."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .exits import UsageError, say
 from .progress import progress_bar
+from .quantiles import levels_of
 from .searching import Search, search
 from .training import Parts, was_interrupted
 
 SETTINGS = {
+    "loss": "loss",
+    "quantile": "quantile",
     "hidden_layer_sizes": "hidden_layer_sizes",
     "activation": "activation",
     "dropout": "dropout",
@@ -36,7 +39,12 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {setting: options.get(name) for name, setting in SETTINGS.items()}
     settings = {setting: value for setting, value in given.items() if value is not None}
     if "hidden_layer_sizes" in settings:
-        settings["hidden_layer_sizes"] = _widths(settings["hidden_layer_sizes"])
+        settings["hidden_layer_sizes"] = _several(settings["hidden_layer_sizes"], int, "widths such as 64,64")
+    if "quantile" in settings:
+        if settings.get("loss") != "quantile":
+            raise UsageError(f"--quantile {settings['quantile']} is for --loss quantile: give that too.")
+        levels = _several(settings["quantile"], float, "levels such as 0.05,0.5,0.95")
+        settings["quantile"] = levels[0] if len(levels) == 1 else levels
     return settings
 
 
@@ -45,6 +53,7 @@ def found(model: Any) -> dict[str, Any]:
     settings = model.get_params()
     values = {name: settings.get(setting) for name, setting in SETTINGS.items()}
     values["hidden_layer_sizes"] = ",".join(map(str, model.widths))
+    values["quantile"] = ",".join(map(str, levels_of(model))) or None
     return {name: None if value == "auto" else value for name, value in values.items()}
 
 
@@ -78,8 +87,9 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Callable[[An
     return fit
 
 
-def _widths(text: str) -> tuple[int, ...]:
+def _several(text: str, kind: Callable[[str], Any], what: str) -> Sequence[Any]:
+    """Return several numbers that are written with commas, or say what they should have been."""
     try:
-        return tuple(int(width) for width in text.split(","))
+        return tuple(kind(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--hidden-layer-sizes {text} is no list of widths such as 64,64.") from None
+        raise UsageError(f"{text!r} is no list of {what}.") from None

@@ -21,8 +21,8 @@ def judgement(trained: Trained) -> list[str]:
 
 
 def _against_baselines(trained: Trained) -> Iterator[str]:
-    metric = "log_loss" if trained.is_classifier else "rmse"
-    (ours, *others) = trained.scores
+    ours, *others = trained.scores
+    metric = next(iter(trained.scores[ours]))
     value = trained.scores[ours][metric].value
     for other in reversed(others):
         score = trained.scores[other][metric]

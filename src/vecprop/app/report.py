@@ -12,8 +12,10 @@ import numpy as np
 
 from .. import __version__, check_gradients
 from ..files.atomic import written_at_once
+from ..tables.calibration import pinball_loss
 from .checking import ROWS, network_rows
 from .page_template import filled
+from .quantiles import levels_of
 from .report_pictures import draw_calibration, draw_confusion, draw_importances, draw_losses, draw_residuals, image
 from .results import TITLES
 from .training import Trained
@@ -148,17 +150,21 @@ def _importances(trained: Trained) -> str:
     X, y = trained.parts.X_test.iloc[rows][names], trained.truth[rows]
     seed = trained.request.split.seed
     found: Any = permutation_importance(trained.model, X, y, scoring=_score, n_repeats=REPEATS, random_state=seed)
-    what = "log loss" if trained.is_classifier else "mean squared error"
+    what = (
+        "log loss" if trained.is_classifier else "quantile loss" if levels_of(trained.model) else "mean squared error"
+    )
     size = (6.8, 1.2 + 0.3 * min(len(names), 15))
     drawn = image("How important each column is", size, draw_importances, names, found.importances, what)
     return f"<figure>{drawn}</figure>"
 
 
 def _score(model: Any, X: Any, y: np.ndarray) -> float:
-    """Return the negative log loss of the numbers of classes, or the negative mean squared error."""
+    """Return the negative log loss of the numbers of classes, or that of predictions by their own loss."""
     if hasattr(model, "classes_"):
         chance = model.predict_proba(X)[np.arange(len(y)), y]
         return float(np.log(np.maximum(chance, 1e-15)).mean())
+    if levels_of(model):
+        return float(-pinball_loss(y, model.predict(X), model.level).mean())
     return float(-((model.predict(X) - y) ** 2).mean())
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .quantiles import levels_of
 from .scores import as_plain as plain_scores
 from .searching import Search, in_words
 from .training import Scores, Trained
@@ -14,19 +15,24 @@ TITLES = {
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
+    "pinball_loss": "quantile loss",
+    "share_below": "share below",
+    "coverage": "coverage",
+    "width": "width",
 }
 
 
 def as_plain(trained: Trained) -> dict[str, Any]:
     """Return a result as JSON has it."""
     parts, model = trained.parts, trained.model
+    ensembles = [model.ensemble_, *getattr(model, "outer_", [])]
     result = {
         "task": parts.task,
         "target": trained.request.target,
         "rows": {"train": len(parts.y), "test": len(parts.y_test)},
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
-        "networks": len(model.ensemble_),
-        "parameters": int(model.ensemble_.thetas.size),
+        "networks": sum(map(len, ensembles)),
+        "parameters": sum(int(ensemble.thetas.size) for ensemble in ensembles),
         "scores": {name: plain_scores(scores) for name, scores in trained.scores.items()},
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
@@ -56,7 +62,7 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     whole = sum(seconds.values())
     dropped = result["columns"]["dropped"]
     why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
-    what = f"{len(result['classes'])} classes" if trained.is_classifier else "numbers"
+    what = f"{len(result['classes'])} classes" if trained.is_classifier else _numbers(levels_of(trained.model))
     lines = [
         f"{result['task']} of {result['target']!r} ({what}) in {trained.request.table}",
         f"rows      {result['rows']['train']} to train, {result['rows']['test']} to test",
@@ -74,6 +80,10 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)
+
+
+def _numbers(levels: list[float]) -> str:
+    return f"quantile(s) {', '.join(map(str, levels))}" if levels else "numbers"
 
 
 def search_as_text(search: Search) -> list[str]:

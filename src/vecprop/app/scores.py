@@ -4,11 +4,13 @@ A metric here is a function of how often each row counts. Once each gives its va
 replacement would take each row, many times over, gives its interval.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from ..tables.calibration import pinball_loss
 
 ENTRIES = 20_000_000
 """How many counts of rows are drawn at most."""
@@ -104,6 +106,48 @@ def scores_of_numbers(y: np.ndarray, prediction: np.ndarray, seed: int = 0) -> d
         "mae": _mean(np.abs(error)),
         "r2": lambda counts: 1 - squares(counts) / _variance(y, counts),
     }
+    return _estimates(metrics, len(y), seed)
+
+
+def scores_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float], seed: int = 0) -> dict[str, Estimate]:
+    """Return what predicted quantiles are worth.
+
+    Parameters
+    ----------
+    y : ndarray (N,)
+        The numbers.
+    Y : ndarray (N, L)
+        The quantiles that were predicted, of each level.
+    levels : sequence of float
+        One level, or three that rise: the ends of intervals and what is between.
+    seed : int, default 0
+        Fixes the bootstrap.
+
+    Returns
+    -------
+    dict of str to Estimate
+        "pinball_loss", the mean quantile loss over rows and levels; of one level "share_below", the share of the
+        numbers that are not above the prediction; of three "mae" of the middle one, "coverage", the share of the
+        numbers within intervals, and their mean "width".
+
+    Examples
+    --------
+    >>> Y = np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
+    >>> scores = scores_of_quantiles(np.array([1.0, 3.0]), Y, levels=[0.1, 0.5, 0.9])
+    >>> {name: round(score.value, 4) for name, score in scores.items()}
+    {'pinball_loss': 0.4, 'mae': 1.0, 'coverage': 0.5, 'width': 2.0}
+    """
+    losses = [pinball_loss(y, of, level) for of, level in zip(Y.T, levels, strict=True)]
+    metrics = {"pinball_loss": _mean(np.mean(losses, axis=0))}
+    if len(levels) == 1:
+        metrics["share_below"] = _mean(y <= Y[:, 0])
+    else:
+        low, middle, high = Y.T
+        metrics |= {
+            "mae": _mean(np.abs(y - middle)),
+            "coverage": _mean((low <= y) & (y <= high)),
+            "width": _mean(high - low),
+        }
     return _estimates(metrics, len(y), seed)
 
 

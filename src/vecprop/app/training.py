@@ -16,9 +16,10 @@ from ..tables.numbers import as_numbers
 from ..tables.reading import read_table
 from ..tables.regressor import TabularRegressor
 from ..tables.task import guess_task
-from .baselines import baselines_of_classes, baselines_of_numbers
+from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles
 from .exits import UsageError
-from .scores import Estimate, scores_of_classes, scores_of_numbers
+from .quantiles import levels_of, quantiles_of
+from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
 from .splitting import Split
 
 if TYPE_CHECKING:
@@ -157,7 +158,12 @@ class Trained:
             return {
                 name: scores_of_classes(self.truth, P, seed) for name, P in ({OURS: self.predicted} | others).items()
             }
-        others = baselines_of_numbers(X, numbers_of(self.parts.y, self.request.target), X_test, seed)
+        y, levels = numbers_of(self.parts.y, self.request.target), levels_of(self.model)
+        if levels:
+            others = baselines_of_quantiles(X, y, X_test, levels, seed)
+            each = {OURS: quantiles_of(self.model, self.parts.X_test)} | others
+            return {name: scores_of_quantiles(self.truth, Y, levels, seed) for name, Y in each.items()}
+        others = baselines_of_numbers(X, y, X_test, seed)
         return {name: scores_of_numbers(self.truth, Y, seed) for name, Y in ({OURS: self.predicted} | others).items()}
 
 

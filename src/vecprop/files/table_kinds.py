@@ -41,6 +41,11 @@ _OF_NUMBERS: Checks = {
     **_LEARNED,
     "_targets": is_a(Targets),
     "range_": is_a(tuple[float, ...]),
+    "outer_": lambda value, model: (
+        is_a(list[Ensemble])(value, model)
+        and len(value) == max(len(model.levels) - 1, 0)
+        and all(_are_alike(ensemble, model.ensemble_) for ensemble in value)
+    ),
     "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == len(model.ensemble_),
 }
 _NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
@@ -68,6 +73,12 @@ def _encoder_is_whole(encoder: Encoder) -> bool:
 
 def _ensemble_is_whole(ensemble: Ensemble) -> bool:
     return is_theta(ensemble.thetas, ensemble.network) and ensemble.thetas.ndim == 2 and len(ensemble.thetas) > 0
+
+
+def _are_alike(one: Ensemble, other: Ensemble) -> bool:
+    """Return whether two ensembles have the same members but for their loss and parameters."""
+    (a, A), (b, B) = ((each.network, each.thetas.shape) for each in (one, other))
+    return A == B and a.inputs == b.inputs and a.layers == b.layers
 
 
 def _residuals_are_right(residuals: Residuals) -> bool:

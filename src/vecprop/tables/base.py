@@ -16,7 +16,7 @@ from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..train.state import TrainingResult
 from .encoder import Encoder
-from .ensemble import Training, trained
+from .ensemble import Ensemble, Training, trained
 from .error import TableError, pandas
 from .folds import folds
 from .frames import Frame, as_frame, column_of, has_names
@@ -28,16 +28,18 @@ class TableModel(Settings, BaseEstimator, ABC):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     @abstractmethod
-    def _loss(self) -> Loss:
-        """Return what a wrong output costs."""
+    def _losses(self) -> list[Loss]:
+        """Return what a wrong output costs: first of the networks that predict, and then of others beside them."""
 
     @abstractmethod
     def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
         """Take note of what the targets are; return those of the network, and how many outputs it needs."""
 
     @abstractmethod
-    def _calibrate(self, folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray) -> None:
-        """Take note of how far off the members are on rows that they have not seen."""
+    def _calibrate(
+        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
+    ) -> None:
+        """Take note of the other ensembles, and of how far off the members are on rows that they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -67,13 +69,13 @@ class TableModel(Settings, BaseEstimator, ABC):
         inputs = self._learn_columns(frame, target)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         fold = folds(target, self.members(len(target)), seed)
-        network = self._network(inputs.shape[1], outputs)
+        networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with self._threads():
-            self.ensemble_, held_out, results = trained(
-                network, inputs, T, fold, self.training(len(target)), seed, self.progress
+            (self.ensemble_, *others), held_out, results = trained(
+                networks, inputs, T, fold, self.training(len(target)), seed, self.progress
             )
             self._keep_curves(results)
-            self._calibrate(held_out, inputs, T, fold)
+            self._calibrate(others, held_out, inputs, T, fold)
         return self
 
     def _rows(self, X: Any, y: Any) -> tuple[Frame, np.ndarray]:
@@ -120,12 +122,12 @@ class TableModel(Settings, BaseEstimator, ABC):
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         return self.encoder_(frame)
 
-    def _network(self, inputs: int, outputs: int) -> Network:
+    def _network(self, inputs: int, outputs: int, loss: Loss) -> Network:
         activation = ACTIVATIONS.get(self.activation, self.activation)
         layers = []
         for width in self.widths:
             layers += [Dense(width), activation, *([Dropout(self.dropout)] if self.dropout else [])]
-        return Network(inputs, [*layers, Dense(outputs)], self._loss())
+        return Network(inputs, [*layers, Dense(outputs)], loss)
 
     def training(self, rows: int) -> Training:
         """Return how networks are trained with so many rows."""
@@ -151,10 +153,10 @@ class TableModel(Settings, BaseEstimator, ABC):
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
         self.n_iter_ = max(result.state.epoch for result in results)
-        undone = len(results) - len(self.ensemble_)
-        if undone:
-            reason = "diverged" if any(result.reason == "diverged" for result in results) else "were not trained"
-            self.notes_.append(f"{undone} of {len(results)} networks {reason} and do not count.")
+        ended = [result.reason for result in results if result.reason == "diverged" or not result.state.epoch]
+        if ended:
+            reason = "diverged" if "diverged" in ended else "were not trained"
+            self.notes_.append(f"{len(ended)} of {len(results)} networks {reason} and do not count.")
         if any(result.reason == "interrupted" for result in results):
             self.notes_.append("Training was interrupted: the model is what was learned so far.")
 
@@ -184,10 +186,10 @@ class TableModel(Settings, BaseEstimator, ABC):
         _check_n_features(self, frame, reset=False)
         return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
 
-    def _each(self, X: Any) -> np.ndarray:
-        """Return each member's predictions of a table's rows, (M, N, O)."""
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Return the networks' inputs for a table's rows, (N, I)."""
         frame = self._table(X)
-        return np.stack(list(self.ensemble_.each(self.encoder_(frame))))
+        return self.encoder_(frame)
 
     def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Return a table and its target, which may be a column of it."""

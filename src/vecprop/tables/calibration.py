@@ -49,48 +49,61 @@ def best_sharpness(P: np.ndarray, classes: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """How far off each member was on the rows that it has not seen, for intervals by CV+ (Barber et al., 2021).
+    """How far targets lay outside of what each member predicts for rows that it has not seen, for intervals by CV+.
+
+    Of a member that predicts one number y that is |t - y| (Barber et al., 2021). Of one that predicts two ends it is
+    max(low - t, t - high), less than 0 within (Romano et al., 2019).
 
     Parameters
     ----------
     sizes : ndarray (M, R)
-        Quantiles of the absolute residuals of each member, at (r + ½) / R.
+        Quantiles of the distances of each member, at (r + ½) / R.
 
     Examples
     --------
     >>> residuals = Residuals.of([np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])])
-    >>> residuals.interval(np.array([[10.0], [10.0]]), coverage=0.5)
+    >>> each = np.array([[10.0], [10.0]])
+    >>> residuals.interval(each, each, coverage=0.5)
     array([[ 8., 12.]])
     """
 
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, residuals: list[np.ndarray]) -> "Residuals":
-        """Return the quantiles of each member's residuals."""
-        count = min(QUANTILES, *map(len, residuals))
+    def of(cls, distances: list[np.ndarray]) -> "Residuals":
+        """Return the quantiles of each member's distances."""
+        count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
-        return cls(np.stack([np.quantile(np.abs(each), levels, method="hazen") for each in residuals]))
+        return cls(np.stack([np.quantile(each, levels, method="hazen") for each in distances]))
 
-    def interval(self, each: np.ndarray, coverage: float) -> np.ndarray:
-        """Return the ends of intervals, (N, 2), around predictions by each member, (M, N).
+    def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
+        """Return the ends of intervals, (N, 2), around what each member predicts, from low to high, (M, N) each.
 
-        With y_i what the member that has not seen row i predicts and R_i how far off it was there, they are the
-        quantiles at (1 - coverage) of all y_i - R_i and at coverage of all y_i + R_i. New rows of the same kind lie
-        within in about this share of cases, and in 2 coverage - 1 of them at least, whatever the distribution.
+        With R_i how far off the member that has not seen row i was there, they are the quantiles at (1 - coverage) of
+        all low_i - R_i and at coverage of all high_i + R_i. New rows of the same kind lie within in about this share of
+        cases, and in 2 coverage - 1 of them at least, whatever the distribution.
         """
-        ends = []
-        for first in range(0, each.shape[1], _ROWS_AT_ONCE):
-            Y = each[:, first : first + _ROWS_AT_ONCE, None]
-            R = self.sizes[:, None, :]
-            low, high = (np.moveaxis(edge, 1, 0).reshape(Y.shape[1], -1) for edge in (Y - R, Y + R))
-            ends.append(
-                np.stack(
-                    [
-                        np.quantile(low, 1 - coverage, axis=1, method="inverted_cdf"),
-                        np.quantile(high, coverage, axis=1, method="inverted_cdf"),
-                    ],
-                    axis=1,
-                )
-            )
-        return np.concatenate(ends)
+        ends = [_quantiles(low, -self.sizes, 1 - coverage), _quantiles(high, self.sizes, coverage)]
+        return np.stack(ends, axis=1)
+
+
+def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
+    """Return a quantile of each row's predictions (M, N), each moved by all moves of its member (M, R)."""
+    moved = (
+        np.moveaxis(each[:, first : first + _ROWS_AT_ONCE, None] + moves[:, None, :], 1, 0)
+        for first in range(0, each.shape[1], _ROWS_AT_ONCE)
+    )
+    return np.concatenate(
+        [np.quantile(rows.reshape(len(rows), -1), level, axis=1, method="inverted_cdf") for rows in moved]
+    )
+
+
+def pinball_loss(y: np.ndarray, Y: np.ndarray, level: float) -> np.ndarray:
+    """Return each row's quantile loss, level (y - Y) where Y is below y, and (1 - level) (Y - y) where it is above.
+
+    Examples
+    --------
+    >>> pinball_loss(np.array([2.0, 2.0]), np.array([1.0, 3.0]), level=0.75)
+    array([0.75, 0.25])
+    """
+    return np.maximum(level * (y - Y), (1 - level) * (Y - y))

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from .base import TableModel
 from .calibration import best_sharpness, log_loss, tempered
-from .ensemble import out_of_fold
+from .ensemble import Ensemble, out_of_fold
 from .error import TableError
 from .settings import Settings, documented
 
@@ -95,8 +95,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N, C)
             In the order of ``classes_``.
         """
-        each = self._each(X)
-        return np.mean([tempered(P, self.sharpness_) for P in each], axis=0)
+        inputs = self._inputs(X)
+        return np.mean([tempered(P, self.sharpness_) for P in self.ensemble_.each(inputs)], axis=0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of rows whose class is predicted right.
@@ -113,8 +113,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         X, y = self._target_of(X, y)
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
 
-    def _loss(self) -> Loss:
-        return SoftmaxCrossEntropy()
+    def _losses(self) -> list[Loss]:
+        return [SoftmaxCrossEntropy()]
 
     def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
@@ -129,8 +129,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T = self.label_smoothing * shares + (1 - self.label_smoothing) * np.eye(len(shares))[numbers]
         return T.astype(np.float32), len(self.classes_)
 
-    def _calibrate(self, folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray) -> None:
-        P, known = out_of_fold(self.ensemble_, folds, X, fold)
-        P, classes = P[known], T[known].argmax(axis=1)
+    def _calibrate(
+        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
+    ) -> None:
+        known = np.isin(fold, folds)
+        P, classes = out_of_fold(self.ensemble_, folds, X, fold)[known], T[known].argmax(axis=1)
         self.sharpness_ = best_sharpness(P, classes)
         self.validation_loss_ = log_loss(tempered(P, self.sharpness_), classes)

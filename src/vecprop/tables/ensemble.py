@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -71,20 +70,20 @@ class Ensemble:
 
 
 def trained(
-    network: Network,
+    networks: list[Network],
     X: np.ndarray,
     T: np.ndarray,
     fold: np.ndarray,
     training: Training,
     seed: int,
     progress: Callable[[Headway], object] | None,
-) -> tuple[Ensemble, np.ndarray, list[TrainingResult]]:
-    """Return an ensemble with a member for each fold, trained on the rows of all others.
+) -> tuple[list[Ensemble], np.ndarray, list[TrainingResult]]:
+    """Return an ensemble of each network with a member for each fold, trained on the rows of all others.
 
     Parameters
     ----------
-    network : Network
-        The description of the members.
+    networks : list of Network
+        The descriptions of the members of each ensemble.
     X, T : ndarray
         The inputs, in float32, and the targets.
     fold : ndarray of int (N,)
@@ -98,12 +97,12 @@ def trained(
 
     Returns
     -------
-    ensemble : Ensemble
-        Those members that were trained at all and have not diverged.
+    ensembles : list of Ensemble
+        The members of those folds for which all were trained at all and have not diverged.
     folds : ndarray of int (M,)
-        Which fold each of them has not seen.
+        Which folds those are: what each member has not seen.
     results : list of TrainingResult
-        How the training of all went.
+        How the training of all went, one ensemble after the other.
 
     Raises
     ------
@@ -126,22 +125,24 @@ def trained(
             schedule=Cosine(),
             early_stopping=EarlyStopping(training.patience),
         )
+        for network in networks
         for number in range(count)
     ]
     results = train_population(members, X, T, progress=progress)
-    good = [number for number, result in enumerate(results) if result.reason != "diverged" and result.state.epoch]
-    if not good and any(result.reason == "interrupted" for result in results):
+    is_good = np.reshape([result.reason != "diverged" and result.state.epoch > 0 for result in results], (-1, count))
+    good = np.flatnonzero(is_good.all(axis=0))
+    if not len(good) and any(result.reason == "interrupted" for result in results):
         raise KeyboardInterrupt
-    if not good:
+    if not len(good):
         raise ValueError(
-            f"Training diverged in each of {len(members)} members: lower learning_rate_init "
-            f"(now {training.learning_rate})."
+            f"Training diverged in each of {count} members: lower learning_rate_init (now {training.learning_rate})."
         ) from DivergenceError("No member stayed finite.", results[0])
-    return Ensemble(network, np.stack([results[number].theta for number in good])), np.array(good), results
+    thetas = np.reshape([result.theta for result in results], (len(networks), count, -1))
+    return [Ensemble(network, own[good]) for network, own in zip(networks, thetas, strict=True)], good, results
 
 
-def out_of_fold(ensemble: Ensemble, folds: np.ndarray, X: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, Any]:
-    """Return the predictions of rows by the members that have not seen them, and which rows those are.
+def out_of_fold(ensemble: Ensemble, folds: np.ndarray, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return the predictions of rows by the members that have not seen them, (N, O); 0 where there is no such member.
 
     Parameters
     ----------
@@ -151,17 +152,9 @@ def out_of_fold(ensemble: Ensemble, folds: np.ndarray, X: np.ndarray, fold: np.n
         The inputs of training.
     fold : ndarray of int (N,)
         Each row's fold.
-
-    Returns
-    -------
-    predictions : ndarray (N, O)
-        0 for rows whose member was not trained.
-    known : ndarray of bool (N,)
-        The rows whose member was.
     """
-    single = [Ensemble(ensemble.network, theta[None]) for theta in ensemble.thetas]
     Y = np.zeros((len(X), ensemble.network.outputs))
-    for number, member in zip(folds, single, strict=True):
+    for number, theta in zip(folds, ensemble.thetas, strict=True):
         rows = fold == number
-        Y[rows] = next(member.each(X[rows]))
-    return Y, np.isin(fold, folds)
+        Y[rows] = next(Ensemble(ensemble.network, theta[None]).each(X[rows]))
+    return Y

@@ -1,17 +1,19 @@
 """The regressor of tables."""
 
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..core.losses import Loss, SquaredError
+from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.targets import Numbers as Targets
 from .base import TableModel
-from .calibration import Residuals
-from .ensemble import out_of_fold
+from .calibration import Residuals, pinball_loss
+from .ensemble import Ensemble, out_of_fold
 from .error import TableError, pandas
 from .numbers import as_numbers
 from .settings import Settings, documented
@@ -29,13 +31,22 @@ class TabularRegressor(RegressorMixin, TableModel):
     Parameters
     ----------
     {settings}
+    loss : "squared_error" or "quantile", default "squared_error"
+        What a wrong prediction costs: the squared error, for a mean, or the quantile loss, for a quantile.
+    quantile : float or sequence of three, default 0.5
+        The level of "quantile", between 0 and 1: the share of targets below the prediction. Three levels, such as
+        (0.05, 0.5, 0.95), are those of the lower end of intervals, of the prediction, and of the upper end, each with
+        an ensemble of its own; intervals are then as wide as targets spread in rows of this kind.
 
     Attributes
     ----------
+    outer_ : list of Ensemble
+        With three levels the networks of the lower and of the upper one.
     residuals_ : Residuals
         How far off each network was on the rows that it had not seen.
     validation_loss_ : float
-        The root of the mean squared residual of the rows of training, each by the network that has not seen it.
+        The root of the mean squared residual of the rows of training, each by the network that has not seen it; of
+        quantiles the mean of the quantile loss, over the levels too.
     {attributes}
 
     Examples
@@ -56,10 +67,31 @@ class TabularRegressor(RegressorMixin, TableModel):
     activation: Any = "silu"
     weight_decay: float = 1.0
     n_iter_no_change: int = 20
+    loss: str = "squared_error"
+    quantile: Any = 0.5
 
     auto_epochs: ClassVar[int] = 100
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = Settings._parameter_constraints
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Settings._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "quantile"})],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    }
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        levels = np.atleast_1d(self.quantile).tolist()
+        rise = len(levels) == 3 and 0 < levels[0] < levels[1] < levels[2] < 1 and levels[2] - levels[0] >= 0.5
+        if len(levels) != 1 and not rise:
+            raise ValueError(
+                f"The 'quantile' parameter of TabularRegressor must be one level between 0 and 1, or three that rise, "
+                f"the outer ones ½ apart at least, such as (0.05, 0.5, 0.95). Got {self.quantile!r} instead."
+            )
+
+    @property
+    def levels(self) -> list[float]:
+        """The levels of the quantiles that are learned, in rising order: one, three, or none for a mean."""
+        return np.atleast_1d(self.quantile).tolist() if self.loss == "quantile" else []
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions of rows.
@@ -74,13 +106,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             In the units of the target.
         """
-        return self._each_in_units(X).mean(axis=0)
+        inputs = self._inputs(X)  # says so where there is nothing to predict with
+        return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return intervals in which the targets of rows lie in about this share of cases.
 
         They are made of what the networks predict and of how far off each was on rows that it had not seen (CV+, Barber
-        et al., 2021), and need no assumption on the distribution, except that new rows are of the same kind.
+        et al., 2021; around two quantiles as Romano et al., 2019, have it), and need no assumption on the distribution,
+        except that new rows are of the same kind.
 
         Parameters
         ----------
@@ -96,10 +130,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         """
         if not 0.5 <= coverage < 1:
             raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
-        return self.residuals_.interval(self._each_in_units(X), coverage)
+        inputs = self._inputs(X)
+        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in (self.ensemble_, *self.outer_))
+        low, high = outer or (middle, middle)
+        low, high = self.residuals_.interval(low, high, coverage).T
+        predicted = middle.mean(axis=0)
+        return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return R², the share of the targets' variance that is explained.
+        """Return R², the share of the targets' variance that is explained; of quantiles D², that of the quantile loss.
 
         Parameters
         ----------
@@ -111,17 +150,27 @@ class TabularRegressor(RegressorMixin, TableModel):
             The rows' weights.
         """
         X, y = self._target_of(X, y)
-        return float(r2_score(self._numbers(y), self.predict(X), sample_weight=sample_weight))
-
-    def _each_in_units(self, X: Any) -> np.ndarray:
-        """Return each member's predictions in the units of the target, (M, N)."""
-        return self._in_units(self._each(X)[..., 0])
+        y, Y = self._numbers(y), self.predict(X)
+        if self.levels:
+            return float(d2_pinball_score(y, Y, alpha=self.level, sample_weight=sample_weight))
+        return float(r2_score(y, Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
         return np.clip(Y * self._targets.scale + self._targets.shift, *self.range_)
 
-    def _loss(self) -> Loss:
-        return SquaredError()
+    def _each_in_units(self, ensemble: Ensemble, inputs: np.ndarray) -> np.ndarray:
+        """Return each member's predictions in the units of the target, (M, N)."""
+        return self._in_units(np.stack([Y[:, 0] for Y in ensemble.each(inputs)]))
+
+    @property
+    def level(self) -> float:
+        """The level of the quantile that is predicted."""
+        return self.levels[len(self.levels) // 2]
+
+    def _losses(self) -> list[Loss]:
+        if not self.levels:
+            return [SquaredError()]
+        return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
     def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
         y = self._numbers(y)
@@ -141,8 +190,17 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def _calibrate(self, folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray) -> None:
-        Y, known = out_of_fold(self.ensemble_, folds, X, fold)
-        residuals = self._in_units(T[:, 0]) - self._in_units(Y[:, 0])
-        self.residuals_ = Residuals.of([residuals[fold == number] for number in folds])
-        self.validation_loss_ = float(np.sqrt(np.mean(residuals[known] ** 2)))
+    def _calibrate(
+        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
+    ) -> None:
+        self.outer_, known, y = others, np.isin(fold, folds), self._in_units(T[:, 0])
+        Y, *outer = (self._in_units(out_of_fold(each, folds, X, fold)[:, 0]) for each in (self.ensemble_, *others))
+        low, high = outer or (Y, Y)
+        distances = np.maximum(low - y, y - high)
+        self.residuals_ = Residuals.of([distances[fold == number] for number in folds])
+        if self.levels:
+            of_levels = zip([low, Y, high] if outer else [Y], self.levels, strict=True)
+            losses = [pinball_loss(y[known], of[known], level) for of, level in of_levels]
+            self.validation_loss_ = float(np.mean(losses))
+        else:
+            self.validation_loss_ = float(np.sqrt(np.mean((Y - y)[known] ** 2)))

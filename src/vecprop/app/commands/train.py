@@ -39,6 +39,14 @@ def train(
     time: Annotated[
         str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=HELD_OUT)
     ] = None,
+    loss: Annotated[
+        Literal["squared_error", "quantile"] | None,
+        typer.Option(help="What a wrong number costs: for a mean, or for quantiles.", rich_help_panel=LEARNING),
+    ] = None,
+    quantile: Annotated[
+        str | None,
+        typer.Option(help="The level of --loss quantile; or three, of intervals too.", rich_help_panel=LEARNING),
+    ] = None,
     hidden_layer_sizes: Annotated[
         str | None, typer.Option(help="Widths of the hidden layers, such as 64,64.", rich_help_panel=LEARNING)
     ] = None,
@@ -95,6 +103,8 @@ def train(
     Example: vecprop train titanic.csv --target survived
 
     Example: vecprop train prices.parquet --target price --time sold --report prices.html
+
+    Example: vecprop train prices.parquet --target price --loss quantile --quantile 0.05,0.5,0.95
 
     Example: vecprop train visits.csv.gz --target outcome --group patient --search --budget 300 -o visits.npz
     """
