@@ -15,7 +15,7 @@ from ..core import elementary
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
 # sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
-_EXACT = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+_EXACT = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
 
 
 @intrinsic

@@ -141,8 +141,10 @@ def _sum_block(c, theta, gradients, low, high, scale):
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
     l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
     for span in range(c[Slot.WEIGHT_SPANS]):
-        for p in range(max(low, spans[2 * span]), min(high, spans[2 * span + 1])):
-            J[p] += l2 * theta[p] + l1 * F(np.sign(theta[p]))
+        first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
+        W, J_W = theta[first:end], J[first:end]
+        for i in range(W.size):
+            J_W[i] += l2 * W[i] + l1 * F(np.sign(W[i]))
     return _squares(J[low:high])
 
 

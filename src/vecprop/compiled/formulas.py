@@ -64,7 +64,7 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
     _Scalars(function, owner, cls, F, names).function(definition)
     ast.fix_missing_locations(tree)
     exec(compile(tree, inspect.getsourcefile(function) or "<formula>", "exec"), names)
-    return njit(names[function.__name__], **OPTIONS)
+    return njit(names[function.__name__], forceinline=True, **OPTIONS)
 
 
 class _Scalars(ast.NodeTransformer):
