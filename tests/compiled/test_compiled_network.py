@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import registry
 import vecprop as vp
 from vecprop import compile
+from vecprop.compiled import program
 
 CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
@@ -54,6 +55,25 @@ def test_any_shape(widths, inputs, rows, members, seed):
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-11)
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-8, atol=1e-10 * np.abs(expected[1]).max())
     assert_same(compile(network).predict(theta, X), network.predict(theta, X))
+
+
+@pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["both", "BLAS", "loops"])
+@pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
+def test_any_kind_of_products(widths, fast, large, monkeypatch):
+    monkeypatch.setattr(program, "has_fast_products", lambda: fast)
+    monkeypatch.setattr(program, "LARGE", large)
+    monkeypatch.setattr(program, "WIDE", large)
+    program.program_of.cache_clear()
+    network = vp.Network(widths[0], [vp.Dense(widths[1]), vp.Tanh(), vp.Dense(widths[2])], vp.SquaredError())
+    theta, rng = network.init(seed=0), np.random.default_rng(0)
+    for rows in (1, 31, 300):
+        X, T = rng.normal(size=(rows, widths[0])), rng.normal(size=(rows, widths[-1]))
+        for found, same in zip(
+            compile(network).loss_and_gradient(theta, X, T), network.loss_and_gradient(theta, X, T), strict=True
+        ):
+            assert_same(found, same)
+        assert_same(compile(network).predict(theta, X), network.predict(theta, X))
+    program.program_of.cache_clear()
 
 
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)

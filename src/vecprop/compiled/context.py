@@ -22,6 +22,9 @@ class Slot(IntEnum):
     LAYERS = auto()
     H = auto()
     BY_ROWS = auto()
+    GATHER = auto()
+    TRANSPOSE = auto()
+    DOTS = auto()
     LOSS = auto()
     LOSS_H = auto()
     LINK = auto()
@@ -62,6 +65,7 @@ class Slot(IntEnum):
     WORK_SIZE = auto()
     DELTAS = auto()
     DELTA_SIZE = auto()
+    TURNED = auto()
     BEFORE = auto()
     # what workers share
     WORKERS = auto()

@@ -2,8 +2,8 @@
 
 A network is a table of numbers, one row a layer (`program.py`), so that one compilation serves every width, depth and
 choice of activation. A tile holds features × rows, with the rows as the fast axis: what is elementwise, the softmax and
-the normalization all run along contiguous rows. Products of wide layers go through BLAS, those of narrow ones through
-loops, which cost less than a call. Where the first layer is wide its rows are left as they lie in the data.
+the normalization all run along contiguous rows. Products of narrow layers go through loops, which cost less than a
+call, others through `products`, and very large ones through BLAS, for which rows are left as they lie in the data.
 """
 
 from enum import IntEnum
@@ -18,13 +18,17 @@ from .context import Slot
 from .formulas import OPTIONS
 from .machine_code import address_of
 from .pointers import (
+    call_dots,
     call_drop,
+    call_gather,
     call_link,
     call_loss,
     call_map,
+    call_multiply,
     call_norm,
     call_norm_back,
     call_slope,
+    call_transpose,
     product,
 )
 
@@ -46,10 +50,11 @@ class Column(IntEnum):
     OUTPUTS = 2
     START = 3
     BLAS = 4
-    VALUE = 5
-    SLOPE = 6
-    OUTPUT_AT = 7
-    EXTRA_AT = 8
+    PRODUCT = 5
+    VALUE = 6
+    SLOPE = 7
+    OUTPUT_AT = 8
+    EXTRA_AT = 9
 
 
 class Kind(IntEnum):
@@ -62,6 +67,9 @@ class Kind(IntEnum):
 
 
 COLUMNS = len(Column)
+
+FEATURES = 8
+"""How many features a table has at least for its rows to be gathered by vectors."""
 
 
 @njit(**INNER)
@@ -79,9 +87,12 @@ def add(source, target):
 
 
 @njit(**INNER)
-def _add_weighted_rows(out, rows, weights, stride, count):
-    """Add Σ_k weights[k stride] rows[k] to out, four rows at a time."""
-    k = 0
+def _put_weighted_rows(out, rows, weights, stride, count):
+    """Put Σ_k weights[k stride] rows[k] into out: the first row, and then four at a time."""
+    a, A = weights[0], rows[0]
+    for s in range(out.size):
+        out[s] = a * A[s]
+    k = 1
     while k + 4 <= count:
         a, b, c, d = (
             weights[k * stride],
@@ -104,58 +115,87 @@ def _add_weighted_rows(out, rows, weights, stride, count):
 
 
 @njit(**ONCE)
-def _dense_forward(blas, I, O, p, A, S, by_rows, Z):
-    """Z = Wᵀ A + b, for features × rows."""
+def _dense_forward(layer, p, A, S, by_rows, Z):
+    """Z = Wᵀ A + b, for features × rows: [W; b]ᵀ [A; 1], but for BLAS, which may take rows as they lie in the data."""
+    I, O, size = layer[Column.INPUTS], layer[Column.OUTPUTS], p.itemsize
     Z_of = Z.reshape(O, S)
-    for o in range(O):
-        bias = p[I * O + o]
-        for s in range(S):
-            Z_of[o, s] = bias
-    if blas:
-        product(blas, p, np.int64(1), A, by_rows, np.int64(1), Z, O, S, I)
-    else:
-        A_of = A.reshape(I, S)
+    if layer[Column.BLAS]:
         for o in range(O):
-            _add_weighted_rows(Z_of[o], A_of, p[o:], O, I)
+            bias = p[I * O + o]
+            for s in range(S):
+                Z_of[o, s] = bias
+        product(layer[Column.BLAS], p, np.int64(1), A, by_rows, np.int64(1), Z, O, S, I)
+        return
+    ones = A[I * S : (I + 1) * S]
+    for s in range(S):
+        ones[s] = 1
+    if layer[Column.PRODUCT]:
+        W, row = p.ctypes.data, S * size
+        call_multiply(
+            layer[Column.PRODUCT],
+            (O, S, I + 1, W, size, O * size, A.ctypes.data, row, Z.ctypes.data, row, np.int64(0)),
+        )
+        return
+    A_of = A[: (I + 1) * S].reshape(I + 1, S)
+    for o in range(O):
+        _put_weighted_rows(Z_of[o], A_of, p[o:], O, I + 1)
 
 
 @njit(**ONCE)
-def _dense_backward(blas, I, O, p, A, S, by_rows, delta, J, add, before):
+def _dense_backward(layer, p, A, S, by_rows, delta, J, add, before, dots, transpose, turned):
     """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, unless it is empty."""
+    I, O, size = layer[Column.INPUTS], layer[Column.OUTPUTS], p.itemsize
     delta_of = delta.reshape(O, S)
-    for o in range(O):
-        total = delta.dtype.type(0)
-        for s in range(S):
-            total += delta_of[o, s]
-        J[I * O + o] = J[I * O + o] + total if add else total
-    if blas:
-        product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
-        if before.size:
-            product(blas, p, np.int64(0), delta, np.int64(0), np.int64(0), before, I, S, O)
-        return
-    A_of = A.reshape(I, S)
-    for k in range(I):
-        row = A_of[k]
+    if layer[Column.BLAS]:
         for o in range(O):
             total = delta.dtype.type(0)
             for s in range(S):
-                total += row[s] * delta_of[o, s]
-            J[k * O + o] = J[k * O + o] + total if add else total
-    if before.size:
+                total += delta_of[o, s]
+            J[I * O + o] = J[I * O + o] + total if add else total
+        product(layer[Column.BLAS], A, by_rows, delta, np.int64(1), add, J, I, O, S)
+        if before.size:
+            product(layer[Column.BLAS], p, np.int64(0), delta, np.int64(0), np.int64(0), before, I, S, O)
+        return
+    row, column, D = S * size, O * size, delta.ctypes.data
+    if layer[Column.PRODUCT] and O >= FEATURES:
+        T = turned.ctypes.data
+        call_transpose(transpose, (O, S, D, row, T, column))
+        call_multiply(
+            layer[Column.PRODUCT],
+            (I + 1, O, S, A.ctypes.data, row, size, T, column, J.ctypes.data, column, add),
+        )
+    elif layer[Column.PRODUCT]:
+        for o in range(O):
+            call_dots(dots, (I + 1, S, A.ctypes.data, row, D + o * row, turned.ctypes.data))
+            for k in range(I + 1):
+                J[k * O + o] = J[k * O + o] + turned[k] if add else turned[k]
+    else:
+        A_of = A[: (I + 1) * S].reshape(I + 1, S)
+        for k in range(I + 1):
+            A_k = A_of[k]
+            for o in range(O):
+                total = delta.dtype.type(0)
+                for s in range(S):
+                    total += A_k[s] * delta_of[o, s]
+                J[k * O + o] = J[k * O + o] + total if add else total
+    if before.size and layer[Column.PRODUCT]:
+        W = p.ctypes.data
+        call_multiply(layer[Column.PRODUCT], (I, S, O, W, column, size, D, row, before.ctypes.data, row, np.int64(0)))
+    elif before.size:
         before_of = before.reshape(I, S)
         for k in range(I):
-            for s in range(S):
-                before_of[k, s] = 0
-            _add_weighted_rows(before_of[k], delta_of, p[k * O :], np.int64(1), O)
+            _put_weighted_rows(before_of[k], delta_of, p[k * O :], np.int64(1), O)
 
 
 @njit(**INNER)
-def _gather(X, I, rows, by_rows, tile):
+def _gather(gather, X, I, rows, by_rows, tile):
     """Copy rows of X into a tile: as they lie, or turned into features × rows."""
-    S = rows.size
+    S, size = rows.size, X.itemsize
     if by_rows:
         for s in range(S):
             copy(X[rows[s] * I : (rows[s] + 1) * I], tile[s * I : (s + 1) * I])
+    elif I >= FEATURES:
+        call_gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
     else:
         for s in range(S):
             for k in range(I):
@@ -180,14 +220,14 @@ def forward(c, tile, S, noisy, step, rows, work):
     for number in range(c[Slot.LAYERS]):
         layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
         I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
-        A = tile[: I * S]
+        A = tile[: (I + 1) * S]
         if number:
             at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
-            A = work[at : at + I * S]
+            A = work[at : at + (I + 1) * S]
         out = work[layer[Column.OUTPUT_AT] : layer[Column.OUTPUT_AT] + O * S]
         p, extra = theta[layer[Column.START] :], work[layer[Column.EXTRA_AT] :].ctypes.data
         if kind == Kind.DENSE:
-            _dense_forward(layer[Column.BLAS], I, O, p, A, S, c[Slot.BY_ROWS] if number == 0 else np.int64(0), out)
+            _dense_forward(layer, p, A, S, c[Slot.BY_ROWS] if number == 0 else np.int64(0), out)
         elif kind == Kind.ACTIVATION:
             call_map(layer[Column.VALUE], (I * S, A.ctypes.data, out.ctypes.data, h_of))
         elif kind == Kind.LAYER_NORM:
@@ -199,11 +239,11 @@ def forward(c, tile, S, noisy, step, rows, work):
                 (I, S, A.ctypes.data, out.ctypes.data, mask, rows.ctypes.data, h_of, seed, step, number),
             )
         else:
-            copy(A, out)
+            copy(A[: I * S], out)
 
 
 @njit(**ONCE)
-def backward(c, tile, S, noisy, work, deltas, gradient, add):
+def backward(c, tile, S, noisy, work, deltas, turned, gradient, add):
     """Run the layers backwards from the delta in the first of two buffers; put or add the gradient."""
     table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
     theta = numbers_at(c[Slot.THETA], c[Slot.P], tile)
@@ -211,17 +251,17 @@ def backward(c, tile, S, noisy, work, deltas, gradient, add):
     for number in range(c[Slot.LAYERS] - 1, -1, -1):
         layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
         I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
-        A = tile[: I * S]
+        A = tile[: (I + 1) * S]
         if number:
             at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
-            A = work[at : at + I * S]
+            A = work[at : at + (I + 1) * S]
         delta = here[: O * S]
         start, extra = layer[Column.START], work[layer[Column.EXTRA_AT] :]
         p, J = theta[start:], gradient[start:]
         if kind == Kind.DENSE:
             before = there[: I * S if number else 0]  # nothing asks for the gradient of the inputs
             by_rows = c[Slot.BY_ROWS] if number == 0 else np.int64(0)
-            _dense_backward(layer[Column.BLAS], I, O, p, A, S, by_rows, delta, J, add, before)
+            _dense_backward(layer, p, A, S, by_rows, delta, J, add, before, c[Slot.DOTS], c[Slot.TRANSPOSE], turned)
             here, there = there, here
         elif kind == Kind.ACTIVATION:
             out = work[layer[Column.OUTPUT_AT] :].ctypes.data
@@ -263,12 +303,13 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     X, T = numbers_at(c[Slot.X + distance], N * I, zero), numbers_at(c[Slot.T + distance], N * O, zero)
     classes, weight = words_at(c[Slot.CLASSES + distance], N), numbers_at(c[Slot.WEIGHT + distance], N, zero)
     all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * most, zero)[worker * I * most :]
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * (I + 1) * most, zero)[worker * (I + 1) * most :]
     targets = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
     weights = numbers_at(c[Slot.ROW_WEIGHTS], (worker + 1) * most, zero)[worker * most :]
     losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * most, zero)[worker * most :]
     work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
     deltas = numbers_at(c[Slot.DELTAS], 2 * (worker + 1) * c[Slot.DELTA_SIZE], zero)[2 * worker * c[Slot.DELTA_SIZE] :]
+    turned = numbers_at(c[Slot.TURNED], (worker + 1) * c[Slot.DELTA_SIZE], zero)[worker * c[Slot.DELTA_SIZE] :]
     gradient = numbers_at(gradient_address, c[Slot.P], zero)
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
@@ -291,11 +332,11 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
             fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S
             in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
             if fill:
-                _gather(X, I, places, c[Slot.BY_ROWS], tile)
+                _gather(c[Slot.GATHER], X, I, places, c[Slot.BY_ROWS], tile)
         if fill and c[Slot.CLASSES + distance]:
             _one_hot(classes, places, O, targets)
         elif fill:
-            _gather(T, O, places, np.int64(0), targets)
+            _gather(c[Slot.GATHER], T, O, places, np.int64(0), targets)
         for s in range(S):
             weights[s] = number(scale) * weight[places[s]] if c[Slot.WEIGHT + distance] else number(scale)
         forward(c, inputs, S, step >= 0, step, rows, work)
@@ -317,7 +358,7 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
         for s in range(S):
             total += np.float64(weights[s]) * np.float64(losses[s])
         if gradient_address:
-            backward(c, inputs, S, step >= 0, work, deltas, gradient, np.int64(1) if start else np.int64(0))
+            backward(c, inputs, S, step >= 0, work, deltas, turned, gradient, np.int64(1) if start else np.int64(0))
     return total
 
 
@@ -331,7 +372,7 @@ def predict_rows(context, worker, rows_address, n):
         numbers_at(c[Slot.PREDICTIONS], c[Slot.ROWS] * O, zero),
     )
     all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * I * most, zero)[worker * I * most :]
+    tile = numbers_at(c[Slot.TILE], (worker + 1) * (I + 1) * most, zero)[worker * (I + 1) * most :]
     Y = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
     work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
@@ -339,7 +380,7 @@ def predict_rows(context, worker, rows_address, n):
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
         S = rows.size
-        _gather(X, I, rows, c[Slot.BY_ROWS], tile)
+        _gather(c[Slot.GATHER], X, I, rows, c[Slot.BY_ROWS], tile)
         forward(c, tile, S, False, 0, rows, work)
         call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
         for s in range(S):

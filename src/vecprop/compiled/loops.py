@@ -35,27 +35,34 @@ def count(state, number):
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
+@njit(nogil=True)
+def values(h):
+    """Return the hyperparameters by themselves: read in the loop they would halve its vectors, for they are doubles."""
+    h = vector(h, 8)
+    return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
+
+
 def _map(n, z, y, h):
-    z, y, h = vector(z, n), vector(y, n), vector(h, 8)
+    z, y, h = vector(z, n), vector(y, n), values(h)
     for i in range(n):
         y[i] = formula(h, z[i])
 
 
 def _slope(n, z, y, delta, h):
-    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), vector(h, 8)
+    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
 
 
 def _elementwise_link(rows, outputs, z, y, h):
-    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), vector(h, 8)
+    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), values(h)
     for i in range(rows * outputs):
         y[i] = formula(h, z[i])
 
 
 def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
-    weight, loss, h = vector(weight, rows), vector(loss, rows), vector(h, 8)
+    weight, loss, h = vector(weight, rows), vector(loss, rows), values(h)
     for s in range(rows):
         loss[s] = 0
     for o in range(outputs):
@@ -80,43 +87,42 @@ def _softmax_link(rows, outputs, z, y, h):
 
 
 def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
-    """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does."""
-    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
+    """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does.
+
+    Behind delta there is room for three rows more: for Σ exp(z), Σ t z and Σ t, where z is less the largest.
+    """
+    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs + 3, rows)
     weight, loss = vector(weight, rows), vector(loss, rows)
+    total, cross, targets = delta[outputs], delta[outputs + 1], delta[outputs + 2]
     for s in range(rows):
         loss[s] = min(max(z[0, s], -half), half)
+        total[s], cross[s], targets[s] = 0, 0, 0
     for c in range(1, outputs):
         for s in range(rows):
             loss[s] = max(loss[s], min(max(z[c, s], -half), half))
-    for c in range(outputs):  # the logits, shifted
-        for s in range(rows):
-            delta[c, s] = min(max(z[c, s], -half), half) - loss[s]
-    for s in range(rows):
-        loss[s] = 0
     for c in range(outputs):
         for s in range(rows):
-            loss[s] += exp(delta[c, s])
+            shifted = min(max(z[c, s], -half), half) - loss[s]
+            delta[c, s] = exp(shifted)
+            total[s] += delta[c, s]
+            cross[s] += t[c, s] * shifted
+            targets[s] += t[c, s]
     for s in range(rows):
-        loss[s] = log(loss[s])
-    for c in range(outputs):  # log y
-        for s in range(rows):
-            delta[c, s] -= loss[s]
-    for s in range(rows):
-        loss[s] = 0
+        loss[s] = targets[s] * log(total[s]) - cross[s]
+        total[s] = 1 / total[s]
     for c in range(outputs):
         for s in range(rows):
-            loss[s] -= t[c, s] * delta[c, s]
-            delta[c, s] = weight[s] * (exp(delta[c, s]) - t[c, s])
+            delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
 
 
 def _update0(n, rate, t, theta, J, first, second, h):
-    theta, J, h = vector(theta, n), vector(J, n), vector(h, 8)
+    theta, J, h = vector(theta, n), vector(J, n), values(h)
     for i in range(n):
         (theta[i],) = formula(h, theta[i], J[i], rate, t)
 
 
 def _update1(n, rate, t, theta, J, first, second, h):
-    theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), vector(h, 8)
+    theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), values(h)
     for i in range(n):
         theta[i], first[i] = formula(h, theta[i], J[i], rate, t, first[i])
 
@@ -127,7 +133,7 @@ def _update2(n, rate, t, theta, J, first, second, h):
         vector(J, n),
         vector(first, n),
         vector(second, n),
-        vector(h, 8),
+        values(h),
     )
     for i in range(n):
         theta[i], first[i], second[i] = formula(h, theta[i], J[i], rate, t, first[i], second[i])
@@ -136,7 +142,7 @@ def _update2(n, rate, t, theta, J, first, second, h):
 def _norm(I, rows, p, x, extra, y, h):
     """Normalize rows, with x̂ and the rows' deviations kept in extra; see `core.layers.LayerNorm`."""
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
-    x, y, h = matrix(x, I, rows), matrix(y, I, rows), vector(h, 8)
+    x, y, h = matrix(x, I, rows), matrix(y, I, rows), values(h)
     kept = matrix(extra, I + 3, rows)
     deviation, n, epsilon = kept[I], number(I), number(h[0])
     for s in range(rows):
@@ -191,7 +197,7 @@ def _norm_back(I, rows, p, extra, delta, J, add):
 def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
     """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counted.Noise`."""
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
-    numbers, h = vector(numbers, rows), vector(h, 8)
+    numbers, h = vector(numbers, rows), values(h)
     kept = number(1 / (1 - h[0]))
     state = count(count(count(mix(np.uint64(seed)), _DROPOUT), step), layer)
     for s in range(rows):

@@ -73,6 +73,18 @@ call_rows = _caller(
 call_epochs = _caller("integer", "integer")
 """Call f(context, worker): epochs."""
 
+call_multiply = _caller(*["integer"] * 11)
+"""Call f(M, N, K, A, steps of A, B, step of B, C, step of C, add): a product of matrices; see `products`."""
+
+call_dots = _caller(*["integer"] * 6)
+"""Call f(M, K, A, step of A, b, c): a matrix times a vector."""
+
+call_transpose = _caller(*["integer"] * 6)
+"""Call f(M, N, A, step of A, B, step of B): a transpose."""
+
+call_gather = _caller(*["integer"] * 7)
+"""Call f(M, N, A, step of A, B, step of B, numbers of the rows): some rows, transposed."""
+
 
 def blas_address(F):
     """Return the address of SciPy's matrix product for numbers of type F, as `product` calls it."""

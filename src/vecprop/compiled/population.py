@@ -24,7 +24,18 @@ from .pointers import atomic_add, call_epochs
 from .threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
 
 SCRATCH = (
-    *("tile", "targets", "row_weights", "row_losses", "work", "deltas", "in_tile", "places_of_tile", "before"),
+    *(
+        "tile",
+        "targets",
+        "row_weights",
+        "row_losses",
+        "work",
+        "deltas",
+        "turned",
+        "in_tile",
+        "places_of_tile",
+        "before",
+    ),
     *("gradients", "partial", "squares", "moves", "costs", "keys", "places", "order"),
     "predictions",
 )

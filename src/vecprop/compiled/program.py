@@ -24,17 +24,24 @@ from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .context import Context
 from .formulas import hyperparameters
-from .kernels import COLUMNS, Column, Kind, gradient_address
+from .kernels import COLUMNS, FEATURES, Column, Kind, gradient_address
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .pointers import blas_address
+from .products import dots_address, gather_address, has_fast_products, multiply_address, transpose_address
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
 OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
 
+NARROW = 32
+"""Below how many weights a dense layer's products are loops of the kernel's."""
+
 WIDE = 512
-"""From how many weights on a dense layer's products go through BLAS."""
+"""From how many weights on they go through BLAS, where vectors have no masks."""
+
+LARGE = 2**18
+"""From how many weights on they go through BLAS: what it packs stays nearer to the processor."""
 
 NARROW_TILE, WIDE_TILE = 128, 256
 """The most rows of a tile, for networks whose first layer is narrow or wide: its outputs stay near the processor."""
@@ -100,7 +107,7 @@ class Program:
         self.network, self.F = network, F
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
-        self.by_rows = isinstance(network.layers[0], Dense) and _is_wide(network.inputs, network.widths[0])
+        self.by_rows = isinstance(network.layers[0], Dense) and _goes_through_blas(network.inputs * network.widths[0])
         self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
         self.work = 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
@@ -109,7 +116,7 @@ class Program:
             row = self.table[number]
             row[Column.INPUTS], row[Column.OUTPUTS] = inputs, outputs
             row[Column.START] = starts.get(number, 0)
-            row[Column.OUTPUT_AT] = self._reserve(outputs)
+            row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
                 self.h[number] = padded(hyperparameters(layer))
             self._describe(layer, row)
@@ -121,8 +128,11 @@ class Program:
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
-            wide = _is_wide(row[Column.INPUTS], row[Column.OUTPUTS])
-            row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if wide else 0
+            row[Column.KIND], weights = Kind.DENSE, int(row[Column.INPUTS] * row[Column.OUTPUTS])
+            if _goes_through_blas(weights):
+                row[Column.BLAS] = blas_address(self.F)
+            elif has_fast_products() and (weights >= NARROW or row[Column.OUTPUTS] >= FEATURES):
+                row[Column.PRODUCT] = multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
             row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
             row[Column.VALUE], row[Column.SLOPE] = norm_addresses(self.F)
@@ -161,11 +171,14 @@ class Program:
             layers=len(self.table),
             h=self.h,
             by_rows=self.by_rows,
+            gather=gather_address(F) if max(network.inputs, network.outputs) >= FEATURES else 0,
+            dots=dots_address(F) if self.table[:, Column.PRODUCT].any() else 0,
+            transpose=transpose_address(F) if self.table[:, Column.PRODUCT].any() else 0,
             loss_h=padded(hyperparameters(network.loss_function)),
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
-            tile=np.empty(workers * network.inputs * self.tile, F),
+            tile=np.empty(workers * (network.inputs + 1) * self.tile, F),
             targets=np.empty(workers * network.outputs * self.tile, F),
             work=np.empty(workers * self.work, F),
             work_size=self.work,
@@ -182,6 +195,7 @@ class Program:
             for kind, averaged in product((L2, L1), (False, True))
         ]
         context = self.context(workers)
+        delta_size = (self.width + 3) * self.tile  # a loss may need three rows more
         context.set(
             loss=loss_address(network.loss_function, F),
             mean=network.reduction == "mean",
@@ -190,8 +204,9 @@ class Program:
             penalties=np.array(strengths, float),
             row_weights=np.empty(workers * self.tile, F),
             row_losses=np.empty(workers * self.tile, F),
-            deltas=np.empty(2 * workers * self.width * self.tile, F),
-            delta_size=self.width * self.tile,
+            deltas=np.empty(2 * workers * delta_size, F),
+            delta_size=delta_size,
+            turned=np.empty(workers * delta_size, F),
             in_tile=np.zeros(2 * workers, np.int64),
             places_of_tile=np.empty(workers * self.tile, np.int64),
             gradient_of_rows=gradient_address(F),
@@ -213,8 +228,8 @@ def rows_of(batch: Batch, F: type) -> dict[str, Any]:
     }
 
 
-def _is_wide(inputs: int, outputs: int) -> bool:
-    return inputs * outputs >= WIDE
+def _goes_through_blas(weights: int) -> bool:
+    return weights >= (LARGE if has_fast_products() else WIDE)
 
 
 def padded(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""Products, transposes and gathered rows of a tile are NumPy's, at every size, and nothing beyond them is touched."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vecprop.compiled import products
+from vecprop.compiled.vectors import vector_bytes
+
+WIDTHS = [width for width in (16, 32, 64) if width <= max(32, vector_bytes())]
+SIZES = st.integers(1, 40)
+BEYOND = 7.0
+"""What stands in memory beyond a result."""
+
+
+@pytest.fixture(params=[(F, width) for F in (np.float32, np.float64) for width in WIDTHS], scope="module")
+def machine(request):
+    """Return a type, and what calls a compiled function for vectors of one width."""
+    F, width = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "vector_bytes", lambda: width)
+        address = {
+            name: getattr(products, f"{name}_address").__wrapped__(F)
+            for name in ("multiply", "dots", "transpose", "gather")
+        }
+
+    def call(name, *arguments):
+        words = [a.ctypes.data if isinstance(a, np.ndarray) else int(a) for a in arguments]
+        ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(words))(address[name])(*words)
+
+    return F, call
+
+
+def random(seed, F, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(F)
+
+
+@given(M=SIZES, N=st.integers(1, 140), K=st.integers(0, 40), by_columns=st.booleans(), add=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_multiply(machine, M, N, K, by_columns, add):
+    F, call = machine
+    A, B, C = random(0, F, M, K), random(1, F, K, N + 3), np.full((M + 1, N + 2), BEYOND, F)
+    A = np.asfortranarray(A) if by_columns else A
+    C[:M, :N] = random(2, F, M, N)
+    expected = A @ B[:, :N] + (C[:M, :N] if add else 0)
+    call("multiply", M, N, K, A, *A.strides, B, B.strides[0], C, C.strides[0], add)
+    np.testing.assert_allclose(C[:M, :N], expected, rtol=0, atol=200 * np.finfo(F).eps)
+    assert (C[M] == BEYOND).all()
+    assert (C[:, N:] == BEYOND).all()
+
+
+@given(M=SIZES, K=st.integers(0, 140))
+@settings(max_examples=60, deadline=None)
+def test_dots(machine, M, K):
+    F, call = machine
+    A, b, c = random(0, F, M, K + 3), random(1, F, K), np.full(M + 1, BEYOND, F)
+    call("dots", M, K, A, A.strides[0], b, c)
+    np.testing.assert_allclose(c[:M], A[:, :K] @ b, rtol=0, atol=200 * np.finfo(F).eps)
+    assert c[M] == BEYOND
+
+
+@given(M=SIZES, N=SIZES)
+@settings(max_examples=60, deadline=None)
+def test_transpose(machine, M, N):
+    F, call = machine
+    A, B = random(0, F, M, N + 2), np.full((N + 1, M + 3), BEYOND, F)
+    call("transpose", M, N, A, A.strides[0], B, B.strides[0])
+    np.testing.assert_array_equal(B[:N, :M], A[:, :N].T)
+    assert (B[N] == BEYOND).all()
+    assert (B[:, M:] == BEYOND).all()
+
+
+@given(M=SIZES, N=SIZES, seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_gather(machine, M, N, seed):
+    F, call = machine
+    A, B = random(0, F, 25, N), np.full((N, M + 1), BEYOND, F)
+    rows = np.random.default_rng(seed).integers(25, size=M)
+    call("gather", M, N, A, A.strides[0], B, B.strides[0], rows)
+    np.testing.assert_array_equal(B[:, :M], A[rows].T)
+    assert (B[:, M] == BEYOND).all()
