@@ -17,6 +17,7 @@ from ..core.elementary import on_host
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
+from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..train.state import TrainingState
 from . import parts
@@ -54,6 +55,10 @@ class MultilayerPerceptron(
     @abstractmethod
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
         """Take note, in ``_targets``, of what targets are, if they are new; return y in its proper shape."""
+
+    @abstractmethod
+    def _own_score(self, rows: Rows) -> Score | None:
+        """Return the name of the network's score that is `score` of this model on such rows, if there is one."""
 
     @abstractmethod
     def _encode(self, y: Any) -> np.ndarray:

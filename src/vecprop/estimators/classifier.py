@@ -11,9 +11,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
+from ..core.scores import Score
 from .base import MultilayerPerceptron, has_partial_fit
 from .constructor import Constructor
 from .documentation import documented
+from .rows import Rows
 from .targets import Labels, class_weights
 
 
@@ -171,6 +173,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return self.loss
         one_of_many = self._targets.outputs > 1 and not self._targets.multilabel
         return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
+
+    def _own_score(self, rows: Rows) -> Score | None:
+        if type(self).score is not ClassifierMixin.score or len(self.classes_) == 1:  # which is predicted whatever Y
+            return None
+        return "subset_accuracy" if self._targets.multilabel else "accuracy"
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
         if y.ndim == 2 and y.shape[1] == 1:

@@ -13,23 +13,22 @@ from sklearn.model_selection import train_test_split
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
-from ..train.early_stopping import Stagnation
 from ..train.history import History
-from ..train.population import Member
 from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, TrainingResult
 from ..train.trainer import train
 from . import parts
 from .diagnosis import diagnosis_of_sample
 from .prediction import Predictions
-from .schedules import Cuts, has_horizon
+from .schedules import has_horizon
 from .sparse import SparseNetwork
 from .stopping import Watch, print_epoch
 from .symptoms import Ending
 from .tasks import EpochTasks
+from .unattended import Unattended
 
 
-class Fitting:
+class Fitting(Unattended):
     """One call of training.
 
     Parameters
@@ -51,6 +50,7 @@ class Fitting:
             self.set_aside(random)
         self.seed = model._draw_seed(random)
         self.by_score = model.early_stopping and self.held_out is not None
+        self.score = None if self.held_out is None or model.scoring is not None else model._own_score(self.held_out)
         self.schedule: Schedule = parts.schedule(model, len(self.rows))
         self.result: TrainingResult | None = None
         self.seconds = 0.0
@@ -98,52 +98,14 @@ class Fitting:
     def run(self) -> None:
         """Train so, and say nothing if more epochs were needed."""
         started, tasks = time.perf_counter(), self.tasks()
-        self.train(self.model.max_iter, tasks)
+        if self.needs_python():
+            self.train(self.model.max_iter, tasks)
+        else:
+            self.train_by_itself()
+        self.warn_of_interrupt()
         if tasks is not None:
             tasks.end()
         self.seconds = time.perf_counter() - started
-
-    def member(self) -> Member | None:
-        """Return what a population may train in the place of `run`; None where Python has a part in each epoch."""
-        model, table = self.model, self.rows.table
-        if (
-            self.by_search
-            or self.held_out is not None
-            or self.scores()
-            or model.callbacks
-            or model.verbose
-            or getattr(model, "_skl_callbacks", None)
-            or isinstance(self.schedule, Cuts)
-            or sparse.issparse(table.X)
-            or model._state is not None
-            or model._loss_constant(self.rows)  # rounds otherwise than the loss that a population watches
-        ):
-            return None
-        may_stop = model.n_iter_no_change < model.max_iter
-        return Member(
-            model.network_,
-            model.theta_,
-            self.optimizer,
-            rows=self.rows.numbers,
-            X=table.X,
-            T=table.T,
-            sample_weight=table.weight,
-            epochs=model.max_iter,
-            early_stopping=Stagnation(int(model.n_iter_no_change) + 1, model.tol) if may_stop else None,
-            **self.steps(),
-        )
-
-    def take(self, result: TrainingResult) -> None:
-        """Leave in the model what a population has trained, as `run` would."""
-        watch, measured = self.watch(), result.history
-        if len(measured.loss):
-            history = History()
-            history.extend(measured.loss, None, measured.time)
-            watch(replace(result.state, history=history))
-            self.seconds = float(measured.time[-1])
-        if result.reason == "diverged":
-            raise self.divergence(result)
-        self.leave(replace(result, reason="callback") if result.reason == "early stopping" else result, watch)
 
     def fit_an_epoch(self) -> None:
         """Train for one epoch."""
@@ -153,6 +115,7 @@ class Fitting:
                 "use fit, or another learning_rate."
             )
         self.train(1, None)
+        self.warn_of_interrupt()
 
     def tasks(self) -> EpochTasks | None:
         """Return the tasks of scikit-learn's callbacks, where that release has any."""
@@ -162,18 +125,15 @@ class Fitting:
         metadata = {} if rows.weight is None else {"sample_weight": rows.weight}
         return EpochTasks(self.model, rows.X, rows.y, metadata)
 
-    def train(self, epochs: int, tasks: EpochTasks | None) -> TrainingResult:
-        """Train, and leave in the model what was learned."""
+    def train(self, epochs: int, tasks: EpochTasks | None) -> None:
+        """Train with Python after each epoch, and leave in the model what was learned."""
         watch = self.watch()
         try:
             with self.threads():
-                result = self.move(epochs, self.callbacks(watch, tasks))
+                result = self.move(epochs, callbacks=self.callbacks(watch, tasks))
         except DivergenceError as error:
             raise self.divergence(error.result) from error
-        self.leave(result, watch)
-        if result.reason == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=6)
-        return result
+        self.leave(result, result.theta if watch.best_theta is None else watch.best_theta)
 
     def watch(self) -> Watch:
         """Return what records each epoch in the model."""
@@ -188,10 +148,10 @@ class Fitting:
             constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
         )
 
-    def leave(self, result: TrainingResult, watch: Watch) -> None:
+    def leave(self, result: TrainingResult, theta: np.ndarray) -> None:
         """Leave in the model what was learned, and where training stands."""
         self.result = result
-        self.keep(result.theta if watch.best_theta is None else watch.best_theta)
+        self.keep(theta)
         self.model._ending = Ending(result.reason, result.state.step)
         goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
         self.model._state = replace(result.state, history=History()) if goes_on else None
@@ -206,7 +166,7 @@ class Fitting:
         )
         return ValueError(diagnosis_of_sample(self.model, self.rows).after(message))
 
-    def move(self, epochs: int, callbacks: list[Any]) -> TrainingResult:
+    def move(self, epochs: int, **watchers: Any) -> TrainingResult:
         """Return what the epochs have made of the model's parameters."""
         model, theta = self.model, self.model.theta_
         is_sparse = sparse.issparse(self.rows.X)
@@ -217,10 +177,12 @@ class Fitting:
             for rows in (self.rows, self.held_out)
             if rows is not None
         )
-        settings: dict[str, Any] = {"callbacks": callbacks, "sample_weight": self.rows.weight, "epochs": epochs}
+        settings: dict[str, Any] = {"sample_weight": self.rows.weight, "epochs": epochs, **watchers}
         if self.held_out is not None:
             settings["validation"] = (*held_X, self.held_out.T, self.held_out.weight)
-        if not self.by_search:
+        if self.by_search:
+            settings["validation_score"] = self.score
+        else:
             continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
             settings |= {**self.steps(), "state": model._state if continues else None}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
@@ -232,6 +194,7 @@ class Fitting:
             "batch_size": self.batch_size(),
             "shuffle": self.model.shuffle,
             "seed": self.seed,
+            "validation_score": self.score,
             "training_loss": "running",
             "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
         }
@@ -248,11 +211,9 @@ class Fitting:
         return min(int(wished), rows)
 
     def scores(self) -> dict[str, Any]:
-        """Return what measures the model after each epoch, by the attributes that list it."""
+        """Return what has to measure the model after each epoch, by the attributes that list it."""
         model, scores = self.model, {}
-        if self.held_out is not None and model.scoring == "loss":
-            scores["validation_scores_"] = lambda state: -float(state.history.last_validation_loss)
-        elif self.held_out is not None:
+        if self.held_out is not None and model.scoring != "loss" and self.score is None:
             scores["validation_scores_"] = model._scorer(self.held_out, model.scoring)
         if model.scoring not in (None, "loss"):
             scores["score_curve_"] = model._scorer(self.rows, model.scoring)
@@ -285,6 +246,11 @@ class Fitting:
         model = self.model
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
+
+    def warn_of_interrupt(self) -> None:
+        """Warn where Ctrl-C has ended training."""
+        if self.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
 
     def warn_of_shortfall(self) -> bool:
         """Warn where training has not converged; return whether it has not."""

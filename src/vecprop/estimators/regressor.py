@@ -11,6 +11,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Poisson
+from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
 from .constructor import Constructor
@@ -99,6 +100,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _loss(self) -> Loss:
         return parts.regression_loss(self.loss, self.quantile)
+
+    def _own_score(self, rows: Rows) -> Score | None:
+        is_own = type(self).score is RegressorMixin.score and len(rows) > 1
+        return "r2" if is_own else None
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
         if y.ndim == 2 and y.shape[1] == 1:

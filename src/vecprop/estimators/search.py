@@ -24,8 +24,8 @@ class MLPSearchCV(BaseSearchCV):
 
     Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it
     would be alone, bit for bit, so that the results are those of `sklearn.model_selection.GridSearchCV`. What needs
-    Python after each epoch (early stopping by a score, callbacks, "lbfgs" and the like) is fitted one by one, in
-    threads.
+    Python after each epoch ("lbfgs", callbacks, early stopping by a ``scoring`` of one's own and the like) is fitted
+    one by one, in threads.
 
     Parameters
     ----------

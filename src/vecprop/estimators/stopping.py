@@ -25,7 +25,7 @@ class Watch:
     rows : int
         How many rows count for ``t_`` in an epoch.
     scores : dict of callable
-        What measures the model after each epoch, by the name of the attribute that lists it.
+        What measures the model after each epoch beside training itself, by the name of the attribute that lists it.
     by_score, by_loss : bool
         Whether the score or the loss ends training.
     rate : float
@@ -56,20 +56,28 @@ class Watch:
 
     @property
     def interval(self) -> float:
-        """How many epochs may run as one: where only losses count, training cannot end before so many more of them."""
-        return 1 if self.scores else max(self.model.n_iter_no_change + 1 - self.model._no_improvement_count, 1)
+        """How many epochs may run as one: where the loss counts, training cannot end before so many more of them."""
+        return (
+            1
+            if self.scores or self.by_score
+            else max(self.model.n_iter_no_change + 1 - self.model._no_improvement_count, 1)
+        )
 
     def __call__(self, state: TrainingState) -> bool:
         """Record the epochs since the last call; return whether training is to end."""
-        model: Any = self.model
+        model, history = self.model, state.history
         model.theta_ = state.theta
-        held_loss = state.history.last_validation_loss
-        if held_loss is not None:
-            model.validation_loss_curve_.append(float(held_loss) + self.constant_val)
-        for name, score in self.scores.items():
-            getattr(model, name).append(score(state))
+        for name, measure in self.scores.items():
+            getattr(model, name).append(measure(state))
+        held_losses, scores = history.latest_validation_losses.tolist(), history.latest_validation_scores.tolist()
+        if model.scoring == "loss":
+            scores = [-loss for loss in held_losses]
         over = False
-        for loss in state.history.latest_losses.tolist():
+        for epoch, loss in enumerate(history.latest_losses.tolist()):
+            if held_losses:
+                model.validation_loss_curve_.append(held_losses[epoch] + self.constant_val)
+            if scores:
+                model.validation_scores_.append(scores[epoch])
             model.n_iter_ += 1
             model.t_ += self.rows
             model.loss_ = loss + self.constant
@@ -84,7 +92,7 @@ class Watch:
             score, best = model.validation_scores_[-1], model.best_validation_score_
             if score > best:
                 model.best_validation_score_, self.best_theta = score, state.theta.copy()
-            return score >= best + model.tol
+            return not score < best + model.tol
         loss, best = model.loss_, model.best_loss_
         model.best_loss_ = min(loss, best)
         return loss <= best - model.tol

@@ -124,6 +124,16 @@ class History:
         return self._loss[-1]
 
     @property
+    def latest_validation_losses(self) -> np.ndarray:
+        """The validation losses that were recorded together last, (E, *M), or (0,) without validation data."""
+        return _joined(self._validation_loss[-1:])
+
+    @property
+    def latest_validation_scores(self) -> np.ndarray:
+        """The validation scores that were recorded together last, (E, *M), or (0,) where nothing is scored."""
+        return _joined(self._validation_score[-1:])
+
+    @property
     def last_validation_loss(self) -> np.ndarray | None:
         """The latest validation loss, (*M,), or None without validation data."""
         return self._validation_loss[-1][-1] if self._validation_loss else None

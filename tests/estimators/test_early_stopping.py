@@ -1,0 +1,153 @@
+"""Early stopping by a model's own score is the same alone, in company, in searches, and with Python in each epoch."""
+
+import warnings
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from vecprop import (
+    MLPClassifier,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+    MLPSearchCV,
+    SquaredError,
+)
+from vecprop.estimators import fitting
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+Z = X @ RNG.normal(size=(4, 3)) + 0.3 * RNG.normal(size=(90, 3))
+W = RNG.uniform(0.1, 2, 90)
+TARGETS = {
+    "two classes": (MLPClassifier(), np.where(Z[:, 0] > 0, "yes", "no")),
+    "classes": (MLPClassifier(), Z.argmax(axis=1)),
+    "labels": (MLPClassifier(), (Z > 0).astype(int)),
+    "classes by squared error": (MLPClassifier(loss=SquaredError()), Z.argmax(axis=1)),
+    "balanced classes": (MLPClassifier(class_weight="balanced"), (Z[:, 0] > 0.5).astype(int)),
+    "numbers": (MLPRegressor(), Z[:, 0]),
+    "several numbers": (MLPRegressor(scale_target=True), 100 + 20 * Z),
+    "counts": (MLPRegressor(loss="poisson"), np.exp(Z[:, 0]).round()),
+}
+MEASURED = ("loss_curve_", "validation_loss_curve_", "validation_scores_", "best_validation_score_", "n_iter_", "t_")
+
+
+def assert_same(model, other):
+    for name in MEASURED:
+        assert getattr(model, name) == getattr(other, name), name
+    for one, two in zip(model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert model._ending == other._ending
+
+
+@st.composite
+def problems(draw):
+    """Draw a model with rows to fit."""
+    model, y = TARGETS[draw(st.sampled_from(sorted(TARGETS)))]
+    parameters = {
+        "hidden_layer_sizes": draw(st.sampled_from([(3,), (5, 4), (200,)])),
+        "solver": draw(st.sampled_from(["sgd", "adam", "rmsprop"])),
+        "learning_rate_init": draw(st.sampled_from([0.01, 0.1])),
+        "batch_size": draw(st.sampled_from([7, 40, "auto"])),
+        "n_iter_no_change": draw(st.sampled_from([1, 3, 100])),
+        "tol": draw(st.sampled_from([0.0, 1e-4, 0.05])),
+        "scoring": draw(st.sampled_from([None, "loss"])),
+        "validation_fraction": draw(st.sampled_from([0.1, 0.4])),
+        "random_state": draw(st.integers(0, 99)),
+    }
+    rows = X.astype(draw(st.sampled_from([np.float32, np.float64])))
+    weight = draw(st.sampled_from([None, W]))
+    return clone(model).set_params(early_stopping=True, max_iter=25, **parameters), rows, y, weight
+
+
+def fitted(model, *rows):
+    """Return the model as `fit` leaves it, also where training diverges."""
+    with warnings.catch_warnings(), suppress(ValueError):
+        warnings.simplefilter("ignore")
+        model.fit(*rows)
+    return model
+
+
+@given(problems())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(problem):
+    model, rows, y, weight = problem
+    kind = MLPEnsembleClassifier if isinstance(model, MLPClassifier) else MLPEnsembleRegressor
+    alone = fitted(clone(model), rows, y, weight)
+    assert len(alone.validation_scores_) == alone.n_iter_
+    assert alone.best_validation_score_ == max(alone.validation_scores_, default=-np.inf)
+    assert_same(alone, fitted(clone(model).set_params(callbacks=[lambda state: None]), rows, y, weight))
+    for one in fitted(kind(model, n_estimators=3, random_state=0), rows, y, weight).estimators_:
+        assert_same(one, fitted(clone(model).set_params(random_state=one.random_state), rows, y, weight))
+
+
+@given(problems())
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
+    model, rows, y, weight = problem
+    fitted = []
+
+    def keep(model, X, y):
+        fitted.append(model)
+        return model.score(X, y)
+
+    grid = {"alpha": [1e-4, 1.0], "hidden_layer_sizes": [(3,), (6,)]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        searches = [kind(model, grid, cv=2, scoring=keep) for kind in (MLPSearchCV, GridSearchCV)]
+        ours, theirs = (search.fit(rows, y, sample_weight=weight).cv_results_ for search in searches)
+    np.testing.assert_array_equal(ours["mean_test_score"], theirs["mean_test_score"])
+    half = len(fitted) // 2
+    named = [
+        {(str(one.get_params()), one.t_, one.loss_): one for one in part} for part in (fitted[:half], fitted[half:])
+    ]
+    assert named[0].keys() == named[1].keys()
+    for key, one in named[0].items():
+        assert_same(one, named[1][key])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_its_scores_are_those_of_score(name):
+    model, y = TARGETS[name]
+    model = clone(model).set_params(hidden_layer_sizes=(5,), max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for fit in ({}, {"sample_weight_val": W[60:]}):
+            model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:], **fit)
+            expected = model.score(X[60:], y[60:], *fit.values())
+            np.testing.assert_allclose(model.validation_scores_[-1], expected, rtol=1e-12)
+
+
+def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
+    monkeypatch.setattr(fitting.Fitting, "train", None)
+    for model, y in TARGETS.values():
+        model = clone(model).set_params(early_stopping=True, max_iter=30, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(X, y)
+            MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise").fit(X, y)
+
+
+def test_a_score_of_ones_own_counts():
+    class Contrary(MLPClassifier):
+        def score(self, X, y, sample_weight=None):
+            return -super().score(X, y, sample_weight)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
+    assert max(model.validation_scores_) <= 0
+
+
+def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MLPRegressor(max_iter=2, random_state=0).fit(X, Z[:, 0], X_val=X[:1], y_val=Z[:1, 0])
+        assert np.isnan(model.validation_scores_).all()
+        model = MLPClassifier(max_iter=2, early_stopping=True, random_state=0).fit(X, np.ones(90))
+        assert model.validation_scores_ == [1.0, 1.0]
