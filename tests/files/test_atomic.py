@@ -10,50 +10,73 @@ import time
 import numpy as np
 import pytest
 
+from vecprop import TrainedNetwork, load
 from vecprop.files.atomic import written_at_once
 
-WRITER = """
-import sys
-import numpy as np
-from vecprop import Dense, Network, SquaredError, TrainedNetwork, save
+WRITERS = {
+    "network": """
+from vecprop import Dense, Network, SquaredError, TrainedNetwork
 network = Network(200, [Dense(500), Dense(1)], SquaredError())
-size = network.layout.size
+models = [TrainedNetwork(network, np.full(network.layout.size, value)) for value in (1.0, 2.0)]
+""",
+    "table": """
+import copy
+from dataclasses import replace
+from vecprop import TabularRegressor
+model = TabularRegressor(max_iter=1, hidden_layer_sizes=(200, 100)).fit(np.eye(20), np.arange(20.0))
+models = []
+for value in (1.0, 2.0):
+    ensemble = replace(model.ensemble_, thetas=np.full_like(model.ensemble_.thetas, value))
+    models.append(copy.copy(model))
+    models[-1].ensemble_ = ensemble
+""",
+}
+SAVE = """
+from vecprop import save
 print("ready", flush=True)
 while True:
-    for value in (1.0, 2.0):
-        save(TrainedNetwork(network, np.full(size, value)), sys.argv[1])
+    for model in models:
+        save(model, sys.argv[1])
 """
 
 
-def kill_while_writing(path, times, rng):
-    """Kill a program that saves without a pause, so many times; after each the file must be whole."""
-    from vecprop import load
+def parameters(path):
+    """Return the parameters of a file's model, all of which are one number."""
+    model = load(path)
+    return model.theta if isinstance(model, TrainedNetwork) else model.ensemble_.thetas
 
+
+def kill_while_writing(kind, path, times, rng):
+    """Kill a program that saves without a pause, so many times; after each the file must be whole."""
     found = set()
     for _ in range(times):
-        program = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE)
+        code = f"import sys\nimport numpy as np\n{WRITERS[kind]}\n{SAVE}"
+        program = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"
         while not path.exists():
+            assert program.poll() is None
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.05))
         program.send_signal(signal.SIGKILL)
         program.communicate()
-        theta = load(path).theta
-        assert (theta == theta[0]).all()
-        found.add(float(theta[0]))
+        theta = parameters(path)
+        assert (theta == theta.flat[0]).all()
+        found.add(float(theta.flat[0]))
     return found
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_killed_while_saving(tmp_path):
-    assert kill_while_writing(tmp_path / "model", 2, np.random.default_rng(0)) <= {1.0, 2.0}
+@pytest.mark.parametrize("kind", WRITERS)
+def test_killed_while_saving(kind, tmp_path):
+    assert kill_while_writing(kind, tmp_path / "model", 2, np.random.default_rng(0)) <= {1.0, 2.0}
 
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_killed_often_while_saving(tmp_path):
-    assert kill_while_writing(tmp_path / "model", 60, np.random.default_rng(1)) == {1.0, 2.0}
+@pytest.mark.parametrize("kind", WRITERS)
+def test_killed_often_while_saving(kind, tmp_path):
+    assert kill_while_writing(kind, tmp_path / "model", 60, np.random.default_rng(1)) == {1.0, 2.0}
     assert any("unfinished" in file.name for file in tmp_path.iterdir())  # some were killed in the middle
 
 

@@ -227,6 +227,15 @@ def test_numpy_alone_reads_a_file(tmp_path):
     np.testing.assert_allclose((Y * targets["scale"] + targets["shift"]).ravel(), model.predict(X), rtol=1e-12)
 
 
+def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
+    model = Pipeline([("scale", StandardScaler()), ("network", MLPClassifier(**FEW))], memory=str(tmp_path / "memory"))
+    fitted(model, X, TWO)
+    again = round_trip(model, tmp_path)
+    assert again.memory is None
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert state_of(fitted(again, X, TWO)) == state_of(fitted(clone(model).set_params(memory=None), X, TWO))
+
+
 class Cube(vp.Activation):
     def value(self, z):
         return z**3

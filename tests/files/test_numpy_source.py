@@ -1,5 +1,7 @@
 """The file that is written needs NumPy alone, can be read, and predicts the same."""
 
+import dataclasses
+import datetime
 import subprocess
 import sys
 
@@ -20,7 +22,7 @@ from sklearn.preprocessing import (
 )
 
 import vecprop as vp
-from models import ESTIMATORS, FEW, TWO, X, fitted, frame
+from models import ESTIMATORS, FEW, ODD_NAMES, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from vecprop import FileError, TrainedNetwork, load, save, to_numpy
 
@@ -174,6 +176,24 @@ def predict(X):
     return outputs(X)
 '''
     )
+
+
+@pytest.mark.parametrize("column", ODD_NAMES)
+def test_a_name_of_a_column_is_not_run(column):
+    table = frame()[["width", "rooms"]].set_axis([column, "a\0b"], axis=1)
+    model = fitted(make_pipeline(StandardScaler(), vp.MLPRegressor(**FEW)), table, X[:, 0])
+    source = functions(model)
+    assert f"the columns {column}, a\0b." in source["__doc__"]
+    np.testing.assert_allclose(source["predict"](table), model.predict(table), rtol=1e-11)
+
+
+def test_labels_that_are_no_names_or_numbers_are_refused():
+    days = np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)])[TWO]
+    model = fitted(vp.MLPClassifier(**FEW), X, TWO)
+    model._targets = dataclasses.replace(model._targets, classes=np.unique(days))
+    model.classes_ = model._targets.classes
+    with pytest.raises(FileError, match=r"datetime.date\(2024, 1, 1\) cannot be written as NumPy source"):
+        to_numpy(model)
 
 
 def test_numbers_that_are_not_finite_stay_as_they_are():

@@ -93,6 +93,10 @@ def test_numbers(activation):
     assert_same(vp.TabularRegressor(**FEW, activation=activation, dropout=0.1).fit(TABLE, NUMBERS), TABLE, NEW)
 
 
+def test_quantiles():
+    assert_same(vp.TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, NUMBERS), TABLE, NEW)
+
+
 def test_a_model_that_was_trained_to_the_end():
     y = np.where(TABLE["visits"] + TABLE["X"] > 1, "yes", "no")
     assert_same(vp.TabularClassifier(random_state=0).fit(TABLE, y), TABLE, NEW)

@@ -53,6 +53,10 @@ def test_numbers(activation):
     assert_same(model, TABLE, NEW)
 
 
+def test_quantiles():
+    assert_same(vp.TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, NUMBERS), TABLE, NEW)
+
+
 @pytest.mark.parametrize("settings", [{}, {"n_members": 5, "hidden_layer_sizes": (8, 4, 3)}, {"max_iter": 30}], ids=str)
 def test_settings(settings):
     assert_same(classifier(**settings), TABLE, NEW)
