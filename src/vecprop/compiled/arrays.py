@@ -4,9 +4,13 @@ Numba has `carray` for this; it counts references, for which the compiler takes 
 nothing that could be counted.
 """
 
+import operator
+
+import numba
+import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
 
@@ -68,3 +72,23 @@ def doubles_at(typing, address, size):
     """Return an address as an array of so many doubles."""
     array_type, generate = _generate(types.float64, 1)
     return array_type(types.intp, types.intp), generate
+
+
+if tuple(int(part) for part in numba.__version__.split(".")[:2]) < (
+    0,
+    68,
+):  # they took no names of an IntEnum as places
+
+    @overload(operator.getitem)
+    def _at(array, place):
+        if isinstance(array, types.Array) and isinstance(place, types.IntEnumMember):
+            return lambda array, place: array[np.int64(place)]
+
+    @overload(operator.setitem)
+    def _set_at(array, place, value):
+        if isinstance(array, types.Array) and isinstance(place, types.IntEnumMember):
+
+            def put(array, place, value):
+                array[np.int64(place)] = value
+
+            return put
