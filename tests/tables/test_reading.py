@@ -1,3 +1,4 @@
+import csv
 import gzip
 
 import numpy as np
@@ -41,6 +42,15 @@ def test_spaces_after_separators_do_not_count(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text('a, b\n1, "x, y"\n2, z\n')
     assert read_table(path).to_dict("list") == {"a": [1, 2], "b": ["x, y", "z"]}
+
+
+def test_values_may_be_long(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b\n1,{'x' * 300_000}\n2\n")
+    frame = read_table(path)
+    assert frame["b"].str.len().tolist()[0] == 300_000
+    assert "line 3" in frame.attrs["notes"][0]
+    assert csv.field_size_limit() == 131_072
 
 
 def test_one_column_is_a_table(tmp_path):

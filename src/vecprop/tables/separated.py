@@ -7,6 +7,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -93,7 +94,11 @@ class Separated:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows that are not empty, the line of names first, each with the number of its last line."""
-        with _opened(self.path) as file, io.TextIOWrapper(file, self.encoding, newline="", errors="replace") as text:
+        with (
+            _long_values(),
+            _opened(self.path) as file,
+            io.TextIOWrapper(file, self.encoding, newline="", errors="replace") as text,
+        ):
             rows = csv.reader(text, delimiter=self.separator, skipinitialspace=True)
             yield from ((rows.line_num, row) for row in rows if row)
 
@@ -185,7 +190,8 @@ def separator_of(lines: list[str]) -> str:
         alike = sum(width == widths[0] for width in widths) / len(widths)
         return (alike if widths[0] > 1 else 0.0, widths[0])
 
-    return max(SEPARATORS, key=worth)
+    with _long_values():
+        return max(SEPARATORS, key=worth)
 
 
 def require_distinct(names: list[Any], where: str) -> None:
@@ -194,6 +200,16 @@ def require_distinct(names: list[Any], where: str) -> None:
     if twice is not None:
         first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]
         raise TableError(f"{where} has two columns named {twice!r}, the {first}. and the {second}.: rename one.")
+
+
+@contextmanager
+def _long_values() -> Iterator[None]:
+    """Let the module csv read values of any length, as pandas does, and not of 131,072 characters at most."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _opened(path: Path) -> IO[bytes]:
