@@ -1,6 +1,7 @@
 """``predict``, ``evaluate``, ``check``, ``export`` and ``info``."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,37 @@ def test_models_saved_in_python_predict_tables_too(vecprop, people):
         == model.predict(people[["age", "visits"]]).tolist()
     )
     assert vecprop("export", "own.npz", "--to", "numpy").exit_code == 2  # it exists
+
+
+@pytest.mark.parametrize("target", ["buys", "spends"])
+def test_models_of_tables_are_exported(vecprop, trained, people, target):
+    model = vp.load(trained / f"{target}.npz")
+    done = vecprop("export", trained / f"{target}.npz", "--to", "numpy", "-o", "model.py")
+    assert done.exit_code == 0, done.stderr
+    names = runpy.run_path("model.py")
+    if target == "buys":
+        assert names["predict"](people).tolist() == model.predict(people).tolist()
+    else:
+        np.testing.assert_allclose(names["predict"](people), model.predict(people), rtol=1e-6)
+    pytest.importorskip("skl2onnx")
+    done = vecprop("export", trained / f"{target}.npz", "--to", "onnx", "-o", "model.onnx")
+    assert (done.exit_code, done.stderr) == (0, "")
+    session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
+    assert {given.name for given in session.get_inputs()} == set(model.encoder_.names)
+
+
+@pytest.mark.filterwarnings("always:A graph cannot read")
+def test_what_does_not_go_elsewhere_is_said(vecprop, people):
+    day = pd.date_range("2024-01-01", periods=200, freq="9h")
+    vp.save(vp.TabularClassifier("buys", n_members=2, max_iter=1).fit(people.assign(day=day)), "days.npz")
+    done = vecprop("export", "days.npz", "--to", "numpy")
+    assert done.exit_code == 3
+    assert done.stderr.startswith("Column 'day' is of dates, but NumPy source takes numbers and categories only")
+    assert not Path("days.py").exists()
+    pytest.importorskip("skl2onnx")
+    done = vecprop("export", "days.npz", "--to", "onnx")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("Note: A graph cannot read the column(s) 'day' (dates)")
 
 
 def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people):

@@ -291,11 +291,17 @@ def test_every_attribute_of_an_estimator_has_a_place(kind, tmp_path):
 
 def test_the_page_about_files_is_true(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "model-files.md").read_text(encoding="utf-8")
+    pytest.importorskip("skl2onnx")
+    pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     names = {}
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(program, names)
     np.testing.assert_array_equal(names["again"].predict(names["X"]), names["model"].predict(names["X"]))
+    people, table_model = names["people"], names["table_model"]
+    np.testing.assert_allclose(names["buys"].predict_proba(people), table_model.predict_proba(people), rtol=1e-6)
+    np.testing.assert_allclose(names["probabilities"], table_model.predict_proba(people), rtol=1e-5)
     assert names["document"].keys() == set(re.findall(r"^\| `([\w ]+)` \| (?!bytes|32 bytes)", page, re.MULTILINE))
     for entry in ("document", "checksum"):
         assert f"| `{entry}` |" in page
