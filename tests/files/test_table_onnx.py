@@ -6,7 +6,7 @@ import pytest
 
 import vecprop as vp
 from models import raw_table
-from vecprop import to_onnx
+from vecprop import FileError, to_onnx
 from vecprop.tables.calibration import tempered
 from vecprop.tables.categories import MISSING, as_names
 
@@ -116,6 +116,12 @@ def test_names_stay_apart():
     assert list(run(to_onnx(vp.TabularRegressor(**FEW).fit(table, NUMBERS)), columns(model, table, np.float32))) == [
         "variable"
     ]
+
+
+def test_a_column_without_a_name_is_refused():
+    model = vp.TabularClassifier(**FEW).fit(TABLE[["X", "stamp"]].set_axis(["", "stamp"], axis=1), TWO)
+    with pytest.raises(FileError, match="A column has no name"):
+        to_onnx(model)
 
 
 def test_many_columns():

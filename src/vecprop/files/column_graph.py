@@ -9,6 +9,7 @@ from ..core.elementary import absolute, clip, sqrt, where
 from ..tables.categories import MISSING, Categories
 from ..tables.encoder import Encoder, Inputs
 from ..tables.numbers import LIMIT, Numbers
+from .error import FileError
 from .tracing import Graph, Symbol
 
 _FAR = 1e6
@@ -23,6 +24,11 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
 
     A column of numbers is an input of the graph's type, with nan where a value is missing; a column of categories is
     one of text, without spaces around it, empty where a value is missing. What a graph cannot read comes in as numbers.
+
+    Raises
+    ------
+    FileError
+        Where a column has no name.
 
     Warns
     -----
@@ -56,6 +62,8 @@ def _is_read(part: Inputs) -> bool:
 
 def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
     """Return the symbol of a column as it comes in."""
+    if not name:
+        raise FileError("A column has no name, which each input of a graph has: name it before training.")
     if not _is_read(part):
         return graph.input(name, part.width)
     return graph.input(name, 1, object if isinstance(part, Categories) else None)

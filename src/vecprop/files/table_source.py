@@ -81,29 +81,29 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source)
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
     """Write down how a table's columns become the networks' inputs."""
-    blocks = [
-        f"    {_call(name, part, 'table[' + repr(name) + ']', source)},"
-        for name, part in zip(model.encoder_.names, model.encoder_.parts, strict=True)
-    ]
-    lines = ["blocks = [", *blocks, "]", "return np.hstack(blocks)"]
+    encoder = model.encoder_
+    calls = [f"    {_call(name, part)}," for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    kinds = {type(part) for part in encoder.parts}
+    source.helper("is_missing", _IS_MISSING)
+    if Numbers in kinds:
+        source.helper("numbers", _NUMBERS)
+        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
+    if Categories in kinds:
+        source.helper("categories", _CATEGORIES, module="zlib")
+    lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
     source.function("inputs", '"""Return what the columns of a table become, (N, I)."""', *lines, arguments="table")
 
 
-def _call(name: str, part: Inputs, column: str, source: Source) -> str:
+def _call(name: str, part: Inputs) -> str:
     """Return an expression for the inputs that a column becomes."""
     if isinstance(part, Numbers):
-        source.helper("is_missing", _IS_MISSING)
-        source.helper("numbers", _NUMBERS)
-        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
-        edges = part.edges.tolist()
-        return f"numbers({column}, {float(part.centre)!r}, {float(part.scale)!r}, {edges}, {part.marks_missing})"
+        settings = f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
+        return f"numbers(table[{name!r}], {settings})"
     if isinstance(part, Categories):
-        source.helper("is_missing", _IS_MISSING)
-        source.helper("categories", _CATEGORIES, module="zlib")
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
-        return f"categories({column}, [{names}], {part.buckets})"
+        return f"categories(table[{name!r}], [{names}], {part.buckets})"
     raise FileError(
         f"Column {name!r} is of {part.kind}, but NumPy source takes numbers and categories only: train without it, or "
         "use `save`."
