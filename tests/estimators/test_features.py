@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
-from sklearn.metrics import balanced_accuracy_score, make_scorer
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer
 
 import vecprop
 from vecprop import MLPClassifier, MLPRegressor
@@ -275,3 +275,19 @@ def test_verbose_prints_epochs_or_shows_a_bar(capsys):
     captured = capsys.readouterr()
     assert "MLPClassifier" in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["a", "b", "c"], [0.5, 1.5, 2.5], [True, False, True]])
+def test_the_score_is_scikit_learns_accuracy(labels):
+    rng = np.random.default_rng(0)
+    X, places = rng.normal(size=(37, 3)), rng.integers(3, size=37)
+    y = np.array(labels)[places]
+    if y.dtype.kind == "f":
+        y = y.astype(object).astype(str)
+    model = MLPClassifier((4,), max_iter=20, tol=0.0, random_state=0).fit(X, y)
+    weight = rng.random(37)
+    assert model.score(X, y) == accuracy_score(y, model.predict(X))
+    assert model.score(X, list(y)) == model.score(X, y)
+    assert model.score(X, y, weight) == accuracy_score(y, model.predict(X), sample_weight=weight)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.score(X, y[:-1])

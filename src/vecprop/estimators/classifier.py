@@ -134,6 +134,31 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Y = self._outputs(X)  # says so where there is nothing to predict with
         return self._targets.decode(Y)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of rows whose label is predicted, or all of whose labels are.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, C)
+            The labels.
+        sample_weight : array (N,), optional
+            The rows' weights; 1 by default.
+
+        Returns
+        -------
+        float
+            scikit-learn's ``accuracy_score``.
+        """
+        predicted = self.predict(X)
+        plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
+        if plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
+            return float((y == predicted).mean())  # what it is, without a look at what both are, which takes longer
+        from sklearn.metrics import accuracy_score
+
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
@@ -175,7 +200,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
 
     def _own_score(self, rows: Rows) -> Score | None:
-        if type(self).score is not ClassifierMixin.score or len(self.classes_) == 1:  # which is predicted whatever Y
+        if type(self).score is not MLPClassifier.score or len(self.classes_) == 1:  # which is predicted whatever Y
             return None
         return "subset_accuracy" if self._targets.multilabel else "accuracy"
 
