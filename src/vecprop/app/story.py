@@ -11,15 +11,18 @@ from .. import (
     Dense,
     GradientDescent,
     Logistic,
+    Member,
     Momentum,
     Network,
     ProgressBar,
     SoftmaxCrossEntropy,
     check_gradients,
     train,
+    train_population,
 )
 from .. import __version__ as version
 from ..train.state import TrainingResult
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from ..check import Report
@@ -104,7 +107,7 @@ def draw_parameters(generator: np.random.RandomState, scale: float) -> np.ndarra
 
 
 def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
-    """Train random starts, all at once, with gradient descent and momentum; some also with ten times the steps."""
+    """Train random starts, in one program, with gradient descent and momentum; some also with ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
     claims = []
@@ -113,9 +116,10 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
         ("momentum", momentum, STEPS, STARTS),
         ("patient gradient descent", descent, 10 * STEPS, PATIENT_STARTS),
     ):
-        bar = ProgressBar(method)
-        result = train(NETWORK, thetas[:starts], X, T, optimizer=optimizer, epochs=steps, callbacks=[bar])
-        claims.append(Claim(method, steps, result.history.loss[-1]))
+        members = [Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]]
+        with progress_bar(method, quiet=False) as show:
+            results = train_population(members, X, T, progress=show)
+        claims.append(Claim(method, steps, np.array([result.history.loss[-1] for result in results])))
     return claims
 
 
