@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 
 from vecprop import (
     MLPClassifier,
@@ -18,7 +18,7 @@ from vecprop import (
     MLPSearchCV,
     SquaredError,
 )
-from vecprop.estimators import fitting
+from vecprop.estimators import fitting, rows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -60,9 +60,9 @@ def problems(draw):
         "validation_fraction": draw(st.sampled_from([0.1, 0.4])),
         "random_state": draw(st.integers(0, 99)),
     }
-    rows = X.astype(draw(st.sampled_from([np.float32, np.float64])))
+    inputs = X.astype(draw(st.sampled_from([np.float32, np.float64])))
     weight = draw(st.sampled_from([None, W]))
-    return clone(model).set_params(early_stopping=True, max_iter=25, **parameters), rows, y, weight
+    return clone(model).set_params(early_stopping=True, max_iter=25, **parameters), inputs, y, weight
 
 
 def fitted(model, *rows):
@@ -131,6 +131,19 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
             warnings.simplefilter("ignore")
             model.fit(X, y)
             MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise").fit(X, y)
+
+
+def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(rows, "train_test_split", lambda *a, **k: drawn.append(k) or train_test_split(*a, **k))
+    model = MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
+    grid = {"alpha": [0.1, 0.2, 0.3], "validation_fraction": [0.1, 0.3]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MLPSearchCV(model, grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
+        assert len(drawn) == 2 * 2
+        MLPSearchCV(model.set_params(random_state=None), grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
+        assert len(drawn) == 2 * 2 + 2 * 6
 
 
 def test_a_score_of_ones_own_counts():

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
@@ -65,17 +64,12 @@ class Fitting(Unattended):
         """Set rows aside for validation; where there are two classes, the same share of each."""
         T = self.rows.T
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
-        numbers, others = train_test_split(
-            np.arange(len(T)),
-            random_state=random,
-            test_size=self.model.validation_fraction,
-            stratify=T.astype(bool) if two_classes else None,
-        )
-        if len(others) < 2:
+        strata = T.astype(bool) if two_classes else None
+        self.rows, self.held_out = self.rows.split(random, self.model.validation_fraction, strata)
+        if len(self.held_out) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        self.rows, self.held_out = self.rows.take(numbers), self.rows.take(others)
 
     def prepare(self) -> None:
         """Have the lists and bests that this call goes on with."""

@@ -1,10 +1,12 @@
 """Rows that a model has accepted: some of a table, which is copied for nobody."""
 
+import pickle
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +50,25 @@ class Rows:
     def __init__(self, X: Any, y: Any, T: np.ndarray, weight: np.ndarray | None) -> None:
         self.table = Table(X, y, T, weight)
         self.numbers: np.ndarray | None = None
+        self._parts: dict[Any, tuple[Rows, Rows, Any]] = {}
 
     def take(self, numbers: np.ndarray) -> "Rows":
         """Return the rows of these numbers among these rows."""
         return self._of(self.table, numbers if self.numbers is None else self.numbers[numbers])
+
+    def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
+        """Return two random parts of the rows, the second with a share of them, of each of the strata if there are any.
+
+        They are drawn once for all models that come with the same random state, which goes on as if each had drawn.
+        """
+        key = share, pickle.dumps(random.get_state(legacy=False))
+        if key not in self._parts:
+            numbers = np.arange(len(self))
+            parts: Any = train_test_split(numbers, random_state=random, test_size=share, stratify=strata)
+            self._parts[key] = self.take(parts[0]), self.take(parts[1]), random.get_state(legacy=False)
+        first, second, state = self._parts[key]
+        random.set_state(state)
+        return first, second
 
     def columns(self, features: np.ndarray) -> "Rows":
         """Return the same rows with some of the inputs."""
