@@ -6,6 +6,7 @@ import pytest
 
 import registry
 import vecprop as vp
+from vecprop.core.scores import SCORES
 
 TORCH = pytest.param("torch", marks=pytest.mark.long)
 
@@ -61,6 +62,19 @@ def test_training(xp, optimizer):
     assert type(result.theta) is type(theta)
     np.testing.assert_allclose(np.asarray(result.theta), expected.theta, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(result.history.loss, expected.history.loss, rtol=1e-10)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_scores_may_stop_training(xp, score):
+    p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy(), members=(2,))
+    arguments = {"optimizer": vp.Adam(0.1), "epochs": 6, "validation_score": score}
+    arguments["early_stopping"] = vp.EarlyStopping(2, on="validation_score")
+    expected = vp.train(p.network, p.theta, p.X, p.T, validation=(p.X, p.T, p.weight), **arguments)
+    X, T, w = (xp.asarray(array) for array in (p.X, p.T, p.weight))
+    result = vp.train(p.network, xp.asarray(p.theta), X, T, validation=(X, T, w), **arguments)
+    assert result.history.validation_score.shape == (len(expected.history.loss), 2)
+    np.testing.assert_allclose(result.history.validation_score, expected.history.validation_score, rtol=1e-9)
+    np.testing.assert_allclose(np.asarray(result.theta), expected.theta, rtol=1e-9, atol=1e-12)
 
 
 def test_views_are_views(xp):
