@@ -128,7 +128,7 @@ ODD_NAMES = [
     "naïve ✓",
     "class",
     "label",
-    "vecprop_Add_1",
+    "vecprop_Concat_0",
     "X",
     " ",
 ]

@@ -232,6 +232,7 @@ def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
     fitted(model, X, TWO)
     again = round_trip(model, tmp_path)
     assert again.memory is None
+    assert b"memory" not in (tmp_path / "model.npz").read_bytes()
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert state_of(fitted(again, X, TWO)) == state_of(fitted(clone(model).set_params(memory=None), X, TWO))
 

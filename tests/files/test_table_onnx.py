@@ -1,5 +1,7 @@
 """Graphs of models of tables take columns as they are, and predict what the models do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,13 +105,22 @@ def test_a_model_that_was_trained_to_the_end():
     assert_same(vp.TabularRegressor(random_state=0).fit(TABLE, TABLE["visits"] * 100 + TABLE["X"]), TABLE, NEW)
 
 
+def test_probabilities_that_underflow():
+    model = vp.TabularClassifier(**FEW).fit(TABLE, THREE)
+    model.ensemble_ = replace(model.ensemble_, thetas=model.ensemble_.thetas * 20)
+    model.sharpness_ = 0.15
+    assert (in_float64(model, TABLE).min() < 1e-4).any()
+    found = run(to_onnx(model, dtype=np.float64), columns(model, TABLE, np.float64))
+    np.testing.assert_allclose(found["probabilities"], in_float64(model, TABLE), rtol=1e-9)
+
+
 @pytest.mark.parametrize("names", [["stamp"], ["town"], ["member"], ["town", "floor"], ['say "hi"', "visits"]])
 def test_few_columns(names):
     assert_same(vp.TabularClassifier(**FEW).fit(TABLE[names], TWO), TABLE, NEW)
 
 
 def test_names_stay_apart():
-    table = TABLE[["label", "vecprop_Add_1", "X"]].set_axis(["label", "vecprop_Add_1", "probabilities"], axis=1)
+    table = TABLE[["label", "vecprop_Concat_0", "X"]].set_axis(["label", "vecprop_Concat_0", "probabilities"], axis=1)
     model = vp.TabularClassifier(**FEW).fit(table, TWO)
     found = run(to_onnx(model), columns(model, table, np.float32))
     assert list(found) == ["label_", "probabilities_"]

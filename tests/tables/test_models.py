@@ -79,7 +79,7 @@ def test_intervals_cover_their_share(regressor, coverage):
 
 
 def test_intervals_by_hand():
-    residuals = Residuals.of([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    residuals = Residuals.of([np.array([1.0, 2.0]), np.array([3.0, 4.0])], [np.ones(2)] * 2)
     each = np.array([[10.0], [20.0]])
     # Lower ends 8, 9, 16, 17; upper ends 11, 12, 23, 24.
     assert residuals.interval(each, each, coverage=0.75).tolist() == [[8.0, 23.0]]
@@ -134,6 +134,57 @@ def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
 def test_levels_that_make_no_sense(quantile):
     with pytest.raises(ValueError, match="The 'quantile' parameter of TabularRegressor must be"):
         TabularRegressor("y", loss="quantile", quantile=quantile).fit(spread(20, seed=0))
+
+
+def test_rows_that_count_nothing_are_not_there():
+    frame, new = people(), people(seed=1)
+    counts = np.random.default_rng(0).random(len(frame)) < 0.7
+    for model in (TabularClassifier("buys", **SMALL), TabularRegressor("spends", **SMALL)):
+        some = model.fit(frame[counts]).predict(new)
+        assert (model.fit(frame, sample_weight=counts).predict(new) == some).all()
+        assert (model.fit(frame).predict(new) != some).any()
+
+
+def test_weights_say_how_much_rows_count():
+    x = np.tile([0.0, 1.0], 200)
+    y = np.repeat([0.0, 1.0], 200)  # whatever x is
+    weight = np.where(y == x, 3.0, 1.0)
+    for scale in (1.0, 1000.0):
+        model = TabularRegressor(**SMALL).fit(x[:, None], y, sample_weight=scale * weight)
+        assert model.predict(np.array([[0.0], [1.0]])) == pytest.approx([0.25, 0.75], abs=0.1)
+        classifier = TabularClassifier(**SMALL).fit(x[:, None], y, sample_weight=scale * weight)
+        P = classifier.predict_proba(np.array([[0.0], [1.0]]))
+        assert P[:, 1] == pytest.approx([0.25, 0.75], abs=0.1)
+        expected = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+        assert classifier.validation_loss_ == pytest.approx(expected, abs=0.05)
+        assert model.validation_loss_ == pytest.approx(np.sqrt(0.25 * 0.75), abs=0.03)
+
+
+def test_intervals_hold_their_share_of_the_weight():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 1)), rng.normal(size=2000)
+    wide = np.arange(2000) % 2 == 0
+    y[wide] *= 5
+    few = TabularRegressor(**SMALL).fit(X, y, sample_weight=np.where(wide, 1.0, 9.0)).predict_interval(X, 0.8)
+    all_alike = TabularRegressor(**SMALL).fit(X, y).predict_interval(X, 0.8)
+    inside = (few[:, 0] <= y) & (y <= few[:, 1])
+    assert np.average(inside, weights=np.where(wide, 1.0, 9.0)) == pytest.approx(0.8, abs=0.04)
+    assert np.ptp(few, axis=1).mean() < 0.6 * np.ptp(all_alike, axis=1).mean()
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        ([1.0], r"240 rows, but sample_weight has the shape \(1,\)"),
+        ([-1.0] * 240, "240 value.* no weights, such as -1.0 in row 0"),
+        ([np.nan] * 240, "no weights, such as nan"),
+        ([0.0] * 240, "zero in all rows"),
+        ([1.0] + [0.0] * 239, "one sample only"),
+    ],
+)
+def test_weights_that_are_none(weight, said):
+    with pytest.raises(TableError, match=said):
+        TabularRegressor("spends").fit(people(), sample_weight=weight)
 
 
 def test_same_seed_same_bits_and_pickles(classifier):

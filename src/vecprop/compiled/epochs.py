@@ -120,13 +120,14 @@ def _scale(c, distance, rows, like):
 def _penalty(c, theta, low, high, scale):
     """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
+    l2, l1 = strengths[0] + scale * strengths[1], strengths[2] + scale * strengths[3]
     squares, sizes = 0.0, 0.0
     for span in range(c[Slot.WEIGHT_SPANS]):
         W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
         squares += _squares(W)
-        for i in range(W.size):
+        for i in range(W.size if l1 else 0):
             sizes += abs(np.float64(W[i]))
-    return (strengths[0] + scale * strengths[1]) / 2 * squares + (strengths[2] + scale * strengths[3]) * sizes
+    return l2 / 2 * squares + l1 * sizes
 
 
 @njit(**INNER)
@@ -143,8 +144,10 @@ def _sum_block(c, theta, gradients, low, high, scale):
     for span in range(c[Slot.WEIGHT_SPANS]):
         first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
         W, J_W = theta[first:end], J[first:end]
-        for i in range(W.size):
-            J_W[i] += l2 * W[i] + l1 * F(np.sign(W[i]))
+        for i in range(W.size if l2 else 0):
+            J_W[i] += l2 * W[i]
+        for i in range(W.size if l1 else 0):
+            J_W[i] += l1 * F(np.sign(W[i]))
     return _squares(J[low:high])
 
 
@@ -166,8 +169,9 @@ def _squares(values):
 def _move_block(c, theta, J, low, high, rate, t, shorten, before):
     """Take the optimizer's step for a block of parameters; return the square of its length."""
     if shorten != 1:
-        for p in range(low, high):
-            J[p] *= theta.dtype.type(shorten)
+        own = J[low:high]
+        for p in range(own.size):
+            own[p] *= theta.dtype.type(shorten)
     before = before[: high - low]
     copy(theta[low:high], before)
     first, second = numbers_at(c[Slot.FIRST], theta.size, J)[low:], numbers_at(c[Slot.SECOND], theta.size, J)[low:]

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,7 @@ class Fold:
         self.X, self.y = _safe_split(estimator, X, y, train)
         self.params = _check_method_params(X, params=params, indices=train)
         self.known: dict[Any, Any] = {}
+        self.generator = np.random.RandomState()
 
     def fitting(self, candidate: Candidate, random_state: Any) -> tuple[Any, Any]:
         """Return what fits a candidate with a random state, and the estimator that will be fitted with it."""
@@ -134,13 +136,23 @@ class Fold:
         template, rows, held_out = read
         model = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        random = check_random_state(model.random_state)
+        random = self.random(model.random_state)
         model._prepare(rows, random, first=True)
         estimator = model
         if head is not None:
             estimator = copy.copy(head)
             estimator.steps = [*head.steps[:-1], (candidate.name, model)]
         return fitting_of(model, rows, held_out, random), estimator
+
+    def random(self, random_state: Any) -> np.random.RandomState:
+        """Return the generator of a random state, which is used before the next is asked for.
+
+        Whole numbers seed the same one anew: to make one takes as long as the rest of a preparation.
+        """
+        if not isinstance(random_state, Integral):
+            return check_random_state(random_state)
+        self.generator.seed(int(random_state))
+        return self.generator
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what was made for the key, made if it is new."""

@@ -89,7 +89,8 @@ def draw(network: Network, factors: Sequence[float], random: np.random.RandomSta
     dtype : dtype
         The floating type; numbers are drawn in float64 and rounded.
     """
-    theta = network.init(seed=0)
+    of_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
+    theta = np.empty(network.layout.size) if of_dense else network.init(seed=0)
     dense = [p for p in network.layout.views(theta) if "W" in p]
     for p, factor in zip(dense, factors, strict=True):
         bound = np.sqrt(factor / sum(p["W"].shape))

@@ -22,6 +22,8 @@ def random_states(random_state: Any, count: int) -> list[Any]:
     >>> random_states(7, 3)
     [7, 327741615, 976413892]
     """
+    if count == 1:
+        return [random_state]
     random = check_random_state(deepcopy(random_state))
     return [random_state, *random.randint(2**31 - 1, size=count - 1).tolist()]
 

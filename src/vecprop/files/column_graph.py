@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.elementary import absolute, clip, sqrt, where
+from ..core.elementary import clip, sqrt, where
 from ..tables.categories import MISSING, Categories
 from ..tables.encoder import Encoder, Inputs
 from ..tables.numbers import LIMIT, Numbers
@@ -89,7 +89,6 @@ def _of_numbers(parts: Sequence[Numbers], x: Symbol) -> tuple[Symbol, list[Home]
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
-    x = where(absolute(x) < 1e-100, 0.0, clip(x, -1e100, 1e100))
     x = where(is_missing, centre, x)
     z = clip((x - centre) / scale, -_FAR, _FAR)
     blocks, homes = [z / sqrt(1 + (z / LIMIT) ** 2)], [(column, 0) for column in range(len(parts))]

@@ -16,7 +16,7 @@ from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..train.state import TrainingResult
 from .encoder import Encoder
-from .ensemble import Ensemble, Training, trained
+from .ensemble import Ensemble, Rows, Training, trained
 from .error import TableError, pandas
 from .folds import folds
 from .frames import Frame, as_frame, column_of, has_names
@@ -32,17 +32,15 @@ class TableModel(Settings, BaseEstimator, ABC):
         """Return what a wrong output costs: first of the networks that predict, and then of others beside them."""
 
     @abstractmethod
-    def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
+    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         """Take note of what the targets are; return those of the network, and how many outputs it needs."""
 
     @abstractmethod
-    def _calibrate(
-        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
-    ) -> None:
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
         """Take note of the other ensembles, and of how far off the members are on rows that they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -51,6 +49,8 @@ class TableModel(Settings, BaseEstimator, ABC):
             The table as it is, or the path of a file that `read_table` reads.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.
+        sample_weight : array (N,), optional
+            What each row counts, at least 0; 1 by default. A row that counts 0 is as one that is not there.
 
         Returns
         -------
@@ -64,22 +64,22 @@ class TableModel(Settings, BaseEstimator, ABC):
         ValueError
             Where settings are out of range, or training diverges.
         """
-        frame, target = self._rows(X, y)
-        T, outputs = self._read_target(target)
+        frame, target, weight = self._rows(X, y, sample_weight)
+        T, outputs = self._read_target(target, weight)
         inputs = self._learn_columns(frame, target)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        fold = folds(target, self.members(len(target)), seed)
+        rows = Rows(inputs, T, weight, folds(target, self.members(len(target)), seed))
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with self._threads():
             (self.ensemble_, *others), held_out, results = trained(
-                networks, inputs, T, fold, self.training(len(target)), seed, self.progress
+                networks, rows, self.training(len(target)), seed, self.progress
             )
             self._keep_curves(results)
-            self._calibrate(others, held_out, inputs, T, fold)
+            self._calibrate(others, held_out, rows)
         return self
 
-    def _rows(self, X: Any, y: Any) -> tuple[Frame, np.ndarray]:
-        """Return a table of training without its target, and the target; rows without one are left out."""
+    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
+        """Return a table of training without its target, the target, and weights, of the rows that count."""
         frame, self.notes_ = as_frame(X, self), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
@@ -95,19 +95,23 @@ class TableModel(Settings, BaseEstimator, ABC):
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
-        return self._with_target(frame, y)
+        weight = None if sample_weight is None else weights(sample_weight, len(frame))
+        counts = self._has_target(y) & (True if weight is None else weight > 0)
+        if counts.sum() < 2:
+            raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
+        if not counts.all():
+            frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
+        return frame, y.to_numpy(), weight
 
-    def _with_target(self, frame: Frame, y: Any) -> tuple[Frame, np.ndarray]:
+    def _has_target(self, y: Any) -> np.ndarray:
+        """Return which rows have a target, with a note on how many have none."""
         is_known = y.notna().to_numpy()
         if not is_known.any():
             raise TableError(f"{self._named_target} has no values: all {len(y)} are missing.")
         if not is_known.all():
             missing = int((~is_known).sum())
             self.notes_.append(f"{missing} of {len(y)} rows have no target and are left out.")
-            frame, y = frame[is_known], y[is_known]
-        if len(y) < 2:
-            raise TableError("There is one sample only: a model needs two rows with a target at least.")
-        return frame, y.to_numpy()
+        return is_known
 
     def _without_target(self, frame: Frame) -> Frame:
         return frame.drop(columns=self.target) if self.target in frame.columns else frame
@@ -211,3 +215,25 @@ class TableModel(Settings, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def weights(sample_weight: Any, rows: int) -> np.ndarray:
+    """Return what each of so many rows counts, or say what is wrong with that.
+
+    Examples
+    --------
+    >>> weights([1, 0, 2], rows=3)
+    array([1., 0., 2.])
+    """
+    weight = np.asarray(sample_weight, float)
+    if weight.shape != (rows,):
+        raise TableError(f"The table has {rows} rows, but sample_weight has the shape {weight.shape}: give one a row.")
+    wrong = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
+    if len(wrong):
+        raise TableError(
+            f"sample_weight has {len(wrong)} value(s) that are no weights, such as {weight[wrong[0]]} in row "
+            f"{wrong[0]}: weights are finite, and at least 0."
+        )
+    if not weight.any():
+        raise TableError("sample_weight is zero in all rows, so that no row counts: weigh at least two.")
+    return weight

@@ -23,18 +23,18 @@ def tempered(P: np.ndarray, sharpness: float) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def log_loss(P: np.ndarray, classes: np.ndarray) -> float:
-    """Return the mean of -log p of the right classes.
+def log_loss(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the mean of -log p of the right classes, where rows may have weights.
 
     Examples
     --------
     >>> round(log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])), 3)
     0.49
     """
-    return float(-np.log(np.maximum(P[np.arange(len(P)), classes], _SMALLEST)).mean())
+    return float(np.average(-np.log(np.maximum(P[np.arange(len(P)), classes], _SMALLEST)), weights=weight))
 
 
-def best_sharpness(P: np.ndarray, classes: np.ndarray) -> float:
+def best_sharpness(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Return the sharpness with which probabilities have the lowest log loss (Guo et al., 2017), from 1/7 to 4.
 
     Examples
@@ -43,7 +43,11 @@ def best_sharpness(P: np.ndarray, classes: np.ndarray) -> float:
     >>> round(best_sharpness(P, np.array([0, 0, 0, 1])), 2)
     0.5
     """
-    found = minimize_scalar(lambda a: log_loss(tempered(P, np.exp(a)), classes), bounds=(-2, 1.4), method="bounded")
+
+    def loss(a: float) -> float:
+        return log_loss(tempered(P, np.exp(a)), classes, weight)
+
+    found = minimize_scalar(loss, bounds=(-2, 1.4), method="bounded")
     return float(np.exp(found.x))
 
 
@@ -61,7 +65,7 @@ class Residuals:
 
     Examples
     --------
-    >>> residuals = Residuals.of([np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])])
+    >>> residuals = Residuals.of([np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])], [np.ones(3), np.ones(3)])
     >>> each = np.array([[10.0], [10.0]])
     >>> residuals.interval(each, each, coverage=0.5)
     array([[ 8., 12.]])
@@ -70,11 +74,12 @@ class Residuals:
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, distances: list[np.ndarray]) -> "Residuals":
-        """Return the quantiles of each member's distances."""
+    def of(cls, distances: list[np.ndarray], weights: list[np.ndarray]) -> "Residuals":
+        """Return the quantiles of each member's distances, of rows that have weights."""
         count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
-        return cls(np.stack([np.quantile(each, levels, method="hazen") for each in distances]))
+        each = zip(distances, weights, strict=True)
+        return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]))
 
     def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
         """Return the ends of intervals, (N, 2), around what each member predicts, from low to high, (M, N) each.
@@ -96,6 +101,19 @@ def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
     return np.concatenate(
         [np.quantile(rows.reshape(len(rows), -1), level, axis=1, method="inverted_cdf") for rows in moved]
     )
+
+
+def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return quantiles: between the middles of the weights, so that with equal ones they are Hazen's.
+
+    Examples
+    --------
+    >>> weighted_quantiles(np.array([1.0, 2.0, 3.0]), np.array([0.5]), weights=np.array([1.0, 1.0, 2.0]))
+    array([2.33333333])
+    """
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return np.interp(levels, (cumulative - weights[order] / 2) / cumulative[-1], values[order])
 
 
 def pinball_loss(y: np.ndarray, Y: np.ndarray, level: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from .base import TableModel
 from .calibration import best_sharpness, log_loss, tempered
-from .ensemble import Ensemble, out_of_fold
+from .ensemble import Ensemble, Rows, out_of_fold
 from .error import TableError
 from .settings import Settings, documented
 
@@ -116,7 +116,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _losses(self) -> list[Loss]:
         return [SoftmaxCrossEntropy()]
 
-    def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
+    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is no class: mend it.")
         check_classification_targets(y)
@@ -125,14 +125,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
-        shares = np.bincount(numbers) / len(numbers)
+        counts = np.bincount(numbers, weight)
+        shares = counts / counts.sum()
         T = self.label_smoothing * shares + (1 - self.label_smoothing) * np.eye(len(shares))[numbers]
         return T.astype(np.float32), len(self.classes_)
 
-    def _calibrate(
-        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
-    ) -> None:
-        known = np.isin(fold, folds)
-        P, classes = out_of_fold(self.ensemble_, folds, X, fold)[known], T[known].argmax(axis=1)
-        self.sharpness_ = best_sharpness(P, classes)
-        self.validation_loss_ = log_loss(tempered(P, self.sharpness_), classes)
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
+        known = np.isin(rows.fold, folds)
+        P, classes = out_of_fold(self.ensemble_, folds, rows)[known], rows.T[known].argmax(axis=1)
+        weight = None if rows.weight is None else rows.weight[known]
+        self.sharpness_ = best_sharpness(P, classes, weight)
+        self.validation_loss_ = log_loss(tempered(P, self.sharpness_), classes, weight)

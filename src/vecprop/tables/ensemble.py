@@ -42,6 +42,28 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that an ensemble is trained on.
+
+    Parameters
+    ----------
+    X : ndarray (N, I)
+        The inputs, in float32.
+    T : ndarray (N, O)
+        The targets.
+    weight : ndarray (N,) or None
+        What each row counts; None for all the same.
+    fold : ndarray of int (N,)
+        Each row's fold, 0 … M - 1.
+    """
+
+    X: np.ndarray
+    T: np.ndarray
+    weight: np.ndarray | None
+    fold: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Ensemble:
     """Networks of one description whose predictions are averaged.
 
@@ -71,9 +93,7 @@ class Ensemble:
 
 def trained(
     networks: list[Network],
-    X: np.ndarray,
-    T: np.ndarray,
-    fold: np.ndarray,
+    rows: Rows,
     training: Training,
     seed: int,
     progress: Callable[[Headway], object] | None,
@@ -84,10 +104,8 @@ def trained(
     ----------
     networks : list of Network
         The descriptions of the members of each ensemble.
-    X, T : ndarray
-        The inputs, in float32, and the targets.
-    fold : ndarray of int (N,)
-        Each row's fold, 0 … M - 1.
+    rows : Rows
+        What they are trained on.
     training : Training
         How they are trained.
     seed : int
@@ -109,15 +127,15 @@ def trained(
     ValueError
         Where all members diverge.
     """
-    count = fold.max() + 1
-    optimizer = training.optimizer(len(X) - len(X) // count)
+    count = rows.fold.max() + 1
+    optimizer = training.optimizer(len(rows.X) - len(rows.X) // count)
     members = [
         Member(
             network,
             network.init(seed + number, np.float32),
             optimizer,
-            rows=np.flatnonzero(fold != number),
-            validation_rows=np.flatnonzero(fold == number),
+            rows=np.flatnonzero(rows.fold != number),
+            validation_rows=np.flatnonzero(rows.fold == number),
             epochs=training.epochs,
             batch_size=training.batch_size,
             seed=seed + number,
@@ -128,7 +146,7 @@ def trained(
         for network in networks
         for number in range(count)
     ]
-    results = train_population(members, X, T, progress=progress)
+    results = train_population(members, rows.X, rows.T, sample_weight=rows.weight, progress=progress)
     is_good = np.reshape([result.reason != "diverged" and result.state.epoch > 0 for result in results], (-1, count))
     good = np.flatnonzero(is_good.all(axis=0))
     if not len(good) and any(result.reason == "interrupted" for result in results):
@@ -141,20 +159,18 @@ def trained(
     return [Ensemble(network, own[good]) for network, own in zip(networks, thetas, strict=True)], good, results
 
 
-def out_of_fold(ensemble: Ensemble, folds: np.ndarray, X: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: Rows) -> np.ndarray:
     """Return the predictions of rows by the members that have not seen them, (N, O); 0 where there is no such member.
 
     Parameters
     ----------
     ensemble, folds
         As `trained` returns them.
-    X : ndarray (N, I)
-        The inputs of training.
-    fold : ndarray of int (N,)
-        Each row's fold.
+    rows : Rows
+        What they were trained on.
     """
-    Y = np.zeros((len(X), ensemble.network.outputs))
+    Y = np.zeros((len(rows.X), ensemble.network.outputs))
     for number, theta in zip(folds, ensemble.thetas, strict=True):
-        rows = fold == number
-        Y[rows] = next(Ensemble(ensemble.network, theta[None]).each(X[rows]))
+        own = rows.fold == number
+        Y[own] = next(Ensemble(ensemble.network, theta[None]).each(rows.X[own]))
     return Y

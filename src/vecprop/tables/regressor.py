@@ -13,7 +13,7 @@ from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.targets import Numbers as Targets
 from .base import TableModel
 from .calibration import Residuals, pinball_loss
-from .ensemble import Ensemble, out_of_fold
+from .ensemble import Ensemble, Rows, out_of_fold
 from .error import TableError, pandas
 from .numbers import as_numbers
 from .settings import Settings, documented
@@ -172,9 +172,9 @@ class TabularRegressor(RegressorMixin, TableModel):
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
-    def _read_target(self, y: np.ndarray) -> tuple[np.ndarray, int]:
+    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         y = self._numbers(y)
-        self._targets = Targets.standard(y[:, None], None)
+        self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
         return self._targets.encode(y[:, None]).astype(np.float32), 1
 
@@ -190,17 +190,16 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def _calibrate(
-        self, others: list[Ensemble], folds: np.ndarray, X: np.ndarray, T: np.ndarray, fold: np.ndarray
-    ) -> None:
-        self.outer_, known, y = others, np.isin(fold, folds), self._in_units(T[:, 0])
-        Y, *outer = (self._in_units(out_of_fold(each, folds, X, fold)[:, 0]) for each in (self.ensemble_, *others))
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
+        self.outer_, known, y = others, np.isin(rows.fold, folds), self._in_units(rows.T[:, 0])
+        Y, *outer = (self._in_units(out_of_fold(each, folds, rows)[:, 0]) for each in (self.ensemble_, *others))
         low, high = outer or (Y, Y)
-        distances = np.maximum(low - y, y - high)
-        self.residuals_ = Residuals.of([distances[fold == number] for number in folds])
+        weight = np.ones(len(y)) if rows.weight is None else rows.weight
+        distances, own = np.maximum(low - y, y - high), [rows.fold == number for number in folds]
+        self.residuals_ = Residuals.of([distances[fold] for fold in own], [weight[fold] for fold in own])
         if self.levels:
             of_levels = zip([low, Y, high] if outer else [Y], self.levels, strict=True)
-            losses = [pinball_loss(y[known], of[known], level) for of, level in of_levels]
-            self.validation_loss_ = float(np.mean(losses))
+            losses = np.mean([pinball_loss(y, of, level) for of, level in of_levels], axis=0)
+            self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
         else:
-            self.validation_loss_ = float(np.sqrt(np.mean((Y - y)[known] ** 2)))
+            self.validation_loss_ = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
