@@ -146,15 +146,21 @@ def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
         assert len(drawn) == 2 * 2 + 2 * 6
 
 
-def test_a_score_of_ones_own_counts():
+def test_scores_and_predictions_of_ones_own_count():
     class Contrary(MLPClassifier):
         def score(self, X, y, sample_weight=None):
             return -super().score(X, y, sample_weight)
 
+    class Constant(MLPRegressor):
+        def predict(self, X):
+            return np.zeros(len(X))
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
+        other = Constant(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0])
     assert max(model.validation_scores_) <= 0
+    assert len(set(other.validation_scores_)) == 1
 
 
 def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():

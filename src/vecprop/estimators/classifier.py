@@ -200,7 +200,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
 
     def _own_score(self, rows: Rows) -> Score | None:
-        if type(self).score is not MLPClassifier.score or len(self.classes_) == 1:  # which is predicted whatever Y
+        cls = type(self)
+        is_own = cls.score is MLPClassifier.score and cls.predict is MLPClassifier.predict
+        if not is_own or len(self.classes_) == 1:  # which is predicted whatever Y is
             return None
         return "subset_accuracy" if self._targets.multilabel else "accuracy"
 

@@ -102,8 +102,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return parts.regression_loss(self.loss, self.quantile)
 
     def _own_score(self, rows: Rows) -> Score | None:
-        is_own = type(self).score is RegressorMixin.score and len(rows) > 1
-        return "r2" if is_own else None
+        cls = type(self)
+        is_own = cls.score is RegressorMixin.score and cls.predict is MLPRegressor.predict
+        return "r2" if is_own and len(rows) > 1 else None
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
         if y.ndim == 2 and y.shape[1] == 1:
