@@ -74,6 +74,23 @@ REGRESSORS = {
 }
 ESTIMATORS = CLASSIFIERS | REGRESSORS
 
+NETWORK = {"hidden_layer_sizes": (5,), "max_iter": 3}
+ENSEMBLES = {
+    "two classes": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), TWO),
+    "text": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), np.array(["no", "yes"])[TWO]),
+    "parts": (
+        vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, bootstrap=True, max_features=2, random_state=0),
+        THREE,
+    ),
+    "several labels": (vp.MLPEnsembleClassifier(vp.MLPClassifier(**NETWORK), 3, random_state=0), MANY),
+    "numbers": (vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK), 3, random_state=0), NUMBERS),
+    "one member": (vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK), 1, max_features=1, random_state=0), NUMBERS),
+    "two outputs": (
+        vp.MLPEnsembleRegressor(vp.MLPRegressor(**NETWORK, scale_target=True), 3, max_features=0.7, random_state=0),
+        np.column_stack([NUMBERS, -X[:, 0]]),
+    ),
+}
+
 SCALERS = [
     StandardScaler(),
     StandardScaler(with_mean=False),

@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 )
 
 import vecprop as vp
-from models import ESTIMATORS, FEW, ODD_NAMES, TWO, X, fitted, frame
+from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from vecprop import FileError, TrainedNetwork, load, save, to_numpy
 
@@ -52,9 +52,9 @@ def test_links(loss):
     np.testing.assert_array_equal(Y, network.predict(np.zeros(0), Z))
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("kind", [*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)])
 def test_estimators(kind):
-    model, y = ESTIMATORS[kind]
+    model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]
     model = fitted(clone(model), X, y)
     source = functions(model)
     expected = model.predict(X)

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
 
 import vecprop as vp
-from models import ESTIMATORS, FEW, THREE, TWO, X, fitted, frame
+from models import ENSEMBLES, ESTIMATORS, FEW, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from vecprop import FileError, TrainedNetwork, to_onnx
 
@@ -80,9 +80,9 @@ def test_links_far_out(loss):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("kind", [*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)])
 def test_estimators(kind, dtype):
-    model, y = ESTIMATORS[kind]
+    model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]
     rows = X.astype(dtype)
     model = fitted(clone(model), rows, y)
     first, *others = run(to_onnx(model, dtype=dtype), X=rows)

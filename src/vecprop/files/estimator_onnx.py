@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.network import Network
-from ..estimators.classifier import MLPClassifier
-from ..estimators.regressor import MLPRegressor
-from ..tables.classifier import TabularClassifier
+from .averaged import CLASSIFIERS, REGRESSORS, averaged
 from .error import FileError
 from .tracing import Graph, Symbol
 
@@ -24,14 +22,12 @@ def register() -> None:
     """
     from skl2onnx import update_registered_converter
 
-    update_registered_converter(
-        MLPClassifier,
-        "VecpropMLPClassifier",
-        _classifier_shapes,
-        _convert_classifier,
-        options={"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]},
-    )
-    update_registered_converter(MLPRegressor, "VecpropMLPRegressor", _regressor_shapes, _convert_regressor)
+    options = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [False]}
+    for kind in CLASSIFIERS:
+        name = f"Vecprop{kind.__name__}"
+        update_registered_converter(kind, name, _classifier_shapes, _convert_classifier, options=options)
+    for kind in REGRESSORS:
+        update_registered_converter(kind, f"Vecprop{kind.__name__}", _regressor_shapes, _convert_regressor)
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
@@ -68,14 +64,19 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
-    """Return a graph with all operations of an estimator's network, and the symbol of its predictions."""
+    """Return a graph with all operations of an estimator's networks, and the symbol of their mean predictions."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     model, given = operator.raw_operator, operator.inputs[0]
     dtype = np.float64 if isinstance(given.type, DoubleTensorType) else np.float32
     graph = graph_among(scope, container, dtype)
     X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
-    return graph, traced(model.network_, model.theta_, X)
+    network, thetas, columns = averaged(model)
+    each = [X] * len(thetas) if columns is None else [X.columns(own) for own in columns]
+    Y, *others = (traced(network, theta, own) for theta, own in zip(thetas, each, strict=True))
+    for other in others:
+        Y = Y + other
+    return graph, Y / len(thetas) if others else Y
 
 
 def graph_among(scope: Any, container: Any, dtype: Any) -> Graph:
@@ -94,13 +95,13 @@ def pour(graph: Graph, container: Any, outputs: Any) -> None:
         container.add_node(kind, inputs, [output], name=f"{graph.prefix}{output}", **to)
 
 
-def labels(model: MLPClassifier | TabularClassifier, graph: Graph, number: Symbol) -> Symbol:
+def labels(model: Any, graph: Graph, number: Symbol) -> Symbol:
     """Return the symbol of the labels of classes whose numbers are given."""
     classes = _classes(model)
     return graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
 
 
-def _classes(model: MLPClassifier | TabularClassifier) -> np.ndarray:
+def _classes(model: Any) -> np.ndarray:
     """Return the labels in a type that ONNX has: whole numbers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):

@@ -41,5 +41,18 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
     return lines + _applied(source.formulas.method(network.loss_function, "predict"))
 
 
+def network_function(network: Network, thetas: np.ndarray, source: Source) -> str:
+    """Write down the function of one of many networks, with parameters (M, P); return the names of these."""
+    parameters = ", ".join(f"{name}{number}" for number, p in enumerate(network.layout.views(thetas[0])) for name in p)
+    source.function(
+        "network",
+        '"""Return the outputs of one network, (N, O)."""',
+        *layers(network, thetas, source),
+        "return X",
+        arguments=f"X, {parameters}",
+    )
+    return parameters
+
+
 def _applied(function: str | None) -> list[str]:
     return [] if function is None else [f"X = {function}(X)"]

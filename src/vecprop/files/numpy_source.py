@@ -7,13 +7,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
-from ..estimators.classifier import MLPClassifier
-from ..estimators.regressor import MLPRegressor
 from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
+from .averaged import CLASSIFIERS, REGRESSORS, Averaged, averaged
 from .error import FileError
-from .network_source import layers
+from .network_source import layers, network_function
 from .preprocessing_source import prepared
 from .source import Source
 from .table_source import table_functions
@@ -29,7 +28,7 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
         What to write. Columns of a model of tables may be numbers and categories, not dates or text. Steps of a
         pipeline before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
         OneHotEncoder in their plain forms, FunctionTransformer without a function, and ColumnTransformer and pipelines
@@ -73,34 +72,42 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
 
 def _network_functions(model: Any, source: Source) -> str:
     """Write down the functions of a network, an estimator or a pipeline; return what the file says of them."""
-    steps, last = _steps(model)
+    *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if isinstance(last, TrainedNetwork):
-        network, theta = last.network, last.theta
+        if np.ndim(last.theta) != 1:
+            members = np.shape(last.theta)[:-1]
+            raise FileError(f"theta has the members {members}, but source is of one network: give one row.")
+        networks = Averaged(last.network, np.asarray(last.theta)[None])
+    elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
+        networks = averaged(last)
     else:
-        check_is_fitted(last)
-        network, theta = last.network_, last.theta_
-    if np.ndim(theta) != 1:
-        raise FileError(f"theta has the members {np.shape(theta)[:-1]}, but source is of one network: give one row.")
-    lines = [*prepared(steps, source), *layers(network, np.asarray(theta), source)]
-    source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines, "return X")
-    if isinstance(last, MLPClassifier):
-        _classifier(last, source)
-    else:
-        _regressor(last, source)
-    kind = type(network if isinstance(last, TrainedNetwork) else last).__name__
-    inputs = getattr(model, "n_features_in_", network.inputs)
+        raise FileError(
+            f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
+            "MLPClassifier or MLPRegressor, an ensemble of them, a pipeline that ends with one of these, or a "
+            "TabularClassifier or TabularRegressor."
+        )
+    _outputs(prepared(steps, source), networks, source)
+    _classifier(last, source) if isinstance(last, CLASSIFIERS) else _regressor(last, source)
+    kind = type(last.network if isinstance(last, TrainedNetwork) else last).__name__
+    inputs = getattr(model, "n_features_in_", networks.network.inputs)
     return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))
 
 
-def _steps(model: Any) -> tuple[list[Any], Any]:
-    """Return the steps before a network, and the network."""
-    *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    if not isinstance(last, TrainedNetwork | MLPClassifier | MLPRegressor):
-        raise FileError(
-            f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
-            "MLPClassifier or MLPRegressor, a pipeline that ends with one, or a TabularClassifier or TabularRegressor."
-        )
-    return steps, last
+def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
+    """Write down the outputs of a network, or the mean of many networks', after what is done before."""
+    network, thetas, columns = networks
+    if len(thetas) == 1 and columns is None:
+        lines = [*before, *layers(network, thetas[0], source), "return X"]
+        source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines)
+        return
+    parameters = network_function(network, thetas, source)
+    mean = f"return np.mean([network(X, *theta) for theta in zip({parameters})], axis=0)"
+    if columns is not None:
+        own = source.constant("COLUMNS", columns)
+        each = f"network(X[:, columns], *theta) for columns, *theta in zip({own}, {parameters})"
+        mean = f"return np.mean([{each}], axis=0)"
+    lines = [*(before or ["X = np.asarray(X)"]), mean]
+    source.function("outputs", '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""', *lines)
 
 
 def _title(kind: str, have: str, columns: Any) -> str:
@@ -109,7 +116,7 @@ def _title(kind: str, have: str, columns: Any) -> str:
     return f"The predictions of a {kind}, written by vecprop {__version__}. {have} {named}. It needs NumPy only."
 
 
-def _classifier(model: MLPClassifier, source: Source) -> None:
+def _classifier(model: Any, source: Source) -> None:
     """Write down how outputs become labels and probabilities."""
     one_output, multilabel = model.n_outputs_ == 1, model._targets.multilabel
     if hasattr(model, "predict_proba"):
@@ -127,12 +134,12 @@ def _classifier(model: MLPClassifier, source: Source) -> None:
     source.function("predict", '"""Return the label of each row."""', f"return {found}")
 
 
-def _regressor(model: TrainedNetwork | MLPRegressor, source: Source) -> None:
+def _regressor(model: Any, source: Source) -> None:
     """Write down how outputs become numbers in the units of training."""
     found = "outputs(X)"
-    if isinstance(model, MLPRegressor):
+    if not isinstance(model, TrainedNetwork):
         numbers = model._targets
-        if model.scale_target:
+        if np.any(numbers.scale != 1) or np.any(numbers.shift != 0):
             scale, shift = (source.constant(f"Y_{name.upper()}", getattr(numbers, name)) for name in ("scale", "shift"))
             found = f"{found} * {scale} + {shift}"
         if model.n_outputs_ == 1:

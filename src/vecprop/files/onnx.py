@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.classifier import MLPClassifier
 from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
+from .averaged import CLASSIFIERS
 from .error import FileError
 from .estimator_onnx import labels, register, traced
 from .imputer_onnx import convert_imputer, imputer_shape
@@ -38,7 +38,7 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
 
     Parameters
     ----------
-    model : TrainedNetwork, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or Pipeline
+    model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
         What to convert. The steps of a pipeline may be whatever skl2onnx knows.
     path : path, optional
         Where to write the graph; an older file is replaced at once.
@@ -149,7 +149,7 @@ def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
     register()
     check_is_fitted(model)
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    options = {id(last): {"zipmap": False}} if isinstance(last, MLPClassifier) else None
+    options = {id(last): {"zipmap": False}} if isinstance(last, CLASSIFIERS) else None
     # One row tells the types; floating columns take the type that the graph computes in.
     row = np.zeros((1, model.n_features_in_), dtype) if X is None else _in_type(X[:1], dtype)
     return convert_sklearn(

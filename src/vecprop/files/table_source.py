@@ -11,7 +11,7 @@ from ..tables.encoder import Inputs
 from ..tables.numbers import Numbers
 from ..tables.regressor import TabularRegressor
 from .error import FileError
-from .network_source import layers
+from .network_source import network_function
 from .source import Source
 
 _IS_MISSING = '''\
@@ -59,21 +59,12 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source)
         Where a column is of dates or text, or a layer of the user's own.
     """
     _inputs(model, source)
-    network, thetas = model.ensemble_.network, model.ensemble_.thetas
-    lines = layers(network, thetas, source)
-    parameters = ", ".join(f"{name}{number}" for number, p in enumerate(network.layout.views(thetas[0])) for name in p)
-    source.function(
-        "network",
-        '"""Return the outputs of one network, (N, O)."""',
-        *lines,
-        "return X.astype(float)",
-        arguments=f"X, {parameters}",
-    )
+    parameters = network_function(model.ensemble_.network, model.ensemble_.thetas, source)
     source.function(
         "outputs",
         '"""Return the outputs of each network, (M, N, O)."""',
         "X = inputs(table)",
-        f"return np.stack([network(X, *theta) for theta in zip({parameters})])",
+        f"return np.stack([network(X, *theta) for theta in zip({parameters})]).astype(float)",
         arguments="table",
     )
     _classifier(model, source) if isinstance(model, TabularClassifier) else _regressor(model, source)

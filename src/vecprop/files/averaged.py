@@ -1,0 +1,42 @@
+"""Estimators as the networks whose outputs they average: one, or those of an ensemble's members."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.network import Network
+from ..estimators.classifier import MLPClassifier
+from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ..estimators.regressor import MLPRegressor
+
+CLASSIFIERS = (MLPClassifier, MLPEnsembleClassifier)
+REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
+
+
+class Averaged(NamedTuple):
+    """Networks of one description whose outputs are averaged.
+
+    Parameters
+    ----------
+    network : Network
+        The description.
+    thetas : ndarray (M, P)
+        The parameters of each.
+    columns : ndarray (M, I) or None
+        The columns that each sees, by number; None where each sees all as they come.
+    """
+
+    network: Network
+    thetas: np.ndarray
+    columns: np.ndarray | None = None
+
+
+def averaged(model: Any) -> Averaged:
+    """Return the networks of a fitted estimator or ensemble."""
+    check_is_fitted(model)
+    if isinstance(model, MLPClassifier | MLPRegressor):
+        return Averaged(model.network_, model.theta_[None])
+    columns = np.stack(model.estimators_features_)
+    thetas = np.stack([member.theta_ for member in model.estimators_])
+    return Averaged(model.estimators_[0].network_, thetas, columns if columns.shape[1] < model.n_features_in_ else None)
