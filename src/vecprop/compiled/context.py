@@ -48,6 +48,7 @@ class Slot(IntEnum):
     HELD_CHOSEN = auto()
     HELD_ROWS = auto()
     SCORE = auto()
+    SCORE_OF_HELD_ROWS = auto()
     # how rows become a loss
     MEAN = auto()
     SPANS = auto()

@@ -17,8 +17,7 @@ from .context import Slot
 from .kernels import INNER, SLOTS, add, copy
 from .loops import count, mix
 from .machine_code import address_of
-from .pointers import call_rows, call_update, wait_for_all
-from .scores import score_of_held_rows
+from .pointers import call_rows, call_score, call_update, wait_for_all
 
 BLOCK = 4096
 """How many parameters are summed and moved as one."""
@@ -365,7 +364,8 @@ def _measured(context, c, worker, epoch, known, theta):
         if worker == 0:
             doubles_at(losses, epoch + 1)[epoch] = loss
             if held and c[Slot.SCORE]:
-                doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch] = score_of_held_rows(c, theta)
+                scores = doubles_at(c[Slot.HELD_SCORES], epoch + 1)
+                scores[epoch] = call_score(c[Slot.SCORE_OF_HELD_ROWS], (context,))
     return finite
 
 

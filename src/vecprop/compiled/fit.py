@@ -15,7 +15,7 @@ from .epochs import BLOCK, CHUNK, Ended, epochs_address
 from .formulas import hyperparameters
 from .loops import link_address, update_address
 from .program import padded, program_of, rows_of
-from .scores import Score
+from .scores import Score, score_address
 from .threads import run_together, single_threaded_blas, usable_threads
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
@@ -127,6 +127,7 @@ class Epochs:
             last_finite=self.last_finite,
             before=np.empty(self.workers * BLOCK, F),
             score=Score[plan.score.upper()] if plan.score else Score.NONE,
+            score_of_held_rows=score_address(F) if plan.score else 0,
             link=link_address(network.loss_function, F) if plan.score else 0,
             predictions=np.empty(held * network.outputs if plan.score else 0, F),
             **dict(zip(("first", "second"), moments, strict=False)),

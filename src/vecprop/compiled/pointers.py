@@ -69,6 +69,8 @@ call_rows = _caller(
 )
 """Call f(context, worker, held, rows, n, scale, step, gradient): the loss of some rows, and its gradient."""
 
+call_score = _caller("integer", result="number")
+"""Call f(context): the score of the held-out rows."""
 
 call_epochs = _caller("integer", "integer")
 """Call f(context, worker): epochs."""

@@ -277,7 +277,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     everyone = np.arange(contexts[:, [Slot.ROWS, Slot.HELD_ROWS]].max())
     contexts[:, Slot.EVERYONE] = everyone.ctypes.data
     contexts[:, Slot.STOP] = queue[1:].ctypes.data
-    run_members = _RUN(_members_address(F))
+    run_members = _RUN(members_address(F))
     run_epochs = epochs_address(F)
 
     def work_on(worker: int) -> None:
@@ -301,6 +301,6 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
 
 
 @cache
-def _members_address(F: type) -> int:
+def members_address(F: type) -> int:
     """Return the address of `run_members` for numbers of type F."""
     return address_of(run_members, types.void(*[types.intp] * 7), F.__name__)

@@ -4,13 +4,18 @@ Sums are over rows in their order, by one thread, so that a score's bits do not 
 """
 
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from .arrays import numbers_at, words_at
 from .context import Slot
-from .kernels import INNER
+from .kernels import INNER, SLOTS
+from .machine_code import address_of
+
+number = float
+"""The floating type, which `address_of` fills in."""
 
 
 class Score(IntEnum):
@@ -102,12 +107,18 @@ def _determination(c, o, like):
     return 1 - residual / spread if spread > 0 else 0.0
 
 
-@njit(**INNER)
-def score_of_held_rows(c, like):
+def score_of_held_rows(context):
     """Return the score of the held-out rows, whose predictions are known."""
+    c, like = words_at(context, SLOTS), number(0)
     if c[Slot.SCORE] != Score.R2:
         return _share_of_right_rows(c, like)
     total, O = 0.0, c[Slot.OUTPUTS]
     for o in range(O):
         total += _determination(c, o, like)
     return total / O
+
+
+@cache
+def score_address(F: type) -> int:
+    """Return the address of `score_of_held_rows` for numbers of type F."""
+    return address_of(score_of_held_rows, types.float64(types.intp), F.__name__, number=F)
