@@ -99,6 +99,12 @@ def test_arrays():
     np.testing.assert_array_equal(functions(model)["predict"](mixed.tolist()), model.predict(mixed))
 
 
+def test_names_that_are_numbers():
+    table = TABLE[["visits", "town", "stamp"]].set_axis([0, 1, 2], axis=1)
+    model = classifier(table)
+    assert_same(model, table, table.set_axis(list("012"), axis=1))
+
+
 def test_columns_of_every_library():
     columns = ['say "hi"', "visits", "town", "floor", "member"]
     model = classifier(TABLE[columns])

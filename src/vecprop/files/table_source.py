@@ -34,7 +34,7 @@ MISSING = "\\0missing"
 
 
 def category(value):
-    """Return the name of a category; whole numbers are written without a point."""
+    """Return the name of a category; whole numbers are written without a point, and empty text is not missing."""
     if is_missing(value):
         return MISSING
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
@@ -84,6 +84,8 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
+    elif any(name.isdigit() for name in encoder.names):  # which may be numbers in a frame
+        lines.insert(0, "table = {str(name): table[name] for name in table}")
     source.function("inputs", '"""Return what the columns of a table become, (N, I)."""', *lines, arguments="table")
 
 
