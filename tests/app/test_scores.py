@@ -54,12 +54,30 @@ def test_metrics_of_quantiles_are_scikit_learns():
     assert found["share_below"].value == np.mean(y <= Y[:, 0])
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers", "quantiles"])
+def test_a_weight_of_three_is_a_row_three_times(kind):
+    weight = RNG.integers(0, 4, 200)
+    y, Y = RNG.integers(2, size=200), RNG.random((200, 3))
+    if kind == "classes":
+        P = Y[:, :2] / Y[:, :2].sum(axis=1, keepdims=True)
+        pairs = scores_of_classes(y, P, weight), scores_of_classes(np.repeat(y, weight), np.repeat(P, weight, axis=0))
+    elif kind == "numbers":
+        Y = Y[:, 0]
+        pairs = scores_of_numbers(y, Y, weight), scores_of_numbers(np.repeat(y, weight), np.repeat(Y, weight))
+    else:
+        levels, Y = [0.1, 0.5, 0.9], np.sort(Y, axis=1)
+        repeated = scores_of_quantiles(np.repeat(y, weight), np.repeat(Y, weight, axis=0), levels)
+        pairs = scores_of_quantiles(y, Y, levels, weight), repeated
+    weighted, repeated = ({name: score.value for name, score in scores.items()} for scores in pairs)
+    assert weighted == pytest.approx(repeated)
+
+
 def test_intervals_hold_the_truth_in_about_95_of_100_cases():
     truth, held = 0.8, 0
     for seed in range(100):
         right = np.random.default_rng(seed).random(400) < truth
         P = np.where(right[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
-        score = scores_of_classes(np.ones(400, int), P, seed)["accuracy"]
+        score = scores_of_classes(np.ones(400, int), P, seed=seed)["accuracy"]
         held += score.low <= truth <= score.high
     assert 90 <= held <= 99  # 95 ± 2 σ
 

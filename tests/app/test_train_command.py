@@ -18,7 +18,12 @@ from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_scor
 import vecprop as vp
 from vecprop.app.candidates import Columns
 from vecprop.app.commands import train as command
+from vecprop.app.dividing import Parts
 from vecprop.app.searching import search
+
+
+def parts_of(X, y):
+    return Parts("regression", X, y, np.ones(len(y)), X[:0], y[:0], y[:0], [])
 
 
 def result_of(done):
@@ -174,13 +179,49 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, qu
         assert evaluated["pinball_loss"]["value"] == pytest.approx(loss)
 
 
+def test_a_column_of_weights(vecprop, people):
+    weight = np.where(people.index % 3 == 0, 0, np.where(people.town == "Rome", 5, 1))
+    people.assign(w=weight).to_csv("weighed.csv", index=False)
+
+    done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", "--json", "--time", "age", *FAST)
+    result = result_of(done)
+    assert "w" not in result["columns"]["used"]
+    assert "Column 'w' weighs rows and is no input." in done.stderr
+    assert tomllib.loads(Path("weighed.toml").read_text())["weight"] == "w"
+    model = vp.load("weighed.npz")
+    late = people.age >= people.age.sort_values().iloc[-40]
+
+    def loss(P):
+        return log_loss(people.buys[late], P, sample_weight=weight[late], labels=["no", "yes"])
+
+    expected = loss(model.predict_proba(people[late]))
+    assert result["scores"]["vecprop"]["log_loss"]["value"] == pytest.approx(expected)
+    shares = np.bincount(people.buys[~late] == "yes", weight[~late]) / weight[~late].sum()
+    naive = loss(np.tile(shares, (late.sum(), 1)))
+    assert result["scores"]["naive"]["log_loss"]["value"] == pytest.approx(naive)
+    evaluated = json.loads(vecprop("evaluate", "weighed.npz", "weighed.csv", "--weight", "w", "--json").stdout)
+    expected = accuracy_score(people.buys, model.predict(people), sample_weight=weight)
+    assert evaluated["scores"]["accuracy"]["value"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [("many", "200 value(s) that are no numbers"), (-1, "no numbers of at least 0"), (0, "is 0 in all rows")],
+)
+def test_weights_that_are_none(vecprop, people, weight, said):
+    people.assign(w=weight).to_csv("weighed.csv", index=False)
+    done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", *FAST)
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert said in done.stderr
+
+
 def test_a_search_mends_poor_settings():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
     y = np.where(X.a + X.b > 0, "yes", "no")
     poor = vp.TabularClassifier(hidden_layer_sizes=8, n_members=2, max_iter=10, learning_rate_init=1e-6, random_state=0)
     said = []
-    found = search(poor.fit(X, y), 0.01, X, y, 1.0, {"hidden_layer_sizes"}, said.append)
+    found = search(poor.fit(X, y), 0.01, parts_of(X, y), 1.0, {"hidden_layer_sizes"}, said.append)
     assert found.best.loss < 0.6 * found.finalists[0].loss
     assert found.tried[0].settings == {}
     assert found.tried[0].loss > min(tried.loss for tried in found.tried)
@@ -190,7 +231,7 @@ def test_a_search_mends_poor_settings():
 def test_what_diverges_is_not_chosen():
     X, y = pd.DataFrame({"x": np.arange(60.0)}), np.arange(60.0)
     model = vp.TabularRegressor(hidden_layer_sizes=4, n_members=2, max_iter=2, random_state=0).fit(X, y)
-    columns = Columns.of(model, X, y)
+    columns = Columns.of(model, parts_of(X, y))
     bad, good = columns.evaluated([{"learning_rate_init": 1e30}, {}])
     assert bad.loss == np.inf
     assert good.loss < np.inf

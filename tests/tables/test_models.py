@@ -142,7 +142,9 @@ def test_rows_that_count_nothing_are_not_there():
     for model in (TabularClassifier("buys", **SMALL), TabularRegressor("spends", **SMALL)):
         some = model.fit(frame[counts]).predict(new)
         assert (model.fit(frame, sample_weight=counts).predict(new) == some).all()
-        assert (model.fit(frame).predict(new) != some).any()
+        every = model.fit(frame).predict(new)
+        assert (every != some).any()
+        assert (model.fit(frame, sample_weight=np.full(len(frame), 7.0)).predict(new) == every).all()
 
 
 def test_weights_say_how_much_rows_count():
@@ -158,6 +160,11 @@ def test_weights_say_how_much_rows_count():
         expected = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
         assert classifier.validation_loss_ == pytest.approx(expected, abs=0.05)
         assert model.validation_loss_ == pytest.approx(np.sqrt(0.25 * 0.75), abs=0.03)
+
+
+def test_targets_are_smoothed_toward_the_shares_of_the_weight():
+    T, _ = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
+    np.testing.assert_allclose(T, [[0.95, 0.05], [0.15, 0.85]], rtol=1e-6)
 
 
 def test_intervals_hold_their_share_of_the_weight():

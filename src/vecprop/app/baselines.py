@@ -7,22 +7,26 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+
+from ..tables.calibration import weighted_quantiles
 
 ENTRIES = 2_000_000
 """How many numbers logistic and linear regression are fitted to at most: so many that more would change little."""
 
 
-def baselines_of_classes(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, count: int, seed: int) -> dict[str, Any]:
+def baselines_of_classes(
+    X: np.ndarray, X_test: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int, seed: int
+) -> dict[str, np.ndarray]:
     """Return the probabilities of test rows by each baseline, (N, C).
 
     Parameters
     ----------
-    X, y : ndarray
-        The inputs of training (N, I), and the numbers of the classes (N,).
-    X_test : ndarray
-        The inputs of the test.
+    X, X_test : ndarray
+        The inputs of training (N, I), and of the test.
+    weight, y : ndarray (N,)
+        What each row of training counts, and the number of its class.
     count : int
         How many classes there are.
     seed : int
@@ -36,40 +40,42 @@ def baselines_of_classes(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, count
     Examples
     --------
     >>> X, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
-    >>> found = baselines_of_classes(X, y, X[:1], 2, seed=0)
+    >>> found = baselines_of_classes(X, X[:1], np.ones(4), y, 2, seed=0)
     >>> found["naive"], found["logistic regression"].argmax(axis=1)
     (array([[0.5, 0.5]]), array([0]))
     """
     rows = _some_rows(X, seed)
-    shares = np.bincount(y, minlength=count) / len(y)
+    shares = np.bincount(y, weight, minlength=count) / weight.sum()
     linear = np.zeros((len(X_test), count))
     if len(np.unique(y[rows])) > 1:
-        model = _fitted(LogisticRegression(max_iter=200), X[rows], y[rows])
+        model = _fitted(LogisticRegression(max_iter=200), X[rows], y[rows], weight[rows])
         linear[:, model.classes_] = model.predict_proba(X_test)
     return {"naive": np.tile(shares, (len(X_test), 1)), "logistic regression": linear}
 
 
-def baselines_of_numbers(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def baselines_of_numbers(
+    X: np.ndarray, X_test: np.ndarray, weight: np.ndarray, y: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
     """Return the predictions of test rows by each baseline, (N,): "naive", the mean, and "linear regression".
 
     Parameters
     ----------
-    X, y, X_test, seed
+    X, X_test, weight, y, seed
         As for `baselines_of_classes`; y are numbers.
 
     Examples
     --------
     >>> X = np.arange(8.0)[:, None]
-    >>> baselines_of_numbers(X, 2 * X[:, 0], X[:1], seed=0)["naive"]
+    >>> baselines_of_numbers(X, X[:1], np.ones(8), 2 * X[:, 0], seed=0)["naive"]
     array([7.])
     """
     rows = _some_rows(X, seed)
-    model = _fitted(Ridge(), X[rows], y[rows])
-    return {"naive": np.full(len(X_test), y.mean()), "linear regression": model.predict(X_test)}
+    model = _fitted(Ridge(), X[rows], y[rows], weight[rows])
+    return {"naive": np.full(len(X_test), np.average(y, weights=weight)), "linear regression": model.predict(X_test)}
 
 
 def baselines_of_quantiles(
-    X: np.ndarray, y: np.ndarray, X_test: np.ndarray, levels: Sequence[float], seed: int
+    X: np.ndarray, X_test: np.ndarray, weight: np.ndarray, y: np.ndarray, levels: Sequence[float], seed: int
 ) -> dict[str, np.ndarray]:
     """Return the quantiles of test rows by each baseline, (N, L).
 
@@ -77,7 +83,7 @@ def baselines_of_quantiles(
 
     Parameters
     ----------
-    X, y, X_test, seed
+    X, X_test, weight, y, seed
         As for `baselines_of_classes`; y are numbers.
     levels : sequence of float
         The levels.
@@ -85,22 +91,22 @@ def baselines_of_quantiles(
     Examples
     --------
     >>> X = np.arange(9.0)[:, None]
-    >>> baselines_of_quantiles(X, 2 * X[:, 0], X[:1], [0.25, 0.75], seed=0)["naive"]
-    array([[ 4., 12.]])
+    >>> baselines_of_quantiles(X, X[:1], np.ones(9), 2 * X[:, 0], [0.25, 0.75], seed=0)["naive"]
+    array([[ 3.5, 12.5]])
     """
     rows = _some_rows(X, seed)
-    model = _fitted(Ridge(), X[rows], y[rows])
-    errors = np.quantile(y[rows] - model.predict(X[rows]), levels)
+    model = _fitted(Ridge(), X[rows], y[rows], weight[rows])
+    errors = weighted_quantiles(y[rows] - model.predict(X[rows]), np.array(levels), weight[rows])
     return {
-        "naive": np.tile(np.quantile(y, levels), (len(X_test), 1)),
+        "naive": np.tile(weighted_quantiles(y, np.array(levels), weight), (len(X_test), 1)),
         "linear regression": model.predict(X_test)[:, None] + errors,
     }
 
 
-def _fitted(model: Any, X: np.ndarray, y: np.ndarray) -> Any:
+def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it need not be exact to be compared with
-        return make_pipeline(StandardScaler(), model).fit(X, y)
+        return Pipeline([("scaler", StandardScaler()), ("model", model)]).fit(X, y, model__sample_weight=weight)
 
 
 def _some_rows(X: np.ndarray, seed: int) -> np.ndarray:

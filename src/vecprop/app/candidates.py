@@ -17,7 +17,7 @@ from ..estimators.search import MLPSearchCV
 from ..tables.calibration import best_sharpness, log_loss, pinball_loss, tempered
 from ..tables.folds import folds
 from ..tables.settings import MANY_ROWS
-from .training import class_numbers
+from .dividing import Parts, class_numbers
 
 SPACE: dict[str, list[Any]] = {
     "hidden_layer_sizes": [(32,), (64,), (128,), (256,), (64, 64), (128, 128), (256, 128), (64, 64, 64)],
@@ -61,6 +61,8 @@ class Columns:
         The columns as inputs.
     targets : ndarray (N,)
         The numbers of the classes, or numbers.
+    weight : ndarray (N,)
+        What each row counts.
     splits : list of tuple of ndarray
         The numbers of the rows of training and of test, of each fold.
     """
@@ -68,16 +70,18 @@ class Columns:
     model: Any
     inputs: np.ndarray
     targets: np.ndarray
+    weight: np.ndarray
     splits: list[tuple[np.ndarray, np.ndarray]]
 
     @classmethod
-    def of(cls, model: Any, X: Any, y: np.ndarray) -> "Columns":
-        """Return the columns of a model's own table."""
+    def of(cls, model: Any, parts: Parts) -> "Columns":
+        """Return the columns that a model was trained on."""
+        X, y = parts.X, parts.y
         targets = class_numbers(y, model.classes_) if is_classifier(model) else np.asarray(y, float)
         count = min(FOLDS, len(y))
         fold = folds(targets, count, seed=0)
         splits = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(count)]
-        return cls(model, model.encoder_(X), targets, splits[:1] if len(y) >= MANY_ROWS else splits)
+        return cls(model, model.encoder_(X), targets, parts.weight, splits[:1] if len(y) >= MANY_ROWS else splits)
 
     def with_settings(self, settings: Settings) -> Any:
         """Return a model with some settings changed, not fitted."""
@@ -100,6 +104,7 @@ class Columns:
         candidates = [settings_of_network(self.with_settings(settings), rows) for settings in several]
         network = MLPClassifier() if is_classifier(self.model) else network_for_numbers(self.model)
         grid = [{name: [value] for name, value in candidate.items()} for candidate in candidates]
+        weight = None if self.weight.min() == self.weight.max() else self.weight
         run: Any = MLPSearchCV(
             network, grid, scoring=score, cv=self.splits, refit=False, n_jobs=self.model.n_jobs, error_score=np.nan
         )
@@ -107,7 +112,7 @@ class Columns:
             warnings.simplefilter("ignore", FitFailedWarning)  # what diverges is not chosen
             warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
             try:
-                scores = run.fit(self.inputs, self.targets).cv_results_["mean_test_score"]
+                scores = run.fit(self.inputs, self.targets, sample_weight=weight).cv_results_["mean_test_score"]
             except ValueError as error:
                 if "fits failed" not in str(error):
                     raise
@@ -153,16 +158,17 @@ def settings_of_network(model: Any, rows: int) -> Settings:
     }
 
 
-def score(network: Any, X: np.ndarray, y: np.ndarray) -> float:
-    """Return how good a network is on rows that it has not seen; the higher the better.
+def score(network: Any, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+    """Return how good a network is on rows that it has not seen, which may have weights; the higher the better.
 
     That is the negative log loss of the classes that it knows, with probabilities as sure as is best for it, since a
     model of tables will see to that; or the negative root of the mean squared error, or the negative quantile loss.
     """
     if getattr(network, "loss", None) == "quantile":
-        return -float(pinball_loss(y, network.predict(X), network.quantile).mean())
+        return -float(np.average(pinball_loss(y, network.predict(X), network.quantile), weights=sample_weight))
     if not is_classifier(network):
-        return -float(np.sqrt(np.mean((network.predict(X) - y) ** 2)))
+        return -float(np.sqrt(np.average((network.predict(X) - y) ** 2, weights=sample_weight)))
     is_known = np.isin(y, network.classes_)
     P, classes = network.predict_proba(X[is_known]), np.searchsorted(network.classes_, y[is_known])
-    return -log_loss(tempered(P, best_sharpness(P, classes)), classes)
+    weight = None if sample_weight is None else sample_weight[is_known]
+    return -log_loss(tempered(P, best_sharpness(P, classes, weight)), classes, weight)

@@ -11,9 +11,9 @@ from .. import check_gradients
 from ..check import Report
 from ..tables.base import TableModel
 from ..tables.reading import read_table
+from .dividing import class_numbers, numbers_of, target_of, with_target
 from .exits import UsageError
 from .predicting import rows_for
-from .training import class_numbers, numbers_of, target_of, with_target
 
 ROWS = 200
 """How many rows of a table a check takes at most, at equal distances: what is wrong is so on few rows too."""

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from ..tables.reading import read_table
+from .dividing import class_numbers, numbers_of, target_of, weights_of, with_target
 from .exits import UsageError
 from .predicting import notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
 from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
-from .training import class_numbers, numbers_of, target_of, with_target
 
 
-def evaluation(model: Any, table: Path, target: str | None) -> tuple[int, dict[str, Estimate], list[str]]:
+def evaluation(
+    model: Any, table: Path, target: str | None, weight: str | None
+) -> tuple[int, dict[str, Estimate], list[str]]:
     """Return on how many rows of a table a model was measured, its metrics, and notes.
 
     Parameters
@@ -24,6 +26,8 @@ def evaluation(model: Any, table: Path, target: str | None) -> tuple[int, dict[s
         A file with a column of the target.
     target : str or None
         Its name; None for the one that the model was trained on.
+    weight : str or None
+        A column that says what each row counts.
 
     Raises
     ------
@@ -36,15 +40,16 @@ def evaluation(model: Any, table: Path, target: str | None) -> tuple[int, dict[s
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
     frame, notes = with_target(read_table(table), target)
-    X = frame.drop(columns=target)
+    counts = weights_of(frame, weight)
+    X = frame.drop(columns=[target] if weight is None else [target, weight])
     notes += notes_on(model, X)
     if not hasattr(model, "predict_proba"):
         y, rows, levels = numbers_of(frame[target], target), rows_for(model, X), levels_of(model)
         if levels:
-            return len(y), scores_of_quantiles(y, quantiles_of(model, rows), levels), notes
-        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows))), notes
+            return len(y), scores_of_quantiles(y, quantiles_of(model, rows), levels, counts), notes
+        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows)), counts), notes
     y = class_numbers(target_of(frame, target, "classification"), model.classes_)
     unknown = int((y < 0).sum())
     if unknown:
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
-    return len(y), scores_of_classes(y, model.predict_proba(rows_for(model, X))), notes
+    return len(y), scores_of_classes(y, model.predict_proba(rows_for(model, X)), counts), notes

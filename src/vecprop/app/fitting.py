@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .dividing import Parts
 from .exits import UsageError, say
 from .progress import progress_bar
 from .quantiles import levels_of
 from .searching import Search, search
-from .training import Parts, was_interrupted
+from .training import was_interrupted
 
 SETTINGS = {
     "loss": "loss",
@@ -77,11 +78,11 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Callable[[An
             raise UsageError(str(error)) from error
         began = time.perf_counter()
         with progress_bar("training", quiet) as show:
-            model = estimator.set_params(progress=show).fit(parts.X, parts.y).set_params(progress=None)
+            model = estimator.set_params(progress=show).fit(parts.X, parts.y, parts.weight).set_params(progress=None)
         if seconds is None or was_interrupted(model):
             return model, None
         cost = time.perf_counter() - began
-        found = search(model, cost, parts.X, parts.y, seconds - cost, fixed, (lambda _: None) if quiet else say)
+        found = search(model, cost, parts, seconds - cost, fixed, (lambda _: None) if quiet else say)
         return found.best.model, found
 
     return fit

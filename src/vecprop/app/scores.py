@@ -41,7 +41,9 @@ class Estimate:
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
 
-def scores_of_classes(y: np.ndarray, P: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
+def scores_of_classes(
+    y: np.ndarray, P: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
+) -> dict[str, Estimate]:
     """Return what probabilities are worth.
 
     Parameters
@@ -50,6 +52,8 @@ def scores_of_classes(y: np.ndarray, P: np.ndarray, seed: int = 0) -> dict[str, 
         The number of each row's class; -1 for a class that the model does not know.
     P : ndarray (N, C)
         The probability of each class.
+    weight : ndarray (N,), optional
+        What each row counts; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
@@ -75,16 +79,20 @@ def scores_of_classes(y: np.ndarray, P: np.ndarray, seed: int = 0) -> dict[str, 
     }
     if P.shape[1] == 2 and set(np.unique(y)) == {0, 1}:
         metrics["roc_auc"] = _area(P[:, 1], y == 1)
-    return _estimates(metrics, len(y), seed)
+    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
 
 
-def scores_of_numbers(y: np.ndarray, prediction: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
+def scores_of_numbers(
+    y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
+) -> dict[str, Estimate]:
     """Return what predicted numbers are worth.
 
     Parameters
     ----------
     y, prediction : ndarray (N,)
         The numbers, and what was predicted.
+    weight : ndarray (N,), optional
+        What each row counts; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
@@ -106,10 +114,12 @@ def scores_of_numbers(y: np.ndarray, prediction: np.ndarray, seed: int = 0) -> d
         "mae": _mean(np.abs(error)),
         "r2": lambda counts: 1 - squares(counts) / _variance(y, counts),
     }
-    return _estimates(metrics, len(y), seed)
+    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
 
 
-def scores_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float], seed: int = 0) -> dict[str, Estimate]:
+def scores_of_quantiles(
+    y: np.ndarray, Y: np.ndarray, levels: Sequence[float], weight: np.ndarray | None = None, seed: int = 0
+) -> dict[str, Estimate]:
     """Return what predicted quantiles are worth.
 
     Parameters
@@ -120,6 +130,8 @@ def scores_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float], s
         The quantiles that were predicted, of each level.
     levels : sequence of float
         One level, or three that rise: the ends of intervals and what is between.
+    weight : ndarray (N,), optional
+        What each row counts; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
@@ -148,11 +160,11 @@ def scores_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float], s
             "coverage": _mean((low <= y) & (y <= high)),
             "width": _mean(high - low),
         }
-    return _estimates(metrics, len(y), seed)
+    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
 
 
-def _estimates(metrics: dict[str, Metric], rows: int, seed: int) -> dict[str, Estimate]:
-    rng = np.random.default_rng(seed)
+def _estimates(metrics: dict[str, Metric], weight: np.ndarray, seed: int) -> dict[str, Estimate]:
+    rng, rows = np.random.default_rng(seed), len(weight)
     draws = min(max(ENTRIES // rows, 200), 1000)
     values: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     at_once = max(2_000_000 // rows, 1)
@@ -160,10 +172,10 @@ def _estimates(metrics: dict[str, Metric], rows: int, seed: int) -> dict[str, Es
         for first in range(0, draws, at_once):
             counts = np.stack(
                 [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))]
-            ).astype(float)
+            )
             for name, metric in metrics.items():
-                values[name].append(metric(counts))
-        whole = {name: float(metric(np.ones((1, rows)))[0]) for name, metric in metrics.items()}
+                values[name].append(metric(counts * weight))
+        whole = {name: float(metric(weight[None])[0]) for name, metric in metrics.items()}
     return {name: Estimate(whole[name], *_interval(np.concatenate(values[name]))) for name in metrics}
 
 

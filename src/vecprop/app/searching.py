@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .candidates import Columns, Settings, Tried
+from .dividing import Parts
 from .training import was_interrupted
 
 FINALISTS = 8
@@ -72,7 +73,7 @@ class Search:
 
 
 def search(
-    model: Any, cost: float, X: Any, y: np.ndarray, seconds: float, fixed: set[str], tell: Callable[[str], object]
+    model: Any, cost: float, parts: Parts, seconds: float, fixed: set[str], tell: Callable[[str], object]
 ) -> Search:
     """Search for the settings with the lowest loss on rows that networks were not trained on.
 
@@ -85,8 +86,8 @@ def search(
         Fitted, with the settings that others have to beat.
     cost : float
         How many seconds that took.
-    X, y
-        The rows.
+    parts : Parts
+        The table, of which the test is not looked at.
     seconds : float
         How long the search may take.
     fixed : set of str
@@ -99,7 +100,7 @@ def search(
     Search
         What has been found; Ctrl-C ends a search with what there is by then.
     """
-    began, columns = time.perf_counter(), Columns.of(model, X, y)
+    began, columns = time.perf_counter(), Columns.of(model, parts)
     found, ends = Search(len(columns.splits), [Finalist({}, model)]), began + seconds
     tell(f"With the settings given the validation loss is {found.best.loss:.5g}.")
     waiting, pace = columns.choices(fixed), cost / (len(model.ensemble_) * columns.weights({}))
@@ -111,7 +112,7 @@ def search(
                 break
             for settings in found.ranked:
                 if time.perf_counter() + pace * len(model.ensemble_) * columns.weights(settings) < ends:
-                    _try_whole(found, columns.with_settings(settings), settings, X, y, ends, tell)
+                    _try_whole(found, columns.with_settings(settings), settings, parts, ends, tell)
     except KeyboardInterrupt:
         found.best.model.notes_.append("The search was interrupted: the model is the best so far.")
     found.seconds = time.perf_counter() - began
@@ -154,11 +155,11 @@ def _within(costs: np.ndarray, seconds: float) -> int:
 
 
 def _try_whole(
-    found: Search, model: Any, settings: Settings, X: Any, y: np.ndarray, ends: float, tell: Callable[[str], object]
+    found: Search, model: Any, settings: Settings, parts: Parts, ends: float, tell: Callable[[str], object]
 ) -> None:
     """Fit a model with some settings; it is a finalist if it is done in time."""
     model.set_params(progress=lambda now: time.perf_counter() > ends)
-    model.fit(X, y).set_params(progress=None)
+    model.fit(parts.X, parts.y, parts.weight).set_params(progress=None)
     if not was_interrupted(model):
         found.finalists.append(Finalist(settings, model))
         tell(f"Validation loss {model.validation_loss_:.5g} with {in_words(settings)}.")

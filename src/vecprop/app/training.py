@@ -1,88 +1,28 @@
-"""From a table to a model and what it is worth: read, set a test part aside, train, measure beside the baselines."""
+"""From a table to a model and what it is worth: divide, train, measure beside the baselines."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..tables.classifier import TabularClassifier
-from ..tables.error import TableError, pandas
-from ..tables.frames import column_of
-from ..tables.numbers import as_numbers
-from ..tables.reading import read_table
 from ..tables.regressor import TabularRegressor
-from ..tables.task import guess_task
 from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles
+from .dividing import Parts, Request, Task, class_numbers, divided, numbers_of
 from .exits import UsageError
 from .quantiles import levels_of, quantiles_of
 from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
-from .splitting import Split
 
 if TYPE_CHECKING:
     from .searching import Search
 
-Frame = Any
-Task = Literal["classification", "regression"]
 Scores = dict[str, dict[str, Estimate]]
 """The metrics of the model and of each baseline, by their names."""
 
 OURS = "vecprop"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be trained.
-
-    Parameters
-    ----------
-    table : Path
-        The file.
-    target : str
-        The column to predict.
-    split : Split
-        Which rows are the test.
-    test : Path or None
-        A file of test rows, in the place of a split.
-    task : "classification", "regression" or None
-        What the target is; None finds out.
-    settings : dict
-        Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
-    """
-
-    table: Path
-    target: str
-    split: Split
-    test: Path | None = None
-    task: Task | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """A table, divided.
-
-    Parameters
-    ----------
-    task : str
-        What is to be learned.
-    X, X_test : DataFrame
-        The columns of inputs.
-    y, y_test : ndarray
-        The target.
-    notes : list of str
-        What was done to the table, in sentences.
-    """
-
-    task: Task
-    X: Frame
-    y: np.ndarray
-    X_test: Frame
-    y_test: np.ndarray
-    notes: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,22 +89,20 @@ class Trained:
     @cached_property
     def scores(self) -> Scores:
         """What the predictions of the test are worth, the model's first and then the baselines'."""
-        X, X_test = self.model.encoder_(self.parts.X), self.model.encoder_(self.parts.X_test)
-        seed = self.request.split.seed
+        parts, seed = self.parts, self.request.split.seed
+        rows = self.model.encoder_(parts.X), self.model.encoder_(parts.X_test), parts.weight
         if self.is_classifier:
-            count = len(self.model.classes_)
-            y = class_numbers(self.parts.y, self.model.classes_)
-            others = baselines_of_classes(X, y, X_test, count, seed)
-            return {
-                name: scores_of_classes(self.truth, P, seed) for name, P in ({OURS: self.predicted} | others).items()
-            }
-        y, levels = numbers_of(self.parts.y, self.request.target), levels_of(self.model)
+            y = class_numbers(parts.y, self.model.classes_)
+            each = {OURS: self.predicted} | baselines_of_classes(*rows, y, len(self.model.classes_), seed)
+            return {name: scores_of_classes(self.truth, P, parts.weight_test, seed) for name, P in each.items()}
+        y, levels = numbers_of(parts.y, self.request.target), levels_of(self.model)
         if levels:
-            others = baselines_of_quantiles(X, y, X_test, levels, seed)
-            each = {OURS: quantiles_of(self.model, self.parts.X_test)} | others
-            return {name: scores_of_quantiles(self.truth, Y, levels, seed) for name, Y in each.items()}
-        others = baselines_of_numbers(X, y, X_test, seed)
-        return {name: scores_of_numbers(self.truth, Y, seed) for name, Y in ({OURS: self.predicted} | others).items()}
+            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines_of_quantiles(*rows, y, levels, seed)
+            return {
+                name: scores_of_quantiles(self.truth, Y, levels, parts.weight_test, seed) for name, Y in each.items()
+            }
+        each = {OURS: self.predicted} | baselines_of_numbers(*rows, y, seed)
+        return {name: scores_of_numbers(self.truth, Y, parts.weight_test, seed) for name, Y in each.items()}
 
 
 def train_on_table(request: Request, fit: Callable[[Any, Parts], "tuple[Any, Search | None]"]) -> Trained:
@@ -207,72 +145,3 @@ def estimator_for(task: Task, request: Request) -> Any:
     if unknown:
         raise UsageError(f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: leave it out.")
     return kind(target=request.target, random_state=request.split.seed, **request.settings)
-
-
-def divided(request: Request) -> Parts:
-    """Return a table's rows for training and for the test."""
-    frame, notes = with_target(read_table(request.table), request.target)
-    task = request.task or guess_task(frame[request.target])
-    y = target_of(frame, request.target, task)
-    X = frame.drop(columns=request.target)
-    if request.split.group is not None:
-        column_of(frame, request.split.group)
-        X = X.drop(columns=request.split.group)
-        notes.append(f"Column {request.split.group!r} tells groups apart and is no input.")
-    if request.test is not None:
-        other, more = with_target(read_table(request.test), request.target)
-        test = other.drop(columns=request.target)
-        return Parts(task, X, y, test, target_of(other, request.target, task), notes + more)
-    train, held_out = request.split.numbers(frame, y, task == "classification")
-    return Parts(task, X.iloc[train], y[train], X.iloc[held_out], y[held_out], notes)
-
-
-def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
-    """Return the rows of a table whose target is known, with notes on the table; refuse it where there are none."""
-    notes = list(frame.attrs.get("notes", []))
-    known = column_of(frame, target).notna()
-    if not known.any():
-        raise TableError(f"Column {target!r}, the target, has no values: all {len(frame)} are missing.")
-    if not known.all():
-        notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
-        frame = frame[known].reset_index(drop=True)
-    return frame, notes
-
-
-def target_of(frame: Frame, target: str, task: Task) -> np.ndarray:
-    """Return the target of rows: classes as they are if they are numbers or truth values, and else text; or numbers."""
-    y = frame[target]
-    if task == "regression":
-        return numbers_of(y, target)
-    types = pandas().api.types
-    is_plain = types.is_numeric_dtype(y.dtype) or types.is_bool_dtype(y.dtype)
-    return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
-
-
-def numbers_of(y: Any, target: str) -> np.ndarray:
-    """Return a target as numbers, or say what it is instead."""
-    numbers, unread = as_numbers(pandas().Series(y))
-    wrong = int((~np.isfinite(numbers)).sum())
-    if wrong:
-        what = "not numbers" if unread else "infinite"
-        raise TableError(
-            f"Column {target!r}, the target, has {wrong} value(s) that are {what}: mend them, or give --task "
-            "classification if they are classes."
-        )
-    return numbers
-
-
-def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the number of each row's class, -1 where it is none of the classes, which are sorted.
-
-    Examples
-    --------
-    >>> class_numbers(np.array(["b", "a", "c"]), np.array(["a", "b"]))
-    array([ 1,  0, -1])
-    """
-    if (y.dtype.kind in "US") != (classes.dtype.kind in "US"):
-        y, names = y.astype(str), classes.astype(str)
-        numbers = {name: number for number, name in enumerate(names)}
-        return np.array([numbers.get(name, -1) for name in y])
-    places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    return np.where(classes[places] == y, places, -1)

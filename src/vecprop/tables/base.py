@@ -101,7 +101,8 @@ class TableModel(Settings, BaseEstimator, ABC):
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
             frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
-        return frame, y.to_numpy(), weight
+        says_nothing = weight is None or weight.min() == weight.max()
+        return frame, y.to_numpy(), None if says_nothing else weight
 
     def _has_target(self, y: Any) -> np.ndarray:
         """Return which rows have a target, with a note on how many have none."""

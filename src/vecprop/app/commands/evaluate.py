@@ -14,6 +14,7 @@ def evaluate(
     model: Model,
     table: Table,
     target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
+    weight: Annotated[str | None, typer.Option(help="A column that says what each row counts.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -27,7 +28,7 @@ def evaluate(
     from ..results import scores_as_text
     from ..scores import as_plain
 
-    rows, scores, notes = evaluation(load(model), table, target)
+    rows, scores, notes = evaluation(load(model), table, target, weight)
     if not quiet:
         say_notes(notes)
     if as_json:

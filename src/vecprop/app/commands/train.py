@@ -27,6 +27,9 @@ def train(
         Literal["classification", "regression"] | None,
         typer.Option(help="What the target is; found from it by default."),
     ] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="A column that says what each row counts, and is no input.")
+    ] = None,
     test_size: Annotated[
         float,
         typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=HELD_OUT),
@@ -116,14 +119,15 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ..dividing import Request
     from ..fitting import fitting, found, settings_of
     from ..judgement import judgement
     from ..results import as_plain, as_text
     from ..splitting import Split
-    from ..training import Request, train_on_table, was_interrupted
+    from ..training import train_on_table, was_interrupted
 
     settings = settings_of(context.params)
-    request = Request(table, target, Split(test_size, group, time, seed), test, task, settings)
+    request = Request(table, target, Split(test_size, group, time, seed), test, task, weight, settings)
     trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
     result = as_plain(trained)
     save(trained.model, output, columns=trained.types, metrics=trained.metrics)
