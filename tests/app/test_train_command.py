@@ -136,11 +136,9 @@ def test_wrong_configurations_are_usage_errors(vecprop, table, text, said):
     assert said in re.sub(r"[\s│]+", " ", done.stderr)
 
 
-def test_a_search_is_no_worse_by_validation_and_ends_in_time(vecprop, table):
-    began = time.perf_counter()
-    options = ["--search", "--budget", 1.5, "--json", *FAST]
+def test_a_search_is_no_worse_by_validation(vecprop, table):
+    options = ["--search", "--budget", 60, "--json", "--weight-decay", 1, "--activation", "relu", *FAST]
     done = vecprop("train", table, "--target", "spends", *options)
-    assert time.perf_counter() - began < 20  # kernels may have to be compiled
     found = result_of(done)["search"]
     model, losses = vp.load("people.npz"), [each["validation_loss"] for each in found["finalists"]]
     assert found["folds"] == 4
@@ -148,7 +146,7 @@ def test_a_search_is_no_worse_by_validation_and_ends_in_time(vecprop, table):
     assert model.validation_loss_ == losses[0] == min(losses)
     assert {} in [each["settings"] for each in found["finalists"]]
     assert all(model.get_params()[name] == value for name, value in found["finalists"][0]["settings"].items())
-    assert all("hidden_layer_sizes" not in tried["settings"] for tried in found["tried"])  # that was given
+    assert all(set(tried["settings"]) <= {"dropout", "learning_rate_init"} for tried in found["tried"])  # not given
     written = tomllib.loads(Path("people.toml").read_text())
     assert written["search"] is False
     assert written["dropout"] == model.dropout
@@ -215,13 +213,26 @@ def test_weights_that_are_none(vecprop, people, weight, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_search_ends_in_time(seconds):
+    X, y = pd.DataFrame({"x": np.arange(200.0)}), np.arange(200.0)
+    model = vp.TabularRegressor(n_members=2, max_iter=20, random_state=0).fit(X, y)
+    list(Columns.of(model, parts_of(X, y)).evaluated([{}]))  # compiles
+    found = search(model, 0.02, parts_of(X, y), seconds, set(), lambda said: None)
+    assert found.seconds < seconds + 0.5  # on a machine that does other things too
+    assert (len(found.tried) > 1) == (seconds > 0)
+
+
 def test_a_search_mends_poor_settings():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
     y = np.where(X.a + X.b > 0, "yes", "no")
     poor = vp.TabularClassifier(hidden_layer_sizes=8, n_members=2, max_iter=10, learning_rate_init=1e-6, random_state=0)
     said = []
-    found = search(poor.fit(X, y), 0.01, parts_of(X, y), 1.0, {"hidden_layer_sizes"}, said.append)
+    fixed = {"hidden_layer_sizes", "activation", "weight_decay"}  # so that all others are tried before time is out
+    found = search(poor.fit(X, y), 0.01, parts_of(X, y), 60.0, fixed, said.append)
+    assert len(found.tried) == 10
+    assert len(found.finalists) == 9
     assert found.best.loss < 0.6 * found.finalists[0].loss
     assert found.tried[0].settings == {}
     assert found.tried[0].loss > min(tried.loss for tried in found.tried)
