@@ -159,6 +159,7 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, qu
     model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
     assert model.levels == levels
     assert result["networks"] == 2 * len(levels)
+    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 2 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
     for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
         assert set(result["scores"]) == {"vecprop", "naive", "linear regression"}

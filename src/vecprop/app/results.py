@@ -25,14 +25,13 @@ TITLES = {
 def as_plain(trained: Trained) -> dict[str, Any]:
     """Return a result as JSON has it."""
     parts, model = trained.parts, trained.model
-    ensembles = [model.ensemble_, *getattr(model, "outer_", [])]
     result = {
         "task": parts.task,
         "target": trained.request.target,
         "rows": {"train": len(parts.y), "test": len(parts.y_test)},
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
-        "networks": sum(map(len, ensembles)),
-        "parameters": sum(int(ensemble.thetas.size) for ensemble in ensembles),
+        "networks": sum(map(len, model.ensembles)),
+        "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
         "scores": {name: plain_scores(scores) for name, scores in trained.scores.items()},
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
@@ -83,7 +82,8 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
 
 
 def _numbers(levels: list[float]) -> str:
-    return f"quantile(s) {', '.join(map(str, levels))}" if levels else "numbers"
+    kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ")
+    return kind + ", ".join(map(str, levels))
 
 
 def search_as_text(search: Search) -> list[str]:

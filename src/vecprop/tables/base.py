@@ -165,6 +165,11 @@ class TableModel(Settings, BaseEstimator, ABC):
         if any(result.reason == "interrupted" for result in results):
             self.notes_.append("Training was interrupted: the model is what was learned so far.")
 
+    @property
+    def ensembles(self) -> list[Ensemble]:
+        """All ensembles: the one that predicts, and others beside it."""
+        return [self.ensemble_, *getattr(self, "outer_", [])]
+
     def check(self, X: Any) -> list[str]:
         """Return what of a table would not be taken as it is, in sentences; none where all is as in training.
 

@@ -131,7 +131,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         if not 0.5 <= coverage < 1:
             raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
         inputs = self._inputs(X)
-        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in (self.ensemble_, *self.outer_))
+        middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self.ensembles)
         low, high = outer or (middle, middle)
         low, high = self.residuals_.interval(low, high, coverage).T
         predicted = middle.mean(axis=0)
@@ -192,7 +192,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
         self.outer_, known, y = others, np.isin(rows.fold, folds), self._in_units(rows.T[:, 0])
-        Y, *outer = (self._in_units(out_of_fold(each, folds, rows)[:, 0]) for each in (self.ensemble_, *others))
+        Y, *outer = (self._in_units(out_of_fold(each, folds, rows)[:, 0]) for each in self.ensembles)
         low, high = outer or (Y, Y)
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
         distances, own = np.maximum(low - y, y - high), [rows.fold == number for number in folds]
