@@ -103,15 +103,16 @@ def search(
     began, columns = time.perf_counter(), Columns.of(model, parts)
     found, ends = Search(len(columns.splits), [Finalist({}, model)]), began + seconds
     tell(f"With the settings given the validation loss is {found.best.loss:.5g}.")
-    waiting, pace = columns.choices(fixed), cost / (len(model.ensemble_) * columns.weights({}))
+    members = sum(map(len, model.ensembles))
+    waiting, pace = columns.choices(fixed), cost / (members * columns.weights({}))
     try:
         while waiting:
             count = len(waiting)
-            pace = _cross_validate(found, columns, waiting, ends, pace, tell)
+            pace = _cross_validate(found, columns, waiting, ends, pace, cost, tell)
             if len(waiting) == count:
                 break
             for settings in found.ranked:
-                if time.perf_counter() + pace * len(model.ensemble_) * columns.weights(settings) < ends:
+                if time.perf_counter() + pace * members * columns.weights(settings) < ends:
                     _try_whole(found, columns.with_settings(settings), settings, parts, ends, tell)
     except KeyboardInterrupt:
         found.best.model.notes_.append("The search was interrupted: the model is the best so far.")
@@ -125,6 +126,7 @@ def _cross_validate(
     waiting: list[Settings],
     ends: float,
     pace: float,
+    cost: float,
     tell: Callable[[str], object],
 ) -> float:
     """Try waiting settings by cross-validation in half of the time that is left, or more if whole models leave more.
@@ -132,9 +134,9 @@ def _cross_validate(
     As many are trained at once as a quarter of that is enough for, or `FEW`. Take and return the pace: how many seconds
     training takes for each weight of a network.
     """
-    began, members, done = time.perf_counter(), len(found.finalists[0].model.ensemble_), 0
+    began, members, done = time.perf_counter(), sum(map(len, found.finalists[0].model.ensembles)), 0
     while waiting:
-        kept = pace * members * sum(map(columns.weights, found.ranked))
+        kept = sum(max(pace * members * columns.weights(settings), cost) for settings in found.ranked)
         left = max(ends - kept, (began + ends) / 2) - time.perf_counter()
         costs = pace * found.folds * np.cumsum([columns.weights(settings) for settings in waiting[:MOST_AT_ONCE]])
         count = max(_within(costs, left / 4), min(_within(costs, left), FEW))
