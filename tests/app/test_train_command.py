@@ -240,6 +240,20 @@ def test_a_search_mends_poor_settings():
     assert any("settings tried by cross-validation" in line for line in said)
 
 
+def test_an_interrupted_search_keeps_the_best_so_far():
+    X, y = pd.DataFrame({"x": np.arange(60.0)}), np.arange(60.0)
+    model = vp.TabularRegressor(hidden_layer_sizes=4, n_members=2, max_iter=2, random_state=0).fit(X, y)
+
+    def tell(said):
+        if "cross-validation" in said:
+            raise KeyboardInterrupt
+
+    found = search(model, 0.01, parts_of(X, y), 60.0, {"hidden_layer_sizes"}, tell)
+    assert found.tried
+    assert found.best.model is model
+    assert model.notes_[-1] == "The search was interrupted: the model is the best so far."
+
+
 def test_what_diverges_is_not_chosen():
     X, y = pd.DataFrame({"x": np.arange(60.0)}), np.arange(60.0)
     model = vp.TabularRegressor(hidden_layer_sizes=4, n_members=2, max_iter=2, random_state=0).fit(X, y)
