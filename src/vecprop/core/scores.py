@@ -77,7 +77,7 @@ SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {
     "subset_accuracy": subset_accuracy,
     "r2": r2,
 }
-"""The scores by name, in the order in which the compiled engine counts them."""
+"""The scores by name; the compiled engine has a loop for each."""
 
 
 def score(name: Score, network: Any, theta: Array, batch: Batch) -> Array:
