@@ -216,7 +216,7 @@ LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.0
 )
 def test_every_check_passes(estimator, check):
     if (estimator.bootstrap or estimator.max_samples < 1) and "sample_weight_equivalence" in str(check):
-        pytest.skip("rows that are drawn are others where some are removed or repeated")
+        pytest.skip("rows are drawn by where they stand: others where some are repeated, as in scikit-learn's Bagging")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".* rows are among those of every member")
