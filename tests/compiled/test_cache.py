@@ -20,6 +20,17 @@ print(repr(result.theta.tolist()))
 """
 
 
+FITS = """
+import numpy as np
+import vecprop as vp
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(60, 9)), rng.normal(size=60)
+vp.MLPRegressor(hidden_layer_sizes=(3, 40), early_stopping=True, max_iter=3, n_restarts=2).fit(X, y)
+vp.MLPClassifier((12,), max_iter=3, layer_norm=True, dropout=0.1).fit(X.astype(np.float32), y > 0).predict(X)
+"""
+
+
 def run(code, **environment):
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
@@ -32,7 +43,7 @@ def test_compiled_once_and_said_once(tmp_path):
     first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said.count("compiling for this processor, once") == 1
     kept = set(tmp_path.rglob("*.nbc"))
-    assert len(kept) == 6  # an activation's value and slope, a loss, a step, the gradient and the epochs
+    assert len(kept) == 8  # an activation and a dense layer, forward and back, a loss, a step, the gradient, the epochs
     second, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said == ""
     assert second == first
@@ -79,4 +90,16 @@ def test_the_names_of_all_kernels():
     from vecprop.compiled.warm_up import kernels
 
     names = [name for name, _ in kernels()]
-    assert len(names) == len(set(names)) == 2 * (5 + len(ACTIVATIONS) + len(LOSSES) + len(OPTIMIZERS))
+    assert len(names) == len(set(names))
+    parts = [part.__name__ for part in (*ACTIVATIONS, *LOSSES, *OPTIMIZERS)]
+    assert {f"{kind} {part}" for kind in ("float32", "float64") for part in parts} < set(names)
+
+
+@pytest.mark.long
+def test_after_warming_up_nothing_is_compiled(tmp_path):
+    warm = "from vecprop.compiled.warm_up import kernels\nfor _, compile in kernels():\n    compile()\n"
+    run(warm, VECPROP_CACHE_DIR=str(tmp_path))
+    kept = set(tmp_path.rglob("*.nbc"))
+    said = run(FITS, VECPROP_CACHE_DIR=str(tmp_path))[1]
+    assert "compiling" not in said
+    assert set(tmp_path.rglob("*.nbc")) == kept

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import registry
 import vecprop as vp
 from vecprop import compile
-from vecprop.compiled import program
+from vecprop.compiled import dense, program
 
 CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
@@ -60,9 +60,9 @@ def test_any_shape(widths, inputs, rows, members, seed):
 @pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["both", "BLAS", "loops"])
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
 def test_any_kind_of_products(widths, fast, large, monkeypatch):
-    monkeypatch.setattr(program, "has_fast_products", lambda: fast)
-    monkeypatch.setattr(program, "LARGE", large)
-    monkeypatch.setattr(program, "WIDE", large)
+    monkeypatch.setattr(dense, "has_vectors", lambda: fast)
+    monkeypatch.setattr(dense, "LARGE", large)
+    monkeypatch.setattr(dense, "WIDE", large)
     program.program_of.cache_clear()
     network = vp.Network(widths[0], [vp.Dense(widths[1]), vp.Tanh(), vp.Dense(widths[2])], vp.SquaredError())
     theta, rng = network.init(seed=0), np.random.default_rng(0)

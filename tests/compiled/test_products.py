@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import cfunc, types
 
 from vecprop.compiled import products
 from vecprop.compiled.vectors import vector_bytes
@@ -20,18 +21,22 @@ BEYOND = 7.0
 def machine(request):
     """Return a type, and what calls a compiled function for vectors of one width."""
     F, width = request.param
+    made = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "vector_bytes", lambda: width)
-        address = {
-            name: getattr(products, f"{name}_address").__wrapped__(F)
-            for name in ("multiply", "dots", "transpose", "gather")
-        }
+        for name, count in (("multiply", 11), ("dots", 6), ("transpose", 6)):
+            function, arguments = getattr(products, f"{name}_of").__wrapped__(F), ", ".join("abcdefghijk"[:count])
+            code = eval(f"lambda {arguments}: function({arguments})", {"function": function})
+            made[name] = cfunc(types.void(*[types.intp] * count))(code)
+        address = {name: code.address for name, code in made.items()}
+        address["gather"] = products.gather_address.__wrapped__(F)
 
     def call(name, *arguments):
         words = [a.ctypes.data if isinstance(a, np.ndarray) else int(a) for a in arguments]
         ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(words))(address[name])(*words)
 
-    return F, call
+    yield F, call
+    made.clear()
 
 
 def random(seed, F, *shape):

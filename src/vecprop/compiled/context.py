@@ -23,8 +23,6 @@ class Slot(IntEnum):
     H = auto()
     BY_ROWS = auto()
     GATHER = auto()
-    TRANSPOSE = auto()
-    DOTS = auto()
     LOSS = auto()
     LOSS_H = auto()
     LINK = auto()

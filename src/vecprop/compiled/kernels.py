@@ -2,8 +2,8 @@
 
 A network is a table of numbers, one row a layer (`program.py`), so that one compilation serves every width, depth and
 choice of activation. A tile holds features × rows, with the rows as the fast axis: what is elementwise, the softmax and
-the normalization all run along contiguous rows. Products of narrow layers go through loops, which cost less than a
-call, others through `products`, and very large ones through BLAS, for which rows are left as they lie in the data.
+the normalization all run along contiguous rows. Where the first layer goes through BLAS its rows stay as they lie in
+the data.
 """
 
 from enum import IntEnum
@@ -18,18 +18,16 @@ from .context import Slot
 from .formulas import OPTIONS
 from .machine_code import address_of
 from .pointers import (
-    call_dots,
+    call_dense,
+    call_dense_back,
     call_drop,
     call_gather,
     call_link,
     call_loss,
     call_map,
-    call_multiply,
     call_norm,
     call_norm_back,
     call_slope,
-    call_transpose,
-    product,
 )
 
 number = float
@@ -50,11 +48,10 @@ class Column(IntEnum):
     OUTPUTS = 2
     START = 3
     BLAS = 4
-    PRODUCT = 5
-    VALUE = 6
-    SLOPE = 7
-    OUTPUT_AT = 8
-    EXTRA_AT = 9
+    VALUE = 5
+    SLOPE = 6
+    OUTPUT_AT = 7
+    EXTRA_AT = 8
 
 
 class Kind(IntEnum):
@@ -84,107 +81,6 @@ def add(source, target):
     """Add numbers to others."""
     for i in range(target.size):
         target[i] += source[i]
-
-
-@njit(**INNER)
-def _put_weighted_rows(out, rows, weights, stride, count):
-    """Put Σ_k weights[k stride] rows[k] into out: the first row, and then four at a time."""
-    a, A = weights[0], rows[0]
-    for s in range(out.size):
-        out[s] = a * A[s]
-    k = 1
-    while k + 4 <= count:
-        a, b, c, d = (
-            weights[k * stride],
-            weights[(k + 1) * stride],
-            weights[(k + 2) * stride],
-            weights[(k + 3) * stride],
-        )
-        A, B, C, D = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        for s in range(out.size):
-            out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
-        k += 4
-    while k < count:
-        a, A = weights[k * stride], rows[k]
-        for s in range(out.size):
-            out[s] += a * A[s]
-        k += 1
-
-
-# Numba compiles a function anew for each literal it is given, but not for each np.int64 of one.
-
-
-@njit(**ONCE)
-def _dense_forward(layer, p, A, S, by_rows, Z):
-    """Z = Wᵀ A + b, for features × rows: [W; b]ᵀ [A; 1], but for BLAS, which may take rows as they lie in the data."""
-    I, O, size = layer[Column.INPUTS], layer[Column.OUTPUTS], p.itemsize
-    Z_of = Z.reshape(O, S)
-    if layer[Column.BLAS]:
-        for o in range(O):
-            bias = p[I * O + o]
-            for s in range(S):
-                Z_of[o, s] = bias
-        product(layer[Column.BLAS], p, np.int64(1), A, by_rows, np.int64(1), Z, O, S, I)
-        return
-    ones = A[I * S : (I + 1) * S]
-    for s in range(S):
-        ones[s] = 1
-    if layer[Column.PRODUCT]:
-        W, row = p.ctypes.data, S * size
-        call_multiply(
-            layer[Column.PRODUCT],
-            (O, S, I + 1, W, size, O * size, A.ctypes.data, row, Z.ctypes.data, row, np.int64(0)),
-        )
-        return
-    A_of = A[: (I + 1) * S].reshape(I + 1, S)
-    for o in range(O):
-        _put_weighted_rows(Z_of[o], A_of, p[o:], O, I + 1)
-
-
-@njit(**ONCE)
-def _dense_backward(layer, p, A, S, by_rows, delta, J, add, before, dots, transpose, turned):
-    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, unless it is empty."""
-    I, O, size = layer[Column.INPUTS], layer[Column.OUTPUTS], p.itemsize
-    delta_of = delta.reshape(O, S)
-    if layer[Column.BLAS]:
-        for o in range(O):
-            total = delta.dtype.type(0)
-            for s in range(S):
-                total += delta_of[o, s]
-            J[I * O + o] = J[I * O + o] + total if add else total
-        product(layer[Column.BLAS], A, by_rows, delta, np.int64(1), add, J, I, O, S)
-        if before.size:
-            product(layer[Column.BLAS], p, np.int64(0), delta, np.int64(0), np.int64(0), before, I, S, O)
-        return
-    row, column, D = S * size, O * size, delta.ctypes.data
-    if layer[Column.PRODUCT] and O >= FEATURES:
-        T = turned.ctypes.data
-        call_transpose(transpose, (O, S, D, row, T, column))
-        call_multiply(
-            layer[Column.PRODUCT],
-            (I + 1, O, S, A.ctypes.data, row, size, T, column, J.ctypes.data, column, add),
-        )
-    elif layer[Column.PRODUCT]:
-        for o in range(O):
-            call_dots(dots, (I + 1, S, A.ctypes.data, row, D + o * row, turned.ctypes.data))
-            for k in range(I + 1):
-                J[k * O + o] = J[k * O + o] + turned[k] if add else turned[k]
-    else:
-        A_of = A[: (I + 1) * S].reshape(I + 1, S)
-        for k in range(I + 1):
-            A_k = A_of[k]
-            for o in range(O):
-                total = delta.dtype.type(0)
-                for s in range(S):
-                    total += A_k[s] * delta_of[o, s]
-                J[k * O + o] = J[k * O + o] + total if add else total
-    if before.size and layer[Column.PRODUCT]:
-        W = p.ctypes.data
-        call_multiply(layer[Column.PRODUCT], (I, S, O, W, column, size, D, row, before.ctypes.data, row, np.int64(0)))
-    elif before.size:
-        before_of = before.reshape(I, S)
-        for k in range(I):
-            _put_weighted_rows(before_of[k], delta_of, p[k * O :], np.int64(1), O)
 
 
 @njit(**INNER)
@@ -227,7 +123,11 @@ def forward(c, tile, S, noisy, step, rows, work):
         out = work[layer[Column.OUTPUT_AT] : layer[Column.OUTPUT_AT] + O * S]
         p, extra = theta[layer[Column.START] :], work[layer[Column.EXTRA_AT] :].ctypes.data
         if kind == Kind.DENSE:
-            _dense_forward(layer, p, A, S, c[Slot.BY_ROWS] if number == 0 else np.int64(0), out)
+            by_rows = c[Slot.BY_ROWS] if number == 0 else 0
+            call_dense(
+                layer[Column.VALUE],
+                (I, O, S, p.ctypes.data, A.ctypes.data, out.ctypes.data, by_rows, layer[Column.BLAS]),
+            )
         elif kind == Kind.ACTIVATION:
             call_map(layer[Column.VALUE], (I * S, A.ctypes.data, out.ctypes.data, h_of))
         elif kind == Kind.LAYER_NORM:
@@ -259,9 +159,15 @@ def backward(c, tile, S, noisy, work, deltas, turned, gradient, add):
         start, extra = layer[Column.START], work[layer[Column.EXTRA_AT] :]
         p, J = theta[start:], gradient[start:]
         if kind == Kind.DENSE:
-            before = there[: I * S if number else 0]  # nothing asks for the gradient of the inputs
-            by_rows = c[Slot.BY_ROWS] if number == 0 else np.int64(0)
-            _dense_backward(layer, p, A, S, by_rows, delta, J, add, before, c[Slot.DOTS], c[Slot.TRANSPOSE], turned)
+            before = there.ctypes.data if number else 0  # nothing asks for the gradient of the inputs
+            by_rows = 0 if number else c[Slot.BY_ROWS]
+            call_dense_back(
+                layer[Column.SLOPE],
+                (
+                    *(I, O, S, p.ctypes.data, A.ctypes.data, delta.ctypes.data, J.ctypes.data, add),
+                    *(before, turned, by_rows, layer[Column.BLAS]),
+                ),
+            )
             here, there = there, here
         elif kind == Kind.ACTIVATION:
             out = work[layer[Column.OUTPUT_AT] :].ctypes.data
@@ -309,7 +215,9 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * most, zero)[worker * most :]
     work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
     deltas = numbers_at(c[Slot.DELTAS], 2 * (worker + 1) * c[Slot.DELTA_SIZE], zero)[2 * worker * c[Slot.DELTA_SIZE] :]
-    turned = numbers_at(c[Slot.TURNED], (worker + 1) * c[Slot.DELTA_SIZE], zero)[worker * c[Slot.DELTA_SIZE] :]
+    turned = numbers_at(c[Slot.TURNED], (worker + 1) * c[Slot.DELTA_SIZE], zero)[
+        worker * c[Slot.DELTA_SIZE] :
+    ].ctypes.data
     gradient = numbers_at(gradient_address, c[Slot.P], zero)
     table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
     Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data

@@ -75,14 +75,11 @@ call_score = _caller("integer", result="number")
 call_epochs = _caller("integer", "integer")
 """Call f(context, worker): epochs."""
 
-call_multiply = _caller(*["integer"] * 11)
-"""Call f(M, N, K, A, steps of A, B, step of B, C, step of C, add): a product of matrices; see `products`."""
+call_dense = _caller(*["integer"] * 8)
+"""Call f(I, O, rows, p, A, Z, by_rows, blas): a dense layer of a tile; see `dense`."""
 
-call_dots = _caller(*["integer"] * 6)
-"""Call f(M, K, A, step of A, b, c): a matrix times a vector."""
-
-call_transpose = _caller(*["integer"] * 6)
-"""Call f(M, N, A, step of A, B, step of B): a transpose."""
+call_dense_back = _caller(*["integer"] * 12)
+"""Call f(I, O, rows, p, A, delta, J, add, before, turned, by_rows, blas): back through a dense layer."""
 
 call_gather = _caller(*["integer"] * 7)
 """Call f(M, N, A, step of A, B, step of B, numbers of the rows): some rows, transposed."""

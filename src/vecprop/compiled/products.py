@@ -9,12 +9,13 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import njit, types
 
+from .formulas import OPTIONS
 from .machine_code import address_of
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# What `address_of` fills in: what a block does, its sizes, and that of a number in bytes.
+# What is filled in for a type of numbers: what a block does, its sizes, and that of a number in bytes.
 block: Any = None
 low_block: Any = None
 rows = columns = low_rows = low_columns = size = 0
@@ -52,28 +53,28 @@ def gather(M, N, A, A_m, B, B_n, numbers):
             block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, numbers + 8 * m)
 
 
-def has_fast_products() -> bool:
-    """Return whether `multiply` and `dots` are made for this processor."""
+def has_vectors() -> bool:
+    """Return whether the processor has vectors that blocks are made for."""
     return vector_bytes() > 16
-
-
-def _address(template: FunctionType, F: type, arguments: int, **names: Any) -> int:
-    names["size"] = np.dtype(F).itemsize
-    return address_of(template, types.void(*[types.intp] * arguments), f"{F.__name__}_{vector_bytes()}", **names)
 
 
 def _lanes(F: type) -> int:
     return vector_bytes() // np.dtype(F).itemsize
 
 
+def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
+    names["size"] = np.dtype(F).itemsize
+    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
+    return njit(function, **OPTIONS)
+
+
 @cache
-def multiply_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F."""
+def multiply_of(F: type) -> Any:
+    """Return `multiply` for numbers of type F, for compiled code."""
     lanes, rows, low_rows = _lanes(F), 8 if vector_bytes() == 64 else 4, 2  # sums fill half of the registers
-    return _address(
+    return _compiled(
         multiply,
         F,
-        11,
         block=product_block(F, lanes, rows, 2),
         rows=rows,
         columns=2 * lanes,
@@ -84,20 +85,23 @@ def multiply_address(F: type) -> int:
 
 
 @cache
-def dots_address(F: type) -> int:
-    """Return the address of `dots` for numbers of type F."""
-    return _address(dots, F, 6, block=dots_block(F, _lanes(F)), rows=_lanes(F))
+def dots_of(F: type) -> Any:
+    """Return `dots` for numbers of type F, for compiled code."""
+    return _compiled(dots, F, block=dots_block(F, _lanes(F)), rows=_lanes(F))
 
 
 @cache
-def transpose_address(F: type) -> int:
-    """Return the address of `transpose` for numbers of type F."""
+def transpose_of(F: type) -> Any:
+    """Return `transpose` for numbers of type F, for compiled code."""
     lanes = _lanes(F)
-    return _address(transpose, F, 6, block=transposed_block(F, lanes, numbered=False), rows=lanes, columns=lanes)
+    return _compiled(transpose, F, block=transposed_block(F, lanes, numbered=False), rows=lanes, columns=lanes)
 
 
 @cache
 def gather_address(F: type) -> int:
-    """Return the address of `gather` for numbers of type F."""
+    """Return the address of `gather` for numbers of type F; see `pointers.call_gather`."""
     lanes = _lanes(F)
-    return _address(gather, F, 7, block=transposed_block(F, lanes, numbered=True), rows=lanes, columns=lanes)
+    names = {"rows": lanes, "columns": lanes, "size": np.dtype(F).itemsize}
+    block = transposed_block(F, lanes, numbered=True)
+    kind = f"{F.__name__}_{vector_bytes()}"
+    return address_of(gather, types.void(*[types.intp] * 7), kind, block=block, **names)

@@ -23,25 +23,17 @@ from ..core.penalties import L1, L2
 from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .context import Context
+from .dense import Way, dense_addresses
 from .formulas import hyperparameters
 from .kernels import COLUMNS, FEATURES, Column, Kind, gradient_address
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .pointers import blas_address
-from .products import dots_address, gather_address, has_fast_products, multiply_address, transpose_address
+from .products import gather_address
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
 OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
-
-NARROW = 32
-"""Below how many weights a dense layer's products are loops of the kernel's."""
-
-WIDE = 512
-"""From how many weights on they go through BLAS, where vectors have no masks."""
-
-LARGE = 2**18
-"""From how many weights on they go through BLAS: what it packs stays nearer to the processor."""
 
 NARROW_TILE, WIDE_TILE = 128, 256
 """The most rows of a tile, for networks whose first layer is narrow or wide: its outputs stay near the processor."""
@@ -107,7 +99,7 @@ class Program:
         self.network, self.F = network, F
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
-        self.by_rows = isinstance(network.layers[0], Dense) and _goes_through_blas(network.inputs * network.widths[0])
+        self.by_rows = isinstance(network.layers[0], Dense) and Way.of(network.inputs, network.widths[0]) is Way.BLAS
         self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
         self.work = 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
@@ -128,11 +120,9 @@ class Program:
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
-            row[Column.KIND], weights = Kind.DENSE, int(row[Column.INPUTS] * row[Column.OUTPUTS])
-            if _goes_through_blas(weights):
-                row[Column.BLAS] = blas_address(self.F)
-            elif has_fast_products() and (weights >= NARROW or row[Column.OUTPUTS] >= FEATURES):
-                row[Column.PRODUCT] = multiply_address(self.F)
+            way = Way.of(int(row[Column.INPUTS]), int(row[Column.OUTPUTS]))
+            row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if way is Way.BLAS else 0
+            row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
         elif isinstance(layer, LayerNorm):
             row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
             row[Column.VALUE], row[Column.SLOPE] = norm_addresses(self.F)
@@ -172,8 +162,6 @@ class Program:
             h=self.h,
             by_rows=self.by_rows,
             gather=gather_address(F) if max(network.inputs, network.outputs) >= FEATURES else 0,
-            dots=dots_address(F) if self.table[:, Column.PRODUCT].any() else 0,
-            transpose=transpose_address(F) if self.table[:, Column.PRODUCT].any() else 0,
             loss_h=padded(hyperparameters(network.loss_function)),
             p=network.layout.size,
             inputs=network.inputs,
@@ -226,10 +214,6 @@ def rows_of(batch: Batch, F: type) -> dict[str, Any]:
         "data_rows": batch.rows,
         "rows": batch.rows,
     }
-
-
-def _goes_through_blas(weights: int) -> bool:
-    return weights >= (LARGE if has_fast_products() else WIDE)
 
 
 def padded(values: np.ndarray) -> np.ndarray:

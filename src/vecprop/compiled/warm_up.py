@@ -4,26 +4,27 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .dense import Way, dense_addresses
 from .epochs import epochs_address
 from .kernels import gradient_address, predict_address
 from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
 from .population import members_address
-from .products import dots_address, gather_address, has_fast_products, multiply_address, transpose_address
+from .products import gather_address, has_vectors
 from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
 from .scores import score_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and what compiles it or finds it compiled."""
-    fast = has_fast_products()
     for F in (np.float32, np.float64):
         kind = F.__name__
         yield f"{kind} gradient", lambda F=F: gradient_address(F)
         yield f"{kind} epochs", lambda F=F: epochs_address(F)
         yield f"{kind} populations", lambda F=F: members_address(F)
         yield f"{kind} scores", lambda F=F: score_address(F)
-        for address in (gather_address, *((transpose_address, multiply_address, dots_address) if fast else ())):
-            yield f"{kind} {address.__name__.removesuffix('_address')}", lambda F=F, address=address: address(F)
+        yield f"{kind} gather", lambda F=F: gather_address(F)
+        for way in Way if has_vectors() else (Way.LOOPS, Way.BLAS):
+            yield f"{kind} Dense by {way.value}", lambda F=F, way=way: dense_addresses(way, F)
         yield f"{kind} predictions", lambda F=F: predict_address(F)
         yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)
         yield f"{kind} Dropout", lambda F=F: drop_address(F)

@@ -1,0 +1,176 @@
+"""Dense layers, forward and back, in three ways: by loops, by blocks in registers, and through BLAS.
+
+A tile holds features × rows. Behind a layer's inputs there is room for one feature more, which is always 1: the bias is
+its weight, so that Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. Only BLAS, to which rows may
+go as they lie in the data, has biases added by themselves.
+"""
+
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from .arrays import numbers_at
+from .formulas import OPTIONS
+from .machine_code import address_of
+from .pointers import product
+from .products import dots_of, has_vectors, multiply_of, transpose_of
+
+# What `address_of` fills in: the floating type, how many bytes its numbers have, and products of blocks of them.
+number: Any = float
+size = 0
+multiply: Any = None
+dots: Any = None
+transpose: Any = None
+
+NARROW, LARGE = 32, 2**18
+"""Below how many weights loops are faster than blocks, and from how many on BLAS is, since it packs what it reads."""
+
+WIDE = 512
+"""From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
+
+FEW_OUTPUTS = 8
+"""Below how many outputs a gradient is found for each by itself, since blocks of it would be nearly empty."""
+
+
+class Way(Enum):
+    """How a layer's products are computed."""
+
+    LOOPS = "loops"
+    BLOCKS = "blocks"
+    BLAS = "BLAS"
+
+    @staticmethod
+    def of(inputs: int, outputs: int) -> "Way":
+        """Return the fastest way for a layer."""
+        weights = inputs * outputs
+        if weights >= (LARGE if has_vectors() else WIDE):
+            return Way.BLAS
+        return Way.BLOCKS if has_vectors() and (weights >= NARROW or outputs >= FEW_OUTPUTS) else Way.LOOPS
+
+
+@njit(**OPTIONS)
+def _put_weighted_rows(out, rows, weights, stride, count):
+    """Put Σ_k weights[k stride] rows[k] into out: the first row, and then four at a time."""
+    a, A = weights[0], rows[0]
+    for s in range(out.size):
+        out[s] = a * A[s]
+    k = 1
+    while k + 4 <= count:
+        a, b, c, d = (
+            weights[k * stride],
+            weights[(k + 1) * stride],
+            weights[(k + 2) * stride],
+            weights[(k + 3) * stride],
+        )
+        A, B, C, D = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for s in range(out.size):
+            out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
+        k += 4
+    while k < count:
+        a, A = weights[k * stride], rows[k]
+        for s in range(out.size):
+            out[s] += a * A[s]
+        k += 1
+
+
+def _loops(I, O, S, p, A, Z, by_rows, blas):
+    """Z = [W; b]ᵀ [A; 1]."""
+    zero = number(0)
+    p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
+    A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
+    ones = A[I]
+    for s in range(S):
+        ones[s] = 1
+    for o in range(O):
+        _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
+
+
+def _loops_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
+    zero = number(0)
+    A, delta = (
+        numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S),
+        numbers_at(delta, O * S, zero).reshape(O, S),
+    )
+    J = numbers_at(J, (I + 1) * O, zero)
+    for k in range(I + 1):
+        A_k = A[k]
+        for o in range(O):
+            delta_o, total = delta[o], zero
+            for s in range(S):
+                total += A_k[s] * delta_o[s]
+            J[k * O + o] = J[k * O + o] + total if add else total
+    if before:
+        p, before_of = numbers_at(p, I * O, zero), numbers_at(before, I * S, zero)
+        for k in range(I):
+            _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
+
+
+def _blocks(I, O, S, p, A, Z, by_rows, blas):
+    """Z = [W; b]ᵀ [A; 1]."""
+    ones = numbers_at(A + I * S * size, S, number(0))
+    for s in range(S):
+        ones[s] = 1
+    multiply(O, S, I + 1, p, np.int64(size), O * size, A, S * size, Z, S * size, np.int64(0))
+
+
+def _blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
+    row, column, one = S * size, O * size, np.int64(size)
+    if O >= FEW_OUTPUTS:
+        transpose(O, S, delta, row, turned, column)
+        multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
+    else:
+        J_of, J_o = numbers_at(J, (I + 1) * O, number(0)), numbers_at(turned, I + 1, number(0))
+        for o in range(O):
+            dots(I + 1, S, A, row, delta + o * row, turned)
+            for k in range(I + 1):
+                J_of[k * O + o] = J_of[k * O + o] + J_o[k] if add else J_o[k]
+    if before:
+        multiply(I, S, O, p, column, one, delta, row, before, row, np.int64(0))
+
+
+def _through_blas(I, O, S, p, A, Z, by_rows, blas):
+    """Z = Wᵀ A + b."""
+    zero, one = number(0), np.int64(1)
+    p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
+    for o in range(O):
+        Z_o, bias = Z[o * S : (o + 1) * S], p[I * O + o]
+        for s in range(S):
+            Z_o[s] = bias
+    product(blas, p, one, A, by_rows, one, Z, O, S, I)
+
+
+def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
+    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, if it is asked for."""
+    zero = number(0)
+    p, A, J = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(J, (I + 1) * O, zero)
+    delta = numbers_at(delta, O * S, zero)
+    for o in range(O):
+        delta_o, total = delta[o * S : (o + 1) * S], zero
+        for s in range(S):
+            total += delta_o[s]
+        J[I * O + o] = J[I * O + o] + total if add else total
+    product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
+    if before:
+        product(blas, p, np.int64(0), delta, np.int64(0), np.int64(0), numbers_at(before, I * S, zero), I, S, O)
+
+
+@cache
+def dense_addresses(way: Way, F: type) -> tuple[int, int]:
+    """Return the addresses of a dense layer, forward and back; see `pointers.call_dense`."""
+    forward, back = {
+        Way.LOOPS: (_loops, _loops_back),
+        Way.BLOCKS: (_blocks, _blocks_back),
+        Way.BLAS: (_through_blas, _through_blas_back),
+    }[way]
+    names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
+    if way is Way.BLOCKS:
+        names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
+    return (
+        address_of(forward, types.void(*[types.intp] * 8), F.__name__, **names),
+        address_of(back, types.void(*[types.intp] * 12), F.__name__, **names),
+    )
