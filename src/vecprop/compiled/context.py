@@ -96,7 +96,7 @@ class Slot(IntEnum):
     NOISY = auto()
     FULL = auto()
     RUNNING = auto()
-    SHUFFLED = auto()
+    SHUFFLE = auto()
     SEED = auto()
     KEYS = auto()
     PLACES = auto()

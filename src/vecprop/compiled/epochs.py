@@ -11,13 +11,11 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from ..core import counted
 from .arrays import doubles_at, numbers_at, words_at
 from .context import Slot
 from .kernels import INNER, SLOTS, add, copy
-from .loops import count, mix
 from .machine_code import address_of
-from .pointers import call_rows, call_score, call_update, wait_for_all
+from .pointers import call_rows, call_score, call_shuffle, call_update, wait_for_all
 
 BLOCK = 4096
 """How many parameters are summed and moved as one."""
@@ -63,42 +61,6 @@ class Memory(IntEnum):
 
 
 STOPPING, MEMORY = len(Stopping), len(Memory)
-
-
-_SHUFFLE = np.uint64(counted._SHUFFLE)
-
-
-@njit(**INNER)
-def _bucket(key, n):
-    """Return which of n equal parts of the range a key lies in."""
-    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
-
-
-@njit(**INNER)
-def _shuffle(seed, epoch, n, keys, places, order):
-    """Fill order with `core.counted.permutation`: the rows sorted by a random key each.
-
-    Keys are uniform, so they are counted into as many buckets as rows by their leading digits; the few of a bucket are
-    sorted by insertion. A key is made twice, which costs less than looking for it.
-    """
-    state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
-    for bucket in range(n + 1):
-        places[bucket] = 0
-    for row in range(n):
-        places[_bucket(count(state, row), n) + 1] += 1
-    for bucket in range(n):
-        places[bucket + 1] += places[bucket]
-    for row in range(n):
-        key = count(state, row)
-        place = places[_bucket(key, n)]
-        places[_bucket(key, n)] = place + 1
-        keys[place], order[place] = key, row
-    for i in range(1, n):
-        key, row, j = keys[i], order[i], i - 1
-        while j >= 0 and keys[j] > key:
-            keys[j + 1], order[j + 1] = keys[j], order[j]
-            j -= 1
-        keys[j + 1], order[j + 1] = key, row
 
 
 @njit(**INNER)
@@ -225,13 +187,15 @@ def run_epochs(context, worker):
         if c[Slot.STOP] and words_at(c[Slot.STOP], 1)[0]:  # for a worker that is alone
             done[3] = Ended.INTERRUPTED
             return
-        if c[Slot.SHUFFLED] and worker == 0:
-            keys, places = numbers_at(c[Slot.KEYS], N, np.uint64(0)), words_at(c[Slot.PLACES], N + 1)
-            _shuffle(c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, keys, places, order)
+        if c[Slot.SHUFFLE] and worker == 0:
+            call_shuffle(
+                c[Slot.SHUFFLE],
+                (c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, c[Slot.KEYS], c[Slot.PLACES], c[Slot.ORDER]),
+            )
         wait_for_all(barrier, workers)
         first_step, loss, met = step, 0.0, 0.0
         for start in range(0, N if c[Slot.EPOCHS] else 0, c[Slot.BATCH_SIZE]):
-            rows = (order if c[Slot.SHUFFLED] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
+            rows = (order if c[Slot.SHUFFLE] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
             B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
             step_number = c[Slot.FIRST_STEP] + step if noisy else -1
             for shard in range(worker, shards, workers):

@@ -16,6 +16,7 @@ from .formulas import hyperparameters
 from .loops import link_address, update_address
 from .program import padded, program_of, rows_of
 from .scores import Score, score_address
+from .shuffling import shuffle_address
 from .threads import run_together, single_threaded_blas, usable_threads
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
@@ -118,7 +119,7 @@ class Epochs:
             running=plan.running,
             noisy=network.random,
             full=full,
-            shuffled=shuffled,
+            shuffle=shuffle_address() if shuffled else 0,
             seed=as_word(plan.seed),
             keys=np.empty(N if shuffled else 0, np.uint64),
             places=np.empty(N + 1 if shuffled else 0, np.int64),

@@ -69,6 +69,9 @@ call_rows = _caller(
 )
 """Call f(context, worker, held, rows, n, scale, step, gradient): the loss of some rows, and its gradient."""
 
+call_shuffle = _caller(*["integer"] * 6)
+"""Call f(seed, epoch, n, keys, places, order): n rows in the order of an epoch."""
+
 call_score = _caller("integer", result="number")
 """Call f(context): the score of the held-out rows."""
 

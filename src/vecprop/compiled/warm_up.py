@@ -12,10 +12,12 @@ from .population import members_address
 from .products import gather_address, has_vectors
 from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
 from .scores import score_address
+from .shuffling import shuffle_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and what compiles it or finds it compiled."""
+    yield "shuffle", shuffle_address
     for F in (np.float32, np.float64):
         kind = F.__name__
         yield f"{kind} gradient", lambda F=F: gradient_address(F)
