@@ -72,6 +72,12 @@ def test_a_weight_of_three_is_a_row_three_times(kind):
     assert weighted == pytest.approx(repeated)
 
 
+def test_rows_that_count_nothing_say_nothing_of_intervals():
+    right = np.arange(100) < 50
+    score = scores_of_classes(np.ones(100, int), np.where(right[:, None], [[0, 1]], [[1, 0]]), right * 1.0)["accuracy"]
+    assert (score.low, score.value, score.high) == (1, 1, 1)
+
+
 def test_intervals_hold_the_truth_in_about_95_of_100_cases():
     truth, held = 0.8, 0
     for seed in range(100):

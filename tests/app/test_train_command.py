@@ -19,7 +19,7 @@ import vecprop as vp
 from vecprop.app.candidates import Columns
 from vecprop.app.commands import train as command
 from vecprop.app.dividing import Parts
-from vecprop.app.searching import search
+from vecprop.app.searching import Search, _try_whole, search
 
 
 def parts_of(X, y):
@@ -252,6 +252,15 @@ def test_an_interrupted_search_keeps_the_best_so_far():
     assert found.tried
     assert found.best.model is model
     assert model.notes_[-1] == "The search was interrupted: the model is the best so far."
+
+
+def test_a_model_that_is_not_done_in_time_does_not_count():
+    X, y = pd.DataFrame({"x": np.arange(500.0)}), np.arange(500.0)
+    model = vp.TabularRegressor(n_members=2, batch_size=500, max_iter=10**5, n_iter_no_change=10**5)
+    began, found = time.perf_counter(), Search(4, [])
+    _try_whole(found, model, {}, parts_of(X, y), began + 0.2, lambda said: None)
+    assert 0.2 < time.perf_counter() - began < 20
+    assert not found.finalists
 
 
 def test_what_diverges_is_not_chosen():

@@ -114,8 +114,9 @@ def test_a_quantile_is_learned(level):
 def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
     old, new = spread(1500, seed=0), spread(4000, seed=1)
     narrow, wide = new["x"] < 0.3, new["x"] > 0.7
-    of_mean = TabularRegressor("y", random_state=0).fit(old)
-    of_quantiles = TabularRegressor("y", loss="quantile", quantile=(0.05, 0.5, 0.95), random_state=0).fit(old)
+    settings = {"target": "y", "n_members": 4, "random_state": 0}
+    of_mean = TabularRegressor(**settings).fit(old)
+    of_quantiles = TabularRegressor(**settings, loss="quantile", quantile=(0.05, 0.5, 0.95)).fit(old)
     covered = []
     for model in (of_mean, of_quantiles):
         low, high = model.predict_interval(new, 0.9).T
