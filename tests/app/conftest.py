@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from commands import FAST
 from vecprop.app.command_line import app
-
-FAST = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 4)
 
 
 @pytest.fixture

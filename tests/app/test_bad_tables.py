@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAST
+
+from commands import FAST
 
 ROWS = [(k / 10, "abc"[k % 3], ["yes", "no"][k // 3 % 2]) for k in range(60)]
 NAMES = ["x", "c", "y"]

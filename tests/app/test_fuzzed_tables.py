@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAST
 
 import vecprop as vp
+from commands import FAST
 
 ODD = [
     *[b"", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\t", b";", b",", b"|", b'"', b"'", b'""', b"\\"],

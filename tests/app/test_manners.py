@@ -7,7 +7,8 @@ import sys
 import time
 
 import pytest
-from conftest import FAST
+
+from commands import FAST
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
 

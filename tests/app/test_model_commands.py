@@ -141,6 +141,14 @@ def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people
     assert shown.startswith("on 200 rows of people.csv (95 % interval)  spends.npz\nRMSE ")
 
 
+def test_json_has_no_numbers_that_are_not_finite(vecprop, trained, people):
+    people[:1].to_csv("one.csv", index=False)
+    done = vecprop("evaluate", trained / "spends.npz", "one.csv", "--json")
+    scores = json.loads(done.stdout, parse_constant=pytest.fail)["scores"]
+    assert scores["r2"] == {"value": None, "low": None, "high": None}  # one row has no variance
+    assert scores["mae"]["value"] > 0
+
+
 @pytest.mark.parametrize("target", ["buys", "spends"])
 def test_gradients_of_a_model_are_proved(vecprop, trained, target):
     done = vecprop("check", trained / f"{target}.npz", trained / "people.csv")

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import FAST
+
+from commands import FAST
 
 
 class Page(HTMLParser):

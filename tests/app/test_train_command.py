@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAST
 from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_score
 
 import vecprop as vp
+from commands import FAST
 from vecprop.app.candidates import Columns
 from vecprop.app.commands import train as command
 from vecprop.app.dividing import Parts

@@ -1,12 +1,12 @@
 """``vecprop check``: proof that gradients are right."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..exits import WRONG_GRADIENT, UsageError, in_words
+from ..json_output import to_json
 from ..options import Debug, Json
 
 
@@ -41,6 +41,6 @@ def check(
         raise UsageError("Give a table too: a model's gradients are checked on its rows.")
     else:
         report = check_model(load(subject), table, target)
-    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    print(to_json(report.to_dict()) if as_json else report)
     if report.verdict not in (Verdict.PASS, Verdict.KINK):
         raise typer.Exit(WRONG_GRADIENT)

@@ -1,11 +1,11 @@
 """``vecprop evaluate``: what a model is worth on a table whose target is known."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from ..exits import in_words, say_notes
+from ..json_output import to_json
 from ..options import Debug, Json, Model, Quiet, Table
 
 
@@ -32,6 +32,6 @@ def evaluate(
     if not quiet:
         say_notes(notes)
     if as_json:
-        print(json.dumps({"rows": rows, "scores": as_plain(scores), "notes": notes}, indent=2))
+        print(to_json({"rows": rows, "scores": as_plain(scores), "notes": notes}))
     else:
         print(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))

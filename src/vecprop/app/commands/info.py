@@ -1,8 +1,7 @@
 """``vecprop info``: what a model file says of its model."""
 
-import json
-
 from ..exits import in_words
+from ..json_output import to_json
 from ..options import Debug, Json, Model
 
 
@@ -17,7 +16,7 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     from ..informing import described
 
     said = described(load(model), information(model))
-    print(json.dumps(said, indent=2) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))
+    print(to_json(said) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))
 
 
 def _lines(said: dict[str, object]) -> list[tuple[str, object]]:

@@ -1,6 +1,5 @@
 """``vecprop train``: a table in, a model out."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ import typer
 
 from ..configuration import configuration, read_configuration
 from ..exits import INTERRUPTED, UsageError, in_words, say, say_notes
+from ..json_output import to_json
 from ..options import Debug, Force, Json, Quiet
 from ..outputs import named_after, writable
 
@@ -142,7 +142,7 @@ def train(
         result["report"] = str(page)
     if not quiet:
         say_notes(trained.notes)
-    print(json.dumps(result, indent=2) if as_json else as_text(trained, result))
+    print(to_json(result) if as_json else as_text(trained, result))
     if was_interrupted(trained.model):
         say(f"Interrupted: what was trained is saved in {output}.")
         raise typer.Exit(INTERRUPTED)
