@@ -173,8 +173,8 @@ def run_epochs(context, worker):
     before = numbers_at(c[Slot.BEFORE], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c[Slot.LAST_FINITE], P, zero), c[Slot.RATES], doubles_at(c[Slot.CLIP], 1)[0]
     order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
-    losses = doubles_at(c[Slot.LOSSES], c[Slot.EPOCHS])
-    norms, sizes = doubles_at(c[Slot.NORMS], c[Slot.EPOCHS]), doubles_at(c[Slot.SIZES], c[Slot.EPOCHS])
+    losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
+    norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
     done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
     blocks, partial = (P + BLOCK - 1) // BLOCK, doubles_at(c[Slot.PARTIAL], shards)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
@@ -193,7 +193,7 @@ def run_epochs(context, worker):
                 (c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, c[Slot.KEYS], c[Slot.PLACES], c[Slot.ORDER]),
             )
         wait_for_all(barrier, workers)
-        first_step, loss, met = step, 0.0, 0.0
+        first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c[Slot.EPOCHS] else 0, c[Slot.BATCH_SIZE]):
             rows = (order if c[Slot.SHUFFLE] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
             B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
@@ -244,12 +244,10 @@ def run_epochs(context, worker):
                 met += _running(c, loss, cost, everything, scale, B)
                 if not (np.isfinite(moved) or _is_finite(theta)):
                     met = np.nan
-            if worker == 0:
-                norms[epoch] += np.sqrt(square)
-                sizes[epoch] += np.sqrt(moved)
+            norm += np.sqrt(square)
+            size += np.sqrt(moved)
         if worker == 0:
-            norms[epoch] /= max(step - first_step, 1)
-            sizes[epoch] /= max(step - first_step, 1)
+            norms[epoch], sizes[epoch] = norm / max(step - first_step, 1), size / max(step - first_step, 1)
             done[1] = step
             if running:
                 losses[epoch] = met
@@ -277,8 +275,7 @@ def _has_stalled(c, epoch, theta):
         loss = -doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch]
     else:
         by_held = watched == Watched.HELD_LOSS and c[Slot.HELD_ROWS] > 0
-        losses = doubles_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1)
-        loss = np.float64(theta.dtype.type(losses[epoch]))  # as the history has it
+        loss = np.float64(numbers_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1, theta)[epoch])
     if rule[Stopping.STAGNATION]:
         progresses = not loss > memory[Memory.LOWEST] - tolerance
     else:
@@ -326,7 +323,7 @@ def _measured(context, c, worker, epoch, known, theta):
         loss = _loss(context, c, worker, held, N, parts, theta)
         finite = finite and np.isfinite(loss)
         if worker == 0:
-            doubles_at(losses, epoch + 1)[epoch] = loss
+            numbers_at(losses, epoch + 1, theta)[epoch] = loss
             if held and c[Slot.SCORE]:
                 scores = doubles_at(c[Slot.HELD_SCORES], epoch + 1)
                 scores[epoch] = call_score(c[Slot.SCORE_OF_HELD_ROWS], (context,))

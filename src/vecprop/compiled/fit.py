@@ -148,7 +148,8 @@ class Epochs:
 
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
         """Run some epochs: from their first numbers, with the learning rate of each step."""
-        losses, held_losses, held_scores, norms, sizes = np.zeros((5, max(count, 1)))
+        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)), self.last_finite.dtype)
+        held_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
         self.context.set(
             epochs=count,
@@ -167,14 +168,13 @@ class Epochs:
         )
         with single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
-        F = self.last_finite.dtype
         return Progress(
             epochs=int(done[0]),
             steps=int(done[1]),
-            losses=losses.astype(F),
-            held_losses=held_losses.astype(F),
-            norms=norms.astype(F),
-            sizes=sizes.astype(F),
+            losses=losses,
+            held_losses=held_losses,
+            norms=norms,
+            sizes=sizes,
             held_scores=held_scores,
             gradient_diverged=bool(done[2]),
             stalled=bool(done[3] == Ended.STALLED),

@@ -3,9 +3,8 @@
 import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -41,8 +40,13 @@ SCRATCH = (
 )
 """What a fit needs while it runs, and leaves to the next that its thread takes."""
 
+LINE = 128
+"""The bytes that a processor may move at once: two of its cache lines."""
+
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
+
+size: int = 8  # what `members_address` fills in: how many bytes a number has
 
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
@@ -58,8 +62,8 @@ def _now(place):
 
 
 @njit(**INNER)
-def _fit(context, c, run_epochs):
-    """Measure, and run the epochs."""
+def _fit(context, c, run_epochs, size):
+    """Measure, and run the epochs; a number has so many bytes."""
     epochs, stopping, done = c[Slot.EPOCHS], c[Slot.STOPPING], words_at(c[Slot.DONE], 4)
     done[3] = 0
     if not c[Slot.RUNNING] or c[Slot.HELD_ROWS]:
@@ -73,10 +77,10 @@ def _fit(context, c, run_epochs):
         if done[3]:
             return
         done[0] = 0
-        c[Slot.HELD_LOSSES] += 8
+        c[Slot.HELD_LOSSES] += size
         c[Slot.HELD_SCORES] += 8
         if not c[Slot.RUNNING]:
-            c[Slot.LOSSES] += 8
+            c[Slot.LOSSES] += size
     if epochs:
         call_epochs(run_epochs, (context, 0))
 
@@ -103,7 +107,7 @@ def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
         words_at(c[Slot.IN_TILE], 2)[0] = 0
         seconds = doubles_at(c[Slot.SECONDS], 1)
         seconds[0] = -_now(clock)
-        _fit(context, c, run_epochs)
+        _fit(context, c, run_epochs, size)
         seconds[0] += _now(clock)
 
 
@@ -118,7 +122,7 @@ class Fits:
     network : Network
         A network whose parts all have kernels.
     thetas : ndarray (M, P)
-        The parameters, which are moved in place.
+        The initial parameters.
     batch : Batch
         The data that rows are chosen from.
     rows, held_rows : ndarray of int or None
@@ -138,6 +142,8 @@ class Fits:
 
     Attributes
     ----------
+    thetas : ndarray (M, P)
+        The parameters where they are now.
     moments : dict of ndarray (M, P)
         The optimizer's moments.
     last_finite, best : ndarray (M, P)
@@ -146,8 +152,8 @@ class Fits:
         The losses before each epoch, and the last at the end; a running loss in each epoch.
     held_scores : ndarray (M, epochs + 1)
         The scores of the rows of validation at the same parameters as their losses.
-    norms, sizes : ndarray (M, epochs)
-        The mean norms of the gradients and lengths of the steps.
+    norms, sizes : ndarray (M, epochs + 1)
+        The mean norms of the gradients and lengths of the steps in each epoch.
     done : ndarray (M, 4)
         How many epochs ended with a finite loss, how many steps were taken, whether a gradient was not finite, and why
         it ended: `epochs.Ended`, or NOT_STARTED.
@@ -169,22 +175,24 @@ class Fits:
         rates: np.ndarray,
         stopping: tuple[float, ...] | None,
     ) -> None:
-        M = len(thetas)
+        M, P = thetas.shape
         self.F = thetas.dtype.type
-        self.thetas, self.last_finite, self.best = thetas, thetas.copy(), thetas.copy() if stopping else thetas
-        self.moments = {name: np.zeros_like(thetas) for name in optimizer.moments}
-        self.losses, self.held_losses, self.held_scores = np.zeros((3, M, epochs + 1))
-        self.norms, self.sizes = np.zeros((2, M, max(epochs, 1)))
-        self.done = np.zeros((M, 4), np.int64)
+        self.thetas, self.last_finite = _apart(M, P, self.F), _apart(M, P, self.F)
+        self.best = _apart(M, P, self.F) if stopping else self.thetas
+        self.thetas[...] = self.last_finite[...] = self.best[...] = thetas
+        self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
+        self.losses, self.held_losses, self.norms, self.sizes = np.zeros((4, M, epochs + 1), self.F)
+        self.held_scores = np.zeros((M, epochs + 1))
+        self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
-            fit = Epochs(network, thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
+            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = {name: fit.context.array(name).nbytes for name in SCRATCH}
-        memory = np.zeros((M, MEMORY))
+        memory = _apart(M, MEMORY, float)
         memory[:, [Memory.LOWEST, Memory.AT]] = np.inf
         if stopping:
             fit.stop_early(stopping, memory[0], self.best[0])
@@ -193,7 +201,7 @@ class Fits:
         self.context = fit.context
         self.words = np.tile(fit.context.words, (M, 1))
         each = {
-            "theta": thetas,
+            "theta": self.thetas,
             "last_finite": self.last_finite,
             "losses": self.losses,
             "held_losses": self.held_losses,
@@ -212,18 +220,30 @@ class Fits:
         self._kept = memory
 
     def ended(self) -> Iterator["Fit"]:
-        """Yield how each fit went."""
-        for fit, (done, seconds) in enumerate(zip(self.done.tolist(), self.seconds.tolist(), strict=True)):
-            epochs, steps, _, why = done
-            values = [of[fit, : epochs + 1].astype(self.F) for of in (self.losses, self.held_losses)]
-            values += [of[fit, :epochs].astype(self.F) for of in (self.norms, self.sizes)]
-            values.append(self.held_scores[fit, : epochs + 1])
-            reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
-            yield Fit(epochs, steps, reason, why not in (NOT_STARTED, Ended.AT_START), seconds, *values)
+        """Yield how each fit went; what was measured are views of arrays that the fits share."""
+        seconds = self.seconds.tolist()
+        for fit, (epochs, steps, _, why) in enumerate(self.done.tolist()):
+            yield Fit(
+                epochs,
+                steps,
+                REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged"),
+                why not in (NOT_STARTED, Ended.AT_START),
+                seconds[fit],
+                self.losses[fit, : epochs + 1],
+                self.held_losses[fit, : epochs + 1],
+                self.norms[fit, :epochs],
+                self.sizes[fit, :epochs],
+                self.held_scores[fit, : epochs + 1],
+            )
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+def _apart(M: int, size: int, dtype: type) -> np.ndarray:
+    """Return M rows of zeros, each so far from the next that threads which write on them do not wait for each other."""
+    item = np.dtype(dtype).itemsize
+    return np.zeros((M, (size * item + 2 * LINE - 1) // LINE * LINE // item), dtype)[:, :size]
+
+
+class Fit(NamedTuple):
     """How one fit went.
 
     Attributes
@@ -269,10 +289,11 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     workers = min(usable_threads(), len(contexts))
     queue = np.zeros(2, np.int64)  # how many are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in SCRATCH}
-    # A cache line lies between what one thread writes and another.
-    memory = [[np.empty(needed[name] + 64, np.uint8) for name in SCRATCH] for _ in range(workers)]
+    offsets = np.cumsum([0] + [-(-needed[name] // LINE) * LINE for name in SCRATCH])
+    memory = np.empty(workers * offsets[-1] + LINE, np.uint8)
+    first = -(-memory.ctypes.data // LINE) * LINE
     scratch = np.zeros((workers, SCRATCHES + 2), np.int64)
-    scratch[:, :SCRATCHES] = [[(array.ctypes.data + 63) // 64 * 64 for array in own] for own in memory]
+    scratch[:, :SCRATCHES] = first + offsets[-1] * np.arange(workers)[:, None] + offsets[:-1]
     slots = np.array([Slot[name.upper()] for name in SCRATCH])
     everyone = np.arange(contexts[:, [Slot.ROWS, Slot.HELD_ROWS]].max())
     contexts[:, Slot.EVERYONE] = everyone.ctypes.data
@@ -303,4 +324,4 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
 @cache
 def members_address(F: type) -> int:
     """Return the address of `run_members` for numbers of type F."""
-    return address_of(run_members, types.void(*[types.intp] * 7), F.__name__)
+    return address_of(run_members, types.void(*[types.intp] * 7), F.__name__, size=np.dtype(F).itemsize)

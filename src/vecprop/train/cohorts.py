@@ -87,14 +87,16 @@ class Cohort:
 
     def results(self) -> Iterator[tuple[int, TrainingResult]]:
         """Yield each member's number, and what `train` would return for it."""
-        member, fits, marks = self.member, self.fits, np.arange(self.fits.done[:, 0].max() + 1)
+        member, fits = self.member, self.fits
+        done = fits.done[:, 0]
+        times = fits.seconds[:, None] / np.maximum(done, 1)[:, None] * np.arange(done.max() + 1)
         for place, (number, fit) in enumerate(zip(self.numbers, fits.ended(), strict=True)):
             epochs, history = fit.epochs, History()
             if fit.measured:
                 losses = fit.losses[:epochs] if member.training_loss == "running" else fit.losses
                 held_losses = None if member.validation_rows is None else fit.held_losses
                 held_scores = None if member.validation_score is None else fit.held_scores
-                history.extend(losses, held_losses, fit.seconds / max(epochs, 1) * marks[: epochs + 1], held_scores)
+                history.extend(losses, held_losses, times[place, : epochs + 1], held_scores)
             history.moved_often(fit.norms, fit.sizes)
             theta = fits.thetas[place]
             state = TrainingState(

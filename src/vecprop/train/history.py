@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class History:
     """What training measured. Entry k of a loss is measured at the parameters before epoch k + 1, the last at the end.
 

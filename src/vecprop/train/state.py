@@ -10,7 +10,7 @@ from .history import History
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class TrainingState:
     """Where training stands. Callbacks receive it after each epoch, and `train` continues from it.
 
@@ -54,7 +54,7 @@ class TrainingState:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class TrainingResult:
     """What training returns.
 
