@@ -1,5 +1,6 @@
 """Training by machine code is the reference's training, to rounding, and the same bits with any number of threads."""
 
+import ctypes
 import hashlib
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 
 import registry
 import vecprop as vp
+from vecprop.compiled.context import Slot
 from vecprop.compiled.epochs import CHUNK
 from vecprop.core.counted import permutation
 from vecprop.core.scores import SCORES
@@ -172,7 +174,8 @@ def test_the_order_of_rows_is_the_counted_one(rows):
     epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     if rows // 2 >= 1 and rows > 1:
-        np.testing.assert_array_equal(epochs.context.array("order"), permutation(7, 3, rows))
+        order = (ctypes.c_int64 * rows).from_address(int(epochs.context.words[Slot.ORDER]))
+        np.testing.assert_array_equal(order, permutation(7, 3, rows))
 
 
 LOGITS = vp.BinaryCrossEntropy()

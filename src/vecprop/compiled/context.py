@@ -4,10 +4,17 @@ Kernels are compiled once, so they take nothing but this array: addresses of arr
 costs the same however much is told, and nothing is unpacked on the way.
 """
 
+import ctypes
+from collections.abc import Iterable
 from enum import IntEnum, auto
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
+
+LINE = 128
+"""The bytes that a processor may move at once: two lines of its cache. Two threads that write into one would wait."""
 
 
 class Slot(IntEnum):
@@ -118,36 +125,80 @@ _PLACES = {slot.name.lower(): slot.value for slot in Slot}
 
 
 class Context:
-    """The array of words, and the arrays that it points to, which live as long as it does."""
+    """The array of words, and what it points to, which lives as long as it does.
 
-    def __init__(self, **entries: Any) -> None:
-        self.words = np.zeros(len(Slot), np.int64)
-        self._arrays: dict[str, np.ndarray] = {}
+    Parameters
+    ----------
+    base : Context, optional
+        One whose words and arrays are taken over, without the memory that is reserved in it.
+    **entries
+        See `set`.
+
+    Attributes
+    ----------
+    words : ndarray of int64
+        What kernels read.
+    address : int
+        Where the words are.
+    reserved : dict
+        How many bytes of memory are reserved for a slot.
+    """
+
+    def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
+        self.words = np.zeros(len(Slot), np.int64) if base is None else base.words.copy()
+        self.address = _address(self.words)
+        self.reserved: dict[str, int] = {}
+        self._words = self.words.data  # a memoryview, written to word by word in half the time
+        self._arrays = {} if base is None else dict(base._arrays)
+        self._memory: list[np.ndarray] = []
         self.set(**entries)
 
     def set(self, **entries: Any) -> None:
         """Set slots by name, in small letters: an array is pointed to, a number is kept."""
         for name, value in entries.items():
             if isinstance(value, np.ndarray):
-                interface = value.__array_interface__  # costs half of .ctypes
-                assert interface["strides"] is None, "not contiguous"
                 self._arrays[name] = value
-                value = interface["data"][0] if value.size else 0
-            self.words[_PLACES[name]] = value
+                value = _address(value) if value.size else 0
+            self._words[_PLACES[name]] = value
 
-    def forget(self, *names: str) -> None:
-        """Let go of arrays: their slots will be set to others."""
-        for name in names:
-            del self._arrays[name]
+    def reserve(self, **sizes: int) -> None:
+        """Reserve memory for slots, so many bytes each, in which nothing is known to stand."""
+        slots, starts, total = _places(tuple(sizes), tuple(sizes.values()))
+        memory = np.empty(total + LINE, np.uint8)
+        self.words[slots] = starts + aligned(_address(memory))
+        self.reserved |= sizes
+        self._memory.append(memory)
 
-    def array(self, name: str) -> np.ndarray:
-        """Return the array that a slot points to."""
-        return self._arrays[name]
+    def clear(self, name: str) -> None:
+        """Fill the memory of a slot with zeros."""
+        ctypes.memset(self._words[_PLACES[name]], 0, self.reserved[name])
 
-    @property
-    def address(self) -> int:
-        """Where the words are."""
-        return self.words.ctypes.data
+    def release(self) -> None:
+        """Let go of the memory that is reserved: its slots will point to other memory."""
+        self._memory.clear()
+
+
+def aligned(place: int) -> int:
+    """Return a place or a number of bytes, rounded up to whole lines."""
+    return -(-place // LINE) * LINE
+
+
+def layout(sizes: Iterable[int]) -> list[int]:
+    """Return where parts of so many bytes start that share no line, and at last where they end."""
+    return list(accumulate(map(aligned, sizes), initial=0))
+
+
+@lru_cache
+def _places(names: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return slots by name, where the memory of each starts, and how much it is."""
+    *starts, total = layout(sizes)
+    return np.array([_PLACES[name] for name in names]), np.array(starts), total
+
+
+def _address(array: np.ndarray) -> int:
+    interface = array.__array_interface__  # costs half of .ctypes
+    assert interface["strides"] is None, "not contiguous"
+    return interface["data"][0]
 
 
 def as_word(seed: int) -> int:

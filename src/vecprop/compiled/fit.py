@@ -1,8 +1,7 @@
 """The epochs of one fit, ready to run: what the kernels read and write, and the threads that run them."""
 
 import ctypes
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ from .threads import run_together, single_threaded_blas, usable_threads
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
 
 
-@dataclass(frozen=True, eq=False)
-class Progress:
+class Progress(NamedTuple):
     """How some epochs went.
 
     Attributes
@@ -100,39 +98,44 @@ class Epochs:
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
         full, blocks = plan.batch_size == N, -(-P // BLOCK)
-        shuffled = plan.shuffle and not full
-        self.context = context = program.training_context(self.workers)
+        number, shuffled = theta.itemsize, plan.shuffle and not full
+        self.context = context = program.training_context(
+            self.workers,
+            gradients=number * shards * P,
+            partial=8 * max(-(-max(N, held) // CHUNK), shards),
+            squares=8 * blocks,
+            moves=8 * blocks,
+            costs=8 * blocks,
+            before=number * self.workers * BLOCK,
+            keys=8 * N * shuffled,
+            places=8 * (N + 1) * shuffled,
+            order=8 * N * shuffled,
+            predictions=number * held * network.outputs if plan.score else 0,
+        )
         self.run_epochs = _RUN(epochs_address(F))
         context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
         context.set(
             theta=theta,
             shards=shards,
-            gradients=np.empty(shards * P, F),
-            partial=np.zeros(max(-(-max(N, held) // CHUNK), shards)),
-            squares=np.zeros(blocks),
-            moves=np.zeros(blocks),
-            costs=np.zeros(blocks),
             update=update_address(optimizer, F),
             update_h=padded(hyperparameters(optimizer)),
             clip=np.array([plan.clip or 0.0]),
             batch_size=plan.batch_size,
             running=plan.running,
-            noisy=network.random,
             full=full,
             shuffle=shuffle_address() if shuffled else 0,
             seed=as_word(plan.seed),
-            keys=np.empty(N if shuffled else 0, np.uint64),
-            places=np.empty(N + 1 if shuffled else 0, np.int64),
-            order=np.empty(N if shuffled else 0, np.int64),
             everyone=np.arange(max(N, held)),
             last_finite=self.last_finite,
-            before=np.empty(self.workers * BLOCK, F),
-            score=Score[plan.score.upper()] if plan.score else Score.NONE,
-            score_of_held_rows=score_address(F) if plan.score else 0,
-            link=link_address(network.loss_function, F) if plan.score else 0,
-            predictions=np.empty(held * network.outputs if plan.score else 0, F),
+            barrier=np.zeros(16, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
+        if plan.score:
+            context.set(
+                score=Score[plan.score.upper()],
+                score_of_held_rows=score_address(F),
+                link=link_address(network.loss_function, F),
+            )
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
         """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
@@ -164,7 +167,6 @@ class Epochs:
             norms=norms,
             sizes=sizes,
             done=done,
-            barrier=np.zeros(16, np.int64),
         )
         with single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)

@@ -14,7 +14,7 @@ from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .arrays import doubles_at, words_at
-from .context import Slot, as_word
+from .context import LINE, Slot, aligned, as_word, layout
 from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
 from .kernels import INNER, SLOTS
@@ -22,33 +22,12 @@ from .machine_code import address_of
 from .pointers import atomic_add, call_epochs
 from .threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
 
-SCRATCH = (
-    *(
-        "tile",
-        "targets",
-        "row_weights",
-        "row_losses",
-        "work",
-        "deltas",
-        "turned",
-        "in_tile",
-        "places_of_tile",
-        "before",
-    ),
-    *("gradients", "partial", "squares", "moves", "costs", "keys", "places", "order"),
-    "predictions",
-)
-"""What a fit needs while it runs, and leaves to the next that its thread takes."""
-
-LINE = 128
-"""The bytes that a processor may move at once: two of its cache lines."""
-
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
 
 size: int = 8  # what `members_address` fills in: how many bytes a number has
 
-_RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+_RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 _MONOTONIC = np.int32(getattr(time, "CLOCK_MONOTONIC", 1))
 
@@ -92,26 +71,23 @@ def _is_blind_at_start(c):
     return rule[Stopping.STAGNATION] != 0 or (c[Slot.RUNNING] and np.int64(rule[Stopping.WATCHED]) == Watched.LOSS)
 
 
-def run_members(contexts, numbers, count, queue, scratch, slots, run_epochs):
+def run_members(contexts, numbers, count, queue, scratch, kinds, slots, run_epochs):
     """Run fits, as long as there are any that no other thread has taken."""
-    state, own, kinds = words_at(queue, 2), words_at(scratch, SCRATCHES), words_at(slots, SCRATCHES)
-    clock = scratch + 8 * SCRATCHES
+    state, own, slots = words_at(queue, 2), words_at(scratch, kinds), words_at(slots, kinds)
+    clock = scratch + 8 * kinds
     while not state[1]:
         taken = atomic_add(queue, np.int64(1))
         if taken >= count:
             return
         context = contexts + 8 * SLOTS * words_at(numbers, count)[taken]
         c = words_at(context, SLOTS)
-        for kind in range(SCRATCHES):
-            c[kinds[kind]] = own[kind]
+        for kind in range(kinds):
+            c[slots[kind]] = own[kind]
         words_at(c[Slot.IN_TILE], 2)[0] = 0
         seconds = doubles_at(c[Slot.SECONDS], 1)
         seconds[0] = -_now(clock)
         _fit(context, c, run_epochs, size)
         seconds[0] += _now(clock)
-
-
-SCRATCHES = len(SCRATCH)
 
 
 class Fits:
@@ -191,13 +167,13 @@ class Fits:
             fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
-        self.needed = {name: fit.context.array(name).nbytes for name in SCRATCH}
+        self.needed = fit.context.reserved
         memory = _apart(M, MEMORY, float)
         memory[:, [Memory.LOWEST, Memory.AT]] = np.inf
         if stopping:
             fit.stop_early(stopping, memory[0], self.best[0])
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
-        fit.context.forget(*SCRATCH)
+        fit.context.release()
         self.context = fit.context
         self.words = np.tile(fit.context.words, (M, 1))
         each = {
@@ -240,7 +216,7 @@ class Fits:
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     """Return M rows of zeros, each so far from the next that threads which write on them do not wait for each other."""
     item = np.dtype(dtype).itemsize
-    return np.zeros((M, (size * item + 2 * LINE - 1) // LINE * LINE // item), dtype)[:, :size]
+    return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
 
 class Fit(NamedTuple):
@@ -288,13 +264,12 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     numbers = np.argsort(-work, kind="stable")
     workers = min(usable_threads(), len(contexts))
     queue = np.zeros(2, np.int64)  # how many are taken; whether to stop
-    needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in SCRATCH}
-    offsets = np.cumsum([0] + [-(-needed[name] // LINE) * LINE for name in SCRATCH])
-    memory = np.empty(workers * offsets[-1] + LINE, np.uint8)
-    first = -(-memory.ctypes.data // LINE) * LINE
-    scratch = np.zeros((workers, SCRATCHES + 2), np.int64)
-    scratch[:, :SCRATCHES] = first + offsets[-1] * np.arange(workers)[:, None] + offsets[:-1]
-    slots = np.array([Slot[name.upper()] for name in SCRATCH])
+    needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
+    starts = layout(needed.values())
+    memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # what a fit needs while it runs, and leaves to the next
+    scratch = np.zeros((workers, len(needed) + 2), np.int64)
+    scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    slots = np.array([Slot[name.upper()] for name in needed])
     everyone = np.arange(contexts[:, [Slot.ROWS, Slot.HELD_ROWS]].max())
     contexts[:, Slot.EVERYONE] = everyone.ctypes.data
     contexts[:, Slot.STOP] = queue[1:].ctypes.data
@@ -308,6 +283,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
             len(contexts),
             queue.ctypes.data,
             scratch[worker].ctypes.data,
+            len(needed),
             slots.ctypes.data,
             run_epochs,
         )
@@ -324,4 +300,4 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
 @cache
 def members_address(F: type) -> int:
     """Return the address of `run_members` for numbers of type F."""
-    return address_of(run_members, types.void(*[types.intp] * 7), F.__name__, size=np.dtype(F).itemsize)
+    return address_of(run_members, types.void(*[types.intp] * 8), F.__name__, size=np.dtype(F).itemsize)

@@ -1,6 +1,6 @@
 """A network as a table of numbers: what the kernels read."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
@@ -153,53 +153,76 @@ class Program:
         most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
         return 1 << most.bit_length() - 1
 
-    def context(self, workers: int) -> Context:
-        """Return a context for predictions: it tells of the network and has memory for a tile of each worker."""
-        F, network = self.F, self.network
+    @cached_property
+    def _network_told(self) -> Context:
+        """What a context for predictions tells of the network."""
+        network = self.network
         return Context(
             table=self.table,
             layers=len(self.table),
             h=self.h,
             by_rows=self.by_rows,
-            gather=gather_address(F) if max(network.inputs, network.outputs) >= FEATURES else 0,
+            gather=gather_address(self.F) if max(network.inputs, network.outputs) >= FEATURES else 0,
             loss_h=padded(hyperparameters(network.loss_function)),
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
-            tile=np.empty(workers * (network.inputs + 1) * self.tile, F),
-            targets=np.empty(workers * network.outputs * self.tile, F),
-            work=np.empty(workers * self.work, F),
             work_size=self.work,
             tile_rows=self.tile,
-            workers=workers,
         )
 
-    def training_context(self, workers: int) -> Context:
-        """Return a context for losses and gradients."""
-        F, network = self.F, self.network
+    @cached_property
+    def _training_told(self) -> Context:
+        """What a context for losses and gradients tells of the network."""
+        network = self.network
         spans = [(t.start, t.start + t.size) for t in network.layout.tensors if t.name == "W" and network.penalties]
         strengths = [
             sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged)
             for kind, averaged in product((L2, L1), (False, True))
         ]
-        context = self.context(workers)
-        delta_size = (self.width + 3) * self.tile  # a loss may need three rows more
-        context.set(
-            loss=loss_address(network.loss_function, F),
+        return Context(
+            self._network_told,
+            loss=loss_address(network.loss_function, self.F),
             mean=network.reduction == "mean",
+            noisy=network.random,
             spans=np.array(spans, np.int64),
             weight_spans=len(spans),
             penalties=np.array(strengths, float),
-            row_weights=np.empty(workers * self.tile, F),
-            row_losses=np.empty(workers * self.tile, F),
-            deltas=np.empty(2 * workers * delta_size, F),
-            delta_size=delta_size,
-            turned=np.empty(workers * delta_size, F),
-            in_tile=np.zeros(2 * workers, np.int64),
-            places_of_tile=np.empty(workers * self.tile, np.int64),
-            gradient_of_rows=gradient_address(F),
+            delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
+            gradient_of_rows=gradient_address(self.F),
         )
+
+    def context(self, workers: int) -> Context:
+        """Return a context for predictions, with memory for a tile of each worker."""
+        context = Context(self._network_told, workers=workers)
+        context.reserve(**self._tile_memory(workers))
         return context
+
+    def training_context(self, workers: int, **memory: int) -> Context:
+        """Return a context for losses and gradients, with memory for each worker, and more of it."""
+        context = Context(self._training_told, workers=workers)
+        numbers = workers * np.dtype(self.F).itemsize
+        delta_bytes = numbers * (self.width + 3) * self.tile
+        context.reserve(
+            **self._tile_memory(workers),
+            row_weights=numbers * self.tile,
+            row_losses=numbers * self.tile,
+            deltas=2 * delta_bytes,
+            turned=delta_bytes,
+            in_tile=workers * 16,
+            places_of_tile=workers * self.tile * 8,
+            **memory,
+        )
+        context.clear("in_tile")
+        return context
+
+    def _tile_memory(self, workers: int) -> dict[str, int]:
+        numbers = workers * np.dtype(self.F).itemsize
+        return {
+            "tile": numbers * (self.network.inputs + 1) * self.tile,
+            "targets": numbers * self.network.outputs * self.tile,
+            "work": numbers * self.work,
+        }
 
 
 def rows_of(batch: Batch, F: type) -> dict[str, Any]:
