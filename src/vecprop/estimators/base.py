@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Self
 
@@ -40,6 +41,12 @@ def has_partial_fit(model: Any) -> bool:
     return True
 
 
+@cache
+def _setting_names(kind: type["MultilayerPerceptron"]) -> list[str]:
+    """Return the names of an estimator's settings; scikit-learn would read the signature anew for every clone."""
+    return super(MultilayerPerceptron, kind)._get_param_names()
+
+
 class MultilayerPerceptron(
     CallbackSupport, Coefficients, Inspection, Diagnosable, Drawable, Constructor, BaseEstimator, ABC
 ):
@@ -47,6 +54,10 @@ class MultilayerPerceptron(
 
     _targets: Any  # Labels or Numbers
     _y_is: ClassVar[dict[str, bool]] = {}
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return _setting_names(cls)
 
     @abstractmethod
     def _loss(self) -> Loss:
