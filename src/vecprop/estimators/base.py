@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
 from inspect import signature
 from typing import Any, ClassVar, Self
 
@@ -41,10 +40,8 @@ def has_partial_fit(model: Any) -> bool:
     return True
 
 
-@cache
-def _setting_names(kind: type["MultilayerPerceptron"]) -> list[str]:
-    """Return the names of an estimator's settings; scikit-learn would read the signature anew for every clone."""
-    return super(MultilayerPerceptron, kind)._get_param_names()
+_SETTING_NAMES: dict[type, list[str]] = {}
+"""The names of an estimator's settings: scikit-learn would read the signature anew for every clone."""
 
 
 class MultilayerPerceptron(
@@ -57,7 +54,9 @@ class MultilayerPerceptron(
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return _setting_names(cls)
+        if cls not in _SETTING_NAMES:
+            _SETTING_NAMES[cls] = super()._get_param_names()
+        return _SETTING_NAMES[cls]
 
     @abstractmethod
     def _loss(self) -> Loss:
