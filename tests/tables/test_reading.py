@@ -69,6 +69,22 @@ def test_a_short_row_is_filled_and_named(tmp_path):
     ]
 
 
+def test_parts_have_the_notes_of_the_whole(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("größe,b\n1,2\n3\n5,6\n".encode("cp1252"))
+    notes = read_table(path).attrs["notes"]
+    assert len(notes) == 2
+    assert [part.attrs["notes"] for part in read_chunks(path, rows=1)] == [notes] * 3
+
+
+@pytest.mark.parametrize("rows", range(3))
+def test_a_long_row_is_found_before_the_first_part_wherever_parts_begin(tmp_path, rows):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + "1,2\n" * (20 + rows) + "1,2,3\n")
+    with pytest.raises(TableError, match=f"line {22 + rows}: the row has 3 values"):
+        next(read_chunks(path, rows=10))
+
+
 BAD = {
     "long.csv": (b"a,b\n1,2\n1,2,3\n", "line 3: the row has 3 values, but the first line names 2 columns"),
     "all_long.csv": (b"a,b\n1,2,3\n1,2,3\n", "line 2: the row has 3 values, but the first line names 2 columns"),

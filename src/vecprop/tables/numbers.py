@@ -119,8 +119,8 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
         return np.full(len(series), np.nan), int(series.notna().sum())
     try:
         numbers = pd.to_numeric(series.astype(object), errors="coerce")
-    except OverflowError:  # of whole numbers that are larger than any floating-point number, unless they are text
-        numbers = pd.to_numeric(series.map(str, na_action="ignore"), errors="coerce")
+    except OverflowError:
+        numbers = pd.to_numeric(series.astype(object).map(_not_too_large), errors="coerce")
     unread = numbers.isna() & series.notna()
     if unread.any():
         text = series[unread].astype(str).str.strip()
@@ -128,6 +128,13 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
         numbers[unread] = pd.to_numeric(_without_commas(text), errors="coerce").astype(float)
         unread = numbers.isna() & series.notna()
     return numbers.to_numpy(dtype=float, na_value=np.nan), int(unread.sum())
+
+
+def _not_too_large(value: Any) -> Any:
+    """Return a value, infinite if it is a whole number that is larger than any floating-point number."""
+    if isinstance(value, int) and abs(value) >= 2**1023:
+        return np.inf if value > 0 else -np.inf
+    return value
 
 
 def _without_commas(text: Any) -> Any:

@@ -48,10 +48,7 @@ def read_table(path: str | os.PathLike[str]) -> Frame:
     path = existing(path)
     if path.suffix.lower() in PARQUET | ARROW:
         return checked(_read_binary(path), path)
-    text = Separated.of(path)
-    frame = text.read()
-    frame.attrs["notes"] = list(text.notes)
-    return checked(frame, path)
+    return checked(Separated.of(path).read(), path)
 
 
 def read_chunks(path: str | os.PathLike[str], rows: int = 100_000) -> Iterator[Frame]:
@@ -67,7 +64,8 @@ def read_chunks(path: str | os.PathLike[str], rows: int = 100_000) -> Iterator[F
     Yields
     ------
     DataFrame (pandas)
-        The parts, in order, with all columns. A column of a text file may have another type in another part.
+        The parts, in order, with all columns. A column of a text file may have another type in another part;
+        ``attrs["notes"]`` as in `read_table`.
 
     Raises
     ------

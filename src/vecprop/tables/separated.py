@@ -65,17 +65,24 @@ class Separated:
         """Return the table."""
         frame = self._in_words(self._reader)
         if frame.iloc[:, -1].isna().any():  # as it is in a row that is too short
-            self._note_short_rows()
+            self._look_at_lengths()
+        frame.attrs["notes"] = list(self.notes)
         return frame
 
     def parts(self, rows: int) -> Iterator[Any]:
-        """Yield the table in parts of so many rows."""
+        """Yield the table in parts of so many rows.
+
+        First all rows are looked at, so that nothing is made of the parts before one that cannot be read; pandas before
+        3.1 also cuts a long row where a part begins, and says nothing.
+        """
+        self._in_words(self._look_at_lengths)
         reader = self._in_words(lambda: self._reader(chunksize=rows))
         with reader:
             while True:
                 part = self._in_words(lambda: next(reader, None))
                 if part is None:
                     return
+                part.attrs["notes"] = list(self.notes)
                 yield part
 
     def _reader(self, **settings: Any) -> Any:
@@ -118,7 +125,8 @@ class Separated:
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 return read()
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            raise TableError(self.wrong_row() or f"{self.path} is not a table: {_first_line(error)}.") from error
+            self._look_at_lengths()
+            raise TableError(f"{self.path} is not a table: {_first_line(error)}.") from error
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
@@ -128,24 +136,19 @@ class Separated:
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read to its end: {_first_line(error)}.") from error
 
-    def wrong_row(self) -> str | None:
-        """Return a sentence about the first row that is longer than the line of names."""
-        rows = self.rows()
+    def _look_at_lengths(self) -> None:
+        """Refuse a row that is longer than the line of names, and note which are shorter."""
+        rows, short = self.rows(), []
         _, names = next(rows)
         for line, row in rows:
             if len(row) > len(names):
-                return (
+                raise TableError(
                     f"{self.path}, line {line}: the row has {len(row)} values, but the first line names {len(names)} "
                     "columns; mend the row, or quote values that contain the separator "
                     f"({SEPARATORS[self.separator]})."
                 )
-        return None
-
-    def _note_short_rows(self) -> None:
-        """Note which rows are shorter than the line of names."""
-        rows = self.rows()
-        _, names = next(rows)
-        short = [line for line, row in rows if len(row) < len(names)]
+            if len(row) < len(names):
+                short.append(line)
         if short:
             others = f" and {len(short) - 1} more" if len(short) > 1 else ""
             self.notes.append(
