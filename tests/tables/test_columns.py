@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, guess_task
-from vecprop.tables.categories import BUCKETS, LARGEST, Categories
+from vecprop.tables.categories import BUCKETS, LARGEST, Categories, as_names
 from vecprop.tables.dates import Dates
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.leaks import leaks
@@ -29,7 +29,7 @@ def table():
             "text": [" ".join(rng.choice(WORDS, 5)) for _ in range(N)],
             "constant": 7,
             "missing": np.nan,
-            "key": [f"k{number}" for number in range(N)],
+            "key": [f"id-{number:04d}-x" for number in range(N)],
             "infinite": [np.inf] * N,
         }
     )
@@ -103,6 +103,7 @@ def test_two_values_and_rare_values_keep_a_scale():
         (["1,234", "1,234,567.5", "3"], [1234, 1234567.5, 3], 0),
         (["1", "x", "y"], [1, np.nan, np.nan], 2),
         ([True, False, None], [1, 0, np.nan], 0),
+        ([10**5000, -(10**400), 2, "x"], [np.inf, -np.inf, 2, np.nan], 1),
     ],
 )
 def test_numbers_are_read(values, expected, unread):
@@ -118,6 +119,13 @@ def test_rare_unseen_and_missing_categories():
     assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
     assert (inputs.sum(axis=1) == 1).all()
     assert categories.missed(series) == "'rare': too few rows of training have these; they count as one category"
+
+
+def test_a_name_does_not_depend_on_other_rows():
+    values = [1, True, 1.0, "1", None, 0, False, "a"]
+    names = ["1", "True", "1", "1", "\0missing", "0", "False", "a"]
+    for step in (1, -1):
+        assert as_names(pd.Series(values[::step], dtype=object)).tolist() == names[::step]
 
 
 def test_many_categories_share_inputs():

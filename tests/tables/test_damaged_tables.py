@@ -11,6 +11,7 @@ import pytest
 from vecprop import TableError, TabularRegressor, read_chunks, read_table
 
 N = 60
+IS_OLD = pd.__version__ < "3"  # whose times are nanoseconds, and which takes no whole numbers beyond 1e308
 UNUSUAL = {
     "Int64": (pd.array([1, None, 3] * 20, dtype="Int64"), "numbers"),
     "boolean": (pd.array([True, None, False] * 20, dtype="boolean"), "numbers"),
@@ -18,9 +19,9 @@ UNUSUAL = {
     "durations": (pd.to_timedelta(np.arange(N), unit="h"), "numbers"),
     "largest": ([1e308, -1e308] * 30, "numbers"),
     "smallest": ([1e-320, 0] * 30, "numbers"),
-    "beyond": ([10**400, 1, 2] * 20, "numbers"),
+    **({} if IS_OLD else {"beyond": ([10**400, 1, 2] * 20, "numbers")}),
     "days": ([datetime.date(2020, 1, 1), datetime.date(2021, 2, 3)] * 30, "dates"),
-    "far": (["9999-12-31", "1000-01-01"] * 30, "dates"),
+    "far": (["9999-12-31", "1000-01-01"] * 30, "categories" if IS_OLD else "dates"),
     "zoned": (pd.date_range("2020", periods=N, tz="Europe/Berlin"), "dates"),
     "periods": (pd.period_range("2020", periods=N, freq="M"), "dates"),
     "times": ([datetime.time(1), datetime.time(2)] * 30, "categories"),
@@ -40,6 +41,17 @@ def test_unusual_columns_become_inputs(name):
     assert model.encoder_.kinds[name] == kind
     for other in (values, "zzz", None, 1.5, pd.Timestamp("2020-01-01")):
         assert np.isfinite(model.predict(frame.assign(**{name: other}))).all()
+
+
+def test_a_file_is_what_its_frame_is(tmp_path):
+    frame = pd.DataFrame({"wait": pd.to_timedelta(np.arange(N) % 11, unit="h"), "list": [[1], [2]] * 30})
+    frame.to_parquet(tmp_path / "table.parquet")
+    of_frame, of_file = (
+        TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, np.arange(N) % 5)
+        for table in (frame, tmp_path / "table.parquet")
+    )
+    assert of_file.encoder_.kinds == {"wait": "numbers", "list": "categories"}
+    np.testing.assert_array_equal(of_file.predict(tmp_path / "table.parquet"), of_frame.predict(frame))
 
 
 def damaged(content, random):

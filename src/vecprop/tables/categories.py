@@ -90,7 +90,10 @@ def as_names(series: Any) -> np.ndarray:
     ['1', '\x00missing', 'a']
     """
     pd = pandas()
-    codes, values = pd.factorize(series.astype(object))
+    series = series.astype(object)
+    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
+        series = series.map(_name, na_action="ignore")
+    codes, values = pd.factorize(series)
     names = np.array([*map(_name, values), MISSING], dtype=object)
     return names[codes].astype(str)
 

@@ -43,7 +43,7 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
     1  0.0  1.0
     """
     if isinstance(table, str | os.PathLike):
-        return read_table(table)
+        table = read_table(table)
     if not has_names(table):
         return _of_array(table, estimator)
     frame = table if isinstance(table, pandas().DataFrame) else table.to_pandas()

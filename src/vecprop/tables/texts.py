@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 
 HASHES = 256
+_WORD = r"[^\s,;|/]+"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,16 @@ class Texts:
 def are_texts(series: Any) -> bool:
     """Return whether a column holds text rather than categories: most values differ, of two words or more on average.
 
+    Words stand apart here by spaces, commas and the like, not by hyphens or points: identifiers and addresses are one.
+
     Examples
     --------
     >>> from vecprop.tables.error import pandas
     >>> pd = pandas()
     >>> are_texts(pd.Series(["a red hat", "a blue hat"])), are_texts(pd.Series(["red", "red", "blue"]))
     (True, False)
+    >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
+    False
     """
     known = series.dropna().astype(str)
-    return bool(known.nunique() > len(known) / 2 and known.str.count(r"\w+").mean() >= 2)
+    return bool(known.nunique() > len(known) / 2 and known.str.count(_WORD).mean() >= 2)
