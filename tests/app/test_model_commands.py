@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
+from commands import FAST
 
 
 def read(text):
@@ -127,6 +128,32 @@ def test_what_does_not_go_elsewhere_is_said(vecprop, people):
     done = vecprop("export", "days.npz", "--to", "onnx")
     assert done.exit_code == 0
     assert done.stderr.startswith("Note: A graph cannot read the column(s) 'day' (dates)")
+
+
+def test_classes_of_another_type_are_matched_by_their_names(vecprop, trained, people):
+    people.assign(buys=np.where(people.buys == "yes", 1, 0)).to_csv("numbers.csv", index=False)
+    assert vecprop("train", "numbers.csv", "--target", "buys", *FAST).exit_code == 0
+    people.assign(buys=np.where(people.buys == "yes", "1", "0.0")).to_parquet("text.parquet")  # not a class: "0.0"
+    done = vecprop("evaluate", "numbers.npz", "text.parquet", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert f"{(people.buys == 'no').sum()} rows are of classes that the model does not know" in done.stdout
+    done = vecprop("check", trained / "buys.npz", "numbers.csv")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "none of the classes that the model knows, such as 'no', 'yes'" in done.stderr
+
+
+def test_what_is_noted_of_a_table_is_noted_once(vecprop, trained, people):
+    people.rename(columns={"visits": "Besuche"}).to_csv("people.csv", index=False)
+    Path("people.csv").write_bytes(Path("people.csv").read_bytes() + "50,Köln,3,yes,100\n51,Rome\n".encode("cp1252"))
+    for *command, notes in (
+        ("train", "people.csv", "--target", "buys", *FAST, 3),  # and the missing target
+        ("evaluate", "people.npz", "people.csv", 3),
+        ("predict", "people.npz", "people.csv", 2),
+    ):
+        done = vecprop(*command)
+        assert done.exit_code == 0, done.stderr
+        said = [line for line in done.stderr.splitlines() if "cp1252" in line or "line 203" in line or "target" in line]
+        assert len(said) == notes, said
 
 
 def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people):

@@ -201,6 +201,8 @@ def test_a_column_of_weights(vecprop, people):
     evaluated = json.loads(vecprop("evaluate", "weighed.npz", "weighed.csv", "--weight", "w", "--json").stdout)
     expected = accuracy_score(people.buys, model.predict(people), sample_weight=weight)
     assert evaluated["scores"]["accuracy"]["value"] == pytest.approx(expected)
+    options = ["--target", "buys", "--weight", "w", "--test", "weighed.csv", "--force", *FAST]
+    assert "'w'" not in vecprop("train", "weighed.csv", *options).stderr.replace("Column 'w' weighs rows", "")
 
 
 @pytest.mark.parametrize(

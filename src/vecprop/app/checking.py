@@ -10,7 +10,8 @@ import numpy as np
 from .. import check_gradients
 from ..check import Report
 from ..tables.base import TableModel
-from ..tables.reading import read_table
+from ..tables.error import TableError
+from ..tables.frames import as_frame
 from .dividing import class_numbers, numbers_of, target_of, with_target
 from .exits import UsageError
 from .predicting import rows_for
@@ -34,7 +35,7 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     target = target or getattr(model, "target", None)
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
-    frame, _ = with_target(read_table(table), target)
+    frame, _ = with_target(as_frame(table), target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model
     if hasattr(model, "steps"):
@@ -51,6 +52,11 @@ def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarra
         y = numbers_of(frame[target], target)
         return model.encoder_(X).astype(float), model._targets.encode(y[:, None])
     T = class_numbers(target_of(frame, target, "classification"), model.classes_)
+    if (T < 0).all():
+        known = ", ".join(map(repr, model.classes_[:5].tolist()))
+        raise TableError(
+            f"Column {target!r}, the target, has none of the classes that the model knows, such as {known}."
+        )
     return model.encoder_(X).astype(float)[T >= 0], T[T >= 0]
 
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..tables.error import TableError, pandas
-from ..tables.frames import column_of
+from ..tables.frames import as_frame, column_of
 from ..tables.numbers import as_numbers
-from ..tables.reading import read_table
 from ..tables.task import guess_task
 from .splitting import Split
 
@@ -78,7 +77,7 @@ class Parts:
 
 def divided(request: Request) -> Parts:
     """Return a table's rows for training and for the test."""
-    frame, notes = with_target(read_table(request.table), request.target)
+    frame, notes = with_target(as_frame(request.table), request.target)
     task = request.task or guess_task(frame[request.target])
     y = target_of(frame, request.target, task)
     weight = weights_of(frame, request.weight)
@@ -89,9 +88,10 @@ def divided(request: Request) -> Parts:
             X = X.drop(columns=name)
             notes.append(f"Column {name!r} {what} and is no input.")
     if request.test is not None:
-        other, more = with_target(read_table(request.test), request.target)
+        other, more = with_target(as_frame(request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
-        parts = Parts(task, X, y, weight, other.drop(columns=request.target), y_test, weight_test, notes + more)
+        X_test = other.drop(columns=[request.target] if request.weight is None else [request.target, request.weight])
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
         parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
@@ -160,9 +160,14 @@ def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     >>> class_numbers(np.array(["b", "a", "c"]), np.array(["a", "b"]))
     array([ 1,  0, -1])
     """
-    if (y.dtype.kind in "US") != (classes.dtype.kind in "US"):
-        y, names = y.astype(str), classes.astype(str)
-        numbers = {name: number for number, name in enumerate(names)}
-        return np.array([numbers.get(name, -1) for name in y])
+    if not {y.dtype.kind, classes.dtype.kind} <= set("biuf"):
+        numbers = {name: number for number, name in enumerate(_as_text(classes))}
+        return np.array([numbers.get(name, -1) for name in _as_text(y)])
     places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     return np.where(classes[places] == y, places, -1)
+
+
+def _as_text(labels: np.ndarray) -> np.ndarray:
+    """Return labels as text; whole numbers are written without a point."""
+    is_whole = labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
+    return (labels.astype(np.int64) if is_whole else labels).astype(str)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tables.reading import read_table
+from ..tables.frames import as_frame
 from .dividing import class_numbers, numbers_of, target_of, weights_of, with_target
 from .exits import UsageError
 from .predicting import notes_on, rows_for
@@ -39,10 +39,10 @@ def evaluation(
     target = target or getattr(model, "target", None)
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
-    frame, notes = with_target(read_table(table), target)
+    frame, notes = with_target(as_frame(table), target)
     counts = weights_of(frame, weight)
     X = frame.drop(columns=[target] if weight is None else [target, weight])
-    notes += notes_on(model, X)
+    notes = list(dict.fromkeys([*notes, *notes_on(model, X)]))
     if not hasattr(model, "predict_proba"):
         y, rows, levels = numbers_of(frame[target], target), rows_for(model, X), levels_of(model)
         if levels:

@@ -57,7 +57,7 @@ class Trained:
     @cached_property
     def notes(self) -> list[str]:
         """What was done to the table, and what of it is not as it seems."""
-        in_test = [f"In the test: {note}" for note in self.model.check(self.parts.X_test)]
+        in_test = [f"In the test: {note}" for note in self.model.encoder_.missed(self.parts.X_test)]
         return list(dict.fromkeys([*self.parts.notes, *self.model.notes_, *in_test]))
 
     @property
