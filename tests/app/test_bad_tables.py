@@ -54,6 +54,8 @@ def test_the_nearest_name_is_offered(vecprop):
     assert (done.exit_code, done.stderr) == (3, "The table has no column 'anwser': did you mean 'answer'?\n")
     done = vecprop("train", "t.cvs", "--target", "answer")
     assert (done.exit_code, done.stderr) == (3, "There is no file t.cvs: did you mean 't.csv'?\n")
+    done = vecprop("train", ".", "--target", "answer")
+    assert (done.exit_code, done.stderr) == (3, ". is a folder, not a table: name a file in it.\n")
     done = vecprop("train", "t.csv", "--target", "answer", "--group", "C")
     assert (done.exit_code, done.stderr) == (3, "The table has no column 'C': did you mean 'c'?\n")
 
@@ -65,6 +67,7 @@ REPAIRED = {
     "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s) are not numbers"),
     "a constant column": (lambda: write(changed(1, ["a"] * 60)), "all values are the same"),
     "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),
+    "a class for each row": (lambda: write(changed(2, map("k{}".format, range(60)))), "48 classes in 48 rows"),
     "another encoding": (lambda: write(ROWS, ["größe", "c", "y"], encoding="latin-1"), "is not UTF-8"),
     "a leak": (
         lambda: write([(*row, row[2].upper()) for row in ROWS * 2], [*NAMES, "copy"]),
@@ -80,6 +83,8 @@ def test_what_is_repaired_is_said(vecprop, kind):
     done = vecprop("train", "t.csv", "--target", "y", *FAST)
     assert done.exit_code == 0, done.output
     assert said in done.stderr
+    notes = done.stderr.splitlines()
+    assert len(notes) == len(set(notes))
 
 
 def test_decimal_commas_are_numbers(vecprop):

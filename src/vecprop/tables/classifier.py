@@ -1,5 +1,6 @@
 """The classifier of tables."""
 
+import warnings
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -119,11 +120,17 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is no class: mend it.")
-        check_classification_targets(y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of many classes, which are noted below
+            check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
+            )
+        if 2 * len(self.classes_) > len(y) > 20:
+            self.notes_.append(
+                f"{self._named_target} has {len(self.classes_)} classes in {len(y)} rows: each has too few to learn from."
             )
         counts = np.bincount(numbers, weight)
         shares = counts / counts.sum()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ...tables.reading import existing
 from ..configuration import configuration, read_configuration
 from ..exits import INTERRUPTED, UsageError, in_words, say, say_notes
 from ..json_output import to_json
@@ -113,7 +114,7 @@ def train(
     """
     if sum(given is not None for given in (test, group, time)) > 1:
         raise UsageError("Of --test, --group and --time only one can say which rows are the test.")
-    output = writable(output or named_after(table), force)
+    output = writable(output or named_after(existing(table)), force)
     written = writable(output.with_suffix(".toml"), force)
     page = None if report is None else writable(report, force, "--report")
 
