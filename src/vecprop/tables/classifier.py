@@ -130,7 +130,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             )
         if 2 * len(self.classes_) > len(y) > 20:
             self.notes_.append(
-                f"{self._named_target} has {len(self.classes_)} classes in {len(y)} rows: each has too few to learn from."
+                f"{self._named_target} has {len(self.classes_)} classes in {len(y)} rows: most are seen once."
             )
         counts = np.bincount(numbers, weight)
         shares = counts / counts.sum()

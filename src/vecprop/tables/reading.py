@@ -94,11 +94,16 @@ def existing(path: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         raise TableError(f"{path} is a folder, not a table: name a file in it.")
     if not path.exists():
-        there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise TableError(f"There is no file {path}{nearest(path.name, there) or '.'}")
+        raise TableError(missing(path))
     if not path.stat().st_size:
         raise TableError(f"{path} is empty.")
     return path
+
+
+def missing(path: Path) -> str:
+    """Return a sentence about a file that does not exist, with the name in its folder that is most like its own."""
+    there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"There is no file {path}{nearest(path.name, there) or '.'}"
 
 
 def checked(frame: Frame, path: Path) -> Frame:

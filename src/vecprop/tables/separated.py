@@ -6,8 +6,8 @@ import lzma
 import re
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -99,7 +99,7 @@ class Separated:
             **settings,
         )
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
+    def rows(self) -> Generator[tuple[int, list[str]], None, None]:
         """Yield the rows that are not empty, the line of names first, each with the number of its last line."""
         with (
             _long_values(),
@@ -138,17 +138,18 @@ class Separated:
 
     def _look_at_lengths(self) -> None:
         """Refuse a row that is longer than the line of names, and note which are shorter."""
-        rows, short = self.rows(), []
-        _, names = next(rows)
-        for line, row in rows:
-            if len(row) > len(names):
-                raise TableError(
-                    f"{self.path}, line {line}: the row has {len(row)} values, but the first line names {len(names)} "
-                    "columns; mend the row, or quote values that contain the separator "
-                    f"({SEPARATORS[self.separator]})."
-                )
-            if len(row) < len(names):
-                short.append(line)
+        short = []
+        with closing(self.rows()) as rows:
+            _, names = next(rows)
+            for line, row in rows:
+                if len(row) > len(names):
+                    raise TableError(
+                        f"{self.path}, line {line}: the row has {len(row)} values, but the first line names "
+                        f"{len(names)} columns; mend the row, or quote values that contain the separator "
+                        f"({SEPARATORS[self.separator]})."
+                    )
+                if len(row) < len(names):
+                    short.append(line)
         if short:
             others = f" and {len(short) - 1} more" if len(short) > 1 else ""
             self.notes.append(
