@@ -53,6 +53,18 @@ def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
     assert vecprop("predict", trained / "spends.npz", "in.parquet").exit_code == 2  # Parquet on a terminal
 
 
+def test_names_of_other_formats_and_of_no_file_are_said(vecprop, trained):
+    for name in ("p.xlsx", "p.csv.bz2", "p.parquet.gz"):
+        done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "-o", name)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"{name} has the ending of no table: name it .csv")
+        assert not Path(name).exists()
+    for command in ("predict", "evaluate", "check"):
+        done = vecprop(command, trained / "bys.npz", trained / "people.csv")
+        assert (done.exit_code, done.stdout) == (3, "")
+        assert done.stderr == f"There is no file {trained / 'bys.npz'}: did you mean 'buys.npz'?\n"
+
+
 def test_columns_may_be_reordered_missing_and_of_other_types(vecprop, trained, people):
     people[["spends", "town", "visits", "age"]].astype({"age": str}).assign(more=1).to_csv("other.csv", index=False)
     done = vecprop("predict", trained / "buys.npz", "other.csv")

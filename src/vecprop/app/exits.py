@@ -5,9 +5,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
+
+from ..tables.reading import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -78,6 +81,8 @@ def sentence(error: Exception) -> str:
     >>> sentence(OSError(28, "No space left on device", "model.npz"))
     'model.npz: No space left on device.'
     """
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return missing(Path(error.filename))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):

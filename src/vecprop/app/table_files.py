@@ -9,6 +9,10 @@ from typing import Any
 
 from ..files.atomic import written_at_once
 from ..tables.reading import ARROW, PARQUET
+from .exits import UsageError
+
+SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
+"""What separates the values in files of text, by the endings of their names."""
 
 Write = Callable[[Any], None]
 """Takes the next part of a table, a DataFrame."""
@@ -21,8 +25,7 @@ def table_writer(path: Path | None) -> Iterator[Write]:
     Parameters
     ----------
     path : Path or None
-        ``.parquet``, ``.pq``, ``.arrow``, ``.feather``, ``.ipc``, ``.tsv`` and anything else as CSV, with ``.gz``
-        compressed; None writes CSV to standard output.
+        See `require_format`; None writes CSV to standard output.
     """
     if path is None:
         yield _separated(sys.stdout, ",")
@@ -34,13 +37,19 @@ def table_writer(path: Path | None) -> Iterator[Write]:
                 yield write
         elif suffix == ".gz":
             with gzip.open(file, "wt", encoding="utf-8", newline="") as text:
-                yield _separated(text, _separator(path.with_suffix("")))
+                yield _separated(text, SEPARATORS[path.with_suffix("").suffix.lower()])
         else:
-            yield _separated(file, _separator(path))
+            yield _separated(file, SEPARATORS[suffix])
 
 
-def _separator(path: Path) -> str:
-    return "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+def require_format(path: Path) -> None:
+    """Refuse a name whose ending is of no format that tables are written in."""
+    suffix = path.suffix.lower()
+    plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
+    if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
+        raise UsageError(
+            f"{path} has the ending of no table: name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
+        )
 
 
 def _separated(file: Any, separator: str) -> Write:

@@ -39,12 +39,12 @@ def predict(
     from ...tables.frames import column_of
     from ...tables.reading import ARROW, PARQUET, read_chunks
     from ..predicting import notes_on, predictions
-    from ..table_files import table_writer
+    from ..table_files import require_format, table_writer
 
     if output is None and table.suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{table.suffix}.")
     if output is not None:
-        writable(output, force)
+        require_format(writable(output, force))
     loaded, notes = load(model), []
     parts = read_chunks(table, chunk)
     first = next(parts)
