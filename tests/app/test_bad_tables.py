@@ -126,8 +126,20 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_model(vecprop, table, mo
     monkeypatch.setattr("os.fsync", full)
     done = vecprop("train", table, "--target", "buys", "--force", "--seed", 1, *FAST)
     assert done.exit_code == 1
-    assert done.stderr.endswith("No space left on device.\n")
+    assert done.stderr.endswith("people.npz: No space left on device.\n")
     assert Path("people.npz").read_bytes() == before
+
+
+def test_a_page_that_cannot_be_written_hides_no_result(vecprop, table, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "page.html")
+
+    monkeypatch.setattr("vecprop.app.report.write_report", full)
+    done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
+    assert done.exit_code == 1
+    assert done.stderr.endswith("page.html: No space left on device.\n")
+    assert "log loss" in done.stdout
+    assert Path("people.npz").exists()
 
 
 @pytest.mark.long

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 
 from ..train.progress import Headway
 
+WIDTH = 8
+"""How wide the bar is: so that all stands in a line of 80 characters."""
+
 Show = Callable[[Headway], object]
 
 
@@ -27,8 +30,8 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    texts = TextColumn("{task.description}"), TextColumn("{task.fields[said]}")
+    with Progress(texts[0], BarColumn(WIDTH), texts[1], TimeElapsedColumn(), console=console) as progress:
         task, started = progress.add_task(description, total=1, said=""), time.perf_counter()
 
         def show(now: Headway) -> None:
@@ -43,8 +46,8 @@ def in_words(now: Headway, seconds: float) -> str:
     Examples
     --------
     >>> in_words(Headway(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
-    'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 networks done'
+    'loss 0.25, held out 0.5, 45,000 rows/s, 3 of 8 done'
     """
-    losses = {"loss": now.loss, "validation": now.validation_loss}
-    known = [f"{name} {loss:.4g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
-    return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} networks done"])
+    losses = {"loss": now.loss, "held out": now.validation_loss}
+    known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])

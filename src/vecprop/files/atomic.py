@@ -13,8 +13,8 @@ from typing import IO
 def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Give a new file to write into, which takes the place of path when all of it is on disk.
 
-    Where writing fails or is killed, path is as it was. A killed program leaves the unfinished file beside it, named
-    ``.NAME.….unfinished``.
+    Where writing fails or is killed, path is as it was, and an error of the system's names it. A killed program leaves
+    the unfinished file beside it, named ``.NAME.….unfinished``.
 
     Examples
     --------
@@ -36,8 +36,10 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with suppress(FileNotFoundError):
             shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:  # such as a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _settle(target.parent)
 

@@ -136,14 +136,16 @@ def train(
     with written_at_once(written) as file:
         file.write(configuration(context, changed).encode())
     result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
-    if page is not None:
-        from ..report import write_report
+    try:
+        if page is not None:
+            from ..report import write_report
 
-        write_report(trained, result, page)
-        result["report"] = str(page)
-    if not quiet:
-        say_notes(trained.notes)
-    print(to_json(result) if as_json else as_text(trained, result))
+            write_report(trained, result, page)
+            result["report"] = str(page)
+    finally:  # without the page too
+        if not quiet:
+            say_notes(trained.notes)
+        print(to_json(result) if as_json else as_text(trained, result))
     if was_interrupted(trained.model):
         say(f"Interrupted: what was trained is saved in {output}.")
         raise typer.Exit(INTERRUPTED)
