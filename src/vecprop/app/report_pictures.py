@@ -37,9 +37,10 @@ def image(alt: str, size: tuple[float, float], draw: Callable[..., Any], *argume
 
 
 def draw_losses(ax: Any, trained: Trained) -> None:
-    """Draw each network's losses over its epochs, and their medians; a network that has ended stays where it was."""
+    """Draw the losses over epochs of each network that predicts, and their medians; one that has ended stays as it is."""
     model = trained.model
-    loss, validation = _side_by_side(model.loss_curves_), _side_by_side(model.validation_loss_curves_)
+    count = len(model.loss_curves_) // len(model.ensembles)  # others, of other quantiles, follow them
+    loss, validation = (_side_by_side(curves[:count]) for curves in (model.loss_curves_, model.validation_loss_curves_))
     validation = validation[-len(loss) :]  # which is measured before the first epoch too
     plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1)
     if min(loss.min(), validation.min()) > 0:
