@@ -37,7 +37,7 @@ def image(alt: str, size: tuple[float, float], draw: Callable[..., Any], *argume
 
 
 def draw_losses(ax: Any, trained: Trained) -> None:
-    """Draw the losses over epochs of each network that predicts, and their medians; one that has ended stays as it is."""
+    """Draw the losses over epochs of networks that predict, and their medians; one that has ended stays as it is."""
     model = trained.model
     count = len(model.loss_curves_) // len(model.ensembles)  # others, of other quantiles, follow them
     loss, validation = (_side_by_side(curves[:count]) for curves in (model.loss_curves_, model.validation_loss_curves_))
