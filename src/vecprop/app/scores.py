@@ -170,11 +170,12 @@ def _estimates(metrics: dict[str, Metric], weight: np.ndarray, seed: int) -> dic
     at_once = max(2_000_000 // rows, 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
         for first in range(0, draws, at_once):
-            counts = np.stack(
-                [np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))]
-            )
+            drawn = [
+                np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))
+            ]
+            counts = np.stack(drawn) * weight
             for name, metric in metrics.items():
-                values[name].append(metric(counts * weight))
+                values[name].append(metric(counts))
         whole = {name: float(metric(weight[None])[0]) for name, metric in metrics.items()}
     return {name: Estimate(whole[name], *_interval(np.concatenate(values[name]))) for name in metrics}
 
@@ -207,18 +208,16 @@ def _area(score: np.ndarray, is_positive: np.ndarray) -> Metric:
     """Return the area under the ROC curve: the chance that a positive row scores above a negative one, ties halved."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    place = np.empty(len(order), np.intp)  # of each row among the distinct scores
+    place[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
 
-    def metric(counts: np.ndarray) -> np.ndarray:
-        counts = counts[:, order]
-        positive, negative = (np.add.reduceat(counts * which, starts, axis=1) for which in _both(is_positive[order]))
-        below = np.cumsum(negative, axis=1) - negative / 2
-        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+    def area(counts: np.ndarray) -> float:
+        negative = np.bincount(place[negatives], counts[negatives], minlength=len(starts))
+        below = np.cumsum(negative) - negative / 2
+        return counts[positives] @ below[place[positives]] / (counts[positives].sum() * negative.sum())
 
-    return metric
-
-
-def _both(is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return is_positive, ~is_positive
+    return lambda counts: np.array([area(of_draw) for of_draw in counts])
 
 
 def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
-from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles
+from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles, enough_rows
 from .dividing import Parts, Request, Task, class_numbers, divided, numbers_of
 from .exits import UsageError
 from .quantiles import levels_of, quantiles_of
@@ -90,18 +90,20 @@ class Trained:
     def scores(self) -> Scores:
         """What the predictions of the test are worth, the model's first and then the baselines'."""
         parts, seed = self.parts, self.request.split.seed
-        rows = self.model.encoder_(parts.X), self.model.encoder_(parts.X_test), parts.weight
+        encoder, levels = self.model.encoder_, levels_of(self.model)
+        rows = enough_rows(len(parts.y), encoder.width, seed)
+        inputs = encoder(parts.X.iloc[rows]), encoder(parts.X_test), rows, parts.weight
         if self.is_classifier:
             y = class_numbers(parts.y, self.model.classes_)
-            each = {OURS: self.predicted} | baselines_of_classes(*rows, y, len(self.model.classes_), seed)
+            each = {OURS: self.predicted} | baselines_of_classes(*inputs, y, len(self.model.classes_))
             return {name: scores_of_classes(self.truth, P, parts.weight_test, seed) for name, P in each.items()}
-        y, levels = numbers_of(parts.y, self.request.target), levels_of(self.model)
+        y = numbers_of(parts.y, self.request.target)
         if levels:
-            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines_of_quantiles(*rows, y, levels, seed)
+            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines_of_quantiles(*inputs, y, levels)
             return {
                 name: scores_of_quantiles(self.truth, Y, levels, parts.weight_test, seed) for name, Y in each.items()
             }
-        each = {OURS: self.predicted} | baselines_of_numbers(*rows, y, seed)
+        each = {OURS: self.predicted} | baselines_of_numbers(*inputs, y)
         return {name: scores_of_numbers(self.truth, Y, parts.weight_test, seed) for name, Y in each.items()}
 
 
