@@ -11,6 +11,7 @@ from models import raw_table
 from vecprop import FileError, to_onnx
 from vecprop.tables.calibration import tempered
 from vecprop.tables.categories import MISSING, as_names
+from vecprop.tables.dates import as_days
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,6 +34,8 @@ def column(part, series, dtype):
     """Return numbers as numbers, categories as text, and what a graph cannot read as the encoder makes of it."""
     if part.kind == "numbers":
         return series.to_numpy(dtype)[:, None]
+    if part.kind == "dates":
+        return as_days(series, part.day_first)[:, None]
     if part.kind == "categories" and part.buckets == 1:
         names = as_names(series)
         return np.where(names == MISSING, "", names).astype(object)[:, None]
@@ -119,6 +122,15 @@ def test_few_columns(names):
     assert_same(vp.TabularClassifier(**FEW).fit(TABLE[names], TWO), TABLE, NEW)
 
 
+@pytest.mark.parametrize("frequency", ["9h", "57D", "31QS"], ids=str)
+def test_dates_come_in_as_days(frequency):
+    days = TABLE[["visits", "town"]].assign(day=pd.date_range("1898-02-27", periods=90, freq=frequency, unit="s"))
+    model = vp.TabularRegressor(**FEW).fit(days, NUMBERS)
+    assert model.encoder_.kinds["day"] == "dates"
+    assert_same(model, days, days.assign(day=days.day.where(days.index % 3 > 0)))
+    assert_same(vp.TabularClassifier(**FEW).fit(days[["day"]][10:], TWO[10:]), days)
+
+
 def test_names_stay_apart():
     table = TABLE[["label", "vecprop_Concat_0", "X"]].set_axis(["label", "vecprop_Concat_0", "probabilities"], axis=1)
     model = vp.TabularClassifier(**FEW).fit(table, TWO)
@@ -161,11 +173,10 @@ def test_text_that_is_empty_is_missing_unless_training_had_it():
 
 def test_what_a_graph_cannot_read_comes_in_as_numbers():
     table = TABLE.assign(
-        day=pd.date_range("2024-01-01", periods=90, freq="9h"),
         words=[f"word{number % 11} and word{number % 13}" for number in range(90)],
         code=[f"c{number % 88}" for number in range(90)],
     )
     model = vp.TabularRegressor(**FEW).fit(table, NUMBERS)
-    message = r"cannot read the column\(s\) 'day' \(dates\), 'words' \(text\), 'code' \(too many categories\)"
+    message = r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"
     with pytest.warns(UserWarning, match=message):
         assert_same(model, table)

@@ -99,6 +99,25 @@ def test_arrays():
     np.testing.assert_array_equal(functions(model)["predict"](mixed.tolist()), model.predict(mixed))
 
 
+@pytest.mark.parametrize("frequency", ["9h", "57D", "31QS"], ids=str)
+def test_dates(frequency):
+    days = TABLE[["visits", "town"]].assign(day=pd.date_range("1898-02-27", periods=90, freq=frequency, unit="s"))
+    model = classifier(days)
+    assert model.encoder_.kinds["day"] == "dates"
+    holes = days.assign(day=days.day.where(days.index % 3 > 0))
+    assert_same(model, days, holes)
+    expected, predict = model.predict_proba(holes), functions(model)["predict_proba"]
+    for day in (
+        holes.day.astype(object),
+        holes.day.astype(str).replace("NaT", ""),
+        holes.day.to_numpy("datetime64[s]"),
+    ):
+        np.testing.assert_allclose(predict(holes.assign(day=day)), expected, rtol=1e-6)
+    for wrong in ("31.1.2024", "20240131", 7):
+        with pytest.raises(ValueError, match="is no date that is written as 2024-01-31 is"):
+            predict(days.assign(day=wrong))
+
+
 def test_names_that_are_numbers():
     table = TABLE[["visits", "town", "stamp"]].set_axis([0, 1, 2], axis=1)
     model = classifier(table)
@@ -129,9 +148,6 @@ def test_what_a_column_of_numbers_cannot_hold_is_said():
 
 
 def test_what_has_no_source_is_named():
-    day = pd.date_range("2024-01-01", periods=90, freq="9h")
-    with pytest.raises(FileError, match="Column 'day' is of dates, but NumPy source takes numbers and categories only"):
-        to_numpy(classifier(TABLE.assign(day=day, words=WORDS)))
     with pytest.raises(FileError, match=r"Column 'words' is of text, but .*: train without it, or use `save`"):
         to_numpy(classifier(TABLE.assign(words=WORDS)))
 

@@ -1,4 +1,4 @@
-"""A table's columns as inputs of an ONNX graph: what an encoder makes of numbers and categories, as operations."""
+"""A table's columns as inputs of an ONNX graph: what an encoder makes of numbers, dates and categories."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import numpy as np
 
 from ..core.elementary import clip, sqrt, where
 from ..tables.categories import MISSING, Categories
+from ..tables.dates import Dates, calendar
 from ..tables.encoder import Encoder, Inputs
 from ..tables.numbers import LIMIT, Numbers
 from .error import FileError
@@ -22,8 +23,9 @@ Home = tuple[int, int]
 def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     """Write down what becomes of a table's columns, and return the symbol of what networks take, in float64.
 
-    A column of numbers is an input of the graph's type, with nan where a value is missing; a column of categories is
-    one of text, without spaces around it, empty where a value is missing. What a graph cannot read comes in as numbers.
+    A column of numbers is an input of the graph's type, with nan where a value is missing; a column of dates is one of
+    days since 1970 in float64, with the time as their fraction; a column of categories is one of text, without spaces
+    around it, empty where a value is missing. What a graph cannot read comes in as numbers.
 
     Raises
     ------
@@ -40,24 +42,28 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     blocks: list[Symbol] = []
     homes: list[Home] = []
     numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, Numbers)}
-    if numbers:
-        x = graph.cast(graph.beside([columns[place] for place in numbers]), np.float64)
-        inputs, places = _of_numbers(list(numbers.values()), x)
-        blocks.append(inputs)
-        homes += [(list(numbers)[column], inner) for column, inner in places]
+    days = {place: part.days for place, part in enumerate(encoder.parts) if isinstance(part, Dates)}
+    for group in (numbers, days):
+        if group:
+            x = graph.cast(graph.beside([columns[place] for place in group]), np.float64)
+            inputs, places = _of_numbers(list(group.values()), x)
+            blocks.append(inputs)
+            homes += [(list(group)[column], inner) for column, inner in places]
     for place, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
         if isinstance(part, Numbers):
             continue
-        if isinstance(part, Categories) and _is_read(part):
+        if isinstance(part, Dates):
+            column = _of_dates(part, column)
+        elif _is_read(part):
             column = _of_categories(part, column)
         blocks.append(graph.cast(column, np.float64))
-        homes += [(place, inner) for inner in range(part.width)]
+        homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
     return graph.beside(blocks).columns(sorted(range(len(homes)), key=homes.__getitem__))
 
 
 def _is_read(part: Inputs) -> bool:
-    """Return whether a graph can make inputs of a column: checksums, words and calendars it has not."""
-    return isinstance(part, Numbers) or (isinstance(part, Categories) and part.buckets == 1)
+    """Return whether a graph can make inputs of a column: checksums and words it has not."""
+    return isinstance(part, Numbers | Dates) or (isinstance(part, Categories) and part.buckets == 1)
 
 
 def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
@@ -66,7 +72,7 @@ def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
         raise FileError("A column has no name, which each input of a graph has: name it before training.")
     if not _is_read(part):
         return graph.input(name, part.width)
-    return graph.input(name, 1, object if isinstance(part, Categories) else None)
+    return graph.input(name, 1, {Categories: object, Dates: np.float64}.get(type(part)))
 
 
 def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
@@ -103,6 +109,17 @@ def _of_numbers(parts: Sequence[Numbers], x: Symbol) -> tuple[Symbol, list[Home]
         blocks.append(graph.cast(is_missing.columns(marked), np.float64))
         homes += [(column, parts[column].width - 1) for column in marked]
     return graph.beside(blocks), homes
+
+
+def _of_dates(part: Dates, days: Symbol) -> Symbol:
+    """Return the symbol of where in the year, the month, the day and the week days are: see `calendar_inputs`."""
+    graph = days.graph
+    is_missing = graph.elementwise("IsNaN", days, dtype=bool)
+    turns, weekday = calendar(where(is_missing, 0.0, days))
+    angles = 2 * np.pi * graph.beside(turns[: 2 + part.has_times])
+    is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
+    points = [graph.elementwise(kind, angles) for kind in ("Sin", "Cos")]
+    return where(is_missing, 0.0, graph.beside([*points, is_weekday]))
 
 
 def _of_categories(part: Categories, column: Symbol) -> Symbol:

@@ -29,7 +29,7 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        What to write. Columns of a model of tables may be numbers and categories, not dates or text. Steps of a
+        What to write. Columns of a model of tables may be numbers, categories and dates, not text. Steps of a
         pipeline before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
         OneHotEncoder in their plain forms, FunctionTransformer without a function, and ColumnTransformer and pipelines
         of them.

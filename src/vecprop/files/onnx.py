@@ -32,9 +32,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
     as well.
 
     The graph of a model of tables has an input of its name for each column that the model uses, (N, 1): numbers of
-    ``dtype``, with nan where they are missing, or categories as text, empty where they are missing. Its outputs are
-    those of a classifier or a regressor. A graph reads no dates and no text, nor categories beyond 64 rare ones: such a
-    column comes in as the numbers, (N, K), that ``model.encoder_`` makes of it.
+    ``dtype``, with nan where they are missing, dates as days since 1970 in float64, or categories as text, empty where
+    they are missing. Its outputs are those of a classifier or a regressor. A graph reads no text, nor categories beyond
+    64 rare ones: such a column comes in as the numbers, (N, K), that ``model.encoder_`` makes of it.
 
     Parameters
     ----------

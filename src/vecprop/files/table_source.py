@@ -1,4 +1,4 @@
-"""Models of tables as NumPy source: columns of numbers and categories, networks, and what becomes of their outputs."""
+"""Models of tables as NumPy source: columns of numbers, categories and dates, networks, and what becomes of their outputs."""
 
 from dataclasses import fields
 
@@ -7,6 +7,7 @@ import numpy as np
 from ..tables.calibration import tempered
 from ..tables.categories import MISSING, Categories
 from ..tables.classifier import TabularClassifier
+from ..tables.dates import Dates, calendar_inputs
 from ..tables.encoder import Inputs
 from ..tables.numbers import Numbers
 from ..tables.regressor import TabularRegressor
@@ -28,6 +29,26 @@ def numbers(column, centre, scale, edges, marks_missing):
     if x.dtype.kind not in "biuf":
         x = [np.nan if is_missing(value) or value == "" else float(value) for value in x]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
+'''
+_DATES = '''\
+def date(value):
+    """Return a date, of a date, a time, or text such as 2024-01-31 or 2024-01-31 12:00; empty text is missing."""
+    if is_missing(value) or value == "":
+        return np.datetime64("NaT")
+    if str(value)[4:5] != "-":
+        raise ValueError(f"{value!r} is no date that is written as 2024-01-31 is.")
+    return np.datetime64(value)
+
+
+def dates(column, centre, scale, edges, marks_missing, has_times):
+    """Return the inputs of a column of dates."""
+    times = np.asarray(column)
+    if times.dtype.kind != "M":
+        times = np.array([date(value) for value in times])
+    times = times.astype("datetime64[ms]")
+    days = np.where(np.isnat(times), np.nan, times.astype(float) / 86_400_000)
+    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing)
+    return np.hstack([numbers, calendar_inputs(days, has_times)])
 '''
 _CATEGORIES = '''\
 MISSING = "\\0missing"
@@ -56,7 +77,7 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source)
     Raises
     ------
     FileError
-        Where a column is of dates or text, or a layer of the user's own.
+        Where a column is of text, or a layer of the user's own.
     """
     _inputs(model, source)
     parameters = network_function(model.ensemble_.network, model.ensemble_.thetas, source)
@@ -76,9 +97,13 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     calls = [f"    {_call(name, part)}," for name, part in zip(encoder.names, encoder.parts, strict=True)]
     kinds = {type(part) for part in encoder.parts}
     source.helper("is_missing", _IS_MISSING)
+    if kinds & {Numbers, Dates}:
+        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
     if Numbers in kinds:
         source.helper("numbers", _NUMBERS)
-        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
+    if Dates in kinds:
+        source.helper("dates", _DATES)
+        source.formulas.function(calendar_inputs)
     if Categories in kinds:
         source.helper("categories", _CATEGORIES, module="zlib")
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
@@ -92,15 +117,21 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
 def _call(name: str, part: Inputs) -> str:
     """Return an expression for the inputs that a column becomes."""
     if isinstance(part, Numbers):
-        settings = f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
-        return f"numbers(table[{name!r}], {settings})"
+        return f"numbers(table[{name!r}], {_settings(part)})"
+    if isinstance(part, Dates):
+        return f"dates(table[{name!r}], {_settings(part.days)}, {part.has_times})"
     if isinstance(part, Categories):
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
         return f"categories(table[{name!r}], [{names}], {part.buckets})"
     raise FileError(
-        f"Column {name!r} is of {part.kind}, but NumPy source takes numbers and categories only: train without it, or "
-        "use `save`."
+        f"Column {name!r} is of {part.kind}, but NumPy source takes numbers, categories and dates only: train without "
+        "it, or use `save`."
     )
+
+
+def _settings(part: Numbers) -> str:
+    """Return what numbers of a column become inputs by, as arguments."""
+    return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
 
 
 def _classifier(model: TabularClassifier, source: Source) -> None:

@@ -247,6 +247,7 @@ _NAMESPACE = SimpleNamespace(
     log=_elementwise("Log"),
     tanh=_elementwise("Tanh"),
     sqrt=_elementwise("Sqrt"),
+    floor=_elementwise("Floor"),
     sign=_elementwise("Sign"),
     abs=_elementwise("Abs"),
     expm1=_expm1,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.elementary import Array, namespace
 from .error import pandas
 from .numbers import PIECES, Numbers
 
@@ -60,18 +61,46 @@ class Dates:
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width); a missing date is at the centre of each circle."""
         days = as_days(series, self.day_first)
-        is_known = ~np.isnan(days)[:, None]
-        moments = np.where(is_known[:, 0], days, 0.0) * (1000 * DAY)
-        times = pandas().DatetimeIndex(moments.round().astype(np.int64).astype(_MOMENT))
-        shares = [(times.day_of_year - 1) / 366, (times.day - 1) / 31, *([days % 1] if self.has_times else [])]
-        turns = 2 * np.pi * np.nan_to_num(np.stack(shares, axis=1).astype(float))
-        weekdays = np.asarray(times.day_of_week)[:, None] == np.arange(7)
-        return np.hstack([self.days.of_values(days), is_known * np.hstack([np.sin(turns), np.cos(turns), weekdays])])
+        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
 
     def missed(self, series: Any) -> str | None:
         """Return how many values of a column are no dates."""
         unread = int((np.isnan(as_days(series, self.day_first)) & series.notna().to_numpy()).sum())
         return f"{unread} value(s) are not dates and count as missing" if unread else None
+
+
+def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
+    """Return where in the year, the month, the day and the week days since 1970 (N,) are; all 0 where they are nan."""
+    is_known = ~np.isnan(days)[:, None]
+    turns, weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
+    turns = 2 * np.pi * np.hstack(turns[: 2 + has_times])
+    return is_known * np.hstack([np.sin(turns), np.cos(turns), weekday == np.arange(7)])
+
+
+def calendar(days: Array) -> tuple[list[Array], Array]:
+    """Return which share of the year, the month and the day is over, and the weekday from Monday, 0, to 6.
+
+    Years are counted from March, so that leap days are their last, in eras of 400 years (Reingold and Dershowitz, 2018).
+
+    Examples
+    --------
+    >>> (year, month, day), weekday = calendar(np.array([59.25]))      # the first of March 1970, a Sunday, at 6
+    >>> (366 * year).round(6), 31 * month, day, weekday
+    (array([59.]), array([0.]), array([0.25]), array([6.]))
+    """
+    xp = namespace(days)
+    day = xp.floor(days)
+    since = day + 719468  # the first of March of the year 0
+    of_era = since - 146097 * xp.floor(since / 146097)
+    leap_days = xp.floor(of_era / 1460) - xp.floor(of_era / 36524) + xp.floor(of_era / 146096)
+    year = xp.floor((of_era - leap_days) / 365)
+    of_year = of_era - (365 * year + xp.floor(year / 4) - xp.floor(year / 100))
+    month = xp.floor((5 * of_year + 2) / 153)
+    of_month = of_year - xp.floor((153 * month + 2) / 5)
+    is_leap = sum(sign * (xp.floor(year / n) - xp.floor((year - 1) / n)) for sign, n in ((1, 4), (-1, 100), (1, 400)))
+    of_year = xp.where(of_year < 306, of_year + 59 + is_leap, of_year - 306)  # from January
+    weekday = day + 3 - 7 * xp.floor((day + 3) / 7)
+    return [of_year / 366, of_month / 31, days - day], weekday
 
 
 def as_days(series: Any, day_first: bool) -> np.ndarray:
