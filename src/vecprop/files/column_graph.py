@@ -54,7 +54,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             continue
         if isinstance(part, Dates):
             column = _of_dates(part, column)
-        elif _is_read(part):
+        elif isinstance(part, Categories) and _is_read(part):
             column = _of_categories(part, column)
         blocks.append(graph.cast(column, np.float64))
         homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
@@ -118,8 +118,9 @@ def _of_dates(part: Dates, days: Symbol) -> Symbol:
     turns, weekday = calendar(where(is_missing, 0.0, days))
     angles = 2 * np.pi * graph.beside(turns[: 2 + part.has_times])
     is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
-    points = [graph.elementwise(kind, angles) for kind in ("Sin", "Cos")]
-    return where(is_missing, 0.0, graph.beside([*points, is_weekday]))
+    # Runtimes have a sine in float64, but not all a cosine.
+    points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
+    return where(is_missing, 0.0, graph.beside([points, is_weekday]))
 
 
 def _of_categories(part: Categories, column: Symbol) -> Symbol:

@@ -1,4 +1,4 @@
-"""Models of tables as NumPy source: columns of numbers, categories and dates, networks, and what becomes of their outputs."""
+"""Models of tables as NumPy source: columns, networks, and what becomes of their outputs."""
 
 from dataclasses import fields
 

@@ -80,7 +80,7 @@ def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
 def calendar(days: Array) -> tuple[list[Array], Array]:
     """Return which share of the year, the month and the day is over, and the weekday from Monday, 0, to 6.
 
-    Years are counted from March, so that leap days are their last, in eras of 400 years (Reingold and Dershowitz, 2018).
+    Years are counted from March, so that a leap day is the last of its year, in eras of 400 years.
 
     Examples
     --------
