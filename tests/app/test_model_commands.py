@@ -128,6 +128,18 @@ def test_models_of_tables_are_exported(vecprop, trained, people, target):
     assert {given.name for given in session.get_inputs()} == set(model.encoder_.names)
 
 
+def test_graphs_with_intervals(vecprop, trained):
+    assert vecprop("export", trained / "spends.npz", "--to", "numpy", "--interval", 0.9).exit_code == 2
+    pytest.importorskip("skl2onnx")
+    done = vecprop("export", trained / "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx")
+    assert done.exit_code == 0, done.stderr
+    session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
+    assert [given.name for given in session.get_outputs()] == ["variable", "low", "high"]
+    done = vecprop("export", trained / "buys.npz", "--to", "onnx", "--interval", 0.9, "-o", "buys.onnx")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "knows no intervals" in done.stderr
+
+
 @pytest.mark.filterwarnings("always:A graph cannot read")
 def test_what_does_not_go_elsewhere_is_said(vecprop, people):
     text = [f"word{number % 11} and word{number % 13}" for number in range(200)]

@@ -71,7 +71,8 @@ def in_float64(model, table):
 def assert_same(model, *tables):
     """Compare what graphs predict with what the model does: entry by entry."""
     for dtype, tolerance in DTYPES.items():
-        graph = to_onnx(model, dtype=dtype)
+        coverage = None if isinstance(model, vp.TabularClassifier) else 0.75
+        graph = to_onnx(model, dtype=dtype, coverage=coverage)
         for table in tables:
             rows = in_type(table, dtype)
             found = run(graph, columns(model, rows, dtype))
@@ -80,8 +81,11 @@ def assert_same(model, *tables):
                 np.testing.assert_array_equal(label, model.predict(rows))
                 expected = model.predict_proba(rows)
             else:
-                (numbers,) = found.values()
+                numbers, low, high = found.values()
                 expected = model.predict(rows)[:, None]
+                ends, scale = np.hstack([low, high]), np.abs(expected).max()
+                np.testing.assert_allclose(ends, model.predict_interval(rows, coverage), tolerance, tolerance * scale)
+                assert ends.dtype == dtype
             assert numbers.dtype == dtype
             np.testing.assert_allclose(numbers, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
             if dtype == np.float64:
@@ -100,6 +104,24 @@ def test_numbers(activation):
 
 def test_quantiles():
     assert_same(vp.TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, NUMBERS), TABLE, NEW)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9, 0.999])
+def test_intervals_of_any_share(coverage):
+    for settings in ({}, {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}):
+        model = vp.TabularRegressor(**FEW, **settings).fit(TABLE, NUMBERS)
+        found = run(to_onnx(model, dtype=np.float64, coverage=coverage), columns(model, NEW, np.float64))
+        ends = np.hstack([found["low"], found["high"]])
+        np.testing.assert_allclose(ends, model.predict_interval(NEW, coverage), rtol=1e-6, atol=1e-5)
+        assert (ends[:, 0] < found["variable"][:, 0]).all()
+        assert (ends[:, 1] > found["variable"][:, 0]).all()
+
+
+def test_intervals_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="coverage=1 is not a share"):
+        to_onnx(vp.TabularRegressor(**FEW).fit(TABLE, NUMBERS), coverage=1)
+    with pytest.raises(FileError, match="A TabularClassifier knows no intervals"):
+        to_onnx(vp.TabularClassifier(**FEW).fit(TABLE, TWO), coverage=0.9)
 
 
 def test_a_model_that_was_trained_to_the_end():

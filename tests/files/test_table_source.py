@@ -38,6 +38,9 @@ def assert_same(model, *tables):
         if isinstance(model, vp.TabularRegressor):
             scale = np.abs(expected).max()
             np.testing.assert_allclose(source["predict"](table) / scale, expected / scale, 1e-6, 1e-6, strict=True)
+            for coverage in ({}, {"coverage": 0.5}, {"coverage": 0.75}):
+                ends, found = model.predict_interval(table, **coverage), source["predict_interval"](table, **coverage)
+                np.testing.assert_allclose(found / scale, ends / scale, 1e-6, 1e-6, strict=True)
             continue
         np.testing.assert_array_equal(source["predict"](table), expected, strict=True)
         np.testing.assert_allclose(source["predict_proba"](table), model.predict_proba(table), rtol=1e-5, strict=True)
@@ -147,6 +150,12 @@ def test_what_a_column_of_numbers_cannot_hold_is_said():
         predict({"stamp": [1.5]})
 
 
+def test_intervals_hold_half_of_the_targets_at_least():
+    source = functions(vp.TabularRegressor(**FEW).fit(TABLE, NUMBERS))
+    with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share of at least ½ and less than 1"):
+        source["predict_interval"](TABLE, 0.4)
+
+
 def test_what_has_no_source_is_named():
     with pytest.raises(FileError, match=r"Column 'words' is of text, but .*: train without it, or use `save`"):
         to_numpy(classifier(TABLE.assign(words=WORDS)))
@@ -182,7 +191,7 @@ print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).toli
 def test_it_can_be_read():
     table = pd.DataFrame({"age": np.arange(90.0) % 30, "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3]})
     source = to_numpy(vp.TabularRegressor(**FEW).fit(table, NUMBERS))
-    assert len(source.splitlines()) < 115
+    assert len(source.splitlines()) < 155
     assert source.startswith('"""The predictions of a TabularRegressor')
     assert (
         """

@@ -86,7 +86,7 @@ def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
         warnings.warn(
             f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: its inputs of these names are the "
             "numbers that model.encoder_ makes of them.",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

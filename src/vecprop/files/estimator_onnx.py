@@ -91,8 +91,8 @@ def pour(graph: Graph, container: Any, outputs: Any) -> None:
     for tensor in graph.tensors():
         content = list(tensor.string_data) or tensor
         container.add_initializer(tensor.name, tensor.data_type, list(tensor.dims), content)
-    for kind, inputs, output, to in graph.nodes:
-        container.add_node(kind, inputs, [output], name=f"{graph.prefix}{output}", **to)
+    for kind, inputs, outputs, to in graph.nodes:
+        container.add_node(kind, inputs, outputs, name=f"{graph.prefix}{outputs[0]}", **to)
 
 
 def labels(model: Any, graph: Graph, number: Symbol) -> Symbol:

@@ -112,7 +112,7 @@ class _Rewriting(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         value = self.names.get(node.id)
-        if not isinstance(value, float):
+        if not isinstance(value, int | float):
             return node
         if node.id in ("inf", "pi"):
             return ast.Attribute(ast.Name("np", ast.Load()), node.id, ast.Load())

@@ -12,10 +12,11 @@ from ..tables.classifier import TabularClassifier
 from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
 from .averaged import CLASSIFIERS
+from .column_graph import encoded
 from .error import FileError
 from .estimator_onnx import labels, register, traced
 from .imputer_onnx import convert_imputer, imputer_shape
-from .table_onnx import predictions
+from .table_onnx import interval, predictions
 from .tracing import Graph
 from .trained import TrainedNetwork
 
@@ -23,7 +24,14 @@ OPSET = 17
 """The version of ONNX's operations in graphs of a network, and the newest in those of pipelines."""
 
 
-def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = None, dtype: Any = np.float32) -> Any:
+def to_onnx(
+    model: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    X: Any = None,
+    dtype: Any = np.float32,
+    coverage: float | None = None,
+) -> Any:
     """Return a model as an ONNX graph, and write it to a file if a path is given.
 
     A network's graph has the input ``X``, (N, I), and the output ``Y``, (N, O). A classifier's has the outputs
@@ -45,6 +53,9 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
     X : data frame or array, optional
         Rows of training, for pipelines whose columns are of several types: each column of a frame becomes an input of
         its name.
+    coverage : float, optional
+        Of a `TabularRegressor`: also give out the ends of intervals that hold this share of targets, ``low`` and
+        ``high``, see its ``predict_interval``.
     dtype : dtype, default float32
         The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ come in rounded in float32.
 
@@ -78,10 +89,12 @@ def to_onnx(model: Any, path: str | os.PathLike[str] | None = None, *, X: Any = 
         raise ImportError('to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".') from None
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, but a graph computes in float32 or float64.")
+    if coverage is not None and not isinstance(model, TabularRegressor):
+        raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
     if isinstance(model, TrainedNetwork):
         made = _of_network(model, dtype)
     elif isinstance(model, TabularClassifier | TabularRegressor):
-        made = _of_table(model, dtype)
+        made = _of_table(model, dtype, coverage)
     else:
         made = _of_estimator(model, X, dtype)
     if path is not None:
@@ -100,17 +113,21 @@ def _of_network(trained: TrainedNetwork, dtype: Any) -> Any:
     return _model(graph)
 
 
-def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any) -> Any:
+def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
     """Return the graph of a model of tables."""
     check_is_fitted(model)
     columns = model.encoder_.names
     graph = Graph(dtype, OPSET, prefix=_apart("vecprop_", columns, str.startswith))
-    Y = predictions(model, graph)
+    inputs = graph.cast(encoded(model.encoder_, graph), graph.dtype)
+    Y = predictions(model, inputs)
     if isinstance(model, TabularClassifier):
         number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
         graph.output(labels(model, graph, number), _apart("label", columns, str.__eq__))
     name = "probabilities" if isinstance(model, TabularClassifier) else "variable"
     graph.output(Y, _apart(name, columns, str.__eq__))
+    if coverage is not None and isinstance(model, TabularRegressor):
+        for end, name in zip(interval(model, inputs, Y, coverage), ("low", "high"), strict=True):
+            graph.output(end, _apart(name, columns, str.__eq__))
     return _model(graph)
 
 
@@ -134,7 +151,7 @@ def _model(graph: Graph) -> Any:
         ]
         for symbols in (graph.inputs, graph.outputs)
     )
-    nodes = [helper.make_node(kind, inputs, [output], **to) for kind, inputs, output, to in graph.nodes]
+    nodes = [helper.make_node(kind, inputs, outputs, **to) for kind, inputs, outputs, to in graph.nodes]
     made = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
     domains = sorted({node.domain for node in nodes})
     versions = [helper.make_opsetid(domain, {"": OPSET, "ai.onnx.ml": 3}[domain]) for domain in domains]

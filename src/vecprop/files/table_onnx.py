@@ -1,33 +1,70 @@
-"""Models of tables as ONNX graphs: columns come in, each under its name, and predictions go out."""
+"""Models of tables as ONNX graphs: from the inputs that columns become to predictions and intervals."""
 
 import numpy as np
 
 from ..core.elementary import clip, where
+from ..tables.calibration import place_of, require_share
 from ..tables.classifier import TabularClassifier
+from ..tables.ensemble import Ensemble
 from ..tables.regressor import TabularRegressor
-from .column_graph import encoded
-from .tracing import Graph, Symbol
+from .tracing import Symbol
+
+Model = TabularClassifier | TabularRegressor
 
 
-def predictions(model: TabularClassifier | TabularRegressor, graph: Graph) -> Symbol:
-    """Write down the operations of a model of tables, and return the symbol of its predictions.
+def predictions(model: Model, X: Symbol) -> Symbol:
+    """Write down the operations of a model of tables on its inputs, and return the symbol of its predictions.
 
     They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). As in the model,
-    what is before and after the networks is computed in float64; the networks are of the graph's type.
+    what is after the networks is computed in float64; the networks are of the graph's type.
     """
-    X = graph.cast(encoded(model.encoder_, graph), graph.dtype)
-    network = model.ensemble_.network
+    total, *others = members = _each(model, model.ensemble_, X)
+    for other in others:
+        total = total + other
+    return X.graph.cast(total / len(members), X.graph.dtype)
+
+
+def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
+    """Write down the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each.
+
+    Parameters
+    ----------
+    model : TabularRegressor
+        The model.
+    X, Y : Symbol
+        Its inputs, and its predictions.
+    coverage : float
+        The share of the targets that intervals are to hold.
+    """
+    require_share(coverage)
+    graph, sizes = X.graph, model.residuals_.sizes
+    below, above = [_each(model, outer, X) for outer in model.outer_] or [_each(model, model.ensemble_, X)] * 2
+    low = graph.cast(_quantile(below, -sizes, 1 - coverage), graph.dtype)
+    high = graph.cast(_quantile(above, sizes, coverage), graph.dtype)
+    return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
+
+
+def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
+    """Return the symbol of a quantile of members' predictions, each moved by all moves of its member (M, R)."""
+    moved = each[0].graph.beside([Y + own for Y, own in zip(each, moves, strict=True)])
+    graph, place = moved.graph, place_of(level, moves.size)
+    taken = place + 1 if level < 0.5 else moves.size - place
+    count = graph.constant([taken], np.int64)
+    found = graph.node("TopK", [moved, count], (1, taken), beside=1, largest=int(level >= 0.5))
+    return found.columns([taken - 1])
+
+
+def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
+    """Return the symbols of what each network of an ensemble counts for."""
+    network, graph = ensemble.network, X.graph
     members = []
-    for theta in model.ensemble_.thetas:
+    for theta in ensemble.thetas:
         outputs, _ = network.forward(theta.astype(graph.dtype), X)
         members.append(_of_member(model, graph.cast(network.loss_function.predict(outputs[-1]), np.float64)))
-    total = members[0]
-    for member in members[1:]:
-        total = total + member
-    return graph.cast(total / len(members), graph.dtype)
+    return members
 
 
-def _of_member(model: TabularClassifier | TabularRegressor, Y: Symbol) -> Symbol:
+def _of_member(model: Model, Y: Symbol) -> Symbol:
     """Return what one network counts for: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
     if isinstance(model, TabularClassifier):
         powers = where(Y < 1e-30, 1e-30, Y) ** model.sharpness_

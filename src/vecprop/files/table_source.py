@@ -1,10 +1,11 @@
 """Models of tables as NumPy source: columns, networks, and what becomes of their outputs."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 
-from ..tables.calibration import tempered
+from ..tables.calibration import Residuals, tempered
 from ..tables.categories import MISSING, Categories
 from ..tables.classifier import TabularClassifier
 from ..tables.dates import Dates, calendar_inputs
@@ -80,15 +81,12 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source)
         Where a column is of text, or a layer of the user's own.
     """
     _inputs(model, source)
-    parameters = network_function(model.ensemble_.network, model.ensemble_.thetas, source)
-    source.function(
-        "outputs",
-        '"""Return the outputs of each network, (M, N, O)."""',
-        "X = inputs(table)",
-        f"return np.stack([network(X, *theta) for theta in zip({parameters})]).astype(float)",
-        arguments="table",
-    )
-    _classifier(model, source) if isinstance(model, TabularClassifier) else _regressor(model, source)
+    thetas = np.concatenate([ensemble.thetas for ensemble in model.ensembles])
+    parameters = network_function(model.ensemble_.network, thetas, source).split(", ")
+    if isinstance(model, TabularClassifier):
+        _classifier(model, parameters, source)
+    else:
+        _regressor(model, parameters, source)
 
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
@@ -134,9 +132,16 @@ def _settings(part: Numbers) -> str:
     return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
 
 
-def _classifier(model: TabularClassifier, source: Source) -> None:
+def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Source) -> None:
     """Write down how the networks' outputs become probabilities and classes."""
     temper = source.formulas.function(tempered)
+    source.function(
+        "outputs",
+        '"""Return the outputs of each network, (M, N, C)."""',
+        "X = inputs(table)",
+        f"return np.stack([network(X, *theta) for theta in zip({', '.join(parameters)})]).astype(float)",
+        arguments="table",
+    )
     source.function(
         "predict_proba",
         '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""',
@@ -152,14 +157,35 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
     )
 
 
-def _regressor(model: TabularRegressor, source: Source) -> None:
-    """Write down how the networks' outputs become numbers in the units of the target."""
+def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Source) -> None:
+    """Write down how the networks' outputs become numbers in the units of the target, and intervals."""
     scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
     low, high = model.range_
+    count = len(model.ensemble_)
+    own = ", ".join(f"{name}[own]" for name in parameters)
+    source.function(
+        "each",
+        f'"""Return what {count} networks from the first on predict in the units of the target, ({count}, N)."""',
+        f"own = slice(first, first + {count})",
+        f"Y = np.stack([network(X, *theta)[:, 0] for theta in zip({own})]).astype(float)",
+        f"return np.clip(Y * {scale!r} + {shift!r}, {low!r}, {high!r})",
+        arguments="X, first=0",
+    )
     source.function(
         "predict",
         '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""',
-        f"Y = outputs(table)[..., 0] * {scale!r} + {shift!r}",
-        f"return np.clip(Y, {low!r}, {high!r}).mean(axis=0)",
+        "return each(inputs(table)).mean(axis=0)",
         arguments="table",
+    )
+    ends = f"each(X, {count}), each(X, {2 * count})" if model.outer_ else "middle, middle"
+    interval = source.formulas.function(Residuals.interval, attributes=["sizes"])
+    source.function(
+        "predict_interval",
+        '"""Return intervals, (N, 2), in which the targets of rows lie in about this share of cases, from 0.5 to 1."""',
+        "X = inputs(table)",
+        "middle = each(X)",
+        f"low, high = {interval}({ends}, coverage, {source.constant('DISTANCES', model.residuals_.sizes)}).T",
+        "predicted = middle.mean(axis=0)",
+        "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)",
+        arguments="table, coverage=0.9",
     )

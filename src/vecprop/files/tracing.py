@@ -13,11 +13,11 @@ import numpy as np
 
 
 class Node(NamedTuple):
-    """An operation of a graph: its name in ONNX, the names of what goes in and comes out, and its attributes."""
+    """An operation of a graph: its name in ONNX, the names of what goes in and comes out, its attributes."""
 
     kind: str
     inputs: list[str]
-    output: str
+    outputs: list[str]
     attributes: dict[str, Any]
 
 
@@ -76,22 +76,25 @@ class Graph:
         self.constants[name] = array
         return Symbol(self, name, array.shape, array.dtype)
 
-    def node(self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, **to: Any) -> "Symbol":
+    def node(
+        self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, beside: int = 0, **to: Any
+    ) -> "Symbol":
         """Write down an operation on symbols, arrays and numbers; return the symbol of what comes out.
 
-        Arrays and numbers are of the floating type of the symbols beside them, and so is what comes out unless another
-        type is said.
+        So much as ``beside`` says comes out beside it, which nothing is made of. Arrays and numbers are of the floating
+        type of the symbols beside them, and so is what comes out unless another type is said.
         """
-        beside = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
-        floating = np.dtype(beside[0] if beside else self.dtype)
+        types = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
+        floating = np.dtype(types[0] if types else self.dtype)
         symbols = [entry if isinstance(entry, Symbol) else self.constant(entry, floating) for entry in inputs]
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
-        self.nodes.append(Node(kind, [symbol.name for symbol in symbols], output, to))
+        others = [f"{output}_{number}" for number in range(beside)]
+        self.nodes.append(Node(kind, [symbol.name for symbol in symbols], [output, *others], to))
         return Symbol(self, output, shape, np.dtype(dtype or floating))
 
     def output(self, z: "Symbol", name: str) -> None:
         """Write down that z is what comes out under a name."""
-        self.nodes.append(Node("Identity", [z.name], name, {}))
+        self.nodes.append(Node("Identity", [z.name], [name], {}))
         self.outputs.append(Symbol(self, name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":

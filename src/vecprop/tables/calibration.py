@@ -1,7 +1,6 @@
 """Calibration: how sure an ensemble may be, by predictions of rows that its members have not seen."""
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -89,13 +88,20 @@ class Residuals:
         all low_i - R_i and at coverage of all high_i + R_i. New rows of the same kind lie within in about this share of
         cases, and in 2 coverage - 1 of them at least, whatever the distribution.
         """
+        require_share(coverage)
         ends = [_quantiles(low, -self.sizes, 1 - coverage), _quantiles(high, self.sizes, coverage)]
         return np.stack(ends, axis=1)
 
 
+def require_share(coverage: float) -> None:
+    """Refuse a share of targets that intervals cannot be made to hold."""
+    if not 0.5 <= coverage < 1:
+        raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
+
+
 def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
     """Return a quantile of each row's predictions (M, N), each moved by all moves of its member (M, R)."""
-    place, of_rows = max(ceil(level * moves.size), 1) - 1, np.ascontiguousarray(each.T)
+    place, of_rows = place_of(level, moves.size), np.ascontiguousarray(each.T)
     found = np.empty(len(of_rows))
     for first in range(0, len(of_rows), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
@@ -103,6 +109,17 @@ def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
         moved.partition(place, axis=1)
         found[part] = moved[:, place]
     return found
+
+
+def place_of(level: float, count: int) -> int:
+    """Return the place, from 0, of the quantile of so many sorted numbers: the first that the share does not exceed.
+
+    Examples
+    --------
+    >>> place_of(0.5, 4), place_of(0.51, 4), place_of(0.0, 4)
+    (1, 2, 0)
+    """
+    return max(int(np.ceil(level * count)), 1) - 1
 
 
 def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:

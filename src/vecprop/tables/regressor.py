@@ -128,8 +128,6 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N, 2)
             The ends, in the units of the target.
         """
-        if not 0.5 <= coverage < 1:
-            raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
         inputs = self._inputs(X)
         middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self.ensembles)
         low, high = outer or (middle, middle)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..exits import in_words
+from ..exits import UsageError, in_words
 from ..options import Debug, Force, Model
 from ..outputs import writable
 
@@ -19,6 +19,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to; by default MODEL's name with .py or .onnx.")
     ] = None,
+    interval: Annotated[
+        float | None, typer.Option(min=0.5, max=0.999, help="Let a graph give out intervals that hold this share too.")
+    ] = None,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
@@ -27,9 +30,16 @@ def export(
     Example: vecprop export titanic.npz --to numpy
 
     Example: vecprop export titanic.npz --to onnx -o titanic.onnx
+
+    Example: vecprop export prices.npz --to onnx --interval 0.9
     """
     from ... import load, to_numpy, to_onnx
 
     output = writable(output or model.with_suffix({"numpy": ".py", "onnx": ".onnx"}[to]), force)
-    {"numpy": to_numpy, "onnx": to_onnx}[to](load(model), output)
+    if to == "numpy":
+        if interval is not None:
+            raise UsageError("A Python file has predict_interval(table, coverage) for any share: leave --interval out.")
+        to_numpy(load(model), output)
+    else:
+        to_onnx(load(model), output, coverage=interval)
     print(f"{model} is written as {to} in {output}.")
