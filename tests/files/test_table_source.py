@@ -134,7 +134,7 @@ def test_columns_of_every_library():
     nullable = NEW[columns].convert_dtypes()
     assert isinstance(nullable["visits"].dtype, pd.Int64Dtype)
     lists = {name: [None if pd.isna(value) else value for value in NEW[name]] for name in columns}
-    texts = {name: ["" if value is None else str(value) for value in lists[name]] for name in columns[:2]}
+    texts = {name: ["" if value is None else str(value) for value in lists[name]] for name in (*columns[:2], "member")}
     for table in (nullable, lists, lists | texts, NEW[columns[::-1]].assign(more=1)):
         np.testing.assert_allclose(predict(table), expected, rtol=1e-6)
 

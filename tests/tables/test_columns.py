@@ -103,6 +103,7 @@ def test_two_values_and_rare_values_keep_a_scale():
         (["1,234", "1,234,567.5", "3"], [1234, 1234567.5, 3], 0),
         (["1", "x", "y"], [1, np.nan, np.nan], 2),
         ([True, False, None], [1, 0, np.nan], 0),
+        (["TRUE", "false ", "2,5", "yes"], [1, 0, 2.5, np.nan], 1),
         ([10**5000, -(10**400), 2, "x"], [np.inf, -np.inf, 2, np.nan], 1),
     ],
 )

@@ -23,12 +23,13 @@ def is_missing(value):
 '''
 _NUMBERS = '''\
 def numbers(column, centre, scale, edges, marks_missing):
-    """Return the inputs of a column of numbers, or of text that float() reads; empty text is missing."""
+    """Return the inputs of a column of numbers, truth values, or text of them; empty text is missing."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
-        x = [np.nan if is_missing(value) or value == "" else float(value) for value in x]
+        text = {"True": 1, "False": 0, "": np.nan}
+        x = [np.nan if is_missing(value) else float(text.get(value, value)) for value in x]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
 '''
 _DATES = '''\

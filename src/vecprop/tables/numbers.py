@@ -104,8 +104,8 @@ def ordinary(x: np.ndarray) -> np.ndarray:
 def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     """Return a column as floating-point numbers, nan where they are missing, and how many values are no numbers.
 
-    Text is read as numbers, with decimal commas (1.234,5) or commas between thousands (1,234.5) where all that is not a
-    number otherwise is written so.
+    Text is read as truth values, 1 and 0, or as numbers, with decimal commas (1.234,5) or commas between thousands
+    (1,234.5) where most of what is not a number otherwise is written so.
 
     Examples
     --------
@@ -125,7 +125,8 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     if unread.any():
         text = series[unread].astype(str).str.strip()
         numbers = numbers.astype(float)
-        numbers[unread] = pd.to_numeric(_without_commas(text), errors="coerce").astype(float)
+        truth = text.str.lower().map({"true": 1.0, "false": 0.0})
+        numbers[unread] = truth.fillna(pd.to_numeric(_without_commas(text), errors="coerce").astype(float))
         unread = numbers.isna() & series.notna()
     return numbers.to_numpy(dtype=float, na_value=np.nan), int(unread.sum())
 
