@@ -12,7 +12,7 @@ import numpy as np
 
 from ..tables.calibration import pinball_loss
 
-ENTRIES = 20_000_000
+ENTRIES = 10_000_000
 """How many counts of rows are drawn at most."""
 SMALLEST = 1e-15
 """A probability below this counts as this."""
