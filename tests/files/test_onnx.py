@@ -68,7 +68,7 @@ def test_activations_keep_their_digits_far_out_and_near_0(layer, dtype):
     z = np.concatenate([-z[::-1], z])[:, None]
     (y,) = run(to_onnx(TrainedNetwork(network, np.zeros(0, dtype)), dtype=dtype), X=z)
     expected = network.predict(np.zeros(0, dtype), z)
-    np.testing.assert_allclose(y, expected, rtol=DTYPES[dtype], atol=1e4 * np.finfo(dtype).tiny)
+    np.testing.assert_allclose(y, expected, rtol=DTYPES[dtype], atol=np.finfo(dtype).tiny)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=name)
