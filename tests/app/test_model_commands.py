@@ -128,8 +128,13 @@ def test_models_of_tables_are_exported(vecprop, trained, people, target):
     assert {given.name for given in session.get_inputs()} == set(model.encoder_.names)
 
 
-def test_graphs_with_intervals(vecprop, trained):
-    assert vecprop("export", trained / "spends.npz", "--to", "numpy", "--interval", 0.9).exit_code == 2
+def test_intervals_go_elsewhere(vecprop, trained, people):
+    done = vecprop("export", trained / "spends.npz", "--to", "numpy", "--interval", 0.8, "-o", "model.py")
+    assert done.exit_code == 0, done.stderr
+    names = {}
+    exec(Path("model.py").read_text(), names)
+    expected = vp.load(trained / "spends.npz").predict_interval(people, 0.8)
+    np.testing.assert_allclose(names["predict_interval"](people), expected, rtol=1e-5)
     pytest.importorskip("skl2onnx")
     done = vecprop("export", trained / "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx")
     assert done.exit_code == 0, done.stderr

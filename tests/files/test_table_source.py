@@ -23,23 +23,26 @@ def classifier(table=TABLE, y=TWO, **settings):
     return vp.TabularClassifier(**FEW | settings).fit(table, y)
 
 
-def functions(model):
+def functions(model, **settings):
     """Return the functions of the source, run."""
     names = {}
-    exec(compile(to_numpy(model), "<source>", "exec"), names)
+    exec(compile(to_numpy(model, **settings), "<source>", "exec"), names)
     return names
 
 
 def assert_same(model, *tables):
     """Compare what the source predicts with what the model does."""
-    source = functions(model)
+    source = functions(model, coverage=None if isinstance(model, vp.TabularClassifier) else 0.8)
     for table in tables:
         expected = model.predict(table)
         if isinstance(model, vp.TabularRegressor):
             scale = np.abs(expected).max()
             np.testing.assert_allclose(source["predict"](table) / scale, expected / scale, 1e-6, 1e-6, strict=True)
-            for coverage in ({}, {"coverage": 0.5}, {"coverage": 0.75}):
-                ends, found = model.predict_interval(table, **coverage), source["predict_interval"](table, **coverage)
+            for coverage in ([], [0.5], [0.75]):
+                ends, found = (
+                    model.predict_interval(table, *coverage or [0.8]),
+                    source["predict_interval"](table, *coverage),
+                )
                 np.testing.assert_allclose(found / scale, ends / scale, 1e-6, 1e-6, strict=True)
             continue
         np.testing.assert_array_equal(source["predict"](table), expected, strict=True)
@@ -135,6 +138,7 @@ def test_columns_of_every_library():
     assert isinstance(nullable["visits"].dtype, pd.Int64Dtype)
     lists = {name: [None if pd.isna(value) else value for value in NEW[name]] for name in columns}
     texts = {name: ["" if value is None else str(value) for value in lists[name]] for name in (*columns[:2], "member")}
+    texts["member"] = [f" {text.upper()}" for text in texts["member"]]
     for table in (nullable, lists, lists | texts, NEW[columns[::-1]].assign(more=1)):
         np.testing.assert_allclose(predict(table), expected, rtol=1e-6)
 
@@ -151,9 +155,13 @@ def test_what_a_column_of_numbers_cannot_hold_is_said():
 
 
 def test_intervals_hold_half_of_the_targets_at_least():
-    source = functions(vp.TabularRegressor(**FEW).fit(TABLE, NUMBERS))
+    model = vp.TabularRegressor(**FEW).fit(TABLE, NUMBERS)
     with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share of at least ½ and less than 1"):
-        source["predict_interval"](TABLE, 0.4)
+        functions(model, coverage=0.9)["predict_interval"](TABLE, 0.4)
+    with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share"):
+        to_numpy(model, coverage=0.4)
+    with pytest.raises(FileError, match="A TabularClassifier knows no intervals"):
+        to_numpy(classifier(TABLE), coverage=0.9)
 
 
 def test_what_has_no_source_is_named():
@@ -191,7 +199,8 @@ print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).toli
 def test_it_can_be_read():
     table = pd.DataFrame({"age": np.arange(90.0) % 30, "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3]})
     source = to_numpy(vp.TabularRegressor(**FEW).fit(table, NUMBERS))
-    assert len(source.splitlines()) < 155
+    assert len(source.splitlines()) < 115
+    assert "interval" not in source
     assert source.startswith('"""The predictions of a TabularRegressor')
     assert (
         """

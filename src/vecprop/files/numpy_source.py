@@ -12,6 +12,7 @@ from ..tables.regressor import TabularRegressor
 from .atomic import written_at_once
 from .averaged import CLASSIFIERS, REGRESSORS, Averaged, averaged
 from .error import FileError
+from .intervals import require_intervals
 from .network_source import layers, network_function
 from .preprocessing_source import prepared
 from .source import Source
@@ -19,7 +20,7 @@ from .table_source import table_functions
 from .trained import TrainedNetwork
 
 
-def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
+def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage: float | None = None) -> str:
     """Return a model as Python source that needs NumPy only, and write it to a file if a path is given.
 
     The source has the functions ``predict(X)`` and, of a classifier, ``predict_proba(X)``. The formulas are the
@@ -35,6 +36,9 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
         of them.
     path : path, optional
         Where to write it; an older file is replaced at once.
+    coverage : float, optional
+        Of a `TabularRegressor`: also write ``predict_interval(table, coverage)``, for any share of the targets, with
+        this one by default.
 
     Returns
     -------
@@ -44,7 +48,9 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
     Raises
     ------
     FileError
-        Where a part is of the user's own, or a step or a column cannot be written so.
+        Where a part is of the user's own, a step or a column cannot be written so, or a model knows no intervals.
+    ValueError
+        Where coverage is not a share of at least ½ and less than 1.
 
     Examples
     --------
@@ -56,10 +62,12 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None) -> str:
     array([[7.],
            [0.]])
     """
+    if coverage is not None:
+        require_intervals(model, coverage)
     source = Source()
     if isinstance(model, TabularClassifier | TabularRegressor):
         check_is_fitted(model)
-        table_functions(model, source)
+        table_functions(model, source, coverage)
         title = _title(type(model).__name__, "A table has", model.encoder_.names)
     else:
         title = _network_functions(model, source)

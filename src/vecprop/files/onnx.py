@@ -16,6 +16,7 @@ from .column_graph import encoded
 from .error import FileError
 from .estimator_onnx import labels, register, traced
 from .imputer_onnx import convert_imputer, imputer_shape
+from .intervals import require_intervals
 from .table_onnx import interval, predictions
 from .tracing import Graph
 from .trained import TrainedNetwork
@@ -53,11 +54,11 @@ def to_onnx(
     X : data frame or array, optional
         Rows of training, for pipelines whose columns are of several types: each column of a frame becomes an input of
         its name.
+    dtype : dtype, default float32
+        The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ come in rounded in float32.
     coverage : float, optional
         Of a `TabularRegressor`: also give out the ends of intervals that hold this share of targets, ``low`` and
         ``high``, see its ``predict_interval``.
-    dtype : dtype, default float32
-        The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ come in rounded in float32.
 
     Returns
     -------
@@ -68,7 +69,9 @@ def to_onnx(
     ImportError
         Where onnx or skl2onnx are not installed.
     FileError
-        Where labels are neither whole numbers nor text, or a network has several members.
+        Where labels are neither whole numbers nor text, a network has several members, or a model knows no intervals.
+    ValueError
+        Where dtype is another, or coverage is not a share of at least ½ and less than 1.
 
     Warns
     -----
@@ -89,8 +92,8 @@ def to_onnx(
         raise ImportError('to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".') from None
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, but a graph computes in float32 or float64.")
-    if coverage is not None and not isinstance(model, TabularRegressor):
-        raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
+    if coverage is not None:
+        require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):
         made = _of_network(model, dtype)
     elif isinstance(model, TabularClassifier | TabularRegressor):

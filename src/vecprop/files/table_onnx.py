@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..core.elementary import clip, where
-from ..tables.calibration import place_of, require_share
+from ..tables.calibration import place_of
 from ..tables.classifier import TabularClassifier
 from ..tables.ensemble import Ensemble
 from ..tables.regressor import TabularRegressor
@@ -36,7 +36,6 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
     coverage : float
         The share of the targets that intervals are to hold.
     """
-    require_share(coverage)
     graph, sizes = X.graph, model.residuals_.sizes
     below, above = [_each(model, outer, X) for outer in model.outer_] or [_each(model, model.ensemble_, X)] * 2
     low = graph.cast(_quantile(below, -sizes, 1 - coverage), graph.dtype)

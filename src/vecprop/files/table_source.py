@@ -28,8 +28,8 @@ def numbers(column, centre, scale, edges, marks_missing):
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
-        text = {"True": 1, "False": 0, "": np.nan}
-        x = [np.nan if is_missing(value) else float(text.get(value, value)) for value in x]
+        text = {"true": 1, "false": 0, "": np.nan}
+        x = [np.nan if is_missing(value) else float(text.get(str(value).strip().lower(), value)) for value in x]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
 '''
 _DATES = '''\
@@ -73,8 +73,8 @@ def categories(column, names, buckets):
 '''
 
 
-def table_functions(model: TabularClassifier | TabularRegressor, source: Source) -> None:
-    """Write down the functions of a fitted model of tables.
+def table_functions(model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None) -> None:
+    """Write down the functions of a fitted model of tables, that of intervals where a share is given.
 
     Raises
     ------
@@ -88,6 +88,8 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source)
         _classifier(model, parameters, source)
     else:
         _regressor(model, parameters, source)
+        if coverage is not None:
+            _intervals(model, source, coverage)
 
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
@@ -159,7 +161,7 @@ def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Sou
 
 
 def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Source) -> None:
-    """Write down how the networks' outputs become numbers in the units of the target, and intervals."""
+    """Write down how the networks' outputs become numbers in the units of the target."""
     scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
     low, high = model.range_
     count = len(model.ensemble_)
@@ -178,6 +180,11 @@ def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Sourc
         "return each(inputs(table)).mean(axis=0)",
         arguments="table",
     )
+
+
+def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
+    """Write down intervals around the predictions."""
+    count = len(model.ensemble_)
     ends = f"each(X, {count}), each(X, {2 * count})" if model.outer_ else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes"])
     source.function(
@@ -188,5 +195,5 @@ def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Sourc
         f"low, high = {interval}({ends}, coverage, {source.constant('DISTANCES', model.residuals_.sizes)}).T",
         "predicted = middle.mean(axis=0)",
         "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)",
-        arguments="table, coverage=0.9",
+        arguments=f"table, coverage={float(coverage)!r}",
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..exits import UsageError, in_words
+from ..exits import in_words
 from ..options import Debug, Force, Model
 from ..outputs import writable
 
@@ -20,7 +20,7 @@ def export(
         Path | None, typer.Option("--output", "-o", help="Where to; by default MODEL's name with .py or .onnx.")
     ] = None,
     interval: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Let a graph give out intervals that hold this share too.")
+        float | None, typer.Option(min=0.5, max=0.999, help="Write intervals too, which hold this share of targets.")
     ] = None,
     force: Force = False,
     debug: Debug = False,
@@ -37,9 +37,7 @@ def export(
 
     output = writable(output or model.with_suffix({"numpy": ".py", "onnx": ".onnx"}[to]), force)
     if to == "numpy":
-        if interval is not None:
-            raise UsageError("A Python file has predict_interval(table, coverage) for any share: leave --interval out.")
-        to_numpy(load(model), output)
+        to_numpy(load(model), output, coverage=interval)
     else:
         to_onnx(load(model), output, coverage=interval)
     print(f"{model} is written as {to} in {output}.")
