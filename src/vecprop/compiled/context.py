@@ -184,7 +184,13 @@ def aligned(place: int) -> int:
 
 
 def layout(sizes: Iterable[int]) -> list[int]:
-    """Return where parts of so many bytes start that share no line, and at last where they end."""
+    """Return where parts of so many bytes start that share no line, and at last where they end.
+
+    Examples
+    --------
+    >>> layout([100, 300])
+    [0, 128, 512]
+    """
     return list(accumulate(map(aligned, sizes), initial=0))
 
 
