@@ -11,9 +11,7 @@ import pytest
 from vecprop import TableError, TabularRegressor, read_chunks, read_table
 
 N = 60
-IS_OLD = (
-    int(pd.__version__.partition(".")[0]) < 3
-)  # whose times are nanoseconds, and which takes no whole numbers beyond 1e308
+IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # times are nanoseconds there, and whole numbers below 1e308
 UNUSUAL = {
     "Int64": (pd.array([1, None, 3] * 20, dtype="Int64"), "numbers"),
     "boolean": (pd.array([True, None, False] * 20, dtype="boolean"), "numbers"),
