@@ -82,8 +82,11 @@ class Slot(IntEnum):
     SQUARES = auto()
     MOVES = auto()
     COSTS = auto()
+    BLOCKS = auto()
+    BLOCK_COUNT = auto()
     # the optimizer and the plan of the epochs
     GRADIENT_OF_ROWS = auto()
+    GRADIENT_OF_BATCH = auto()
     UPDATE = auto()
     UPDATE_H = auto()
     FIRST = auto()

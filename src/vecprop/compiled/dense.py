@@ -88,7 +88,7 @@ def _loops(I, O, S, p, A, Z, by_rows, blas):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
+def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
     """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
     zero = number(0)
     A, delta = (
@@ -117,20 +117,20 @@ def _blocks(I, O, S, p, A, Z, by_rows, blas):
     multiply(O, S, I + 1, p, np.int64(size), O * size, A, S * size, Z, S * size, np.int64(0))
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
+def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
     row, column, one = S * size, O * size, np.int64(size)
-    if O >= FEW_OUTPUTS:
+    if J and O >= FEW_OUTPUTS:
         transpose(O, S, delta, row, turned, column)
         multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
-    else:
+    elif J:
         J_of, J_o = numbers_at(J, (I + 1) * O, number(0)), numbers_at(turned, I + 1, number(0))
         for o in range(O):
             dots(I + 1, S, A, row, delta + o * row, turned)
             for k in range(I + 1):
                 J_of[k * O + o] = J_of[k * O + o] + J_o[k] if add else J_o[k]
     if before:
-        multiply(I, S, O, p, column, one, delta, row, before, row, np.int64(0))
+        multiply(I, S, O, p, column, one, delta, row, before, row, add_before)
 
 
 def _through_blas(I, O, S, p, A, Z, by_rows, blas):
@@ -144,19 +144,20 @@ def _through_blas(I, O, S, p, A, Z, by_rows, blas):
     product(blas, p, one, A, by_rows, one, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, blas):
-    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, if it is asked for."""
+def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
+    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, or += that; where they are asked for."""
     zero = number(0)
-    p, A, J = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(J, (I + 1) * O, zero)
-    delta = numbers_at(delta, O * S, zero)
-    for o in range(O):
-        delta_o, total = delta[o * S : (o + 1) * S], zero
-        for s in range(S):
-            total += delta_o[s]
-        J[I * O + o] = J[I * O + o] + total if add else total
-    product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
+    p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
+    if J:
+        J = numbers_at(J, (I + 1) * O, zero)
+        for o in range(O):
+            delta_o, total = delta[o * S : (o + 1) * S], zero
+            for s in range(S):
+                total += delta_o[s]
+            J[I * O + o] = J[I * O + o] + total if add else total
+        product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
     if before:
-        product(blas, p, np.int64(0), delta, np.int64(0), np.int64(0), numbers_at(before, I * S, zero), I, S, O)
+        product(blas, p, np.int64(0), delta, np.int64(0), add_before, numbers_at(before, I * S, zero), I, S, O)
 
 
 @cache
@@ -172,5 +173,5 @@ def dense_addresses(way: Way, F: type) -> tuple[int, int]:
         names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
     return (
         address_of(forward, types.void(*[types.intp] * 8), F.__name__, **names),
-        address_of(back, types.void(*[types.intp] * 12), F.__name__, **names),
+        address_of(back, types.void(*[types.intp] * 13), F.__name__, **names),
     )

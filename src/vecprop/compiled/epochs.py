@@ -13,15 +13,20 @@ from numba import njit, types
 
 from .arrays import doubles_at, numbers_at, words_at
 from .context import Slot
-from .kernels import INNER, SLOTS, add, copy
+from .formulas import INNER, ONCE
+from .kernels import SLOTS, add
+from .layers import copy
 from .machine_code import address_of
-from .pointers import call_rows, call_score, call_shuffle, call_update, wait_for_all
+from .pointers import call_batch, call_rows, call_score, call_shuffle, call_update, wait_for_all
 
 BLOCK = 4096
 """How many parameters are summed and moved as one."""
 
 CHUNK = 1024
 """How many rows' losses are summed as one."""
+
+LOW, HIGH, OWNER, ALONE = range(BLOCK_COLUMNS := 4)
+"""The words of a block: where it starts and ends, whose it is, and whether no shard has a gradient of its own."""
 
 number = float
 """The floating type, which `address_of` fills in."""
@@ -92,13 +97,13 @@ def _penalty(c, theta, low, high, scale):
 
 
 @njit(**INNER)
-def _sum_block(c, theta, gradients, low, high, scale):
+def _sum_block(c, theta, gradients, shards, low, high, scale):
     """Add the other shards' gradients of a block of parameters to the first, in order, and the penalties'.
 
     Return the sum of squares.
     """
     P, F, J = theta.size, theta.dtype.type, gradients
-    for shard in range(1, c[Slot.SHARDS]):
+    for shard in range(1, shards):
         add(gradients[shard * P + low : shard * P + high], J[low:high])
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
     l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
@@ -155,6 +160,22 @@ def _move_block(c, theta, J, low, high, rate, t, shorten, before):
     return _squares(before)
 
 
+@njit(**ONCE)
+def _gradients_of_shards(context, c, worker, rows, scale, step, gradients):
+    """Find the losses of a worker's shards of some rows, and their gradients."""
+    B, P, shards, workers = rows.size, c[Slot.P], c[Slot.SHARDS], c[Slot.WORKERS]
+    partial = doubles_at(c[Slot.PARTIAL], shards)
+    for shard in range(worker, shards, workers):
+        some, own = rows[shard * B // shards : (shard + 1) * B // shards], gradients[shard * P :]
+        if not some.size:
+            for p in range(P):
+                own[p] = 0
+        partial[shard] = call_rows(
+            c[Slot.GRADIENT_OF_ROWS],
+            (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
+        )
+
+
 @njit(**INNER)
 def _total(values, n):
     total = 0.0
@@ -176,7 +197,8 @@ def run_epochs(context, worker):
     losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
     norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
     done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
-    blocks, partial = (P + BLOCK - 1) // BLOCK, doubles_at(c[Slot.PARTIAL], shards)
+    blocks, partial = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.PARTIAL], shards)
+    table = words_at(c[Slot.BLOCKS], BLOCK_COLUMNS * blocks)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
     costs = doubles_at(c[Slot.COSTS], blocks)
     running = c[Slot.RUNNING]
@@ -198,24 +220,22 @@ def run_epochs(context, worker):
             rows = (order if c[Slot.SHUFFLE] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
             B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
             step_number = c[Slot.FIRST_STEP] + step if noisy else -1
-            for shard in range(worker, shards, workers):
-                some, own = rows[shard * B // shards : (shard + 1) * B // shards], gradients[shard * P :]
-                if not some.size:
-                    for p in range(P):
-                        own[p] = 0
-                partial[shard] = call_rows(
-                    c[Slot.GRADIENT_OF_ROWS],
-                    (context, worker, 0, some.ctypes.data, some.size, scale, step_number, own.ctypes.data),
-                )
+            if c[Slot.GRADIENT_OF_BATCH]:
+                call_batch(c[Slot.GRADIENT_OF_BATCH], (context, worker, rows.ctypes.data, B, scale, step_number))
+            else:
+                _gradients_of_shards(context, c, worker, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)
             loss = _total(partial, shards)
             judged = carried and epoch > 0  # the loss decides first whether theta moves
             at_once = clip == 0 and not judged  # a block moves while it is near the processor
             rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
             t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
-            for block in range(worker, blocks, workers):
-                low, high = block * BLOCK, min((block + 1) * BLOCK, P)
-                squares[block] = _sum_block(c, theta, gradients, low, high, scale)
+            for block in range(blocks):
+                words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
+                if words[OWNER] % workers != worker:
+                    continue
+                low, high = words[LOW], words[HIGH]
+                squares[block] = _sum_block(c, theta, gradients, 1 if words[ALONE] else shards, low, high, scale)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
                     moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, before)
@@ -232,8 +252,11 @@ def run_epochs(context, worker):
                 return
             if not at_once:
                 shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
-                for block in range(worker, blocks, workers):
-                    low, high = block * BLOCK, min((block + 1) * BLOCK, P)
+                for block in range(blocks):
+                    words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
+                    if words[OWNER] % workers != worker:
+                        continue
+                    low, high = words[LOW], words[HIGH]
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
                     moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, before)
@@ -342,11 +365,14 @@ def _loss(context, c, worker, held, N, parts, theta):
         partial[part] = call_rows(
             c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
+    blocks, costs = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.COSTS], c[Slot.BLOCK_COUNT])
+    table = words_at(c[Slot.BLOCKS], BLOCK_COLUMNS * blocks)
+    for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
+        words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
+        if words[OWNER] % workers == worker:
+            costs[block] = _penalty(c, theta, words[LOW], words[HIGH], scale)
     wait_for_all(barrier, workers)
-    loss = _total(partial, parts)
-    for low in range(0, theta.size, BLOCK):  # block by block, as the steps do, so that the bits are the same
-        loss += _penalty(c, theta, low, min(low + BLOCK, theta.size), scale)
-    return loss
+    return _total(partial, parts) + _total(costs, blocks)
 
 
 @cache

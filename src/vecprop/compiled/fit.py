@@ -13,6 +13,7 @@ from .context import Slot, as_word
 from .epochs import BLOCK, CHUNK, Ended, epochs_address
 from .formulas import hyperparameters
 from .loops import link_address, update_address
+from .parts import part_by_part
 from .program import padded, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
@@ -85,7 +86,7 @@ class Epochs:
         held_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
-        program = program_of(network, F)
+        program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
         held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)
         if rows is not None:
@@ -94,10 +95,12 @@ class Epochs:
             held_data = {**held_data, **_chosen(held_rows)}
         N, P, held = data["rows"], theta.size, held_data.get("rows", 0)
         shards = program.shards(plan.batch_size)
-        self.workers = min(usable_threads(), shards)
+        self.workers = min(usable_threads(), program.workers(plan.batch_size))
+        self.cuts, self._moved = program.cuts, [theta, *moments]
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
-        full, blocks = plan.batch_size == N, -(-P // BLOCK)
+        self._moved.append(self.last_finite)
+        full, blocks = plan.batch_size == N, len(program.blocks)
         number, shuffled = theta.itemsize, plan.shuffle and not full
         self.context = context = program.training_context(
             self.workers,
@@ -140,6 +143,7 @@ class Epochs:
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
         """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
+        self._moved.append(best)
 
     def measure(self) -> Progress:
         """Measure the losses and the score at the current parameters; early stopping takes no notice."""
@@ -168,7 +172,7 @@ class Epochs:
             sizes=sizes,
             done=done,
         )
-        with single_threaded_blas(self.uses_blas):
+        with part_by_part(self.cuts, self._moved), single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
         return Progress(
             epochs=int(done[0]),

@@ -30,6 +30,10 @@ OPTIONS: dict[str, Any] = {
     "_nrt": False,
 }
 
+INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+ONCE: dict[str, Any] = {**INNER, "inline": "always"}
+"""For functions that are called in one place: compiled there, not by themselves too, which would take longer."""
+
 WEAK = {"rate", "t"}
 """The arguments that are Python numbers in an array formula; all others are arrays."""
 

@@ -1,79 +1,30 @@
 """The kernel that everything stands on: loss and gradient of some rows, tile by tile.
 
-A network is a table of numbers, one row a layer (`program.py`), so that one compilation serves every width, depth and
-choice of activation. A tile holds features × rows, with the rows as the fast axis: what is elementwise, the softmax and
-the normalization all run along contiguous rows. Where the first layer goes through BLAS its rows stay as they lie in
-the data.
+Where the first layer goes through BLAS its rows stay as they lie in the data; else they are turned into a tile.
 """
 
-from enum import IntEnum
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 
-from .arrays import doubles_at, numbers_at, words_at
+from .arrays import numbers_at, words_at
 from .context import Slot
-from .formulas import OPTIONS
+from .formulas import INNER, ONCE
+from .layers import COLUMNS, ROW, Column, Kind, backward, copy, forward, inputs_at
 from .machine_code import address_of
-from .pointers import (
-    call_dense,
-    call_dense_back,
-    call_drop,
-    call_gather,
-    call_link,
-    call_loss,
-    call_map,
-    call_norm,
-    call_norm_back,
-    call_slope,
-)
+from .pointers import call_gather, call_link, call_loss
 
-number = float
-"""The floating type, which `address_of` fills in."""
-
-INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""For functions that are called in one place: compiled there, not by themselves too, which would take longer."""
+# What `address_of` fills in: the floating type, and how many bytes its numbers have.
+number: Any = float
+size = 8
 
 SLOTS = len(Slot)
 
 
-class Column(IntEnum):
-    """The columns of a network's table."""
-
-    KIND = 0
-    INPUTS = 1
-    OUTPUTS = 2
-    START = 3
-    BLAS = 4
-    VALUE = 5
-    SLOPE = 6
-    OUTPUT_AT = 7
-    EXTRA_AT = 8
-
-
-class Kind(IntEnum):
-    """The kinds of layers."""
-
-    DENSE = 0
-    ACTIVATION = 1
-    DROPOUT = 2
-    LAYER_NORM = 3
-
-
-COLUMNS = len(Column)
-
 FEATURES = 8
 """How many features a table has at least for its rows to be gathered by vectors."""
-
-
-@njit(**INNER)
-def copy(source, target):
-    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
-    for i in range(target.size):
-        target[i] = source[i]
 
 
 @njit(**INNER)
@@ -109,164 +60,113 @@ def _one_hot(classes, rows, O, tile):
 
 
 @njit(**ONCE)
-def forward(c, tile, S, noisy, step, rows, work):
-    """Run the layers over a tile; each leaves its output in work. Dropout takes part where noisy."""
-    table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
-    theta = numbers_at(c[Slot.THETA], c[Slot.P], tile)
-    for number in range(c[Slot.LAYERS]):
-        layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
-        I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
-        A = tile[: (I + 1) * S]
-        if number:
-            at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
-            A = work[at : at + (I + 1) * S]
-        out = work[layer[Column.OUTPUT_AT] : layer[Column.OUTPUT_AT] + O * S]
-        p, extra = theta[layer[Column.START] :], work[layer[Column.EXTRA_AT] :].ctypes.data
-        if kind == Kind.DENSE:
-            by_rows = c[Slot.BY_ROWS] if number == 0 else 0
-            call_dense(
-                layer[Column.VALUE],
-                (I, O, S, p.ctypes.data, A.ctypes.data, out.ctypes.data, by_rows, layer[Column.BLAS]),
-            )
-        elif kind == Kind.ACTIVATION:
-            call_map(layer[Column.VALUE], (I * S, A.ctypes.data, out.ctypes.data, h_of))
-        elif kind == Kind.LAYER_NORM:
-            call_norm(layer[Column.VALUE], (I, S, p.ctypes.data, A.ctypes.data, extra, out.ctypes.data, h_of))
-        elif noisy:
-            mask, seed = extra, c[Slot.SEED]
-            call_drop(
-                layer[Column.VALUE],
-                (I, S, A.ctypes.data, out.ctypes.data, mask, rows.ctypes.data, h_of, seed, step, number),
-            )
-        else:
-            copy(A[: I * S], out)
-
-
-@njit(**ONCE)
-def backward(c, tile, S, noisy, work, deltas, turned, gradient, add):
-    """Run the layers backwards from the delta in the first of two buffers; put or add the gradient."""
-    table, h = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS), doubles_at(c[Slot.H], c[Slot.LAYERS] * 8)
-    theta = numbers_at(c[Slot.THETA], c[Slot.P], tile)
-    here, there = deltas[: c[Slot.DELTA_SIZE]], deltas[c[Slot.DELTA_SIZE] :]
-    for number in range(c[Slot.LAYERS] - 1, -1, -1):
-        layer, h_of = table[number * COLUMNS : (number + 1) * COLUMNS], h[number * 8 :].ctypes.data
-        I, O, kind = layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
-        A = tile[: (I + 1) * S]
-        if number:
-            at = table[(number - 1) * COLUMNS + Column.OUTPUT_AT]
-            A = work[at : at + (I + 1) * S]
-        delta = here[: O * S]
-        start, extra = layer[Column.START], work[layer[Column.EXTRA_AT] :]
-        p, J = theta[start:], gradient[start:]
-        if kind == Kind.DENSE:
-            before = there.ctypes.data if number else 0  # nothing asks for the gradient of the inputs
-            by_rows = 0 if number else c[Slot.BY_ROWS]
-            call_dense_back(
-                layer[Column.SLOPE],
-                (
-                    *(I, O, S, p.ctypes.data, A.ctypes.data, delta.ctypes.data, J.ctypes.data, add),
-                    *(before, turned, by_rows, layer[Column.BLAS]),
-                ),
-            )
-            here, there = there, here
-        elif kind == Kind.ACTIVATION:
-            out = work[layer[Column.OUTPUT_AT] :].ctypes.data
-            call_slope(layer[Column.SLOPE], (O * S, A.ctypes.data, out, delta.ctypes.data, h_of))
-        elif kind == Kind.LAYER_NORM:
-            call_norm_back(
-                layer[Column.SLOPE],
-                (I, S, p.ctypes.data, extra.ctypes.data, delta.ctypes.data, J.ctypes.data, add),
-            )
-        elif noisy:
-            for i in range(I * S):
-                delta[i] *= extra[i]
-
-
-@njit(**ONCE)
 def _in_order(c, rows_address, n):
     """Return whether the rows are neighbours in the data: those of the list of all rows are."""
     everyone, count = c[Slot.EVERYONE], max(c[Slot.ROWS], c[Slot.HELD_ROWS])
     return everyone <= rows_address and rows_address < everyone + 8 * count
 
 
-@njit(**ONCE)
-def _keep_predictions(c, S, Z, rows, Y):
+@njit(**INNER)
+def _keep_predictions(c, distance, work, rows, Y):
     """Put the predictions of rows where the context says, by way of a tile Y."""
-    O = c[Slot.OUTPUTS]
-    predictions = numbers_at(c[Slot.PREDICTIONS], c[Slot.HELD_ROWS] * O, Y)
+    O, S, Z = c[Slot.OUTPUTS], rows.size, inputs_at(c, c[Slot.LAYERS], work, work)
+    predictions = numbers_at(c[Slot.PREDICTIONS], c[Slot.ROWS + distance] * O, Y)
     call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
     for s in range(S):
         for o in range(O):
             predictions[rows[s] * O + o] = Y[o * S + s]
 
 
-def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient_address):
+@njit(**INNER)
+def find_in_data(c, distance, rows, places):
+    """Put the places of rows in the data into places."""
+    chosen = words_at(c[Slot.CHOSEN + distance], c[Slot.ROWS + distance])
+    for s in range(rows.size):
+        places[s] = chosen[rows[s]] if c[Slot.CHOSEN + distance] else rows[s]
+
+
+@njit(**INNER)
+def gather_inputs(c, distance, places, tile):
+    """Put the inputs of rows into a tile."""
+    X = numbers_at(c[Slot.X + distance], c[Slot.DATA_ROWS + distance] * c[Slot.INPUTS], tile)
+    _gather(c[Slot.GATHER], X, c[Slot.INPUTS], places, c[Slot.BY_ROWS], tile)
+
+
+@njit(**INNER)
+def gather_targets(c, distance, places, targets):
+    """Put the targets of rows into a tile of features × rows."""
+    N, O = c[Slot.DATA_ROWS + distance], c[Slot.OUTPUTS]
+    if c[Slot.CLASSES + distance]:
+        _one_hot(words_at(c[Slot.CLASSES + distance], N), places, O, targets)
+    else:
+        _gather(c[Slot.GATHER], numbers_at(c[Slot.T + distance], N * O, targets), O, places, np.int64(0), targets)
+
+
+@njit(**INNER)
+def weigh(c, distance, places, scale, weights):
+    """Put the rows' weights times a scale into weights."""
+    weight = numbers_at(c[Slot.WEIGHT + distance], c[Slot.DATA_ROWS + distance], weights)
+    for s in range(places.size):
+        weights[s] = weights.dtype.type(scale) * (weight[places[s]] if c[Slot.WEIGHT + distance] else 1)
+
+
+@njit(**INNER)
+def loss_of_tile(c, S, work, targets, weights, delta, losses):
+    """Return the loss of a tile's rows, with their weights, and leave its gradient in delta."""
+    Z = inputs_at(c, c[Slot.LAYERS], work, work)
+    addresses = targets.ctypes.data, weights.ctypes.data, delta.ctypes.data, losses.ctypes.data
+    call_loss(c[Slot.LOSS], (S, c[Slot.OUTPUTS], Z, *addresses, c[Slot.LOSS_H]))
+    total = 0.0
+    for s in range(S):
+        total += np.float64(weights[s]) * np.float64(losses[s])
+    return total
+
+
+def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient):
     """Return Σ scale weight ℓ over n rows, and put its gradient where an address is; a step of -1 has no noise."""
     c, zero = words_at(context, SLOTS), number(0)
     most = c[Slot.TILE_ROWS]
     distance = Slot.HELD_X - Slot.X if held else 0
-    I, O, N = c[Slot.INPUTS], c[Slot.OUTPUTS], c[Slot.DATA_ROWS + distance]
-    X, T = numbers_at(c[Slot.X + distance], N * I, zero), numbers_at(c[Slot.T + distance], N * O, zero)
-    classes, weight = words_at(c[Slot.CLASSES + distance], N), numbers_at(c[Slot.WEIGHT + distance], N, zero)
-    all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * (I + 1) * most, zero)[worker * (I + 1) * most :]
-    targets = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
-    weights = numbers_at(c[Slot.ROW_WEIGHTS], (worker + 1) * most, zero)[worker * most :]
-    losses = numbers_at(c[Slot.ROW_LOSSES], (worker + 1) * most, zero)[worker * most :]
-    work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
-    deltas = numbers_at(c[Slot.DELTAS], 2 * (worker + 1) * c[Slot.DELTA_SIZE], zero)[2 * worker * c[Slot.DELTA_SIZE] :]
-    turned = numbers_at(c[Slot.TURNED], (worker + 1) * c[Slot.DELTA_SIZE], zero)[
-        worker * c[Slot.DELTA_SIZE] :
-    ].ctypes.data
-    gradient = numbers_at(gradient_address, c[Slot.P], zero)
-    table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
-    Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
-    chosen = words_at(c[Slot.CHOSEN + distance], c[Slot.ROWS + distance])
-    places_of_tile = words_at(c[Slot.PLACES_OF_TILE], (worker + 1) * most)[worker * most :]
-    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE], 2 * (worker + 1))[2 * worker :]
+    I, O = c[Slot.INPUTS], c[Slot.OUTPUTS]
+    twice = 2 * c[Slot.DELTA_SIZE]
+    tile = numbers_at(c[Slot.TILE] + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    targets = numbers_at(c[Slot.TARGETS] + worker * size * O * most, O * most, zero)
+    weights = numbers_at(c[Slot.ROW_WEIGHTS] + worker * size * most, most, zero)
+    losses = numbers_at(c[Slot.ROW_LOSSES] + worker * size * most, most, zero)
+    work = numbers_at(c[Slot.WORK] + worker * size * c[Slot.WORK_SIZE], c[Slot.WORK_SIZE], zero)
+    deltas = numbers_at(c[Slot.DELTAS] + worker * size * twice, twice, zero)
+    turned = c[Slot.TURNED] + worker * size * c[Slot.DELTA_SIZE]
+    all_rows, places_of_tile = words_at(rows_address, n), words_at(c[Slot.PLACES_OF_TILE] + 8 * worker * most, most)
+    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + 16 * worker, 2)
     total = 0.0
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
-        S, places = rows.size, rows
-        if c[Slot.CHOSEN + distance]:
-            places = places_of_tile[:S]
-            for s in range(S):
-                places[s] = chosen[rows[s]]
+        S, places = rows.size, places_of_tile[: rows.size]
+        find_in_data(c, distance, rows, places)
         inputs, fill = tile, True
         if in_order and c[Slot.BY_ROWS] and not c[Slot.CHOSEN + distance]:
-            inputs = X[rows[0] * I :]  # they lie in the data as they are wanted
+            N = c[Slot.DATA_ROWS + distance]
+            inputs = numbers_at(c[Slot.X + distance], N * I, zero)[rows[0] * I :]  # they lie there as they are wanted
         else:
             # Full batches of few rows stay in the tile, until rows of validation, which have the same numbers, come in.
             fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S
             in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
             if fill:
-                _gather(c[Slot.GATHER], X, I, places, c[Slot.BY_ROWS], tile)
-        if fill and c[Slot.CLASSES + distance]:
-            _one_hot(classes, places, O, targets)
-        elif fill:
-            _gather(c[Slot.GATHER], T, O, places, np.int64(0), targets)
-        for s in range(S):
-            weights[s] = number(scale) * weight[places[s]] if c[Slot.WEIGHT + distance] else number(scale)
-        forward(c, inputs, S, step >= 0, step, rows, work)
+                gather_inputs(c, distance, places, tile)
+        if fill:
+            gather_targets(c, distance, places, targets)
+        weigh(c, distance, places, scale, weights)
+        for layer in range(c[Slot.LAYERS]):
+            forward(c, layer, inputs, S, step >= 0, step, rows, work)
         if held and c[Slot.SCORE]:
-            _keep_predictions(c, S, Z, rows, deltas)
-        call_loss(
-            c[Slot.LOSS],
-            (
-                S,
-                O,
-                Z,
-                targets.ctypes.data,
-                weights.ctypes.data,
-                deltas.ctypes.data,
-                losses.ctypes.data,
-                c[Slot.LOSS_H],
-            ),
-        )
-        for s in range(S):
-            total += np.float64(weights[s]) * np.float64(losses[s])
-        if gradient_address:
-            backward(c, inputs, S, step >= 0, work, deltas, turned, gradient, np.int64(1) if start else np.int64(0))
+            _keep_predictions(c, distance, work, rows, deltas)
+        total += loss_of_tile(c, S, work, targets, weights, deltas, losses)
+        here, there = deltas[: c[Slot.DELTA_SIZE]], deltas[c[Slot.DELTA_SIZE] :]
+        for layer in range(c[Slot.LAYERS] - 1 if gradient else -1, -1, -1):
+            add = np.int64(1) if start else np.int64(0)
+            backward(c, layer, inputs, S, step >= 0, work, here, there, turned, gradient, add)
+            if words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.KIND] == Kind.DENSE:
+                here, there = there, here
     return total
 
 
@@ -275,25 +175,16 @@ def predict_rows(context, worker, rows_address, n):
     c, zero = words_at(context, SLOTS), number(0)
     most = c[Slot.TILE_ROWS]
     I, O = c[Slot.INPUTS], c[Slot.OUTPUTS]
-    X, predictions = (
-        numbers_at(c[Slot.X], c[Slot.ROWS] * I, zero),
-        numbers_at(c[Slot.PREDICTIONS], c[Slot.ROWS] * O, zero),
-    )
+    tile = numbers_at(c[Slot.TILE] + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    Y = numbers_at(c[Slot.TARGETS] + worker * size * O * most, O * most, zero)
+    work = numbers_at(c[Slot.WORK] + worker * size * c[Slot.WORK_SIZE], c[Slot.WORK_SIZE], zero)
     all_rows = words_at(rows_address, n)
-    tile = numbers_at(c[Slot.TILE], (worker + 1) * (I + 1) * most, zero)[worker * (I + 1) * most :]
-    Y = numbers_at(c[Slot.TARGETS], (worker + 1) * O * most, zero)[worker * O * most :]
-    work = numbers_at(c[Slot.WORK], (worker + 1) * c[Slot.WORK_SIZE], zero)[worker * c[Slot.WORK_SIZE] :]
-    table = words_at(c[Slot.TABLE], c[Slot.LAYERS] * COLUMNS)
-    Z = work[table[(c[Slot.LAYERS] - 1) * COLUMNS + Column.OUTPUT_AT] :].ctypes.data
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
-        S = rows.size
-        _gather(c[Slot.GATHER], X, I, rows, c[Slot.BY_ROWS], tile)
-        forward(c, tile, S, False, 0, rows, work)
-        call_link(c[Slot.LINK], (S, O, Z, Y.ctypes.data, c[Slot.LOSS_H]))
-        for s in range(S):
-            for o in range(O):
-                predictions[rows[s] * O + o] = Y[o * S + s]
+        gather_inputs(c, np.int64(0), rows, tile)
+        for layer in range(c[Slot.LAYERS]):
+            forward(c, layer, tile, rows.size, False, 0, rows, work)
+        _keep_predictions(c, np.int64(0), work, rows, Y)
 
 
 @cache
@@ -301,11 +192,11 @@ def gradient_address(F: type) -> int:
     """Return the address of `gradient_of_rows` for numbers of type F."""
     word = types.intp
     signature = types.float64(word, word, word, word, word, types.float64, word, word)
-    return address_of(gradient_of_rows, signature, F.__name__, number=F)
+    return address_of(gradient_of_rows, signature, F.__name__, number=F, size=np.dtype(F).itemsize)
 
 
 @cache
 def predict_address(F: type) -> int:
     """Return the address of `predict_rows` for numbers of type F."""
     word = types.intp
-    return address_of(predict_rows, types.void(word, word, word, word), F.__name__, number=F)
+    return address_of(predict_rows, types.void(word, word, word, word), F.__name__, number=F, size=np.dtype(F).itemsize)

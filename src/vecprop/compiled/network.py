@@ -167,7 +167,8 @@ class Predictor:
         with self._guard:
             if len(self._numbers) < N:
                 self._numbers = np.arange(N)
-            words[_X], words[_ROWS_], words[_PREDICTIONS] = X.ctypes.data, N, Y.ctypes.data
+            words[_X], words[_PREDICTIONS] = X.ctypes.data, Y.ctypes.data
+            words[_DATA_ROWS] = words[_ROWS_] = N
             with single_threaded_blas(self._uses_blas):
                 self._predict(self._context.address, 0, self._numbers.ctypes.data, N)
         if not np.isfinite(Y).all():
@@ -175,7 +176,8 @@ class Predictor:
         return Y
 
 
-_X, _ROWS_, _PREDICTIONS = Slot.X.value, Slot.ROWS.value, Slot.PREDICTIONS.value
+_X, _PREDICTIONS = Slot.X.value, Slot.PREDICTIONS.value
+_DATA_ROWS, _ROWS_ = Slot.DATA_ROWS.value, Slot.ROWS.value
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: Noise | None = None) -> bool:

@@ -69,6 +69,9 @@ call_rows = _caller(
 )
 """Call f(context, worker, held, rows, n, scale, step, gradient): the loss of some rows, and its gradient."""
 
+call_batch = _caller("integer", "integer", "address", "integer", "number", "integer")
+"""Call f(context, worker, rows, n, scale, step): a worker's part in the gradient of a batch."""
+
 call_shuffle = _caller(*["integer"] * 6)
 """Call f(seed, epoch, n, keys, places, order): n rows in the order of an epoch."""
 
@@ -81,8 +84,8 @@ call_epochs = _caller("integer", "integer")
 call_dense = _caller(*["integer"] * 8)
 """Call f(I, O, rows, p, A, Z, by_rows, blas): a dense layer of a tile; see `dense`."""
 
-call_dense_back = _caller(*["integer"] * 12)
-"""Call f(I, O, rows, p, A, delta, J, add, before, turned, by_rows, blas): back through a dense layer."""
+call_dense_back = _caller(*["integer"] * 13)
+"""Call f(I, O, rows, p, A, delta, J, add, before, add to it, turned, by_rows, blas): back through a dense layer."""
 
 call_gather = _caller(*["integer"] * 7)
 """Call f(M, N, A, step of A, B, step of B, numbers of the rows): some rows, transposed."""

@@ -22,11 +22,15 @@ from ..core.network import Network
 from ..core.penalties import L1, L2
 from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from .batches import batch_address
 from .context import Context
 from .dense import Way, dense_addresses
+from .epochs import BLOCK
 from .formulas import hyperparameters
-from .kernels import COLUMNS, FEATURES, Column, Kind, gradient_address
+from .kernels import FEATURES, gradient_address
+from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
+from .parts import Cut, blocks_of, part_of
 from .pointers import blas_address
 from .products import gather_address
 
@@ -60,9 +64,9 @@ def unsupported(network: Network, optimizer: Any = None) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def program_of(network: Network, F: type) -> "Program":
+def program_of(network: Network, F: type, batch: int = 0) -> "Program":
     """Return a network's program, the same one where it has been asked for lately: it never changes."""
-    return Program(network, F)
+    return Program(network, F, batch)
 
 
 class Program:
@@ -74,9 +78,13 @@ class Program:
         A network whose parts all have kernels.
     F : type
         numpy.float32 or numpy.float64.
+    batch : int, default 0
+        How many rows a batch has for which wide layers are cut into parts; 0 cuts none.
 
     Attributes
     ----------
+    cuts : list of Cut
+        The layers that are cut.
     table : ndarray (L, COLUMNS) of int64
         A row for each layer; the columns stand in `kernels.Column`.
     h : ndarray (L, 8)
@@ -95,12 +103,17 @@ class Program:
         About how many operations a row's gradient takes.
     """
 
-    def __init__(self, network: Network, F: type) -> None:
-        self.network, self.F = network, F
+    def __init__(self, network: Network, F: type, batch: int = 0) -> None:
+        self.network, self.F, self.batch = network, F, batch
+        self.cuts: list[Cut] = []
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
-        self.by_rows = isinstance(network.layers[0], Dense) and Way.of(network.inputs, network.widths[0]) is Way.BLAS
+        self.operations = self._count_operations()
+        first = self._part(network.inputs, network.widths[0])
+        self.by_rows = isinstance(network.layers[0], Dense) and Way.of(network.inputs, first) is Way.BLAS
         self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
+        if batch:  # a shard is one tile
+            self.tile = max(self.tile, -(-batch // self.shards(batch)))
         self.work = 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
@@ -115,12 +128,15 @@ class Program:
             inputs = outputs
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
-        self.operations = self._count_operations()
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
-            way = Way.of(int(row[Column.INPUTS]), int(row[Column.OUTPUTS]))
+            I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
+            row[Column.PART] = part = self._part(I, O)
+            if part < O:
+                self.cuts.append(Cut(int(row[Column.START]), I, O, part))
+            way = Way.of(I, part)
             row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if way is Way.BLAS else 0
             row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
         elif isinstance(layer, LayerNorm):
@@ -133,16 +149,24 @@ class Program:
             row[Column.KIND] = Kind.ACTIVATION
             row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
 
+    def _part(self, inputs: int, outputs: int) -> int:
+        """Return how many outputs a part of a layer has."""
+        return part_of(inputs, outputs, self.batch) if self.batch else outputs
+
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory."""
         self.work += features * self.tile
         return self.work - features * self.tile
 
     def _count_operations(self) -> int:
-        """About how many operations a row's gradient takes."""
-        dense = self.table[self.table[:, Column.KIND] == Kind.DENSE]
-        products = 6 * int((dense[:, Column.INPUTS] * dense[:, Column.OUTPUTS]).sum())
-        return products + 40 * int(self.table[:, Column.OUTPUTS].sum())
+        products = 6 * sum(I * O for I, O in self._dense_sizes())
+        return products + 40 * sum(self.network.widths)
+
+    def _dense_sizes(self) -> list[tuple[int, int]]:
+        """Return the inputs and outputs of dense layers."""
+        inputs = (self.network.inputs, *self.network.widths)
+        layers = zip(self.network.layers, inputs, self.network.widths, strict=False)
+        return [(I, O) for layer, I, O in layers if isinstance(layer, Dense)]
 
     def shards(self, rows: int) -> int:
         """Return into how many shards so many rows are cut: it depends on the problem alone, never on the threads.
@@ -152,6 +176,18 @@ class Program:
         """
         most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
         return 1 << most.bit_length() - 1
+
+    def for_batches(self, rows: int) -> "Program":
+        """Return the program for training on batches of so many rows, in which wide layers may be cut into parts."""
+        if rows * self.operations < 2 * SHARD_OPERATIONS:
+            return self
+        if all(part_of(I, O, rows) == O for I, O in self._dense_sizes()):
+            return self
+        return program_of(self.network, self.F, rows)
+
+    def workers(self, rows: int) -> int:
+        """Return how many workers a batch of so many rows has work for at most."""
+        return max(self.shards(rows), *(len(cut.spans()) for cut in self.cuts), 1)
 
     @cached_property
     def _network_told(self) -> Context:
@@ -175,7 +211,6 @@ class Program:
     def _training_told(self) -> Context:
         """What a context for losses and gradients tells of the network."""
         network = self.network
-        spans = [(t.start, t.start + t.size) for t in network.layout.tensors if t.name == "W" and network.penalties]
         strengths = [
             sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged)
             for kind, averaged in product((L2, L1), (False, True))
@@ -185,43 +220,67 @@ class Program:
             loss=loss_address(network.loss_function, self.F),
             mean=network.reduction == "mean",
             noisy=network.random,
-            spans=np.array(spans, np.int64),
-            weight_spans=len(spans),
+            spans=self._weight_spans(),
+            weight_spans=len(self._weight_spans()),
             penalties=np.array(strengths, float),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
+            gradient_of_batch=batch_address(self.F) if self.cuts else 0,
+            blocks=self.blocks,
+            block_count=len(self.blocks),
         )
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """The blocks in which parameters are summed and moved; see `parts.blocks_of`."""
+        return blocks_of(self.network.layout.size, BLOCK, self.cuts)
+
+    def _weight_spans(self) -> np.ndarray:
+        """Where weights start and end that are penalized."""
+        cuts = {cut.start: cut for cut in self.cuts}
+        spans = []
+        for tensor in self.network.layout.tensors if self.network.penalties else ():
+            if tensor.name == "W" and tensor.start in cuts:
+                cut = cuts[tensor.start]
+                spans += [(low, low + (high - low) // (cut.inputs + 1) * cut.inputs) for low, high in cut.spans()]
+            elif tensor.name == "W":
+                spans.append((tensor.start, tensor.start + tensor.size))
+        return np.array(spans, np.int64).reshape(-1, 2)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
         context = Context(self._network_told, workers=workers)
-        context.reserve(**self._tile_memory(workers))
+        context.reserve(**self._tile_memory(workers, workers))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
-        """Return a context for losses and gradients, with memory for each worker, and more of it."""
+        """Return a context for losses and gradients, with memory for each worker or shard, and more of it."""
         context = Context(self._training_told, workers=workers)
-        numbers = workers * np.dtype(self.F).itemsize
+        places, tiles = workers, workers
+        if self.cuts:
+            shards = self.shards(self.batch)
+            places, tiles = max(shards, workers), shards * workers
+        numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile
         context.reserve(
-            **self._tile_memory(workers),
+            **self._tile_memory(tiles, places),
             row_weights=numbers * self.tile,
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
             turned=delta_bytes,
             in_tile=workers * 16,
-            places_of_tile=workers * self.tile * 8,
+            places_of_tile=tiles * self.tile * 8,
             **memory,
         )
         context.clear("in_tile")
         return context
 
-    def _tile_memory(self, workers: int) -> dict[str, int]:
-        numbers = workers * np.dtype(self.F).itemsize
+    def _tile_memory(self, tiles: int, places: int) -> dict[str, int]:
+        size = np.dtype(self.F).itemsize
         return {
-            "tile": numbers * (self.network.inputs + 1) * self.tile,
-            "targets": numbers * self.network.outputs * self.tile,
-            "work": numbers * self.work,
+            "tile": tiles * size * (self.network.inputs + 1) * self.tile,
+            "targets": places * size * self.network.outputs * self.tile,
+            "work": places * size * self.work,
         }
 
 

@@ -11,7 +11,8 @@ from numba import njit, types
 
 from .arrays import numbers_at, words_at
 from .context import Slot
-from .kernels import INNER, SLOTS
+from .formulas import INNER
+from .kernels import SLOTS
 from .machine_code import address_of
 
 number = float

@@ -7,7 +7,7 @@ from numba import njit, types
 
 from ..core import counted
 from .arrays import numbers_at, words_at
-from .kernels import INNER
+from .formulas import INNER
 from .loops import count, mix
 from .machine_code import address_of
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .batches import batch_address
 from .dense import Way, dense_addresses
 from .epochs import epochs_address
 from .kernels import gradient_address, predict_address
@@ -21,6 +22,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     for F in (np.float32, np.float64):
         kind = F.__name__
         yield f"{kind} gradient", lambda F=F: gradient_address(F)
+        yield f"{kind} gradient by parts", lambda F=F: batch_address(F)
         yield f"{kind} epochs", lambda F=F: epochs_address(F)
         yield f"{kind} populations", lambda F=F: members_address(F)
         yield f"{kind} scores", lambda F=F: score_address(F)

@@ -1,0 +1,124 @@
+"""Wide layers cut into parts: when, and how their parameters lie while the kernels run.
+
+Where a layer has many more weights than a batch has rows, threads that each take some rows would read all of its
+weights and write a gradient for each of them, and much of what one thread writes the other would have to read. So such
+a layer's outputs are cut into parts instead, and a part's weights, gradient and moments belong to one thread. It finds
+the gradient from all rows, so that there is but one.
+
+Weights by rows of W would have the parts in turns, 128 bytes of one and then of the next, and a processor that fetches
+ahead would take them from the other all the time. So each part lies by itself, as a layer of few outputs would.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise, product
+
+import numpy as np
+
+from .dense import LARGE
+
+MOST_PARTS = 4
+"""Into how many parts a layer is cut at most: as many as a batch has shards."""
+
+LEAST_OUTPUTS = 32
+"""How many outputs a part has at least: products of fewer lose speed."""
+
+LEAST_INPUTS, INPUTS_A_ROW = 256, 2
+"""How many inputs a layer that is cut has at least, in all and for each row of a batch.
+
+What threads still exchange, outputs and their deltas, has to be little beside the weights and the products with them.
+"""
+
+
+def part_of(inputs: int, outputs: int, rows: int) -> int:
+    """Return how many outputs a part of a dense layer has, for batches of so many rows: all, where it is not cut.
+
+    Examples
+    --------
+    >>> part_of(784, 128, rows=128), part_of(784, 128, rows=1000), part_of(784, 10, rows=128)
+    (32, 128, 10)
+    """
+    parts = min(MOST_PARTS, outputs // LEAST_OUTPUTS)
+    if parts < 2 or inputs < max(LEAST_INPUTS, INPUTS_A_ROW * rows):
+        return outputs
+    part = -(-outputs // (1 << parts.bit_length() - 1))
+    return part if inputs * part < LARGE else outputs  # what is that large loses more by moving it than it gains
+
+
+class Cut:
+    """A dense layer whose outputs are cut into parts.
+
+    Parameters
+    ----------
+    start, inputs, outputs : int
+        Where its parameters start, and its sizes.
+    part : int
+        How many outputs a part has; the last may have fewer.
+    """
+
+    def __init__(self, start: int, inputs: int, outputs: int, part: int) -> None:
+        self.start, self.inputs, self.outputs, self.part = start, inputs, outputs, part
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return where each part's parameters start and end: [W; b] of its outputs, by rows."""
+        height, ends = self.inputs + 1, [*range(self.part, self.outputs, self.part), self.outputs]
+        cuts = [self.start + height * end for end in (0, *ends)]
+        return list(pairwise(cuts))
+
+    def part_by_part(self, vectors: np.ndarray) -> None:
+        """Have each part's parameters lie by themselves, in vectors (..., P) in which they lie row by row."""
+        own, shape = self._own(vectors), (*vectors.shape[:-1], self.inputs + 1, self.outputs)
+        by_rows = own.copy().reshape(shape)
+        for first, (low, high) in enumerate(self.spans()):
+            some = by_rows[..., first * self.part : (first + 1) * self.part]
+            vectors[..., low:high] = some.reshape(*vectors.shape[:-1], high - low)
+
+    def row_by_row(self, vectors: np.ndarray) -> None:
+        """Undo `part_by_part`."""
+        height, own = self.inputs + 1, self._own(vectors)
+        by_rows = np.empty((*vectors.shape[:-1], height, self.outputs), vectors.dtype)
+        for first, (low, high) in enumerate(self.spans()):
+            some = vectors[..., low:high].reshape(*vectors.shape[:-1], height, (high - low) // height)
+            by_rows[..., first * self.part : (first + 1) * self.part] = some
+        own[...] = by_rows.reshape(own.shape)
+
+    def _own(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors[..., self.start : self.start + (self.inputs + 1) * self.outputs]
+
+
+@contextmanager
+def part_by_part(cuts: Sequence[Cut], vectors: Sequence[np.ndarray]) -> Iterator[None]:
+    """Have vectors (..., P) lie part by part in the block."""
+    for cut, vector in product(cuts, vectors):
+        cut.part_by_part(vector)
+    try:
+        yield
+    finally:
+        for cut, vector in product(cuts, vectors):
+            cut.row_by_row(vector)
+
+
+def blocks_of(P: int, size: int, cuts: Iterable[Cut]) -> np.ndarray:
+    """Return the blocks in which P parameters are summed and moved, in rows of four words.
+
+    They are: where it starts and ends, whose it is, a number that workers share out, and whether its gradient is one
+    alone, that of a part.
+
+    Examples
+    --------
+    >>> blocks_of(100, 40, [Cut(0, inputs=9, outputs=6, part=4)]).tolist()
+    [[0, 40, 0, 1], [40, 60, 1, 1], [60, 100, 2, 0]]
+    """
+    blocks, end = [], 0
+    for cut in cuts:
+        blocks += _pieces(end, cut.start, size, len(blocks), 1, 0)
+        for part, (low, high) in enumerate(cut.spans()):
+            blocks += _pieces(low, high, size, part, 0, 1)
+            end = high
+    blocks += _pieces(end, P, size, len(blocks), 1, 0)
+    return np.array(blocks, np.int64)
+
+
+def _pieces(low: int, high: int, size: int, owner: int, step: int, cut: int) -> list[tuple[int, int, int, int]]:
+    starts = range(low, high, size)
+    return [(start, min(start + size, high), owner + step * number, cut) for number, start in enumerate(starts)]

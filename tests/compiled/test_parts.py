@@ -1,0 +1,212 @@
+"""Wide layers that are cut into parts train as whole ones do, and the parts do not show."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vecprop as vp
+from vecprop.compiled import dense, parts
+from vecprop.compiled.parts import Cut, blocks_of, part_of
+from vecprop.compiled.program import program_of
+from vecprop.compiled.threads import at_most_threads
+
+WIDE = vp.Network(
+    300,
+    [vp.Dense(280), vp.LayerNorm(), vp.Tanh(), vp.Dropout(0.2), vp.Dense(90), vp.ELU(), vp.Dense(3)],
+    vp.SoftmaxCrossEntropy(),
+    vp.L2(1e-3),
+)
+NARROW_FIRST = vp.Network(
+    20, [vp.Dense(300), vp.ReLU(), vp.Dense(64), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L1(1e-3)
+)
+
+
+def data(network, rows, F=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, network.inputs)).astype(F)
+    if network.outputs == 1:
+        return X, rng.normal(size=(rows, 1)).astype(F)
+    return X, rng.integers(0, network.outputs, rows)
+
+
+def trained(network, F=np.float64, engine="compiled", rows=300, **options):
+    X, T = data(network, rows, F)
+    options = {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 128, "seed": 1, "engine": engine, **options}
+    return vp.train(network, network.init(seed=0, dtype=F), X, T, **options)
+
+
+def assert_same_course(found, expected, tolerance):
+    np.testing.assert_allclose(found.theta, expected.theta, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(found.history.loss, expected.history.loss, rtol=tolerance)
+    np.testing.assert_allclose(found.history.gradient_norm, expected.history.gradient_norm, rtol=10 * tolerance)
+
+
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+@pytest.mark.parametrize("F", [np.float64, np.float32])
+def test_trains_as_the_reference_does(network, F):
+    assert program_of(network, F).for_batches(128).cuts
+    options = {"optimizer": vp.Momentum(0.01)}
+    assert_same_course(
+        trained(network, F, **options), trained(network, F, "reference", **options), 1e-9 if F is np.float64 else 2e-3
+    )
+
+
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+def test_parts_through_blas(network, monkeypatch):
+    monkeypatch.setattr(dense, "has_vectors", lambda: False)
+    program_of.cache_clear()
+    assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
+    with at_most_threads(1):
+        alone = trained(network)
+    np.testing.assert_array_equal(trained(network).theta, alone.theta)
+    program_of.cache_clear()
+
+
+@pytest.mark.parametrize("optimizer", [vp.GradientDescent(0.01), vp.Adam(0.001), vp.AdamW(0.001)], ids=repr)
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_every_number_of_moments(optimizer, clip):
+    options = {"optimizer": optimizer, "clip": clip}
+    assert_same_course(trained(WIDE, **options), trained(WIDE, engine="reference", **options), 1e-7)
+
+
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+@pytest.mark.parametrize("batch_size", [64, 128, 150])
+def test_bits_do_not_know_of_threads(network, batch_size):
+    results = []
+    for threads in (1, 2, 3, 4):
+        with at_most_threads(threads):
+            results.append(trained(network, np.float32, batch_size=batch_size, training_loss="running", epochs=2))
+    assert all(np.array_equal(result.theta, results[0].theta) for result in results)
+    assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
+
+
+@pytest.mark.parametrize("batch_size", [100, 128])
+def test_full_batches(batch_size):
+    options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
+    assert program_of(NARROW_FIRST, np.float64).for_batches(batch_size).cuts
+    expected = trained(NARROW_FIRST, engine="reference", **options)
+    assert_same_course(trained(NARROW_FIRST, **options), expected, 1e-9)
+    one_by_one = trained(NARROW_FIRST, callbacks=[lambda state: None], **options)
+    np.testing.assert_array_equal(one_by_one.history.loss, trained(NARROW_FIRST, **options).history.loss)
+
+
+def test_weights_chosen_rows_and_validation():
+    X, t = data(WIDE, 400)
+    weight = np.random.default_rng(1).random(400)
+    options = {"optimizer": vp.Adam(), "epochs": 4, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=1)}
+    held = {"validation": (X[300:], t[300:], weight[300:]), "sample_weight": weight[:300]}
+    theta = WIDE.init(seed=0)
+    expected = vp.train(WIDE, theta, X[:300], t[:300], engine="reference", **options, **held)
+    found = vp.train(WIDE, theta, X[:300], t[:300], engine="compiled", **options, **held)
+    assert_same_course(found, expected, 1e-7)
+    np.testing.assert_allclose(found.history.validation_loss, expected.history.validation_loss, rtol=1e-7)
+    rows = {"rows": np.arange(300), "validation_rows": np.arange(300, 400)}
+    member = vp.Member(WIDE, theta, **{"seed": 0, **options, **rows})
+    (of_population,) = vp.train_population([member], X, t, sample_weight=weight)
+    np.testing.assert_array_equal(of_population.theta, found.theta)
+
+
+def test_members_are_as_alone():
+    X, t = data(WIDE, 260, np.float32)
+    narrow = vp.Network(300, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    options = {"epochs": 3, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=2)}
+    members = [
+        vp.Member(network, network.init(seed, dtype=np.float32), vp.Adam(), seed=seed, **options)
+        for seed in range(3)
+        for network in (WIDE, narrow)
+    ]
+    for member, found in zip(members, vp.train_population(members, X, t), strict=True):
+        fit = {"optimizer": member.optimizer, "seed": member.seed, "engine": "compiled", **options}
+        alone = vp.train(member.network, member.theta, X, t, **fit)
+        np.testing.assert_array_equal(found.theta, alone.theta)
+        np.testing.assert_array_equal(found.state.theta, alone.state.theta)
+        for name in member.optimizer.moments:
+            np.testing.assert_array_equal(found.state.optimizer[name], alone.state.optimizer[name])
+
+
+def test_continues_where_it_stopped():
+    X, t = data(WIDE, 300)
+    options = {"optimizer": vp.Adam(), "batch_size": 128, "engine": "compiled"}
+    whole = vp.train(WIDE, WIDE.init(seed=0), X, t, epochs=4, **options)
+    half = vp.train(WIDE, WIDE.init(seed=0), X, t, epochs=2, **options)
+    rest = vp.train(WIDE, half.theta, X, t, epochs=2, state=half.state, **options)
+    np.testing.assert_array_equal(rest.theta, whole.theta)
+
+
+def test_the_last_finite_parameters_come_back():
+    X, t = data(WIDE, 300)
+    with pytest.raises(vp.DivergenceError) as error:
+        vp.train(WIDE, WIDE.init(seed=0), X, t, optimizer=vp.GradientDescent(1e200), batch_size=128, engine="compiled")
+    np.testing.assert_array_equal(error.value.result.theta, WIDE.init(seed=0))
+
+
+def test_a_callback_sees_parameters_row_by_row():
+    X, T = data(NARROW_FIRST, 256)
+    seen = []
+
+    def look(state):
+        seen.append((NARROW_FIRST.loss(state.theta, X, T), state.history.last_loss))
+
+    options = {"optimizer": vp.Momentum(0.01), "epochs": 3, "batch_size": 128, "engine": "compiled"}
+    vp.train(NARROW_FIRST, NARROW_FIRST.init(seed=0), X, T, callbacks=[look], **options)
+    np.testing.assert_allclose(*zip(*seen, strict=True), rtol=1e-12)
+
+
+@given(
+    before=st.integers(0, 5),
+    inputs=st.integers(1, 6),
+    outputs=st.integers(1, 9),
+    part=st.integers(1, 9),
+    members=st.sampled_from([(), (2,), (2, 3)]),
+)
+def test_parts_lie_by_themselves_and_back(before, inputs, outputs, part, members):
+    P = before + (inputs + 1) * outputs + 2
+    cut, vectors = Cut(before, inputs, outputs, min(part, outputs)), np.random.default_rng(0).random((*members, P))
+    moved = vectors.copy()
+    cut.part_by_part(moved)
+    p = vectors[..., before : P - 2].reshape(*members, inputs + 1, outputs)
+    for number, (low, high) in enumerate(cut.spans()):
+        own = p[..., number * cut.part : (number + 1) * cut.part]
+        np.testing.assert_array_equal(moved[..., low:high], own.reshape(*members, -1))
+    np.testing.assert_array_equal(moved[..., :before], vectors[..., :before])
+    np.testing.assert_array_equal(moved[..., -2:], vectors[..., -2:])
+    cut.row_by_row(moved)
+    np.testing.assert_array_equal(moved, vectors)
+
+
+def test_vectors_come_back_after_an_error():
+    vector = np.arange(12.0)
+
+    def fail_among_parts():
+        with parts.part_by_part([Cut(0, 2, 4, 2)], [vector]):
+            np.testing.assert_array_equal(vector[:4], [0, 1, 4, 5])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_among_parts()
+    np.testing.assert_array_equal(vector, np.arange(12.0))
+
+
+@given(size=st.integers(1, 50), P=st.integers(0, 40))
+def test_blocks_are_all_parameters(size, P):
+    cuts = [Cut(3, 4, 6, 2), Cut(40, 2, 5, 3)]
+    blocks = blocks_of(55 + P, size, cuts)
+    assert blocks[0, 0] == 0
+    assert blocks[-1, 1] == 55 + P
+    np.testing.assert_array_equal(blocks[1:, 0], blocks[:-1, 1])
+    assert (blocks[:, 1] - blocks[:, 0] <= size).all()
+    for cut in cuts:
+        for part, (low, high) in enumerate(cut.spans()):
+            own = blocks[(low <= blocks[:, 0]) & (blocks[:, 0] < high)]
+            assert (own[:, 1] <= high).all()
+            assert (own[:, 2:] == [part, 1]).all()
+
+
+def test_when_layers_are_cut():
+    assert part_of(784, 128, rows=128) == 32
+    assert part_of(784, 100, rows=128) == 50
+    assert part_of(784, 63, rows=128) == 63
+    assert part_of(255, 1000, rows=16) == 1000
+    assert part_of(1024, 1024, rows=128) == 1024
+    assert not program_of(WIDE, np.float64).for_batches(2).cuts
