@@ -21,6 +21,11 @@ NARROW_FIRST = vp.Network(
     20, [vp.Dense(300), vp.ReLU(), vp.Dense(64), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L1(1e-3)
 )
 
+LARGE = vp.Network(
+    520, [vp.Dense(512), vp.ReLU(), vp.Dense(600), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3)
+)
+NETWORKS = pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "slices"])
+
 
 def data(network, rows, F=np.float64, seed=0):
     rng = np.random.default_rng(seed)
@@ -42,10 +47,10 @@ def assert_same_course(found, expected, tolerance):
     np.testing.assert_allclose(found.history.gradient_norm, expected.history.gradient_norm, rtol=10 * tolerance)
 
 
-@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+@NETWORKS
 @pytest.mark.parametrize("F", [np.float64, np.float32])
 def test_trains_as_the_reference_does(network, F):
-    assert program_of(network, F).for_batches(128).cuts
+    assert program_of(network, F).for_batches(128).shared
     options = {"optimizer": vp.Momentum(0.01)}
     assert_same_course(
         trained(network, F, **options), trained(network, F, "reference", **options), 1e-9 if F is np.float64 else 2e-3
@@ -70,7 +75,7 @@ def test_every_number_of_moments(optimizer, clip):
     assert_same_course(trained(WIDE, **options), trained(WIDE, engine="reference", **options), 1e-7)
 
 
-@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+@NETWORKS
 @pytest.mark.parametrize("batch_size", [64, 128, 150])
 def test_bits_do_not_know_of_threads(network, batch_size):
     results = []

@@ -13,11 +13,11 @@ from numba import njit, types
 
 from .arrays import doubles_at, numbers_at, words_at
 from .context import Slot
-from .formulas import ONCE
+from .formulas import INNER, ONCE
 from .kernels import SLOTS, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
-from .layers import COLUMNS, ROW, Column, Kind, backward, dense_part, dense_part_back, forward
+from .layers import COLUMNS, ROW, Column, Kind, backward, dense_part, dense_part_back, forward, inputs_at
 from .machine_code import address_of
-from .pointers import wait_for_all
+from .pointers import product, wait_for_all
 
 # What `address_of` fills in: the floating type, and how many bytes its numbers have.
 number: Any = float
@@ -73,6 +73,14 @@ def _gather(c, worker, rows, scale, like):
             weigh(c, np.int64(0), places, scale, _of_rows(c, Slot.ROW_WEIGHTS, shard, 1, like))
 
 
+@njit(**INNER)
+def _sum(values):
+    total = values.dtype.type(0)
+    for i in range(values.size):
+        total += values[i]
+    return total
+
+
 @njit(**ONCE)
 def _forward_by_parts(c, layer, worker, rows, like):
     """Compute a worker's parts of a layer for all shards, whose inputs have to be there; all wait for all."""
@@ -107,6 +115,38 @@ def _backward_by_parts(c, layer, worker, rows, here, turned, like):
         wait_for_all(barrier, c[Slot.WORKERS])  # the layer before it writes where this one's delta is
 
 
+@njit(**ONCE)
+def _backward_by_slices(c, layer, worker, rows, here, turned, like):
+    """Find what `_backward_by_parts` does, with the gradient by slices of the inputs, and the biases' by shards."""
+    row, barrier = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), words_at(c[Slot.BARRIER], 16)
+    I, O, slice, none = row[Column.INPUTS], row[Column.OUTPUTS], row[Column.SLICE], np.int64(0)
+    for shard in range(worker, c[Slot.SHARDS], c[Slot.WORKERS]):
+        S, tile, work = _rows(c, rows, shard).size, _tile(c, worker, shard, like), _work(c, shard, like)
+        delta, before = _delta(c, shard, here, like), _delta(c, shard, 1 - here, like).ctypes.data
+        J_b = numbers_at(c[Slot.GRADIENTS], (shard + 1) * c[Slot.P], like)[
+            shard * c[Slot.P] + row[Column.START] + I * O :
+        ]
+        for o in range(O):
+            J_b[o] = _sum(delta[o * S : (o + 1) * S])
+        if layer:
+            dense_part_back(c, layer, none, tile, S, work, delta, none, none, before, turned)
+    wait_for_all(barrier, c[Slot.WORKERS])
+    for first in range(worker * slice, I, c[Slot.WORKERS] * slice):
+        J = numbers_at(c[Slot.GRADIENTS], c[Slot.P], like)[row[Column.START] + first * O :]
+        height = min(slice, I - first)
+        for shard in range(c[Slot.SHARDS]):
+            S, tile, work = (
+                _rows(c, rows, shard).size,
+                _tile(c, shard % c[Slot.WORKERS], shard, like),
+                _work(c, shard, like),
+            )
+            A = numbers_at(inputs_at(c, layer, tile, work), I * S, like)[first * S :]
+            delta, add = _delta(c, shard, here, like), np.int64(shard > 0)
+            product(row[Column.BLAS], A, none, delta, np.int64(1), add, J, height, O, S)
+    if layer:
+        wait_for_all(barrier, c[Slot.WORKERS])  # the layer before it writes where this one's delta is
+
+
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
     """Put each shard's Σ scale weight ℓ into PARTIAL, and their gradients into GRADIENTS; a step of -1 has no noise.
 
@@ -136,6 +176,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)
         if row[Column.KIND] == Kind.DENSE and row[Column.PART] < row[Column.OUTPUTS]:
             _backward_by_parts(c, layer, worker, rows, here, turned, theta)
+        elif row[Column.KIND] == Kind.DENSE and row[Column.SLICE] < row[Column.INPUTS]:
+            _backward_by_slices(c, layer, worker, rows, here, turned, theta)
         else:
             for shard in range(worker, shards, workers):
                 S, tile, work = _rows(c, rows, shard).size, _tile(c, worker, shard, theta), _work(c, shard, theta)

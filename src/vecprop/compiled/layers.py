@@ -28,6 +28,7 @@ class Column(IntEnum):
     OUTPUT_AT = 7
     EXTRA_AT = 8
     PART = 9
+    SLICE = 10
 
 
 class Kind(IntEnum):

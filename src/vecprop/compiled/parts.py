@@ -1,4 +1,4 @@
-"""Wide layers cut into parts: when, and how their parameters lie while the kernels run.
+"""Wide layers cut into parts or slices: when, and how their parameters lie while the kernels run.
 
 Where a layer has many more weights than a batch has rows, threads that each take some rows would read all of its
 weights and write a gradient for each of them, and much of what one thread writes the other would have to read. So such
@@ -7,6 +7,9 @@ the gradient from all rows, so that there is but one.
 
 Weights by rows of W would have the parts in turns, 128 bytes of one and then of the next, and a processor that fetches
 ahead would take them from the other all the time. So each part lies by itself, as a layer of few outputs would.
+
+Of larger layers threads do take rows, but the gradients of several shards would go through the memory that all share.
+So their gradient is found slice by slice of their inputs, each by one thread from all rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,6 +46,39 @@ def part_of(inputs: int, outputs: int, rows: int) -> int:
         return outputs
     part = -(-outputs // (1 << parts.bit_length() - 1))
     return part if inputs * part < LARGE else outputs  # what is that large loses more by moving it than it gains
+
+
+def slice_of(inputs: int, outputs: int, rows: int) -> int:
+    """Return how many inputs a slice of a dense layer has, for batches of so many rows: all, where it is not sliced.
+
+    Examples
+    --------
+    >>> slice_of(1024, 1024, rows=512), slice_of(1024, 1024, rows=1000), slice_of(1024, 128, rows=512)
+    (256, 1024, 1024)
+    """
+    if inputs * outputs < LARGE or inputs < INPUTS_A_ROW * rows or part_of(inputs, outputs, rows) < outputs:
+        return inputs
+    return -(-inputs // MOST_PARTS)
+
+
+class Slices:
+    """A dense layer whose gradient is found slice by slice of its inputs; its parameters lie as they did.
+
+    Parameters
+    ----------
+    start, inputs, outputs : int
+        Where its parameters start, and its sizes.
+    slice : int
+        How many inputs a slice has; the last may have fewer.
+    """
+
+    def __init__(self, start: int, inputs: int, outputs: int, slice: int) -> None:
+        self.start, self.inputs, self.outputs, self.slice = start, inputs, outputs, slice
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return where each slice's weights start and end; the biases are none's."""
+        ends = [*range(self.slice, self.inputs, self.slice), self.inputs]
+        return list(pairwise(self.start + self.outputs * end for end in (0, *ends)))
 
 
 class Cut:
@@ -98,11 +134,11 @@ def part_by_part(cuts: Sequence[Cut], vectors: Sequence[np.ndarray]) -> Iterator
             cut.row_by_row(vector)
 
 
-def blocks_of(P: int, size: int, cuts: Iterable[Cut]) -> np.ndarray:
+def blocks_of(P: int, size: int, cuts: Iterable[Cut | Slices]) -> np.ndarray:
     """Return the blocks in which P parameters are summed and moved, in rows of four words.
 
     They are: where it starts and ends, whose it is, a number that workers share out, and whether its gradient is one
-    alone, that of a part.
+    alone, that of a part or slice.
 
     Examples
     --------

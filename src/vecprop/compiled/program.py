@@ -30,7 +30,7 @@ from .formulas import hyperparameters
 from .kernels import FEATURES, gradient_address
 from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
-from .parts import Cut, blocks_of, part_of
+from .parts import Cut, Slices, blocks_of, part_of, slice_of
 from .pointers import blas_address
 from .products import gather_address
 
@@ -84,7 +84,9 @@ class Program:
     Attributes
     ----------
     cuts : list of Cut
-        The layers that are cut.
+        The layers that are cut into parts.
+    shared : list of Cut or Slices
+        The layers that are cut into parts or slices.
     table : ndarray (L, COLUMNS) of int64
         A row for each layer; the columns stand in `kernels.Column`.
     h : ndarray (L, 8)
@@ -105,12 +107,13 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.cuts: list[Cut] = []
+        self.shared: list[Cut | Slices] = []
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
-        first = self._part(network.inputs, network.widths[0])
-        self.by_rows = isinstance(network.layers[0], Dense) and Way.of(network.inputs, first) is Way.BLAS
+        part, slice = self._cut(network.inputs, network.widths[0])
+        whole_rows = isinstance(network.layers[0], Dense) and slice == network.inputs
+        self.by_rows = whole_rows and Way.of(network.inputs, part) is Way.BLAS
         self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
         if batch:  # a shard is one tile
             self.tile = max(self.tile, -(-batch // self.shards(batch)))
@@ -126,6 +129,7 @@ class Program:
                 self.h[number] = padded(hyperparameters(layer))
             self._describe(layer, row)
             inputs = outputs
+        self.cuts = [layer for layer in self.shared if isinstance(layer, Cut)]
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
 
@@ -133,9 +137,11 @@ class Program:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
             I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
-            row[Column.PART] = part = self._part(I, O)
+            row[Column.PART], row[Column.SLICE] = part, slice = self._cut(I, O)
             if part < O:
-                self.cuts.append(Cut(int(row[Column.START]), I, O, part))
+                self.shared.append(Cut(int(row[Column.START]), I, O, part))
+            if slice < I:
+                self.shared.append(Slices(int(row[Column.START]), I, O, slice))
             way = Way.of(I, part)
             row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if way is Way.BLAS else 0
             row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
@@ -149,9 +155,11 @@ class Program:
             row[Column.KIND] = Kind.ACTIVATION
             row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
 
-    def _part(self, inputs: int, outputs: int) -> int:
-        """Return how many outputs a part of a layer has."""
-        return part_of(inputs, outputs, self.batch) if self.batch else outputs
+    def _cut(self, inputs: int, outputs: int) -> tuple[int, int]:
+        """Return how many outputs a part of a layer has, and how many inputs a slice of it."""
+        if not self.batch:
+            return outputs, inputs
+        return part_of(inputs, outputs, self.batch), slice_of(inputs, outputs, self.batch)
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory."""
@@ -178,16 +186,16 @@ class Program:
         return 1 << most.bit_length() - 1
 
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for training on batches of so many rows, in which wide layers may be cut into parts."""
+        """Return the program for training on batches of so many rows, in which wide layers may be cut; see `parts`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(part_of(I, O, rows) == O for I, O in self._dense_sizes()):
+        if all(part_of(I, O, rows) == O and slice_of(I, O, rows) == I for I, O in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""
-        return max(self.shards(rows), *(len(cut.spans()) for cut in self.cuts), 1)
+        return max(self.shards(rows), *(len(layer.spans()) for layer in self.shared), 1)
 
     @cached_property
     def _network_told(self) -> Context:
@@ -225,7 +233,7 @@ class Program:
             penalties=np.array(strengths, float),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
-            gradient_of_batch=batch_address(self.F) if self.cuts else 0,
+            gradient_of_batch=batch_address(self.F) if self.shared else 0,
             blocks=self.blocks,
             block_count=len(self.blocks),
         )
@@ -233,7 +241,7 @@ class Program:
     @cached_property
     def blocks(self) -> np.ndarray:
         """The blocks in which parameters are summed and moved; see `parts.blocks_of`."""
-        return blocks_of(self.network.layout.size, BLOCK, self.cuts)
+        return blocks_of(self.network.layout.size, BLOCK, self.shared)
 
     def _weight_spans(self) -> np.ndarray:
         """Where weights start and end that are penalized."""
@@ -257,7 +265,7 @@ class Program:
         """Return a context for losses and gradients, with memory for each worker or shard, and more of it."""
         context = Context(self._training_told, workers=workers)
         places, tiles = workers, workers
-        if self.cuts:
+        if self.shared:
             shards = self.shards(self.batch)
             places, tiles = max(shards, workers), shards * workers
         numbers = places * np.dtype(self.F).itemsize
