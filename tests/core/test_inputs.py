@@ -147,3 +147,9 @@ def test_inputs_are_not_changed():
 def test_a_network_s_repr_makes_it():
     for network in (NETWORK, vp.Network(2, [vp.Dense(1)], vp.Huber(2.0), [vp.L2(0.1)])):
         assert eval(repr(network), vars(vp)) == network
+
+
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+def test_numbers_whose_squares_overflow_are_taken(F):
+    X = np.full((3, 2), np.finfo(F).max / 4, F)
+    np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, T[:3]).X, X)
