@@ -156,7 +156,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     workers, shards, noisy = c[Slot.WORKERS], c[Slot.SHARDS], step >= 0
     theta, partial = numbers_at(c[Slot.THETA], c[Slot.P], number(0)), doubles_at(c[Slot.PARTIAL], shards)
     turned = c[Slot.TURNED] + worker * size * c[Slot.DELTA_SIZE]
-    words_at(c[Slot.IN_TILE] + 16 * worker, 1)[0] = 0  # no full batch stands in the tile any more
+    words_at(c[Slot.IN_TILE] + 24 * worker, 1)[0] = 0  # no full batch stands in the tile any more
     _gather(c, worker, rows, scale, theta)
     for layer in range(c[Slot.LAYERS]):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at, words_at
+from .arrays import doubles_at, numbers_at, words_at
 from .context import Slot
 from .formulas import INNER, ONCE
 from .layers import COLUMNS, ROW, Column, Kind, backward, copy, forward, inputs_at
@@ -137,25 +137,27 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     deltas = numbers_at(c[Slot.DELTAS] + worker * size * twice, twice, zero)
     turned = c[Slot.TURNED] + worker * size * c[Slot.DELTA_SIZE]
     all_rows, places_of_tile = words_at(rows_address, n), words_at(c[Slot.PLACES_OF_TILE] + 8 * worker * most, most)
-    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + 16 * worker, 2)
+    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + 24 * worker, 2)
+    scale_in_tile = doubles_at(c[Slot.IN_TILE] + 24 * worker + 16, 1)
     total = 0.0
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
         S, places = rows.size, places_of_tile[: rows.size]
-        find_in_data(c, distance, rows, places)
         inputs, fill = tile, True
         if in_order and c[Slot.BY_ROWS] and not c[Slot.CHOSEN + distance]:
             N = c[Slot.DATA_ROWS + distance]
             inputs = numbers_at(c[Slot.X + distance], N * I, zero)[rows[0] * I :]  # they lie there as they are wanted
         else:
             # Full batches of few rows stay in the tile, until rows of validation, which have the same numbers, come in.
-            fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S
+            fill = held or in_tile[0] != rows.ctypes.data or in_tile[1] != S or scale_in_tile[0] != scale
             in_tile[0], in_tile[1] = rows.ctypes.data if in_order and not held else 0, S
-            if fill:
-                gather_inputs(c, distance, places, tile)
+            scale_in_tile[0] = scale
         if fill:
+            find_in_data(c, distance, rows, places)
             gather_targets(c, distance, places, targets)
-        weigh(c, distance, places, scale, weights)
+            weigh(c, distance, places, scale, weights)
+            if inputs is tile:
+                gather_inputs(c, distance, places, tile)
         for layer in range(c[Slot.LAYERS]):
             forward(c, layer, inputs, S, step >= 0, step, rows, work)
         if held and c[Slot.SCORE]:

@@ -17,6 +17,7 @@ from ..core.losses import SoftmaxCrossEntropy
 from .arrays import matrix, vector
 from .formulas import compiled_method
 from .machine_code import address_of
+from .vectors import use_widest_vectors
 
 # What `address_of` fills in: a class's formulas, the floating type and half its range.
 formula: Any = None
@@ -43,24 +44,28 @@ def values(h):
 
 
 def _map(n, z, y, h):
+    use_widest_vectors()
     z, y, h = vector(z, n), vector(y, n), values(h)
     for i in range(n):
         y[i] = formula(h, z[i])
 
 
 def _slope(n, z, y, delta, h):
+    use_widest_vectors()
     z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
 
 
 def _elementwise_link(rows, outputs, z, y, h):
+    use_widest_vectors()
     z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), values(h)
     for i in range(rows * outputs):
         y[i] = formula(h, z[i])
 
 
 def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
+    use_widest_vectors()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
     weight, loss, h = vector(weight, rows), vector(loss, rows), values(h)
     for s in range(rows):
@@ -73,6 +78,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
 
 def _softmax_link(rows, outputs, z, y, h):
     """Apply the softmax, as `SoftmaxCrossEntropy.predict` does."""
+    use_widest_vectors()
     z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
     for s in range(rows):
         largest = min(max(z[0, s], -half), half)
@@ -91,6 +97,7 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
 
     Behind delta there is room for three rows more: for Σ exp(z), Σ t z and Σ t, where z is less the largest.
     """
+    use_widest_vectors()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs + 3, rows)
     weight, loss = vector(weight, rows), vector(loss, rows)
     total, cross, targets = delta[outputs], delta[outputs + 1], delta[outputs + 2]
@@ -116,12 +123,14 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
 
 
 def _update0(n, rate, t, theta, J, first, second, h):
+    use_widest_vectors()
     theta, J, h = vector(theta, n), vector(J, n), values(h)
     for i in range(n):
         (theta[i],) = formula(h, theta[i], J[i], rate, t)
 
 
 def _update1(n, rate, t, theta, J, first, second, h):
+    use_widest_vectors()
     theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), values(h)
     for i in range(n):
         theta[i], first[i] = formula(h, theta[i], J[i], rate, t, first[i])

@@ -39,8 +39,12 @@ LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, 
 OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
 
-NARROW_TILE, WIDE_TILE = 128, 256
-"""The most rows of a tile, for networks whose first layer is narrow or wide: its outputs stay near the processor."""
+TILE, TILE_BYTES, LARGEST_TILE = 128, 2**16, 512
+"""The most rows of a tile, and for networks that leave so few bytes of more of them: what layers leave stays near the
+processor, and a full batch of few rows in the tile."""
+
+TILE_BY_ROWS = 256
+"""The most rows of a tile where the first layer takes its rows as they lie: large products like more of them."""
 
 SHARD_OPERATIONS = 1_000_000
 """How many operations a shard is worth at least: about ten microseconds, against one for meeting at a barrier."""
@@ -114,10 +118,7 @@ class Program:
         part, slice = self._cut(network.inputs, network.widths[0])
         whole_rows = isinstance(network.layers[0], Dense) and slice == network.inputs
         self.by_rows = whole_rows and Way.of(network.inputs, part) is Way.BLAS
-        self.tile = WIDE_TILE if self.by_rows else NARROW_TILE
-        if batch:  # a shard is one tile
-            self.tile = max(self.tile, -(-batch // self.shards(batch)))
-        self.work = 0
+        self.work = 0  # for one row, until the tile's rows are known
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
@@ -129,6 +130,9 @@ class Program:
                 self.h[number] = padded(hyperparameters(layer))
             self._describe(layer, row)
             inputs = outputs
+        self.tile = self._rows_of_tile()
+        self.work *= self.tile
+        self.table[:, [Column.OUTPUT_AT, Column.EXTRA_AT]] *= self.tile
         self.cuts = [layer for layer in self.shared if isinstance(layer, Cut)]
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
@@ -162,9 +166,17 @@ class Program:
         return part_of(inputs, outputs, self.batch), slice_of(inputs, outputs, self.batch)
 
     def _reserve(self, features: int) -> int:
-        """Return where a tile of so many features starts in a worker's memory."""
-        self.work += features * self.tile
-        return self.work - features * self.tile
+        """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
+        self.work += features
+        return self.work - features
+
+    def _rows_of_tile(self) -> int:
+        tile, bytes_a_row = TILE_BY_ROWS if self.by_rows else TILE, self.work * np.dtype(self.F).itemsize
+        while not self.by_rows and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
+            tile *= 2
+        if self.batch:  # a shard is one tile
+            tile = max(tile, -(-self.batch // self.shards(self.batch)))
+        return tile
 
     def _count_operations(self) -> int:
         products = 6 * sum(I * O for I, O in self._dense_sizes())
@@ -276,7 +288,7 @@ class Program:
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
             turned=delta_bytes,
-            in_tile=workers * 16,
+            in_tile=workers * 24,
             places_of_tile=tiles * self.tile * 8,
             **memory,
         )

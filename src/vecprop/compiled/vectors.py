@@ -28,6 +28,21 @@ def vector_bytes() -> int:
     return 32 if features.get("avx2") and features.get("fma") else 16
 
 
+@intrinsic
+def use_widest_vectors(typing):
+    """Have the loops of a function use the processor's widest vectors, where the compiler would rather use half of them.
+
+    They pay where much is done to each number; not where a loop ends in a sum of a vector's elements, nor where it is
+    roots and quotients that take the time, as in Adam's.
+    """
+
+    def generate(context, builder, signature, arguments):
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite itself knows no such attribute
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 class _Vectors:
     """What generates instructions on vectors of so many numbers of type F."""
 
