@@ -30,7 +30,7 @@ def vector_bytes() -> int:
 
 @intrinsic
 def use_widest_vectors(typing):
-    """Have the loops of a function use the processor's widest vectors, where the compiler would rather use half of them.
+    """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
 
     They pay where much is done to each number; not where a loop ends in a sum of a vector's elements, nor where it is
     roots and quotients that take the time, as in Adam's.
