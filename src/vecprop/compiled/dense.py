@@ -25,14 +25,14 @@ multiply: Any = None
 dots: Any = None
 transpose: Any = None
 
-NARROW, LARGE = 32, 2**18
-"""Below how many weights loops are faster than blocks, and from how many on BLAS is, since it packs what it reads."""
+LARGE = 2**18
+"""From how many weights on BLAS is faster than blocks, since it packs what it reads."""
 
 WIDE = 512
 """From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
 
 FEW_OUTPUTS = 8
-"""Below how many outputs a gradient is found for each by itself, since blocks of it would be nearly empty."""
+"""Below how many outputs a gradient is found by sums of products, since blocks of it would be nearly empty."""
 
 
 class Way(Enum):
@@ -48,7 +48,7 @@ class Way(Enum):
         weights = inputs * outputs
         if weights >= (LARGE if has_vectors() else WIDE):
             return Way.BLAS
-        return Way.BLOCKS if has_vectors() and (weights >= NARROW or outputs >= FEW_OUTPUTS) else Way.LOOPS
+        return Way.BLOCKS if has_vectors() else Way.LOOPS
 
 
 @njit(**OPTIONS)
@@ -124,11 +124,7 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_ro
         transpose(O, S, delta, row, turned, column)
         multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
     elif J:
-        J_of, J_o = numbers_at(J, (I + 1) * O, number(0)), numbers_at(turned, I + 1, number(0))
-        for o in range(O):
-            dots(I + 1, S, A, row, delta + o * row, turned)
-            for k in range(I + 1):
-                J_of[k * O + o] = J_of[k * O + o] + J_o[k] if add else J_o[k]
+        dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before:
         multiply(I, S, O, p, column, one, delta, row, before, row, add_before)
 

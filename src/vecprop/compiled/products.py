@@ -15,28 +15,43 @@ from .formulas import OPTIONS
 from .machine_code import address_of
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# What is filled in for a type of numbers: what a block does, its sizes, and that of a number in bytes.
+# What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.
 block: Any = None
-low_block: Any = None
-rows = columns = low_rows = low_columns = size = 0
+half: Any = None
+quarter: Any = None
+one: Any = None
+two: Any = None
+four: Any = None
+rows = columns = lanes = size = 0
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes."""
     for m in range(0, M, rows):
         A_at, C_at = A + m * A_m, C + m * C_m
-        if M - m <= low_rows:
-            for n in range(0, N, low_columns):
-                low_block(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
+        if M - m <= rows // 4:
+            for n in range(0, N, 2 * columns):
+                quarter(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
+        elif M - m <= rows // 2:
+            for n in range(0, N, 2 * columns):
+                half(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
         else:
             for n in range(0, N, columns):
                 block(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
 
 
-def dots(M, K, A, A_m, b, c):
-    """Put A b into c, for A (M, K): addresses, and the step from row to row in bytes."""
-    for m in range(0, M, rows):
-        block(M - m, K, A + m * A_m, A_m, b, c + m * size)
+def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
+    """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and steps in bytes."""
+    if N == 1:
+        for m in range(0, M, lanes):
+            one(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+    elif N == 2:
+        for m in range(0, M, lanes // 2):
+            two(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+    else:
+        for m in range(0, M, lanes // 4):
+            for n in range(0, N, 4):
+                four(M - m, N - n, K, A + m * A_m, A_m, B + n * B_n, B_n, C + m * C_m + n * size, C_m, add)
 
 
 def transpose(M, N, A, A_m, B, B_n):
@@ -71,23 +86,24 @@ def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
 @cache
 def multiply_of(F: type) -> Any:
     """Return `multiply` for numbers of type F, for compiled code."""
-    lanes, rows, low_rows = _lanes(F), 8 if vector_bytes() == 64 else 4, 2  # sums fill half of the registers
+    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # sums fill half of the registers
     return _compiled(
         multiply,
         F,
         block=product_block(F, lanes, rows, 2),
+        half=product_block(F, lanes, rows // 2, 4),
+        quarter=product_block(F, lanes, rows // 4, 4),
         rows=rows,
         columns=2 * lanes,
-        low_block=product_block(F, lanes, low_rows, rows // 2),
-        low_rows=low_rows,
-        low_columns=rows // 2 * lanes,
     )
 
 
 @cache
 def dots_of(F: type) -> Any:
     """Return `dots` for numbers of type F, for compiled code."""
-    return _compiled(dots, F, block=dots_block(F, _lanes(F)), rows=_lanes(F))
+    lanes = _lanes(F)
+    one, two, four = (dots_block(F, lanes, columns) for columns in (1, 2, 4))
+    return _compiled(dots, F, one=one, two=two, four=four, lanes=lanes)
 
 
 @cache

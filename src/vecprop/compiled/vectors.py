@@ -183,25 +183,28 @@ def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
     return block
 
 
-def dots_block(F: type, lanes: int) -> Any:
-    """Return what puts A b into c, for at most as many rows as a vector has elements.
+def dots_block(F: type, lanes: int, columns: int) -> Any:
+    """Return what adds A Bᵀ to a block of C with so many columns and a vector's elements, or puts it there.
 
-    It is called with M, K, A, its step from row to row, b and c: for A (M, K), addresses and a step in bytes.
+    It is called with M, N, K, A, its step from row to row, B, its step, C, its step and whether to add: for C (M, N), A
+    (M, K) and B (N, K), addresses and steps in bytes. A single column is all of C.
     """
 
     @intrinsic
-    def block(typing, M, K, A, A_m, b, c):
+    def block(typing, M, N, K, A, A_m, B, B_n, C, C_m, add):
         def generate(context, builder, signature, arguments):
-            M, K, A, A_m, b, c = arguments
-            v = _Vectors(builder, F, lanes)
-            A_rows = v.rows(A, A_m, lanes, M)
+            M, N, K, A, A_m, B, B_n, C, C_m, add = arguments
+            v, rows = _Vectors(builder, F, lanes), lanes // columns
+            A_rows, B_rows, C_rows = v.rows(A, A_m, rows, M), v.rows(B, B_n, columns, N), v.rows(C, C_m, rows, M)
 
             def add_products(values):
                 at, left, *sums = values
                 inside = v.below(0, left)
-                b_part = v.load(builder.add(b, at), inside)
-                parts = [v.load(builder.add(row, at), inside) for row in A_rows]
-                sums = [v.multiply_add(part, b_part, sum) for part, sum in zip(parts, sums, strict=True)]
+                A_parts, B_parts = (
+                    [v.load(builder.add(row, at), inside) for row in rows_of] for rows_of in (A_rows, B_rows)
+                )
+                pairs = [(a, b) for a in A_parts for b in B_parts]
+                sums = [v.multiply_add(a, b, sum) for (a, b), sum in zip(pairs, sums, strict=True)]
                 return [v.after(at, 1), builder.sub(left, _WORD(lanes)), *sums]
 
             times = builder.sdiv(builder.add(K, _WORD(lanes - 1)), _WORD(lanes))
@@ -213,10 +216,22 @@ def dots_block(F: type, lanes: int) -> Any:
                     builder.fadd(*v.exchange(first, second, half))
                     for first, second in zip(sums[:half], sums[half:], strict=True)
                 ]
-            v.store(sums[0], c, v.below(0, M))
+            (total,) = sums
+            if columns == 1:  # C is contiguous
+                inside = v.below(0, M)
+                if_adding = builder.and_(inside, v.all(builder.icmp_signed("!=", add, _WORD(0))))
+                v.store(builder.fadd(v.load(C, if_adding), total), C, inside)
+                return context.get_dummy_value()
+            inside = builder.and_(v.below(0, N), v.below(0, _WORD(columns)))
+            if_adding = builder.and_(inside, v.all(builder.icmp_signed("!=", add, _WORD(0))))
+            before = [v.load(row, if_adding) for row in C_rows]
+            # Beyond the last row it is computed once more, and stored in its place.
+            for m, (row, old) in enumerate(zip(C_rows, before, strict=True)):
+                places = [(m * columns + place) % lanes for place in range(lanes)]
+                v.store(builder.fadd(old, v.pick(total, total, places)), row, inside)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 6), generate
+        return types.void(*[types.intp] * 10), generate
 
     return block
 
