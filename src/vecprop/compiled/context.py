@@ -149,7 +149,7 @@ class Context:
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self.words = np.zeros(len(Slot), np.int64) if base is None else base.words.copy()
-        self.address = _address(self.words)
+        self.address = place_of(self.words)
         self.reserved: dict[str, int] = {}
         self._words = self.words.data  # a memoryview, written to word by word in half the time
         self._arrays = {} if base is None else dict(base._arrays)
@@ -161,14 +161,14 @@ class Context:
         for name, value in entries.items():
             if isinstance(value, np.ndarray):
                 self._arrays[name] = value
-                value = _address(value) if value.size else 0
+                value = place_of(value) if value.size else 0
             self._words[_PLACES[name]] = value
 
     def reserve(self, **sizes: int) -> None:
         """Reserve memory for slots, so many bytes each, in which nothing is known to stand."""
         slots, starts, total = _places(tuple(sizes), tuple(sizes.values()))
         memory = np.empty(total + LINE, np.uint8)
-        self.words[slots] = starts + aligned(_address(memory))
+        self.words[slots] = starts + aligned(place_of(memory))
         self.reserved |= sizes
         self._memory.append(memory)
 
@@ -204,10 +204,13 @@ def _places(names: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[np.ndarray,
     return np.array([_PLACES[name] for name in names]), np.array(starts), total
 
 
-def _address(array: np.ndarray) -> int:
-    interface = array.__array_interface__  # costs half of .ctypes
-    assert interface["strides"] is None, "not contiguous"
-    return interface["data"][0]
+def place_of(array: np.ndarray) -> int:
+    """Return the address of a contiguous array."""
+    flags = array.flags
+    assert flags.c_contiguous, "not contiguous"
+    if flags.writeable and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))  # costs a third of .ctypes
+    return array.ctypes.data
 
 
 def as_word(seed: int) -> int:

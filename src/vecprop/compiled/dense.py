@@ -114,7 +114,10 @@ def _blocks(I, O, S, p, A, Z, by_rows, blas):
     ones = numbers_at(A + I * S * size, S, number(0))
     for s in range(S):
         ones[s] = 1
-    multiply(O, S, I + 1, p, np.int64(size), O * size, A, S * size, Z, S * size, np.int64(0))
+    M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
+    if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and fills the vectors
+        M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
+    multiply(M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0))
 
 
 def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
@@ -125,7 +128,9 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_ro
         multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
-    if before:
+    if before and S == 1:
+        dots(I, S, O, p, column, delta, column, before, row, add_before)
+    elif before:
         multiply(I, S, O, p, column, one, delta, row, before, row, add_before)
 
 

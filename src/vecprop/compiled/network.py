@@ -1,7 +1,9 @@
 """A network whose losses, gradients and predictions are computed by the kernels."""
 
 import ctypes
+import math
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from ..core.counted import Noise
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
-from .context import Slot
+from .context import Slot, place_of
 from .evaluation import Evaluation
 from .kernels import predict_address
 from .loops import link_address
@@ -152,6 +154,7 @@ class Predictor:
         program = program_of(network, theta.dtype.type)
         self._context, self._uses_blas = program.context(workers=1), program.uses_blas
         self._context.set(link=link_address(network.loss_function, program.F), theta=self._theta)
+        self._words = self._context.words.data  # a memoryview, written to word by word in half the time
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
         self._guard = threading.Lock()
@@ -162,16 +165,16 @@ class Predictor:
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        N, words = len(X), self._context.words
+        N, words = len(X), self._words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:
             if len(self._numbers) < N:
                 self._numbers = np.arange(N)
-            words[_X], words[_PREDICTIONS] = X.ctypes.data, Y.ctypes.data
+            words[_X], words[_PREDICTIONS] = place_of(X), place_of(Y)
             words[_DATA_ROWS] = words[_ROWS_] = N
-            with single_threaded_blas(self._uses_blas):
-                self._predict(self._context.address, 0, self._numbers.ctypes.data, N)
-        if not np.isfinite(Y).all():
+            with single_threaded_blas(True) if self._uses_blas else nullcontext():
+                self._predict(self._context.address, 0, place_of(self._numbers), N)
+        if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # a row that is not finite is named
         return Y
 

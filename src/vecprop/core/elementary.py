@@ -15,8 +15,10 @@ Array: TypeAlias = Any
 
 def namespace(*arrays: Array) -> Any:
     """Return the library that the arrays belong to; Python numbers belong to NumPy."""
+    if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
+        return np
     if len(arrays) == 1 and hasattr(arrays[0], "__array_namespace__"):
-        return np if type(arrays[0]) is np.ndarray else arrays[0].__array_namespace__()
+        return arrays[0].__array_namespace__()
     if all(isinstance(array, np.ndarray | np.generic | int | float | complex) for array in arrays):
         return np
     from array_api_compat import array_namespace
