@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 from vecprop.compiled import dense, parts
-from vecprop.compiled.parts import Cut, blocks_of, part_of
+from vecprop.compiled.parts import Parts, Slices, blocks_of, part_of
 from vecprop.compiled.program import program_of
 from vecprop.compiled.threads import at_most_threads
 
@@ -89,7 +89,7 @@ def test_bits_do_not_know_of_threads(network, batch_size):
 @pytest.mark.parametrize("batch_size", [100, 128])
 def test_full_batches(batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
-    assert program_of(NARROW_FIRST, np.float64).for_batches(batch_size).cuts
+    assert program_of(NARROW_FIRST, np.float64).for_batches(batch_size).in_parts
     expected = trained(NARROW_FIRST, engine="reference", **options)
     assert_same_course(trained(NARROW_FIRST, **options), expected, 1e-9)
     one_by_one = trained(NARROW_FIRST, callbacks=[lambda state: None], **options)
@@ -167,16 +167,16 @@ def test_a_callback_sees_parameters_row_by_row():
 )
 def test_parts_lie_by_themselves_and_back(before, inputs, outputs, part, members):
     P = before + (inputs + 1) * outputs + 2
-    cut, vectors = Cut(before, inputs, outputs, min(part, outputs)), np.random.default_rng(0).random((*members, P))
+    layer, vectors = Parts(before, inputs, outputs, min(part, outputs)), np.random.default_rng(0).random((*members, P))
     moved = vectors.copy()
-    cut.part_by_part(moved)
+    layer.part_by_part(moved)
     p = vectors[..., before : P - 2].reshape(*members, inputs + 1, outputs)
-    for number, (low, high) in enumerate(cut.spans()):
-        own = p[..., number * cut.part : (number + 1) * cut.part]
+    for number, (low, high) in enumerate(layer.spans()):
+        own = p[..., number * layer.part : (number + 1) * layer.part]
         np.testing.assert_array_equal(moved[..., low:high], own.reshape(*members, -1))
     np.testing.assert_array_equal(moved[..., :before], vectors[..., :before])
     np.testing.assert_array_equal(moved[..., -2:], vectors[..., -2:])
-    cut.row_by_row(moved)
+    layer.row_by_row(moved)
     np.testing.assert_array_equal(moved, vectors)
 
 
@@ -184,7 +184,7 @@ def test_vectors_come_back_after_an_error():
     vector = np.arange(12.0)
 
     def fail_among_parts():
-        with parts.part_by_part([Cut(0, 2, 4, 2)], [vector]):
+        with parts.part_by_part([Parts(0, 2, 4, 2)], [vector]):
             np.testing.assert_array_equal(vector[:4], [0, 1, 4, 5])
             raise KeyError
 
@@ -195,14 +195,14 @@ def test_vectors_come_back_after_an_error():
 
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
 def test_blocks_are_all_parameters(size, P):
-    cuts = [Cut(3, 4, 6, 2), Cut(40, 2, 5, 3)]
-    blocks = blocks_of(55 + P, size, cuts)
+    layers = [Parts(3, 4, 6, 2), Slices(40, 2, 5, 1)]
+    blocks = blocks_of(55 + P, size, layers)
     assert blocks[0, 0] == 0
     assert blocks[-1, 1] == 55 + P
     np.testing.assert_array_equal(blocks[1:, 0], blocks[:-1, 1])
     assert (blocks[:, 1] - blocks[:, 0] <= size).all()
-    for cut in cuts:
-        for part, (low, high) in enumerate(cut.spans()):
+    for layer in layers:
+        for part, (low, high) in enumerate(layer.spans()):
             own = blocks[(low <= blocks[:, 0]) & (blocks[:, 0] < high)]
             assert (own[:, 1] <= high).all()
             assert (own[:, 2:] == [part, 1]).all()
@@ -214,4 +214,4 @@ def test_when_layers_are_cut():
     assert part_of(784, 63, rows=128) == 63
     assert part_of(255, 1000, rows=16) == 1000
     assert part_of(1024, 1024, rows=128) == 1024
-    assert not program_of(WIDE, np.float64).for_batches(2).cuts
+    assert not program_of(WIDE, np.float64).for_batches(2).in_parts

@@ -1,8 +1,9 @@
 """Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
 
 Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
-the shards' gradients are summed in their order, block of parameters by block. So the bits are the same whatever the
-number of threads. Threads are the host's own: each runs `run_epochs` under its number, and they meet at a barrier.
+the shards' gradients are summed in their order, block of parameters by block; wide layers have one gradient, see
+`parts`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
+under its number, and they meet at a barrier.
 """
 
 from enum import IntEnum

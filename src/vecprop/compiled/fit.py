@@ -96,7 +96,7 @@ class Epochs:
         N, P, held = data["rows"], theta.size, held_data.get("rows", 0)
         shards = program.shards(plan.batch_size)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
-        self.cuts, self._moved = program.cuts, [theta, *moments]
+        self.in_parts, self._moved = program.in_parts, [theta, *moments]
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
         self._moved.append(self.last_finite)
@@ -172,7 +172,7 @@ class Epochs:
             sizes=sizes,
             done=done,
         )
-        with part_by_part(self.cuts, self._moved), single_threaded_blas(self.uses_blas):
+        with part_by_part(self.in_parts, self._moved), single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
         return Progress(
             epochs=int(done[0]),

@@ -81,7 +81,7 @@ class Slices:
         return list(pairwise(self.start + self.outputs * end for end in (0, *ends)))
 
 
-class Cut:
+class Parts:
     """A dense layer whose outputs are cut into parts.
 
     Parameters
@@ -98,8 +98,11 @@ class Cut:
     def spans(self) -> list[tuple[int, int]]:
         """Return where each part's parameters start and end: [W; b] of its outputs, by rows."""
         height, ends = self.inputs + 1, [*range(self.part, self.outputs, self.part), self.outputs]
-        cuts = [self.start + height * end for end in (0, *ends)]
-        return list(pairwise(cuts))
+        return list(pairwise(self.start + height * end for end in (0, *ends)))
+
+    def weight_spans(self) -> list[tuple[int, int]]:
+        """Return where each part's weights start and end, without its biases, which come last."""
+        return [(low, high - (high - low) // (self.inputs + 1)) for low, high in self.spans()]
 
     def part_by_part(self, vectors: np.ndarray) -> None:
         """Have each part's parameters lie by themselves, in vectors (..., P) in which they lie row by row."""
@@ -123,18 +126,18 @@ class Cut:
 
 
 @contextmanager
-def part_by_part(cuts: Sequence[Cut], vectors: Sequence[np.ndarray]) -> Iterator[None]:
-    """Have vectors (..., P) lie part by part in the block."""
-    for cut, vector in product(cuts, vectors):
-        cut.part_by_part(vector)
+def part_by_part(layers: Sequence[Parts], vectors: Sequence[np.ndarray]) -> Iterator[None]:
+    """Have these layers' parameters lie part by part, in vectors (..., P), while the block runs."""
+    for layer, vector in product(layers, vectors):
+        layer.part_by_part(vector)
     try:
         yield
     finally:
-        for cut, vector in product(cuts, vectors):
-            cut.row_by_row(vector)
+        for layer, vector in product(layers, vectors):
+            layer.row_by_row(vector)
 
 
-def blocks_of(P: int, size: int, cuts: Iterable[Cut | Slices]) -> np.ndarray:
+def blocks_of(P: int, size: int, layers: Iterable[Parts | Slices]) -> np.ndarray:
     """Return the blocks in which P parameters are summed and moved, in rows of four words.
 
     They are: where it starts and ends, whose it is, a number that workers share out, and whether its gradient is one
@@ -142,19 +145,18 @@ def blocks_of(P: int, size: int, cuts: Iterable[Cut | Slices]) -> np.ndarray:
 
     Examples
     --------
-    >>> blocks_of(100, 40, [Cut(0, inputs=9, outputs=6, part=4)]).tolist()
+    >>> blocks_of(100, 40, [Parts(0, inputs=9, outputs=6, part=4)]).tolist()
     [[0, 40, 0, 1], [40, 60, 1, 1], [60, 100, 2, 0]]
     """
     blocks, end = [], 0
-    for cut in cuts:
-        blocks += _pieces(end, cut.start, size, len(blocks), 1, 0)
-        for part, (low, high) in enumerate(cut.spans()):
-            blocks += _pieces(low, high, size, part, 0, 1)
+    for layer in layers:
+        blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, layer.start, size))]
+        for owner, (low, high) in enumerate(layer.spans()):
+            blocks += [(*piece, owner, 1) for piece in _pieces(low, high, size)]
             end = high
-    blocks += _pieces(end, P, size, len(blocks), 1, 0)
+    blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, P, size))]
     return np.array(blocks, np.int64)
 
 
-def _pieces(low: int, high: int, size: int, owner: int, step: int, cut: int) -> list[tuple[int, int, int, int]]:
-    starts = range(low, high, size)
-    return [(start, min(start + size, high), owner + step * number, cut) for number, start in enumerate(starts)]
+def _pieces(low: int, high: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(start + size, high)) for start in range(low, high, size)]

@@ -169,7 +169,7 @@ class Fits:
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
-        self.uses_blas, self.cuts = fit.uses_blas, fit.cuts
+        self.uses_blas, self.in_parts = fit.uses_blas, fit.in_parts
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
         memory = _apart(M, MEMORY, float)
@@ -265,7 +265,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     """
     with ExitStack() as stack:
         for cohort in cohorts:
-            stack.enter_context(part_by_part(cohort.cuts, cohort.moved))
+            stack.enter_context(part_by_part(cohort.in_parts, cohort.moved))
         _run(cohorts, watch)
 
 

@@ -1,7 +1,7 @@
 """A network as a table of numbers: what the kernels read."""
 
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .formulas import hyperparameters
 from .kernels import FEATURES, gradient_address
 from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
-from .parts import Cut, Slices, blocks_of, part_of, slice_of
+from .parts import Parts, Slices, blocks_of, part_of, slice_of
 from .pointers import blas_address
 from .products import gather_address
 
@@ -83,14 +83,14 @@ class Program:
     F : type
         numpy.float32 or numpy.float64.
     batch : int, default 0
-        How many rows a batch has for which wide layers are cut into parts; 0 cuts none.
+        How many rows a batch has for which wide layers are cut into parts or slices; 0 cuts none.
 
     Attributes
     ----------
-    cuts : list of Cut
-        The layers that are cut into parts.
-    shared : list of Cut or Slices
-        The layers that are cut into parts or slices.
+    shared : list of Parts or Slices
+        The layers that are cut.
+    in_parts : list of Parts
+        Those that are cut into parts.
     table : ndarray (L, COLUMNS) of int64
         A row for each layer; the columns stand in `kernels.Column`.
     h : ndarray (L, 8)
@@ -111,7 +111,7 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.shared: list[Cut | Slices] = []
+        self.shared: list[Parts | Slices] = []
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
@@ -133,7 +133,7 @@ class Program:
         self.tile = self._rows_of_tile()
         self.work *= self.tile
         self.table[:, [Column.OUTPUT_AT, Column.EXTRA_AT]] *= self.tile
-        self.cuts = [layer for layer in self.shared if isinstance(layer, Cut)]
+        self.in_parts = [layer for layer in self.shared if isinstance(layer, Parts)]
         self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
 
@@ -143,7 +143,7 @@ class Program:
             I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
             row[Column.PART], row[Column.SLICE] = part, slice = self._cut(I, O)
             if part < O:
-                self.shared.append(Cut(int(row[Column.START]), I, O, part))
+                self.shared.append(Parts(int(row[Column.START]), I, O, part))
             if slice < I:
                 self.shared.append(Slices(int(row[Column.START]), I, O, slice))
             way = Way.of(I, part)
@@ -257,15 +257,10 @@ class Program:
 
     def _weight_spans(self) -> np.ndarray:
         """Where weights start and end that are penalized."""
-        cuts = {cut.start: cut for cut in self.cuts}
-        spans = []
-        for tensor in self.network.layout.tensors if self.network.penalties else ():
-            if tensor.name == "W" and tensor.start in cuts:
-                cut = cuts[tensor.start]
-                spans += [(low, low + (high - low) // (cut.inputs + 1) * cut.inputs) for low, high in cut.spans()]
-            elif tensor.name == "W":
-                spans.append((tensor.start, tensor.start + tensor.size))
-        return np.array(spans, np.int64).reshape(-1, 2)
+        of_parts = {layer.start: layer.weight_spans() for layer in self.in_parts}
+        penalized = [t for t in self.network.layout.tensors if t.name == "W" and self.network.penalties]
+        spans = [of_parts.get(t.start, [(t.start, t.start + t.size)]) for t in penalized]
+        return np.array(list(chain.from_iterable(spans)), np.int64)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
