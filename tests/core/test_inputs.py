@@ -150,6 +150,10 @@ def test_a_network_s_repr_makes_it():
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-def test_numbers_whose_squares_overflow_are_taken(F):
-    X = np.full((3, 2), np.finfo(F).max / 4, F)
-    np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, T[:3]).X, X)
+@pytest.mark.parametrize("rows", [3, 2**19 + 5])
+def test_numbers_are_taken_if_they_are_finite(F, rows):
+    X, t = np.full((rows, 2), np.finfo(F).max / 4, F), np.zeros(rows, int)  # squares overflow
+    np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
+    for row in (0, rows - 1):
+        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column 1 is inf"):
+            NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)

@@ -15,6 +15,10 @@ from .losses import Loss, is_classes
 if TYPE_CHECKING:
     from .network import Network
 
+MANY, SUMMED = 2**20, 4096
+"""From how many numbers on sums of squares are found in half the time of asking each whether it is finite, and how many
+squares are summed as one: for more, a BLAS may wake threads, which go on spinning while others train."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -202,14 +206,22 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
 
 
 def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
+    if _are_finite(array):
+        return None
+    index = _first_true(~namespace(array).isfinite(array))
+    return None if index is None else (index, _plain(array[index]))
+
+
+def _are_finite(array: Array) -> bool:
+    """Return whether all numbers are finite; of many it is asked whether the sums of their squares are."""
     xp = namespace(array)
     numbers = xp.reshape(array, (-1,))
+    whole = numbers.shape[0] // SUMMED * SUMMED
+    if whole < MANY:
+        return bool(xp.all(xp.isfinite(numbers)))
     with np.errstate(over="ignore"):
-        squares = xp.vecdot(numbers, numbers)
-    if bool(xp.isfinite(squares)):  # then all are, and a product takes less than half as long as asking each
-        return None
-    index = _first_true(~xp.isfinite(array))
-    return None if index is None else (index, _plain(array[index]))
+        sums = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
+    return all(bool(xp.all(xp.isfinite(sum))) for sum in sums)
 
 
 def _first_true(mask: Array) -> tuple[int, ...] | None:
