@@ -25,7 +25,9 @@ import numpy as np
 
 import vecprop as vp
 
-TURN = 0.05
+TURN, REST = 0.05, 0.2
+"""How many seconds a turn lasts at least, and how long the threads of the one before have to fall asleep: some spin."""
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -61,6 +63,7 @@ def measure(work: Workload, rounds: int) -> dict:
     repeats = {name: 1 + int(TURN / timed(run)[0]) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
+            time.sleep(REST)
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 run()
