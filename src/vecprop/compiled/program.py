@@ -92,7 +92,7 @@ class Program:
     in_parts : list of Parts
         Those that are cut into parts.
     table : ndarray (L, COLUMNS) of int64
-        A row for each layer; the columns stand in `kernels.Column`.
+        A row for each layer; the columns stand in `layers.Column`.
     h : ndarray (L, 8)
         The layers' hyperparameters.
     tile : int
