@@ -24,7 +24,12 @@ NARROW_FIRST = vp.Network(
 LARGE = vp.Network(
     520, [vp.Dense(512), vp.ReLU(), vp.Dense(600), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3)
 )
-NETWORKS = pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "slices"])
+NORM_FIRST = vp.Network(
+    300, [vp.LayerNorm(), vp.Dense(64), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"), vp.L2(1e-3)
+)
+NETWORKS = pytest.mark.parametrize(
+    "network", [WIDE, NARROW_FIRST, NORM_FIRST, LARGE], ids=["first", "second", "after a norm", "slices"]
+)
 
 
 def data(network, rows, F=np.float64, seed=0):

@@ -160,7 +160,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     _gather(c, worker, rows, scale, theta)
     for layer in range(c[Slot.LAYERS]):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)
-        if row[Column.KIND] == Kind.DENSE and row[Column.PART] < row[Column.OUTPUTS]:
+        if row[Column.PART] < row[Column.OUTPUTS]:
             _forward_by_parts(c, layer, worker, rows, theta)
         else:
             for shard in range(worker, shards, workers):
@@ -174,9 +174,9 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         partial[shard] = loss_of_tile(c, S, work, targets, weights, delta, losses)
     for layer in range(c[Slot.LAYERS] - 1, -1, -1):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)
-        if row[Column.KIND] == Kind.DENSE and row[Column.PART] < row[Column.OUTPUTS]:
+        if row[Column.PART] < row[Column.OUTPUTS]:
             _backward_by_parts(c, layer, worker, rows, here, turned, theta)
-        elif row[Column.KIND] == Kind.DENSE and row[Column.SLICE] < row[Column.INPUTS]:
+        elif row[Column.SLICE] < row[Column.INPUTS]:
             _backward_by_slices(c, layer, worker, rows, here, turned, theta)
         else:
             for shard in range(worker, shards, workers):

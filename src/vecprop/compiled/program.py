@@ -123,7 +123,7 @@ class Program:
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
             row = self.table[number]
-            row[Column.INPUTS], row[Column.OUTPUTS] = inputs, outputs
+            row[Column.INPUTS], row[Column.OUTPUTS] = row[Column.SLICE], row[Column.PART] = inputs, outputs
             row[Column.START] = starts.get(number, 0)
             row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
