@@ -14,6 +14,7 @@ So their gradient is found slice by slice of their inputs, each by one thread fr
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise, product
 
 import numpy as np
@@ -61,6 +62,7 @@ def slice_of(inputs: int, outputs: int, rows: int) -> int:
     return -(-inputs // MOST_PARTS)
 
 
+@dataclass(frozen=True)
 class Slices:
     """A dense layer whose gradient is found slice by slice of its inputs; its parameters lie as they did.
 
@@ -72,8 +74,10 @@ class Slices:
         How many inputs a slice has; the last may have fewer.
     """
 
-    def __init__(self, start: int, inputs: int, outputs: int, slice: int) -> None:
-        self.start, self.inputs, self.outputs, self.slice = start, inputs, outputs, slice
+    start: int
+    inputs: int
+    outputs: int
+    slice: int
 
     def spans(self) -> list[tuple[int, int]]:
         """Return where each slice's weights start and end; the biases are none's."""
@@ -81,6 +85,7 @@ class Slices:
         return list(pairwise(self.start + self.outputs * end for end in (0, *ends)))
 
 
+@dataclass(frozen=True)
 class Parts:
     """A dense layer whose outputs are cut into parts.
 
@@ -92,8 +97,10 @@ class Parts:
         How many outputs a part has; the last may have fewer.
     """
 
-    def __init__(self, start: int, inputs: int, outputs: int, part: int) -> None:
-        self.start, self.inputs, self.outputs, self.part = start, inputs, outputs, part
+    start: int
+    inputs: int
+    outputs: int
+    part: int
 
     def spans(self) -> list[tuple[int, int]]:
         """Return where each part's parameters start and end: [W; b] of its outputs, by rows."""

@@ -220,8 +220,8 @@ def _are_finite(array: Array) -> bool:
     if whole < MANY:
         return bool(xp.all(xp.isfinite(numbers)))
     with np.errstate(over="ignore"):
-        sums = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
-    return all(bool(xp.all(xp.isfinite(sum))) for sum in sums)
+        squares = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
+    return all(bool(xp.all(xp.isfinite(sums))) for sums in squares)
 
 
 def _first_true(mask: Array) -> tuple[int, ...] | None:
