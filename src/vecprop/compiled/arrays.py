@@ -8,10 +8,12 @@ import operator
 
 import numba
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
+
+from .formulas import INNER
 
 
 def _generate(kind, dimensions):
@@ -92,3 +94,26 @@ if tuple(int(part) for part in numba.__version__.split(".")[:2]) < (
                 array[np.int64(place)] = value
 
             return put
+
+
+@njit(**INNER)
+def copy(source, target):
+    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@njit(**INNER)
+def add(source, target):
+    """Add numbers to others."""
+    for i in range(target.size):
+        target[i] += source[i]
+
+
+@njit(**INNER)
+def total(values):
+    """Return the sum of numbers, in their own type."""
+    result = values.dtype.type(0)
+    for i in range(values.size):
+        result += values[i]
+    return result

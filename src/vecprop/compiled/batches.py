@@ -1,8 +1,8 @@
-"""The gradient of a whole batch where wide layers are cut into parts, which all workers find together.
+"""The gradient of a whole batch where wide layers are cut into parts or slices, which all workers find together.
 
-Layers that are whole go by shards of rows, and each worker has its own shards; a layer that is cut goes by parts of its
-outputs, for the rows of all shards, and each worker has its own parts. Where one kind follows on the other the workers
-wait for each other. See `parts`.
+Layers that are whole go by shards of rows, and each worker has its own shards; a layer in parts of its outputs, or the
+gradient of one in slices of its inputs, goes by these, for the rows of all shards, and each worker has its own. Where
+one kind follows on the other the workers wait for each other. See `parts`.
 """
 
 from functools import cache
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import doubles_at, numbers_at, words_at
-from .context import Slot
-from .formulas import INNER, ONCE
-from .kernels import SLOTS, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
+from .arrays import doubles_at, numbers_at, total, words_at
+from .context import SLOTS, Slot
+from .formulas import ONCE
+from .kernels import IN_TILE, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
 from .layers import COLUMNS, ROW, Column, Kind, backward, dense_part, dense_part_back, forward, inputs_at
 from .machine_code import address_of
 from .pointers import product, wait_for_all
@@ -73,14 +73,6 @@ def _gather(c, worker, rows, scale, like):
             weigh(c, np.int64(0), places, scale, _of_rows(c, Slot.ROW_WEIGHTS, shard, 1, like))
 
 
-@njit(**INNER)
-def _sum(values):
-    total = values.dtype.type(0)
-    for i in range(values.size):
-        total += values[i]
-    return total
-
-
 @njit(**ONCE)
 def _forward_by_parts(c, layer, worker, rows, like):
     """Compute a worker's parts of a layer for all shards, whose inputs have to be there; all wait for all."""
@@ -127,7 +119,7 @@ def _backward_by_slices(c, layer, worker, rows, here, turned, like):
             shard * c[Slot.P] + row[Column.START] + I * O :
         ]
         for o in range(O):
-            J_b[o] = _sum(delta[o * S : (o + 1) * S])
+            J_b[o] = total(delta[o * S : (o + 1) * S])
         if layer:
             dense_part_back(c, layer, none, tile, S, work, delta, none, none, before, turned)
     wait_for_all(barrier, c[Slot.WORKERS])
@@ -156,7 +148,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     workers, shards, noisy = c[Slot.WORKERS], c[Slot.SHARDS], step >= 0
     theta, partial = numbers_at(c[Slot.THETA], c[Slot.P], number(0)), doubles_at(c[Slot.PARTIAL], shards)
     turned = c[Slot.TURNED] + worker * size * c[Slot.DELTA_SIZE]
-    words_at(c[Slot.IN_TILE] + 24 * worker, 1)[0] = 0  # no full batch stands in the tile any more
+    words_at(c[Slot.IN_TILE] + IN_TILE * worker, 1)[0] = 0  # no full batch stands in the tile any more
     _gather(c, worker, rows, scale, theta)
     for layer in range(c[Slot.LAYERS]):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)

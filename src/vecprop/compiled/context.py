@@ -124,6 +124,7 @@ class Slot(IntEnum):
     PREDICTIONS = auto()
 
 
+SLOTS = len(Slot)
 _PLACES = {slot.name.lower(): slot.value for slot in Slot}
 
 
@@ -148,7 +149,7 @@ class Context:
     """
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
-        self.words = np.zeros(len(Slot), np.int64) if base is None else base.words.copy()
+        self.words = np.zeros(SLOTS, np.int64) if base is None else base.words.copy()
         self.address = place_of(self.words)
         self.reserved: dict[str, int] = {}
         self._words = self.words.data  # a memoryview, written to word by word in half the time

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at
+from .arrays import numbers_at, total
 from .formulas import OPTIONS
 from .machine_code import address_of
 from .pointers import product
@@ -89,7 +89,7 @@ def _loops(I, O, S, p, A, Z, by_rows, blas):
 
 
 def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for: for whole layers alone."""
     zero = number(0)
     A, delta = (
         numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S),
@@ -99,10 +99,10 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_row
     for k in range(I + 1):
         A_k = A[k]
         for o in range(O):
-            delta_o, total = delta[o], zero
+            delta_o, J_ko = delta[o], zero
             for s in range(S):
-                total += A_k[s] * delta_o[s]
-            J[k * O + o] = J[k * O + o] + total if add else total
+                J_ko += A_k[s] * delta_o[s]
+            J[k * O + o] = J[k * O + o] + J_ko if add else J_ko
     if before:
         p, before_of = numbers_at(p, I * O, zero), numbers_at(before, I * S, zero)
         for k in range(I):
@@ -152,10 +152,8 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned,
     if J:
         J = numbers_at(J, (I + 1) * O, zero)
         for o in range(O):
-            delta_o, total = delta[o * S : (o + 1) * S], zero
-            for s in range(S):
-                total += delta_o[s]
-            J[I * O + o] = J[I * O + o] + total if add else total
+            J_o = total(delta[o * S : (o + 1) * S])
+            J[I * O + o] = J[I * O + o] + J_o if add else J_o
         product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
     if before:
         product(blas, p, np.int64(0), delta, np.int64(0), add_before, numbers_at(before, I * S, zero), I, S, O)

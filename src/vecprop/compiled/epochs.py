@@ -12,11 +12,9 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from .arrays import doubles_at, numbers_at, words_at
-from .context import Slot
+from .arrays import add, copy, doubles_at, numbers_at, total, words_at
+from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
-from .kernels import SLOTS, add
-from .layers import copy
 from .machine_code import address_of
 from .pointers import call_batch, call_rows, call_score, call_shuffle, call_update, wait_for_all
 
@@ -25,9 +23,6 @@ BLOCK = 4096
 
 CHUNK = 1024
 """How many rows' losses are summed as one."""
-
-LOW, HIGH, OWNER, ALONE = range(BLOCK_COLUMNS := 4)
-"""The words of a block: where it starts and ends, whose it is, and whether no shard has a gradient of its own."""
 
 number = float
 """The floating type, which `address_of` fills in."""
@@ -67,6 +62,13 @@ class Memory(IntEnum):
 
 
 STOPPING, MEMORY = len(Stopping), len(Memory)
+
+
+@njit(**INNER)
+def _block(c, number):
+    """Return where a block starts and ends, whose it is, and whether its gradient is one alone; see `parts`."""
+    words = words_at(c[Slot.BLOCKS] + 32 * number, 4)
+    return words[0], words[1], words[2] % c[Slot.WORKERS], words[3]
 
 
 @njit(**INNER)
@@ -177,14 +179,6 @@ def _gradients_of_shards(context, c, worker, rows, scale, step, gradients):
         )
 
 
-@njit(**INNER)
-def _total(values, n):
-    total = 0.0
-    for i in range(n):
-        total += values[i]
-    return total
-
-
 def run_epochs(context, worker):
     """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
     c, zero = words_at(context, SLOTS), number(0)
@@ -199,7 +193,6 @@ def run_epochs(context, worker):
     norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
     done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
     blocks, partial = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.PARTIAL], shards)
-    table = words_at(c[Slot.BLOCKS], BLOCK_COLUMNS * blocks)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
     costs = doubles_at(c[Slot.COSTS], blocks)
     running = c[Slot.RUNNING]
@@ -226,22 +219,21 @@ def run_epochs(context, worker):
             else:
                 _gradients_of_shards(context, c, worker, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)
-            loss = _total(partial, shards)
+            loss = total(partial)
             judged = carried and epoch > 0  # the loss decides first whether theta moves
             at_once = clip == 0 and not judged  # a block moves while it is near the processor
             rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
             t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(blocks):
-                words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
-                if words[OWNER] % workers != worker:
+                low, high, owner, alone = _block(c, block)
+                if owner != worker:
                     continue
-                low, high = words[LOW], words[HIGH]
-                squares[block] = _sum_block(c, theta, gradients, 1 if words[ALONE] else shards, low, high, scale)
+                squares[block] = _sum_block(c, theta, gradients, 1 if alone else shards, low, high, scale)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
                     moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, before)
             wait_for_all(barrier, workers)
-            square, cost, finite = _total(squares, blocks), _total(costs, blocks), True
+            square, cost, finite = total(squares), total(costs), True
             if judged:
                 finite = np.isfinite(loss + cost)
                 if worker == 0:
@@ -254,16 +246,15 @@ def run_epochs(context, worker):
             if not at_once:
                 shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
                 for block in range(blocks):
-                    words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
-                    if words[OWNER] % workers != worker:
+                    low, high, owner, _ = _block(c, block)
+                    if owner != worker:
                         continue
-                    low, high = words[LOW], words[HIGH]
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
                     moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, before)
                 wait_for_all(barrier, workers)
             step += 1
-            moved = _total(moves, blocks)
+            moved = total(moves)
             if running:
                 met += _running(c, loss, cost, everything, scale, B)
                 if not (np.isfinite(moved) or _is_finite(theta)):
@@ -367,13 +358,12 @@ def _loss(context, c, worker, held, N, parts, theta):
             c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, costs = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.COSTS], c[Slot.BLOCK_COUNT])
-    table = words_at(c[Slot.BLOCKS], BLOCK_COLUMNS * blocks)
     for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
-        words = table[BLOCK_COLUMNS * block : BLOCK_COLUMNS * (block + 1)]
-        if words[OWNER] % workers == worker:
-            costs[block] = _penalty(c, theta, words[LOW], words[HIGH], scale)
+        low, high, owner, _ = _block(c, block)
+        if owner == worker:
+            costs[block] = _penalty(c, theta, low, high, scale)
     wait_for_all(barrier, workers)
-    return _total(partial, parts) + _total(costs, blocks)
+    return total(partial) + total(costs)
 
 
 @cache

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import doubles_at, numbers_at, words_at
-from .context import Slot
+from .arrays import copy, doubles_at, numbers_at, words_at
+from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
-from .layers import COLUMNS, ROW, Column, Kind, backward, copy, forward, inputs_at
+from .layers import COLUMNS, ROW, Column, Kind, backward, forward, inputs_at
 from .machine_code import address_of
 from .pointers import call_gather, call_link, call_loss
 
@@ -20,18 +20,11 @@ from .pointers import call_gather, call_link, call_loss
 number: Any = float
 size = 8
 
-SLOTS = len(Slot)
-
+IN_TILE = 24
+"""The bytes that say what stands in a worker's tile: the address of its rows' numbers, how many they are, the scale."""
 
 FEATURES = 8
 """How many features a table has at least for its rows to be gathered by vectors."""
-
-
-@njit(**INNER)
-def add(source, target):
-    """Add numbers to others."""
-    for i in range(target.size):
-        target[i] += source[i]
 
 
 @njit(**INNER)
@@ -137,8 +130,8 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     deltas = numbers_at(c[Slot.DELTAS] + worker * size * twice, twice, zero)
     turned = c[Slot.TURNED] + worker * size * c[Slot.DELTA_SIZE]
     all_rows, places_of_tile = words_at(rows_address, n), words_at(c[Slot.PLACES_OF_TILE] + 8 * worker * most, most)
-    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + 24 * worker, 2)
-    scale_in_tile = doubles_at(c[Slot.IN_TILE] + 24 * worker + 16, 1)
+    in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + IN_TILE * worker, 2)
+    scale_in_tile = doubles_at(c[Slot.IN_TILE] + IN_TILE * worker + 16, 1)
     total = 0.0
     for start in range(0, n, most):
         rows = all_rows[start : start + most]

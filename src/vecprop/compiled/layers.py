@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
-from .arrays import numbers_at, words_at
+from .arrays import copy, numbers_at, words_at
 from .context import Slot
 from .formulas import INNER, ONCE
 from .pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
@@ -42,13 +42,6 @@ class Kind(IntEnum):
 
 COLUMNS = len(Column)
 ROW = 8 * COLUMNS
-
-
-@njit(**INNER)
-def copy(source, target):
-    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
-    for i in range(target.size):
-        target[i] = source[i]
 
 
 @njit(**INNER)

@@ -15,11 +15,10 @@ from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .arrays import doubles_at, words_at
-from .context import LINE, Slot, aligned, as_word, layout
+from .context import LINE, SLOTS, Slot, aligned, as_word, layout
 from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
 from .formulas import INNER
-from .kernels import SLOTS
 from .machine_code import address_of
 from .parts import part_by_part
 from .pointers import atomic_add, call_epochs

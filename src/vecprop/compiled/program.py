@@ -27,7 +27,7 @@ from .context import Context
 from .dense import Way, dense_addresses
 from .epochs import BLOCK
 from .formulas import hyperparameters
-from .kernels import FEATURES, gradient_address
+from .kernels import FEATURES, IN_TILE, gradient_address
 from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .parts import Parts, Slices, blocks_of, part_of, slice_of
@@ -39,9 +39,11 @@ LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, 
 OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
 
-TILE, TILE_BYTES, LARGEST_TILE = 128, 2**16, 512
-"""The most rows of a tile, and for networks that leave so few bytes of more of them: what layers leave stays near the
-processor, and a full batch of few rows in the tile."""
+TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
+"""The most rows of a tile, those of small networks' tiles, and how many bytes layers may leave of a tile to be small.
+
+So they stay near the processor, and a full batch of few rows stays in the tile from step to step.
+"""
 
 TILE_BY_ROWS = 256
 """The most rows of a tile where the first layer takes its rows as they lie: large products like more of them."""
@@ -171,6 +173,7 @@ class Program:
         return self.work - features
 
     def _rows_of_tile(self) -> int:
+        """Return the most rows of a tile, once it is known what layers leave of a row."""
         tile, bytes_a_row = TILE_BY_ROWS if self.by_rows else TILE, self.work * np.dtype(self.F).itemsize
         while not self.by_rows and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
@@ -230,7 +233,7 @@ class Program:
     @cached_property
     def _training_told(self) -> Context:
         """What a context for losses and gradients tells of the network."""
-        network = self.network
+        network, spans = self.network, self._weight_spans()
         strengths = [
             sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged)
             for kind, averaged in product((L2, L1), (False, True))
@@ -240,8 +243,8 @@ class Program:
             loss=loss_address(network.loss_function, self.F),
             mean=network.reduction == "mean",
             noisy=network.random,
-            spans=self._weight_spans(),
-            weight_spans=len(self._weight_spans()),
+            spans=spans,
+            weight_spans=len(spans),
             penalties=np.array(strengths, float),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
@@ -283,7 +286,7 @@ class Program:
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
             turned=delta_bytes,
-            in_tile=workers * 24,
+            in_tile=workers * IN_TILE,
             places_of_tile=tiles * self.tile * 8,
             **memory,
         )

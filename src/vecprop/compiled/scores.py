@@ -10,9 +10,8 @@ import numpy as np
 from numba import njit, types
 
 from .arrays import numbers_at, words_at
-from .context import Slot
+from .context import SLOTS, Slot
 from .formulas import INNER
-from .kernels import SLOTS
 from .machine_code import address_of
 
 number = float
