@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.compiled.products import dots_of, multiply_of, transpose_of
 
 FIT = """
 import numpy as np, vecprop as vp
@@ -17,6 +19,19 @@ X = np.linspace(-1, 1, 20).reshape(10, 2)
 options = dict(optimizer=vp.GradientDescent(0.1), epochs=3, engine="compiled")
 result = vp.train(network, np.linspace(-1, 1, 13), X, X[:, 0], **options)
 print(repr(result.theta.tolist()))
+"""
+
+
+DENSE = """
+import ctypes, sys
+import numpy as np
+from vecprop.compiled.dense import Way, dense_addresses
+for F in map(np.dtype, sys.argv[1:]):
+    forward, _ = dense_addresses(Way.BLOCKS, F.type)
+    A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)
+    places = [array.ctypes.data for array in (parameters, A, Z)]
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)(forward)(2, 2, 5, *places, 0, 0)
+    print(Z[:, 0].tolist())
 """
 
 
@@ -31,10 +46,9 @@ vp.MLPClassifier((12,), max_iter=3, layer_norm=True, dropout=0.1).fit(X.astype(n
 """
 
 
-def run(code, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
-    )
+def run(code, *arguments, **environment):
+    command, variables = [sys.executable, "-c", code, *arguments], {**os.environ, **environment}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     return done.stdout, done.stderr
 
 
@@ -48,6 +62,19 @@ def test_compiled_once_and_said_once(tmp_path):
     assert said == ""
     assert second == first
     assert set(tmp_path.rglob("*.nbc")) == kept
+
+
+@pytest.mark.long
+def test_types_that_were_compiled_in_different_processes_do_not_stand_for_each_other(tmp_path):
+    for types in (["float32"], ["float64"], ["float32", "float64"]):
+        shown, _ = run(DENSE, *types, VECPROP_CACHE_DIR=str(tmp_path), PYTHONHASHSEED="0")  # names depend on it
+        assert shown.splitlines() == ["[6.0, 9.0]"] * len(types)
+
+
+@pytest.mark.parametrize("function", [multiply_of, dots_of, transpose_of])
+def test_what_is_filled_in_is_in_the_name(function):
+    # Numba numbers functions anew in each process, so on disk their names alone tell them apart.
+    assert function(np.float32).__qualname__ != function(np.float64).__qualname__
 
 
 @pytest.mark.long

@@ -35,6 +35,18 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
+    """Return a function that is a template with these names filled in.
+
+    The suffix becomes part of its name and has to tell it from all others of the template: code of one name that two
+    processes have compiled and kept is taken for the same.
+    """
+    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
+    function.__qualname__ = f"{template.__name__}_{suffix}"
+    function.__module__ = template.__module__
+    return function
+
+
 def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
     """Compile a template, with these names filled in, and return its address.
 
@@ -45,13 +57,11 @@ def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any
     signature : numba signature
         Its arguments.
     suffix : str
-        What tells this compilation of the template from others, on disk.
+        What tells this compilation of the template from others, see `filled_in`.
     **names
         What the template's open names stand for.
     """
-    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
-    function.__qualname__ = f"{template.__name__}_{suffix}"
-    function.__module__ = template.__module__
+    function = filled_in(template, suffix, **names)
     if not is_kept(function.__qualname__):
         _say_once()
     with cached_in_folder() as kept, _no_garbage_collection():

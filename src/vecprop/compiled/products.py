@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 
 from .formulas import OPTIONS
-from .machine_code import address_of
+from .machine_code import address_of, filled_in
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
 # What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.
@@ -78,9 +78,7 @@ def _lanes(F: type) -> int:
 
 
 def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
-    names["size"] = np.dtype(F).itemsize
-    function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
-    return njit(function, **OPTIONS)
+    return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **OPTIONS)
 
 
 @cache
