@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -159,8 +159,9 @@ class Fits:
         self.best = _apart(M, P, self.F) if stopping else self.thetas
         self.thetas[...] = self.last_finite[...] = self.best[...] = thetas
         self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
-        self.losses, self.held_losses, self.norms, self.sizes = np.zeros((4, M, epochs + 1), self.F)
-        self.held_scores = np.zeros((M, epochs + 1))
+        self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
+        self.held_losses = np.empty((M, 0 if held_rows is None else epochs + 1), self.F)
+        self.held_scores = np.empty((M, epochs + 1 if plan.score else 0))
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
@@ -199,57 +200,21 @@ class Fits:
         self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
         self._kept = memory
 
-    def ended(self) -> Iterator["Fit"]:
-        """Yield how each fit went; what was measured are views of arrays that the fits share."""
-        seconds = self.seconds.tolist()
-        for fit, (epochs, steps, _, why) in enumerate(self.done.tolist()):
-            yield Fit(
-                epochs,
-                steps,
-                REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged"),
-                why not in (NOT_STARTED, Ended.AT_START),
-                seconds[fit],
-                self.losses[fit, : epochs + 1],
-                self.held_losses[fit, : epochs + 1],
-                self.norms[fit, :epochs],
-                self.sizes[fit, :epochs],
-                self.held_scores[fit, : epochs + 1],
-            )
+    @property
+    def measured(self) -> np.ndarray:
+        """Whether each fit was measured before its first epoch, and all was finite, (M,)."""
+        return ~np.isin(self.done[:, 3], (NOT_STARTED, Ended.AT_START))
+
+    def outcomes(self) -> Iterator[tuple[int, int, Any]]:
+        """Yield how many epochs of each fit ended with a finite loss, how many steps it took and why it ended."""
+        for epochs, steps, _, why in self.done.tolist():
+            yield epochs, steps, REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     """Return M rows of zeros, each so far from the next that threads which write on them do not wait for each other."""
     item = np.dtype(dtype).itemsize
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
-
-
-class Fit(NamedTuple):
-    """How one fit went.
-
-    Attributes
-    ----------
-    epochs, steps : int
-        How many epochs ended with a finite loss, and how many steps were taken.
-    reason : str
-        Why it ended: "epochs", "early stopping", "interrupted" or "diverged".
-    measured : bool
-        Whether it was measured before its first epoch, and all was finite.
-    seconds : float
-        How long it took.
-    losses, held_losses, norms, sizes, held_scores : ndarray
-        What was measured, before each epoch and at the end, or in each epoch.
-    """
-
-    epochs: int
-    steps: int
-    reason: Any
-    measured: bool
-    seconds: float
-    losses: np.ndarray
-    held_losses: np.ndarray
-    norms: np.ndarray
-    sizes: np.ndarray
-    held_scores: np.ndarray
 
 
 def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:

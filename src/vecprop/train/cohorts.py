@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +47,7 @@ class Cohort:
         self.per_epoch = -(-self.rows // size)
         self.fits = Fits(
             member.network,
-            checked_theta(member.network, np.stack([member.theta for member in members])),
+            checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
             rows,
             held_rows,
@@ -74,46 +76,55 @@ class Cohort:
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
-        held_losses = fits.held_losses[every, epochs]
+        held_losses = np.nan if self.member.validation_rows is None else fits.held_losses[every, epochs]
         return np.stack(
             [
                 ended,
                 np.where(ended, 1, epochs / max(fits.epochs, 1)),
                 epochs * self.rows,
                 np.where(epochs > 0, losses, np.nan),
-                np.where((epochs > 0) & (self.member.validation_rows is not None), held_losses, np.nan),
+                np.where(epochs > 0, held_losses, np.nan),
             ]
         )
 
     def results(self) -> Iterator[tuple[int, TrainingResult]]:
-        """Yield each member's number, and what `train` would return for it."""
+        """Yield each member's number, and what `train` would return for it: views of arrays that members share."""
         member, fits = self.member, self.fits
-        done = fits.done[:, 0]
-        times = fits.seconds[:, None] / np.maximum(done, 1)[:, None] * np.arange(done.max() + 1)
-        for place, (number, fit) in enumerate(zip(self.numbers, fits.ended(), strict=True)):
-            epochs, history = fit.epochs, History()
-            if fit.measured:
-                losses = fit.losses[:epochs] if member.training_loss == "running" else fit.losses
-                held_losses = None if member.validation_rows is None else fit.held_losses
-                held_scores = None if member.validation_score is None else fit.held_scores
-                history.extend(losses, held_losses, times[place, : epochs + 1], held_scores)
-            history.moved_often(fit.norms, fit.sizes)
-            theta = fits.thetas[place]
-            state = TrainingState(
-                theta,
-                {"t": epochs * self.per_epoch, **{name: moment[place] for name, moment in fits.moments.items()}},
-                {},
-                epoch=epochs,
-                step=fit.steps,
-                epochs=member.epochs,
-                rows=self.rows,
-                history=history,
-            )
-            if fit.reason == "diverged":
+        restores = member.early_stopping is not None and member.early_stopping.restores
+        each = zip(self.numbers, fits.outcomes(), fits.thetas, self.optimizers(), self.histories(), strict=True)
+        for place, (number, outcome, theta, optimizer, history) in enumerate(each):
+            epochs, step, reason = outcome
+            state = TrainingState(theta, optimizer, {}, epochs, step, member.epochs, self.rows, history)
+            if reason == "diverged":
                 theta = fits.last_finite[place]
-            elif member.early_stopping is not None and member.early_stopping.restores:
+            elif restores:
                 theta = fits.best[place]
-            yield number, TrainingResult(theta, history, state, fit.reason)
+            yield number, TrainingResult(theta, history, state, reason)
+
+    def optimizers(self) -> Iterator[dict[str, Any]]:
+        """Yield the state of each member's optimizer."""
+        names, steps = ("t", *self.fits.moments), self.fits.done[:, 0] * self.per_epoch
+        for state in zip(steps.tolist(), *self.fits.moments.values(), strict=True):
+            yield dict(zip(names, state, strict=True))
+
+    def histories(self) -> Iterator[History]:
+        """Yield what was measured of each member."""
+        member, fits, done = self.member, self.fits, self.fits.done[:, 0]
+        longest = int(done.max())
+        known, unknown = longest + 1, repeat(None)
+        every: Iterator[Sequence[Any]] = zip(
+            fits.losses[:, : longest + (member.training_loss == "exact")],
+            unknown if member.validation_rows is None else fits.held_losses[:, :known],
+            unknown if member.validation_score is None else fits.held_scores[:, :known],
+            fits.norms[:, :longest],
+            fits.sizes[:, :longest],
+            (fits.seconds / np.maximum(done, 1))[:, None] * np.arange(known),
+            strict=False,
+        )
+        missing = (longest - done).tolist()
+        for without, was_measured, of in zip(missing, fits.measured.tolist(), every, strict=True):
+            measured: Sequence[Any] = [None if row is None else row[:-without] for row in of] if without else of
+            yield History.of(*measured) if was_measured else History()
 
 
 def run_cohorts(

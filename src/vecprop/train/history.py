@@ -1,7 +1,7 @@
 """The history: what training measured, epoch by epoch."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -44,6 +44,26 @@ class History:
     _gradient_norm: list[np.ndarray] = field(default_factory=list)
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        losses: np.ndarray,
+        validation_losses: np.ndarray | None,
+        validation_scores: np.ndarray | None,
+        gradient_norms: np.ndarray,
+        step_sizes: np.ndarray,
+        times: np.ndarray,
+    ) -> Self:
+        """Return the history of epochs that ran as one."""
+        return cls(
+            [losses],
+            [] if validation_losses is None else [validation_losses],
+            [] if validation_scores is None else [validation_scores],
+            [gradient_norms],
+            [step_sizes],
+            [times],
+        )
 
     def measure(
         self,
