@@ -93,7 +93,8 @@ def _penalty(c, theta, low, high, scale):
     squares, sizes = 0.0, 0.0
     for span in range(c[Slot.WEIGHT_SPANS]):
         W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
-        squares += _squares(W)
+        if l2:
+            squares += _squares(W)
         for i in range(W.size if l1 else 0):
             sizes += abs(np.float64(W[i]))
     return l2 / 2 * squares + l1 * sizes

@@ -5,6 +5,7 @@ PyTorch or any other that follows the array API standard). On complex arrays the
 the complex step needs: comparisons look at the real part alone, so that ``absolute`` and ``clip`` keep a derivative.
 """
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,16 @@ def namespace(*arrays: Array) -> Any:
     from array_api_compat import array_namespace
 
     return array_namespace(*arrays)
+
+
+def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
+    """Return whether an array's numbers are of a kind, by its name in the array API standard, or of one of several."""
+    return _is_of(kinds, namespace(array), array.dtype)
+
+
+@lru_cache
+def _is_of(kinds: str | tuple[str, ...], xp: Any, dtype: Any) -> bool:
+    return xp.isdtype(dtype, kinds)  # takes a microsecond, and is asked often
 
 
 def exp(z: Array) -> Array:

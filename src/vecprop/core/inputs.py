@@ -5,11 +5,12 @@ Checks cost a pass over the data, so they stand at the entrances; inside, a `Bat
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .elementary import Array, namespace, real
+from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
 
 if TYPE_CHECKING:
@@ -44,20 +45,23 @@ class Batch:
         return self.X.shape[-2]
 
     @property
+    def of_classes(self) -> bool:
+        """Whether the targets are classes."""
+        return is_of("integral", self.T)
+
+    @property
     def members(self) -> tuple[int, ...]:
         """The leading axes that inputs, targets and weights have together."""
-        of_classes = namespace(self.T).isdtype(self.T.dtype, "integral")
-        members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if of_classes else -2])
+        members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2])
         return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
 
     def take(self, rows: Array) -> Self:
         """Return the rows of these numbers as a batch."""
         xp = namespace(self.X)
         index = xp.asarray(rows, device=self.X.device)
-        of_classes = xp.isdtype(self.T.dtype, "integral")
         return type(self)(
             xp.take(self.X, index, axis=-2),
-            xp.take(self.T, index, axis=-1 if of_classes else -2),
+            xp.take(self.T, index, axis=-1 if self.of_classes else -2),
             None if self.weight is None else xp.take(self.weight, index, axis=-1),
         )
 
@@ -65,9 +69,8 @@ class Batch:
 def checked_theta(network: "Network", theta: Array) -> Array:
     """Return theta as an array, or say what is wrong with it."""
     theta = _as_array(theta, "theta")
-    xp = namespace(theta)
     layout = network.layout
-    if not xp.isdtype(theta.dtype, ("real floating", "complex floating")):
+    if not is_of(("real floating", "complex floating"), theta):
         raise TypeError(
             f"theta has dtype {theta.dtype}, but parameters are floating-point numbers: "
             "convert it, for example with theta.astype(float)."
@@ -106,8 +109,7 @@ def checked_batch(network: "Network", theta: Array, X: Array, T: Array, sample_w
     X = checked_rows(network, theta, X)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
-    of_classes = namespace(T).isdtype(T.dtype, "integral")
-    members = _common_members("theta and X", members, "T", T.shape[: -1 if of_classes else -2])
+    members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
     weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
     if weight is not None:
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
@@ -186,15 +188,16 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
     """Return the values in theta's library and real precision; complex values stay complex."""
     array = _as_array(values, name, theta)
     xp = namespace(theta)
-    kind = getattr(array, "dtype", None)
-    if array.dtype == theta.dtype or xp.isdtype(kind, "complex floating"):
+    if array.dtype == theta.dtype or is_of("complex floating", array):
         return array
-    if not xp.isdtype(kind, ("bool", "integral", "real floating")):
-        raise TypeError(f"{name} has dtype {kind}, but numbers are needed: encode text and categories first.")
+    if not is_of(("bool", "integral", "real floating"), array):
+        raise TypeError(f"{name} has dtype {array.dtype}, but numbers are needed: encode text and categories first.")
     return xp.astype(array, real(theta).dtype)
 
 
 def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:
+    if a == b:
+        return tuple(a)
     for m, n in zip(reversed(a), reversed(b), strict=False):
         if m != n and 1 not in (m, n):
             raise ValueError(
@@ -215,10 +218,10 @@ def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
 def _are_finite(array: Array) -> bool:
     """Return whether all numbers are finite; of many it is asked whether the sums of their squares are."""
     xp = namespace(array)
+    if prod(array.shape) < MANY:
+        return bool(xp.all(xp.isfinite(array)))
     numbers = xp.reshape(array, (-1,))
     whole = numbers.shape[0] // SUMMED * SUMMED
-    if whole < MANY:
-        return bool(xp.all(xp.isfinite(numbers)))
     with np.errstate(over="ignore"):
         squares = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
     return all(bool(xp.all(xp.isfinite(sums))) for sums in squares)

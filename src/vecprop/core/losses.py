@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from .activations import logistic, softplus
-from .elementary import Array, absolute, clip, exp, log, namespace, real, sign, where
+from .elementary import Array, absolute, clip, exp, is_of, log, namespace, real, sign, where
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,14 @@ def _shifted(Z: Array) -> Array:
 
 def is_classes(T: Array, rows: int, outputs: int) -> bool:
     """Return whether T holds integer classes, (*M, rows), rather than a row of numbers each, (*M, rows, outputs)."""
-    xp = namespace(T)
-    return xp.isdtype(T.dtype, "integral") and tuple(T.shape[-2:]) != (rows, outputs) and T.shape[-1:] == (rows,)
+    return is_of("integral", T) and tuple(T.shape[-2:]) != (rows, outputs) and T.shape[-1:] == (rows,)
 
 
 def one_hot(T: Array, Z: Array) -> Array:
     """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
     xp = namespace(Z)
     # Classes have an axis less than Z; the entrance has turned integers that are one-hot rows into real numbers.
-    if xp.isdtype(T.dtype, "integral") and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
+    if is_of("integral", T) and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
         T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
     return xp.astype(T, real(Z).dtype, copy=False)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array, namespace
+from ..core.elementary import Array, is_of, namespace
 from ..core.network import Network
 from ..core.scores import SCORES
 from ..optimize.lbfgs import LBFGS
@@ -27,7 +27,7 @@ def check_arguments(
     moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
     if isinstance(optimizer, type) or not moves:
         raise TypeError(f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS().")
-    if namespace(theta).isdtype(theta.dtype, "complex floating"):
+    if is_of("complex floating", theta):
         raise TypeError(f"theta has dtype {theta.dtype}, but training moves real parameters.")
     if isinstance(optimizer, LBFGS) and theta.ndim > 1:
         raise ValueError(f"LBFGS trains one network, but theta has the members {tuple(theta.shape[:-1])}.")
