@@ -2,6 +2,7 @@
 PYTHON ?= python3
 OUT ?= vecprop-demo
 BIN = .venv/bin
+IN_PARALLEL = --numprocesses=auto --maxprocesses=8
 
 .PHONY: demo test test-all bench format clean
 
@@ -13,10 +14,10 @@ test: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest $(IN_PARALLEL) -m "not long"
 
 test-all: .venv/ready-dev-all test
-	$(BIN)/pytest
+	$(BIN)/pytest $(IN_PARALLEL)
 
 bench: .venv/ready-bench
 	$(BIN)/python benchmarks/engine.py

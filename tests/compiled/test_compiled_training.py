@@ -112,7 +112,7 @@ def test_every_layer(layer, F):
         {"training_loss": "running", "batch_size": 32, "early_stopping": vp.EarlyStopping(2, 0.05), "epochs": 100},
         {"shuffle": False, "batch_size": 32},
         {"shuffle": False, "batch_size": 32, "training_loss": "running"},
-        {"callbacks": [lambda state: state.epoch == 3]},
+        pytest.param({"callbacks": [lambda state: state.epoch == 3]}, id="callback"),
     ],
     ids=str,
 )
