@@ -163,7 +163,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         targets = _of_rows(c, Slot.TARGETS, shard, c[Slot.OUTPUTS], theta)
         weights, losses = _of_rows(c, Slot.ROW_WEIGHTS, shard, 1, theta), _of_rows(c, Slot.ROW_LOSSES, shard, 1, theta)
         work, delta, S = _work(c, shard, theta), _delta(c, shard, here, theta), _rows(c, rows, shard).size
-        partial[shard] = loss_of_tile(c, S, work, targets, weights, delta, losses)
+        partial[shard] = loss_of_tile(c, S, S, work, targets, weights, delta, losses)
     for layer in range(c[Slot.LAYERS] - 1, -1, -1):
         row = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)
         if row[Column.PART] < row[Column.OUTPUTS]:

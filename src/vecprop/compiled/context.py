@@ -62,6 +62,7 @@ class Slot(IntEnum):
     # each worker's own memory for a tile
     TILE = auto()
     TILE_ROWS = auto()
+    MULTIPLE = auto()
     IN_TILE = auto()
     PLACES_OF_TILE = auto()
     TARGETS = auto()

@@ -45,6 +45,9 @@ TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 So they stay near the processor, and a full batch of few rows stays in the tile from step to step.
 """
 
+VECTOR_BYTES = 64
+"""The bytes of the longest vectors."""
+
 TILE_BY_ROWS = 256
 """The most rows of a tile where the first layer takes its rows as they lie: large products like more of them."""
 
@@ -181,6 +184,13 @@ class Program:
             tile = max(tile, -(-self.batch // self.shards(self.batch)))
         return tile
 
+    def _multiple(self) -> int:
+        """Return of how many rows a tile of training is a multiple."""
+        small = self.tile > TILE and not (self.by_rows or self.batch)
+        if not small or self.network.random:  # copies would have masks of their own
+            return 1
+        return VECTOR_BYTES // np.dtype(self.F).itemsize
+
     def _count_operations(self) -> int:
         products = 6 * sum(I * O for I, O in self._dense_sizes())
         return products + 40 * sum(self.network.widths)
@@ -246,6 +256,7 @@ class Program:
             spans=spans,
             weight_spans=len(spans),
             penalties=np.array(strengths, float),
+            multiple=self._multiple(),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
             gradient_of_batch=batch_address(self.F) if self.shared else 0,
