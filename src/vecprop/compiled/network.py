@@ -127,9 +127,13 @@ class CompiledNetwork:
         self, theta: np.ndarray, batch: Batch, noise: Noise | None, with_gradient: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and gradient of each member, one after the other."""
-        of_classes = np.issubdtype(batch.T.dtype, np.integer)
         weight = np.zeros(0) if batch.weight is None else batch.weight
-        leads = (theta.shape[:-1], batch.X.shape[:-2], batch.T.shape[: -1 if of_classes else -2], weight.shape[:-1])
+        leads = (
+            theta.shape[:-1],
+            batch.X.shape[:-2],
+            batch.T.shape[: -1 if batch.of_classes else -2],
+            weight.shape[:-1],
+        )
         members = np.broadcast_shapes(*leads)
         thetas, X, T, weights = (
             np.broadcast_to(array, members + array.shape[len(lead) :])

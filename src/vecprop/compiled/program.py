@@ -315,12 +315,11 @@ class Program:
 
 def rows_of(batch: Batch, F: type) -> dict[str, Any]:
     """Return a batch's arrays, contiguous and of type F, by the names of their slots."""
-    of_classes = np.issubdtype(batch.T.dtype, np.integer)
     nothing = np.zeros(0, F)
     return {
         "x": np.ascontiguousarray(batch.X, F),
-        "t": nothing if of_classes else np.ascontiguousarray(batch.T, F),
-        "classes": np.ascontiguousarray(batch.T, np.int64) if of_classes else nothing,
+        "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
+        "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
         "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
         "data_rows": batch.rows,
         "rows": batch.rows,

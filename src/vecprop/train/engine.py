@@ -39,18 +39,10 @@ def _unsuitable(theta: Array, batch: Batch, held_out: Batch | None, optimizer: A
         return "it takes NumPy arrays"
     if theta.dtype not in (np.float32, np.float64):
         return f"it takes float32 and float64, not {theta.dtype}"
-    if (
-        theta.ndim > 1
-        or any(map(_has_members, batches))
-        or isinstance(getattr(optimizer, "learning_rate", None), tuple)
-    ):
+    several = theta.ndim > 1 or any(batch.members for batch in batches)
+    if several or isinstance(getattr(optimizer, "learning_rate", None), tuple):
         return "it trains one network at a time"
     return None
-
-
-def _has_members(batch: Batch) -> bool:
-    axes = 1 if np.issubdtype(batch.T.dtype, np.integer) else 2
-    return batch.X.ndim > 2 or batch.T.ndim > axes or (batch.weight is not None and batch.weight.ndim > 1)
 
 
 @lru_cache(maxsize=1)
