@@ -241,3 +241,24 @@ def test_no_members():
 def test_bad_members(members, error, pattern):
     with pytest.raises(error, match=pattern):
         vp.train_population(members, X, T)
+
+
+def test_what_progress_raises_is_raised_when_all_have_stopped():
+    members = [member(seed=seed, epochs=30_000, batch_size=4) for seed in range(4)]
+
+    def progress(headway):
+        raise RuntimeError("my mistake")
+
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="my mistake"):
+            vp.train_population(members, X, T, progress=progress)
+    assert threading.active_count() <= before + 2
+    assert_equal(vp.train_population([member()], X, T)[0], alone(member()))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.uint64])
+def test_seeds_of_numpy(kind):
+    seeded = member(seed=3, batch_size=32)
+    for found in (alone(replace(seeded, seed=kind(3))), *vp.train_population([replace(seeded, seed=kind(3))], X, T)):
+        assert_equal(found, alone(seeded))

@@ -217,4 +217,4 @@ def place_of(array: Any) -> int:
 
 def as_word(seed: int) -> int:
     """Return any whole number's last 64 bits, as a word has them."""
-    return ((seed + 2**63) & 0xFFFF_FFFF_FFFF_FFFF) - 2**63
+    return ((int(seed) + 2**63) & 0xFFFF_FFFF_FFFF_FFFF) - 2**63

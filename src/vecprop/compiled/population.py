@@ -252,7 +252,7 @@ def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     run_members = _RUN(members_address(F))
     run_epochs = epochs_address(F)
 
-    def work_on(worker: int) -> None:
+    def work_on(worker: int, kept: Any = (cohorts, memory, everyone)) -> None:  # as long as a thread works
         run_members(
             contexts.ctypes.data,
             numbers.ctypes.data,
@@ -266,11 +266,14 @@ def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
 
     with held_back_interrupts() as received, single_threaded_blas(any(cohort.uses_blas for cohort in cohorts)):
 
+        def stop() -> None:
+            queue[1] = 1
+
         def look() -> None:
             if received or watch():
-                queue[1] = 1
+                stop()
 
-        run_watched(work_on, workers, look)
+        run_watched(work_on, workers, look, stop)
 
 
 @cache

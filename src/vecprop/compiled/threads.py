@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -63,10 +64,17 @@ class _Helper(threading.Thread):
         """Wait until it has done so, so many seconds at most; return whether it has."""
         return self._done.acquire(timeout=timeout)
 
+    def dismiss(self) -> None:
+        """Wait until it has done so, also where someone has waited before, and let it go."""
+        while self._work is not None:
+            time.sleep(0.001)
+        self._called.release()
+
     def run(self) -> None:
         while True:
             self._called.acquire()
-            assert self._work is not None
+            if self._work is None:
+                return
             try:
                 self._work(self._worker)
             finally:
@@ -97,14 +105,26 @@ def run_together(work: Callable[[int], None], workers: int) -> None:
     _idle.extend(helpers)
 
 
-def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], None]) -> None:
-    """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one."""
+def run_watched(
+    work: Callable[[int], None], workers: int, watch: Callable[[], None], stop: Callable[[], None]
+) -> None:
+    """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one.
+
+    Where something raises here meanwhile, stop() is called, and all are waited for: they must not go on with what their
+    caller has let go of. What work needs it has to hold on to, so that a second exception does no harm either.
+    """
     helpers = [_helper() for _ in range(workers)]
     for worker, helper in enumerate(helpers):
         helper.begin(work, worker)
-    for helper in helpers:
-        while not helper.end(timeout=0.05):
-            watch()
+    try:
+        for helper in helpers:
+            while not helper.end(timeout=0.05):
+                watch()
+    except BaseException:
+        stop()
+        for helper in helpers:
+            helper.dismiss()
+        raise
     _idle.extend(helpers)
 
 
