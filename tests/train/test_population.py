@@ -216,6 +216,37 @@ def test_ctrl_c_returns_what_has_been_trained():
     assert any(result.state.epoch for result in results)
 
 
+def test_what_stops_a_population_stops_all_of_it():
+    long = {"epochs": 10**6}
+    adaptive = member(schedule=vp.Adaptive(), seed=3)  # watches the loss, so it is trained by itself
+    members = [
+        adaptive,
+        member(**long),
+        member(F=np.float32, **long),
+        replace(adaptive, optimizer=vp.LBFGS(), schedule=None),
+    ]
+    seen = []
+
+    def stop(headway):
+        seen.append(headway)
+        return len(seen) == 1
+
+    results = vp.train_population(members, X, T, progress=stop)
+    assert [result.reason for result in results] == ["interrupted"] * 4
+    assert results[1].state.epoch > 0
+    for result, never_begun in zip(results, (True, False, True, True), strict=True):
+        assert (result.state.epoch == 0) == never_begun
+    np.testing.assert_array_equal(results[0].theta, adaptive.theta)
+
+
+def test_progress_is_told_of_members_that_are_trained_by_themselves():
+    seen = []
+    vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
+    assert [headway.ended for headway in seen] == [1, 2, 3]
+    assert [headway.rows for headway in seen] == [6 * N, 12 * N, 18 * N]
+    assert seen[-1].share == 1
+
+
 def test_no_members():
     assert vp.train_population([], X, T) == []
 
@@ -236,6 +267,16 @@ def test_no_members():
         ([member(early_stopping=3)], TypeError, "early_stopping is 3"),
         ([member(validation_score="r2")], ValueError, "no rows of validation"),
         ([member(validation_score="r2", validation_rows=[3])], ValueError, "at least 2 rows of validation"),
+        ([member(), replace(member(), seed=1.5)], TypeError, "In member 1: seed is 1.5"),
+        ([member(), member(batch_size=[3])], ValueError, r"In member 1: batch_size is \[3\]"),
+        (
+            [*[member()] * 5, replace(member(), theta=np.full(43, np.nan))],
+            ValueError,
+            "In member 5: theta is not finite",
+        ),
+        ([member(epochs=10**9), member(optimizer=vp.LBFGS(), rows=[500])], ValueError, "In member 1: rows has numbers"),
+        ([member(), replace(member(), network=None)], TypeError, "In member 1: network is None"),
+        ([member(), member(optimizer=vp.LBFGS(), clip=1.0)], ValueError, "In member 1: LBFGS works on full batches"),
     ],
 )
 def test_bad_members(members, error, pattern):

@@ -105,9 +105,7 @@ def run_together(work: Callable[[int], None], workers: int) -> None:
     _idle.extend(helpers)
 
 
-def run_watched(
-    work: Callable[[int], None], workers: int, watch: Callable[[], None], stop: Callable[[], None]
-) -> None:
+def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], None], stop: Callable[[], None]) -> None:
     """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one.
 
     Where something raises here meanwhile, stop() is called, and all are waited for: they must not go on with what their

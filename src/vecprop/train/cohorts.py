@@ -1,7 +1,6 @@
 """Cohorts: members that the compiled program trains together, and what `train` would return for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
@@ -127,25 +126,63 @@ class Cohort:
             yield History.of(*measured) if was_measured else History()
 
 
-def run_cohorts(
-    cohorts: Sequence[Cohort], total: int, progress: Callable[[Headway], object] | None
-) -> Iterator[tuple[int, TrainingResult]]:
+class Watch:
+    """What is told of a population's progress, and whether the rest of it is to be stopped.
+
+    Parameters
+    ----------
+    cohorts : sequence of Cohort
+        The members that are trained together.
+    total : int
+        How many members there are in all.
+    progress : callable or None
+        What is told; where it returns True, the rest is to be stopped.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the rest is to be stopped.
+    """
+
+    def __init__(self, cohorts: Sequence[Cohort], total: int, progress: Callable[[Headway], object] | None) -> None:
+        self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
+        self._alone: list[list[float]] = []
+
+    def ended(self, result: TrainingResult) -> None:
+        """Take note of a member that was trained by itself."""
+        losses = (result.history.last_loss, result.history.last_validation_loss)
+        rows = result.state.epoch * result.state.rows
+        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(loss) for loss in losses)])
+        self.stopped |= result.reason == "interrupted"
+        self.look()
+
+    def look(self) -> bool:
+        """Tell how far training is; return whether the rest is to be stopped."""
+        if self.progress is not None and self.progress(self.headway()) is True:
+            self.stopped = True
+        return self.stopped
+
+    def headway(self) -> Headway:
+        """Return how far training is."""
+        standing = [*(cohort.standing() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
+        ended, share, rows, losses, held_losses = np.concatenate(standing, axis=1)
+        done = share.sum() / self.total
+        return Headway(int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(held_losses))
+
+
+def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> Iterator[tuple[int, TrainingResult]]:
     """Run cohorts, those of a floating type in one program; yield each member's number and result."""
     from ..compiled.population import run
 
-    with suppress(KeyboardInterrupt):  # those that are not done say so
+    try:
         for F in (np.float64, np.float32):
             own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
-            if own:
-                run(own, lambda: progress is not None and progress(headway(cohorts, total)) is True)
+            if own and not watch.stopped:
+                run(own, watch.look)
+    except KeyboardInterrupt:  # those that are not done say so
+        watch.stopped = True
     for cohort in cohorts:
         yield from cohort.results()
-
-
-def headway(cohorts: Sequence[Cohort], total: int) -> Headway:
-    """Return how far the training of cohorts is, of a population of so many members."""
-    ended, share, rows, losses, held_losses = np.concatenate([cohort.standing() for cohort in cohorts], axis=1)
-    return Headway(int(ended.sum()), total, share.sum() / total, int(rows.sum()), _middle(losses), _middle(held_losses))
 
 
 def _middle(losses: np.ndarray) -> float:

@@ -1,12 +1,12 @@
 """The members of a population, and the data that they share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from ..core.elementary import Array
-from ..core.inputs import Batch
+from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
@@ -95,22 +95,29 @@ class Data:
     def batch(self, member: Member) -> Batch:
         """Return them as a batch; members whose networks take the same share it."""
         network, data = member.network, self.of(member)
-        key = (network.inputs, network.outputs, repr(network.loss_function), member.theta.dtype, *map(id, data))
+        theta = checked_theta(network, member.theta)
+        key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
         if key not in self._batches:
-            self._batches[key] = network.batch(member.theta, *data)
+            self._batches[key] = network.batch(theta, *data)
         return self._batches[key]
 
     def compiles(self, member: Member, engine: Engine) -> bool:
         """Return whether the compiled program trains a member, after a look at whether its parts fit together."""
         check_choices(engine, member.training_loss, member.shuffle)
+        if not isinstance(member.network, Network):
+            raise TypeError(f"network is {member.network!r}, but a Network is needed.")
+        theta, settings = checked_theta(member.network, member.theta), (member.epochs, member.batch_size, member.seed)
+        check_arguments(member.network, theta, member.optimizer, *settings, member.clip)
+        check_watchers(member.optimizer, member.schedule, member.early_stopping, (), None)
+        batch = self.batch(member)
+        for rows in (member.rows, member.validation_rows):
+            if rows is not None:
+                checked_rows(rows, batch.rows)
         if engine == "reference" or isinstance(member.optimizer, LBFGS) or not isinstance(member.theta, np.ndarray):
             return False
-        settings = (member.epochs, member.batch_size, member.seed, member.clip)
-        check_arguments(member.network, member.theta, member.optimizer, *settings)
-        check_watchers(member.optimizer, member.schedule, member.early_stopping, (), None)
         if member.schedule is not None and member.schedule.init():
             return False  # it watches the loss
-        return compiles(engine, member.network, member.theta, self.batch(member), None, member.optimizer)
+        return compiles(engine, member.network, theta, batch, None, member.optimizer)
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""
@@ -120,8 +127,10 @@ class Data:
         rows = checked_rows(rows, len(X))
         return X[rows], T[rows], None if weight is None else weight[rows]
 
-    def train(self, member: Member, engine: Engine) -> TrainingResult:
-        """Train a member by itself."""
+    def train(self, member: Member, engine: Engine, begin: bool) -> TrainingResult:
+        """Train a member by itself, or say that it was interrupted before it began."""
+        if not begin:
+            return replace(self.train(replace(member, epochs=0), engine, begin=True), reason="interrupted")
         X, T, weight = self.chosen(member, member.rows)
         held_out = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
         try:

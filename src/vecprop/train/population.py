@@ -1,11 +1,11 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from .cohorts import Cohort, run_cohorts
+from .cohorts import Cohort, Watch, run_cohorts
 from .engine import Engine
 from .members import Data, Member
 from .progress import Headway
@@ -38,7 +38,8 @@ def train_population(
         Where it returns True, the others are stopped where they are, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. On the compiled engine threads take members, one after the other, and nothing of Python is between
-        their steps; members that it cannot train are trained by themselves.
+        their steps; members that it cannot train are trained by themselves after that, one after the other, and
+        `progress` is called when each has ended.
 
     Returns
     -------
@@ -60,20 +61,53 @@ def train_population(
     >>> [float(result.history.loss[-1].round(4)) for result in train_population(members, X, 3 * X + 1)]
     [0.0009, 0.0]
     """
-    data, together = Data(X, T, sample_weight), defaultdict(list)
+    members, data = list(members), Data(X, T, sample_weight)
+    cohorts, alone = [], []
+    for numbers in _of_a_kind(members, data, engine):
+        cohort = _cohort(numbers, members, data, engine)
+        cohorts += [cohort] if cohort else []
+        alone += [] if cohort else numbers
+    watch = Watch(cohorts, len(members), progress)
+    results = dict(run_cohorts(cohorts, watch))
+    for number in sorted(alone):
+        try:
+            results[number] = data.train(members[number], engine, begin=not watch.stopped)
+        except (TypeError, ValueError) as error:
+            raise _in_member(number, error) from None
+        watch.ended(results[number])
+    return [results[number] for number in range(len(members))]
+
+
+def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterable[list[int]]:
+    """Return the numbers of members that differ in their initial parameters and seeds alone, kind by kind."""
+    together = defaultdict(list)
     for number, member in enumerate(members):
         if not isinstance(member, Member):
             raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
-        together[member.kind].append(number)
-    cohorts: list[Cohort] = []
-    for numbers in together.values():
+        if not isinstance(member.seed, _WHOLE):
+            raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
         try:
-            own = [members[number] for number in numbers]
-            cohorts += [Cohort(numbers, own, data)] if data.compiles(own[0], engine) else []
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"In member {numbers[0]}: {error}") from None
-    results = dict(run_cohorts(cohorts, len(members), progress))
-    for number, member in enumerate(members):
-        if number not in results:
-            results[number] = data.train(member, engine)
-    return [results[number] for number in range(len(members))]
+            together[member.kind].append(number)
+        except TypeError:  # a setting that has no hash is one that is refused
+            _cohort([number], members, data, engine)
+            raise
+    return together.values()
+
+
+def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: Engine) -> Cohort | None:
+    """Return members of a kind that the compiled program trains together, or None where it does not."""
+    own = [members[number] for number in numbers]
+    try:
+        return Cohort(numbers, own, data) if data.compiles(own[0], engine) else None
+    except (TypeError, ValueError) as error:
+        if len(numbers) > 1:  # which of them is it?
+            for number in numbers:
+                _cohort([number], members, data, engine)
+        raise _in_member(numbers[0], error) from None
+
+
+def _in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
+    return type(error)(f"In member {number}: {error}")
+
+
+_WHOLE = (int, np.integer)
