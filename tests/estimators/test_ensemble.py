@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_classification, make_moons
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV
@@ -228,3 +228,22 @@ def test_a_large_ensemble_of_one_table_shares_it():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 200, bootstrap=True, random_state=0).fit(rows, labels)
     assert len(ensemble.estimators_) == 200
     assert ensemble.predict(rows).shape == (200,)
+
+
+def test_a_fit_that_fails_leaves_what_was_fitted():
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0, max_samples=10**6)
+    with pytest.raises(ValueError, match="max_samples is 1000000"):
+        ensemble.fit(X, y)
+    with pytest.raises(NotFittedError):
+        ensemble.predict(X)
+    before = ensemble.set_params(max_samples=0.9).fit(X, y).predict_proba(X)
+    with pytest.raises(ValueError, match="max_samples is 1000000"):
+        ensemble.set_params(max_samples=10**6).fit(X, y)
+    np.testing.assert_array_equal(ensemble.predict_proba(X), before)
+
+
+def test_scores_of_an_earlier_fit_are_forgotten():
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 20, random_state=0, bootstrap=True, oob_score=True).fit(X, y)
+    assert {name for name in vars(ensemble) if name.startswith("oob_")} > {"oob_score"}
+    ensemble.set_params(oob_score=False).fit(X, y)
+    assert {name for name in vars(ensemble) if name.startswith("oob_")} == {"oob_score"}

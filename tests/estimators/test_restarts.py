@@ -121,3 +121,8 @@ def test_random_states():
     assert len(set(states)) == 4
     assert random_states(None, 3)[0] is None
     assert random_states(8, 3)[:2] == random_states(8, 2)
+
+
+def test_starts_that_end_before_an_epoch():
+    model = MLPClassifier((3,), solver="lbfgs", tol=1e9, n_restarts=3, random_state=0)
+    assert model.fit(X, y, X_val=X[:30], y_val=y[:30]).best_restart_ == 0

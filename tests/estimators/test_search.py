@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
+from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
 from vecprop.estimators import together
 from vecprop.estimators.fitting import Fitting
 
@@ -218,6 +218,34 @@ def test_preprocessing_that_fails_harms_no_other():
     with pytest.warns(FitFailedWarning, match="6 fits failed out of a total of 12"):
         search.fit(X, y)
     assert search.cv_results_["mean_test_score"].nonzero()[0].tolist() == [0, 2]
+
+
+def test_a_setting_that_is_refused_harms_no_other():
+    grid = {"class_weight": [None, {0: -1}, "balanced", {1: np.nan}]}
+    with pytest.warns() as said:
+        search = MLPSearchCV(CLASSIFIER, grid, cv=3).fit(X, y)
+        assert_same(search, GridSearchCV(CLASSIFIER, grid, cv=3).fit(X, y))
+    failed = [str(each.message) for each in said if each.category is FitFailedWarning]
+    assert len(failed) == 2
+    assert all("weights are finite and at least 0" in message for message in failed)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True, False, True]
+
+
+def test_targets_that_may_not_be_zero():
+    shares = np.exp(X[:, :3]) / np.exp(X[:, :3]).sum(axis=1, keepdims=True)
+    model, grid = MLPRegressor(**FEW, loss=SoftmaxCrossEntropy()), {"alpha": [0.1, 1.0]}
+    assert_same(*(kind(model, grid, cv=3).fit(X, shares) for kind in (MLPSearchCV, GridSearchCV)))
+
+
+@pytest.mark.parametrize(
+    ("most", "halving", "rounds"), [(200, 3, [22, 66, 200]), (8, 2.5, [1, 3, 8]), (2, 3, [1, 1, 2])]
+)
+def test_the_last_round_of_halving_has_all_epochs(most, halving, rounds):
+    grid = {"alpha": np.geomspace(1e-6, 1e-2, 9).tolist()}
+    model = clone(CLASSIFIER).set_params(max_iter=most)
+    search = MLPSearchCV(model, grid, cv=2, halving=halving).fit(X, y)
+    assert np.unique(search.cv_results_["n_resources"]).tolist() == sorted(set(rounds))
+    assert search.best_params_["max_iter"] == most
 
 
 def test_distributions():

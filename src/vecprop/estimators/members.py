@@ -96,16 +96,19 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         rows = template._accept(X, y, sample_weight, first=True)
         self._know(template)
         random = check_random_state(self.random_state)
-        self.estimators_, self.estimators_samples_, self.estimators_features_ = [], [], []
-        fittings = [self._member(template, rows, random) for _ in range(self.n_estimators)]
+        drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
+        members, samples, features, fittings = map(list, zip(*drawn, strict=True))
         error = next(filter(None, fit_together(fittings, self.n_jobs)), None)
         if error is not None:
             raise error
+        self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         if any(fitting.interrupted for fitting in fittings):
             warnings.warn("Training interrupted by user.", stacklevel=3)
         for fitting in fittings:
             if fitting.warn_of_shortfall():  # which is said once
                 break
+        for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
+            delattr(self, name)  # of another fit
         if self.oob_score:
             self._score_left_out(rows)
         return self
@@ -118,8 +121,8 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
                 setattr(self, name, getattr(template, name))
         vars(template).pop("feature_names_in_", None)  # the ensemble has looked at them
 
-    def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> Any:
-        """Return what fits a new member."""
+    def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> tuple[Any, ...]:
+        """Return a new member, its rows and features, and what fits it."""
         count, width = len(rows), rows.width
         drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
         if self.oob_score and not self.bootstrap and drawn == count:
@@ -134,12 +137,9 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.bootstrap or drawn < count:
             samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
             rows = rows.take(samples)
-        self.estimators_.append(member)
-        self.estimators_samples_.append(samples)
-        self.estimators_features_.append(features)
         own = check_random_state(member.random_state)
         member._prepare(rows, own, first=True)
-        return fitting_of(member, rows, None, own)
+        return member, samples, features, fitting_of(member, rows, None, own)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Yield each member's outputs, (N, O), for rows that are checked here."""

@@ -77,4 +77,6 @@ def _quality(fitting: Fitting) -> float:
     model = fitting.model
     if fitting.by_score:
         return model.best_validation_score_
-    return -model.loss_ if fitting.held_out is None else model.validation_scores_[-1]
+    if fitting.held_out is None:
+        return -model.loss_
+    return model.validation_scores_[-1] if model.validation_scores_ else -np.inf  # it may have ended before an epoch

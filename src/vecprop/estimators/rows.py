@@ -75,11 +75,11 @@ class Rows:
         return self._of(replace(self.table, X=self.table.X[:, features]), self.numbers)
 
     def within(self, X: np.ndarray, numbers: np.ndarray) -> "Rows":
-        """Return these rows as those of some numbers of a larger X, whose other rows have no meaning."""
+        """Return these rows as those of some numbers of a larger X, whose other rows are as valid as the first."""
 
         def spread(values: Any) -> Any:
-            whole = np.zeros((len(X), *values.shape[1:]), values.dtype)
-            whole[numbers] = values
+            whole = np.empty((len(X), *values.shape[1:]), values.dtype)
+            whole[:], whole[numbers] = values[:1], values
             return whole
 
         weight = None if self.weight is None else spread(self.weight)

@@ -250,8 +250,7 @@ class MLPSearchCV(BaseSearchCV):
         while self.halving ** (after + 1) <= len(choices):
             after += 1
         most = self.estimator.get_params()[self._max_iter]
-        first = max(most // self.halving**after, 1)
-        yield from (min(int(first * self.halving**number), most) for number in range(after + 1))
+        yield from (max(int(most / self.halving ** (after - number)), 1) for number in range(after + 1))
 
     def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the best of the latest round's settings, those that the next round trains for longer."""

@@ -11,6 +11,7 @@ from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
 from ..train.population import train_population
+from ..train.state import TrainingResult
 from .fitting import Fitting
 
 
@@ -57,17 +58,14 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
     with ExitStack() as stack:
         if n_jobs is not None:
             stack.enter_context(at_most_threads(effective_n_jobs(n_jobs)))
-        numbers = [number for number, member in enumerate(members) if member is not None]
-        population: list[Any] = [members[number] for number in numbers]
-        if population:
-            results = train_population(population, population[0].X, population[0].T)
-            for number, result in zip(numbers, results, strict=True):
-                attempt(number, fittings[number].take, result)
-            if any(fittings[number].interrupted for number in numbers):
-                return errors
+        trained = _trained({number: member for number, member in enumerate(members) if member is not None})
+        for number, result in trained.items():
+            attempt(number, fittings[number].take, result)
+        if any(fittings[number].interrupted for number in trained):
+            return errors
         threads = usable_threads()
 
-    alone = [number for number, member in enumerate(members) if member is None]
+    alone = [number for number in range(len(fittings)) if number not in trained]
     workers = min(threads, len(alone))
     config = get_config()  # of this thread, and of no other
 
@@ -84,3 +82,20 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
             if fittings[number].interrupted:
                 break
     return errors
+
+
+def _trained(members: dict[int, Any]) -> dict[int, TrainingResult]:
+    """Return the results of training members, by number, without those with which something is wrong."""
+    population = list(members.values())
+    if not population:
+        return {}
+    try:
+        results = train_population(population, population[0].X, population[0].T)
+    except (TypeError, ValueError):  # before anything was trained: which of them is it?
+        numbers, trained = list(members), {}
+        half = len(numbers) // 2
+        for some in (numbers[:half], numbers[half:]) if half else ():
+            if all(result.reason != "interrupted" for result in trained.values()):
+                trained |= _trained({number: members[number] for number in some})
+        return trained
+    return dict(zip(members, results, strict=True))
