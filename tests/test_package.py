@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -17,3 +18,12 @@ def test_all_public_names_exist_and_are_documented():
 def test_import_is_light(module):
     code = f"import sys, vecprop; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_functions_that_use_the_module_go_to_other_processes():
+    code = "import vecprop as vp\nfrom joblib import Parallel, delayed\n"
+    code += "def width(outputs):\n    return vp.Dense(outputs).outputs\n"
+    code += "if __name__ == '__main__':\n    print(Parallel(n_jobs=2)(delayed(width)(k) for k in (3, 4)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[3, 4]\n"
+    assert pickle.loads(pickle.dumps(vp)) is vp

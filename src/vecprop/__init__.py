@@ -9,9 +9,18 @@
 array([0, 1, 1, 0])
 """
 
+import copyreg
+import importlib
+import sys
+
 import lazy_loader
+
+from .core import sources as _sources  # noqa: F401 (notes what they are at this moment)
 
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+# What is pickled with functions that use this module, as in joblib, is its name; it is of a class of lazy_loader's own.
+copyreg.pickle(type(sys.modules[__name__]), lambda module: (importlib.import_module, (module.__name__,)))
 
 __version__ = "0.1.0"

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.compiled import cache
 from vecprop.compiled.products import dots_of, multiply_of, transpose_of
 
 FIT = """
@@ -75,6 +77,40 @@ def test_types_that_were_compiled_in_different_processes_do_not_stand_for_each_o
 def test_what_is_filled_in_is_in_the_name(function):
     # Numba numbers functions anew in each process, so on disk their names alone tell them apart.
     assert function(np.float32).__qualname__ != function(np.float64).__qualname__
+
+
+@pytest.mark.long
+def test_a_damaged_file_is_made_anew(tmp_path):
+    expected = run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))[0]
+    for pattern, content in (("*.nbc", b""), ("*.nbi", bytes(100)), ("*.nbc", b"not a kernel")):
+        for kept in tmp_path.rglob(pattern):
+            kept.write_bytes(content)
+        for _ in range(2):  # the first is told what is damaged, the second may have to compile what it keeps
+            assert run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))[0] == expected
+        assert run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path)) == (expected, "")
+
+
+def test_files_that_change_under_a_running_process_are_refused(tmp_path):
+    package = tmp_path / "code" / "vecprop"
+    shutil.copytree(Path(vp.__file__).parent, package)
+    changed = f"import pathlib, vecprop\npathlib.Path({str(package / 'core' / 'losses.py')!r}).touch()\n"
+    code = f"{changed}try:{textwrap.indent(FIT, '    ')}\nexcept RuntimeError as error:\n    print(error)\n"
+    shown, _ = run(code, PYTHONPATH=str(package.parent), VECPROP_CACHE_DIR=str(tmp_path / "kept"))
+    assert shown == "The files of vecprop have changed since it was imported: restart Python.\n"
+
+
+def test_where_nobody_knows_whose_home_it_is(monkeypatch):
+    for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cache.os.path, "expanduser", lambda path: path)
+    assert list(cache._places()) == []
+
+
+def test_the_chosen_place_stays_where_it_was(monkeypatch):
+    monkeypatch.setenv("VECPROP_CACHE_DIR", os.path.join("~", "kept"))
+    assert list(cache._places()) == [Path.home() / "kept"]
+    monkeypatch.setenv("VECPROP_CACHE_DIR", "kept")
+    assert list(cache._places()) == [Path.cwd() / "kept"]
 
 
 @pytest.mark.long

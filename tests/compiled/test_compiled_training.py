@@ -431,3 +431,9 @@ def test_what_it_does_not_take_is_said(theta):
     with pytest.raises(ValueError, match=r"it trains one network at a time|it takes float32 and float64"):
         vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
     assert vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1).theta.shape == theta.shape
+
+
+def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
+    assert_same(*both(network()))

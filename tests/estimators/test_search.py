@@ -222,7 +222,8 @@ def test_preprocessing_that_fails_harms_no_other():
 
 def test_a_setting_that_is_refused_harms_no_other():
     grid = {"class_weight": [None, {0: -1}, "balanced", {1: np.nan}]}
-    with pytest.warns() as said:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         search = MLPSearchCV(CLASSIFIER, grid, cv=3).fit(X, y)
         assert_same(search, GridSearchCV(CLASSIFIER, grid, cv=3).fit(X, y))
     failed = [str(each.message) for each in said if each.category is FitFailedWarning]

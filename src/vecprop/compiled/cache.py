@@ -6,7 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import config
+
+from ..core.sources import require_unchanged, sources
 
 _config: Any = config  # its settings are made when it is imported
 
@@ -25,11 +27,10 @@ def folder() -> Path | None:
     Numba notices a change in the file of a kernel, but not in the formulas that the kernel calls; so the folder's name
     is a digest of all of them. Set ``VECPROP_CACHE_DIR`` to choose the place.
     """
+    require_unchanged()
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    package = Path(__file__).parent.parent
-    for part in ("core", "optimize", "compiled"):
-        for source in sorted((package / part).glob("*.py")):
-            digest.update(source.read_bytes())
+    for source in sources():
+        digest.update(source.read_bytes())
     for place in _places():
         path = place / digest.hexdigest()[:16]
         try:
@@ -49,15 +50,15 @@ def folder() -> Path | None:
 def _places() -> Iterator[Path]:
     """Yield where compiled code may be kept, the best place first."""
     if chosen := os.environ.get("VECPROP_CACHE_DIR"):
-        yield Path(chosen)
+        yield Path(os.path.abspath(os.path.expanduser(chosen)))
         return
     if sys.platform == "win32":
         home = os.environ.get("LOCALAPPDATA")
     elif sys.platform == "darwin":
-        home = str(Path("~/Library/Caches").expanduser())
+        home = os.path.expanduser("~/Library/Caches")
     else:
-        home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    if home:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if home and not home.startswith("~"):  # as it does where nobody knows whose home it is
         yield Path(home) / "vecprop"
 
 
@@ -65,6 +66,14 @@ def is_kept(name: str) -> bool:
     """Return whether the folder holds a function of this name."""
     path = folder()
     return path is not None and any(path.rglob(f"*.{name}-*.nbi"))
+
+
+def forget(name: str) -> None:
+    """Remove what the folder holds of a function of this name."""
+    path = folder()
+    with suppress(OSError):
+        for file in path.rglob(f"*.{name}-*.nb?") if path is not None else ():
+            file.unlink(missing_ok=True)
 
 
 @contextmanager

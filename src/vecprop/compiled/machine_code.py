@@ -1,7 +1,9 @@
 """Functions as machine code on disk: compiled once for a processor, called by their address."""
 
 import gc
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -10,11 +12,15 @@ from typing import Any
 
 from numba import cfunc
 
-from .cache import cached_in_folder, is_kept
+from ..core.sources import require_unchanged
+from .cache import cached_in_folder, forget, is_kept
 from .formulas import OPTIONS
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 _kept: list[Any] = []  # an address is good as long as its code lives
+_one_at_a_time = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: globals().update(_one_at_a_time=threading.RLock()))
 
 
 @cache
@@ -33,6 +39,16 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _compile(function: FunctionType, signature: Any, kept: bool) -> Any:
+    try:
+        return cfunc(signature, cache=kept, **_OPTIONS)(function)
+    except Exception:
+        if not kept:
+            raise
+    forget(function.__qualname__)  # a file is damaged, or there is no room for it
+    return cfunc(signature, cache=False, **_OPTIONS)(function)
 
 
 def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
@@ -62,10 +78,12 @@ def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any
         What the template's open names stand for.
     """
     function = filled_in(template, suffix, **names)
-    if not is_kept(function.__qualname__):
-        _say_once()
-    with cached_in_folder() as kept, _no_garbage_collection():
-        compiled = cfunc(signature, cache=kept, **_OPTIONS)(function)
+    with _one_at_a_time:  # for where compiled code is kept is a setting of Numba's
+        if not is_kept(function.__qualname__):
+            require_unchanged()
+            _say_once()
+        with cached_in_folder() as kept, _no_garbage_collection():
+            compiled = _compile(function, signature, kept)
     _kept.append(compiled)
     assert compiled.address is not None
     return compiled.address

@@ -132,8 +132,8 @@ def held_back_interrupts() -> Iterator[list[Any]]:
 
     The block may look at the list that it is given: it fills when Ctrl-C is pressed.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield []  # signals go to the main thread
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield []  # signals go to the main thread; None is a handler that is not Python's and could not be put back
         return
     received: list[Any] = []
     before = signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
@@ -174,6 +174,16 @@ def _set_blas(counts: list[int]) -> list[int]:
 _guard = threading.Lock()
 _users = 0
 _before: list[int] = []
+
+
+def _forget_users() -> None:
+    """Forget, in a child, who used BLAS in its parent: they are not here to release anything."""
+    global _guard, _users
+    _guard, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_users)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Cohort:
         held_weight = None if batch.weight is None or held_rows is None else batch.weight[held_rows]
         check_score(member.validation_score, rule, None if held_rows is None else len(held_rows), held_weight)
         self.rows = batch.rows if rows is None else len(rows)
-        size = min(member.batch_size or self.rows, self.rows)
+        size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
         self.fits = Fits(
             member.network,
@@ -53,7 +53,7 @@ class Cohort:
             self.optimizer,
             Plan(size, member.shuffle, 0, member.clip, member.training_loss == "running", member.validation_score),
             [member.seed for member in members],
-            member.epochs,
+            int(member.epochs),
             self._rates(),
             None if rule is None else as_numbers(rule),
         )
@@ -63,7 +63,7 @@ class Cohort:
         rate, schedule = self.optimizer.learning_rate, self.member.schedule
         if schedule is None or isinstance(schedule, Constant):
             return np.array([rate], float)
-        steps = max(self.member.epochs * self.per_epoch, 1)
+        steps = max(int(self.member.epochs) * self.per_epoch, 1)
         return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
 
     def standing(self) -> np.ndarray:

@@ -126,7 +126,7 @@ def train(
     check_arguments(network, theta, optimizer, epochs, batch_size, seed, clip)
     check_choices(engine, training_loss, shuffle)
     check_watchers(optimizer, schedule, early_stopping, callbacks, state)
-    batch = network.batch(theta, X, T, sample_weight)
+    epochs, batch = int(epochs), network.batch(theta, X, T, sample_weight)
     theta = namespace(theta).asarray(theta, copy=True)
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
@@ -153,7 +153,7 @@ def train(
         descent = Descent
         if compiles(engine, network, theta, batch, held_out, optimizer):
             from .compiled_descent import CompiledDescent as descent
-        rows = min(batch_size or batch.rows, batch.rows)
+        rows = int(min(batch_size or batch.rows, batch.rows))
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
         move = descent(run, network, batch, held_out, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
