@@ -36,6 +36,7 @@ BAD = {
     "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights are finite and at least 0"),
     "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "0 in every row|non-zero"),
     "nan weight": (lambda m: m.fit(X, y, np.full(40, np.nan)), "sample_weight contains NaN"),
+    "no X_val": (lambda m: m.fit(X, y, sample_weight_val=y), "X_val and y_val are not given"),
     "no y_val": (lambda m: m.fit(X, y, X_val=X), "Of X_val and y_val only one is given"),
     "narrow X_val": (lambda m: m.fit(X, y, X_val=X[:, :2], y_val=y), "X has 2 features"),
     "sizes": (lambda m: m.set_params(hidden_layer_sizes=(3, -1)).fit(X, y), "hidden_layer_sizes must be > 0"),

@@ -242,6 +242,13 @@ def test_a_fit_that_fails_leaves_what_was_fitted():
     np.testing.assert_array_equal(ensemble.predict_proba(X), before)
 
 
+def test_types_are_those_of_the_rows():
+    single = X.astype(np.float32)
+    assert MLPEnsembleClassifier(CLASSIFIER, 2, random_state=0).fit(single, y).predict_proba(X).dtype == np.float32
+    ensemble = MLPEnsembleRegressor(MLPRegressor(**FEW), 2, random_state=0).fit(single, single[:, 0])
+    assert [part.dtype for part in ensemble.predict(X, return_std=True)] == [np.float32] * 2
+
+
 def test_scores_of_an_earlier_fit_are_forgotten():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 20, random_state=0, bootstrap=True, oob_score=True).fit(X, y)
     assert {name for name in vars(ensemble) if name.startswith("oob_")} > {"oob_score"}

@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
+from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
 from vecprop.estimators import together
 from vecprop.estimators.fitting import Fitting
 
@@ -249,6 +249,18 @@ def test_the_last_round_of_halving_has_all_epochs(most, halving, rounds):
     assert search.best_params_["max_iter"] == most
 
 
+class OwnFit(MLPClassifier):
+    def fit(self, X, y):
+        return super().fit(-X, y)
+
+
+def test_a_fit_of_its_own_would_be_passed_by():
+    with pytest.raises(TypeError, match="OwnFit has a fit of its own"):
+        MLPSearchCV(OwnFit(**FEW), RATES).fit(X, y)
+    with pytest.raises(TypeError, match="OwnFit has a fit of its own"):
+        MLPEnsembleClassifier(OwnFit(**FEW)).fit(X, y)
+
+
 def test_distributions():
     draws = {"alpha": loguniform(1e-5, 1), "hidden_layer_sizes": [(3,), (4,), (5,)]}
     settings = {"n_iter": 4, "random_state": 3, "cv": 2}
@@ -380,6 +392,18 @@ def test_interrupts_end_the_search(monkeypatch):
         ({}, ValueError, "give one of the two"),
         ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "give one of the two"),
         ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
+        ({"param_grid": []}, ValueError, "There is no setting to try"),
+        ({"param_grid": RATES, "cv": []}, ValueError, "cv yields no split"),
+        (
+            {"param_grid": RATES, "halving": 2, "estimator": LogisticRegression()},
+            TypeError,
+            "searches an MLPClassifier or MLPRegressor",
+        ),
+        (
+            {"param_grid": RATES, "halving": 2, "estimator": MLPClassifier(max_iter="a")},
+            ValueError,
+            "The 'max_iter' parameter of MLPClassifier must be",
+        ),
         ({"param_grid": {"max_iter": [1]}, "halving": 2}, ValueError, "Halving chooses max_iter itself"),
         ({"param_grid": RATES, "halving": 1}, ValueError, "'halving' parameter of MLPSearchCV must be a float in"),
         ({"param_grid": RATES, "n_seeds": 0}, ValueError, "'n_seeds' parameter"),

@@ -247,6 +247,13 @@ def test_progress_is_told_of_members_that_are_trained_by_themselves():
     assert seen[-1].share == 1
 
 
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"optimizer": vp.GradientDescent(1e30), "batch_size": 1}])
+@pytest.mark.parametrize("training_loss", ["exact", "running"])
+def test_histories_that_end_before_they_begin(settings, training_loss):
+    short = member(F=np.float32, training_loss=training_loss, **settings)
+    assert_equal(vp.train_population([short], X, T)[0], alone(short))
+
+
 def test_no_members():
     assert vp.train_population([], X, T) == []
 

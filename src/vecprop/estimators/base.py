@@ -208,6 +208,8 @@ class MultilayerPerceptron(
         """Return the rows of validation, checked, if there are any."""
         if (X_val is None) != (y_val is None):
             raise ValueError("Of X_val and y_val only one is given: give both, or none.")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val weighs rows of validation, but X_val and y_val are not given.")
         return None if X_val is None else self._read(X_val, y_val, sample_weight_val)
 
     def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
@@ -318,6 +320,16 @@ class MultilayerPerceptron(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def require_inherited_fit(model: MultilayerPerceptron) -> None:
+    """Refuse a model of a class with a `fit` of its own, where many are fitted at once: it would not be called."""
+    kind: Any = type(model)
+    if kind.fit is not MultilayerPerceptron.fit:
+        raise TypeError(
+            f"{kind.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
+            "scikit-learn's GridSearchCV or Bagging for it."
+        )
 
 
 def _as_numpy(values: Any) -> Any:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from .base import MultilayerPerceptron
+from .base import MultilayerPerceptron, require_inherited_fit
 from .restarts import fitting_of
 from .rows import Rows
 from .together import random_states
@@ -51,6 +51,7 @@ class Candidate:
                 f"MLPSearchCV searches an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a "
                 f"Pipeline, but this is {type(self.model).__name__}: use scikit-learn's GridSearchCV."
             )
+        require_inherited_fit(self.model)
         self.random_states = random_states(self.model.random_state, seeds)
 
     @cached_property

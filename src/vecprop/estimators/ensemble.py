@@ -173,8 +173,8 @@ def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.nda
     >>> mean_and_deviation([np.array([1.0, 5.0]), np.array([3.0, 5.0])])
     (array([2., 5.]), array([1., 0.]))
     """
-    mean = squares = np.zeros(())
-    count = 0
+    mean: Any = 0.0  # of no type of array, so that the values keep theirs
+    squares, count = mean, 0
     for value in values:
         count += 1
         step = value - mean

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .base import require_inherited_fit
 from .restarts import fitting_of
 from .rows import Rows
 from .together import fit_together
@@ -92,6 +93,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
                 f"The members of {type(self).__name__} are vecprop's {self._kind.__name__}, but estimator is a "
                 f"{type(template).__name__}: use scikit-learn's Bagging for others."
             )
+        require_inherited_fit(template)
         template._validate_params()
         rows = template._accept(X, y, sample_weight, first=True)
         self._know(template)

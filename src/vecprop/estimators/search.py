@@ -191,7 +191,9 @@ class MLPSearchCV(BaseSearchCV):
         cv: Any = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **params))
         self.n_splits_ = cv.get_n_splits(X, y, **params)
-        if len(splits) != self.n_splits_ or not splits:
+        if not splits:
+            raise ValueError("cv yields no split: give one that does, or a number of folds.")
+        if len(splits) != self.n_splits_:
             raise ValueError(f"cv has {self.n_splits_} splits but yields {len(splits)}: give one that yields as many.")
         return splits
 
@@ -200,8 +202,12 @@ class MLPSearchCV(BaseSearchCV):
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Settings come from param_grid or from param_distributions: give one of the two.")
         if self.param_grid is not None:
-            return list(ParameterGrid(self.param_grid))
-        return list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
+            choices = list(ParameterGrid(self.param_grid))
+        else:
+            choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
+        if not choices:
+            raise ValueError("There is no setting to try: param_grid or param_distributions is empty.")
+        return choices
 
     def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
         """Return ``cv_results_``, and the test scores of the first fit."""
@@ -249,7 +255,7 @@ class MLPSearchCV(BaseSearchCV):
         after = 0
         while self.halving ** (after + 1) <= len(choices):
             after += 1
-        most = self.estimator.get_params()[self._max_iter]
+        most = Candidate(self.estimator, {}, seeds=1).settings["max_iter"]
         yield from (max(int(most / self.halving ** (after - number)), 1) for number in range(after + 1))
 
     def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:

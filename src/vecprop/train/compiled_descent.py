@@ -75,9 +75,9 @@ class CompiledDescent(Descent):
         done, self.pace = progress.epochs, (self.run.seconds - began) / count
         state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
         state.optimizer["t"] += done * self.per_epoch
-        state.history.moved_often(progress.norms[:done], progress.sizes[:done])
         reason = None
         if done:
+            state.history.moved_often(progress.norms[:done], progress.sizes[:done])
             held_losses = progress.held_losses[:done] if self.held_out else None
             held_scores = progress.held_scores[:done] if self.plan.score else None
             times = began + self.pace * np.arange(1, done + 1)

@@ -57,11 +57,11 @@ class History:
     ) -> Self:
         """Return the history of epochs that ran as one."""
         return cls(
-            [losses],
+            [losses] if len(losses) else [],
             [] if validation_losses is None else [validation_losses],
             [] if validation_scores is None else [validation_scores],
-            [gradient_norms],
-            [step_sizes],
+            [gradient_norms] if len(gradient_norms) else [],
+            [step_sizes] if len(step_sizes) else [],
             [times],
         )
 
