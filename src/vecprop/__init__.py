@@ -12,6 +12,7 @@ array([0, 1, 1, 0])
 import copyreg
 import importlib
 import sys
+import types
 
 import lazy_loader
 
@@ -20,7 +21,7 @@ from .core import sources as _sources  # noqa: F401 (notes what they are at this
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-# What is pickled with functions that use this module, as in joblib, is its name; it is of a class of lazy_loader's own.
-copyreg.pickle(type(sys.modules[__name__]), lambda module: (importlib.import_module, (module.__name__,)))
+if type(sys.modules[__name__]) is not types.ModuleType:  # but of lazy_loader's own class, which joblib cannot pickle
+    copyreg.pickle(type(sys.modules[__name__]), lambda module: (importlib.import_module, (module.__name__,)))
 
 __version__ = "0.1.0"

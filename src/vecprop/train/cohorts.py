@@ -1,6 +1,6 @@
 """Cohorts: members that the compiled program trains together, and what `train` would return for each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -14,8 +14,8 @@ from .arguments import check_score
 from .early_stopping import as_numbers
 from .history import History
 from .members import Data, Member, checked_rows
-from .progress import Headway
 from .state import TrainingResult, TrainingState
+from .watch import Watch
 
 
 class Cohort:
@@ -126,50 +126,6 @@ class Cohort:
             yield History.of(*measured) if was_measured else History()
 
 
-class Watch:
-    """What is told of a population's progress, and whether the rest of it is to be stopped.
-
-    Parameters
-    ----------
-    cohorts : sequence of Cohort
-        The members that are trained together.
-    total : int
-        How many members there are in all.
-    progress : callable or None
-        What is told; where it returns True, the rest is to be stopped.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether the rest is to be stopped.
-    """
-
-    def __init__(self, cohorts: Sequence[Cohort], total: int, progress: Callable[[Headway], object] | None) -> None:
-        self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
-        self._alone: list[list[float]] = []
-
-    def ended(self, result: TrainingResult) -> None:
-        """Take note of a member that was trained by itself."""
-        losses = (result.history.last_loss, result.history.last_validation_loss)
-        rows = result.state.epoch * result.state.rows
-        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(loss) for loss in losses)])
-        self.stopped |= result.reason == "interrupted"
-        self.look()
-
-    def look(self) -> bool:
-        """Tell how far training is; return whether the rest is to be stopped."""
-        if self.progress is not None and self.progress(self.headway()) is True:
-            self.stopped = True
-        return self.stopped
-
-    def headway(self) -> Headway:
-        """Return how far training is."""
-        standing = [*(cohort.standing() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
-        ended, share, rows, losses, held_losses = np.concatenate(standing, axis=1)
-        done = share.sum() / self.total
-        return Headway(int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(held_losses))
-
-
 def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> Iterator[tuple[int, TrainingResult]]:
     """Run cohorts, those of a floating type in one program; yield each member's number and result."""
     from ..compiled.population import run
@@ -183,12 +139,6 @@ def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> Iterator[tuple[int, 
         watch.stopped = True
     for cohort in cohorts:
         yield from cohort.results()
-
-
-def _middle(losses: np.ndarray) -> float:
-    """Return the median of the losses that are known."""
-    known = losses[~np.isnan(losses)]
-    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:

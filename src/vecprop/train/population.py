@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from .cohorts import Cohort, Watch, run_cohorts
+from .cohorts import Cohort, run_cohorts
 from .engine import Engine
 from .members import Data, Member
 from .progress import Headway
 from .state import TrainingResult
+from .watch import Watch
 
 
 def train_population(

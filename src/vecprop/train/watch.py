@@ -1,0 +1,62 @@
+"""What watches a population: it tells how far training is, and knows when the rest is to be stopped."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .progress import Headway
+from .state import TrainingResult
+
+if TYPE_CHECKING:
+    from .cohorts import Cohort
+
+
+class Watch:
+    """What is told of a population's progress, and whether the rest of it is to be stopped.
+
+    Parameters
+    ----------
+    cohorts : sequence of Cohort
+        The members that are trained together.
+    total : int
+        How many members there are in all.
+    progress : callable or None
+        What is told; where it returns True, the rest is to be stopped.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the rest is to be stopped.
+    """
+
+    def __init__(self, cohorts: Sequence["Cohort"], total: int, progress: Callable[[Headway], object] | None) -> None:
+        self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
+        self._alone: list[list[float]] = []
+
+    def ended(self, result: TrainingResult) -> None:
+        """Take note of a member that was trained by itself."""
+        losses = (result.history.last_loss, result.history.last_validation_loss)
+        rows = result.state.epoch * result.state.rows
+        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(loss) for loss in losses)])
+        self.stopped |= result.reason == "interrupted"
+        self.look()
+
+    def look(self) -> bool:
+        """Tell how far training is; return whether the rest is to be stopped."""
+        if self.progress is not None and self.progress(self.headway()) is True:
+            self.stopped = True
+        return self.stopped
+
+    def headway(self) -> Headway:
+        """Return how far training is."""
+        standing = [*(cohort.standing() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
+        ended, share, rows, losses, held_losses = np.concatenate(standing, axis=1)
+        done = share.sum() / self.total
+        return Headway(int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(held_losses))
+
+
+def _middle(losses: np.ndarray) -> float:
+    """Return the median of the losses that are known."""
+    known = losses[~np.isnan(losses)]
+    return float(np.median(known)) if len(known) else float("nan")
