@@ -99,6 +99,19 @@ def test_files_that_change_under_a_running_process_are_refused(tmp_path):
     assert shown == "The files of vecprop have changed since it was imported: restart Python.\n"
 
 
+def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
+    (kept := cache.folder.__wrapped__()).joinpath("a kernel").write_text("code")
+
+    def refuse(dir):
+        raise PermissionError(dir)
+
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
+    copy = cache.folder.__wrapped__()
+    assert copy != kept
+    assert (copy / "a kernel").read_text() == "code"
+
+
 def test_where_nobody_knows_whose_home_it_is(monkeypatch):
     for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)

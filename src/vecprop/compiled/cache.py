@@ -1,7 +1,9 @@
 """Where compiled code is kept: a folder of the user's, with a name that changes with anything it was compiled from."""
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -38,13 +40,23 @@ def folder() -> Path | None:
             with tempfile.TemporaryFile(dir=path):
                 return path
         except OSError:
-            continue
+            with suppress(OSError):
+                return _copy(path)
     warnings.warn(
         "No folder can be written to keep compiled kernels in, so they are compiled anew in each process: "
         "set VECPROP_CACHE_DIR to a folder that can.",
         stacklevel=2,
     )
     return None
+
+
+def _copy(path: Path) -> Path:
+    """Return a copy, for this process, of a folder that can only be read: Numba uses those alone that it may write to."""
+    if not path.is_dir():
+        raise FileNotFoundError(path)
+    copy = Path(tempfile.mkdtemp(prefix="vecprop-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    return shutil.copytree(path, copy, dirs_exist_ok=True)
 
 
 def _places() -> Iterator[Path]:
