@@ -51,7 +51,7 @@ def folder() -> Path | None:
 
 
 def _copy(path: Path) -> Path:
-    """Return a copy, for this process, of a folder that can only be read: Numba uses those alone that it may write to."""
+    """Return a copy, for this process, of a folder that can only be read: Numba uses none that it may not write."""
     if not path.is_dir():
         raise FileNotFoundError(path)
     copy = Path(tempfile.mkdtemp(prefix="vecprop-"))
