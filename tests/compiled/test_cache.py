@@ -101,15 +101,21 @@ def test_files_that_change_under_a_running_process_are_refused(tmp_path):
 
 def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
-    (kept := cache.folder.__wrapped__()).joinpath("a kernel").write_text("code")
+    kept = cache.folder.__wrapped__()
+    (kept / "module").mkdir()
+    (kept / "module" / "a kernel").write_text("code")
 
     def refuse(dir):
         raise PermissionError(dir)
 
-    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)  # since root may write anywhere
+    (kept / "module").chmod(0o500)
+    kept.chmod(0o500)
     copy = cache.folder.__wrapped__()
     assert copy != kept
-    assert (copy / "a kernel").read_text() == "code"
+    assert (copy / "module" / "a kernel").read_text() == "code"
+    assert [directory.stat().st_mode & 0o777 for directory in (copy, copy / "module")] == [0o700, 0o700]
+    kept.chmod(0o700)
 
 
 def test_where_nobody_knows_whose_home_it_is(monkeypatch):

@@ -437,3 +437,23 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda number: None)
     monkeypatch.setattr(signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
     assert_same(*both(network()))
+
+
+@pytest.mark.parametrize("clip", [1, np.int64(1), np.float32(1), True])
+def test_any_number_clips(clip):
+    expected = both(network(), clip=1.0)
+    for found in both(network(), clip=clip):
+        assert_same(found, expected[1])
+    assert not np.array_equal(expected[0].theta, network().init(1))
+
+
+@pytest.mark.parametrize(("first", "second"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_another_type_goes_on(first, second):
+    wide, options = network(width=300), {"optimizer": vp.Adam(0.01), "epochs": 3}
+    begun = vp.train(wide, wide.init(1, dtype=first), X, T, **options)
+    on = [
+        vp.train(wide, begun.theta.astype(second), X, T, state=begun.state, engine=engine, **options)
+        for engine in ("compiled", "reference")
+    ]
+    assert on[0].theta.dtype == second
+    assert_same(*on, tolerance=1e-10 if second is np.float64 else 1e-4)

@@ -395,7 +395,7 @@ def test_interrupts_end_the_search(monkeypatch):
         ({"param_grid": []}, ValueError, "There is no setting to try"),
         ({"param_grid": RATES, "cv": []}, ValueError, "cv yields no split"),
         (
-            {"param_grid": RATES, "halving": 2, "estimator": LogisticRegression()},
+            {"param_grid": {"C": [1.0, 2.0]}, "halving": 2, "estimator": LogisticRegression()},
             TypeError,
             "searches an MLPClassifier or MLPRegressor",
         ),

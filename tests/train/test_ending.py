@@ -243,3 +243,18 @@ def test_scores_that_cannot_be(arguments, pattern):
         fit(**arguments)
     with pytest.raises(ValueError, match="watches one of loss, validation_loss, validation_score, not 'accuracy'"):
         vp.EarlyStopping(on="accuracy")
+
+
+class Now:
+    def __init__(self, interval):
+        self.interval = interval
+
+    def __call__(self, state):
+        return False
+
+
+@pytest.mark.parametrize("interval", [0, -1, "x", None, 1.5])
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_intervals_are_whole_numbers(interval, engine):
+    with pytest.raises(ValueError, match="a whole number of epochs is needed"):
+        fit(callbacks=[Now(interval)], engine=engine)

@@ -1,5 +1,6 @@
 """A population's members are trained as `train` would train each alone, bit for bit, whatever the company."""
 
+import json
 import os
 import signal
 import threading
@@ -239,6 +240,23 @@ def test_what_stops_a_population_stops_all_of_it():
     np.testing.assert_array_equal(results[0].theta, adaptive.theta)
 
 
+def test_members_by_themselves_are_asked_for_their_own_rows_alone():
+    holes = np.where(np.arange(N)[:, None] == 5, np.nan, X)
+    search = member(optimizer=vp.LBFGS(), rows=np.arange(10, 60))
+    assert_equal(vp.train_population([search], holes, T)[0], alone(search))
+
+
+class Failing(vp.GradientDescent):
+    def step(self, theta, gradient, state):
+        raise json.JSONDecodeError("deep in my code", "", 0)
+
+
+def test_what_a_part_of_ones_own_raises_keeps_its_trace():
+    with pytest.raises(ValueError, match="In member 1: deep in my code") as caught:
+        vp.train_population([member(), member(optimizer=Failing(0.1))], X, T, engine="reference")
+    assert isinstance(caught.value.__cause__, json.JSONDecodeError)
+
+
 def test_progress_is_told_of_members_that_are_trained_by_themselves():
     seen = []
     vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
@@ -280,6 +298,11 @@ def test_no_members():
             [*[member()] * 5, replace(member(), theta=np.full(43, np.nan))],
             ValueError,
             "In member 5: theta is not finite",
+        ),
+        (
+            [member(epochs=10**9), replace(member(optimizer=vp.LBFGS()), theta=np.full(43, np.nan))],
+            ValueError,
+            "member 1: the",
         ),
         ([member(epochs=10**9), member(optimizer=vp.LBFGS(), rows=[500])], ValueError, "In member 1: rows has numbers"),
         ([member(), replace(member(), network=None)], TypeError, "In member 1: network is None"),

@@ -85,6 +85,8 @@ def divided(request: Request) -> Parts:
     for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
         if name is not None:
             column_of(frame, name)
+            if name == request.target:
+                raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
             X = X.drop(columns=name)
             notes.append(f"Column {name!r} {what} and is no input.")
     if request.test is not None:

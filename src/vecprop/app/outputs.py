@@ -6,16 +6,21 @@ from pathlib import Path
 from .exits import UsageError
 
 
-def writable(path: Path, force: bool, option: str = "-o") -> Path:
-    """Return where a command may write, or say now why it will not be able to.
+def writable(path: Path, force: bool, option: str = "-o", read: Path | None = None) -> Path:
+    """Return where a command may write that reads a file, or say now why it will not be able to.
 
     Raises
     ------
     UsageError
-        Where there is a file already and ``force`` does not allow to overwrite it, or no file can be made there.
+        Where there is a file already and ``force`` does not allow to overwrite it, where it is the one that is read, or
+        no file can be made there.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file in it with {option}.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file: give the name of one with {option}.")
+    if read is not None and path.exists() and read.exists() and path.samefile(read):
+        raise UsageError(f"{path} is what is read: give another name with {option}.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: give another name with {option}, or allow to overwrite it with --force.")
     if not path.parent.is_dir():

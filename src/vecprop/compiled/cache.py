@@ -54,9 +54,17 @@ def _copy(path: Path) -> Path:
     """Return a copy, for this process, of a folder that can only be read: Numba uses none that it may not write."""
     if not path.is_dir():
         raise FileNotFoundError(path)
-    copy = Path(tempfile.mkdtemp(prefix="vecprop-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    return shutil.copytree(path, copy, dirs_exist_ok=True)
+    copy, maker = Path(tempfile.mkdtemp(prefix="vecprop-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == maker:  # and not a child of it
+            shutil.rmtree(copy, ignore_errors=True)
+
+    atexit.register(remove)
+    shutil.copytree(path, copy, dirs_exist_ok=True)
+    for directory in (copy, *filter(Path.is_dir, copy.rglob("*"))):
+        directory.chmod(0o700)  # which are copied as read-only too
+    return copy
 
 
 def _places() -> Iterator[Path]:

@@ -122,7 +122,7 @@ class Epochs:
             shards=shards,
             update=update_address(optimizer, F),
             update_h=padded(hyperparameters(optimizer)),
-            clip=np.array([plan.clip or 0.0]),
+            clip=np.array([plan.clip or 0], float),
             batch_size=plan.batch_size,
             running=plan.running,
             full=full,

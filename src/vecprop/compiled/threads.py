@@ -69,6 +69,7 @@ class _Helper(threading.Thread):
         while self._work is not None:
             time.sleep(0.001)
         self._called.release()
+        self.join()
 
     def run(self) -> None:
         while True:
@@ -201,6 +202,6 @@ def single_threaded_blas(used: bool) -> Iterator[None]:
         yield
     finally:
         with _guard:
-            _users -= 1
+            _users = max(_users - 1, 0)  # a child that was forked meanwhile has forgotten them
             if _users == 0:
                 _set_blas(_before)

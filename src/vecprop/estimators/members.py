@@ -96,13 +96,14 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         require_inherited_fit(template)
         template._validate_params()
         rows = template._accept(X, y, sample_weight, first=True)
-        self._know(template)
+        names = vars(template).pop("feature_names_in_", None)  # the ensemble has looked at them
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, fittings = map(list, zip(*drawn, strict=True))
         error = next(filter(None, fit_together(fittings, self.n_jobs)), None)
         if error is not None:
             raise error
+        self._know(template, names)
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         if any(fitting.interrupted for fitting in fittings):
             warnings.warn("Training interrupted by user.", stacklevel=3)
@@ -115,13 +116,13 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             self._score_left_out(rows)
         return self
 
-    def _know(self, template: Any) -> None:
-        """Take over what the members' template knows of inputs and targets."""
+    def _know(self, template: Any, names: np.ndarray | None) -> None:
+        """Take over what the members' template knows of targets and inputs, whose names may be known."""
+        known = vars(template) | ({} if names is None else {"feature_names_in_": names})
         for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "_targets"):
             vars(self).pop(name, None)
-            if name in vars(template):
-                setattr(self, name, getattr(template, name))
-        vars(template).pop("feature_names_in_", None)  # the ensemble has looked at them
+            if name in known:
+                setattr(self, name, known[name])
 
     def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> tuple[Any, ...]:
         """Return a new member, its rows and features, and what fits it."""

@@ -255,7 +255,7 @@ class MLPSearchCV(BaseSearchCV):
         after = 0
         while self.halving ** (after + 1) <= len(choices):
             after += 1
-        most = Candidate(self.estimator, {}, seeds=1).settings["max_iter"]
+        most = Candidate(self.estimator, choices[0], seeds=1).settings["max_iter"]
         yield from (max(int(most / self.halving ** (after - number)), 1) for number in range(after + 1))
 
     def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 from scipy import sparse
 
 from ..train.early_stopping import Stagnation
+from ..train.engine import has_kernels
 from ..train.history import History
 from ..train.population import Member
 from ..train.state import DivergenceError, TrainingResult
@@ -60,6 +61,8 @@ class Unattended:
         table, held_out = self.rows.table, self.held_out
         elsewhere = held_out is not None and held_out.table is not table
         if self.needs_python() or elsewhere or sparse.issparse(table.X):
+            return None
+        if not has_kernels(self.model.network_, self.optimizer):
             return None
         return Member(
             self.model.network_,

@@ -93,7 +93,7 @@ class Cohort:
         each = zip(self.numbers, fits.outcomes(), fits.thetas, self.optimizers(), self.histories(), strict=True)
         for place, (number, outcome, theta, optimizer, history) in enumerate(each):
             epochs, step, reason = outcome
-            state = TrainingState(theta, optimizer, {}, epochs, step, member.epochs, self.rows, history)
+            state = TrainingState(theta, optimizer, {}, epochs, step, fits.epochs, self.rows, history)
             if reason == "diverged":
                 theta = fits.last_finite[place]
             elif restores:

@@ -50,6 +50,11 @@ def _missing() -> str | None:
     return None if find_spec("numba") else "Numba is not installed (pip install numba)"
 
 
+def has_kernels(network: Network, optimizer: Any) -> bool:
+    """Return whether the compiled engine has all parts of a network and its optimizer, and is there."""
+    return not (_missing() or _own_part(network, optimizer))
+
+
 def _own_part(network: Network, optimizer: Any) -> str | None:
     from ..compiled.program import unsupported
 

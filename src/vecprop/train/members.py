@@ -1,21 +1,21 @@
 """The members of a population, and the data that they share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from ..core.elementary import Array
+from ..core.elementary import Array, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
+from ..optimize.schedules import Constant, Schedule
 from .arguments import check_arguments, check_choices, check_watchers
 from .early_stopping import EarlyStopping, Stagnation
 from .engine import Engine, compiles
-from .state import DivergenceError, TrainingResult
+from .state import DivergenceError, TrainingResult, TrainingState
 from .trainer import train
 
 
@@ -109,15 +109,14 @@ class Data:
         theta, settings = checked_theta(member.network, member.theta), (member.epochs, member.batch_size, member.seed)
         check_arguments(member.network, theta, member.optimizer, *settings, member.clip)
         check_watchers(member.optimizer, member.schedule, member.early_stopping, (), None)
-        batch = self.batch(member)
         for rows in (member.rows, member.validation_rows):
             if rows is not None:
-                checked_rows(rows, batch.rows)
+                checked_rows(rows, len(self.of(member)[0]))
         if engine == "reference" or isinstance(member.optimizer, LBFGS) or not isinstance(member.theta, np.ndarray):
             return False
         if member.schedule is not None and member.schedule.init():
             return False  # it watches the loss
-        return compiles(engine, member.network, theta, batch, None, member.optimizer)
+        return compiles(engine, member.network, theta, self.batch(member), None, member.optimizer)
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""
@@ -127,10 +126,17 @@ class Data:
         rows = checked_rows(rows, len(X))
         return X[rows], T[rows], None if weight is None else weight[rows]
 
-    def train(self, member: Member, engine: Engine, begin: bool) -> TrainingResult:
-        """Train a member by itself, or say that it was interrupted before it began."""
-        if not begin:
-            return replace(self.train(replace(member, epochs=0), engine, begin=True), reason="interrupted")
+    def not_begun(self, member: Member) -> TrainingResult:
+        """Return the result of a member that was interrupted before it began."""
+        theta = namespace(member.theta).asarray(member.theta, copy=True)
+        rows = len(self.of(member)[0] if member.rows is None else member.rows)
+        own = {} if isinstance(member.optimizer, LBFGS) else member.optimizer.init(theta)
+        schedule = (member.schedule or Constant()).init()
+        state = TrainingState(theta, own, schedule, epochs=int(member.epochs), rows=rows)
+        return TrainingResult(theta, state.history, state, "interrupted")
+
+    def train(self, member: Member, engine: Engine) -> TrainingResult:
+        """Train a member by itself."""
         X, T, weight = self.chosen(member, member.rows)
         held_out = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from ..core.inputs import checked_theta
 from .cohorts import Cohort, run_cohorts
 from .engine import Engine
 from .members import Data, Member
@@ -52,7 +53,7 @@ def train_population(
     Raises
     ------
     ValueError, TypeError
-        Where a member or the data are out of range or do not fit, with the number of the first such member.
+        Where a member or the data are out of range or do not fit, with the number of such a member.
 
     Examples
     --------
@@ -71,10 +72,13 @@ def train_population(
     watch = Watch(cohorts, len(members), progress)
     results = dict(run_cohorts(cohorts, watch))
     for number in sorted(alone):
+        if watch.stopped:
+            results[number] = data.not_begun(members[number])
+            continue
         try:
-            results[number] = data.train(members[number], engine, begin=not watch.stopped)
+            results[number] = data.train(members[number], engine)
         except (TypeError, ValueError) as error:
-            raise _in_member(number, error) from None
+            raise _in_member(number, error) from error  # which may come from a part of the user's own
         watch.ended(results[number])
     return [results[number] for number in range(len(members))]
 
@@ -89,9 +93,9 @@ def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterabl
             raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
         try:
             together[member.kind].append(number)
-        except TypeError:  # a setting that has no hash is one that is refused
+        except TypeError as error:  # a setting that has no hash is mostly one that is refused
             _cohort([number], members, data, engine)
-            raise
+            raise _in_member(number, error) from None
     return together.values()
 
 
@@ -99,7 +103,11 @@ def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: E
     """Return members of a kind that the compiled program trains together, or None where it does not."""
     own = [members[number] for number in numbers]
     try:
-        return Cohort(numbers, own, data) if data.compiles(own[0], engine) else None
+        if data.compiles(own[0], engine):
+            return Cohort(numbers, own, data)
+        for member in own:
+            checked_theta(member.network, member.theta)
+        return None
     except (TypeError, ValueError) as error:
         if len(numbers) > 1:  # which of them is it?
             for number in numbers:
@@ -108,7 +116,8 @@ def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: E
 
 
 def _in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
-    return type(error)(f"In member {number}: {error}")
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"In member {number}: {error}")
 
 
 _WHOLE = (int, np.integer)

@@ -210,7 +210,11 @@ def _continued(
         )
     if schedule.init().keys() != state.schedule.keys():
         raise ValueError(f"The state does not fit {schedule!r}: continue with the schedule that it came from.")
-    return state.continued(theta, epochs, rows)
+    continued = state.continued(theta, epochs, rows)
+    for name, value in needed.items():
+        if hasattr(value, "dtype") and continued.optimizer[name].dtype != value.dtype:
+            continued.optimizer[name] = namespace(value).astype(continued.optimizer[name], value.dtype)
+    return continued
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -38,7 +38,7 @@ class Watch:
         """Take note of a member that was trained by itself."""
         losses = (result.history.last_loss, result.history.last_validation_loss)
         rows = result.state.epoch * result.state.rows
-        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(loss) for loss in losses)])
+        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
         self.stopped |= result.reason == "interrupted"
         self.look()
 

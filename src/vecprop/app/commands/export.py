@@ -35,7 +35,7 @@ def export(
     """
     from ... import load, to_numpy, to_onnx
 
-    output = writable(output or model.with_suffix({"numpy": ".py", "onnx": ".onnx"}[to]), force)
+    output = writable(output or model.with_suffix({"numpy": ".py", "onnx": ".onnx"}[to]), force, read=model)
     if to == "numpy":
         to_numpy(load(model), output, coverage=interval)
     else:

@@ -44,7 +44,7 @@ def predict(
     if output is None and table.suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{table.suffix}.")
     if output is not None:
-        require_format(writable(output, force))
+        require_format(writable(output, force, read=table))
     loaded, notes = load(model), []
     parts = read_chunks(table, chunk)
     first = next(parts)

@@ -114,8 +114,8 @@ def train(
     """
     if sum(given is not None for given in (test, group, time)) > 1:
         raise UsageError("Of --test, --group and --time only one can say which rows are the test.")
-    output = writable(output or named_after(existing(table)), force)
-    written = writable(output.with_suffix(".toml"), force)
+    output = writable(output or named_after(existing(table)), force, read=Path(table))
+    written = writable(output.with_suffix(".toml"), force, read=Path(table))
     page = None if report is None else writable(report, force, "--report")
 
     from ... import save
