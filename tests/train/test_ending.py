@@ -253,8 +253,8 @@ class Now:
         return False
 
 
-@pytest.mark.parametrize("interval", [0, -1, "x", None, 1.5])
+@pytest.mark.parametrize("interval", [0, -1, "x", None, np.nan])
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_intervals_are_whole_numbers(interval, engine):
-    with pytest.raises(ValueError, match="a whole number of epochs is needed"):
+def test_intervals_are_one_epoch_at_least(interval, engine):
+    with pytest.raises(ValueError, match="it is 1 epoch at least"):
         fit(callbacks=[Now(interval)], engine=engine)

@@ -65,8 +65,8 @@ def check_watchers(optimizer: Any, schedule: Any, early_stopping: Any, callbacks
         raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
     for callback in callbacks:
         interval = getattr(callback, "interval", 1)
-        if not isinstance(interval, int | np.integer) or interval < 1:
-            raise ValueError(f"The interval of {callback!r} is {interval!r}, but a whole number of epochs is needed.")
+        if not (isinstance(interval, int | float | np.number) and interval >= 1):
+            raise ValueError(f"The interval of {callback!r} is {interval!r}, but it is 1 epoch at least.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
 
