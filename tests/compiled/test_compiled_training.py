@@ -1,14 +1,7 @@
-"""Training by machine code is the reference's training, to rounding, and the same bits with any number of threads."""
+"""Training by machine code is the reference's training, to rounding."""
 
 import ctypes
-import hashlib
-import os
 import pickle
-import signal
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -270,47 +263,6 @@ def test_engines_continue_each_other():
     np.testing.assert_allclose(second.theta, whole.theta, rtol=1e-9, atol=1e-12)
 
 
-PROGRAM = """
-import sys, hashlib, numpy as np, vecprop as vp
-rng = np.random.default_rng(0)
-X, t = rng.normal(size=(700, 20)), rng.integers(0, 3, 700)
-layers = [vp.Dense(64), vp.SiLU(), vp.Dropout(0.2), vp.Dense(70), vp.LayerNorm(), vp.Dense(3)]
-digest = hashlib.sha256()
-for F in (np.float32, np.float64):
-    for batch_size in (256, None):
-        network = vp.Network(20, layers, vp.SoftmaxCrossEntropy(), vp.L2(1e-4))
-        result = vp.train(network, network.init(0, dtype=F), X, t, optimizer=vp.Adam(0.01), epochs=4,
-                          batch_size=batch_size, clip=1.0, validation=(X[:99], t[:99]), engine="compiled")
-        for array in (result.theta, result.history.loss, result.history.validation_loss, result.history.gradient_norm):
-            digest.update(array.tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_the_same_bits_with_any_number_of_threads():
-    digests = []
-    for threads in ("1", "2", "4", "2"):
-        environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-        run = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
-        )
-        digests.append(run.stdout.strip())
-    assert len(set(digests)) == 1
-
-
-def test_repetition_shows_no_race():
-    wide = network(vp.ReLU(), width=200)
-    digests = {
-        hashlib.sha256(
-            vp.train(
-                wide, wide.init(0), X, T, optimizer=vp.Adam(), epochs=3, batch_size=128, engine="compiled"
-            ).theta.tobytes()
-        ).hexdigest()
-        for _ in range(50)
-    }
-    assert len(digests) == 1
-
-
 @pytest.mark.parametrize("batch_size", [None, 32])
 @pytest.mark.parametrize("rate", [1e6, 1e200])
 def test_divergence_is_the_reference_s(batch_size, rate):
@@ -325,88 +277,6 @@ def test_divergence_is_the_reference_s(batch_size, rate):
         assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-9)
     # The compiled engine sums squares, which overflow at the root of the largest number; the reference goes on to it.
     assert steps[0] <= steps[1] <= 2 * steps[0]
-
-
-def test_ctrl_c_returns_what_has_been_trained():
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    result = vp.train(network(), network().init(1), X, T, optimizer=vp.Momentum(1e-6), epochs=10**7, engine="compiled")
-    assert result.reason == "interrupted"
-    assert 0 < result.state.epoch < 10**7
-    assert len(result.history.loss) == result.state.epoch + 1
-    assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-12)
-
-
-def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
-    from threadpoolctl import threadpool_info
-
-    before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
-    wide = network(vp.ReLU(), width=200)
-    arguments = {"optimizer": vp.Adam(), "epochs": 20, "batch_size": 64, "engine": "compiled"}
-    alone = vp.train(wide, wide.init(0), X, T, **arguments).theta
-    thetas = {}
-
-    def fit(number):
-        thetas[number] = vp.train(wide, wide.init(0), X, T, **arguments).theta
-
-    threads = [threading.Thread(target=fit, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for theta in thetas.values():
-        np.testing.assert_array_equal(theta, alone)
-    after = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
-    assert all(after[path] == count for path, count in before)
-
-
-def test_blas_is_set_back_by_whoever_is_last():
-    """Also where another thread, which is still there, had set it to one thread."""
-    from threadpoolctl import threadpool_info
-
-    from vecprop.compiled.threads import single_threaded_blas
-
-    with single_threaded_blas(True):
-        pass  # BLAS is loaded
-    before = threadpool_info()
-    entered, may_end = threading.Event(), threading.Event()
-
-    def first():
-        with single_threaded_blas(True):
-            entered.set()
-            time.sleep(0.01)
-        may_end.wait()
-
-    threading.Thread(target=first, daemon=True).start()
-    entered.wait()
-    with single_threaded_blas(True):
-        time.sleep(0.05)
-    after = threadpool_info()
-    may_end.set()
-    assert after == before
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_fits_in_children(method, tmp_path):
-    code = f"""
-import multiprocessing, sys
-import numpy as np, vecprop as vp
-def fit(seed):
-    rng = np.random.default_rng(0)
-    X, T = rng.normal(size=(300, 30)), rng.normal(size=(300, 2))
-    network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SquaredError())
-    options = dict(optimizer=vp.Adam(), epochs=3, batch_size=128, engine="compiled")
-    return vp.train(network, network.init(seed), X, T, **options).theta
-if __name__ == "__main__":
-    parent = [fit(0), fit(1)]
-    with multiprocessing.get_context({method!r}).Pool(2) as pool:
-        children = pool.map(fit, [0, 1])
-    print(all((a == b).all() for a, b in zip(parent, children)))
-"""
-    program = tmp_path / "fits.py"
-    program.write_text(code)
-    run = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
-    assert run.stdout.strip() == "True"
 
 
 def test_a_part_of_ones_own_runs_on_the_reference_with_a_notice():
@@ -431,12 +301,6 @@ def test_what_it_does_not_take_is_said(theta):
     with pytest.raises(ValueError, match=r"it trains one network at a time|it takes float32 and float64"):
         vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
     assert vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1).theta.shape == theta.shape
-
-
-def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
-    monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    monkeypatch.setattr(signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
-    assert_same(*both(network()))
 
 
 @pytest.mark.parametrize("clip", [1, np.int64(1), np.float32(1), True])
