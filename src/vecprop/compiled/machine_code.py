@@ -42,12 +42,13 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _compile(function: FunctionType, signature: Any, kept: bool) -> Any:
+    """Return a function compiled, or as it is kept; where what is kept is of no use, compiled anew."""
     try:
         return cfunc(signature, cache=kept, **_OPTIONS)(function)
-    except Exception:
+    except Exception:  # of any kind where a file is damaged, or there is no room for it
         if not kept:
             raise
-    forget(function.__qualname__)  # a file is damaged, or there is no room for it
+    forget(function.__qualname__)
     return cfunc(signature, cache=False, **_OPTIONS)(function)
 
 

@@ -127,9 +127,11 @@ class Fits:
     last_finite, best : ndarray (M, P)
         The last parameters with a finite loss, and those with the lowest.
     losses, held_losses : ndarray (M, epochs + 1)
-        The losses before each epoch, and the last at the end; a running loss in each epoch.
+        The losses before each epoch, and the last at the end; a running loss in each epoch. Here and below nothing is
+        known to stand beyond the epochs that are done.
     held_scores : ndarray (M, epochs + 1)
-        The scores of the rows of validation at the same parameters as their losses.
+        The scores of the rows of validation at the same parameters as their losses. Without such rows they and their
+        losses are (M, 0).
     norms, sizes : ndarray (M, epochs + 1)
         The mean norms of the gradients and lengths of the steps in each epoch.
     done : ndarray (M, 4)

@@ -89,7 +89,7 @@ def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterabl
     for number, member in enumerate(members):
         if not isinstance(member, Member):
             raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
-        if not isinstance(member.seed, _WHOLE):
+        if not isinstance(member.seed, int | np.integer):
             raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
         try:
             together[member.kind].append(number)
@@ -118,6 +118,3 @@ def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: E
 def _in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
     kind = TypeError if isinstance(error, TypeError) else ValueError
     return kind(f"In member {number}: {error}")
-
-
-_WHOLE = (int, np.integer)
