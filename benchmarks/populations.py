@@ -129,7 +129,8 @@ def restarts() -> tuple[Callable[[], float], Callable[[], float]]:
     members = [vp.Member(network, theta, optimizer, epochs=300, training_loss="running") for theta in draws]
 
     def run() -> float:
-        return float(min(result.history.last_loss for result in vp.train_population(members, X, t)))
+        results = vp.train_population(members, X, t)
+        return float(results[results.last_loss.argmin()].history.last_loss)
 
     def kernel() -> float:
         os.environ["VECPROP_NUM_THREADS"] = "1"

@@ -41,6 +41,7 @@ from .train.history import History
 from .train.members import Member
 from .train.population import train_population
 from .train.progress import Headway, ProgressBar
+from .train.results import TrainingResults
 from .train.state import DivergenceError, TrainingResult, TrainingState
 from .train.trainer import train
 
@@ -114,6 +115,7 @@ __all__ = [
     "Tanh",
     "TrainedNetwork",
     "TrainingResult",
+    "TrainingResults",
     "TrainingState",
     "Verdict",
     "WarmUp",

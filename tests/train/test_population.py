@@ -126,7 +126,10 @@ def test_members_are_as_alone(threads, monkeypatch):
     for found, one in zip(vp.train_population(MEMBERS, X, T), expected, strict=True):
         assert_equal(found, one)
     order = np.random.default_rng(threads).permutation(len(MEMBERS))
-    for number, found in zip(order, vp.train_population([MEMBERS[k] for k in order], X, T), strict=True):
+    results = vp.train_population([MEMBERS[k] for k in order], X, T)
+    latest = [expected[number].history.last_loss for number in order]
+    np.testing.assert_array_equal(results.last_loss, [np.nan if loss is None else loss for loss in latest])
+    for number, found in zip(order, results, strict=True):
         assert_equal(found, expected[number])
     assert {"epochs", "diverged", "early stopping"} <= {one.reason for one in expected}
 

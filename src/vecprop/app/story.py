@@ -119,7 +119,7 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
         members = [Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]]
         with progress_bar(method, quiet=False) as show:
             results = train_population(members, X, T, progress=show)
-        claims.append(Claim(method, steps, np.array([result.history.loss[-1] for result in results])))
+        claims.append(Claim(method, steps, results.last_loss))
     return claims
 
 

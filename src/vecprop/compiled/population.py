@@ -2,7 +2,7 @@
 
 import ctypes
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
@@ -202,15 +202,19 @@ class Fits:
         self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
         self._kept = memory
 
+    def release(self) -> None:
+        """Let go of what fits need while they run: the data among it."""
+        del self.context, self.words, self._kept
+
     @property
     def measured(self) -> np.ndarray:
         """Whether each fit was measured before its first epoch, and all was finite, (M,)."""
         return ~np.isin(self.done[:, 3], (NOT_STARTED, Ended.AT_START))
 
-    def outcomes(self) -> Iterator[tuple[int, int, Any]]:
-        """Yield how many epochs of each fit ended with a finite loss, how many steps it took and why it ended."""
-        for epochs, steps, _, why in self.done.tolist():
-            yield epochs, steps, REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
+    def outcome(self, number: int) -> tuple[int, int, Any]:
+        """Return how many epochs of a fit ended with a finite loss, how many steps it took and why it ended."""
+        epochs, steps, _, why = self.done[number].tolist()
+        return epochs, steps, REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
@@ -233,6 +237,8 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
         for cohort in cohorts:
             stack.enter_context(part_by_part(cohort.in_parts, cohort.moved))
         _run(cohorts, watch)
+    for cohort in cohorts:
+        cohort.release()
 
 
 def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:

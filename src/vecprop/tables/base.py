@@ -14,7 +14,7 @@ from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
-from ..train.state import TrainingResult
+from ..train.results import TrainingResults
 from .encoder import Encoder
 from .ensemble import Ensemble, Rows, Training, trained
 from .error import TableError, pandas
@@ -153,7 +153,7 @@ class TableModel(Settings, BaseEstimator, ABC):
             stack.enter_context(at_most_threads(effective_n_jobs(self.n_jobs)))
         return stack
 
-    def _keep_curves(self, results: list[TrainingResult]) -> None:
+    def _keep_curves(self, results: TrainingResults) -> None:
         histories = [result.history for result in results]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]

@@ -12,7 +12,8 @@ from ..train.early_stopping import EarlyStopping
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Headway
-from ..train.state import DivergenceError, TrainingResult
+from ..train.results import TrainingResults
+from ..train.state import DivergenceError
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def trained(
     training: Training,
     seed: int,
     progress: Callable[[Headway], object] | None,
-) -> tuple[list[Ensemble], np.ndarray, list[TrainingResult]]:
+) -> tuple[list[Ensemble], np.ndarray, TrainingResults]:
     """Return an ensemble of each network with a member for each fold, trained on the rows of all others.
 
     Parameters
@@ -119,7 +120,7 @@ def trained(
         The members of those folds for which all were trained at all and have not diverged.
     folds : ndarray of int (M,)
         Which folds those are: what each member has not seen.
-    results : list of TrainingResult
+    results : TrainingResults
         How the training of all went, one ensemble after the other.
 
     Raises

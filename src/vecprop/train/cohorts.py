@@ -1,8 +1,6 @@
 """Cohorts: members that the compiled program trains together, and what `train` would return for each."""
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -86,48 +84,44 @@ class Cohort:
             ]
         )
 
-    def results(self) -> Iterator[tuple[int, TrainingResult]]:
-        """Yield each member's number, and what `train` would return for it: views of arrays that members share."""
+    def last_losses(self) -> np.ndarray:
+        """Return each member's latest training loss, (M,); nan where none is known."""
+        fits, exact = self.fits, self.member.training_loss == "exact"
+        latest = fits.done[:, 0] - (not exact)
+        known = fits.measured & (latest >= 0)
+        return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
+
+    def result(self, place: int) -> TrainingResult:
+        """Return what `train` would return for the member at a place: views of arrays that members share."""
         member, fits = self.member, self.fits
-        restores = member.early_stopping is not None and member.early_stopping.restores
-        each = zip(self.numbers, fits.outcomes(), fits.thetas, self.optimizers(), self.histories(), strict=True)
-        for place, (number, outcome, theta, optimizer, history) in enumerate(each):
-            epochs, step, reason = outcome
-            state = TrainingState(theta, optimizer, {}, epochs, step, fits.epochs, self.rows, history)
-            if reason == "diverged":
-                theta = fits.last_finite[place]
-            elif restores:
-                theta = fits.best[place]
-            yield number, TrainingResult(theta, history, state, reason)
+        epochs, step, reason = fits.outcome(place)
+        moments = {name: moment[place] for name, moment in fits.moments.items()}
+        optimizer, history = {"t": epochs * self.per_epoch, **moments}, self._history(place, epochs)
+        state = TrainingState(fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history)
+        theta = state.theta
+        if reason == "diverged":
+            theta = fits.last_finite[place]
+        elif member.early_stopping is not None and member.early_stopping.restores:
+            theta = fits.best[place]
+        return TrainingResult(theta, history, state, reason)
 
-    def optimizers(self) -> Iterator[dict[str, Any]]:
-        """Yield the state of each member's optimizer."""
-        names, steps = ("t", *self.fits.moments), self.fits.done[:, 0] * self.per_epoch
-        for state in zip(steps.tolist(), *self.fits.moments.values(), strict=True):
-            yield dict(zip(names, state, strict=True))
-
-    def histories(self) -> Iterator[History]:
-        """Yield what was measured of each member."""
-        member, fits, done = self.member, self.fits, self.fits.done[:, 0]
-        longest = int(done.max())
-        known, unknown = longest + 1, repeat(None)
-        every: Iterator[Sequence[Any]] = zip(
-            fits.losses[:, : longest + (member.training_loss == "exact")],
-            unknown if member.validation_rows is None else fits.held_losses[:, :known],
-            unknown if member.validation_score is None else fits.held_scores[:, :known],
-            fits.norms[:, :longest],
-            fits.sizes[:, :longest],
-            (fits.seconds / np.maximum(done, 1))[:, None] * np.arange(known),
-            strict=False,
+    def _history(self, place: int, epochs: int) -> History:
+        """Return what was measured of a member in so many epochs."""
+        member, fits, known = self.member, self.fits, epochs + 1
+        if not fits.measured[place]:
+            return History()
+        return History.of(
+            fits.losses[place, : epochs + (member.training_loss == "exact")],
+            None if member.validation_rows is None else fits.held_losses[place, :known],
+            None if member.validation_score is None else fits.held_scores[place, :known],
+            fits.norms[place, :epochs],
+            fits.sizes[place, :epochs],
+            fits.seconds[place] / max(epochs, 1) * np.arange(known),
         )
-        missing = (longest - done).tolist()
-        for without, was_measured, of in zip(missing, fits.measured.tolist(), every, strict=True):
-            measured: Sequence[Any] = [None if row is None else row[:-without] for row in of] if without else of
-            yield History.of(*measured) if was_measured else History()
 
 
-def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> Iterator[tuple[int, TrainingResult]]:
-    """Run cohorts, those of a floating type in one program; yield each member's number and result."""
+def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> None:
+    """Run cohorts, those of a floating type in one program."""
     from ..compiled.population import run
 
     try:
@@ -137,8 +131,6 @@ def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> Iterator[tuple[int, 
                 run(own, watch.look)
     except KeyboardInterrupt:  # those that are not done say so
         watch.stopped = True
-    for cohort in cohorts:
-        yield from cohort.results()
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:

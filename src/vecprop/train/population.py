@@ -10,7 +10,7 @@ from .cohorts import Cohort, run_cohorts
 from .engine import Engine
 from .members import Data, Member
 from .progress import Headway
-from .state import TrainingResult
+from .results import TrainingResults
 from .watch import Watch
 
 
@@ -22,7 +22,7 @@ def train_population(
     sample_weight: np.ndarray | None = None,
     progress: Callable[[Headway], object] | None = None,
     engine: Engine = "auto",
-) -> list[TrainingResult]:
+) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
 
     Parameters
@@ -45,10 +45,11 @@ def train_population(
 
     Returns
     -------
-    list of TrainingResult
-        For each member what `train` returns for it alone, bit for bit, whatever the company, the order and the number
-        of threads. A member that diverges is stopped at its last parameters with a finite loss, its result's reason is
-        "diverged", and no other takes notice. After Ctrl-C the reason of those that were not done is "interrupted".
+    TrainingResults
+        A sequence: for each member what `train` returns for it alone, bit for bit, whatever the company, the order and
+        the number of threads; and `last_loss`, the latest training loss of each. A member that diverges is stopped at
+        its last parameters with a finite loss, its result's reason is "diverged", and no other takes notice. After
+        Ctrl-C the reason of those that were not done is "interrupted".
 
     Raises
     ------
@@ -70,17 +71,18 @@ def train_population(
         cohorts += [cohort] if cohort else []
         alone += [] if cohort else numbers
     watch = Watch(cohorts, len(members), progress)
-    results = dict(run_cohorts(cohorts, watch))
+    run_cohorts(cohorts, watch)
+    others = {}
     for number in sorted(alone):
         if watch.stopped:
-            results[number] = data.not_begun(members[number])
+            others[number] = data.not_begun(members[number])
             continue
         try:
-            results[number] = data.train(members[number], engine)
+            others[number] = data.train(members[number], engine)
         except (TypeError, ValueError) as error:
             raise _in_member(number, error) from error  # which may come from a part of the user's own
-        watch.ended(results[number])
-    return [results[number] for number in range(len(members))]
+        watch.ended(others[number])
+    return TrainingResults(cohorts, others)
 
 
 def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterable[list[int]]:

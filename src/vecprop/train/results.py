@@ -1,0 +1,82 @@
+"""The results of a population, each put together when it is asked for: most of a thousand never are."""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+
+from .state import TrainingResult
+
+if TYPE_CHECKING:
+    from .cohorts import Cohort
+
+
+class TrainingResults(Sequence[TrainingResult]):
+    """What `train_population` returns: its members' results in their order, a sequence as a list is.
+
+    Parameters
+    ----------
+    cohorts : sequence of Cohort
+        Members that were trained together.
+    others : mapping of int to TrainingResult
+        The results of the other members, by their numbers.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError())
+    >>> X = np.linspace(-1, 1, 20)[:, None]
+    >>> members = [Member(network, np.zeros(2), GradientDescent(rate), epochs=100) for rate in (0.1, 0.5)]
+    >>> results = train_population(members, X, 3 * X + 1)
+    >>> best = results.last_loss.argmin()
+    >>> results[best].theta.round(2)
+    array([3., 1.])
+    """
+
+    def __init__(self, cohorts: Sequence["Cohort"], others: Mapping[int, TrainingResult]) -> None:
+        self._cohorts, self._asked_for = cohorts, dict(others)
+        count = len(others) + sum(len(cohort.numbers) for cohort in cohorts)
+        self._cohort_of, self._place_of = np.empty((2, count), np.intp)
+        for which, cohort in enumerate(cohorts):
+            self._cohort_of[cohort.numbers], self._place_of[cohort.numbers] = which, np.arange(len(cohort.numbers))
+
+    def __len__(self) -> int:
+        return len(self._cohort_of)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TrainingResult]: ...
+    def __getitem__(self, index: int | slice) -> TrainingResult | list[TrainingResult]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        try:
+            number = range(len(self))[operator.index(index)]
+        except IndexError:
+            raise IndexError(f"There is no result {index}: the population has {len(self)} members.") from None
+        if number not in self._asked_for:  # the same whenever it is asked for
+            self._asked_for[number] = self._cohorts[self._cohort_of[number]].result(int(self._place_of[number]))
+        return self._asked_for[number]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """Let the results pass from one process to another, without what they were put together from."""
+        return type(self), ((), dict(enumerate(self)))
+
+    @property
+    def last_loss(self) -> np.ndarray:
+        """Each member's latest training loss, (M,); nan where none is known."""
+        losses = np.full(len(self), np.nan)
+        for cohort in self._cohorts:
+            losses[cohort.numbers] = cohort.last_losses()
+        for number, result in self._asked_for.items():
+            loss = result.history.last_loss
+            losses[number] = np.nan if loss is None else loss
+        return losses

@@ -1,0 +1,81 @@
+"""The results of a population are a sequence, whose items are put together when they are asked for."""
+
+import copy
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+X = np.random.default_rng(0).normal(size=(40, 2))
+T = X.sum(axis=1, keepdims=True)
+NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
+
+
+def results(X=X, optimizers=(vp.Momentum(0.1), vp.Adam(0.1), vp.LBFGS()), **settings):  # noqa: B008 (frozen)
+    members = [
+        vp.Member(NETWORK, NETWORK.init(seed), optimizer, epochs=4, **settings)
+        for seed in range(2)
+        for optimizer in optimizers
+    ]
+    return vp.train_population(members, X, T)
+
+
+def test_they_are_a_sequence():
+    found = results()
+    every = list(found)
+    assert len(found) == len(every) == 6
+    assert found[-1] is found[5] is every[5]
+    assert found[np.int64(2)] is every[2]
+    assert found[1:5:2] == [every[1], every[3]]
+    assert every[3] in found
+    assert found.index(every[4]) == 4
+    assert found == every
+    assert found != every[:-1]
+    assert found != 6
+    assert repr(found).startswith("TrainingResults([TrainingResult(theta=array(")
+    assert vp.train_population([], X, T) == []
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        (6, IndexError, "There is no result 6: the population has 6 members"),
+        (-7, IndexError, "There is no result -7"),
+        ("a", TypeError, "integer"),
+        (1.0, TypeError, "integer"),
+    ],
+)
+def test_wrong_numbers(index, error, message):
+    with pytest.raises(error, match=message):
+        results()[index]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
+def test_they_pass_from_one_process_to_another(again):
+    found, same = results(), again(results())
+    np.testing.assert_array_equal(same.last_loss, found.last_loss)
+    for one, other in zip(same, found, strict=True):
+        np.testing.assert_array_equal(one.theta, other.theta)
+        np.testing.assert_array_equal(one.history.loss, other.history.loss)
+        assert one.reason == other.reason
+
+
+def test_latest_losses_are_those_of_histories():
+    found = results(early_stopping=vp.EarlyStopping(3))
+    np.testing.assert_array_equal(found.last_loss, [result.history.loss[-1] for result in found])
+    running = results(optimizers=[vp.Adam(0.1), vp.GradientDescent(1e200)], training_loss="running", batch_size=8)
+    losses = [result.history.loss[-1] if len(result.history.loss) else np.nan for result in running]
+    np.testing.assert_array_equal(running.last_loss, losses)
+    assert np.isnan(losses).any()
+
+
+def test_the_data_are_let_go():
+    own = X.copy()
+    data = weakref.ref(own)
+    found = results(own, optimizers=[vp.Momentum(0.1)])
+    del own
+    assert data() is None
+    assert np.isfinite(found[1].theta).all()
