@@ -1,12 +1,13 @@
 """The threads of the compiled engine, and the host's BLAS while they run."""
 
+import ctypes
 import os
 import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -43,6 +44,25 @@ def _allowed_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_number_of_processor: Callable[[], int] | None = None
+if hasattr(os, "sched_setaffinity"):
+    _number_of_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
+
+
+def _shares(workers: int) -> list[set[int]]:
+    """Return on which processors each worker is to start, the first where this thread is; none where that is unknown.
+
+    A system may wake a thread where the one is that wakes it, and let the two share that processor for 50 ms.
+    """
+    if _number_of_processor is None:
+        return []
+    usable = sorted(os.sched_getaffinity(0))
+    here = usable.index(number) if (number := _number_of_processor()) in usable else 0
+    usable = usable[here:] + usable[:here]
+    shares = [set(usable[k * len(usable) // workers : (k + 1) * len(usable) // workers]) for k in range(workers)]
+    return shares if all(shares) else []
+
+
 class _Helper(threading.Thread):
     """A thread that waits for work; to wake it costs a tenth of starting one."""
 
@@ -52,12 +72,15 @@ class _Helper(threading.Thread):
         self._called.acquire()
         self._done.acquire()
         self._work: Callable[[int], None] | None = None
-        self._worker = 0
+        self._worker, self._usable = 0, set[int]()
         self.start()
 
-    def begin(self, work: Callable[[int], None], worker: int) -> None:
-        """Have it call work(worker)."""
-        self._work, self._worker = work, worker
+    def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
+        """Have it call work(worker), at first on its share of the processors."""
+        self._work, self._worker, self._usable = work, worker, set().union(*shares)
+        if shares and self.native_id is not None:
+            with suppress(OSError):  # processors may have been taken away meanwhile
+                os.sched_setaffinity(self.native_id, shares[worker])
         self._called.release()
 
     def end(self, timeout: float = -1) -> bool:
@@ -76,6 +99,9 @@ class _Helper(threading.Thread):
             self._called.acquire()
             if self._work is None:
                 return
+            if self._usable:
+                with suppress(OSError):
+                    os.sched_setaffinity(0, self._usable)
             try:
                 self._work(self._worker)
             finally:
@@ -97,9 +123,9 @@ def _helper() -> _Helper:
 
 def run_together(work: Callable[[int], None], workers: int) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread."""
-    helpers = [_helper() for _ in range(1, workers)]
+    helpers, shares = [_helper() for _ in range(1, workers)], _shares(workers) if workers > 1 else []
     for worker, helper in enumerate(helpers, start=1):
-        helper.begin(work, worker)
+        helper.begin(work, worker, shares)
     work(0)
     for helper in helpers:
         helper.end()
@@ -112,9 +138,9 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
     Where something raises here meanwhile, stop() is called, and all are waited for: they must not go on with what their
     caller has let go of. What work needs it has to hold on to, so that a second exception does no harm either.
     """
-    helpers = [_helper() for _ in range(workers)]
+    helpers, shares = [_helper() for _ in range(workers)], _shares(workers)
     for worker, helper in enumerate(helpers):
-        helper.begin(work, worker)
+        helper.begin(work, worker, shares)
     try:
         for helper in helpers:
             while not helper.end(timeout=0.05):

@@ -1,0 +1,68 @@
+"""Threads start on processors of their own, wherever the system would have woken them, and are free after that."""
+
+import os
+import threading
+
+import pytest
+
+from vecprop.compiled import threads
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
+
+
+@pytest.fixture
+def eight(monkeypatch):
+    """Have eight processors, and note who is to run where; the calling thread runs on 5."""
+    calls = []
+    monkeypatch.setattr(threads, "_number_of_processor", lambda: 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda who, where: calls.append((who, where)))
+    return calls
+
+
+@pytest.mark.parametrize("workers", range(1, 10))
+def test_shares(eight, workers):
+    shares = threads._shares(workers)
+    if workers > 8:
+        assert shares == []
+        return
+    assert len(shares) == workers
+    assert 5 in shares[0]
+    assert sorted(processor for share in shares for processor in share) == list(range(8))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_thread_that_may_not_run_where_it_runs(monkeypatch, eight):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda who: {1, 3})
+    assert threads._shares(2) == [{1}, {3}]
+
+
+@pytest.mark.parametrize("run", [threads.run_together, lambda work, n: threads.run_watched(work, n, int, int)])
+def test_helpers_start_apart_and_are_free_then(eight, run):
+    names = {}
+    run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
+    own = {
+        worker: where for worker, who in names.items() for called, where in eight if called == who and len(where) < 8
+    }
+    own.pop(0, None)
+    assert own == {1: {1, 2, 3, 4}}
+    freed = [where for who, where in eight if who == 0]
+    assert freed
+    assert all(where == set(range(8)) for where in freed)
+
+
+def test_processors_that_are_taken_away(monkeypatch, eight):
+    def refuse(who, where):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    seen = set()
+    threads.run_together(seen.add, 2)
+    assert seen == {0, 1}
+
+
+def test_helpers_may_run_where_their_caller_may():
+    usable = os.sched_getaffinity(0)
+    found = {}
+    threads.run_together(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
+    assert found == {worker: usable for worker in range(3)}
