@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.compiled import context
 
 N, I, WIDTH = 20_000, 50, 100
 X = np.random.default_rng(0).normal(size=(N, I))
@@ -20,6 +21,7 @@ def peak(theta, X, **arguments):
     arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
     targets = T[: len(X)]
     vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
+    context._spare.clear()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     vp.train(NETWORK, theta, X, targets, **arguments)
@@ -47,3 +49,37 @@ def test_data_are_converted_once_at_most(given):
     copies = 0 if given == "as it is wanted" else DATA
     checks = N * I  # whether each number is finite
     assert peak(theta, rows, epochs=3) < copies + checks + ROW_NUMBERS + vectors + tile
+
+
+def test_memory_of_one_fit_is_kept_for_the_next():
+    memory = {"optimizer": vp.Momentum(0.1), "epochs": 1, "batch_size": 200, "engine": "compiled"}
+    results = []
+    for filled in (0, 255):  # as floating numbers, 0 and nan
+        for kept in context._spare:
+            kept[:] = filled
+        results.append(vp.train(NETWORK, NETWORK.init(0), X, T, **memory).theta)
+        [kept] = context._spare
+    np.testing.assert_array_equal(*results)
+    before = kept.ctypes.data
+    vp.train(NETWORK, NETWORK.init(0), X[:1000], T[:1000], **memory)
+    assert [again.ctypes.data for again in context._spare] == [before]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**27])
+def test_small_and_huge_memory_is_not_kept(size):
+    context._spare[:] = [np.empty(2**20, np.uint8)]
+    kept = context.Context()
+    kept.reserve(work=size - context.LINE if size > context.LINE else size)
+    kept.release()
+    assert [len(spare) for spare in context._spare] == [2**20]
+
+
+def test_memory_that_is_too_small_is_not_used():
+    context._spare[:] = [np.empty(2**20, np.uint8)]
+    first, second = context.Context(), context.Context()
+    first.reserve(work=2**21)
+    second.reserve(work=2**21)
+    assert first.words[context.Slot.WORK] != second.words[context.Slot.WORK]
+    assert not context._spare
+    del first, second
+    assert [len(spare) for spare in context._spare] == [2**21 + context.LINE]

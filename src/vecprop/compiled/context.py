@@ -6,6 +6,7 @@ costs the same however much is told, and nothing is unpacked on the way.
 
 import ctypes
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import IntEnum, auto
 from functools import lru_cache
 from itertools import accumulate
@@ -129,6 +130,25 @@ SLOTS = len(Slot)
 _PLACES = {slot.name.lower(): slot.value for slot in Slot}
 
 
+KEPT = range(2**20, 2**27)
+"""How much memory of a fit that is done is kept for the next, in bytes.
+
+The system takes longer to make large memory ready than a small epoch takes to run, and smaller memory is kept by the
+allocator itself.
+"""
+
+_spare: list[np.ndarray] = []
+
+
+def _memory(size: int) -> np.ndarray:
+    """Return so many bytes or more, in which nothing is known to stand."""
+    spare = np.empty(0, np.uint8)
+    if size in KEPT:
+        with suppress(IndexError):
+            spare = _spare.pop()
+    return spare if len(spare) >= max(size, 1) else np.empty(size, np.uint8)
+
+
 class Context:
     """The array of words, and what it points to, which lives as long as it does.
 
@@ -169,7 +189,7 @@ class Context:
     def reserve(self, **sizes: int) -> None:
         """Reserve memory for slots, so many bytes each, in which nothing is known to stand."""
         slots, starts, total = _places(tuple(sizes), tuple(sizes.values()))
-        memory = np.empty(total + LINE, np.uint8)
+        memory = _memory(total + LINE)
         self.words[slots] = starts + aligned(place_of(memory))
         self.reserved |= sizes
         self._memory.append(memory)
@@ -180,7 +200,13 @@ class Context:
 
     def release(self) -> None:
         """Let go of the memory that is reserved: its slots will point to other memory."""
-        self._memory.clear()
+        while self._memory:
+            memory = self._memory.pop()
+            if len(memory) in KEPT:
+                _spare[:] = [memory]
+
+    def __del__(self) -> None:
+        self.release()
 
 
 def aligned(place: int) -> int:
