@@ -12,8 +12,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 @pytest.fixture
 def eight(monkeypatch):
-    """Have eight processors, and note who is to run where; the calling thread runs on 5."""
+    """Have eight processors of ten, and note who is to run where; the calling thread runs on 5, and none else runs."""
     calls = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 10)
+    monkeypatch.setattr(threads, "_runnable", lambda: 1)
     monkeypatch.setattr(threads, "_number_of_processor", lambda: 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
     monkeypatch.setattr(os, "sched_setaffinity", lambda who, where: calls.append((who, where)))
@@ -23,7 +25,7 @@ def eight(monkeypatch):
 @pytest.mark.parametrize("workers", range(1, 10))
 def test_shares(eight, workers):
     shares = threads._shares(workers)
-    if workers > 8:
+    if workers in (1, 9):
         assert shares == []
         return
     assert len(shares) == workers
@@ -51,6 +53,24 @@ def test_helpers_start_apart_and_are_free_then(eight, run):
     assert all(where == set(range(8)) for where in freed)
 
 
+@pytest.mark.parametrize(("runnable", "apart"), [(9, True), (10, False)])
+def test_nobody_is_sent_where_others_run(monkeypatch, eight, runnable, apart):
+    monkeypatch.setattr(threads, "_runnable", lambda: runnable)
+    assert bool(threads._shares(2)) is apart
+
+
+def test_how_many_threads_run():
+    assert 1 <= threads._runnable() < 10_000
+
+
+def test_without_such_a_count(monkeypatch, eight):
+    def fail():
+        raise FileNotFoundError
+
+    monkeypatch.setattr(threads, "_runnable", fail)
+    assert threads._shares(2) == []
+
+
 def test_processors_that_are_taken_away(monkeypatch, eight):
     def refuse(who, where):
         raise OSError(22, "Invalid argument")
@@ -65,4 +85,4 @@ def test_helpers_may_run_where_their_caller_may():
     usable = os.sched_getaffinity(0)
     found = {}
     threads.run_together(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
-    assert found == {worker: usable for worker in range(3)}
+    assert found == dict.fromkeys(range(3), usable)

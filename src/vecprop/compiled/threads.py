@@ -49,18 +49,27 @@ if hasattr(os, "sched_setaffinity"):
     _number_of_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 
 
-def _shares(workers: int) -> list[set[int]]:
-    """Return on which processors each worker is to start, the first where this thread is; none where that is unknown.
+def _runnable() -> int:
+    """Return how many threads of the whole system run or would like to; see proc_loadavg(5)."""
+    with open("/proc/loadavg", "rb", buffering=0) as file:
+        return int(file.read().split()[3].partition(b"/")[0])
 
-    A system may wake a thread where the one is that wakes it, and let the two share that processor for 50 ms.
+
+def _shares(workers: int) -> list[set[int]]:
+    """Return on which processors each worker is to start, the first where this thread is, or none in particular.
+
+    A virtual machine may wake a thread where the one is that wakes it, since idle processors look as if they were taken
+    away, and let the two share one for 50 ms. Where not enough are idle it is better to leave that to the system.
     """
-    if _number_of_processor is None:
+    if workers == 1 or _number_of_processor is None:
         return []
-    usable = sorted(os.sched_getaffinity(0))
-    here = usable.index(number) if (number := _number_of_processor()) in usable else 0
-    usable = usable[here:] + usable[:here]
-    shares = [set(usable[k * len(usable) // workers : (k + 1) * len(usable) // workers]) for k in range(workers)]
-    return shares if all(shares) else []
+    with suppress(OSError, ValueError, IndexError):
+        usable = sorted(os.sched_getaffinity(0))
+        if _runnable() - 1 + workers <= (os.cpu_count() or 1) and workers <= len(usable):
+            here = usable.index(number) if (number := _number_of_processor()) in usable else 0
+            usable = usable[here:] + usable[:here]
+            return [set(usable[k * len(usable) // workers : (k + 1) * len(usable) // workers]) for k in range(workers)]
+    return []
 
 
 class _Helper(threading.Thread):
@@ -123,7 +132,7 @@ def _helper() -> _Helper:
 
 def run_together(work: Callable[[int], None], workers: int) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread."""
-    helpers, shares = [_helper() for _ in range(1, workers)], _shares(workers) if workers > 1 else []
+    helpers, shares = [_helper() for _ in range(1, workers)], _shares(workers)
     for worker, helper in enumerate(helpers, start=1):
         helper.begin(work, worker, shares)
     work(0)
