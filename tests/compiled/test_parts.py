@@ -1,4 +1,4 @@
-"""Wide layers that are cut into parts train as whole ones do, and the parts do not show."""
+"""Wide layers that threads share train as others do, and who had which share does not show."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 from vecprop.compiled import dense, parts
-from vecprop.compiled.parts import Parts, Slices, blocks_of, part_of
+from vecprop.compiled.parts import Joint, Parts, blocks_of, is_joint, part_of
+from vecprop.compiled.products import has_vectors
 from vecprop.compiled.program import program_of
 from vecprop.compiled.threads import at_most_threads
 
@@ -22,13 +23,13 @@ NARROW_FIRST = vp.Network(
 )
 
 LARGE = vp.Network(
-    520, [vp.Dense(512), vp.ReLU(), vp.Dense(600), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3)
+    520, [vp.Dense(2020), vp.ReLU(), vp.Dense(530), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3)
 )
 NORM_FIRST = vp.Network(
     300, [vp.LayerNorm(), vp.Dense(64), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"), vp.L2(1e-3)
 )
 NETWORKS = pytest.mark.parametrize(
-    "network", [WIDE, NARROW_FIRST, NORM_FIRST, LARGE], ids=["first", "second", "after a norm", "slices"]
+    "network", [WIDE, NARROW_FIRST, NORM_FIRST, LARGE], ids=["first", "second", "after a norm", "joint"]
 )
 
 
@@ -62,7 +63,7 @@ def test_trains_as_the_reference_does(network, F):
     )
 
 
-@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST], ids=["first", "second"])
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "large"])
 def test_parts_through_blas(network, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: False)
     program_of.cache_clear()
@@ -91,14 +92,22 @@ def test_bits_do_not_know_of_threads(network, batch_size):
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
 
 
-@pytest.mark.parametrize("batch_size", [100, 128])
-def test_full_batches(batch_size):
+@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["parts", "joint"])
+@pytest.mark.parametrize("batch_size", [3, 100, 128])
+def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
-    assert program_of(NARROW_FIRST, np.float64).for_batches(batch_size).in_parts
-    expected = trained(NARROW_FIRST, engine="reference", **options)
-    assert_same_course(trained(NARROW_FIRST, **options), expected, 1e-9)
-    one_by_one = trained(NARROW_FIRST, callbacks=[lambda state: None], **options)
-    np.testing.assert_array_equal(one_by_one.history.loss, trained(NARROW_FIRST, **options).history.loss)
+    assert program_of(network, np.float64).for_batches(batch_size).shared or batch_size == 3
+    expected = trained(network, engine="reference", **options)
+    assert_same_course(trained(network, **options), expected, 1e-9)
+    one_by_one = trained(network, callbacks=[lambda state: None], **options)
+    np.testing.assert_array_equal(one_by_one.history.loss, trained(network, **options).history.loss)
+
+
+@NETWORKS
+@pytest.mark.parametrize("rows", [257, 258])
+def test_a_last_batch_of_fewer_rows_than_shards(network, rows):
+    options = {"rows": rows, "batch_size": 256, "optimizer": vp.Momentum(0.01)}
+    assert_same_course(trained(network, **options), trained(network, engine="reference", **options), 1e-9)
 
 
 def test_weights_chosen_rows_and_validation():
@@ -200,7 +209,7 @@ def test_vectors_come_back_after_an_error():
 
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
 def test_blocks_are_all_parameters(size, P):
-    layers = [Parts(3, 4, 6, 2), Slices(40, 2, 5, 1)]
+    layers = [Parts(3, 4, 6, 2), Joint(40, 2, 5)]
     blocks = blocks_of(55 + P, size, layers)
     assert blocks[0, 0] == 0
     assert blocks[-1, 1] == 55 + P
@@ -210,13 +219,21 @@ def test_blocks_are_all_parameters(size, P):
         for part, (low, high) in enumerate(layer.spans()):
             own = blocks[(low <= blocks[:, 0]) & (blocks[:, 0] < high)]
             assert (own[:, 1] <= high).all()
-            assert (own[:, 2:] == [part, 1]).all()
+            assert (own[:, 3] == 1).all()
+            assert (own[:, 2] == part).all() or isinstance(layer, Joint)
 
 
 def test_when_layers_are_cut():
+    for rows in (2, 128, 256):
+        shared = [type(layer) for layer in program_of(LARGE, np.float64).for_batches(rows).shared]
+        assert shared == [Joint, Joint] if has_vectors() else Joint not in shared
     assert part_of(784, 128, rows=128) == 32
     assert part_of(784, 100, rows=128) == 50
     assert part_of(784, 63, rows=128) == 63
     assert part_of(255, 1000, rows=16) == 1000
     assert part_of(1024, 1024, rows=128) == 1024
+    assert is_joint(1024, 1024, rows=4096) is has_vectors()
+    assert not is_joint(1024, 1024, rows=4097)
+    assert not is_joint(1024, 1024, rows=1)
+    assert not is_joint(1024, 100, rows=128)
     assert not program_of(WIDE, np.float64).for_batches(2).in_parts

@@ -1,4 +1,4 @@
-"""Dense layers, forward and back, in three ways: by loops, by blocks in registers, and through BLAS.
+"""Dense layers, forward and back: by loops, by blocks in registers, by blocks of what is packed, and through BLAS.
 
 A tile holds features × rows. Behind a layer's inputs there is room for one feature more, which is always 1: the bias is
 its weight, so that Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. Only BLAS, to which rows may
@@ -13,9 +13,10 @@ import numpy as np
 from numba import njit, types
 
 from .arrays import numbers_at, total
-from .formulas import OPTIONS
-from .machine_code import address_of
-from .pointers import product
+from .formulas import INNER, OPTIONS
+from .machine_code import address_of, filled_in
+from .packed import packed_address
+from .pointers import blas_address, blas_product, call_packed
 from .products import dots_of, has_vectors, multiply_of, transpose_of
 
 # What `address_of` fills in: the floating type, how many bytes its numbers have, and products of blocks of them.
@@ -24,9 +25,14 @@ size = 0
 multiply: Any = None
 dots: Any = None
 transpose: Any = None
+blocks: Any = None
+blocks_back: Any = None
 
 LARGE = 2**18
-"""From how many weights on BLAS is faster than blocks, since it packs what it reads."""
+"""From how many weights on it is faster to pack what is read."""
+
+FEW_ROWS = 32
+"""Below how many rows the way back goes faster without."""
 
 WIDE = 512
 """From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
@@ -40,15 +46,16 @@ class Way(Enum):
 
     LOOPS = "loops"
     BLOCKS = "blocks"
+    PACKED = "packed blocks"
     BLAS = "BLAS"
 
     @staticmethod
     def of(inputs: int, outputs: int) -> "Way":
         """Return the fastest way for a layer."""
         weights = inputs * outputs
-        if weights >= (LARGE if has_vectors() else WIDE):
-            return Way.BLAS
-        return Way.BLOCKS if has_vectors() else Way.LOOPS
+        if has_vectors():
+            return Way.PACKED if weights >= LARGE else Way.BLOCKS
+        return Way.BLAS if weights >= WIDE else Way.LOOPS
 
 
 @njit(**OPTIONS)
@@ -76,7 +83,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         k += 1
 
 
-def _loops(I, O, S, p, A, Z, by_rows, blas):
+def _loops(I, O, S, p, A, Z, by_rows, product, room):
     """Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
@@ -88,7 +95,7 @@ def _loops(I, O, S, p, A, Z, by_rows, blas):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
+def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
     """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for: for whole layers alone."""
     zero = number(0)
     A, delta = (
@@ -109,7 +116,7 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_row
             _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
 
 
-def _blocks(I, O, S, p, A, Z, by_rows, blas):
+def _blocks(I, O, S, p, A, Z, by_rows, product, room):
     """Z = [W; b]ᵀ [A; 1]."""
     ones = numbers_at(A + I * S * size, S, number(0))
     for s in range(S):
@@ -120,7 +127,7 @@ def _blocks(I, O, S, p, A, Z, by_rows, blas):
     multiply(M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0))
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
+def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
     """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and O >= FEW_OUTPUTS:
@@ -134,7 +141,31 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_ro
         multiply(I, S, O, p, column, one, delta, row, before, row, add_before)
 
 
-def _through_blas(I, O, S, p, A, Z, by_rows, blas):
+def _packed(I, O, S, p, A, Z, by_rows, product, room):
+    """Z = [W; b]ᵀ [A; 1]."""
+    row, one, none = S * size, np.int64(size), np.int64(0)
+    if S == 1:  # packing the weights would take longer
+        blocks(I, O, S, p, A, Z, by_rows, product, room)
+        return
+    ones = numbers_at(A + I * row, S, number(0))
+    for s in range(S):
+        ones[s] = 1
+    call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, room, none))
+
+
+def _packed_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
+    row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
+    if S < FEW_ROWS:
+        blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room)
+        return
+    if J:
+        call_packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, room, none))
+    if before:
+        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, add_before, room, none))
+
+
+def _through_blas(I, O, S, p, A, Z, by_rows, product, room):
     """Z = Wᵀ A + b."""
     zero, one = number(0), np.int64(1)
     p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
@@ -142,10 +173,10 @@ def _through_blas(I, O, S, p, A, Z, by_rows, blas):
         Z_o, bias = Z[o * S : (o + 1) * S], p[I * O + o]
         for s in range(S):
             Z_o[s] = bias
-    product(blas, p, one, A, by_rows, one, Z, O, S, I)
+    blas_product(product, p, one, A, by_rows, one, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, blas):
+def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
     """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, or += that; where they are asked for."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
@@ -154,23 +185,33 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned,
         for o in range(O):
             J_o = total(delta[o * S : (o + 1) * S])
             J[I * O + o] = J[I * O + o] + J_o if add else J_o
-        product(blas, A, by_rows, delta, np.int64(1), add, J, I, O, S)
+        blas_product(product, A, by_rows, delta, np.int64(1), add, J, I, O, S)
     if before:
-        product(blas, p, np.int64(0), delta, np.int64(0), add_before, numbers_at(before, I * S, zero), I, S, O)
+        blas_product(product, p, np.int64(0), delta, np.int64(0), add_before, numbers_at(before, I * S, zero), I, S, O)
 
 
 @cache
 def dense_addresses(way: Way, F: type) -> tuple[int, int]:
     """Return the addresses of a dense layer, forward and back; see `pointers.call_dense`."""
+    names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
+    kind = F.__name__
+    if way in (Way.BLOCKS, Way.PACKED):
+        names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
+    if way is Way.PACKED:
+        blocks, blocks_back = (njit(filled_in(way, kind, **names), **INNER) for way in (_blocks, _blocks_back))
+        names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
         Way.LOOPS: (_loops, _loops_back),
         Way.BLOCKS: (_blocks, _blocks_back),
+        Way.PACKED: (_packed, _packed_back),
         Way.BLAS: (_through_blas, _through_blas_back),
     }[way]
-    names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
-    if way is Way.BLOCKS:
-        names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
     return (
-        address_of(forward, types.void(*[types.intp] * 8), F.__name__, **names),
-        address_of(back, types.void(*[types.intp] * 13), F.__name__, **names),
+        address_of(forward, types.void(*[types.intp] * 9), kind, **names),
+        address_of(back, types.void(*[types.intp] * 14), kind, **names),
     )
+
+
+def product_address(way: Way, F: type) -> int:
+    """Return the address of the product that a dense layer calls, or 0 where it calls none."""
+    return {Way.PACKED: packed_address, Way.BLAS: blas_address}.get(way, lambda F: 0)(F)

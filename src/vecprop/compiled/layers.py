@@ -22,13 +22,13 @@ class Column(IntEnum):
     INPUTS = 1
     OUTPUTS = 2
     START = 3
-    BLAS = 4
+    PRODUCT = 4
     VALUE = 5
     SLOPE = 6
     OUTPUT_AT = 7
     EXTRA_AT = 8
     PART = 9
-    SLICE = 10
+    JOINT = 10
 
 
 class Kind(IntEnum):
@@ -63,7 +63,8 @@ def dense_part(c, number, first, tile, S, work):
     p = c[Slot.THETA] + tile.itemsize * (layer[Column.START] + first * (I + 1))
     out = work[layer[Column.OUTPUT_AT] + first * S :].ctypes.data
     by_rows = c[Slot.BY_ROWS] if number == 0 else 0
-    call_dense(layer[Column.VALUE], (I, O, S, p, A, out, by_rows, layer[Column.BLAS]))
+    room = work[layer[Column.EXTRA_AT] :].ctypes.data
+    call_dense(layer[Column.VALUE], (I, O, S, p, A, out, by_rows, layer[Column.PRODUCT], room))
 
 
 @njit(**INNER)
@@ -82,7 +83,7 @@ def dense_part_back(c, number, first, tile, S, work, delta, gradient, add, befor
         layer[Column.SLOPE],
         (
             *(I, O, S, p, A, delta[first * S :].ctypes.data, J, add),
-            *(before, add_before, turned, by_rows, layer[Column.BLAS]),
+            *(before, add_before, turned, by_rows, layer[Column.PRODUCT], work[layer[Column.EXTRA_AT] :].ctypes.data),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Wide layers cut into parts or slices: when, and how their parameters lie while the kernels run.
+"""Wide layers that threads share: when, and how their parameters lie while the kernels run.
 
 Where a layer has many more weights than a batch has rows, threads that each take some rows would read all of its
 weights and write a gradient for each of them, and much of what one thread writes the other would have to read. So such
@@ -8,8 +8,8 @@ the gradient from all rows, so that there is but one.
 Weights by rows of W would have the parts in turns, 128 bytes of one and then of the next, and a processor that fetches
 ahead would take them from the other all the time. So each part lies by itself, as a layer of few outputs would.
 
-Of larger layers threads do take rows, but the gradients of several shards would go through the memory that all share.
-So their gradient is found slice by slice of their inputs, each by one thread from all rows.
+Of larger layers, whose weights are packed, a thread takes some outputs or inputs for all rows, so that what it packs
+serves them all. Their parameters lie as they did.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from .dense import LARGE
+from .dense import LARGE, Way
 
 MOST_PARTS = 4
 """Into how many parts a layer is cut at most: as many as a batch has shards."""
@@ -31,6 +31,12 @@ LEAST_INPUTS, INPUTS_A_ROW = 256, 2
 """How many inputs a layer that is cut has at least, in all and for each row of a batch.
 
 What threads still exchange, outputs and their deltas, has to be little beside the weights and the products with them.
+"""
+
+ROWS_AN_INPUT = 4
+"""How many rows for each input a batch has at most for which threads share a layer without cutting it.
+
+What layers leave of a whole batch is kept, and has to be little beside the weights.
 """
 
 
@@ -49,40 +55,40 @@ def part_of(inputs: int, outputs: int, rows: int) -> int:
     return part if inputs * part < LARGE else outputs  # what is that large loses more by moving it than it gains
 
 
-def slice_of(inputs: int, outputs: int, rows: int) -> int:
-    """Return how many inputs a slice of a dense layer has, for batches of so many rows: all, where it is not sliced.
+def is_joint(inputs: int, outputs: int, rows: int) -> bool:
+    """Return whether threads share a dense layer, for batches of so many rows, without cutting it.
 
     Examples
     --------
-    >>> slice_of(1024, 1024, rows=512), slice_of(1024, 1024, rows=1000), slice_of(1024, 128, rows=512)
-    (256, 1024, 1024)
+    >>> is_joint(784, 128, rows=128), is_joint(1024, 1024, rows=8192)
+    (False, False)
     """
-    if inputs * outputs < LARGE or inputs < INPUTS_A_ROW * rows or part_of(inputs, outputs, rows) < outputs:
-        return inputs
-    return -(-inputs // MOST_PARTS)
+    packed = Way.of(inputs, outputs) is Way.PACKED
+    return packed and 1 < rows <= ROWS_AN_INPUT * inputs and part_of(inputs, outputs, rows) == outputs
 
 
 @dataclass(frozen=True)
-class Slices:
-    """A dense layer whose gradient is found slice by slice of its inputs; its parameters lie as they did.
+class Joint:
+    """A dense layer of which threads take some outputs or inputs for all rows; its parameters lie as they did.
 
     Parameters
     ----------
     start, inputs, outputs : int
         Where its parameters start, and its sizes.
-    slice : int
-        How many inputs a slice has; the last may have fewer.
     """
 
     start: int
     inputs: int
     outputs: int
-    slice: int
+
+    @property
+    def workers(self) -> int:
+        """How many threads have a share in it at most."""
+        return MOST_PARTS
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return where each slice's weights start and end; the biases are none's."""
-        ends = [*range(self.slice, self.inputs, self.slice), self.inputs]
-        return list(pairwise(self.start + self.outputs * end for end in (0, *ends)))
+        """Return where its parameters start and end."""
+        return [(self.start, self.start + (self.inputs + 1) * self.outputs)]
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,11 @@ class Parts:
     inputs: int
     outputs: int
     part: int
+
+    @property
+    def workers(self) -> int:
+        """How many threads have a share in it at most."""
+        return len(self.spans())
 
     def spans(self) -> list[tuple[int, int]]:
         """Return where each part's parameters start and end: [W; b] of its outputs, by rows."""
@@ -144,11 +155,11 @@ def part_by_part(layers: Sequence[Parts], vectors: Sequence[np.ndarray]) -> Iter
             layer.row_by_row(vector)
 
 
-def blocks_of(P: int, size: int, layers: Iterable[Parts | Slices]) -> np.ndarray:
+def blocks_of(P: int, size: int, layers: Iterable[Parts | Joint]) -> np.ndarray:
     """Return the blocks in which P parameters are summed and moved, in rows of four words.
 
     They are: where it starts and ends, whose it is, a number that workers share out, and whether its gradient is one
-    alone, that of a part or slice.
+    alone, as that of a layer is that threads share.
 
     Examples
     --------
@@ -158,8 +169,9 @@ def blocks_of(P: int, size: int, layers: Iterable[Parts | Slices]) -> np.ndarray
     blocks, end = [], 0
     for layer in layers:
         blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, layer.start, size))]
-        for owner, (low, high) in enumerate(layer.spans()):
-            blocks += [(*piece, owner, 1) for piece in _pieces(low, high, size)]
+        for part, (low, high) in enumerate(layer.spans()):
+            pieces = enumerate(_pieces(low, high, size), start=len(blocks))
+            blocks += [(*piece, part if isinstance(layer, Parts) else number, 1) for number, piece in pieces]
             end = high
     blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, P, size))]
     return np.array(blocks, np.int64)

@@ -81,18 +81,21 @@ call_score = _caller("integer", result="number")
 call_epochs = _caller("integer", "integer")
 """Call f(context, worker): epochs."""
 
-call_dense = _caller(*["integer"] * 8)
-"""Call f(I, O, rows, p, A, Z, by_rows, blas): a dense layer of a tile; see `dense`."""
+call_dense = _caller(*["integer"] * 9)
+"""Call f(I, O, rows, p, A, Z, by_rows, product, room): a dense layer of a tile; see `dense`."""
 
-call_dense_back = _caller(*["integer"] * 13)
-"""Call f(I, O, rows, p, A, delta, J, add, before, add to it, turned, by_rows, blas): back through a dense layer."""
+call_dense_back = _caller(*["integer"] * 14)
+"""Call f(I, O, rows, p, A, delta, J, add, before, add to it, turned, by_rows, product, room): back through it."""
+
+call_packed = _caller(*["integer"] * 14)
+"""Call f(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, room, kept): a product; see `packed.multiply`."""
 
 call_gather = _caller(*["integer"] * 7)
 """Call f(M, N, A, step of A, B, step of B, numbers of the rows): some rows, transposed."""
 
 
 def blas_address(F):
-    """Return the address of SciPy's matrix product for numbers of type F, as `product` calls it."""
+    """Return the address of SciPy's matrix product for numbers of type F, as `blas_product` calls it."""
     from numba.extending import get_cython_function_address
 
     return get_cython_function_address("scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm")
@@ -144,7 +147,7 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
 
 @njit(nogil=True, error_model="numpy")
-def product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
+def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
     """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N), flat arrays by rows or, where said, by columns."""
     zero = A.dtype.type(0)
     # By columns, as BLAS reads it, a matrix by rows is its transpose: so it is asked for Cᵀ = Bᵀ Aᵀ.

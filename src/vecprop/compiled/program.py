@@ -24,14 +24,14 @@ from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .batches import batch_address
 from .context import Context
-from .dense import Way, dense_addresses
+from .dense import Way, dense_addresses, product_address
 from .epochs import BLOCK
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
 from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
-from .parts import Parts, Slices, blocks_of, part_of, slice_of
-from .pointers import blas_address
+from .packed import room_of
+from .parts import Joint, Parts, blocks_of, is_joint, part_of
 from .products import gather_address
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
@@ -48,8 +48,8 @@ So they stay near the processor, and a full batch of few rows stays in the tile 
 VECTOR_BYTES = 64
 """The bytes of the longest vectors."""
 
-TILE_BY_ROWS = 256
-"""The most rows of a tile where the first layer takes its rows as they lie: large products like more of them."""
+LARGE_TILE = 256
+"""The most rows of a tile where products are large: they like more of them."""
 
 SHARD_OPERATIONS = 1_000_000
 """How many operations a shard is worth at least: about ten microseconds, against one for meeting at a barrier."""
@@ -88,12 +88,12 @@ class Program:
     F : type
         numpy.float32 or numpy.float64.
     batch : int, default 0
-        How many rows a batch has for which wide layers are cut into parts or slices; 0 cuts none.
+        How many rows a batch has for which threads share wide layers; 0 shares none.
 
     Attributes
     ----------
-    shared : list of Parts or Slices
-        The layers that are cut.
+    shared : list of Parts or Joint
+        The layers that threads share.
     in_parts : list of Parts
         Those that are cut into parts.
     table : ndarray (L, COLUMNS) of int64
@@ -106,6 +106,10 @@ class Program:
         Whether the first layer takes its rows as they lie in the data.
     uses_blas : bool
         Whether some layer's products go through BLAS.
+    large : bool
+        Whether there are products for which tiles are to have many rows.
+    room : int
+        Where there is room to pack matrices in a worker's memory, for a tile of one row.
     work : int
         How many numbers a tile's outputs need.
     width : int
@@ -116,19 +120,21 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.shared: list[Parts | Slices] = []
+        self.shared: list[Parts | Joint] = []
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
-        part, slice = self._cut(network.inputs, network.widths[0])
-        whole_rows = isinstance(network.layers[0], Dense) and slice == network.inputs
-        self.by_rows = whole_rows and Way.of(network.inputs, part) is Way.BLAS
+        ways = [Way.of(I, self._part(I, O)) for I, O in self._dense_sizes()]
+        self.uses_blas = Way.BLAS in ways
+        self.by_rows = isinstance(network.layers[0], Dense) and ways[0] is Way.BLAS
+        self.large = self.by_rows or Way.PACKED in ways
         self.work = 0  # for one row, until the tile's rows are known
+        self.room = self._reserve(-(-room_of(F) // LARGE_TILE)) if Way.PACKED in ways else 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
             row = self.table[number]
-            row[Column.INPUTS], row[Column.OUTPUTS] = row[Column.SLICE], row[Column.PART] = inputs, outputs
+            row[Column.INPUTS], row[Column.OUTPUTS], row[Column.PART] = inputs, outputs, outputs
             row[Column.START] = starts.get(number, 0)
             row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
@@ -139,20 +145,21 @@ class Program:
         self.work *= self.tile
         self.table[:, [Column.OUTPUT_AT, Column.EXTRA_AT]] *= self.tile
         self.in_parts = [layer for layer in self.shared if isinstance(layer, Parts)]
-        self.uses_blas = bool(self.table[:, Column.BLAS].any())
         self.width = max(network.inputs, *network.widths)
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
             I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
-            row[Column.PART], row[Column.SLICE] = part, slice = self._cut(I, O)
+            row[Column.PART] = part = self._part(I, O)
             if part < O:
                 self.shared.append(Parts(int(row[Column.START]), I, O, part))
-            if slice < I:
-                self.shared.append(Slices(int(row[Column.START]), I, O, slice))
+            if self.batch and is_joint(I, O, self.batch):
+                row[Column.JOINT] = True
+                self.shared.append(Joint(int(row[Column.START]), I, O))
             way = Way.of(I, part)
-            row[Column.KIND], row[Column.BLAS] = Kind.DENSE, blas_address(self.F) if way is Way.BLAS else 0
+            row[Column.KIND], row[Column.EXTRA_AT] = Kind.DENSE, self.room
+            row[Column.PRODUCT] = product_address(way, self.F)
             row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
         elif isinstance(layer, LayerNorm):
             row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
@@ -164,11 +171,9 @@ class Program:
             row[Column.KIND] = Kind.ACTIVATION
             row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
 
-    def _cut(self, inputs: int, outputs: int) -> tuple[int, int]:
-        """Return how many outputs a part of a layer has, and how many inputs a slice of it."""
-        if not self.batch:
-            return outputs, inputs
-        return part_of(inputs, outputs, self.batch), slice_of(inputs, outputs, self.batch)
+    def _part(self, inputs: int, outputs: int) -> int:
+        """Return how many outputs a part of a layer has: all, where it is not cut."""
+        return part_of(inputs, outputs, self.batch) if self.batch else outputs
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
@@ -177,8 +182,8 @@ class Program:
 
     def _rows_of_tile(self) -> int:
         """Return the most rows of a tile, once it is known what layers leave of a row."""
-        tile, bytes_a_row = TILE_BY_ROWS if self.by_rows else TILE, self.work * np.dtype(self.F).itemsize
-        while not self.by_rows and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
+        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.work * np.dtype(self.F).itemsize
+        while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
         if self.batch:  # a shard is one tile
             tile = max(tile, -(-self.batch // self.shards(self.batch)))
@@ -186,7 +191,7 @@ class Program:
 
     def _multiple(self) -> int:
         """Return of how many rows a tile of training is a multiple."""
-        small = self.tile > TILE and not (self.by_rows or self.batch)
+        small = self.tile > TILE and not (self.large or self.batch)
         if not small or self.network.random:  # copies would have masks of their own
             return 1
         return VECTOR_BYTES // np.dtype(self.F).itemsize
@@ -211,16 +216,16 @@ class Program:
         return 1 << most.bit_length() - 1
 
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for training on batches of so many rows, in which wide layers may be cut; see `parts`."""
+        """Return the program for training on batches of so many rows: threads may share layers, see `parts`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(part_of(I, O, rows) == O and slice_of(I, O, rows) == I for I, O in self._dense_sizes()):
+        if all(part_of(I, O, rows) == O and not is_joint(I, O, rows) for I, O in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""
-        return max(self.shards(rows), *(len(layer.spans()) for layer in self.shared), 1)
+        return max(self.shards(rows), *(layer.workers for layer in self.shared), 1)
 
     @cached_property
     def _network_told(self) -> Context:

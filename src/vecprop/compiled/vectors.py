@@ -13,6 +13,9 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
+AHEAD = 1024
+"""How many bytes ahead of a block's products packed matrices are fetched: panels and C leave no room for each other."""
+
 Value: TypeAlias = Any
 """What an instruction gives: llvmlite's own types do not say that it has a type."""
 
@@ -52,6 +55,7 @@ class _Vectors:
         self.vector = ir.VectorType(self.number, lanes)
         self.name = f"v{lanes}f{8 * self.size}"
         self.zero = ir.Constant(self.vector, [0.0] * lanes)
+        self.every = ir.Constant(ir.VectorType(_BIT, lanes), [1] * lanes)
 
     def _call(self, name: str, result: ir.Type, *arguments: Value) -> Value:
         module, kinds = self.builder.module, [argument.type for argument in arguments]
@@ -121,6 +125,11 @@ class _Vectors:
         place, align = self._pointer(address, self.vector), _INTEGER(self.size)
         self._call(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), value, place, align, mask)
 
+    def prefetch(self, address: Value, to_write: bool = False) -> None:
+        """Have what stands at an address come near."""
+        arguments = self._pointer(address, ir.IntType(8)), *(_INTEGER(switch) for switch in (int(to_write), 3, 1))
+        self._call("llvm.prefetch.p0", ir.VoidType(), *arguments)
+
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
         """Return a b + c, rounded once."""
         return self._call(f"llvm.fma.{self.name}", self.vector, a, b, c)
@@ -145,6 +154,36 @@ class _Vectors:
             out[-1].add_incoming(result, inside)
         return out
 
+    def multiplied(
+        self,
+        K: Value,
+        A: Value,
+        A_rows: list[Value],
+        A_k: Value,
+        B: Value,
+        B_k: Value,
+        inside: list[Value],
+        sums: list[Value],
+        ahead: int = 0,
+    ) -> list[Value]:
+        """Return sums, by rows, to which the products of K columns of A with rows of B are added, those of the masks.
+
+        The rows of A lie so many bytes from its address. What is so many bytes ahead comes near.
+        """
+
+        def add_column_times_row(values: list[Value]) -> list[Value]:
+            A_at, B_at, *sums = values
+            B_row = [self.load(self.after(B_at, n), mask) for n, mask in enumerate(inside)]
+            for at in (A_at, *(self.after(B_at, n) for n in range(len(B_row)))) if ahead else ():
+                self.prefetch(self.builder.add(at, _WORD(ahead)))
+            left, results = iter(sums), []
+            for row in A_rows:  # one after the other, for there is no register for each
+                a = self.number_at(self.builder.add(row, A_at))
+                results += [self.multiply_add(a, b, next(left)) for b in B_row]
+            return [self.builder.add(A_at, A_k), self.builder.add(B_at, B_k), *results]
+
+        return self.repeat(K, [A, B, *sums], add_column_times_row)[2:]
+
 
 def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
     """Return what adds A B to a block of C, which has at most so many rows and vectors in each, or puts it there.
@@ -166,19 +205,66 @@ def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
             if_adding = [builder.and_(mask, adds) for mask in inside]
             sums = [v.load(at, if_adding[n]) for at, (_, n) in zip(C_at, places, strict=True)]
 
-            def add_column_times_row(values):
-                A_at, B_at, *sums = values
-                B_row = [v.load(v.after(B_at, n), inside[n]) for n in range(vectors)]
-                A_column = [v.number_at(builder.add(row, A_at)) for row in A_rows]
-                sums = [v.multiply_add(A_column[m], B_row[n], sum) for (m, n), sum in zip(places, sums, strict=True)]
-                return [builder.add(A_at, A_k), builder.add(B_at, B_k), *sums]
-
-            _, _, *sums = v.repeat(K, [_WORD(0), B, *sums], add_column_times_row)
+            sums = v.multiplied(K, _WORD(0), A_rows, A_k, B, B_k, inside, sums)
             for sum, at, (_, n) in zip(sums, C_at, places, strict=True):
                 v.store(sum, at, inside[n])
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 11), generate
+
+    return block
+
+
+def packed_block(F: type, lanes: int, rows: int, vectors: int, whole: bool) -> Any:
+    """Return what `product_block` does, for panels of so many rows of A and so many vectors of B that are packed.
+
+    It is called with M, N, K, A, B, C, its step and whether to add. A whole block has all rows and vectors.
+    """
+
+    @intrinsic
+    def block(typing, M, N, K, A, B, C, C_m, add):
+        def generate(context, builder, signature, arguments):
+            M, N, K, A, B, C, C_m, add = arguments
+            v, places = _Vectors(builder, F, lanes), [(m, n) for m in range(rows) for n in range(vectors)]
+            C_at = [v.after(builder.add(C, builder.mul(_WORD(m), C_m)), n) for m, n in places]
+            for at in C_at:
+                v.prefetch(at, to_write=True)
+            A_rows = [_WORD(m * v.size) for m in range(rows)]
+            steps = _WORD(rows * v.size), B, _WORD(vectors * lanes * v.size)
+            sums = v.multiplied(K, A, A_rows, *steps, [v.every] * vectors, [v.zero] * len(places), AHEAD)
+            masks = [v.every] * len(places)
+            if not whole:
+                there = [v.all(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)]
+                inside = [v.below(lanes * n, N) for n in range(vectors)]
+                masks = [builder.and_(there[m], inside[n]) for m, n in places]
+            with builder.if_else(builder.icmp_signed("!=", add, _WORD(0))) as (to_add, to_put):
+                with to_add:
+                    for sum, at, mask in zip(sums, C_at, masks, strict=True):
+                        v.store(builder.fadd(v.load(at, mask), sum), at, mask)
+                with to_put:
+                    for sum, at, mask in zip(sums, C_at, masks, strict=True):
+                        v.store(sum, at, mask)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 8), generate
+
+    return block
+
+
+def copied_block(F: type, lanes: int, count: int) -> Any:
+    """Return what copies so many numbers from one address to another."""
+
+    @intrinsic
+    def block(typing, place, to):
+        def generate(context, builder, signature, arguments):
+            v = _Vectors(builder, F, lanes)
+            for n in range(-(-count // lanes)):
+                mask = v.below(lanes * n, _WORD(count))
+                place, to = (v.after(argument, n) for argument in arguments)
+                v.store(v.load(place, mask), to, mask)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), generate
 
     return block
 

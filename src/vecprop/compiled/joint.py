@@ -1,0 +1,105 @@
+"""Large layers, of which each worker has a share of the outputs or inputs for the rows of all shards.
+
+So what it packs of the weights serves all rows, and there is one gradient instead of one a shard. See `parts`.
+"""
+
+import numpy as np
+from numba import njit
+
+from .arrays import numbers_at, words_at
+from .context import Slot
+from .formulas import INNER, ONCE
+from .layers import COLUMNS, ROW, Column, inputs_at
+from .packed import AT_ONCE, PANEL, depth_of
+from .pointers import call_packed, wait_for_all
+from .shards import delta_of, rows_of, tile_of, work_of
+
+
+@njit(**INNER)
+def _share(count, worker, workers):
+    """Return a worker's share of so many outputs or inputs: whole panels, as they are packed."""
+    panels = -(-count // PANEL)
+    return worker * panels // workers * PANEL, min((worker + 1) * panels // workers * PANEL, count)
+
+
+@njit(**INNER)
+def _inputs(c, layer, shard, like):
+    """Return where the inputs of a layer are for a shard, which its worker has gathered or computed."""
+    return inputs_at(c, layer, tile_of(c, shard % c[Slot.WORKERS], shard, like), work_of(c, shard, like))
+
+
+@njit(**INNER)
+def _room(c, layer, worker, like):
+    """Return where a worker may pack."""
+    return work_of(c, worker, like)[words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.EXTRA_AT] :].ctypes.data
+
+
+@njit(**ONCE)
+def forward_together(c, layer, worker, rows, like):
+    """Compute a worker's share of a layer's outputs, Z = [W; b]ᵀ [A; 1]; all wait for all."""
+    row, barrier = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), words_at(c[Slot.BARRIER], 16)
+    I, O, one, room = row[Column.INPUTS], row[Column.OUTPUTS], like.itemsize, _room(c, layer, worker, like)
+    for shard in range(worker, c[Slot.SHARDS], c[Slot.WORKERS]):
+        S = rows_of(c, rows, shard).size
+        ones = numbers_at(_inputs(c, layer, shard, like) + I * S * one, S, like)
+        for s in range(S):
+            ones[s] = 1
+    wait_for_all(barrier, c[Slot.WORKERS])
+    low, high = _share(O, worker, c[Slot.WORKERS])
+    depth = depth_of(I + 1)
+    for first in range(low, high, AT_ONCE):
+        for k in range(0, I + 1, depth):
+            W, kept = c[Slot.THETA] + (row[Column.START] + k * O + first) * one, False
+            for shard in range(c[Slot.SHARDS]):
+                S = rows_of(c, rows, shard).size
+                A, Z = _inputs(c, layer, shard, like), work_of(c, shard, like)[row[Column.OUTPUT_AT] :].ctypes.data
+                sizes = min(AT_ONCE, high - first), S, min(depth, I + 1 - k)
+                operands = W, one, O * one, A + k * S * one, S * one, one, Z + first * S * one, S * one
+                call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(k > 0), room, np.int64(kept)))
+                kept = kept or S > 0
+    wait_for_all(barrier, c[Slot.WORKERS])
+
+
+@njit(**ONCE)
+def backward_together(c, layer, worker, rows, here, like):
+    """Find a worker's share of the delta before a layer and of the layer's gradient; all wait for all."""
+    barrier = words_at(c[Slot.BARRIER], 16)
+    wait_for_all(barrier, c[Slot.WORKERS])
+    if layer:
+        _delta_before(c, layer, worker, rows, here, like)
+    _gradient(c, layer, worker, rows, here, like)
+    wait_for_all(barrier, c[Slot.WORKERS])
+
+
+@njit(**ONCE)
+def _delta_before(c, layer, worker, rows, here, like):
+    """Find a worker's share of W delta."""
+    row, one, room = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), like.itemsize, _room(c, layer, worker, like)
+    I, O = row[Column.INPUTS], row[Column.OUTPUTS]
+    low, high = _share(I, worker, c[Slot.WORKERS])
+    depth = depth_of(O)
+    for first in range(low, high, AT_ONCE):
+        for k in range(0, O, depth):
+            W, kept = c[Slot.THETA] + (row[Column.START] + first * O + k) * one, False
+            for shard in range(c[Slot.SHARDS]):
+                S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, here, like).ctypes.data
+                before = delta_of(c, shard, 1 - here, like).ctypes.data
+                sizes = min(AT_ONCE, high - first), S, min(depth, O - k)
+                operands = W, O * one, one, delta + k * S * one, S * one, one, before + first * S * one, S * one
+                call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(k > 0), room, np.int64(kept)))
+                kept = kept or S > 0
+
+
+@njit(**ONCE)
+def _gradient(c, layer, worker, rows, here, like):
+    """Find a worker's share of [J_W; J_b] = [A; 1] deltaᵀ."""
+    row, one, room = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), like.itemsize, _room(c, layer, worker, like)
+    I, O = row[Column.INPUTS], row[Column.OUTPUTS]
+    low, high = _share(I + 1, worker, c[Slot.WORKERS])
+    J = c[Slot.GRADIENTS] + row[Column.START] * one
+    for first in range(low, high, AT_ONCE):
+        for shard in range(c[Slot.SHARDS]):
+            S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, here, like).ctypes.data
+            sizes, A = (min(AT_ONCE, high - first), O, S), _inputs(c, layer, shard, like)
+            operands = A + first * S * one, S * one, one, delta, one, S * one, J + first * O * one, O * one
+            call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(shard > 0), room, np.int64(0)))
