@@ -8,7 +8,6 @@ its time: who does less work shows there. What XLA compiles is compiled before, 
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from contenders import CONTENDERS, WORKLOADS, Workload, vecprop
 
 # isort: split
 import numpy as np
+from machine import described, machine
 
 import vecprop as vp
 
@@ -168,27 +168,6 @@ def scaling(rounds: int) -> dict:
     return result
 
 
-def machine() -> dict:
-    """Return what the figures were measured on and with."""
-    import importlib.metadata
-
-    import scipy.linalg  # noqa: F401 (its BLAS is the kernels')
-    from threadpoolctl import threadpool_info
-
-    versions = {}
-    for package in ("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "absent"
-    model = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    blas = sorted({f"{pool['internal_api']} {pool.get('architecture', '')}" for pool in threadpool_info()})
-    return {"processor": model, "cores": os.cpu_count(), "blas": blas, "python": platform.python_version(), **versions}
-
-
 def table(results: dict) -> str:
     """Return the figures as a page of Markdown."""
     lines = [
@@ -197,7 +176,7 @@ def table(results: dict) -> str:
         "Made by `make bench`; ratios are the peer's time over vecprop's.",
         "",
     ]
-    lines += [f"- {name}: {value}" for name, value in results["machine"].items()]
+    lines += described(results["machine"])
     lines += ["", "| workload | optimizer | type | contender | median ms | min-max | ratio | loss | first call ms |"]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for entry in results["training"]:
@@ -267,7 +246,7 @@ def main() -> None:
     results["one_row"] = one_row()
     results["starts"] = starts()
     results["scaling"] = {} if options.quick else scaling(3)
-    results["machine"] = machine()
+    results["machine"] = machine("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "optax")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "engine.json").write_text(json.dumps(results, indent=1) + "\n")
     (RESULTS / "engine.md").write_text(table(results))

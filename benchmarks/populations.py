@@ -18,6 +18,7 @@ THREADS = "2"
 os.environ["VECPROP_NUM_THREADS"] = THREADS
 
 import numpy as np  # noqa: E402
+from machine import described, machine  # noqa: E402
 from sklearn.datasets import load_breast_cancer, load_digits, make_circles  # noqa: E402
 from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: E402
 from sklearn.neural_network import MLPClassifier as Peer  # noqa: E402
@@ -210,6 +211,8 @@ def main() -> None:
         "# Many networks at once",
         "",
         "Made by `python benchmarks/populations.py`; medians, two threads or processes.",
+        "",
+        *described(where := machine("numpy", "scipy", "numba", "scikit-learn", "skorch", "torch", "jax", "optax")),
     ]
     lines += ["", "| workload | contender | seconds | times vecprop's | best score |", "|---|---|---|---|---|"]
     for workload, contenders in results.items():
@@ -221,7 +224,9 @@ def main() -> None:
     ]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "populations.md").write_text("\n".join(lines) + "\n")
-    (RESULTS / "populations.json").write_text(json.dumps({**results, "kernel_s": one, "share": share}, indent=1) + "\n")
+    (RESULTS / "populations.json").write_text(
+        json.dumps({**results, "kernel_s": one, "share": share, "machine": where}, indent=1) + "\n"
+    )
     print("\n".join(lines))
 
 

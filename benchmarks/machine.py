@@ -1,0 +1,29 @@
+"""What figures were measured on and with."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from threadpoolctl import threadpool_info
+
+
+def machine(*packages: str) -> dict[str, object]:
+    """Return the processor, how many there are, the BLAS that is loaded and the versions of packages."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    model = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    blas = sorted({f"{pool['internal_api']} {pool.get('architecture', '')}" for pool in threadpool_info()})
+    return {"processor": model, "cores": os.cpu_count(), "blas": blas, "python": platform.python_version(), **versions}
+
+
+def described(results: dict[str, object]) -> list[str]:
+    """Return what `machine` has returned as lines of a list."""
+    return [f"- {name}: {value}" for name, value in results.items()]
