@@ -32,7 +32,7 @@ for F in map(np.dtype, sys.argv[1:]):
     forward, _ = dense_addresses(Way.BLOCKS, F.type)
     A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)
     places = [array.ctypes.data for array in (parameters, A, Z)]
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)(forward)(2, 2, 5, *places, 0, 0)
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(forward)(2, 2, 5, *places, 0, 0, 0)
     print(Z[:, 0].tolist())
 """
 
@@ -45,6 +45,7 @@ rng = np.random.default_rng(0)
 X, y = rng.normal(size=(60, 9)), rng.normal(size=60)
 vp.MLPRegressor(hidden_layer_sizes=(3, 40), early_stopping=True, max_iter=3, n_restarts=2).fit(X, y)
 vp.MLPClassifier((12,), max_iter=3, layer_norm=True, dropout=0.1).fit(X.astype(np.float32), y > 0).predict(X)
+vp.MLPRegressor(hidden_layer_sizes=(520, 520), max_iter=2, batch_size=30).fit(X, y).predict(X)
 """
 
 

@@ -57,7 +57,7 @@ def test_any_shape(widths, inputs, rows, members, seed):
     assert_same(compile(network).predict(theta, X), network.predict(theta, X))
 
 
-@pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["both", "BLAS", "loops"])
+@pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["blocks", "BLAS", "loops"])
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
 def test_any_kind_of_products(widths, fast, large, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: fast)

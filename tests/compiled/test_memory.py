@@ -21,7 +21,7 @@ def peak(theta, X, **arguments):
     arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
     targets = T[: len(X)]
     vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
-    context._spare.clear()
+    context.KeptMemory.spare.clear()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     vp.train(NETWORK, theta, X, targets, **arguments)
@@ -55,31 +55,36 @@ def test_memory_of_one_fit_is_kept_for_the_next():
     memory = {"optimizer": vp.Momentum(0.1), "epochs": 1, "batch_size": 200, "engine": "compiled"}
     results = []
     for filled in (0, 255):  # as floating numbers, 0 and nan
-        for kept in context._spare:
+        for kept in context.KeptMemory.spare:
             kept[:] = filled
         results.append(vp.train(NETWORK, NETWORK.init(0), X, T, **memory).theta)
-        [kept] = context._spare
+        [kept] = context.KeptMemory.spare
     np.testing.assert_array_equal(*results)
     before = kept.ctypes.data
     vp.train(NETWORK, NETWORK.init(0), X[:1000], T[:1000], **memory)
-    assert [again.ctypes.data for again in context._spare] == [before]
+    assert [again.ctypes.data for again in context.KeptMemory.spare] == [before]
 
 
-@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**27])
+@pytest.mark.parametrize("size", [1, 2**20 - 1, 2**27])
 def test_small_and_huge_memory_is_not_kept(size):
-    context._spare[:] = [np.empty(2**20, np.uint8)]
-    kept = context.Context()
-    kept.reserve(work=size - context.LINE if size > context.LINE else size)
-    kept.release()
-    assert [len(spare) for spare in context._spare] == [2**20]
+    context.KeptMemory.spare[:] = [np.empty(2**21, np.uint8)]
+    assert len(context.KeptMemory(size).bytes) == size
+    assert [len(spare) for spare in context.KeptMemory.spare] == [2**21]
 
 
-def test_memory_that_is_too_small_is_not_used():
-    context._spare[:] = [np.empty(2**20, np.uint8)]
-    first, second = context.Context(), context.Context()
-    first.reserve(work=2**21)
-    second.reserve(work=2**21)
-    assert first.words[context.Slot.WORK] != second.words[context.Slot.WORK]
-    assert not context._spare
-    del first, second
-    assert [len(spare) for spare in context._spare] == [2**21 + context.LINE]
+@pytest.mark.parametrize(("spare", "used"), [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)])
+def test_memory_that_fits_is_used(spare, used):
+    context.KeptMemory.spare[:] = [np.empty(spare, np.uint8)]
+    first, second = context.KeptMemory(2**21), context.KeptMemory(2**21)
+    assert len(first.bytes) == (spare if used else 2**21)
+    assert not np.shares_memory(first.bytes, second.bytes)
+    assert not context.KeptMemory.spare
+    del second
+    assert [len(spare) for spare in context.KeptMemory.spare] == [2**21]
+
+
+def test_what_predicts_keeps_no_large_memory():
+    context.KeptMemory.spare[:] = [np.empty(2**24, np.uint8)]
+    predict = vp.compile(NETWORK).predictor(NETWORK.init(0))
+    predict(X[:300])
+    assert [len(spare) for spare in context.KeptMemory.spare] == [2**24]

@@ -79,3 +79,16 @@ def test_the_data_are_let_go():
     del own
     assert data() is None
     assert np.isfinite(found[1].theta).all()
+
+
+def test_what_was_not_begun_has_no_loss(monkeypatch):
+    """Ctrl-C before a fit has begun: its losses hold what the memory happens to hold."""
+    monkeypatch.setattr("vecprop.compiled.population.run", lambda fits, look: [of.losses.fill(7) for of in fits])
+    own = X.copy()
+    data = weakref.ref(own)
+    found = results(own, optimizers=[vp.Momentum(0.1)])
+    del own
+    assert data() is None
+    assert np.isnan(found.last_loss).all()
+    assert [result.reason for result in found] == ["interrupted"] * 2
+    assert found[0].history.last_loss is None

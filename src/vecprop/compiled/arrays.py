@@ -111,6 +111,14 @@ def add(source, target):
 
 
 @njit(**INNER)
+def put_ones(address, count, like):
+    """Put so many ones at an address; biases are their weights."""
+    ones = numbers_at(address, count, like)
+    for i in range(count):
+        ones[i] = 1
+
+
+@njit(**INNER)
 def total(values):
     """Return the sum of numbers, in their own type."""
     result = values.dtype.type(0)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import IntEnum, auto
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -130,23 +130,37 @@ SLOTS = len(Slot)
 _PLACES = {slot.name.lower(): slot.value for slot in Slot}
 
 
-KEPT = range(2**20, 2**27)
-"""How much memory of a fit that is done is kept for the next, in bytes.
+class KeptMemory:
+    """Memory of a fit, in which nothing is known to stand; when the fit is done it is kept for the next.
 
-The system takes longer to make large memory ready than a small epoch takes to run, and smaller memory is kept by the
-allocator itself.
-"""
+    The system takes longer to make large memory ready than a small epoch takes to run. Smaller memory is kept by the
+    allocator itself, and none that is more than twice as large as it is needed is used.
 
-_spare: list[np.ndarray] = []
+    Parameters
+    ----------
+    size : int
+        How many bytes are needed.
 
+    Attributes
+    ----------
+    bytes : ndarray of uint8
+        So many, or more.
+    """
 
-def _memory(size: int) -> np.ndarray:
-    """Return so many bytes or more, in which nothing is known to stand."""
-    spare = np.empty(0, np.uint8)
-    if size in KEPT:
-        with suppress(IndexError):
-            spare = _spare.pop()
-    return spare if len(spare) >= max(size, 1) else np.empty(size, np.uint8)
+    SIZES = range(2**20, 2**27)
+    spare: ClassVar[list[np.ndarray]] = []
+
+    def __init__(self, size: int) -> None:
+        self.bytes = np.empty(0, np.uint8)
+        if size in self.SIZES:
+            with suppress(IndexError):
+                self.bytes = self.spare.pop()
+        if not size <= len(self.bytes) <= 2 * size:
+            self.bytes = np.empty(size, np.uint8)
+
+    def __del__(self) -> None:
+        if len(self.bytes) in self.SIZES:
+            self.spare[:] = [self.bytes]
 
 
 class Context:
@@ -175,7 +189,7 @@ class Context:
         self.reserved: dict[str, int] = {}
         self._words = self.words.data  # a memoryview, written to word by word in half the time
         self._arrays = {} if base is None else dict(base._arrays)
-        self._memory: list[np.ndarray] = []
+        self._memory: list[Any] = []
         self.set(**entries)
 
     def set(self, **entries: Any) -> None:
@@ -186,13 +200,17 @@ class Context:
                 value = place_of(value) if value.size else 0
             self._words[_PLACES[name]] = value
 
-    def reserve(self, **sizes: int) -> None:
-        """Reserve memory for slots, so many bytes each, in which nothing is known to stand."""
+    def reserve(self, kept: bool = False, /, **sizes: int) -> None:
+        """Reserve memory for slots, so many bytes each, in which nothing is known to stand.
+
+        It may be kept for the next context when this one is gone; see `KeptMemory`.
+        """
         slots, starts, total = _places(tuple(sizes), tuple(sizes.values()))
-        memory = _memory(total + LINE)
+        owner = KeptMemory(total + LINE) if kept else None
+        memory = np.empty(total + LINE, np.uint8) if owner is None else owner.bytes
         self.words[slots] = starts + aligned(place_of(memory))
         self.reserved |= sizes
-        self._memory.append(memory)
+        self._memory.append(owner or memory)
 
     def clear(self, name: str) -> None:
         """Fill the memory of a slot with zeros."""
@@ -200,13 +218,7 @@ class Context:
 
     def release(self) -> None:
         """Let go of the memory that is reserved: its slots will point to other memory."""
-        while self._memory:
-            memory = self._memory.pop()
-            if len(memory) in KEPT:
-                _spare[:] = [memory]
-
-    def __del__(self) -> None:
-        self.release()
+        self._memory.clear()
 
 
 def aligned(place: int) -> int:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at, total
+from .arrays import numbers_at, put_ones, total
 from .formulas import INNER, OPTIONS
 from .machine_code import address_of, filled_in
 from .packed import packed_address
 from .pointers import blas_address, blas_product, call_packed
 from .products import dots_of, has_vectors, multiply_of, transpose_of
 
-# What `address_of` fills in: the floating type, how many bytes its numbers have, and products of blocks of them.
+# What `address_of` fills in: the floating type, how many bytes its numbers have, products of blocks of them, and the
+# way by blocks, for few rows.
 number: Any = float
 size = 0
 multiply: Any = None
@@ -87,10 +88,8 @@ def _loops(I, O, S, p, A, Z, by_rows, product, room):
     """Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
+    put_ones(A + I * S * size, S, zero)
     A = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S)
-    ones = A[I]
-    for s in range(S):
-        ones[s] = 1
     for o in range(O):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
@@ -118,9 +117,7 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_row
 
 def _blocks(I, O, S, p, A, Z, by_rows, product, room):
     """Z = [W; b]ᵀ [A; 1]."""
-    ones = numbers_at(A + I * S * size, S, number(0))
-    for s in range(S):
-        ones[s] = 1
+    put_ones(A + I * S * size, S, number(0))
     M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
     if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and fills the vectors
         M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
@@ -147,9 +144,7 @@ def _packed(I, O, S, p, A, Z, by_rows, product, room):
     if S == 1:  # packing the weights would take longer
         blocks(I, O, S, p, A, Z, by_rows, product, room)
         return
-    ones = numbers_at(A + I * row, S, number(0))
-    for s in range(S):
-        ones[s] = 1
+    put_ones(A + I * row, S, number(0))
     call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, room, none))
 
 

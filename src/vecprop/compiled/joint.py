@@ -6,7 +6,7 @@ So what it packs of the weights serves all rows, and there is one gradient inste
 import numpy as np
 from numba import njit
 
-from .arrays import numbers_at, words_at
+from .arrays import put_ones, words_at
 from .context import Slot
 from .formulas import INNER, ONCE
 from .layers import COLUMNS, ROW, Column, inputs_at
@@ -34,65 +34,38 @@ def _room(c, layer, worker, like):
     return work_of(c, worker, like)[words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.EXTRA_AT] :].ctypes.data
 
 
-@njit(**ONCE)
-def forward_together(c, layer, worker, rows, like):
-    """Compute a worker's share of a layer's outputs, Z = [W; b]ᵀ [A; 1]; all wait for all."""
-    row, barrier = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), words_at(c[Slot.BARRIER], 16)
-    I, O, one, room = row[Column.INPUTS], row[Column.OUTPUTS], like.itemsize, _room(c, layer, worker, like)
-    for shard in range(worker, c[Slot.SHARDS], c[Slot.WORKERS]):
-        S = rows_of(c, rows, shard).size
-        ones = numbers_at(_inputs(c, layer, shard, like) + I * S * one, S, like)
-        for s in range(S):
-            ones[s] = 1
-    wait_for_all(barrier, c[Slot.WORKERS])
-    low, high = _share(O, worker, c[Slot.WORKERS])
-    depth = depth_of(I + 1)
-    for first in range(low, high, AT_ONCE):
-        for k in range(0, I + 1, depth):
-            W, kept = c[Slot.THETA] + (row[Column.START] + k * O + first) * one, False
-            for shard in range(c[Slot.SHARDS]):
-                S = rows_of(c, rows, shard).size
-                A, Z = _inputs(c, layer, shard, like), work_of(c, shard, like)[row[Column.OUTPUT_AT] :].ctypes.data
-                sizes = min(AT_ONCE, high - first), S, min(depth, I + 1 - k)
-                operands = W, one, O * one, A + k * S * one, S * one, one, Z + first * S * one, S * one
-                call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(k > 0), room, np.int64(kept)))
-                kept = kept or S > 0
-    wait_for_all(barrier, c[Slot.WORKERS])
+@njit(**INNER)
+def _operands(c, layer, shard, here, back, like):
+    """Return what of a shard is multiplied with a layer's weights, and where that goes: A and Z, or both deltas."""
+    if back:
+        return delta_of(c, shard, here, like).ctypes.data, delta_of(c, shard, 1 - here, like).ctypes.data
+    at = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.OUTPUT_AT]
+    return _inputs(c, layer, shard, like), work_of(c, shard, like)[at:].ctypes.data
 
 
-@njit(**ONCE)
-def backward_together(c, layer, worker, rows, here, like):
-    """Find a worker's share of the delta before a layer and of the layer's gradient; all wait for all."""
-    barrier = words_at(c[Slot.BARRIER], 16)
-    wait_for_all(barrier, c[Slot.WORKERS])
-    if layer:
-        _delta_before(c, layer, worker, rows, here, like)
-    _gradient(c, layer, worker, rows, here, like)
-    wait_for_all(barrier, c[Slot.WORKERS])
-
-
-@njit(**ONCE)
-def _delta_before(c, layer, worker, rows, here, like):
-    """Find a worker's share of W delta."""
+@njit(**INNER)
+def _multiply_weights(c, layer, worker, rows, here, back, like):
+    """Put a worker's share of [W; b]ᵀ [A; 1] into Z or, on the way back, of W delta into the delta before."""
     row, one, room = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), like.itemsize, _room(c, layer, worker, like)
-    I, O = row[Column.INPUTS], row[Column.OUTPUTS]
-    low, high = _share(I, worker, c[Slot.WORKERS])
-    depth = depth_of(O)
+    M, K, step_m, step_k = row[Column.OUTPUTS], row[Column.INPUTS] + 1, one, row[Column.OUTPUTS] * one
+    if back:
+        M, K, step_m, step_k = row[Column.INPUTS], row[Column.OUTPUTS], step_k, step_m
+    low, high = _share(M, worker, c[Slot.WORKERS])
+    depth = depth_of(K)
     for first in range(low, high, AT_ONCE):
-        for k in range(0, O, depth):
-            W, kept = c[Slot.THETA] + (row[Column.START] + first * O + k) * one, False
+        for k in range(0, K, depth):
+            W, kept = c[Slot.THETA] + row[Column.START] * one + first * step_m + k * step_k, False
             for shard in range(c[Slot.SHARDS]):
-                S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, here, like).ctypes.data
-                before = delta_of(c, shard, 1 - here, like).ctypes.data
-                sizes = min(AT_ONCE, high - first), S, min(depth, O - k)
-                operands = W, O * one, one, delta + k * S * one, S * one, one, before + first * S * one, S * one
+                S, (right, out) = rows_of(c, rows, shard).size, _operands(c, layer, shard, here, back, like)
+                sizes = min(AT_ONCE, high - first), S, min(depth, K - k)
+                operands = W, step_m, step_k, right + k * S * one, S * one, one, out + first * S * one, S * one
                 call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(k > 0), room, np.int64(kept)))
                 kept = kept or S > 0
 
 
 @njit(**ONCE)
-def _gradient(c, layer, worker, rows, here, like):
-    """Find a worker's share of [J_W; J_b] = [A; 1] deltaᵀ."""
+def _put_gradient(c, layer, worker, rows, here, like):
+    """Put a worker's share of [J_W; J_b] = [A; 1] deltaᵀ into the first shard's gradient."""
     row, one, room = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS), like.itemsize, _room(c, layer, worker, like)
     I, O = row[Column.INPUTS], row[Column.OUTPUTS]
     low, high = _share(I + 1, worker, c[Slot.WORKERS])
@@ -103,3 +76,27 @@ def _gradient(c, layer, worker, rows, here, like):
             sizes, A = (min(AT_ONCE, high - first), O, S), _inputs(c, layer, shard, like)
             operands = A + first * S * one, S * one, one, delta, one, S * one, J + first * O * one, O * one
             call_packed(row[Column.PRODUCT], (*sizes, *operands, np.int64(shard > 0), room, np.int64(0)))
+
+
+@njit(**ONCE)
+def forward_together(c, layer, worker, rows, like):
+    """Compute a worker's share of a layer's outputs; all wait for all."""
+    barrier = words_at(c[Slot.BARRIER], 16)
+    I = words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.INPUTS]
+    for shard in range(worker, c[Slot.SHARDS], c[Slot.WORKERS]):
+        S = rows_of(c, rows, shard).size
+        put_ones(_inputs(c, layer, shard, like) + I * S * like.itemsize, S, like)
+    wait_for_all(barrier, c[Slot.WORKERS])
+    _multiply_weights(c, layer, worker, rows, np.int64(0), False, like)
+    wait_for_all(barrier, c[Slot.WORKERS])
+
+
+@njit(**ONCE)
+def backward_together(c, layer, worker, rows, here, like):
+    """Find a worker's share of the delta before a layer and of the layer's gradient; all wait for all."""
+    barrier = words_at(c[Slot.BARRIER], 16)
+    wait_for_all(barrier, c[Slot.WORKERS])
+    if layer:
+        _multiply_weights(c, layer, worker, rows, here, True, like)
+    _put_gradient(c, layer, worker, rows, here, like)
+    wait_for_all(barrier, c[Slot.WORKERS])

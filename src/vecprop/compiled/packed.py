@@ -46,7 +46,7 @@ def depth_of(K):
 def pack(M, K, A, A_m, A_k, out):
     """Lay A (M, K) into panels of some of its rows, each column by column: an address, and steps in bytes.
 
-    Beyond the last row nothing is known to stand.
+    One of the steps is a number's size. Beyond the last row nothing is known to stand.
     """
     complete = M // width * width
     if A_m == size:  # columns are contiguous
@@ -69,8 +69,8 @@ def pack(M, K, A, A_m, A_k, out):
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, room, kept):
     """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes.
 
-    Room is for what is packed. Kept says that A is still there from the call before: no more of it than is packed at
-    once.
+    One of the steps of A and one of B is a number's size, and C lies by rows. Room is for what is packed. Kept says
+    that A is still there from the call before: no more of it than is packed at once.
     """
     left, right, depth = room, room + AT_ONCE * DEPTH * size, depth_of(K)
     for n in range(0, N, PANELS_AT_ONCE * columns):

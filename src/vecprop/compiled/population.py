@@ -200,16 +200,16 @@ class Fits:
             first = array.__array_interface__["data"][0]  # costs half of .ctypes
             self.words[:, Slot[name.upper()]] = first + array.strides[0] * np.arange(M)
         self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
-        self._kept = memory
+        self.kept = [*each.values()]  # what kernels write on
 
     def release(self) -> None:
         """Let go of what fits need while they run: the data among it."""
-        del self.context, self.words, self._kept
+        del self.context, self.words, self.kept
 
-    @property
-    def measured(self) -> np.ndarray:
-        """Whether each fit was measured before its first epoch, and all was finite, (M,)."""
-        return ~np.isin(self.done[:, 3], (NOT_STARTED, Ended.AT_START))
+    def was_measured(self, number: int | slice) -> Any:
+        """Return whether a fit, or each of some, was measured before its first epoch, and all was finite."""
+        why = self.done[number, 3]
+        return (why != NOT_STARTED) & (why != Ended.AT_START)
 
     def outcome(self, number: int) -> tuple[int, int, Any]:
         """Return how many epochs of a fit ended with a finite loss, how many steps it took and why it ended."""
@@ -237,8 +237,6 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
         for cohort in cohorts:
             stack.enter_context(part_by_part(cohort.in_parts, cohort.moved))
         _run(cohorts, watch)
-    for cohort in cohorts:
-        cohort.release()
 
 
 def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
@@ -260,7 +258,9 @@ def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     run_members = _RUN(members_address(F))
     run_epochs = epochs_address(F)
 
-    def work_on(worker: int, kept: Any = (cohorts, memory, everyone)) -> None:  # as long as a thread works
+    kept = [(cohort.context, cohort.kept, memory, everyone) for cohort in cohorts]
+
+    def work_on(worker: int, kept: Any = kept) -> None:  # as long as a thread works
         run_members(
             contexts.ctypes.data,
             numbers.ctypes.data,

@@ -111,7 +111,7 @@ class Program:
     room : int
         Where there is room to pack matrices in a worker's memory, for a tile of one row.
     work : int
-        How many numbers a tile's outputs need.
+        How many numbers a worker needs for what layers leave of a tile, and to pack.
     width : int
         The largest number of inputs or outputs of a layer.
     operations : int
@@ -297,6 +297,7 @@ class Program:
         numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile
         context.reserve(
+            True,
             **self._tile_memory(tiles, places),
             row_weights=numbers * self.tile,
             row_losses=numbers * self.tile,

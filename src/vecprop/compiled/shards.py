@@ -22,7 +22,7 @@ def tile_of(c, worker, shard, like):
 
 @njit(**ONCE)
 def work_of(c, shard, like):
-    """Return what the layers leave of a shard."""
+    """Return what the layers leave of a shard, and where a worker of the same number packs."""
     return numbers_at(c[Slot.WORK] + shard * like.itemsize * c[Slot.WORK_SIZE], c[Slot.WORK_SIZE], like)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .batches import batch_address
-from .dense import Way, dense_addresses
+from .dense import Way, dense_addresses, product_address
 from .epochs import epochs_address
 from .kernels import gradient_address, predict_address
 from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
@@ -22,13 +22,16 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     for F in (np.float32, np.float64):
         kind = F.__name__
         yield f"{kind} gradient", lambda F=F: gradient_address(F)
-        yield f"{kind} gradient by parts", lambda F=F: batch_address(F)
+        yield f"{kind} gradient of shared layers", lambda F=F: batch_address(F)
         yield f"{kind} epochs", lambda F=F: epochs_address(F)
         yield f"{kind} populations", lambda F=F: members_address(F)
         yield f"{kind} scores", lambda F=F: score_address(F)
         yield f"{kind} gather", lambda F=F: gather_address(F)
-        for way in Way if has_vectors() else (Way.LOOPS, Way.BLAS):
-            yield f"{kind} Dense by {way.value}", lambda F=F, way=way: dense_addresses(way, F)
+        for way in (Way.BLOCKS, Way.PACKED) if has_vectors() else (Way.LOOPS, Way.BLAS):
+            yield (
+                f"{kind} Dense by {way.value}",
+                lambda F=F, way=way: (dense_addresses(way, F), product_address(way, F)),
+            )
         yield f"{kind} predictions", lambda F=F: predict_address(F)
         yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)
         yield f"{kind} Dropout", lambda F=F: drop_address(F)

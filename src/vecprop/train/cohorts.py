@@ -88,7 +88,7 @@ class Cohort:
         """Return each member's latest training loss, (M,); nan where none is known."""
         fits, exact = self.fits, self.member.training_loss == "exact"
         latest = fits.done[:, 0] - (not exact)
-        known = fits.measured & (latest >= 0)
+        known = fits.was_measured(slice(None)) & (latest >= 0)
         return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
 
     def result(self, place: int) -> TrainingResult:
@@ -108,7 +108,7 @@ class Cohort:
     def _history(self, place: int, epochs: int) -> History:
         """Return what was measured of a member in so many epochs."""
         member, fits, known = self.member, self.fits, epochs + 1
-        if not fits.measured[place]:
+        if not fits.was_measured(place):
             return History()
         return History.of(
             fits.losses[place, : epochs + (member.training_loss == "exact")],
@@ -131,6 +131,8 @@ def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> None:
                 run(own, watch.look)
     except KeyboardInterrupt:  # those that are not done say so
         watch.stopped = True
+    for cohort in cohorts:
+        cohort.fits.release()
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:
