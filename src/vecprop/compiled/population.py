@@ -26,6 +26,7 @@ from .threads import at_most_threads, held_back_interrupts, run_watched, single_
 
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
+UNMEASURED = NOT_STARTED, int(Ended.AT_START)
 
 size: int = 8  # what `members_address` fills in: how many bytes a number has
 
@@ -206,15 +207,16 @@ class Fits:
         """Let go of what fits need while they run: the data among it."""
         del self.context, self.words, self.kept
 
-    def was_measured(self, number: int | slice) -> Any:
-        """Return whether a fit, or each of some, was measured before its first epoch, and all was finite."""
-        why = self.done[number, 3]
-        return (why != NOT_STARTED) & (why != Ended.AT_START)
+    @property
+    def measured(self) -> np.ndarray:
+        """Whether each fit was measured before its first epoch, and all was finite, (M,)."""
+        return ~np.isin(self.done[:, 3], UNMEASURED)
 
-    def outcome(self, number: int) -> tuple[int, int, Any]:
-        """Return how many epochs of a fit ended with a finite loss, how many steps it took and why it ended."""
+    def outcome(self, number: int) -> tuple[int, int, Any, bool]:
+        """Return a fit's epochs that ended with a finite loss, its steps, why it ended, and whether it was measured."""
         epochs, steps, _, why = self.done[number].tolist()
-        return epochs, steps, REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
+        reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
+        return epochs, steps, reason, why not in UNMEASURED
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:

@@ -88,15 +88,16 @@ class Cohort:
         """Return each member's latest training loss, (M,); nan where none is known."""
         fits, exact = self.fits, self.member.training_loss == "exact"
         latest = fits.done[:, 0] - (not exact)
-        known = fits.was_measured(slice(None)) & (latest >= 0)
+        known = fits.measured & (latest >= 0)
         return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
 
     def result(self, place: int) -> TrainingResult:
         """Return what `train` would return for the member at a place: views of arrays that members share."""
         member, fits = self.member, self.fits
-        epochs, step, reason = fits.outcome(place)
+        epochs, step, reason, measured = fits.outcome(place)
         moments = {name: moment[place] for name, moment in fits.moments.items()}
-        optimizer, history = {"t": epochs * self.per_epoch, **moments}, self._history(place, epochs)
+        optimizer = {"t": epochs * self.per_epoch, **moments}
+        history = self._history(place, epochs) if measured else History()
         state = TrainingState(fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history)
         theta = state.theta
         if reason == "diverged":
@@ -108,8 +109,6 @@ class Cohort:
     def _history(self, place: int, epochs: int) -> History:
         """Return what was measured of a member in so many epochs."""
         member, fits, known = self.member, self.fits, epochs + 1
-        if not fits.was_measured(place):
-            return History()
         return History.of(
             fits.losses[place, : epochs + (member.training_loss == "exact")],
             None if member.validation_rows is None else fits.held_losses[place, :known],
