@@ -65,7 +65,7 @@ def test_memory_of_one_fit_is_kept_for_the_next():
     assert [again.ctypes.data for again in context.KeptMemory.spare] == [before]
 
 
-@pytest.mark.parametrize("size", [1, 2**20 - 1, 2**27])
+@pytest.mark.parametrize("size", [1, 2**20 - 1, 2**28])
 def test_small_and_huge_memory_is_not_kept(size):
     context.KeptMemory.spare[:] = [np.empty(2**21, np.uint8)]
     assert len(context.KeptMemory(size).bytes) == size

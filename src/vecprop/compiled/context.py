@@ -147,7 +147,7 @@ class KeptMemory:
         So many, or more.
     """
 
-    SIZES = range(2**20, 2**27)
+    SIZES = range(2**20, 2**28)
     spare: ClassVar[list[np.ndarray]] = []
 
     def __init__(self, size: int) -> None:
