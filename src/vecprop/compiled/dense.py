@@ -193,7 +193,7 @@ def dense_addresses(way: Way, F: type) -> tuple[int, int]:
     if way in (Way.BLOCKS, Way.PACKED):
         names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
     if way is Way.PACKED:
-        blocks, blocks_back = (njit(filled_in(way, kind, **names), **INNER) for way in (_blocks, _blocks_back))
+        blocks, blocks_back = (njit(filled_in(each, kind, **names), **INNER) for each in (_blocks, _blocks_back))
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
         Way.LOOPS: (_loops, _loops_back),
