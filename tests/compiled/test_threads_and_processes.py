@@ -64,9 +64,11 @@ def test_repetition_shows_no_race():
 
 
 def test_ctrl_c_returns_what_has_been_trained():
+    options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
+    vp.train(network(), network().init(1), X, T, epochs=1, **options)  # so that nothing is left to compile
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    result = vp.train(network(), network().init(1), X, T, optimizer=vp.Momentum(1e-6), epochs=10**7, engine="compiled")
+    result = vp.train(network(), network().init(1), X, T, epochs=10**7, **options)
     assert result.reason == "interrupted"
     assert 0 < result.state.epoch < 10**7
     assert len(result.history.loss) == result.state.epoch + 1

@@ -9,8 +9,9 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
+from .ahead import compile_ahead
 from .context import Slot, as_word
-from .epochs import BLOCK, CHUNK, Ended, epochs_address
+from .epochs import BLOCK, CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .loops import link_address, update_address
 from .parts import part_by_part
@@ -86,6 +87,7 @@ class Epochs:
         held_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
+        compile_ahead(epochs_address, run_epochs, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
         held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)

@@ -13,6 +13,7 @@ from typing import Any
 from numba import cfunc
 
 from ..core.sources import require_unchanged
+from .ahead import wait_for
 from .cache import cached_in_folder, forget, is_kept
 from .formulas import OPTIONS
 
@@ -80,6 +81,7 @@ def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any
     """
     function = filled_in(template, suffix, **names)
     with _one_at_a_time:  # for where compiled code is kept is a setting of Numba's
+        wait_for(function.__qualname__)
         if not is_kept(function.__qualname__):
             require_unchanged()
             _say_once()

@@ -26,16 +26,16 @@ def at_most_threads(count: int) -> Iterator[None]:
 
 
 def usable_threads() -> int:
-    """Return how many threads may run: VECPROP_NUM_THREADS, or the processors that this process may use.
+    """Return how many threads may run here: those that may run at all, or fewer within `at_most_threads`.
 
-    Within `at_most_threads` they are no more than that. The number changes how fast a network is trained, and not one
-    bit of the result.
+    The number changes how fast a network is trained, and not one bit of the result.
     """
     most = _most.get()
-    return _allowed_threads() if most is None else min(most, _allowed_threads())
+    return allowed_threads() if most is None else min(most, allowed_threads())
 
 
-def _allowed_threads() -> int:
+def allowed_threads() -> int:
+    """Return how many threads may run at all: VECPROP_NUM_THREADS, or the processors that this process may use."""
     chosen = os.environ.get("VECPROP_NUM_THREADS", "")
     if chosen.isdigit() and int(chosen) > 0:
         return int(chosen)

@@ -1,0 +1,95 @@
+"""A kernel is compiled in another process where that helps, and in this one where anything goes wrong."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vecprop.compiled import ahead
+from vecprop.compiled.cache import folder, is_kept
+from vecprop.compiled.scores import score_address, score_of_held_rows
+
+NAME = "score_of_held_rows_float32"
+
+COMPILED_HERE = """
+from numba.core.ccallback import CFunc
+compile_here = CFunc._compile_uncached
+CFunc._compile_uncached = lambda self: print(self._pyfunc.__qualname__) or compile_here(self)
+import numpy as np, vecprop as vp
+network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
+X = np.linspace(-1, 1, 20).reshape(10, 2)
+vp.train(network, np.linspace(-1, 1, 13), X, X[:, 0], optimizer=vp.Momentum(), epochs=3, engine="compiled")
+"""
+
+
+@pytest.fixture
+def empty(monkeypatch, tmp_path):
+    """No kernels, and two processors, for a test."""
+    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
+    folder.cache_clear()
+    yield
+    monkeypatch.undo()
+    folder.cache_clear()
+
+
+def begin():
+    """Begin to compile a small kernel, and return the other process, if there is one."""
+    ahead.compile_ahead.__wrapped__(score_address, score_of_held_rows, np.float32)
+    return ahead._running.get(NAME)
+
+
+def test_compiled_by_another_process(empty):
+    begin()
+    ahead.wait_for(NAME)
+    assert is_kept(NAME)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("threads", "here"), [("1", True), ("2", False)])
+def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, here):
+    settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path), "VECPROP_NUM_THREADS": threads}
+    compiled_here = subprocess.check_output([sys.executable, "-c", COMPILED_HERE], env=settings, text=True)
+    assert "gradient_of_rows_float64" in compiled_here
+    assert ("run_epochs_float64" in compiled_here) == here
+    assert len(list(tmp_path.rglob("*run_epochs_float64*.nbc"))) == 1
+
+
+def test_what_is_kept_is_not_compiled_again(empty, monkeypatch):
+    monkeypatch.setattr(ahead, "is_kept", lambda name: name == NAME)
+    assert begin() is None
+
+
+@pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child"])
+def test_not_where_it_cannot_help(empty, monkeypatch, why):
+    if why == "one thread":
+        monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
+    elif why == "no Python":
+        monkeypatch.setattr(sys, "executable", "/usr/bin/true")
+    elif why == "nowhere":
+        monkeypatch.setattr(sys, "executable", "")
+    elif why == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    else:
+        monkeypatch.setattr(multiprocessing, "parent_process", lambda: "a process")
+    assert begin() is None
+
+
+def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
+    monkeypatch.setattr(ahead, "_CODE", "raise ImportError")
+    assert begin().wait() == 1
+    ahead.wait_for(NAME)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert begin() is None
+
+
+def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
+    monkeypatch.setattr(ahead, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(ahead, "_LONGEST", 0.01)
+    process = begin()
+    ahead.wait_for(NAME)
+    assert process.returncode
+    assert ahead._running == {}
