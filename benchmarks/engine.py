@@ -60,7 +60,7 @@ def measure(work: Workload, rounds: int) -> dict:
             losses[name] = contest.loss(trained)
     times: dict[str, list[float]] = {name: [] for name in runs}
     # A turn lasts a twentieth of a second at least, so that what others left in the caches does not count.
-    repeats = {name: 1 + int(TURN / timed(run)[0]) for name, run in runs.items()}
+    repeats = {name: 1 + int(TURN / min(timed(run)[0] for _ in range(3))) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
             time.sleep(REST)

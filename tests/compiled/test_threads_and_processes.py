@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.compiled import threads
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))
@@ -41,8 +42,8 @@ print(digest.hexdigest())
 
 def test_the_same_bits_with_any_number_of_threads():
     digests = []
-    for threads in ("1", "2", "4", "2"):
-        environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    for count in ("1", "2", "4", "2"):
+        environment = {**os.environ, "VECPROP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
         )
@@ -152,6 +153,6 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
         return vp.train(network(), network().init(1), X, T, optimizer=vp.Adam(), epochs=3, engine="compiled").theta
 
     expected = fit()
-    monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    monkeypatch.setattr(signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
+    monkeypatch.setattr(threads, "_handler_of", lambda number: None)
+    monkeypatch.setattr(threads, "_set_handler", lambda *arguments: pytest.fail("a handler was set"))
     np.testing.assert_array_equal(fit(), expected)

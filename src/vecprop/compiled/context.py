@@ -169,7 +169,7 @@ class Context:
     Parameters
     ----------
     base : Context, optional
-        One whose words and arrays are taken over, without the memory that is reserved in it.
+        One whose words and arrays are taken over; as much memory as is reserved in it is reserved anew.
     **entries
         See `set`.
 
@@ -186,10 +186,12 @@ class Context:
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self.words = np.zeros(SLOTS, np.int64) if base is None else base.words.copy()
         self.address = place_of(self.words)
-        self.reserved: dict[str, int] = {}
+        self.reserved = {} if base is None else base.reserved
         self._words = self.words.data  # a memoryview, written to word by word in half the time
         self._arrays = {} if base is None else dict(base._arrays)
-        self._memory: list[Any] = []
+        self._kept, self._memory = False, None
+        if base is not None and base.reserved:
+            self.reserve(base._kept, **base.reserved)
         self.set(**entries)
 
     def set(self, **entries: Any) -> None:
@@ -201,7 +203,7 @@ class Context:
             self._words[_PLACES[name]] = value
 
     def reserve(self, kept: bool = False, /, **sizes: int) -> None:
-        """Reserve memory for slots, so many bytes each, in which nothing is known to stand.
+        """Reserve memory for slots, once, so many bytes each, in which nothing is known to stand.
 
         It may be kept for the next context when this one is gone; see `KeptMemory`.
         """
@@ -209,8 +211,7 @@ class Context:
         owner = KeptMemory(total + LINE) if kept else None
         memory = np.empty(total + LINE, np.uint8) if owner is None else owner.bytes
         self.words[slots] = starts + aligned(place_of(memory))
-        self.reserved |= sizes
-        self._memory.append(owner or memory)
+        self.reserved, self._kept, self._memory = sizes, kept, owner or memory
 
     def clear(self, name: str) -> None:
         """Fill the memory of a slot with zeros."""
@@ -218,7 +219,7 @@ class Context:
 
     def release(self) -> None:
         """Let go of the memory that is reserved: its slots will point to other memory."""
-        self._memory.clear()
+        self._memory = None
 
 
 def aligned(place: int) -> int:

@@ -46,6 +46,7 @@ class Evaluation:
         if network.reduction == "mean":
             self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
         self.context = program.training_context(self.workers)
+        self.context.clear("in_tile")
         self.context.set(everyone=self.rows, seed=as_word(noise.seed if noise else 0), **rows_of(batch, F))
         self.gradient_of_rows = _ROWS(gradient_address(F))
 

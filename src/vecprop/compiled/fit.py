@@ -1,21 +1,23 @@
 """The epochs of one fit, ready to run: what the kernels read and write, and the threads that run them."""
 
 import ctypes
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.scores import Score as ScoreName
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .ahead import compile_ahead
-from .context import Slot, as_word
+from .context import Context, Slot, as_word
 from .epochs import BLOCK, CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .loops import link_address, update_address
 from .parts import part_by_part
-from .program import padded, program_of, rows_of
+from .program import Program, padded, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
 from .threads import run_together, single_threaded_blas, usable_threads
@@ -95,52 +97,29 @@ class Epochs:
             data = {**data, **_chosen(rows)}
         if held_rows is not None:
             held_data = {**held_data, **_chosen(held_rows)}
-        N, P, held = data["rows"], theta.size, held_data.get("rows", 0)
-        shards = program.shards(plan.batch_size)
+        N, held = data["rows"], held_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.in_parts, self._moved = program.in_parts, [theta, *moments]
         self.uses_blas, self.operations = program.uses_blas, program.operations
         self.last_finite = theta.copy()
         self._moved.append(self.last_finite)
-        full, blocks = plan.batch_size == N, len(program.blocks)
-        number, shuffled = theta.itemsize, plan.shuffle and not full
-        self.context = context = program.training_context(
-            self.workers,
-            gradients=number * shards * P,
-            partial=8 * max(-(-max(N, held) // CHUNK), shards),
-            squares=8 * blocks,
-            moves=8 * blocks,
-            costs=8 * blocks,
-            before=number * self.workers * BLOCK,
-            keys=8 * N * shuffled,
-            places=8 * (N + 1) * shuffled,
-            order=8 * N * shuffled,
-            predictions=number * held * network.outputs if plan.score else 0,
-        )
         self.run_epochs = _RUN(epochs_address(F))
+        shuffled = plan.shuffle and plan.batch_size < N
+        self.context = context = Context(
+            _told(program, self.workers, N, held, plan.batch_size, shuffled, plan.clip, plan.running, plan.score)
+        )
+        context.clear("in_tile")
         context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
         context.set(
             theta=theta,
-            shards=shards,
             update=update_address(optimizer, F),
             update_h=padded(hyperparameters(optimizer)),
-            clip=np.array([plan.clip or 0], float),
-            batch_size=plan.batch_size,
-            running=plan.running,
-            full=full,
-            shuffle=shuffle_address() if shuffled else 0,
             seed=as_word(plan.seed),
             everyone=np.arange(max(N, held)),
             last_finite=self.last_finite,
             barrier=np.zeros(16, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
-        if plan.score:
-            context.set(
-                score=Score[plan.score.upper()],
-                score_of_held_rows=score_address(F),
-                link=link_address(network.loss_function, F),
-            )
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
         """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
@@ -187,6 +166,51 @@ class Epochs:
             gradient_diverged=bool(done[2]),
             stalled=bool(done[3] == Ended.STALLED),
         )
+
+
+@lru_cache(maxsize=64)
+def _told(
+    program: Program,
+    workers: int,
+    rows: int,
+    held_rows: int,
+    batch_size: int,
+    shuffled: bool,
+    clip: float | None,
+    running: bool,
+    score: ScoreName | None,
+) -> Context:
+    """Return what fits of one kind tell alike, and how much memory they need, of which this context holds none."""
+    number, shards, blocks = np.dtype(program.F).itemsize, program.shards(batch_size), len(program.blocks)
+    context = program.training_context(
+        workers,
+        gradients=number * shards * program.network.layout.size,
+        partial=8 * max(-(-max(rows, held_rows) // CHUNK), shards),
+        squares=8 * blocks,
+        moves=8 * blocks,
+        costs=8 * blocks,
+        before=number * workers * BLOCK,
+        keys=8 * rows * shuffled,
+        places=8 * (rows + 1) * shuffled,
+        order=8 * rows * shuffled,
+        predictions=number * held_rows * program.network.outputs if score else 0,
+    )
+    context.set(
+        shards=shards,
+        clip=np.array([clip or 0], float),
+        batch_size=batch_size,
+        running=running,
+        full=batch_size == rows,
+        shuffle=shuffle_address() if shuffled else 0,
+    )
+    if score:
+        context.set(
+            score=Score[score.upper()],
+            score_of_held_rows=score_address(program.F),
+            link=link_address(program.network.loss_function, program.F),
+        )
+    context.release()
+    return context
 
 
 def _chosen(rows: np.ndarray) -> dict[str, Any]:

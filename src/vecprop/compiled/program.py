@@ -35,6 +35,7 @@ from .parts import Joint, Parts, blocks_of, is_joint, part_of
 from .products import gather_address
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
+LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)
 LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
 OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
 PENALTIES = (L1, L2)
@@ -64,12 +65,12 @@ MOST_SHARDS = 4
 def unsupported(network: Network, optimizer: Any = None) -> str | None:
     """Return which part has no kernel, by its name, or None where all have; a derived class is a part of its own."""
     parts = [
-        *((layer, (Dense, Dropout, LayerNorm, *ACTIVATIONS)) for layer in network.layers),
-        (network.loss_function, LOSSES),
-        *((part, PENALTIES) for part in network.penalties),
-        *([] if optimizer is None else [(optimizer, OPTIMIZERS)]),
+        (network.layers, LAYERS),
+        ([network.loss_function], LOSSES),
+        (network.penalties, PENALTIES),
+        ([] if optimizer is None else [optimizer], OPTIMIZERS),
     ]
-    return next((type(part).__name__ for part, known in parts if type(part) not in known), None)
+    return next((type(part).__name__ for some, known in parts for part in some if type(part) not in known), None)
 
 
 @lru_cache(maxsize=64)
@@ -307,7 +308,6 @@ class Program:
             places_of_tile=tiles * self.tile * 8,
             **memory,
         )
-        context.clear("in_tile")
         return context
 
     def _tile_memory(self, tiles: int, places: int) -> dict[str, int]:
