@@ -5,9 +5,11 @@ import inspect
 import numpy as np
 import pytest
 from numba import njit
+from scipy.special import expit
 
 import registry
 import vecprop as vp
+from vecprop.compiled.elementary import OWN
 from vecprop.compiled.formulas import compiled_method, hyperparameters
 from vecprop.core import elementary
 
@@ -18,7 +20,10 @@ RANGES = {
     "log": np.exp(np.linspace(-80, 80, 5001)),
     "log1p": np.concatenate([np.linspace(0, 1, 5001), np.exp(np.linspace(-60, 60, 1001))]),
     "tanh": np.concatenate([np.linspace(-20, 20, 5001), np.linspace(-1e-3, 1e-3, 1001)]),
+    "logistic": np.concatenate([np.linspace(-80, 80, 5001), np.linspace(-1e-3, 1e-3, 1001)]),
 }
+FUNCTIONS = {function.__name__: function for function in OWN}
+EXACT = {name: expit if name == "logistic" else getattr(np, name) for name in FUNCTIONS}
 
 
 def applied(function, F):
@@ -39,8 +44,8 @@ def applied(function, F):
 @pytest.mark.parametrize("name", RANGES)
 def test_accurate_to_two_units_in_the_last_place(name, F):
     z = RANGES[name].astype(F)
-    exact = getattr(np, name)(z.astype(np.longdouble))
-    error = np.abs(applied(getattr(elementary, name), F)(z) - exact)
+    exact = EXACT[name](z.astype(np.longdouble))
+    error = np.abs(applied(FUNCTIONS[name], F)(z) - exact)
     assert (error <= 2 * np.finfo(F).eps * np.abs(exact)).all()
 
 
@@ -49,8 +54,15 @@ def test_accurate_to_two_units_in_the_last_place(name, F):
 def test_special_numbers(name, F):
     z = np.array([np.nan, np.inf, -np.inf, 0, -1e30, 1e30, 709.7, 88.7], F)
     with np.errstate(all="ignore"):
-        expected = getattr(np, name)(z)
-    np.testing.assert_allclose(applied(getattr(elementary, name), F)(z), expected, rtol=1e-5)
+        expected = EXACT[name](z)
+    np.testing.assert_allclose(applied(FUNCTIONS[name], F)(z), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("F", TYPES)
+def test_clip_keeps_nan(F):
+    low, high = F(-1), F(2)
+    clipped = applied(njit(lambda z: elementary.clip(z, low, high)), F)
+    np.testing.assert_array_equal(clipped([np.nan, -np.inf, -1, 0.5, 2, np.inf]), [np.nan, -1, -1, 0.5, 2, 2])
 
 
 def compare(cls_or_part, method, F, *arrays):

@@ -1,5 +1,6 @@
 """The compiled engine among threads and processes: the same bits whatever their number, and a host that stays whole."""
 
+import _signal
 import hashlib
 import os
 import signal
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.compiled import threads
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))
@@ -153,6 +153,6 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
         return vp.train(network(), network().init(1), X, T, optimizer=vp.Adam(), epochs=3, engine="compiled").theta
 
     expected = fit()
-    monkeypatch.setattr(threads, "_handler_of", lambda number: None)
-    monkeypatch.setattr(threads, "_set_handler", lambda *arguments: pytest.fail("a handler was set"))
+    monkeypatch.setattr(_signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(_signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
     np.testing.assert_array_equal(fit(), expected)

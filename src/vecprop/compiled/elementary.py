@@ -1,4 +1,4 @@
-"""The names of ``core/elementary.py`` for scalars inside compiled code.
+"""The names of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
 
 Exponentials and logarithms are polynomials without branches or calls, so that a loop over them is vectorized, where the
 call that Numba would make is not. Each is accurate to a few units in the last place.
@@ -10,8 +10,10 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+from numpy.polynomial import Chebyshev, Polynomial
 
 from ..core import elementary
+from ..core.activations import logistic
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
 # sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
@@ -30,73 +32,83 @@ def _bits_of_float(typing, x):
     return made(x), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], kind)
 
 
-def _horner(coefficients):
-    """Return a compiled polynomial from its coefficients, the highest first, as one expression."""
-    names = {f"c{place}": value for place, value in enumerate(coefficients)}
-    expression = "c0"
-    for name in list(names)[1:]:
-        expression = f"({expression}) * x + {name}"
-    return njit(eval(f"lambda x: {expression}", names), **_EXACT)
+@intrinsic
+def quotient(typing, a, b):
+    """Return a / b for finite b, which the compiler may find from an estimate of 1 / b that it refines.
+
+    A vector's division keeps the processor for as long as 32 of its other instructions; the estimate costs five.
+    """
+
+    def generate(context, builder, signature, arguments):
+        return builder.fdiv(*arguments, flags=("arcp", "ninf", "contract"))
+
+    return a(a, a), generate
 
 
-def _functions(F, I, mantissa, ln2_high, ln2_low, taylor, series):
-    """Return exp, expm1, log and log1p for one floating type, and with them tanh.
+def _near(series, low, high, degree, F):
+    """Return a compiled polynomial that is near Σ series(k) x^k between two bounds."""
+    sums = Chebyshev.interpolate(lambda x: sum(series(k) * x**k for k in range(40, -1, -1)), degree, [low, high])
+    coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in x itself
+    names = {f"c{k}": F(coefficient) for k, coefficient in enumerate(coefficients)}
+    horner = f"c{degree}"
+    for k in range(degree - 1, -1, -1):
+        horner = f"({horner}) * x + c{k}"
+    return njit(eval(f"lambda x: {horner}", names), **_EXACT)
 
-    ln 2 is given in two parts, so that k times the high one is exact for every exponent k; taylor and series say how
-    many terms the two polynomials need.
+
+def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
+    """Return exp, expm1, log and log1p for one floating type, and with them tanh and the logistic.
+
+    ln 2 is given in two parts, so that k times the high one is exact for every exponent k.
     """
     information = np.finfo(F)
-    zero, half, one, two, infinity = F(0), F(0.5), F(1), F(2), F(np.inf)
-    bias, shift = I(information.maxexp - 1), I(mantissa)
+    zero, half, one, two, infinity, nan = F(0), F(0.5), F(1), F(2), F(np.inf), F(np.nan)
     log2_e, ln2_high, ln2_low = F(1 / np.log(2)), F(ln2_high), F(ln2_low)
     lowest, highest = F(np.log(information.smallest_normal)), F(np.log(information.max))
-    lowest_normal, many, log_many = information.smallest_normal, F(2.0**mantissa), F(mantissa * np.log(2))
-    root_half_bits = I(F(0.5**0.5).view(I))
-    exponential = _horner([F(1 / factorial(k)) for k in range(taylor, 1, -1)])  # (exp(r) - 1 - r) / r²
-    arctangent = _horner([F(2 / (2 * k + 1)) for k in range(series, 0, -1)])  # (2 artanh(s) - 2 s) / s³ in s²
+    lowest_normal, many, digits = information.smallest_normal, F(2.0**mantissa), F(mantissa)
+    shift, root_half_bits = I(mantissa), I(F(0.5**0.5).view(I))
+    rounding = F(1.5 * 2.0**mantissa)  # what is added to it becomes a whole number, which its last bits show
+    bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
+    # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
+    exponential = _near(lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F)
+    arctangent = _near(lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F)
 
     @njit(**_EXACT)
-    def power_of_two(k):
-        return _float_of_bits(I((I(k) + bias) << shift))  # sums of small integers are wide ones
+    def reduced(x, most):
+        """Return expm1(r) and 2^(k - 1), where x, or the bound that it passed, is k ln 2 + r, |r| at most ln 2 / 2.
 
-    @njit(**_EXACT)
-    def reduced(x):
-        """Return the exponent k and expm1(r) for x = k ln 2 + r with |r| at most ln 2 / 2."""
-        c = min(max(x, lowest), highest)
-        k = np.floor(c * log2_e + half)
-        r = (c - k * ln2_high) - k * ln2_low
-        return k, exponential(r) * r * r + r
+        The power of the lowest number is 0.
+        """
+        bounded = min(max(x, lowest), most)
+        rounded = bounded * log2_e + rounding
+        k = rounded - rounding
+        r = (bounded - k * ln2_high) - k * ln2_low
+        power = _float_of_bits(I((_bits_of_float(rounded) + bias_of_half) << shift))
+        return exponential(r) * r * r + r, power
 
     @njit(**_EXACT)
     def exp(x):
-        k, p = reduced(x)
-        y = (p + one) * two * power_of_two(k - one)  # 2^k itself would overflow just below the largest number
-        y = infinity if x > highest else y
-        y = zero if x < lowest else y
-        return x if x != x else y
+        p, power = reduced(x, highest + one)  # of which the power is infinite
+        return (two * p + two) * power  # 2^k itself would overflow just below the largest number
 
     @njit(**_EXACT)
     def expm1(x):
-        k, p = reduced(x)
-        scale = power_of_two(k - one)
-        y = two * (scale * p + (scale - half))
-        y = infinity if x > highest else y
-        y = -one if x < lowest else y
-        return x if x != x else y
+        p, power = reduced(x, highest)
+        y = two * (p * power + (power - half))
+        return infinity if x > highest else y
 
     @njit(**_EXACT)
     def log(x):
         small = x < lowest_normal
         bits = _bits_of_float(x * many if small else x)
-        k = I((bits - root_half_bits) >> shift)
+        k = I(I(bits - root_half_bits) >> shift)  # differences of small integers are wide ones
         m = _float_of_bits(I(bits - (k << shift)))  # between √½ and √2
         s = (m - one) / (m + one)
-        e = F(k)
-        y = e * ln2_high + (two * s + (arctangent(s * s) * s * s * s + e * ln2_low))
-        y = y - log_many if small else y
-        y = x if x == infinity else y
-        y = -infinity if x == zero else y
-        return F(np.nan) if not x >= zero else y
+        e = F(k) - (digits if small else zero)
+        s2 = s * s
+        y = e * ln2_high + (two * s + (arctangent(s2) * s2 * s + e * ln2_low))
+        special = x if x > zero else -infinity if x == zero else nan
+        return y if zero < x < infinity else special
 
     @njit(**_EXACT)
     def log1p(x):
@@ -106,27 +118,36 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, taylor, series):
     @njit(**_EXACT)
     def tanh(x):
         e = expm1(-two * abs(x))
-        t = -e / (two + e)
+        t = quotient(-e, two + e)
         return -t if x < zero else t
 
-    return {"exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh}
+    @njit(**_EXACT)
+    def logistic(x):
+        e = exp(-abs(x))
+        return quotient(e if x < zero else one, one + e)
+
+    return {function.__name__: function for function in (exp, expm1, log, log1p, tanh, logistic)}
 
 
 _FUNCTIONS = {
-    types.float64: _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 13, 11),
-    types.float32: _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 7, 5),
+    types.float64: _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
+    types.float32: _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
 }
 
 
-def _overload_for_scalars(name):
-    @overload(getattr(elementary, name), inline="never", jit_options=_EXACT)
+OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
+"""The functions that compiled code has in a form of its own."""
+
+
+def _overload_for_scalars(function):
+    @overload(function, inline="never", jit_options=_EXACT)
     def scalar(z):
-        function = _FUNCTIONS[z][name] if z in _FUNCTIONS else None
-        return None if function is None else lambda z: function(z)
+        own = _FUNCTIONS[z][function.__name__] if z in _FUNCTIONS else None
+        return None if own is None else lambda z: own(z)
 
 
-for _name in ("exp", "expm1", "log", "log1p", "tanh"):
-    _overload_for_scalars(_name)
+for _function in OWN:
+    _overload_for_scalars(_function)
 
 
 @overload(elementary.sqrt, jit_options=_EXACT)
@@ -163,4 +184,4 @@ def _sign(z):
 
 @overload(elementary.clip, jit_options=_EXACT)
 def _clip(z, low, high):
-    return lambda z, low, high: low if z < low else (high if z > high else z)
+    return lambda z, low, high: min(max(z, low), high)  # which keeps NaN

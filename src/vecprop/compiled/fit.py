@@ -17,7 +17,7 @@ from .epochs import BLOCK, CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .loops import link_address, update_address
 from .parts import part_by_part
-from .program import Program, padded, program_of, rows_of
+from .program import Program, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
 from .threads import run_together, single_threaded_blas, usable_threads
@@ -113,7 +113,7 @@ class Epochs:
         context.set(
             theta=theta,
             update=update_address(optimizer, F),
-            update_h=padded(hyperparameters(optimizer)),
+            update_h=hyperparameters(optimizer),
             seed=as_word(plan.seed),
             everyone=np.arange(max(N, held)),
             last_finite=self.last_finite,

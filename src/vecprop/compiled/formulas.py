@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from . import elementary  # noqa: F401 (registers the compiled elementary functions)
+from . import elementary
 
 # A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning. No references are counted,
 # since kernels own nothing: that takes the compiler time.
@@ -44,10 +44,12 @@ def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
 
 
 def hyperparameters(description: Any) -> np.ndarray:
-    """Return the numbers among a description's fields, as the vector h."""
-    return np.array([getattr(description, name) for name in _numbers(type(description))], float)
+    """Return the numbers among a description's fields, as the vector h: filled up to eight, which every loop takes."""
+    numbers = [getattr(description, name) for name in _numbers(type(description))]
+    return np.array(numbers + [0] * (8 - len(numbers)), float)
 
 
+@cache
 def _numbers(cls: type) -> list[str]:
     """Return the names of the fields that hold numbers; how rows are reduced is no part of a formula."""
     return [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
@@ -140,7 +142,7 @@ class _Scalars(ast.NodeTransformer):
         if isinstance(node.func, ast.Name):
             arguments = [_cast(argument) for argument in arguments]
             called = self.globals[node.func.id]
-            if called.__module__.endswith(".core.elementary"):
+            if called.__module__.endswith(".core.elementary") or called in elementary.OWN:
                 self.names[node.func.id] = called
             else:
                 self.names[node.func.id] = _compiled(None, called, None, self.F)

@@ -15,9 +15,10 @@ from ..core import counted, elementary
 from ..core.layers import Dropout, LayerNorm
 from ..core.losses import SoftmaxCrossEntropy
 from .arrays import matrix, vector
+from .elementary import quotient
 from .formulas import compiled_method
 from .machine_code import address_of
-from .vectors import use_widest_vectors
+from .vectors import use_widest_vectors, without_overlaps
 
 # What `address_of` fills in: a class's formulas, the floating type and half its range.
 formula: Any = None
@@ -25,7 +26,7 @@ slope: Any = None
 number: Any = None
 half: Any = None
 
-exp, log, sqrt = elementary.exp, elementary.log, elementary.sqrt
+clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
 _GOLDEN, _DROPOUT = np.uint64(counted._GOLDEN), np.uint64(counted._DROPOUT)
 mix = njit(counted._mix, nogil=True)
 
@@ -45,6 +46,7 @@ def values(h):
 
 def _map(n, z, y, h):
     use_widest_vectors()
+    without_overlaps()
     z, y, h = vector(z, n), vector(y, n), values(h)
     for i in range(n):
         y[i] = formula(h, z[i])
@@ -52,6 +54,7 @@ def _map(n, z, y, h):
 
 def _slope(n, z, y, delta, h):
     use_widest_vectors()
+    without_overlaps()
     z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
@@ -59,6 +62,7 @@ def _slope(n, z, y, delta, h):
 
 def _elementwise_link(rows, outputs, z, y, h):
     use_widest_vectors()
+    without_overlaps()
     z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), values(h)
     for i in range(rows * outputs):
         y[i] = formula(h, z[i])
@@ -66,6 +70,7 @@ def _elementwise_link(rows, outputs, z, y, h):
 
 def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
     use_widest_vectors()
+    without_overlaps()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
     weight, loss, h = vector(weight, rows), vector(loss, rows), values(h)
     for s in range(rows):
@@ -79,14 +84,15 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
 def _softmax_link(rows, outputs, z, y, h):
     """Apply the softmax, as `SoftmaxCrossEntropy.predict` does."""
     use_widest_vectors()
+    without_overlaps()
     z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
     for s in range(rows):
-        largest = min(max(z[0, s], -half), half)
+        largest = clip(z[0, s], -half, half)
         for c in range(1, outputs):
-            largest = max(largest, min(max(z[c, s], -half), half))
+            largest = max(largest, clip(z[c, s], -half, half))
         total = largest - largest
         for c in range(outputs):
-            y[c, s] = exp(min(max(z[c, s], -half), half) - largest)
+            y[c, s] = exp(clip(z[c, s], -half, half) - largest)
             total += y[c, s]
         for c in range(outputs):
             y[c, s] /= total
@@ -95,35 +101,36 @@ def _softmax_link(rows, outputs, z, y, h):
 def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
     """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does.
 
-    Behind delta there is room for three rows more: for Σ exp(z), Σ t z and Σ t, where z is less the largest.
+    Behind delta there is room for three rows more: for the largest z, Σ exp(z) where z is less that, and its logarithm.
     """
     use_widest_vectors()
+    without_overlaps()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs + 3, rows)
     weight, loss = vector(weight, rows), vector(loss, rows)
-    total, cross, targets = delta[outputs], delta[outputs + 1], delta[outputs + 2]
+    largest, total, log_total, last = delta[outputs], delta[outputs + 1], delta[outputs + 2], z[outputs - 1]
     for s in range(rows):
-        loss[s] = min(max(z[0, s], -half), half)
-        total[s], cross[s], targets[s] = 0, 0, 0
-    for c in range(1, outputs):
+        largest[s] = max(clip(z[0, s], -half, half), clip(last[s], -half, half))
+        total[s] = 0
+    for c in range(1, outputs - 1):
         for s in range(rows):
-            loss[s] = max(loss[s], min(max(z[c, s], -half), half))
+            largest[s] = max(largest[s], clip(z[c, s], -half, half))
     for c in range(outputs):
         for s in range(rows):
-            shifted = min(max(z[c, s], -half), half) - loss[s]
-            delta[c, s] = exp(shifted)
+            delta[c, s] = exp(clip(z[c, s], -half, half) - largest[s])
             total[s] += delta[c, s]
-            cross[s] += t[c, s] * shifted
-            targets[s] += t[c, s]
     for s in range(rows):
-        loss[s] = targets[s] * log(total[s]) - cross[s]
-        total[s] = 1 / total[s]
+        log_total[s] = log(total[s])
+        total[s] = quotient(number(1), total[s])
+        loss[s] = 0
     for c in range(outputs):
         for s in range(rows):
+            loss[s] += t[c, s] * (log_total[s] - (clip(z[c, s], -half, half) - largest[s]))
             delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
 
 
 def _update0(n, rate, t, theta, J, first, second, h):
     use_widest_vectors()
+    without_overlaps()
     theta, J, h = vector(theta, n), vector(J, n), values(h)
     for i in range(n):
         (theta[i],) = formula(h, theta[i], J[i], rate, t)
@@ -131,6 +138,7 @@ def _update0(n, rate, t, theta, J, first, second, h):
 
 def _update1(n, rate, t, theta, J, first, second, h):
     use_widest_vectors()
+    without_overlaps()
     theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), values(h)
     for i in range(n):
         theta[i], first[i] = formula(h, theta[i], J[i], rate, t, first[i])

@@ -139,7 +139,7 @@ class Program:
             row[Column.START] = starts.get(number, 0)
             row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
-                self.h[number] = padded(hyperparameters(layer))
+                self.h[number] = hyperparameters(layer)
             self._describe(layer, row)
             inputs = outputs
         self.tile = self._rows_of_tile()
@@ -238,7 +238,7 @@ class Program:
             h=self.h,
             by_rows=self.by_rows,
             gather=gather_address(self.F) if max(network.inputs, network.outputs) >= FEATURES else 0,
-            loss_h=padded(hyperparameters(network.loss_function)),
+            loss_h=hyperparameters(network.loss_function),
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
@@ -330,8 +330,3 @@ def rows_of(batch: Batch, F: type) -> dict[str, Any]:
         "data_rows": batch.rows,
         "rows": batch.rows,
     }
-
-
-def padded(values: np.ndarray) -> np.ndarray:
-    """Return hyperparameters as the eight numbers that every loop takes."""
-    return np.concatenate([values, np.zeros(8 - len(values))])

@@ -1,5 +1,6 @@
 """The threads of the compiled engine, and the host's BLAS while they run."""
 
+import _signal  # pyright: ignore[reportMissingImports] (what signal wraps in a search for handlers' names: 6 us)
 import ctypes
 import os
 import re
@@ -10,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from inspect import unwrap
 from typing import Any
 
 _most: ContextVar[int | None] = ContextVar("most", default=None)
@@ -163,25 +163,21 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
     _idle.extend(helpers)
 
 
-# What signal's functions wrap, without the 10 us in which they look for a handler's name.
-_handler_of, _set_handler = unwrap(signal.getsignal), unwrap(signal.signal)
-
-
 @contextmanager
 def held_back_interrupts() -> Iterator[list[Any]]:
     """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way.
 
     The block may look at the list that it is given: it fills when Ctrl-C is pressed.
     """
-    if threading.current_thread() is not threading.main_thread() or _handler_of(signal.SIGINT) is None:
+    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
         yield []  # signals go to the main thread; None is a handler that is not Python's and could not be put back
         return
     received: list[Any] = []
-    before = _set_handler(signal.SIGINT, lambda *arguments: received.append(arguments))
+    before = _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
     try:
         yield received
     finally:
-        _set_handler(signal.SIGINT, before)
+        _signal.signal(signal.SIGINT, before)
     if received and callable(before):
         before(*received[0])
 

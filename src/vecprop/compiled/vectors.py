@@ -46,6 +46,19 @@ def use_widest_vectors(typing):
     return types.void(), generate
 
 
+@intrinsic
+def without_overlaps(typing):
+    """Promise that what a function's arguments point to does not overlap, so that its loops need not look."""
+
+    def generate(context, builder, signature, arguments):
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 class _Vectors:
     """What generates instructions on vectors of so many numbers of type F."""
 
