@@ -1,5 +1,7 @@
 """Wide layers that threads share train as others do, and who had which share does not show."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -238,3 +240,17 @@ def test_when_layers_are_cut():
     assert not is_joint(1024, 1024, rows=1)
     assert not is_joint(1024, 100, rows=128)
     assert not program_of(WIDE, np.float64).for_batches(2).in_parts
+
+
+@given(start=st.integers(0, 500), count=st.integers(1, 20_000), workers=st.sampled_from([1, 2, 4]))
+def test_each_worker_has_a_share_that_lies_together(start, count, workers):
+    blocks = [block[:3] for block in parts._quarters(start, start + count, 700, number=3)]
+    assert [low for low, *_ in blocks] == [start, *(high for _, high, _ in blocks[:-1])]
+    assert blocks[-1][1] == start + count
+    assert all(0 < high - low <= max(700, count) for low, high, _ in blocks)
+    owners = [number % workers for *_, number in blocks]
+    changes = sum(a != b for a, b in pairwise(owners))
+    assert changes == (workers - 1 if count >= parts.WORTH_SHARING else 0)
+    shares = [sum(high - low for low, high, number in blocks if number % workers == w) for w in range(workers)]
+    if count >= parts.WORTH_SHARING:
+        assert max(shares) - min(shares) <= 4 * parts.LINE_NUMBERS

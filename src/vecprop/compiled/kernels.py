@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 
 from .arrays import copy, doubles_at, numbers_at, words_at
-from .context import SLOTS, Slot
+from .context import LINE, SLOTS, Slot
 from .formulas import INNER, ONCE
 from .layers import COLUMNS, ROW, Column, Kind, backward, forward, inputs_at
 from .machine_code import address_of
@@ -22,8 +22,8 @@ from .pointers import call_gather, call_link, call_loss
 number: Any = float
 size = 8
 
-IN_TILE = 24
-"""The bytes that say what stands in a worker's tile: the address of its rows' numbers, how many they are, the scale."""
+IN_TILE = LINE
+"""The bytes for what stands in a worker's tile: the address of its rows' numbers, how many they are, and the scale."""
 
 FEATURES = 8
 """How many features a table has at least for its rows to be gathered by vectors."""

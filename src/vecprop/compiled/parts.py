@@ -39,6 +39,12 @@ ROWS_AN_INPUT = 4
 What layers leave of a whole batch is kept, and has to be little beside the weights.
 """
 
+WORTH_SHARING = 1024
+"""How many parameters are at least worth summing and moving on several threads."""
+
+LINE_NUMBERS = 32
+"""How many numbers stand in a line of `context.LINE` at most."""
+
 
 def part_of(inputs: int, outputs: int, rows: int) -> int:
     """Return how many outputs a part of a dense layer has, for batches of so many rows: all, where it is not cut.
@@ -168,13 +174,26 @@ def blocks_of(P: int, size: int, layers: Iterable[Parts | Joint]) -> np.ndarray:
     """
     blocks, end = [], 0
     for layer in layers:
-        blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, layer.start, size))]
+        blocks += _quarters(end, layer.start, size, len(blocks))
         for part, (low, high) in enumerate(layer.spans()):
             pieces = enumerate(_pieces(low, high, size), start=len(blocks))
             blocks += [(*piece, part if isinstance(layer, Parts) else number, 1) for number, piece in pieces]
             end = high
-    blocks += [(*piece, len(blocks) + k, 0) for k, piece in enumerate(_pieces(end, P, size))]
+    blocks += _quarters(end, P, size, len(blocks))
     return np.array(blocks, np.int64)
+
+
+def _quarters(low: int, high: int, size: int, number: int) -> list[tuple[int, int, int, int]]:
+    """Return the blocks of parameters whose gradients shards have; few are one block, with the number that is given.
+
+    Quarters are numbered so that two workers each have a half that lies together: what another worker writes is dear to
+    read, and the processor reads ahead.
+    """
+    if high - low < WORTH_SHARING:
+        return [(*piece, number, 0) for piece in _pieces(low, high, size)]
+    step = -(-(high - low) // (4 * LINE_NUMBERS)) * LINE_NUMBERS
+    quarters = zip((0, 2, 1, 3), _pieces(low, high, step), strict=False)
+    return [(*piece, number, 0) for number, quarter in quarters for piece in _pieces(*quarter, size)]
 
 
 def _pieces(low: int, high: int, size: int) -> list[tuple[int, int]]:
