@@ -164,7 +164,7 @@ def test_the_order_of_rows_is_the_counted_one(rows):
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
     plan = Plan(max(1, rows // 2), shuffle=True, seed=7, clip=None, running=False)
-    epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], plan)
+    epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], np.zeros(2), plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     if rows // 2 >= 1 and rows > 1:
         order = (ctypes.c_int64 * rows).from_address(int(epochs.context.words[Slot.ORDER]))
@@ -234,7 +234,7 @@ def test_the_order_of_rows_is_known_from_that_of_the_data_wherever_it_lies(width
     for beside in (False, True):
         theta = any_width.init(0)
         plan = Plan(7, shuffle=True, seed=7, clip=None, running=False)
-        epochs = Epochs(any_width, theta, batch, batch, vp.GradientDescent(0.1), [], plan)
+        epochs = Epochs(any_width, theta, batch, batch, vp.GradientDescent(0.1), [], theta.copy(), plan)
         if beside:
             both = np.tile(np.arange(60), 2)
             epochs.context.set(everyone=both[:60], order=both[60:])

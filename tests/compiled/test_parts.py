@@ -12,7 +12,7 @@ from vecprop.compiled import dense, parts
 from vecprop.compiled.parts import Joint, Parts, blocks_of, is_joint, part_of
 from vecprop.compiled.products import has_vectors
 from vecprop.compiled.program import program_of
-from vecprop.compiled.threads import at_most_threads
+from vecprop.core.processors import at_most_threads
 
 WIDE = vp.Network(
     300,

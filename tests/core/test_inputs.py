@@ -150,8 +150,9 @@ def test_a_network_s_repr_makes_it():
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-@pytest.mark.parametrize("rows", [3, 2**19 + 5])
-def test_numbers_are_taken_if_they_are_finite(F, rows):
+@pytest.mark.parametrize("rows", [3, 2**19 + 5, 2**21 + 5])
+def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
     X, t = np.full((rows, 2), np.finfo(F).max / 4, F), np.zeros(rows, int)  # squares overflow
     np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
     for row in (0, rows - 1):

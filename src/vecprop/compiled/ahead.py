@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from types import FunctionType
 
+from ..core.processors import allowed_threads
 from .cache import folder, is_kept
-from .threads import allowed_threads
 
 _CODE = """
 import importlib, sys

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.processors import usable_threads
 from ..core.scores import Score as ScoreName
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
@@ -20,7 +21,7 @@ from .parts import part_by_part
 from .program import Program, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
-from .threads import run_together, single_threaded_blas, usable_threads
+from .threads import run_together, single_threaded_blas
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
 
@@ -70,6 +71,8 @@ class Epochs:
         One that has a kernel.
     moments : list of ndarray (P,)
         Its moments, which are moved in place.
+    last_finite : ndarray (P,)
+        A copy of the parameters, which will be the last of them with a finite loss.
     plan : Plan
         How the epochs run.
     rows, held_rows : ndarray of int, optional
@@ -84,6 +87,7 @@ class Epochs:
         held_out: Batch | None,
         optimizer: Optimizer,
         moments: list[np.ndarray],
+        last_finite: np.ndarray,
         plan: Plan,
         rows: np.ndarray | None = None,
         held_rows: np.ndarray | None = None,
@@ -99,10 +103,8 @@ class Epochs:
             held_data = {**held_data, **_chosen(held_rows)}
         N, held = data["rows"], held_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
-        self.in_parts, self._moved = program.in_parts, [theta, *moments]
-        self.uses_blas, self.operations = program.uses_blas, program.operations
-        self.last_finite = theta.copy()
-        self._moved.append(self.last_finite)
+        self.in_parts, self._moved = program.in_parts, [theta, last_finite, *moments]
+        self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         self.run_epochs = _RUN(epochs_address(F))
         shuffled = plan.shuffle and plan.batch_size < N
         self.context = context = Context(
@@ -116,7 +118,7 @@ class Epochs:
             update_h=hyperparameters(optimizer),
             seed=as_word(plan.seed),
             everyone=np.arange(max(N, held)),
-            last_finite=self.last_finite,
+            last_finite=last_finite,
             barrier=np.zeros(16, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
@@ -136,7 +138,7 @@ class Epochs:
 
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
         """Run some epochs: from their first numbers, with the learning rate of each step."""
-        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)), self.last_finite.dtype)
+        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
         held_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
         self.context.set(

@@ -12,6 +12,7 @@ from numba import njit, types
 
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.processors import at_most_threads, usable_threads
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .arrays import doubles_at, words_at
@@ -22,7 +23,7 @@ from .formulas import INNER
 from .machine_code import address_of
 from .parts import part_by_part
 from .pointers import atomic_add, call_epochs
-from .threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
+from .threads import held_back_interrupts, run_watched, single_threaded_blas
 
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
@@ -171,7 +172,8 @@ class Fits:
         self.moved = [self.thetas, self.last_finite, *self.moments.values(), *([self.best] if stopping else [])]
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
-            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, plan, rows, held_rows)
+            finite = self.last_finite[0]
+            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, finite, plan, rows, held_rows)
         self.uses_blas, self.in_parts = fit.uses_blas, fit.in_parts
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved

@@ -12,6 +12,7 @@ import numpy as np
 
 from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
+from .processors import usable_threads
 
 if TYPE_CHECKING:
     from .network import Network
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MANY, SUMMED = 2**20, 4096
 """From how many numbers on sums of squares are found in half the time of asking each whether it is finite, and how many
 squares are summed as one: for more, a BLAS may wake threads, which go on spinning while others train."""
+
+VERY_MANY = 2**22
+"""From how many numbers on threads share this: one alone does not read as fast as memory gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +142,14 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         raise ValueError(f"T is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
     unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
     if unfit is not None:
-        index = _first_true(unfit[0])
+        index = _first_false(~unfit[0])
         if index is not None:
             raise ValueError(f"{unfit[1]}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
     return T
 
 
 def _checked_classes(T: Array, outputs: int) -> Array:
-    index = _first_true((T < 0) | (outputs <= T))
+    index = _first_false((T >= 0) & (outputs > T))
     if index is not None:
         raise ValueError(
             f"T has class {int(T[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to {outputs - 1}."
@@ -160,7 +164,7 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
         raise ValueError(
             f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: give (*M, {X.shape[-2]})."
         )
-    index = _first_true(~xp.isfinite(weight) | (weight < 0))
+    index = _first_false(xp.isfinite(weight) & (weight >= 0))
     if index is not None:
         raise ValueError(
             f"sample_weight is {float(weight[index])} in {_row(index)}: weights are finite and at least 0."
@@ -210,29 +214,38 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
 
 
 def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
-    if prod(array.shape) >= MANY and _sums_are_finite(array):
+    if prod(array.shape) >= MANY and _squares_are_finite(array):
         return None
-    index = _first_true(~namespace(array).isfinite(array))
+    index = _first_false(namespace(array).isfinite(array))
     return None if index is None else (index, _plain(array[index]))
 
 
-def _sums_are_finite(array: Array) -> bool:
-    """Return whether the sums of the numbers' squares are finite, as they are only where all numbers are."""
-    xp = namespace(array)
-    numbers = xp.reshape(array, (-1,))
-    whole = numbers.shape[0] // SUMMED * SUMMED
+def _squares_are_finite(array: Array) -> bool:
+    """Return whether sums of the numbers' squares are finite, as they are only where all numbers are."""
+    numbers = namespace(array).reshape(array, (-1,))
+    N, threads = numbers.shape[0], usable_threads() if isinstance(array, np.ndarray) else 1
+    if N < VERY_MANY or threads == 1:
+        return _sums_are_finite(numbers)
+    from concurrent.futures import ThreadPoolExecutor
+
+    first, *others = [numbers[N * k // threads : N * (k + 1) // threads] for k in range(threads)]
+    with ThreadPoolExecutor(len(others)) as pool:
+        found = [pool.submit(_sums_are_finite, part) for part in others]
+        return _sums_are_finite(first) and all(other.result() for other in found)
+
+
+def _sums_are_finite(numbers: Array) -> bool:
+    xp, whole = namespace(numbers), numbers.shape[0] // SUMMED * SUMMED
     with np.errstate(over="ignore"):
         squares = [xp.vecdot(part, part) for part in (xp.reshape(numbers[:whole], (-1, SUMMED)), numbers[whole:])]
     return all(bool(xp.all(xp.isfinite(sums))) for sums in squares)
 
 
-def _first_true(mask: Array) -> tuple[int, ...] | None:
+def _first_false(mask: Array) -> tuple[int, ...] | None:
     xp = namespace(mask)
-    if not (
-        mask.any() if xp is np else xp.any(mask)
-    ):  # the method takes half as long, and every fit asks several times
+    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long, and each fit asks several times
         return None
-    return tuple(int(axis[0]) for axis in xp.nonzero(mask))
+    return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 
 
 def _plain(values: Array) -> Any:

@@ -231,7 +231,7 @@ class Fitting(Unattended):
             return nullcontext()
         from joblib import effective_n_jobs
 
-        from ..compiled.threads import at_most_threads
+        from ..core.processors import at_most_threads
 
         return at_most_threads(effective_n_jobs(self.model.n_jobs))
 

@@ -44,7 +44,7 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
     list of Exception or None
         For each what went wrong with it, if anything did.
     """
-    from ..compiled.threads import at_most_threads, usable_threads
+    from ..core.processors import at_most_threads, usable_threads
 
     errors: list[Exception | None] = [None] * len(fittings)
 

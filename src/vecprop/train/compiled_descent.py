@@ -14,8 +14,8 @@ from .state import Reason
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
 
-OPERATIONS_A_SECOND = 2e9
-"""How fast an epoch is thought to be before one has been timed: slower than it will be."""
+OPERATIONS_A_SECOND = 5e10
+"""How fast an epoch is thought to be before one has been timed: as on one core of a laptop."""
 
 
 class CompiledDescent(Descent):
@@ -35,6 +35,7 @@ class CompiledDescent(Descent):
             self.held_out,
             self.optimizer,
             moments,
+            self.run.last_finite,
             self.plan,
         )
         if self.run.best is not None:
@@ -105,7 +106,6 @@ class CompiledDescent(Descent):
 
     def diverged(self, progress: Progress) -> None:
         """Say what was not finite in the epoch after those that ended well."""
-        self.run.last_finite[...] = self.epochs.last_finite
         self.state.step += progress.steps - progress.epochs * self.per_epoch
         if progress.gradient_diverged:
             self.run.require_finite("gradient's norm", progress.norms[progress.epochs])

@@ -58,7 +58,6 @@ class Run:
             self.require_finite("validation loss", validation_loss)
         score = None if score is None else on_host(score)
         state.history.measure(loss, validation_loss, self.seconds, score)
-        self.last_finite[...] = state.theta
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
         """Measure before the first epoch, as far as the losses are known."""
@@ -69,6 +68,7 @@ class Run:
     def after_epoch(self, loss: Array, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
         self.measure(loss, validation_loss, score)
+        self.last_finite[...] = self.state.theta
         return self.reason_to_stop(
             stalled=self.best is not None and self.best.observe(self.state.theta, self.state.history)
         )
