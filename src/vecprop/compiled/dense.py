@@ -18,11 +18,12 @@ from .machine_code import address_of, filled_in
 from .packed import packed_address
 from .pointers import blas_address, blas_product, call_packed
 from .products import dots_of, has_vectors, multiply_of, transpose_of
+from .vectors import vector_bytes
 
-# What `address_of` fills in: the floating type, how many bytes its numbers have, products of blocks of them, and the
-# way by blocks, for few rows.
+# What `address_of` fills in: the floating type, how many bytes its numbers have, how many outputs are few, products of
+# blocks of numbers, and the way by blocks, for few rows.
 number: Any = float
-size = 0
+size = few_outputs = 0
 multiply: Any = None
 dots: Any = None
 transpose: Any = None
@@ -39,7 +40,7 @@ WIDE = 512
 """From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
 
 FEW_OUTPUTS = 8
-"""Below how many outputs a gradient is found by sums of products, since blocks of it would be nearly empty."""
+"""Below how many outputs at least a gradient is found by sums of products, for blocks of it would be nearly empty."""
 
 
 class Way(Enum):
@@ -127,7 +128,7 @@ def _blocks(I, O, S, p, A, Z, by_rows, product, room):
 def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
     """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
     row, column, one = S * size, O * size, np.int64(size)
-    if J and O >= FEW_OUTPUTS:
+    if J and few_outputs <= O:
         transpose(O, S, delta, row, turned, column)
         multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
     elif J:
@@ -191,6 +192,7 @@ def dense_addresses(way: Way, F: type) -> tuple[int, int]:
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
     kind = F.__name__
     if way in (Way.BLOCKS, Way.PACKED):
+        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])  # fewer than a vector holds
         names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
     if way is Way.PACKED:
         blocks, blocks_back = (njit(filled_in(each, kind, **names), **INNER) for each in (_blocks, _blocks_back))
