@@ -105,7 +105,6 @@ class Epochs:
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.in_parts, self._moved = program.in_parts, [theta, last_finite, *moments]
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
-        self.run_epochs = _RUN(epochs_address(F))
         shuffled = plan.shuffle and plan.batch_size < N
         self.context = context = Context(
             _told(program, self.workers, N, held, plan.batch_size, shuffled, plan.clip, plan.running, plan.score)
@@ -122,6 +121,7 @@ class Epochs:
             barrier=np.zeros(16, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
+        self.run_epochs = _RUN(epochs_address(F))  # last, for another process may be compiling it
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
         """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
