@@ -8,7 +8,6 @@ import ctypes
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import IntEnum, auto
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -189,9 +188,9 @@ class Context:
         self.reserved = {} if base is None else base.reserved
         self._words = self.words.data  # a memoryview, written to word by word in half the time
         self._arrays = {} if base is None else dict(base._arrays)
-        self._kept, self._memory = False, None
-        if base is not None and base.reserved:
-            self.reserve(base._kept, **base.reserved)
+        self._layout, self._memory = None if base is None else base._layout, None
+        if self._layout is not None:
+            self._take_memory(*self._layout)
         self.set(**entries)
 
     def set(self, **entries: Any) -> None:
@@ -207,11 +206,16 @@ class Context:
 
         It may be kept for the next context when this one is gone; see `KeptMemory`.
         """
-        slots, starts, total = _places(tuple(sizes), tuple(sizes.values()))
-        owner = KeptMemory(total + LINE) if kept else None
-        memory = np.empty(total + LINE, np.uint8) if owner is None else owner.bytes
+        *starts, total = layout(sizes.values())
+        self.reserved = sizes
+        self._layout = np.array([_PLACES[name] for name in sizes]), np.array(starts), total + LINE, kept
+        self._take_memory(*self._layout)
+
+    def _take_memory(self, slots: np.ndarray, starts: np.ndarray, size: int, kept: bool) -> None:
+        owner = KeptMemory(size) if kept else None
+        memory = np.empty(size, np.uint8) if owner is None else owner.bytes
         self.words[slots] = starts + aligned(place_of(memory))
-        self.reserved, self._kept, self._memory = sizes, kept, owner or memory
+        self._memory = owner or memory
 
     def clear(self, name: str) -> None:
         """Fill the memory of a slot with zeros."""
@@ -236,13 +240,6 @@ def layout(sizes: Iterable[int]) -> list[int]:
     [0, 128, 512]
     """
     return list(accumulate(map(aligned, sizes), initial=0))
-
-
-@lru_cache
-def _places(names: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return slots by name, where the memory of each starts, and how much it is."""
-    *starts, total = layout(sizes)
-    return np.array([_PLACES[name] for name in names]), np.array(starts), total
 
 
 def place_of(array: Any) -> int:

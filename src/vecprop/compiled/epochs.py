@@ -68,7 +68,8 @@ STOPPING, MEMORY = len(Stopping), len(Memory)
 def _block(c, number):
     """Return where a block starts and ends, whose it is, and whether its gradient is one alone; see `parts`."""
     words = words_at(c[Slot.BLOCKS] + 32 * number, 4)
-    return words[0], words[1], words[2] % c[Slot.WORKERS], words[3]
+    owner = words[2] % c[Slot.WORKERS] if words[2] else words[2]
+    return words[0], words[1], owner, words[3]
 
 
 @njit(**INNER)
@@ -170,7 +171,9 @@ def _gradients_of_shards(context, c, worker, rows, scale, step, gradients):
     B, P, shards, workers = rows.size, c[Slot.P], c[Slot.SHARDS], c[Slot.WORKERS]
     partial = doubles_at(c[Slot.PARTIAL], shards)
     for shard in range(worker, shards, workers):
-        some, own = rows[shard * B // shards : (shard + 1) * B // shards], gradients[shard * P :]
+        own, some = gradients[shard * P :], rows
+        if shards > 1:  # to divide takes as long as a small layer
+            some = rows[shard * B // shards : (shard + 1) * B // shards]
         if not some.size:
             for p in range(P):
                 own[p] = 0

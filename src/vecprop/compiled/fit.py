@@ -137,7 +137,7 @@ class Epochs:
         return progress
 
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
-        """Run some epochs: from their first numbers, with the learning rate of each step."""
+        """Run some epochs: from their first numbers, with the learning rate of each step, or one for all."""
         losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
         held_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
@@ -147,7 +147,7 @@ class Epochs:
             first_step=first_step,
             steps_before=steps_before,
             rates=rates,
-            rate_stride=1,
+            rate_stride=int(rates.size > 1),
             losses=losses,
             held_losses=held_losses,
             held_scores=held_scores,

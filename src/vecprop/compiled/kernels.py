@@ -113,14 +113,17 @@ def loss_of_tile(c, S, rows, work, targets, weights, delta, losses):
     call_loss(c[Slot.LOSS], (S, c[Slot.OUTPUTS], Z, *addresses, c[Slot.LOSS_H]))
     total = 0.0
     for s in range(rows):
-        total += np.float64(weights[s]) * np.float64(losses[s])
+        total += np.float64(weights[s] * losses[s])
     return total
 
 
 @njit(**INNER)
 def _filled(rows, multiple):
-    """Return how many rows a tile has when it is filled up to a multiple, as one is that has more rows than that."""
-    return -(-rows // multiple) * multiple if rows > multiple else rows
+    """Return how many rows a tile has when it is filled up to a multiple, as one is that has more rows than that.
+
+    The multiple is a power of two, and its division would take as long as a small layer.
+    """
+    return (rows + multiple - 1) & -multiple if rows > multiple else rows
 
 
 def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradient):
@@ -140,8 +143,8 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     all_rows, places_of_tile = words_at(rows_address, n), words_at(c[Slot.PLACES_OF_TILE] + 8 * worker * most, most)
     in_order, in_tile = _in_order(c, rows_address, n), words_at(c[Slot.IN_TILE] + IN_TILE * worker, 2)
     scale_in_tile = doubles_at(c[Slot.IN_TILE] + IN_TILE * worker + 16, 1)
-    total = 0.0
-    for start in range(0, n, most):
+    total, start = 0.0, 0
+    while start < n:
         rows = all_rows[start : start + most]
         S = rows.size if held else _filled(rows.size, c[Slot.MULTIPLE])
         places, inputs, fill = places_of_tile[:S], tile, True
@@ -172,6 +175,7 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
             backward(c, layer, inputs, S, step >= 0, work, here, there, turned, gradient, add)
             if words_at(c[Slot.TABLE] + ROW * layer, COLUMNS)[Column.KIND] == Kind.DENSE:
                 here, there = there, here
+        start += most
     return total
 
 

@@ -96,11 +96,11 @@ class CompiledDescent(Descent):
         return int(min(max(SECONDS / self.pace, 1), self.state.epochs - self.state.epoch, *intervals))
 
     def rates(self, count: int) -> np.ndarray:
-        """Return the learning rate of each step of the next epochs."""
+        """Return the learning rate of each step of the next epochs, or one for all."""
+        if isinstance(self.schedule, Constant):
+            return np.array([self.optimizer.learning_rate], float)
         first, schedule = self.state.step, self.state.schedule
         steps = range(first, first + count * self.per_epoch)
-        if isinstance(self.schedule, Constant):
-            return np.full(len(steps), self.optimizer.learning_rate)
         factors = [self.schedule.factor(step, self.steps, schedule) for step in steps]
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 
