@@ -95,18 +95,23 @@ def checked_rows(network: "Network", theta: Array, X: Array) -> Array:
     X = _as_numbers(X, "X", theta)
     if X.dtype != theta.dtype:  # for one is complex, and PyTorch mixes no types in @
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
-    takes = f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
-        raise ValueError(f"X has shape {tuple(X.shape)}, but {takes}{hint}.")
+        raise ValueError(f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}.")
     if X.shape[-2] == 0:
-        raise ValueError(f"X has no rows: its shape is {tuple(X.shape)}, and {takes} with N at least 1.")
+        raise ValueError(
+            f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+        )
     wrong = _first_non_finite(X)
     if wrong is not None:
         index, value = wrong
         raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
     _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     return X
+
+
+def _what_is_taken(network: "Network") -> str:
+    return f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
 
 
 def checked_batch(network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None) -> Batch:
