@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from vecprop.compiled import ahead
+from vecprop.compiled import ahead, cache
 from vecprop.compiled.cache import folder, is_kept
 from vecprop.compiled.scores import score_address, score_of_held_rows
 
@@ -67,7 +67,7 @@ def test_what_is_kept_is_not_compiled_again(empty, monkeypatch):
     assert begin() is None
 
 
-@pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child"])
+@pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child", "a copy of the folder"])
 def test_not_where_it_cannot_help(empty, monkeypatch, why):
     if why == "one thread":
         monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
@@ -77,8 +77,11 @@ def test_not_where_it_cannot_help(empty, monkeypatch, why):
         monkeypatch.setattr(sys, "executable", "")
     elif why == "frozen":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
-    else:
+    elif why == "child":
         monkeypatch.setattr(multiprocessing, "parent_process", lambda: "a process")
+    else:
+        copy = cache._copy(folder())
+        monkeypatch.setattr(cache, "folder", lambda: copy)
     assert begin() is None
 
 

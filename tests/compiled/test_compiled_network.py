@@ -109,6 +109,17 @@ def test_cross_entropies_of_large_logits(loss, z):
     np.testing.assert_array_equal(compile(network).predict(np.empty(0), X), [[1, 0], [0, 1]])
 
 
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
+def test_equal_rows_have_equal_predictions(activation, F):
+    """Whichever part of a loop they fall into: whole vectors, or what is left over."""
+    network = vp.Network(1, [vp.Dense(1), activation], vp.SquaredError())
+    predict = compile(network).predictor(np.array([1, 0], F))
+    for z in np.linspace(-6, 6, 200):
+        found = predict(np.full((37, 1), z, F))
+        np.testing.assert_array_equal(found, np.full_like(found, found[0, 0]))
+
+
 def test_what_has_no_kernel():
     class Twice(vp.Activation):
         def value(self, z):

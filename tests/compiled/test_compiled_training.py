@@ -321,3 +321,33 @@ def test_another_type_goes_on(first, second):
     ]
     assert on[0].theta.dtype == second
     assert_same(*on, tolerance=1e-10 if second is np.float64 else 1e-4)
+
+
+@pytest.mark.parametrize("held", [0, 10**6])
+def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, held):
+    from vecprop.compiled.fit import Epochs
+
+    def run(self, count, *arguments):
+        counts.append(count)
+        return run_epochs(self, count, *arguments)
+
+    counts, run_epochs = [], Epochs.run
+    monkeypatch.setattr(Epochs, "run", run)
+    tiny = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    X, T = np.ones((1000, 1)), np.ones(1000)
+    options = {"optimizer": vp.Momentum(1e-6), "training_loss": "running", "engine": "compiled"}
+    validation = (np.ones((held, 1)), np.ones(held)) if held else None
+    vp.train(tiny, np.zeros(2), X, T, batch_size=1, epochs=60, validation=validation, **options)
+    first = counts[1 if held else 0]  # with rows of validation their first loss is measured before
+    assert 1 <= first <= 50  # a step takes a microsecond at least
+    assert first < 45 or not held
+
+
+def test_clip_may_be_a_number_of_numpy_s():
+    single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    options = {"optimizer": vp.GradientDescent(0.1), "epochs": 3, "engine": "compiled"}
+    found = [
+        vp.train(single, np.zeros(2), np.ones((5, 1)), np.ones(5), clip=clip, **options).theta
+        for clip in (0.5, np.float32(0.5), np.array(0.5))
+    ]
+    np.testing.assert_array_equal(found[1:], [found[0]] * 2)

@@ -247,7 +247,7 @@ def test_each_worker_has_a_share_that_lies_together(start, count, workers):
     blocks = [block[:3] for block in parts._quarters(start, start + count, 700, number=3)]
     assert [low for low, *_ in blocks] == [start, *(high for _, high, _ in blocks[:-1])]
     assert blocks[-1][1] == start + count
-    assert all(0 < high - low <= max(700, count) for low, high, _ in blocks)
+    assert all(0 < high - low <= 700 for low, high, _ in blocks)
     owners = [number % workers for *_, number in blocks]
     changes = sum(a != b for a, b in pairwise(owners))
     assert changes == (workers - 1 if count >= parts.WORTH_SHARING else 0)

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType
 
 from ..core.processors import allowed_threads
-from .cache import folder, is_kept
+from .cache import folder, is_kept, is_shared
 
 _CODE = """
 import importlib, sys
@@ -29,7 +30,7 @@ _running: dict[str, subprocess.Popen[bytes]] = {}
 
 @cache
 def compile_ahead(address: Callable[[type], int], template: FunctionType, F: type) -> None:
-    """Have another process compile a kernel, unless it is kept already or cannot be.
+    """Have another process compile a kernel, unless it is kept already or cannot be; later calls do nothing.
 
     Parameters
     ----------
@@ -41,11 +42,12 @@ def compile_ahead(address: Callable[[type], int], template: FunctionType, F: typ
         The floating type.
     """
     name, path = f"{template.__name__}_{F.__name__}", folder()
-    if path is None or is_kept(name) or not _can_start():
+    if path is None or not is_shared() or is_kept(name) or name in _running or not _can_start():
         return
-    command = [sys.executable, "-c", _CODE, address.__module__, address.__name__, F.__name__, *sys.path]
+    places = [place for place in sys.path if isinstance(place, str)]
+    command = [sys.executable, "-c", _CODE, address.__module__, address.__name__, F.__name__, *places]
     nothing = subprocess.DEVNULL
-    try:
+    with suppress(OSError):  # no such program, or no room for another process: it will be compiled here
         _running[name] = subprocess.Popen(
             command,
             env={**os.environ, "VECPROP_CACHE_DIR": str(path.parent)},
@@ -54,8 +56,6 @@ def compile_ahead(address: Callable[[type], int], template: FunctionType, F: typ
             stderr=nothing,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-    except OSError:  # no such program, or no room for another process: it will be compiled here
-        return
 
 
 def _can_start() -> bool:

@@ -19,6 +19,7 @@ from numba.core import config
 
 from ..core.sources import require_unchanged, sources
 
+_COPY = "vecprop-"
 _config: Any = config  # its settings are made when it is imported
 
 
@@ -54,7 +55,7 @@ def _copy(path: Path) -> Path:
     """Return a copy, for this process, of a folder that can only be read: Numba uses none that it may not write."""
     if not path.is_dir():
         raise FileNotFoundError(path)
-    copy, maker = Path(tempfile.mkdtemp(prefix="vecprop-")), os.getpid()
+    copy, maker = Path(tempfile.mkdtemp(prefix=_COPY)), os.getpid()
 
     def remove() -> None:
         if os.getpid() == maker:  # and not a child of it
@@ -80,6 +81,12 @@ def _places() -> Iterator[Path]:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if home and not home.startswith("~"):  # as it does where nobody knows whose home it is
         yield Path(home) / "vecprop"
+
+
+def is_shared() -> bool:
+    """Return whether other processes find in the folder what this one keeps there."""
+    path = folder()
+    return path is not None and not path.name.startswith(_COPY)
 
 
 def is_kept(name: str) -> bool:

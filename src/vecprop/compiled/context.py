@@ -206,6 +206,7 @@ class Context:
 
         It may be kept for the next context when this one is gone; see `KeptMemory`.
         """
+        assert self._layout is None, "memory is reserved once"
         *starts, total = layout(sizes.values())
         self.reserved = sizes
         self._layout = np.array([_PLACES[name] for name in sizes]), np.array(starts), total + LINE, kept

@@ -40,7 +40,8 @@ WIDE = 512
 """From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
 
 FEW_OUTPUTS = 8
-"""Below how many outputs at least a gradient is found by sums of products, for blocks of it would be nearly empty."""
+"""Below how many outputs a gradient is found by sums of products, since blocks of it would be nearly empty; where a
+vector holds more numbers, below as many."""
 
 
 class Way(Enum):
@@ -192,7 +193,7 @@ def dense_addresses(way: Way, F: type) -> tuple[int, int]:
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
     kind = F.__name__
     if way in (Way.BLOCKS, Way.PACKED):
-        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])  # fewer than a vector holds
+        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])
         names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
     if way is Way.PACKED:
         blocks, blocks_back = (njit(filled_in(each, kind, **names), **INNER) for each in (_blocks, _blocks_back))

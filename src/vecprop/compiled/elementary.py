@@ -1,7 +1,8 @@
 """The names of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
 
 Exponentials and logarithms are polynomials without branches or calls, so that a loop over them is vectorized, where the
-call that Numba would make is not. Each is accurate to a few units in the last place.
+call that Numba would make is not. Each is accurate to a few units in the last place; results that are nearly too small
+to be normal numbers are 0.
 """
 
 from math import factorial
@@ -34,9 +35,11 @@ def _bits_of_float(typing, x):
 
 @intrinsic
 def quotient(typing, a, b):
-    """Return a / b for finite b, which the compiler may find from an estimate of 1 / b that it refines.
+    """Return a / b for finite b, which may be found from an estimate of 1 / b.
 
-    A vector's division keeps the processor for as long as 32 of its other instructions; the estimate costs five.
+    A vector's division keeps the processor for as long as 32 of its other instructions. An estimate that is refined
+    twice, see `use_widest_vectors`, takes eight and is rounded as the division is, but for one of many millions; so it
+    does not matter which numbers of a loop are left over for single divisions.
     """
 
     def generate(context, builder, signature, arguments):
@@ -77,7 +80,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     def reduced(x, most):
         """Return expm1(r) and 2^(k - 1), where x, or the bound that it passed, is k ln 2 + r, |r| at most ln 2 / 2.
 
-        The power of the lowest number is 0.
+        The power is 0 where it is no normal number.
         """
         bounded = min(max(x, lowest), most)
         rounded = bounded * log2_e + rounding

@@ -106,8 +106,9 @@ class Epochs:
         self.in_parts, self._moved = program.in_parts, [theta, last_finite, *moments]
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
+        clip = 0.0 if plan.clip is None else float(plan.clip)
         self.context = context = Context(
-            _told(program, self.workers, N, held, plan.batch_size, shuffled, plan.clip, plan.running, plan.score)
+            _told(program, self.workers, N, held, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
         context.clear("in_tile")
         context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
@@ -178,11 +179,14 @@ def _told(
     held_rows: int,
     batch_size: int,
     shuffled: bool,
-    clip: float | None,
+    clip: float,
     running: bool,
     score: ScoreName | None,
 ) -> Context:
-    """Return what fits of one kind tell alike, and how much memory they need, of which this context holds none."""
+    """Return what fits of one kind tell alike, for their contexts to be made of.
+
+    It holds none of the memory that they need, so that nothing can run with it.
+    """
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(batch_size), len(program.blocks)
     context = program.training_context(
         workers,
@@ -199,7 +203,7 @@ def _told(
     )
     context.set(
         shards=shards,
-        clip=np.array([clip or 0], float),
+        clip=np.array([clip]),
         batch_size=batch_size,
         running=running,
         full=batch_size == rows,

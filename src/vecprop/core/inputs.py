@@ -93,7 +93,7 @@ def checked_theta(network: "Network", theta: Array) -> Array:
 def checked_rows(network: "Network", theta: Array, X: Array) -> Array:
     """Return X in theta's array library and precision, or say what is wrong with it."""
     X = _as_numbers(X, "X", theta)
-    if X.dtype != theta.dtype:  # for one is complex, and PyTorch mixes no types in @
+    if X.dtype != theta.dtype:  # they differ only where one is complex, and PyTorch mixes no types in @
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""

@@ -14,8 +14,9 @@ from .state import Reason
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
 
-OPERATIONS_A_SECOND = 5e10
-"""How fast an epoch is thought to be before one has been timed: as on one core of a laptop."""
+OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
+"""How fast an epoch is thought to be before one has been timed: its arithmetic as on one core of a laptop, and steps
+that have next to none."""
 
 
 class CompiledDescent(Descent):
@@ -41,7 +42,8 @@ class CompiledDescent(Descent):
         if self.run.best is not None:
             self.epochs.stop_early(as_numbers(self.run.best.rule), self.run.best.memory, self.run.best.theta)
         # Seconds an epoch, until one has been timed.
-        self.pace = self.batch.rows * self.epochs.operations / OPERATIONS_A_SECOND
+        rows = self.batch.rows + (self.held_out.rows if self.held_out else 0)
+        self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.per_epoch / STEPS_A_SECOND
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
