@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -91,6 +92,34 @@ def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
     ahead.wait_for(NAME)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert begin() is None
+
+
+def test_several_threads_start_one_process(empty, monkeypatch):
+    def start_and_count(*arguments):
+        started.append(arguments[0])
+        start(*arguments)
+
+    started, start = [], ahead._start
+    monkeypatch.setattr(ahead, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(ahead, "_start", start_and_count)
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert started == [NAME]
+    ahead._end()
+    assert ahead._running == {}
+
+
+def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
+    (tmp_path / "importlib.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path, None])  # which Python itself passes over
+    begin()
+    ahead.wait_for(NAME)
+    assert is_kept(NAME)
 
 
 def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):

@@ -351,3 +351,13 @@ def test_clip_may_be_a_number_of_numpy_s():
         for clip in (0.5, np.float32(0.5), np.array(0.5))
     ]
     np.testing.assert_array_equal(found[1:], [found[0]] * 2)
+
+
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [4, 8, 9, 12, 16, 24, 40])
+def test_what_is_fitted_perfectly_stays(F, rows):
+    """Quotients of equal numbers are 1, whichever part of a loop they fall into: Adam would follow what is left."""
+    X, T = np.tile(np.array([[-400], [400]], F), (rows, 1))[:rows], np.tile([0, 1], rows)[:rows]
+    fitted, theta = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy()), np.array([-1, 1, 0, 0], F)
+    result = vp.train(fitted, theta, X, T, optimizer=vp.Adam(0.01), epochs=20, engine="compiled")
+    np.testing.assert_array_equal(result.theta, theta)

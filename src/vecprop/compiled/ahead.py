@@ -3,10 +3,12 @@
 Numba compiles one function at a time in a process, and half of what a first fit needs is a single kernel.
 """
 
+import atexit
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -26,6 +28,19 @@ _LONGEST = 60
 """How many seconds the other process is waited for at most: it takes three."""
 
 _running: dict[str, subprocess.Popen[bytes]] = {}
+_one_at_a_time = threading.Lock()
+
+
+def _leave_to_parent() -> None:
+    """Take, in a child, what its parent has started for ended: it is not this process's to wait for."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+    for process in _running.values():
+        process.returncode = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @cache
@@ -41,15 +56,20 @@ def compile_ahead(address: Callable[[type], int], template: FunctionType, F: typ
     F : type
         The floating type.
     """
-    name, path = f"{template.__name__}_{F.__name__}", folder()
-    if path is None or not is_shared() or is_kept(name) or name in _running or not _can_start():
-        return
+    name = f"{template.__name__}_{F.__name__}"
+    with _one_at_a_time:
+        if name not in _running and is_shared() and not is_kept(name) and _can_start():
+            _start(name, address.__module__, address.__name__, F.__name__)
+
+
+def _start(name: str, *arguments: str) -> None:
+    """Start a process that compiles a kernel; it imports from where this one does, and from nowhere else."""
+    path, nothing = folder(), subprocess.DEVNULL
+    assert path is not None
     places = [place for place in sys.path if isinstance(place, str)]
-    command = [sys.executable, "-c", _CODE, address.__module__, address.__name__, F.__name__, *places]
-    nothing = subprocess.DEVNULL
-    with suppress(OSError):  # no such program, or no room for another process: it will be compiled here
+    with suppress(OSError, ValueError):  # no such program, or no room for another process: it will be compiled here
         _running[name] = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-c", _CODE, *arguments, *places],
             env={**os.environ, "VECPROP_CACHE_DIR": str(path.parent)},
             stdin=nothing,
             stdout=nothing,
@@ -62,6 +82,14 @@ def _can_start() -> bool:
     """Return whether this is Python, has a processor to spare, and is not one of several that do the same."""
     is_python = Path(sys.executable or "").name.startswith("python") and not hasattr(sys, "frozen")
     return is_python and allowed_threads() > 1 and multiprocessing.parent_process() is None
+
+
+@atexit.register
+def _end() -> None:
+    """End what nobody has waited for, as where a fit has failed."""
+    for name, process in list(_running.items()):
+        process.kill()
+        wait_for(name)
 
 
 def wait_for(name: str) -> None:

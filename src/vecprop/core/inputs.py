@@ -234,9 +234,12 @@ def _squares_are_finite(array: Array) -> bool:
     from concurrent.futures import ThreadPoolExecutor
 
     first, *others = [numbers[N * k // threads : N * (k + 1) // threads] for k in range(threads)]
-    with ThreadPoolExecutor(len(others)) as pool:
-        found = [pool.submit(_sums_are_finite, part) for part in others]
-        return _sums_are_finite(first) and all(other.result() for other in found)
+    try:
+        with ThreadPoolExecutor(len(others)) as pool:
+            found = [pool.submit(_sums_are_finite, part) for part in others]
+            return _sums_are_finite(first) and all(other.result() for other in found)
+    except RuntimeError:  # no thread starts any more where Python is about to end
+        return _sums_are_finite(numbers)
 
 
 def _sums_are_finite(numbers: Array) -> bool:
