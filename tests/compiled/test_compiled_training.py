@@ -323,8 +323,8 @@ def test_another_type_goes_on(first, second):
     assert_same(*on, tolerance=1e-10 if second is np.float64 else 1e-4)
 
 
-@pytest.mark.parametrize("held", [0, 10**6])
-def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, held):
+@pytest.mark.parametrize(("held", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
+def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, held, most):
     from vecprop.compiled.fit import Epochs
 
     def run(self, count, *arguments):
@@ -339,8 +339,7 @@ def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, h
     validation = (np.ones((held, 1)), np.ones(held)) if held else None
     vp.train(tiny, np.zeros(2), X, T, batch_size=1, epochs=60, validation=validation, **options)
     first = counts[1 if held else 0]  # with rows of validation their first loss is measured before
-    assert 1 <= first <= 50  # a step takes a microsecond at least
-    assert first < 45 or not held
+    assert 1 <= first <= most
 
 
 def test_clip_may_be_a_number_of_numpy_s():

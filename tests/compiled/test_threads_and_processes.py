@@ -42,8 +42,8 @@ print(digest.hexdigest())
 
 def test_the_same_bits_with_any_number_of_threads():
     digests = []
-    for count in ("1", "2", "4", "2"):
-        environment = {**os.environ, "VECPROP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+    for threads in ("1", "2", "4", "2"):
+        environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
         )

@@ -158,3 +158,17 @@ def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
     for row in (0, rows - 1):
         with pytest.raises(ValueError, match=f"X is not finite: row {row}, column 1 is inf"):
             NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
+
+
+def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
+    """As where Python is about to end."""
+
+    def refuse(*arguments):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
+    X, t = np.zeros((2**21 + 5, 2)), np.zeros(2**21 + 5, int)
+    assert NETWORK.batch(THETA, X, t).X is X
+    with pytest.raises(ValueError, match="X is not finite: row 2097156, column 0 is nan"):
+        NETWORK.batch(THETA, changed(X, (-1, 0), np.nan), t)

@@ -35,7 +35,7 @@ def _bits_of_float(typing, x):
 
 @intrinsic
 def quotient(typing, a, b):
-    """Return a / b for finite b, which may be found from an estimate of 1 / b.
+    """Return a / b for b that is neither 0 nor infinite, which may be found from an estimate of 1 / b.
 
     A vector's division keeps the processor for as long as 32 of its other instructions. An estimate that is refined
     twice, see `use_widest_vectors`, takes eight and is rounded as the division is, but for one of many millions; so it

@@ -23,7 +23,10 @@ number: Any = float
 size = 8
 
 IN_TILE = LINE
-"""The bytes for what stands in a worker's tile: the address of its rows' numbers, how many they are, and the scale."""
+"""The bytes that say what stands in a worker's tile: the address of its rows' numbers, how many they are, the scale.
+
+Each worker writes them for each tile, so they have a line of their own.
+"""
 
 FEATURES = 8
 """How many features a table has at least for its rows to be gathered by vectors."""

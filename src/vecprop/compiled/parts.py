@@ -19,6 +19,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from .context import LINE
 from .dense import LARGE, Way
 
 MOST_PARTS = 4
@@ -42,8 +43,8 @@ What layers leave of a whole batch is kept, and has to be little beside the weig
 WORTH_SHARING = 1024
 """How many parameters are at least worth summing and moving on several threads."""
 
-LINE_NUMBERS = 32
-"""How many numbers stand in a line of `context.LINE` at most."""
+LINE_NUMBERS = LINE // 4
+"""How many numbers stand in a line at most: those of float32."""
 
 
 def part_of(inputs: int, outputs: int, rows: int) -> int:
