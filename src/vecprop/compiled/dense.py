@@ -96,8 +96,8 @@ def _loops(I, O, S, p, A, Z, by_rows, product, room):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for: for whole layers alone."""
+def _loops_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
     zero = number(0)
     A, delta = (
         numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S),
@@ -126,8 +126,8 @@ def _blocks(I, O, S, p, A, Z, by_rows, product, room):
     multiply(M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0))
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
+def _blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta; where they are asked for."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, turned, column)
@@ -135,9 +135,9 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_ro
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
-        dots(I, S, O, p, column, delta, column, before, row, add_before)
+        dots(I, S, O, p, column, delta, column, before, row, np.int64(0))
     elif before:
-        multiply(I, S, O, p, column, one, delta, row, before, row, add_before)
+        multiply(I, S, O, p, column, one, delta, row, before, row, np.int64(0))
 
 
 def _packed(I, O, S, p, A, Z, by_rows, product, room):
@@ -150,16 +150,16 @@ def _packed(I, O, S, p, A, Z, by_rows, product, room):
     call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, room, none))
 
 
-def _packed_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, or += that; where they are asked for."""
+def _packed_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
+    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta; where they are asked for."""
     row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
     if S < FEW_ROWS:
-        blocks_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room)
+        blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room)
         return
     if J:
         call_packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, room, none))
     if before:
-        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, add_before, room, none))
+        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, room, none))
 
 
 def _through_blas(I, O, S, p, A, Z, by_rows, product, room):
@@ -173,8 +173,8 @@ def _through_blas(I, O, S, p, A, Z, by_rows, product, room):
     blas_product(product, p, one, A, by_rows, one, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned, by_rows, product, room):
-    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta, or += that; where they are asked for."""
+def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
+    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta; where they are asked for."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
     if J:
@@ -184,7 +184,7 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, add_before, turned,
             J[I * O + o] = J[I * O + o] + J_o if add else J_o
         blas_product(product, A, by_rows, delta, np.int64(1), add, J, I, O, S)
     if before:
-        blas_product(product, p, np.int64(0), delta, np.int64(0), add_before, numbers_at(before, I * S, zero), I, S, O)
+        blas_product(product, p, np.int64(0), delta, np.int64(0), np.int64(0), numbers_at(before, I * S, zero), I, S, O)
 
 
 @cache
@@ -206,7 +206,7 @@ def dense_addresses(way: Way, F: type) -> tuple[int, int]:
     }[way]
     return (
         address_of(forward, types.void(*[types.intp] * 9), kind, **names),
-        address_of(back, types.void(*[types.intp] * 14), kind, **names),
+        address_of(back, types.void(*[types.intp] * 13), kind, **names),
     )
 
 

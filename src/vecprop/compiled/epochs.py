@@ -2,7 +2,7 @@
 
 Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
 the shards' gradients are summed in their order, block of parameters by block; wide layers have one gradient, see
-`parts`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
+`sharing`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
 under its number, and they meet at a barrier.
 """
 
@@ -17,8 +17,9 @@ from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
 from .machine_code import address_of
 from .pointers import call_batch, call_rows, call_score, call_shuffle, call_update, wait_for_all
+from .shards import quarters_of
 
-BLOCK = 4096
+BLOCK = 2048
 """How many parameters are summed and moved as one."""
 
 CHUNK = 1024
@@ -66,10 +67,9 @@ STOPPING, MEMORY = len(Stopping), len(Memory)
 
 @njit(**INNER)
 def _block(c, number):
-    """Return where a block starts and ends, whose it is, and whether its gradient is one alone; see `parts`."""
+    """Return where a block starts and ends, its quarter, and whether its gradient is one alone; see `sharing`."""
     words = words_at(c[Slot.BLOCKS] + 32 * number, 4)
-    owner = words[2] % c[Slot.WORKERS] if words[2] else words[2]
-    return words[0], words[1], owner, words[3]
+    return words[0], words[1], words[2], words[3]
 
 
 @njit(**INNER)
@@ -195,6 +195,7 @@ def run_epochs(context, worker):
     order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
     losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
     norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
+    first, end = quarters_of(worker, workers)
     done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
     blocks, partial = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.PARTIAL], shards)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
@@ -229,8 +230,8 @@ def run_epochs(context, worker):
             rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
             t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(blocks):
-                low, high, owner, alone = _block(c, block)
-                if owner != worker:
+                low, high, quarter, alone = _block(c, block)
+                if not first <= quarter < end:
                     continue
                 squares[block] = _sum_block(c, theta, gradients, 1 if alone else shards, low, high, scale)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
@@ -250,8 +251,8 @@ def run_epochs(context, worker):
             if not at_once:
                 shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
                 for block in range(blocks):
-                    low, high, owner, _ = _block(c, block)
-                    if owner != worker:
+                    low, high, quarter, _ = _block(c, block)
+                    if not first <= quarter < end:
                         continue
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
@@ -362,9 +363,10 @@ def _loss(context, c, worker, held, N, parts, theta):
             c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, costs = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.COSTS], c[Slot.BLOCK_COUNT])
+    first, end = quarters_of(worker, workers)
     for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
-        low, high, owner, _ = _block(c, block)
-        if owner == worker:
+        low, high, quarter, _ = _block(c, block)
+        if first <= quarter < end:
             costs[block] = _penalty(c, theta, low, high, scale)
     wait_for_all(barrier, workers)
     return total(partial) + total(costs)

@@ -17,7 +17,6 @@ from .context import Context, Slot, as_word
 from .epochs import BLOCK, CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .loops import link_address, update_address
-from .parts import part_by_part
 from .program import Program, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
@@ -103,7 +102,6 @@ class Epochs:
             held_data = {**held_data, **_chosen(held_rows)}
         N, held = data["rows"], held_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
-        self.in_parts, self._moved = program.in_parts, [theta, last_finite, *moments]
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
@@ -127,7 +125,6 @@ class Epochs:
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
         """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
-        self._moved.append(best)
 
     def measure(self) -> Progress:
         """Measure the losses and the score at the current parameters; early stopping takes no notice."""
@@ -156,7 +153,7 @@ class Epochs:
             sizes=sizes,
             done=done,
         )
-        with part_by_part(self.in_parts, self._moved), single_threaded_blas(self.uses_blas):
+        with single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
         return Progress(
             epochs=int(done[0]),

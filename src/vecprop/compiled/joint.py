@@ -1,6 +1,6 @@
 """Large layers, of which each worker has a share of the outputs or inputs for the rows of all shards.
 
-So what it packs of the weights serves all rows, and there is one gradient instead of one a shard. See `parts`.
+So what it packs of the weights serves all rows, and there is one gradient instead of one a shard. See `sharing`.
 """
 
 import numpy as np
@@ -24,8 +24,8 @@ def _share(count, worker, workers):
 
 @njit(**INNER)
 def _inputs(c, layer, shard, like):
-    """Return where the inputs of a layer are for a shard, which its worker has gathered or computed."""
-    return inputs_at(c, layer, tile_of(c, shard % c[Slot.WORKERS], shard, like), work_of(c, shard, like))
+    """Return where the inputs of a layer are for a shard."""
+    return inputs_at(c, layer, tile_of(c, shard, like), work_of(c, shard, like))
 
 
 @njit(**INNER)

@@ -6,7 +6,6 @@ the fast axis: what is elementwise, the softmax and the normalization all run al
 
 from enum import IntEnum
 
-import numpy as np
 from numba import njit
 
 from .arrays import copy, numbers_at, words_at
@@ -27,8 +26,7 @@ class Column(IntEnum):
     SLOPE = 6
     OUTPUT_AT = 7
     EXTRA_AT = 8
-    PART = 9
-    JOINT = 10
+    SHARING = 9
 
 
 class Kind(IntEnum):
@@ -38,6 +36,14 @@ class Kind(IntEnum):
     ACTIVATION = 1
     DROPOUT = 2
     LAYER_NORM = 3
+
+
+class Sharing(IntEnum):
+    """How threads share a dense layer, if they do; see `sharing`."""
+
+    NONE = 0
+    BY_INPUTS = 1
+    JOINT = 2
 
 
 COLUMNS = len(Column)
@@ -55,39 +61,6 @@ def inputs_at(c, number, tile, work):
     return work[words_at(c[Slot.TABLE] + ROW * (number - 1), COLUMNS)[Column.OUTPUT_AT] :].ctypes.data
 
 
-@njit(**INNER)
-def dense_part(c, number, first, tile, S, work):
-    """Compute a part of a dense layer's outputs, from its first on; a layer that is not cut is one part."""
-    layer, A = words_at(c[Slot.TABLE] + ROW * number, COLUMNS), inputs_at(c, number, tile, work)
-    I, O = layer[Column.INPUTS], min(layer[Column.PART], layer[Column.OUTPUTS] - first)
-    p = c[Slot.THETA] + tile.itemsize * (layer[Column.START] + first * (I + 1))
-    out = work[layer[Column.OUTPUT_AT] + first * S :].ctypes.data
-    by_rows = c[Slot.BY_ROWS] if number == 0 else 0
-    room = work[layer[Column.EXTRA_AT] :].ctypes.data
-    call_dense(layer[Column.VALUE], (I, O, S, p, A, out, by_rows, layer[Column.PRODUCT], room))
-
-
-@njit(**INNER)
-def dense_part_back(c, number, first, tile, S, work, delta, gradient, add, before, turned):
-    """Put or add the gradient of a part of a dense layer, and its share of the delta before the layer; 0 is neither."""
-    layer, A = words_at(c[Slot.TABLE] + ROW * number, COLUMNS), inputs_at(c, number, tile, work)
-    I, O = layer[Column.INPUTS], min(layer[Column.PART], layer[Column.OUTPUTS] - first)
-    start = tile.itemsize * (layer[Column.START] + first * (I + 1))
-    p, J, by_rows = c[Slot.THETA] + start, gradient + start, c[Slot.BY_ROWS]
-    if not gradient:
-        J = 0
-    if number:
-        by_rows = 0
-    add_before = np.int64(first > 0)
-    call_dense_back(
-        layer[Column.SLOPE],
-        (
-            *(I, O, S, p, A, delta[first * S :].ctypes.data, J, add),
-            *(before, add_before, turned, by_rows, layer[Column.PRODUCT], work[layer[Column.EXTRA_AT] :].ctypes.data),
-        ),
-    )
-
-
 @njit(**ONCE)
 def forward(c, number, tile, S, noisy, step, rows, work):
     """Run a layer over a tile; it leaves its output in work. Dropout takes part where noisy."""
@@ -96,8 +69,9 @@ def forward(c, number, tile, S, noisy, step, rows, work):
     at, extra = layer[Column.OUTPUT_AT], work[layer[Column.EXTRA_AT] :].ctypes.data
     out = work[at : at + layer[Column.OUTPUTS] * S]
     if kind == Kind.DENSE:
-        for first in range(0, layer[Column.OUTPUTS], layer[Column.PART]):
-            dense_part(c, number, first, tile, S, work)
+        by_rows = c[Slot.BY_ROWS] if number == 0 else 0
+        operands = c[Slot.THETA] + tile.itemsize * layer[Column.START], A, out.ctypes.data
+        call_dense(layer[Column.VALUE], (I, layer[Column.OUTPUTS], S, *operands, by_rows, layer[Column.PRODUCT], extra))
     elif kind == Kind.ACTIVATION:
         call_map(layer[Column.VALUE], (I * S, A, out.ctypes.data, h))
     elif kind == Kind.LAYER_NORM:
@@ -123,9 +97,10 @@ def backward(c, number, tile, S, noisy, work, delta, before, turned, gradient, a
     h, I, O, kind = c[Slot.H] + 64 * number, layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
     extra = work[layer[Column.EXTRA_AT] :]
     if kind == Kind.DENSE:
-        before_at = before.ctypes.data if number else 0
-        for first in range(0, O, layer[Column.PART]):
-            dense_part_back(c, number, first, tile, S, work, delta, gradient, add, before_at, turned)
+        start = tile.itemsize * layer[Column.START]
+        by_rows, before_at = (0, before.ctypes.data) if number else (c[Slot.BY_ROWS], 0)
+        operands = c[Slot.THETA] + start, A, delta.ctypes.data, gradient + start, add, before_at, turned
+        call_dense_back(layer[Column.SLOPE], (I, O, S, *operands, by_rows, layer[Column.PRODUCT], extra.ctypes.data))
     elif kind == Kind.ACTIVATION:
         out = work[layer[Column.OUTPUT_AT] :].ctypes.data
         call_slope(layer[Column.SLOPE], (O * S, A, out, delta.ctypes.data, h))

@@ -84,11 +84,14 @@ call_epochs = _caller("integer", "integer")
 call_dense = _caller(*["integer"] * 9)
 """Call f(I, O, rows, p, A, Z, by_rows, product, room): a dense layer of a tile; see `dense`."""
 
-call_dense_back = _caller(*["integer"] * 14)
-"""Call f(I, O, rows, p, A, delta, J, add, before, add to it, turned, by_rows, product, room): back through it."""
+call_dense_back = _caller(*["integer"] * 13)
+"""Call f(I, O, rows, p, A, delta, J, add, before, turned, by_rows, product, room): back through it."""
 
 call_packed = _caller(*["integer"] * 14)
 """Call f(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, room, kept): a product; see `packed.multiply`."""
+
+call_product = _caller(*["integer"] * 11)
+"""Call f(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add): a product; see `products.multiply`."""
 
 call_gather = _caller(*["integer"] * 7)
 """Call f(M, N, A, step of A, B, step of B, numbers of the rows): some rows, transposed."""

@@ -3,7 +3,6 @@
 import ctypes
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -21,7 +20,6 @@ from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_a
 from .fit import Epochs
 from .formulas import INNER
 from .machine_code import address_of
-from .parts import part_by_part
 from .pointers import atomic_add, call_epochs
 from .threads import held_back_interrupts, run_watched, single_threaded_blas
 
@@ -169,12 +167,11 @@ class Fits:
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
-        self.moved = [self.thetas, self.last_finite, *self.moments.values(), *([self.best] if stopping else [])]
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             finite = self.last_finite[0]
             fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, finite, plan, rows, held_rows)
-        self.uses_blas, self.in_parts = fit.uses_blas, fit.in_parts
+        self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
         memory = _apart(M, MEMORY, float)
@@ -237,13 +234,6 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     watch : callable
         Called several times a second; where it returns True the fits that have not ended are stopped.
     """
-    with ExitStack() as stack:
-        for cohort in cohorts:
-            stack.enter_context(part_by_part(cohort.in_parts, cohort.moved))
-        _run(cohorts, watch)
-
-
-def _run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     F = cohorts[0].F
     contexts = np.concatenate([cohort.words for cohort in cohorts])
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.words) for cohort in cohorts])

@@ -81,19 +81,28 @@ def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
     return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **OPTIONS)
 
 
+def _names_of_multiply(F: type) -> dict[str, Any]:
+    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # sums fill half of the registers
+    return {
+        "block": product_block(F, lanes, rows, 2),
+        "half": product_block(F, lanes, rows // 2, 4),
+        "quarter": product_block(F, lanes, rows // 4, 4),
+        "rows": rows,
+        "columns": 2 * lanes,
+    }
+
+
 @cache
 def multiply_of(F: type) -> Any:
     """Return `multiply` for numbers of type F, for compiled code."""
-    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # sums fill half of the registers
-    return _compiled(
-        multiply,
-        F,
-        block=product_block(F, lanes, rows, 2),
-        half=product_block(F, lanes, rows // 2, 4),
-        quarter=product_block(F, lanes, rows // 4, 4),
-        rows=rows,
-        columns=2 * lanes,
-    )
+    return _compiled(multiply, F, **_names_of_multiply(F))
+
+
+@cache
+def multiply_address(F: type) -> int:
+    """Return the address of `multiply` for numbers of type F; see `pointers.call_product`."""
+    names, kind = _names_of_multiply(F) | {"size": np.dtype(F).itemsize}, f"{F.__name__}_{vector_bytes()}"
+    return address_of(multiply, types.void(*[types.intp] * 11), kind, **names)
 
 
 @cache

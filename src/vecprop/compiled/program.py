@@ -1,7 +1,7 @@
 """A network as a table of numbers: what the kernels read."""
 
 from functools import cached_property, lru_cache
-from itertools import chain, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,11 @@ from .dense import Way, dense_addresses, product_address
 from .epochs import BLOCK
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
-from .layers import COLUMNS, Column, Kind
+from .layers import COLUMNS, Column, Kind, Sharing
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .packed import room_of
-from .parts import Joint, Parts, blocks_of, is_joint, part_of
-from .products import gather_address
+from .products import gather_address, multiply_address
+from .sharing import QUARTERS, SharedLayer, blocks_of, sharing_of, way_of
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)
@@ -93,10 +93,8 @@ class Program:
 
     Attributes
     ----------
-    shared : list of Parts or Joint
+    shared : list of SharedLayer
         The layers that threads share.
-    in_parts : list of Parts
-        Those that are cut into parts.
     table : ndarray (L, COLUMNS) of int64
         A row for each layer; the columns stand in `layers.Column`.
     h : ndarray (L, 8)
@@ -121,11 +119,11 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.shared: list[Parts | Joint] = []
+        self.shared: list[SharedLayer] = []
         self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
-        ways = [Way.of(I, self._part(I, O)) for I, O in self._dense_sizes()]
+        ways = [way_of(I, O, batch) for I, O in self._dense_sizes()]
         self.uses_blas = Way.BLAS in ways
         self.by_rows = isinstance(network.layers[0], Dense) and ways[0] is Way.BLAS
         self.large = self.by_rows or Way.PACKED in ways
@@ -135,7 +133,7 @@ class Program:
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
             row = self.table[number]
-            row[Column.INPUTS], row[Column.OUTPUTS], row[Column.PART] = inputs, outputs, outputs
+            row[Column.INPUTS], row[Column.OUTPUTS] = inputs, outputs
             row[Column.START] = starts.get(number, 0)
             row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
@@ -145,23 +143,20 @@ class Program:
         self.tile = self._rows_of_tile()
         self.work *= self.tile
         self.table[:, [Column.OUTPUT_AT, Column.EXTRA_AT]] *= self.tile
-        self.in_parts = [layer for layer in self.shared if isinstance(layer, Parts)]
         self.width = max(network.inputs, *network.widths)
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
             I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
-            row[Column.PART] = part = self._part(I, O)
-            if part < O:
-                self.shared.append(Parts(int(row[Column.START]), I, O, part))
-            if self.batch and is_joint(I, O, self.batch):
-                row[Column.JOINT] = True
-                self.shared.append(Joint(int(row[Column.START]), I, O))
-            way = Way.of(I, part)
-            row[Column.KIND], row[Column.EXTRA_AT] = Kind.DENSE, self.room
+            way, sharing = way_of(I, O, self.batch), sharing_of(I, O, self.batch)
+            row[Column.KIND], row[Column.EXTRA_AT], row[Column.SHARING] = Kind.DENSE, self.room, sharing
             row[Column.PRODUCT] = product_address(way, self.F)
             row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
+            if sharing is not Sharing.NONE:
+                self.shared.append(SharedLayer(int(row[Column.START]), I, O))
+            if sharing is Sharing.BY_INPUTS:
+                row[Column.EXTRA_AT], row[Column.PRODUCT] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
             row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
             row[Column.VALUE], row[Column.SLOPE] = norm_addresses(self.F)
@@ -171,10 +166,6 @@ class Program:
         else:
             row[Column.KIND] = Kind.ACTIVATION
             row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
-
-    def _part(self, inputs: int, outputs: int) -> int:
-        """Return how many outputs a part of a layer has: all, where it is not cut."""
-        return part_of(inputs, outputs, self.batch) if self.batch else outputs
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
@@ -217,16 +208,16 @@ class Program:
         return 1 << most.bit_length() - 1
 
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for training on batches of so many rows: threads may share layers, see `parts`."""
+        """Return the program for training on batches of so many rows: threads may share layers, see `sharing`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(part_of(I, O, rows) == O and not is_joint(I, O, rows) for I, O in self._dense_sizes()):
+        if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""
-        return max(self.shards(rows), *(layer.workers for layer in self.shared), 1)
+        return QUARTERS if self.shared else self.shards(rows)
 
     @cached_property
     def _network_told(self) -> Context:
@@ -272,48 +263,43 @@ class Program:
 
     @cached_property
     def blocks(self) -> np.ndarray:
-        """The blocks in which parameters are summed and moved; see `parts.blocks_of`."""
+        """The blocks in which parameters are summed and moved; see `sharing.blocks_of`."""
         return blocks_of(self.network.layout.size, BLOCK, self.shared)
 
     def _weight_spans(self) -> np.ndarray:
         """Where weights start and end that are penalized."""
-        of_parts = {layer.start: layer.weight_spans() for layer in self.in_parts}
         penalized = [t for t in self.network.layout.tensors if t.name == "W" and self.network.penalties]
-        spans = [of_parts.get(t.start, [(t.start, t.start + t.size)]) for t in penalized]
-        return np.array(list(chain.from_iterable(spans)), np.int64)
+        return np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
         context = Context(self._network_told, workers=workers)
-        context.reserve(**self._tile_memory(workers, workers))
+        context.reserve(**self._tile_memory(workers))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory for each worker or shard, and more of it."""
         context = Context(self._training_told, workers=workers)
-        places, tiles = workers, workers
-        if self.shared:
-            shards = self.shards(self.batch)
-            places, tiles = max(shards, workers), shards * workers
+        places = max(self.shards(self.batch), workers) if self.shared else workers
         numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile
         context.reserve(
             True,
-            **self._tile_memory(tiles, places),
+            **self._tile_memory(places),
             row_weights=numbers * self.tile,
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
             turned=delta_bytes,
             in_tile=workers * IN_TILE,
-            places_of_tile=tiles * self.tile * 8,
+            places_of_tile=workers * self.tile * 8,
             **memory,
         )
         return context
 
-    def _tile_memory(self, tiles: int, places: int) -> dict[str, int]:
+    def _tile_memory(self, places: int) -> dict[str, int]:
         size = np.dtype(self.F).itemsize
         return {
-            "tile": tiles * size * (self.network.inputs + 1) * self.tile,
+            "tile": places * size * (self.network.inputs + 1) * self.tile,
             "targets": places * size * self.network.outputs * self.tile,
             "work": places * size * self.work,
         }

@@ -4,7 +4,14 @@ from numba import njit
 
 from .arrays import numbers_at
 from .context import Slot
-from .formulas import ONCE
+from .formulas import INNER, ONCE
+from .sharing import QUARTERS
+
+
+@njit(**INNER)
+def quarters_of(worker, workers):
+    """Return a worker's first quarter of what workers share, and that of the next worker."""
+    return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers
 
 
 @njit(**ONCE)
@@ -14,10 +21,16 @@ def rows_of(c, rows, shard):
 
 
 @njit(**ONCE)
-def tile_of(c, worker, shard, like):
-    """Return a worker's copy of a shard's inputs."""
-    room, place = (c[Slot.INPUTS] + 1) * c[Slot.TILE_ROWS], worker * c[Slot.SHARDS] + shard
-    return numbers_at(c[Slot.TILE] + place * like.itemsize * room, room, like)
+def memory_of(c, slot, shard, count, like):
+    """Return a shard's memory for so many numbers a row."""
+    room = count * c[Slot.TILE_ROWS]
+    return numbers_at(c[slot] + shard * like.itemsize * room, room, like)
+
+
+@njit(**ONCE)
+def tile_of(c, shard, like):
+    """Return a shard's inputs."""
+    return memory_of(c, Slot.TILE, shard, c[Slot.INPUTS] + 1, like)
 
 
 @njit(**ONCE)
@@ -31,10 +44,3 @@ def delta_of(c, shard, which, like):
     """Return one of the two deltas of a shard."""
     place = 2 * shard + which
     return numbers_at(c[Slot.DELTAS] + place * like.itemsize * c[Slot.DELTA_SIZE], c[Slot.DELTA_SIZE], like)
-
-
-@njit(**ONCE)
-def memory_of(c, slot, shard, count, like):
-    """Return a shard's memory for so many numbers a row."""
-    room = count * c[Slot.TILE_ROWS]
-    return numbers_at(c[slot] + shard * like.itemsize * room, room, like)

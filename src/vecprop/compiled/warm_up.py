@@ -10,7 +10,7 @@ from .epochs import epochs_address
 from .kernels import gradient_address, predict_address
 from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
 from .population import members_address
-from .products import gather_address, has_vectors
+from .products import gather_address, has_vectors, multiply_address
 from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
 from .scores import score_address
 from .shuffling import shuffle_address
@@ -27,6 +27,8 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{kind} populations", lambda F=F: members_address(F)
         yield f"{kind} scores", lambda F=F: score_address(F)
         yield f"{kind} gather", lambda F=F: gather_address(F)
+        if has_vectors():
+            yield f"{kind} products of shared layers", lambda F=F: multiply_address(F)
         for way in (Way.BLOCKS, Way.PACKED) if has_vectors() else (Way.LOOPS, Way.BLAS):
             yield (
                 f"{kind} Dense by {way.value}",

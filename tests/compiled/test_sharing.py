@@ -1,17 +1,16 @@
 """Wide layers that threads share train as others do, and who had which share does not show."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
-from vecprop.compiled import dense, parts
-from vecprop.compiled.parts import Joint, Parts, blocks_of, is_joint, part_of
+from vecprop.compiled import dense, shards, sharing
+from vecprop.compiled.layers import Sharing
 from vecprop.compiled.products import has_vectors
 from vecprop.compiled.program import program_of
+from vecprop.compiled.sharing import SharedLayer, blocks_of, sharing_of
 from vecprop.core.processors import at_most_threads
 
 WIDE = vp.Network(
@@ -66,9 +65,10 @@ def test_trains_as_the_reference_does(network, F):
 
 
 @pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "large"])
-def test_parts_through_blas(network, monkeypatch):
+def test_no_layer_is_shared_where_products_go_through_blas(network, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: False)
     program_of.cache_clear()
+    assert not program_of(network, np.float64).for_batches(128).shared
     assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
     with at_most_threads(1):
         alone = trained(network)
@@ -94,7 +94,7 @@ def test_bits_do_not_know_of_threads(network, batch_size):
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
 
 
-@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["parts", "joint"])
+@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "joint"])
 @pytest.mark.parametrize("batch_size", [3, 100, 128])
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
@@ -128,7 +128,7 @@ def test_weights_chosen_rows_and_validation():
     np.testing.assert_array_equal(of_population.theta, found.theta)
 
 
-@pytest.mark.parametrize("wide", [WIDE, LARGE], ids=["parts", "joint"])
+@pytest.mark.parametrize("wide", [WIDE, LARGE], ids=["by inputs", "joint"])
 def test_members_are_as_alone(wide):
     X, t = data(wide, 260, np.float32)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
@@ -163,94 +163,55 @@ def test_the_last_finite_parameters_come_back():
     np.testing.assert_array_equal(error.value.result.theta, WIDE.init(seed=0))
 
 
-def test_a_callback_sees_parameters_row_by_row():
-    X, T = data(NARROW_FIRST, 256)
-    seen = []
-
-    def look(state):
-        seen.append((NARROW_FIRST.loss(state.theta, X, T), state.history.last_loss))
-
-    options = {"optimizer": vp.Momentum(0.01), "epochs": 3, "batch_size": 128, "engine": "compiled"}
-    vp.train(NARROW_FIRST, NARROW_FIRST.init(seed=0), X, T, callbacks=[look], **options)
-    np.testing.assert_allclose(*zip(*seen, strict=True), rtol=1e-12)
-
-
-@given(
-    before=st.integers(0, 5),
-    inputs=st.integers(1, 6),
-    outputs=st.integers(1, 9),
-    part=st.integers(1, 9),
-    members=st.sampled_from([(), (2,), (2, 3)]),
-)
-def test_parts_lie_by_themselves_and_back(before, inputs, outputs, part, members):
-    P = before + (inputs + 1) * outputs + 2
-    layer, vectors = Parts(before, inputs, outputs, min(part, outputs)), np.random.default_rng(0).random((*members, P))
-    moved = vectors.copy()
-    layer.part_by_part(moved)
-    p = vectors[..., before : P - 2].reshape(*members, inputs + 1, outputs)
-    for number, (low, high) in enumerate(layer.spans()):
-        own = p[..., number * layer.part : (number + 1) * layer.part]
-        np.testing.assert_array_equal(moved[..., low:high], own.reshape(*members, -1))
-    np.testing.assert_array_equal(moved[..., :before], vectors[..., :before])
-    np.testing.assert_array_equal(moved[..., -2:], vectors[..., -2:])
-    layer.row_by_row(moved)
-    np.testing.assert_array_equal(moved, vectors)
-
-
-def test_vectors_come_back_after_an_error():
-    vector = np.arange(12.0)
-
-    def fail_among_parts():
-        with parts.part_by_part([Parts(0, 2, 4, 2)], [vector]):
-            np.testing.assert_array_equal(vector[:4], [0, 1, 4, 5])
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail_among_parts()
-    np.testing.assert_array_equal(vector, np.arange(12.0))
-
-
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
 def test_blocks_are_all_parameters(size, P):
-    layers = [Parts(3, 4, 6, 2), Joint(40, 2, 5)]
+    layers = [SharedLayer(3, 4, 6), SharedLayer(40, 2, 5)]
     blocks = blocks_of(55 + P, size, layers)
     assert blocks[0, 0] == 0
     assert blocks[-1, 1] == 55 + P
     np.testing.assert_array_equal(blocks[1:, 0], blocks[:-1, 1])
     assert (blocks[:, 1] - blocks[:, 0] <= size).all()
+    alone = np.zeros(55 + P, bool)
     for layer in layers:
-        for part, (low, high) in enumerate(layer.spans()):
+        for quarter, (low, high) in enumerate(layer.quarters()):
             own = blocks[(low <= blocks[:, 0]) & (blocks[:, 0] < high)]
             assert (own[:, 1] <= high).all()
-            assert (own[:, 3] == 1).all()
-            assert (own[:, 2] == part).all() or isinstance(layer, Joint)
+            assert (own[:, 2] == quarter).all()
+            alone[low:high] = True
+    for low, high, _, is_alone in blocks:
+        assert (alone[low:high] == is_alone).all()
 
 
-def test_when_layers_are_cut():
-    for rows in (2, 128, 256):
-        shared = [type(layer) for layer in program_of(LARGE, np.float64).for_batches(rows).shared]
-        assert shared == [Joint, Joint] if has_vectors() else Joint not in shared
-    assert part_of(784, 128, rows=128) == 32
-    assert part_of(784, 100, rows=128) == 50
-    assert part_of(784, 63, rows=128) == 63
-    assert part_of(255, 1000, rows=16) == 1000
-    assert part_of(1024, 1024, rows=128) == 1024
-    assert is_joint(1024, 1024, rows=4096) is has_vectors()
-    assert not is_joint(1024, 1024, rows=4097)
-    assert not is_joint(1024, 1024, rows=1)
-    assert not is_joint(1024, 100, rows=128)
-    assert not program_of(WIDE, np.float64).for_batches(2).in_parts
+def test_when_layers_are_shared():
+    by_inputs, joint, none = (Sharing.BY_INPUTS, Sharing.JOINT, Sharing.NONE) if has_vectors() else [Sharing.NONE] * 3
+    assert sharing_of(784, 128, rows=128) == by_inputs
+    assert sharing_of(784, 128, rows=522) == by_inputs
+    assert sharing_of(784, 128, rows=523) == none
+    assert sharing_of(784, 31, rows=128) == none
+    assert sharing_of(191, 1000, rows=16) == none
+    assert sharing_of(784, 128, rows=1) == none
+    assert sharing_of(1024, 100, rows=128) == by_inputs
+    assert sharing_of(1024, 1024, rows=128) == joint
+    assert sharing_of(1024, 1024, rows=31) == by_inputs
+    assert sharing_of(100, 10_000, rows=31) == joint
+    assert sharing_of(1024, 1024, rows=4096) == joint
+    assert sharing_of(1024, 1024, rows=4097) == none
+    assert sharing_of(1024, 1024, rows=1) == none
+    assert not program_of(WIDE, np.float64).for_batches(2).shared
 
 
-@given(start=st.integers(0, 500), count=st.integers(1, 20_000), workers=st.sampled_from([1, 2, 4]))
-def test_each_worker_has_a_share_that_lies_together(start, count, workers):
-    blocks = [block[:3] for block in parts._quarters(start, start + count, 700, number=3)]
-    assert [low for low, *_ in blocks] == [start, *(high for _, high, _ in blocks[:-1])]
-    assert blocks[-1][1] == start + count
-    assert all(0 < high - low <= 700 for low, high, _ in blocks)
-    owners = [number % workers for *_, number in blocks]
-    changes = sum(a != b for a, b in pairwise(owners))
-    assert changes == (workers - 1 if count >= parts.WORTH_SHARING else 0)
-    shares = [sum(high - low for low, high, number in blocks if number % workers == w) for w in range(workers)]
-    if count >= parts.WORTH_SHARING:
-        assert max(shares) - min(shares) <= 4 * parts.LINE_NUMBERS
+@given(start=st.integers(0, 500), count=st.integers(1, 20_000))
+def test_quarters_are_as_large_as_each_other_or_one(start, count):
+    quarters = sharing._quarters(start, start + count)
+    assert [low for low, _ in quarters] == [start, *(high for _, high in quarters[:-1])]
+    assert quarters[-1][1] == start + count
+    assert len(quarters) == (sharing.QUARTERS if count >= sharing.WORTH_SHARING else 1)
+    sizes = [high - low for low, high in quarters]
+    assert max(sizes) - min(sizes) <= sharing.QUARTERS * sharing.LINE_NUMBERS
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+def test_each_quarter_is_one_workers(workers):
+    shares = [shards.quarters_of.py_func(worker, workers) for worker in range(workers)]
+    assert [quarter for first, end in shares for quarter in range(first, end)] == list(range(sharing.QUARTERS))
+    assert all(first < end for first, end in shares)
