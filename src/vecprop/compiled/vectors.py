@@ -80,22 +80,25 @@ class _Vectors:
         """Return the address so many vectors further on."""
         return self.builder.add(address, _WORD(vectors * self.lanes * self.size))
 
-    def rows(self, address: Value, step: Value, count: int, there_are: Value) -> list[Value]:
+    def rows(self, address: Value, step: Value, count: int, there_are: Value, first: int = 0) -> list[Value]:
         """Return the addresses of so many rows that lie a step of bytes apart; beyond the last row its own again."""
-        return [self.builder.add(address, self.builder.mul(row, step)) for row in self._numbers(count, there_are)]
+        numbers = self._numbers(first, count, there_are)
+        return [self.builder.add(address, self.builder.mul(row, step)) for row in numbers]
 
-    def numbered_rows(self, address: Value, step: Value, count: int, there_are: Value, numbers: Value) -> list[Value]:
-        """Return the addresses of so many rows whose numbers stand at an address."""
-        addresses = self.rows(numbers, _WORD(8), count, there_are)
+    def numbered_rows(
+        self, address: Value, step: Value, count: int, there_are: Value, numbers: Value, first: int = 0
+    ) -> list[Value]:
+        """Return the addresses of so many rows, from a first one on, whose numbers stand at an address."""
+        addresses = self.rows(numbers, _WORD(8), count, there_are, first)
         of_rows = [self.builder.load(self._pointer(number, _WORD)) for number in addresses]
         return [self.builder.add(address, self.builder.mul(row, step)) for row in of_rows]
 
-    def _numbers(self, count: int, there_are: Value) -> list[Value]:
-        """Return 0, 1, … as far as there are rows, and then the last number again."""
+    def _numbers(self, first: int, count: int, there_are: Value) -> list[Value]:
+        """Return so many numbers of rows, from the first on as far as there are rows, and then the last again."""
         last = self.builder.sub(there_are, _WORD(1))
         return [
             self.builder.select(self.builder.icmp_signed("<", _WORD(row), last), _WORD(row), last)
-            for row in range(count)
+            for row in range(first, first + count)
         ]
 
     def _pointer(self, address: Value, kind: ir.Type) -> Value:
@@ -349,6 +352,8 @@ def transposed_block(F: type, lanes: int, numbered: bool) -> Any:
         of_rows = v.numbered_rows if numbered else v.rows
         columns = v.below(0, N)
         rows = [v.load(row, columns) for row in of_rows(A, A_m, lanes, M, *numbers)]
+        for row in v.numbered_rows(A, A_m, lanes, M, *numbers, first=lanes) if numbered else ():
+            v.prefetch(row)  # those of the next block lie anywhere
         # Blocks of blocks are transposed, from large ones to single elements.
         distance = lanes // 2
         while distance:
