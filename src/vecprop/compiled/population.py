@@ -12,6 +12,7 @@ from numba import njit, types
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..core.processors import at_most_threads, usable_threads
+from ..core.threads import run_watched
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .arrays import doubles_at, words_at
@@ -19,9 +20,9 @@ from .context import LINE, SLOTS, Slot, aligned, as_word, layout
 from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
 from .formulas import INNER
+from .guards import held_back_interrupts, single_threaded_blas
 from .machine_code import address_of
 from .pointers import atomic_add, call_epochs
-from .threads import held_back_interrupts, run_watched, single_threaded_blas
 
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled.fit import Epochs, Progress
-from ..compiled.threads import held_back_interrupts
+from ..compiled.guards import held_back_interrupts
 from ..optimize.schedules import Constant
 from .descent import Descent
 from .early_stopping import as_numbers

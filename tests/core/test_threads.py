@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from vecprop.compiled import threads
+from vecprop.core import threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
 
