@@ -4,6 +4,7 @@ Checks cost a pass over the data, so they stand at the entrances; inside, a `Bat
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ import numpy as np
 from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
 from .processors import usable_threads
+from .threads import run_together
 
 if TYPE_CHECKING:
     from .network import Network
@@ -21,8 +23,8 @@ MANY, SUMMED = 2**20, 4096
 """From how many numbers on sums of squares are found in half the time of asking each whether it is finite, and how many
 squares are summed as one: for more, a BLAS may wake threads, which go on spinning while others train."""
 
-VERY_MANY = 2**22
-"""From how many numbers on threads share this: one alone does not read as fast as memory gives."""
+A_THREAD = 2**21
+"""How many numbers a thread looks at, at least: one alone does not read as fast as memory gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,18 +230,18 @@ def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
 def _squares_are_finite(array: Array) -> bool:
     """Return whether sums of the numbers' squares are finite, as they are only where all numbers are."""
     numbers = namespace(array).reshape(array, (-1,))
-    N, threads = numbers.shape[0], usable_threads() if isinstance(array, np.ndarray) else 1
-    if N < VERY_MANY or threads == 1:
-        return _sums_are_finite(numbers)
-    from concurrent.futures import ThreadPoolExecutor
+    N = numbers.shape[0]
+    threads = min(usable_threads(), N // A_THREAD) if isinstance(array, np.ndarray) else 1
+    found = [False] * threads
 
-    first, *others = [numbers[N * k // threads : N * (k + 1) // threads] for k in range(threads)]
-    try:
-        with ThreadPoolExecutor(len(others)) as pool:
-            found = [pool.submit(_sums_are_finite, part) for part in others]
-            return _sums_are_finite(first) and all(other.result() for other in found)
-    except RuntimeError:  # no thread starts any more where Python is about to end
-        return _sums_are_finite(numbers)
+    def look(thread: int) -> None:
+        found[thread] = _sums_are_finite(numbers[N * thread // threads : N * (thread + 1) // threads])
+
+    if threads > 1:
+        with suppress(RuntimeError):  # no thread starts any more where Python is about to end
+            run_together(look, threads)
+            return all(found)
+    return _sums_are_finite(numbers)
 
 
 def _sums_are_finite(numbers: Array) -> bool:
