@@ -1,5 +1,7 @@
 """Wide layers that threads share train as others do, and who had which share does not show."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -145,6 +147,25 @@ def test_members_are_as_alone(wide):
         np.testing.assert_array_equal(found.state.theta, alone.state.theta)
         for name in member.optimizer.moments:
             np.testing.assert_array_equal(found.state.optimizer[name], alone.state.optimizer[name])
+
+
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "joint"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_in_x_shows_in_the_gradient(network, value, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("vecprop.train.compiled_descent"), "MANY", 1)
+    X, t = data(network, 300)
+    X[257, 19] = value
+    with pytest.raises(ValueError, match="X is not finite: row 257, column 19"):
+        vp.train(
+            network,
+            network.init(seed=0),
+            X,
+            t,
+            optimizer=vp.Momentum(0.01),
+            epochs=1,
+            batch_size=128,
+            engine="compiled",
+        )
 
 
 def test_continues_where_it_stopped():

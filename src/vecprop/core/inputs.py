@@ -92,8 +92,8 @@ def checked_theta(network: "Network", theta: Array) -> Array:
     return theta
 
 
-def checked_rows(network: "Network", theta: Array, X: Array) -> Array:
-    """Return X in theta's array library and precision, or say what is wrong with it."""
+def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True) -> Array:
+    """Return X in theta's array library and precision, or say what is wrong with it: what is not finite, if asked."""
     X = _as_numbers(X, "X", theta)
     if X.dtype != theta.dtype:  # they differ only where one is complex, and PyTorch mixes no types in @
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
@@ -104,21 +104,29 @@ def checked_rows(network: "Network", theta: Array, X: Array) -> Array:
         raise ValueError(
             f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
         )
+    if finite:
+        require_finite_rows(X)
+    _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
+    return X
+
+
+def require_finite_rows(X: Array) -> None:
+    """Raise where X is not finite."""
     wrong = _first_non_finite(X)
     if wrong is not None:
         index, value = wrong
         raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
-    _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
-    return X
 
 
 def _what_is_taken(network: "Network") -> str:
     return f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
 
 
-def checked_batch(network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None) -> Batch:
-    """Return inputs, targets and weights as a `Batch`, or say what is wrong with them."""
-    X = checked_rows(network, theta, X)
+def checked_batch(
+    network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None, finite: bool = True
+) -> Batch:
+    """Return inputs, targets and weights as a `Batch`, or say what is wrong with them: with X, see `checked_rows`."""
+    X = checked_rows(network, theta, X, finite)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
