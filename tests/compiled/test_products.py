@@ -43,7 +43,13 @@ def random(seed, F, *shape):
     return np.random.default_rng(seed).standard_normal(shape).astype(F)
 
 
-@given(M=SIZES, N=st.integers(1, 140), K=st.integers(0, 40), by_columns=st.booleans(), add=st.booleans())
+@given(
+    M=SIZES,
+    N=st.integers(1, 140),
+    K=st.integers(0, 40) | st.sampled_from([150, 600]),
+    by_columns=st.booleans(),
+    add=st.booleans(),
+)
 @settings(max_examples=60, deadline=None)
 def test_multiply(machine, M, N, K, by_columns, add):
     F, call = machine
@@ -52,9 +58,22 @@ def test_multiply(machine, M, N, K, by_columns, add):
     C[:M, :N] = random(2, F, M, N)
     expected = A @ B[:, :N] + (C[:M, :N] if add else 0)
     call("multiply", M, N, K, A, *A.strides, B, B.strides[0], C, C.strides[0], add)
-    np.testing.assert_allclose(C[:M, :N], expected, rtol=0, atol=200 * np.finfo(F).eps)
+    np.testing.assert_allclose(C[:M, :N], expected, rtol=0, atol=(200 + 2 * K) * np.finfo(F).eps)
     assert (C[M] == BEYOND).all()
     assert (C[:, N:] == BEYOND).all()
+
+
+@given(M=SIZES, N=st.integers(60, 140), cut=st.integers(1, 599))
+@settings(max_examples=30, deadline=None)
+def test_products_are_added_in_one_order_however_many_are_done_with_at_once(machine, M, N, cut):
+    F, call = machine
+    A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
+    assert products.NEAR < B.nbytes
+    call("multiply", M, N, 600, A, *A.strides, B, B.strides[0], whole, whole.strides[0], 0)
+    for columns, add in ((slice(cut), 0), (slice(cut, None), 1)):
+        some, rows = A[:, columns], B[columns]
+        call("multiply", M, N, some.shape[1], some, *A.strides, rows, B.strides[0], in_two, in_two.strides[0], add)
+    np.testing.assert_array_equal(in_two, whole)
 
 
 @given(M=SIZES, N=st.integers(1, 9), K=st.integers(0, 140), more=st.integers(0, 2), add=st.booleans())

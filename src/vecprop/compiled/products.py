@@ -24,20 +24,30 @@ two: Any = None
 four: Any = None
 rows = columns = lanes = size = 0
 
+NEAR, LEAST_DEPTH = 2**15, 32
+"""How many bytes of B stay near the processor, and how many rows of it are worth adding to C at once at least."""
+
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes."""
-    for m in range(0, M, rows):
-        A_at, C_at = A + m * A_m, C + m * C_m
-        if M - m <= rows // 4:
-            for n in range(0, N, 2 * columns):
-                quarter(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
-        elif M - m <= rows // 2:
-            for n in range(0, N, 2 * columns):
-                half(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
-        else:
-            for n in range(0, N, columns):
-                block(M - m, N - n, K, A_at, A_m, A_k, B + n * size, B_k, C_at + n * size, C_m, add)
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes.
+
+    Where B is large and C is not, as many rows of B are done with at once as stay near. A number's products are added
+    in the order of K all the same.
+    """
+    depth = max(NEAR // (N * size), LEAST_DEPTH) if M < K and NEAR < K * N * size else max(K, 1)
+    for k in range(0, max(K, 1), depth):
+        K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
+        for m in range(0, M, rows):
+            A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
+            if M - m <= rows // 4:
+                for n in range(0, N, 2 * columns):
+                    quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+            elif M - m <= rows // 2:
+                for n in range(0, N, 2 * columns):
+                    half(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+            else:
+                for n in range(0, N, columns):
+                    block(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
