@@ -73,7 +73,7 @@ class Slot(IntEnum):
     DELTAS = auto()
     DELTA_SIZE = auto()
     TURNED = auto()
-    BEFORE = auto()
+    MOVED = auto()
     # what workers share
     WORKERS = auto()
     BARRIER = auto()

@@ -137,16 +137,14 @@ def _squares(values):
 
 
 @njit(**INNER)
-def _move_block(c, theta, J, low, high, rate, t, shorten, before):
+def _move_block(c, theta, J, low, high, rate, t, shorten, moved):
     """Take the optimizer's step for a block of parameters; return the square of its length."""
     if shorten != 1:
         own = J[low:high]
         for p in range(own.size):
             own[p] *= theta.dtype.type(shorten)
-    before = before[: high - low]
-    copy(theta[low:high], before)
     first, second = numbers_at(c[Slot.FIRST], theta.size, J)[low:], numbers_at(c[Slot.SECOND], theta.size, J)[low:]
-    call_update(
+    square = call_update(
         c[Slot.UPDATE],
         (
             high - low,
@@ -156,13 +154,11 @@ def _move_block(c, theta, J, low, high, rate, t, shorten, before):
             J[low:].ctypes.data,
             first.ctypes.data,
             second.ctypes.data,
+            moved.ctypes.data,
             c[Slot.UPDATE_H],
         ),
     )
-    after = theta[low:high]
-    for p in range(after.size):
-        before[p] -= after[p]
-    return _squares(before)
+    return square if np.isfinite(square) else _squares(moved[: high - low])
 
 
 @njit(**ONCE)
@@ -190,7 +186,7 @@ def run_epochs(context, worker):
     N, P, full, noisy = c[Slot.ROWS], c[Slot.P], c[Slot.FULL], c[Slot.NOISY]
     theta = numbers_at(c[Slot.THETA], P, zero)
     gradients = numbers_at(c[Slot.GRADIENTS], shards * P, zero)
-    before = numbers_at(c[Slot.BEFORE], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
+    own_moved = numbers_at(c[Slot.MOVED], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c[Slot.LAST_FINITE], P, zero), c[Slot.RATES], doubles_at(c[Slot.CLIP], 1)[0]
     order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
     losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
@@ -236,7 +232,7 @@ def run_epochs(context, worker):
                 squares[block] = _sum_block(c, theta, gradients, 1 if alone else shards, low, high, scale)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
-                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, before)
+                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)
             square, cost, finite = total(squares), total(costs), True
             if judged:
@@ -256,7 +252,7 @@ def run_epochs(context, worker):
                         continue
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
-                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, before)
+                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)
             step += 1
             moved = total(moves)

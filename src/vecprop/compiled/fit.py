@@ -193,7 +193,7 @@ def _told(
         squares=8 * blocks,
         moves=8 * blocks,
         costs=8 * blocks,
-        before=number * workers * BLOCK,
+        moved=number * workers * BLOCK,
         keys=8 * rows * shuffled,
         places=8 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,

@@ -128,32 +128,41 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
             delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
 
 
-def _update0(n, rate, t, theta, J, first, second, h):
+def _update0(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, h = vector(theta, n), vector(J, n), values(h)
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
     for i in range(n):
-        (theta[i],) = formula(h, theta[i], J[i], rate, t)
+        before = theta[i]
+        (theta[i],) = formula(h, before, J[i], rate, t)
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
 
 
-def _update1(n, rate, t, theta, J, first, second, h):
+def _update1(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, first, h = vector(theta, n), vector(J, n), vector(first, n), values(h)
+    theta, J, first, moved, h = vector(theta, n), vector(J, n), vector(first, n), vector(moved, n), values(h)
+    square = number(0)
     for i in range(n):
-        theta[i], first[i] = formula(h, theta[i], J[i], rate, t, first[i])
+        before = theta[i]
+        theta[i], first[i] = formula(h, before, J[i], rate, t, first[i])
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
 
 
-def _update2(n, rate, t, theta, J, first, second, h):
-    theta, J, first, second, h = (
-        vector(theta, n),
-        vector(J, n),
-        vector(first, n),
-        vector(second, n),
-        values(h),
-    )
+def _update2(n, rate, t, theta, J, first, second, moved, h):
+    without_overlaps()
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
+    first, second = vector(first, n), vector(second, n)
     for i in range(n):
-        theta[i], first[i], second[i] = formula(h, theta[i], J[i], rate, t, first[i], second[i])
+        before = theta[i]
+        theta[i], first[i], second[i] = formula(h, before, J[i], rate, t, first[i], second[i])
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
 
 
 def _norm(I, rows, p, x, extra, y, h):
@@ -241,7 +250,9 @@ def _signature(template: FunctionType, F: type) -> Any:
         "_norm": (_INTEGER, _INTEGER, a, a, a, a, _H),
         "_norm_back": (_INTEGER, _INTEGER, a, a, a, a, _INTEGER),
         "_drop": (_INTEGER, _INTEGER, a, a, a, types.CPointer(_INTEGER), _H, _INTEGER, _INTEGER, _INTEGER),
-    }.get(template.__name__, (_INTEGER, types.float64, types.float64, a, a, a, a, _H))
+    }.get(template.__name__)
+    if arguments is None:
+        return types.float64(_INTEGER, types.float64, types.float64, a, a, a, a, a, _H)
     return types.void(*arguments)
 
 

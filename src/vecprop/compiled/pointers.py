@@ -61,8 +61,11 @@ call_link = _caller("integer", "integer", "address", "address", "address")
 call_loss = _caller("integer", "integer", "address", "address", "address", "address", "address", "address")
 """Call f(rows, outputs, Z, T, weight, delta, loss, h): each row's loss, and its weighted gradient."""
 
-call_update = _caller("integer", "number", "number", "address", "address", "address", "address", "address")
-"""Call f(n, rate, t, theta, J, first moment, second moment, h): a step of the optimizer for n parameters."""
+call_update = _caller("integer", "number", "number", *["address"] * 6, result="number")
+"""Call f(n, rate, t, theta, J, first moment, second moment, moved, h): a step of the optimizer for n parameters.
+
+It puts how far each has moved where it is told, and returns the square of the step's length.
+"""
 
 call_rows = _caller(
     "address", "integer", "integer", "address", "integer", "number", "integer", "address", result="number"
