@@ -1,5 +1,6 @@
 """The compiled elementary functions are accurate, and compiled formulas are the formulas of core and optimize."""
 
+import ctypes
 import inspect
 
 import numpy as np
@@ -11,6 +12,7 @@ import registry
 import vecprop as vp
 from vecprop.compiled.elementary import OWN
 from vecprop.compiled.formulas import compiled_method, hyperparameters
+from vecprop.compiled.loops import update_address
 from vecprop.core import elementary
 
 TYPES = [np.float32, np.float64]
@@ -103,6 +105,31 @@ def test_optimizers_in_their_first_steps(optimizer, F):
         expected = optimizer.update(theta, J, 0.05, t, *moments)
         found = [formula(h, theta[i], J[i], 0.05, t, *(m[i] for m in moments)) for i in range(30)]
         np.testing.assert_allclose(np.transpose(found), expected, rtol=100 * np.finfo(F).eps)
+
+
+@pytest.mark.parametrize("F", TYPES)
+@pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
+@pytest.mark.parametrize("n", [1, 15, 16, 1003])
+def test_loops_over_optimizers(optimizer, F, n):
+    """Numbers whose squares are infinite do not move by Adam, and what is not finite shows."""
+    rng = np.random.default_rng(n)
+    theta, largest = rng.normal(size=n).astype(F), np.finfo(F).max
+    J = (rng.normal(size=n) * 10 ** rng.uniform(-20, 10, n)).astype(F)
+    J[: n // 3] = rng.choice([0, largest / 4, -largest / 4, np.inf, np.nan], n // 3)
+    moments, moved, h = np.zeros((2, n), F), np.zeros(n, F), hyperparameters(optimizer)
+    with np.errstate(all="ignore"):
+        expected, *then = optimizer.update(theta, J, 0.01, 1, *moments[: len(optimizer.moments)].copy())
+    found = theta.copy()
+    numbers = [array.ctypes.data for array in (found, J, *moments, moved, h)]
+    update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
+    square = update(update_address(optimizer, F))(n, 0.01, 1, *numbers)
+    eps, smallest = np.finfo(F).eps, np.finfo(F).smallest_normal
+    np.testing.assert_allclose(found, expected, rtol=4 * eps, atol=4 * eps)
+    for moment, after in zip(moments, then, strict=False):
+        np.testing.assert_allclose(moment, after, rtol=4 * eps, atol=smallest)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(moved, theta - found)
+        np.testing.assert_allclose(square, moved @ moved, rtol=n * eps)
 
 
 def test_the_library_s_own_formulas_are_what_is_compiled():

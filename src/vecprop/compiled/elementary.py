@@ -48,6 +48,12 @@ def quotient(typing, a, b):
     return a(a, a), generate
 
 
+@njit(**_EXACT)
+def ratio(a, b):
+    """Return a / b for b that is not 0, as `quotient` finds it."""
+    return a * type(a)(0) if b == np.inf else quotient(a, b)
+
+
 def _near(series, low, high, degree, F):
     """Return a compiled polynomial that is near Σ series(k) x^k between two bounds."""
     sums = Chebyshev.interpolate(lambda x: sum(series(k) * x**k for k in range(40, -1, -1)), degree, [low, high])

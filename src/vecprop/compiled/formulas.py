@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ..optimize.optimizers import Optimizer
 from . import elementary
 
 # A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning. No references are counted,
@@ -80,6 +81,7 @@ class _Scalars(ast.NodeTransformer):
         self.globals = function.__globals__
         self.owner, self.cls, self.F, self.names = owner, cls, F, names
         self.local: dict[str, bool] = {}
+        self.estimates = cls is not None and issubclass(cls, Optimizer)  # they divide by √v + ε, which is never 0
 
     def function(self, node: ast.FunctionDef) -> None:
         """Rewrite the whole function in place."""
@@ -115,6 +117,9 @@ class _Scalars(ast.NodeTransformer):
         left, right = self.visit(node.left), self.visit(node.right)
         if _weak(left) and _weak(right):
             return _mark(ast.BinOp(left, node.op, right), weak=True)
+        if self.estimates and isinstance(node.op, ast.Div) and not _weak(right):
+            self.names["_ratio"] = elementary.ratio
+            return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
         return ast.BinOp(_cast(left), node.op, _cast(right))
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:

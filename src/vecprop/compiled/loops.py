@@ -154,6 +154,7 @@ def _update1(n, rate, t, theta, J, first, second, moved, h):
 
 
 def _update2(n, rate, t, theta, J, first, second, moved, h):
+    use_widest_vectors()
     without_overlaps()
     theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
     first, second = vector(first, n), vector(second, n)

@@ -35,8 +35,8 @@ def vector_bytes() -> int:
 def use_widest_vectors(typing):
     """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
 
-    They pay where much is done to each number; not where a loop ends in a sum of a vector's elements, nor where it is
-    roots and quotients that take the time, as in Adam's. What `elementary.quotient` estimates is refined twice here.
+    They pay where much is done to each number; not where a short loop ends in a sum of a vector's elements, nor where
+    it is divisions that take the time. What `elementary.quotient` estimates is refined twice here.
     """
 
     def generate(context, builder, signature, arguments):
