@@ -1,8 +1,9 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
 Every workload runs on vecprop and on each peer that is installed, in turns in one process, warm, and the medians are
-compared. All have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside
-its time: who does less work shows there. What XLA compiles is compiled before, and that time is shown apart.
+compared; a large matrix product has its turns too, since the processor is not as fast at one time as at another. All
+have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside its time: who
+does less work shows there. What XLA compiles is compiled before, and that time is shown apart.
 """
 
 import argparse
@@ -25,17 +26,20 @@ from machine import described, machine
 
 import vecprop as vp
 
-TURN, REST = 0.05, 0.2
+TURN, REST = 0.1, 0.2
 """How many seconds a turn lasts at least, and how long the threads of the one before have to fall asleep: some spin."""
 
 RESULTS = Path(__file__).parent / "results"
 
+PRODUCT = 2048
+"""How many rows and columns a large matrix has."""
 
-def product_rate(dtype: str) -> float:
-    """Return the operations a second of a large matrix product."""
-    A = np.random.default_rng(0).standard_normal((2048, 2048)).astype(dtype)
+
+def large_product(dtype: str) -> Callable[[], object]:
+    """Return what computes the product of large matrices."""
+    A = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)).astype(dtype)
     out = np.empty_like(A)
-    return 2 * 2048**3 / min(timed(lambda: np.matmul(A, A, out=out))[0] for _ in range(5))
+    return lambda: np.matmul(A, A, out=out)
 
 
 def timed(run: Callable[[], object]) -> tuple[float, object]:
@@ -58,18 +62,19 @@ def measure(work: Workload, rounds: int) -> dict:
             runs[name] = contest.train
             compiling[name], trained = timed(contest.train)  # warm
             losses[name] = contest.loss(trained)
+    runs["product"] = large_product(work.dtype)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    # A turn lasts a twentieth of a second at least, so that what others left in the caches does not count.
     repeats = {name: 1 + int(TURN / min(timed(run)[0] for _ in range(3))) for name, run in runs.items()}
     for _ in range(rounds):
         for name, run in runs.items():
             time.sleep(REST)
+            run()  # what others left in the caches does not count
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 run()
             times[name].append((time.perf_counter() - start) / repeats[name])
-    peak = product_rate(work.dtype)
     medians = {name: statistics.median(values) for name, values in times.items()}
+    peak = 2 * PRODUCT**3 / medians["product"]
     return {
         "workload": work.name,
         "optimizer": work.optimizer,
@@ -86,6 +91,7 @@ def measure(work: Workload, rounds: int) -> dict:
                 "loss": losses[name],
             }
             for name, values in times.items()
+            if name in losses
         },
     }
 
