@@ -1,7 +1,7 @@
 """Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
 
 Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
-the shards' gradients are summed in their order, block of parameters by block; wide layers have one gradient, see
+the shards' gradients are summed in one order, block of parameters by block; wide layers have one gradient, see
 `sharing`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
 under its number, and they meet at a barrier.
 """
@@ -18,6 +18,7 @@ from .formulas import INNER, ONCE
 from .machine_code import address_of
 from .pointers import call_batch, call_rows, call_score, call_shuffle, call_update, wait_for_all
 from .shards import quarters_of
+from .sharing import QUARTERS
 
 BLOCK = 2048
 """How many parameters are summed and moved as one."""
@@ -102,14 +103,31 @@ def _penalty(c, theta, low, high, scale):
 
 
 @njit(**INNER)
-def _sum_block(c, theta, gradients, shards, low, high, scale):
-    """Add the other shards' gradients of a block of parameters to the first, in order, and the penalties'.
+def _in_pairs(c):
+    """Return whether workers sum the gradients of two shards each, so that others have half as much to read."""
+    return c[Slot.SHARDS] == 4 and c[Slot.WORKERS] <= 2 and not c[Slot.GRADIENT_OF_BATCH]
 
-    Return the sum of squares.
-    """
-    P, F, J = theta.size, theta.dtype.type, gradients
-    for shard in range(1, shards):
-        add(gradients[shard * P + low : shard * P + high], J[low:high])
+
+@njit(**INNER)
+def _sum_shards(c, gradients, P, low, high, own):
+    """Sum the shards' gradients of a block of parameters in memory of one of them: of two, or of two pairs."""
+    shards, J = c[Slot.SHARDS], gradients[own * P + low : own * P + high]
+    if shards == 4 and not _in_pairs(c):
+        add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
+        a, b = gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :]
+        for p in range(high - low):
+            J[p] += a[p] + b[p]
+    else:
+        other = own ^ (shards >> 1)
+        add(gradients[other * P + low : other * P + high], J)
+
+
+@njit(**INNER)
+def _sum_block(c, theta, gradients, alone, low, high, scale, own):
+    """Sum a block of the gradient in memory of one shard, with the penalties'; return the sum of squares."""
+    F, J = theta.dtype.type, gradients[own * theta.size :]
+    if c[Slot.SHARDS] > 1 and not alone:
+        _sum_shards(c, gradients, theta.size, low, high, own)
     spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
     l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
     for span in range(c[Slot.WEIGHT_SPANS]):
@@ -161,12 +179,19 @@ def _move_block(c, theta, J, low, high, rate, t, shorten, moved):
     return square if np.isfinite(square) else _squares(moved[: high - low])
 
 
+@njit(**INNER)
+def _shards_of(c, worker):
+    """Return a worker's first shard and that of the next worker, where no layers are shared."""
+    first, end = quarters_of(worker, c[Slot.WORKERS])
+    return first * c[Slot.SHARDS] // QUARTERS, end * c[Slot.SHARDS] // QUARTERS
+
+
 @njit(**ONCE)
-def _gradients_of_shards(context, c, worker, rows, scale, step, gradients):
-    """Find the losses of a worker's shards of some rows, and their gradients."""
-    B, P, shards, workers = rows.size, c[Slot.P], c[Slot.SHARDS], c[Slot.WORKERS]
-    partial = doubles_at(c[Slot.PARTIAL], shards)
-    for shard in range(worker, shards, workers):
+def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
+    """Find the losses and gradients of a worker's shards of some rows, from its first to the next worker's."""
+    B, P, shards = rows.size, c[Slot.P], c[Slot.SHARDS]
+    partial, (first, end) = doubles_at(c[Slot.PARTIAL], shards), own_shards
+    for shard in range(first, end):
         own, some = gradients[shard * P :], rows
         if shards > 1:  # to divide takes as long as a small layer
             some = rows[shard * B // shards : (shard + 1) * B // shards]
@@ -177,6 +202,9 @@ def _gradients_of_shards(context, c, worker, rows, scale, step, gradients):
             c[Slot.GRADIENT_OF_ROWS],
             (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
         )
+    if _in_pairs(c):
+        for shard in range(first, end, 2):
+            add(gradients[(shard + 1) * P : (shard + 2) * P], gradients[shard * P : (shard + 1) * P])
 
 
 def run_epochs(context, worker):
@@ -192,6 +220,9 @@ def run_epochs(context, worker):
     losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
     norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
     first, end = quarters_of(worker, workers)
+    first_shard, end_shard = _shards_of(c, worker)
+    own = 0 if c[Slot.GRADIENT_OF_BATCH] else first_shard  # a worker sums in memory of its own
+    J = gradients[own * P :]
     done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
     blocks, partial = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.PARTIAL], shards)
     squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
@@ -218,7 +249,8 @@ def run_epochs(context, worker):
             if c[Slot.GRADIENT_OF_BATCH]:
                 call_batch(c[Slot.GRADIENT_OF_BATCH], (context, worker, rows.ctypes.data, B, scale, step_number))
             else:
-                _gradients_of_shards(context, c, worker, rows, scale, step_number, gradients)
+                own_shards = first_shard, end_shard
+                _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)
             loss = total(partial)
             judged = carried and epoch > 0  # the loss decides first whether theta moves
@@ -229,10 +261,10 @@ def run_epochs(context, worker):
                 low, high, quarter, alone = _block(c, block)
                 if not first <= quarter < end:
                     continue
-                squares[block] = _sum_block(c, theta, gradients, 1 if alone else shards, low, high, scale)
+                squares[block] = _sum_block(c, theta, gradients, alone, low, high, scale, own)
                 costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
-                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, 1.0, own_moved)
+                    moves[block] = _move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)
             square, cost, finite = total(squares), total(costs), True
             if judged:
@@ -252,7 +284,7 @@ def run_epochs(context, worker):
                         continue
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
-                    moves[block] = _move_block(c, theta, gradients, low, high, rate, t, shorten, own_moved)
+                    moves[block] = _move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)
             step += 1
             moved = total(moves)
