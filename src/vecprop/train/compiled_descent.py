@@ -6,7 +6,7 @@ import numpy as np
 
 from ..compiled.fit import Epochs, Progress
 from ..compiled.guards import held_back_interrupts
-from ..core.inputs import MANY, require_finite_rows
+from ..core.inputs import require_finite_rows
 from ..core.layers import Dense
 from ..optimize.schedules import Constant
 from .descent import Descent
@@ -15,6 +15,9 @@ from .state import DivergenceError, Reason
 
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
+
+MUCH = 2**16
+"""From how many numbers on X is not looked at before it is trained on: for fewer that takes some microseconds."""
 
 OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
 """How fast an epoch is thought to be before one has been timed: its arithmetic as on one core of a laptop, and steps
@@ -34,7 +37,7 @@ class CompiledDescent(Descent):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         X, runs = self.batch.X, self.state.epoch < self.state.epochs
-        if X.size < MANY or not (runs and isinstance(self.network.layers[0], Dense)):
+        if X.size < MUCH or not (runs and isinstance(self.network.layers[0], Dense)):
             require_finite_rows(X)
         moments = [self.state.optimizer[name] for name in self.optimizer.moments]
         self.epochs = Epochs(
