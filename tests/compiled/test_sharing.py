@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 from vecprop.compiled import dense, shards, sharing
-from vecprop.compiled.layers import Sharing
 from vecprop.compiled.products import has_vectors
 from vecprop.compiled.program import program_of
-from vecprop.compiled.sharing import SharedLayer, blocks_of, sharing_of
+from vecprop.compiled.sharing import SharedLayer, Sharing, blocks_of, sharing_of
 from vecprop.core.processors import at_most_threads
 
 WIDE = vp.Network(
@@ -28,6 +27,7 @@ NARROW_FIRST = vp.Network(
 LARGE = vp.Network(
     520, [vp.Dense(2020), vp.ReLU(), vp.Dense(530), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3)
 )
+WITHOUT_NOISE = vp.Network(300, [vp.Dense(100), vp.Tanh(), vp.Dense(10)], vp.SoftmaxCrossEntropy())
 NORM_FIRST = vp.Network(
     300, [vp.LayerNorm(), vp.Dense(64), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"), vp.L2(1e-3)
 )
@@ -105,6 +105,18 @@ def test_full_batches(network, batch_size):
     assert_same_course(trained(network, **options), expected, 1e-9)
     one_by_one = trained(network, callbacks=[lambda state: None], **options)
     np.testing.assert_array_equal(one_by_one.history.loss, trained(network, **options).history.loss)
+
+
+@pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "joint"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_losses_do_not_know_who_measures_them(network, threads):
+    """Of full batches the next step does, or a measurement of its own where the epochs are cut in two."""
+    options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
+    with at_most_threads(threads):
+        whole = trained(network, np.float32, **options)
+        one_by_one = trained(network, np.float32, callbacks=[lambda state: None], **options)
+    np.testing.assert_array_equal(one_by_one.history.loss, whole.history.loss)
+    np.testing.assert_array_equal(one_by_one.theta, whole.theta)
 
 
 @NETWORKS

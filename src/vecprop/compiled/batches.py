@@ -17,9 +17,10 @@ from .context import SLOTS, Slot
 from .formulas import ONCE
 from .joint import backward_together, forward_together
 from .kernels import IN_TILE, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
-from .layers import COLUMNS, ROW, Column, Kind, Sharing, backward, forward
+from .layers import COLUMNS, ROW, Column, Kind, backward, forward
 from .machine_code import address_of
 from .shards import delta_of, memory_of, rows_of, tile_of, work_of
+from .sharing import Sharing
 
 # What `address_of` fills in: the floating type, and how many bytes its numbers have.
 number: Any = float

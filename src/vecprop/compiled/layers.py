@@ -8,10 +8,12 @@ from enum import IntEnum
 
 from numba import njit
 
-from .arrays import copy, numbers_at, words_at
+from .arrays import copy, numbers_at, put_ones, words_at
 from .context import Slot
 from .formulas import INNER, ONCE
 from .pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
+from .quarters import multiply_quarter, sum_quarters
+from .sharing import QUARTERS, Sharing
 
 
 class Column(IntEnum):
@@ -38,14 +40,6 @@ class Kind(IntEnum):
     LAYER_NORM = 3
 
 
-class Sharing(IntEnum):
-    """How threads share a dense layer, if they do; see `sharing`."""
-
-    NONE = 0
-    BY_INPUTS = 1
-    JOINT = 2
-
-
 COLUMNS = len(Column)
 ROW = 8 * COLUMNS
 
@@ -69,9 +63,16 @@ def forward(c, number, tile, S, noisy, step, rows, work):
     at, extra = layer[Column.OUTPUT_AT], work[layer[Column.EXTRA_AT] :].ctypes.data
     out = work[at : at + layer[Column.OUTPUTS] * S]
     if kind == Kind.DENSE:
-        by_rows = c[Slot.BY_ROWS] if number == 0 else 0
-        operands = c[Slot.THETA] + tile.itemsize * layer[Column.START], A, out.ctypes.data
-        call_dense(layer[Column.VALUE], (I, layer[Column.OUTPUTS], S, *operands, by_rows, layer[Column.PRODUCT], extra))
+        O, by_rows, p = layer[Column.OUTPUTS], c[Slot.BY_ROWS], c[Slot.THETA] + tile.itemsize * layer[Column.START]
+        if number:
+            by_rows = 0
+        if layer[Column.SHARING] == Sharing.BY_INPUTS:  # as it is computed together
+            put_ones(A + I * S * tile.itemsize, S, tile)
+            for quarter in range(QUARTERS):
+                multiply_quarter(layer[Column.PRODUCT], quarter, (I, O, S), p, A, extra, tile.itemsize)
+            sum_quarters(work[layer[Column.EXTRA_AT] :], out)
+        else:
+            call_dense(layer[Column.VALUE], (I, O, S, p, A, out.ctypes.data, by_rows, layer[Column.PRODUCT], extra))
     elif kind == Kind.ACTIVATION:
         call_map(layer[Column.VALUE], (I * S, A, out.ctypes.data, h))
     elif kind == Kind.LAYER_NORM:

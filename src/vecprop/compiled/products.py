@@ -34,7 +34,7 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     Where B is large and C is not, as many rows of B are done with at once as stay near. A number's products are added
     in the order of K all the same.
     """
-    depth = max(NEAR // (N * size), LEAST_DEPTH) if M < K and NEAR < K * N * size else max(K, 1)
+    depth = max(NEAR // (N * size), LEAST_DEPTH) if M < K and K * N * size > NEAR else max(K, 1)
     for k in range(0, max(K, 1), depth):
         K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):

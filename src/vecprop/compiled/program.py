@@ -28,11 +28,11 @@ from .dense import Way, dense_addresses, product_address
 from .epochs import BLOCK
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
-from .layers import COLUMNS, Column, Kind, Sharing
+from .layers import COLUMNS, Column, Kind
 from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
 from .packed import room_of
 from .products import gather_address, multiply_address
-from .sharing import QUARTERS, SharedLayer, blocks_of, sharing_of, way_of
+from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)
@@ -110,7 +110,7 @@ class Program:
     room : int
         Where there is room to pack matrices in a worker's memory, for a tile of one row.
     work : int
-        How many numbers a worker needs for what layers leave of a tile, and to pack.
+        How many numbers are needed for what layers leave of a tile, for products of quarters, and to pack.
     width : int
         The largest number of inputs or outputs of a layer.
     operations : int

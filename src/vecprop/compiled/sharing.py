@@ -12,13 +12,13 @@ thread takes some outputs or inputs, so that what it packs serves all rows; see 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
 
 from .context import LINE
 from .dense import Way
-from .layers import Sharing
 
 QUARTERS = 4
 """Into how many shares parameters are cut: as many as a batch has shards at most."""
@@ -48,13 +48,21 @@ LINE_NUMBERS = LINE // 4
 """How many numbers stand in a line at most: those of float32."""
 
 
+class Sharing(IntEnum):
+    """How threads share a dense layer, if they do."""
+
+    NONE = 0
+    BY_INPUTS = 1
+    JOINT = 2
+
+
 def sharing_of(inputs: int, outputs: int, rows: int) -> Sharing:
     """Return how threads share a dense layer, for batches of so many rows; those of one row or none share nothing.
 
     Examples
     --------
-    >>> sharing_of(784, 128, rows=128).name, sharing_of(784, 128, rows=1000).name
-    ('BY_INPUTS', 'NONE')
+    >>> sharing_of(784, 128, rows=1000).name
+    'NONE'
     """
     way = Way.of(inputs, outputs)
     if rows < 2 or way not in (Way.BLOCKS, Way.PACKED):
