@@ -1,5 +1,6 @@
 """Training by machine code is the reference's training, to rounding."""
 
+import contextlib
 import ctypes
 import importlib
 import pickle
@@ -389,8 +390,9 @@ def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, colum
     options = {"batch_size": batch_size, "training_loss": "running" if running else "exact", "sample_weight": weight}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled_descent, "MUCH", 1)
-        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}"):
+        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
             vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
+        assert error.value.__context__ is None
         with pytest.raises(ValueError, match="X is not finite"):
             vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
 
@@ -410,4 +412,39 @@ def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch)
             optimizer=vp.GradientDescent(1e200),
             epochs=9,
             engine="compiled",
+        )
+
+
+def test_callbacks_are_not_begun_where_x_is_not_finite(monkeypatch):
+    monkeypatch.setattr(compiled_descent, "MUCH", 1)
+    X, begun = np.full((4, 2), np.nan), []
+
+    class Log(contextlib.nullcontext):
+        def __enter__(self):
+            begun.append(self)
+
+        def __call__(self, state):
+            begun.append(state)
+
+    network, options = vp.Network(2, [vp.Dense(1)], vp.SquaredError()), {"epochs": 1, "engine": "compiled"}
+    with pytest.raises(ValueError, match="X is not finite: row 0, column 0"):
+        vp.train(network, np.ones(3), X, np.ones(4), optimizer=vp.Momentum(0.1), callbacks=[Log()], **options)
+    assert not begun
+
+
+@pytest.mark.parametrize("training_loss", ["exact", "running"])
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_loss_that_is_infinite_as_it_is_recorded_diverges(training_loss, engine):
+    network = vp.Network(3, [vp.Dense(1)], vp.AbsoluteError(reduction="sum"))
+    X, T = np.ones((8, 3), np.float32), np.full((8, 1), 3e38, np.float32)  # the sum is finite as a double
+    with pytest.raises(vp.DivergenceError):
+        vp.train(
+            network,
+            np.zeros(4, np.float32),
+            X,
+            T,
+            optimizer=vp.GradientDescent(1e-3),
+            epochs=2,
+            engine=engine,
+            training_loss=training_loss,
         )

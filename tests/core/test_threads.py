@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -86,3 +87,44 @@ def test_helpers_may_run_where_their_caller_may():
     found = {}
     threads.run_together(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
     assert found == dict.fromkeys(range(3), usable)
+
+
+def settled(count):
+    """Wait until no more than so many threads run; return whether it is so."""
+    for _ in range(200):
+        if threading.active_count() <= count:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("run", [threads.run_together, lambda work, n: threads.run_watched(work, n, int, int)])
+@pytest.mark.parametrize("raises", [0, 1])
+def test_what_is_raised_anywhere_is_raised_here_and_nobody_is_left_behind(run, raises):
+    def work(worker):
+        if worker == raises:
+            raise KeyError(worker)
+
+    run(lambda worker: None, 3)
+    threads._idle.clear()
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(KeyError, match=str(raises)):
+            run(work, 3)
+    assert settled(before)
+    seen = set()
+    run(seen.add, 3)
+    assert seen == {0, 1, 2}
+
+
+def test_helpers_that_there_are_wait_for_others_where_no_more_start(monkeypatch):
+    threads.run_together(lambda worker: None, 2)
+    before = len(threads._idle)
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        threads.run_together(lambda worker: None, before + 5)
+    assert len(threads._idle) == before

@@ -110,6 +110,13 @@ def add(source, target):
         target[i] += source[i]
 
 
+@njit(**{**INNER, "fastmath": False})
+def add_pair(first, second, target):
+    """Add the sum of two numbers to others: in this order, as if the sum had been kept."""
+    for i in range(target.size):
+        target[i] += first[i] + second[i]
+
+
 @njit(**INNER)
 def put_ones(address, count, like):
     """Put so many ones at an address; biases are their weights."""

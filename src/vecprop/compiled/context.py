@@ -59,7 +59,7 @@ class Slot(IntEnum):
     SPANS = auto()
     WEIGHT_SPANS = auto()
     PENALTIES = auto()
-    # each worker's own memory for a tile
+    # memory for a tile of each worker, or of each shard where layers are shared
     TILE = auto()
     TILE_ROWS = auto()
     MULTIPLE = auto()
@@ -148,9 +148,9 @@ class KeptMemory:
 
     SIZES = range(2**20, 2**28)
     spare: ClassVar[list[np.ndarray]] = []
+    bytes = np.empty(0, np.uint8)
 
     def __init__(self, size: int) -> None:
-        self.bytes = np.empty(0, np.uint8)
         if size in self.SIZES:
             with suppress(IndexError):
                 self.bytes = self.spare.pop()

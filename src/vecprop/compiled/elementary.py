@@ -50,7 +50,7 @@ def quotient(typing, a, b):
 
 @njit(**_EXACT)
 def ratio(a, b):
-    """Return a / b for b that is not 0, as `quotient` finds it."""
+    """Return a / b for b that is infinite or a normal number, as `quotient` finds it."""
     return a * type(a)(0) if b == np.inf else quotient(a, b)
 
 

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from .arrays import add, copy, doubles_at, numbers_at, total, words_at
+from .arrays import add, add_pair, copy, doubles_at, numbers_at, total, words_at
 from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
 from .machine_code import address_of
@@ -114,9 +114,7 @@ def _sum_shards(c, gradients, P, low, high, own):
     shards, J = c[Slot.SHARDS], gradients[own * P + low : own * P + high]
     if shards == 4 and not _in_pairs(c):
         add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
-        a, b = gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :]
-        for p in range(high - low):
-            J[p] += a[p] + b[p]
+        add_pair(gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :], J)
     else:
         other = own ^ (shards >> 1)
         add(gradients[other * P + low : other * P + high], J)
@@ -268,7 +266,7 @@ def run_epochs(context, worker):
             wait_for_all(barrier, workers)
             square, cost, finite = total(squares), total(costs), True
             if judged:
-                finite = np.isfinite(loss + cost)
+                finite = np.isfinite(theta.dtype.type(loss + cost))  # as it is recorded
                 if worker == 0:
                     losses[epoch - 1] = loss + cost
                     done[0] = epoch if finite else epoch - 1
@@ -301,7 +299,7 @@ def run_epochs(context, worker):
                 losses[epoch] = met
         last = epoch >= c[Slot.EPOCHS] - 1
         known = running or (carried and not last and not c[Slot.STOPPING])
-        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(met)):
+        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(met))):
             return
         if worker == 0 and (last or not carried or c[Slot.STOPPING]):
             copy(theta, last_finite)
@@ -369,7 +367,7 @@ def _measured(context, c, worker, epoch, known, theta):
         if c[Slot.FULL] and not c[Slot.NOISY] and not held:
             parts = c[Slot.SHARDS]  # as the steps sum it, so that its bits do not depend on who asks
         loss = _loss(context, c, worker, held, N, parts, theta)
-        finite = finite and np.isfinite(loss)
+        finite = finite and np.isfinite(theta.dtype.type(loss))
         if worker == 0:
             numbers_at(losses, epoch + 1, theta)[epoch] = loss
             if held and c[Slot.SCORE]:

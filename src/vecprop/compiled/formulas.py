@@ -81,7 +81,7 @@ class _Scalars(ast.NodeTransformer):
         self.globals = function.__globals__
         self.owner, self.cls, self.F, self.names = owner, cls, F, names
         self.local: dict[str, bool] = {}
-        self.estimates = cls is not None and issubclass(cls, Optimizer)  # they divide by √v + ε, which is never 0
+        self.estimates = cls is not None and issubclass(cls, Optimizer)  # they divide by √v + ε alone
 
     def function(self, node: ast.FunctionDef) -> None:
         """Rewrite the whole function in place."""

@@ -3,9 +3,9 @@
 import ctypes
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 _number_of_processor: Callable[[], int] | None = None
 if hasattr(os, "sched_setaffinity"):
@@ -40,45 +40,44 @@ class _Helper(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._called, self._done = threading.Lock(), threading.Lock()
-        self._called.acquire()
-        self._done.acquire()
-        self._work: Callable[[int], None] | None = None
-        self._worker, self._usable = 0, set[int]()
+        self._calls: SimpleQueue[tuple[Callable[[int], None], int, set[int]] | None] = SimpleQueue()
+        self._ends: SimpleQueue[BaseException | None] = SimpleQueue()
         self.start()
 
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
         """Have it call work(worker), at first on its share of the processors."""
-        self._work, self._worker, self._usable = work, worker, set().union(*shares)
         if shares and self.native_id is not None:
             with suppress(OSError):  # processors may have been taken away meanwhile
                 os.sched_setaffinity(self.native_id, shares[worker])
-        self._called.release()
+        self._calls.put((work, worker, set().union(*shares)))
 
-    def end(self, timeout: float = -1) -> bool:
-        """Wait until it has done so, so many seconds at most; return whether it has."""
-        return self._done.acquire(timeout=timeout)
+    def end(self, timeout: float | None = None) -> bool:
+        """Wait until it has done so, so many seconds at most, and return whether it has; raise what it has raised."""
+        try:
+            error = self._ends.get(timeout=timeout)
+        except Empty:
+            return False
+        if error is not None:
+            raise error
+        return True
 
-    def dismiss(self) -> None:
-        """Wait until it has done so, also where someone has waited before, and let it go."""
-        while self._work is not None:
-            time.sleep(0.001)
-        self._called.release()
-        self.join()
+    def let_go(self) -> None:
+        """Have it end when it has done what it has begun."""
+        self._calls.put(None)
 
     def run(self) -> None:
-        while True:
-            self._called.acquire()
-            if self._work is None:
-                return
-            if self._usable:
+        while (call := self._calls.get()) is not None:
+            work, worker, usable = call
+            if usable:
                 with suppress(OSError):
-                    os.sched_setaffinity(0, self._usable)
+                    os.sched_setaffinity(0, usable)
+            error = None
             try:
-                self._work(self._worker)
-            finally:
-                self._work = None
-                self._done.release()
+                work(worker)
+            except BaseException as raised:
+                error = raised
+            del call, work  # it may hold on to much
+            self._ends.put(error)
 
 
 _idle: list[_Helper] = []  # helpers of earlier calls, for those to come
@@ -86,21 +85,34 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
 
 
-def _helper() -> _Helper:
+def _helpers(count: int) -> list[_Helper]:
+    """Return helpers that wait for work, new ones where there are too few."""
+    helpers: list[_Helper] = []
     try:
-        return _idle.pop()
-    except IndexError:
-        return _Helper()
+        for _ in range(count):
+            helpers.append(_idle.pop() if _idle else _Helper())
+    except BaseException:
+        _idle.extend(helpers)
+        raise
+    return helpers
 
 
 def run_together(work: Callable[[int], None], workers: int) -> None:
-    """Call work(0), …, work(workers - 1) at the same time, the first in this thread."""
-    helpers, shares = [_helper() for _ in range(1, workers)], _shares(workers)
-    for worker, helper in enumerate(helpers, start=1):
-        helper.begin(work, worker, shares)
-    work(0)
-    for helper in helpers:
-        helper.end()
+    """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
+
+    Where one of them raises, or a signal's handler meanwhile, the others are let go and it is raised here at once.
+    """
+    helpers, shares = _helpers(workers - 1), _shares(workers)
+    try:
+        for worker, helper in enumerate(helpers, start=1):
+            helper.begin(work, worker, shares)
+        work(0)
+        for helper in helpers:
+            helper.end()
+    except BaseException:
+        for helper in helpers:
+            helper.let_go()
+        raise
     _idle.extend(helpers)
 
 
@@ -110,7 +122,7 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
     Where something raises here meanwhile, stop() is called, and all are waited for: they must not go on with what their
     caller has let go of. What work needs it has to hold on to, so that a second exception does no harm either.
     """
-    helpers, shares = [_helper() for _ in range(workers)], _shares(workers)
+    helpers, shares = _helpers(workers), _shares(workers)
     for worker, helper in enumerate(helpers):
         helper.begin(work, worker, shares)
     try:
@@ -120,6 +132,8 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
     except BaseException:
         stop()
         for helper in helpers:
-            helper.dismiss()
+            helper.let_go()
+        for helper in helpers:
+            helper.join()
         raise
     _idle.extend(helpers)

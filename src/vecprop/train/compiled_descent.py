@@ -37,7 +37,8 @@ class CompiledDescent(Descent):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         X, runs = self.batch.X, self.state.epoch < self.state.epochs
-        if X.size < MUCH or not (runs and isinstance(self.network.layers[0], Dense)):
+        shows = runs and isinstance(self.network.layers[0], Dense)
+        if X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before the first epoch
             require_finite_rows(X)
         moments = [self.state.optimizer[name] for name in self.optimizer.moments]
         self.epochs = Epochs(
@@ -59,11 +60,14 @@ class CompiledDescent(Descent):
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
         try:
-            self.run.start(*self.measured())
+            with held_back_interrupts():
+                measured = self.measured()
+            self.run.start(*measured)
             return self.all_epochs()
-        except DivergenceError:
-            require_finite_rows(self.batch.X)
-            raise
+        except DivergenceError as error:
+            divergence = error
+        require_finite_rows(self.batch.X)
+        raise divergence
 
     def all_epochs(self) -> Reason:
         """Run epochs until something ends them; return what it was."""
