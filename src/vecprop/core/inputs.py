@@ -61,6 +61,10 @@ class Batch:
         members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2])
         return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
 
+    def require_finite_inputs(self) -> None:
+        """Raise where X is not finite, if nobody has looked before."""
+        _require_finite(self.X)
+
     def take(self, rows: Array) -> Self:
         """Return the rows of these numbers as a batch."""
         xp = namespace(self.X)
@@ -105,13 +109,12 @@ def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True
             f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
         )
     if finite:
-        require_finite_rows(X)
+        _require_finite(X)
     _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     return X
 
 
-def require_finite_rows(X: Array) -> None:
-    """Raise where X is not finite."""
+def _require_finite(X: Array) -> None:
     wrong = _first_non_finite(X)
     if wrong is not None:
         index, value = wrong

@@ -254,9 +254,14 @@ class Network:
         """
         return self.loss_function.predict(self.hidden(theta, X, -1))
 
-    def batch(self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None) -> Batch:
-        """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`."""
-        return checked_batch(self, theta, X, T, sample_weight)
+    def batch(
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, *, finite: bool = True
+    ) -> Batch:
+        """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`.
+
+        Whether X is finite may be left to `Batch.require_finite_inputs`, with finite False.
+        """
+        return checked_batch(self, theta, X, T, sample_weight, finite)
 
     def loss(
         self,

@@ -36,6 +36,9 @@ class SparseBatch(Batch):
         """No leading axes."""
         return ()
 
+    def require_finite_inputs(self) -> None:
+        """Do nothing, since X has been checked."""
+
     def take(self, rows: Array) -> Any:
         """Return the rows of these numbers as a batch."""
         return SparseBatch(self.X[rows], self.T[rows], None if self.weight is None else self.weight[rows])
@@ -63,7 +66,9 @@ class SparseNetwork(Network):
         layers = [SparseDense(first.outputs, first.initializer), *others]
         super().__init__(network.inputs, layers, network.loss_function, network.penalties)
 
-    def batch(self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None) -> Batch:
+    def batch(
+        self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
+    ) -> Batch:
         """Return inputs, targets and weights; X has been checked, and all else is checked beside rows without X."""
         beside = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..compiled.fit import Epochs, Progress
 from ..compiled.guards import held_back_interrupts
-from ..core.inputs import require_finite_rows
 from ..core.layers import Dense
 from ..optimize.schedules import Constant
 from .descent import Descent
@@ -36,10 +35,9 @@ class CompiledDescent(Descent):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        X, runs = self.batch.X, self.state.epoch < self.state.epochs
-        shows = runs and isinstance(self.network.layers[0], Dense)
-        if X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before the first epoch
-            require_finite_rows(X)
+        shows = self.state.epoch < self.state.epochs and isinstance(self.network.layers[0], Dense)
+        if self.batch.X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before they run
+            self.batch.require_finite_inputs()
         moments = [self.state.optimizer[name] for name in self.optimizer.moments]
         self.epochs = Epochs(
             self.network,
@@ -66,7 +64,7 @@ class CompiledDescent(Descent):
             return self.all_epochs()
         except DivergenceError as error:
             divergence = error
-        require_finite_rows(self.batch.X)
+        self.batch.require_finite_inputs()
         raise divergence
 
     def all_epochs(self) -> Reason:

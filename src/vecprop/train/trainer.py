@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.elementary import Array, namespace
-from ..core.inputs import Batch, checked_batch, checked_theta, require_finite_rows
+from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score, score
 from ..optimize.lbfgs import LBFGS
@@ -127,7 +127,7 @@ def train(
     check_choices(engine, training_loss, shuffle)
     check_watchers(optimizer, schedule, early_stopping, callbacks, state)
     epochs = int(epochs)
-    batch = checked_batch(network, theta, X, T, sample_weight, finite=False)  # who trains looks whether X is finite
+    batch = network.batch(theta, X, T, sample_weight, finite=False)  # who trains looks whether X is finite
     theta = namespace(theta).asarray(theta, copy=True)
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
@@ -138,7 +138,7 @@ def train(
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
-        require_finite_rows(batch.X)
+        batch.require_finite_inputs()
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
         evaluations = _evaluations(network, theta, batch, held_out, validation_score, engine)
@@ -156,7 +156,7 @@ def train(
         if compiles(engine, network, theta, batch, held_out, optimizer):
             from .compiled_descent import CompiledDescent as descent
         else:
-            require_finite_rows(batch.X)
+            batch.require_finite_inputs()
         rows = int(min(batch_size or batch.rows, batch.rows))
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
         move = descent(run, network, batch, held_out, optimizer, schedule, plan).descend
