@@ -58,9 +58,7 @@ class CompiledDescent(Descent):
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
         try:
-            with held_back_interrupts():
-                measured = self.measured()
-            self.run.start(*measured)
+            self.run.start(*self.measured())
             return self.all_epochs()
         except DivergenceError as error:
             divergence = error
@@ -84,7 +82,8 @@ class CompiledDescent(Descent):
         """Return the losses of training and validation and the validation score at the current parameters."""
         if self.plan.running and not self.held_out:
             return None, None, None
-        known = self.epochs.measure()
+        with held_back_interrupts():  # threads that meet cannot be left half way
+            known = self.epochs.measure()
         return (
             None if self.plan.running else known.losses[0],
             known.held_losses[0] if self.held_out else None,
