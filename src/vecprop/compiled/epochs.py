@@ -12,16 +12,14 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from .arrays import add, add_pair, copy, doubles_at, numbers_at, total, words_at
+from .arrays import add, copy, doubles_at, numbers_at, total, words_at
 from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
 from .machine_code import address_of
-from .pointers import call_batch, call_rows, call_score, call_shuffle, call_update, wait_for_all
+from .pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
 from .shards import quarters_of
 from .sharing import QUARTERS
-
-BLOCK = 2048
-"""How many parameters are summed and moved as one."""
+from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
 
 CHUNK = 1024
 """How many rows' losses are summed as one."""
@@ -67,13 +65,6 @@ STOPPING, MEMORY = len(Stopping), len(Memory)
 
 
 @njit(**INNER)
-def _block(c, number):
-    """Return where a block starts and ends, its quarter, and whether its gradient is one alone; see `sharing`."""
-    words = words_at(c[Slot.BLOCKS] + 32 * number, 4)
-    return words[0], words[1], words[2], words[3]
-
-
-@njit(**INNER)
 def _scale(c, distance, rows, like):
     """Return what the rows' losses are multiplied by beside their weights: 1 / Σ w for a mean, 1 for a sum."""
     if not c[Slot.MEAN]:
@@ -85,96 +76,6 @@ def _scale(c, distance, rows, like):
     for row in rows:
         total += weight[chosen[row] if c[Slot.CHOSEN + distance] else row]
     return 1 / total if total > 0 else 0.0
-
-
-@njit(**INNER)
-def _penalty(c, theta, low, high, scale):
-    """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
-    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
-    l2, l1 = strengths[0] + scale * strengths[1], strengths[2] + scale * strengths[3]
-    squares, sizes = 0.0, 0.0
-    for span in range(c[Slot.WEIGHT_SPANS]):
-        W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
-        if l2:
-            squares += _squares(W)
-        for i in range(W.size if l1 else 0):
-            sizes += abs(np.float64(W[i]))
-    return l2 / 2 * squares + l1 * sizes
-
-
-@njit(**INNER)
-def _in_pairs(c):
-    """Return whether workers sum the gradients of two shards each, so that others have half as much to read."""
-    return c[Slot.SHARDS] == 4 and c[Slot.WORKERS] <= 2 and not c[Slot.GRADIENT_OF_BATCH]
-
-
-@njit(**INNER)
-def _sum_shards(c, gradients, P, low, high, own):
-    """Sum the shards' gradients of a block of parameters in memory of one of them: of two, or of two pairs."""
-    shards, J = c[Slot.SHARDS], gradients[own * P + low : own * P + high]
-    if shards == 4 and not _in_pairs(c):
-        add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
-        add_pair(gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :], J)
-    else:
-        other = own ^ (shards >> 1)
-        add(gradients[other * P + low : other * P + high], J)
-
-
-@njit(**INNER)
-def _sum_block(c, theta, gradients, alone, low, high, scale, own):
-    """Sum a block of the gradient in memory of one shard, with the penalties'; return the sum of squares."""
-    F, J = theta.dtype.type, gradients[own * theta.size :]
-    if c[Slot.SHARDS] > 1 and not alone:
-        _sum_shards(c, gradients, theta.size, low, high, own)
-    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
-    l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
-    for span in range(c[Slot.WEIGHT_SPANS]):
-        first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
-        W, J_W = theta[first:end], J[first:end]
-        for i in range(W.size if l2 else 0):
-            J_W[i] += l2 * W[i]
-        for i in range(W.size if l1 else 0):
-            J_W[i] += l1 * F(np.sign(W[i]))
-    return _squares(J[low:high])
-
-
-@njit(**INNER)
-def _squares(values):
-    """Return the sum of the squares: in the numbers' own type, or as doubles where that overflows."""
-    total = values.dtype.type(0)
-    for i in range(values.size):
-        total += values[i] * values[i]
-    if np.isfinite(total):
-        return np.float64(total)
-    wide = 0.0
-    for i in range(values.size):
-        wide += np.float64(values[i]) * np.float64(values[i])
-    return wide
-
-
-@njit(**INNER)
-def _move_block(c, theta, J, low, high, rate, t, shorten, moved):
-    """Take the optimizer's step for a block of parameters; return the square of its length."""
-    if shorten != 1:
-        own = J[low:high]
-        for p in range(own.size):
-            own[p] *= theta.dtype.type(shorten)
-    first, second = numbers_at(c[Slot.FIRST], theta.size, J)[low:], numbers_at(c[Slot.SECOND], theta.size, J)[low:]
-    square = call_update(
-        c[Slot.UPDATE],
-        (
-            high - low,
-            rate,
-            t,
-            theta[low:].ctypes.data,
-            J[low:].ctypes.data,
-            first.ctypes.data,
-            second.ctypes.data,
-            moved.ctypes.data,
-            c[Slot.UPDATE_H],
-        ),
-    )
-    return square if np.isfinite(square) else _squares(moved[: high - low])
 
 
 @njit(**INNER)
@@ -200,7 +101,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
             c[Slot.GRADIENT_OF_ROWS],
             (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
         )
-    if _in_pairs(c):
+    if in_pairs(c):
         for shard in range(first, end, 2):
             add(gradients[(shard + 1) * P : (shard + 2) * P], gradients[shard * P : (shard + 1) * P])
 
@@ -256,13 +157,13 @@ def run_epochs(context, worker):
             rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
             t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
             for block in range(blocks):
-                low, high, quarter, alone = _block(c, block)
+                low, high, quarter, alone = block_at(c, block)
                 if not first <= quarter < end:
                     continue
-                squares[block] = _sum_block(c, theta, gradients, alone, low, high, scale, own)
-                costs[block] = _penalty(c, theta, low, high, scale) if judged or running else 0.0
+                squares[block] = sum_block(c, theta, gradients, alone, low, high, scale, own)
+                costs[block] = penalty_of(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
-                    moves[block] = _move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
+                    moves[block] = move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)
             square, cost, finite = total(squares), total(costs), True
             if judged:
@@ -277,12 +178,12 @@ def run_epochs(context, worker):
             if not at_once:
                 shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
                 for block in range(blocks):
-                    low, high, quarter, _ = _block(c, block)
+                    low, high, quarter, _ = block_at(c, block)
                     if not first <= quarter < end:
                         continue
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
-                    moves[block] = _move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
+                    moves[block] = move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)
             step += 1
             moved = total(moves)
@@ -391,9 +292,9 @@ def _loss(context, c, worker, held, N, parts, theta):
     blocks, costs = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.COSTS], c[Slot.BLOCK_COUNT])
     first, end = quarters_of(worker, workers)
     for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
-        low, high, quarter, _ = _block(c, block)
+        low, high, quarter, _ = block_at(c, block)
         if first <= quarter < end:
-            costs[block] = _penalty(c, theta, low, high, scale)
+            costs[block] = penalty_of(c, theta, low, high, scale)
     wait_for_all(barrier, workers)
     return total(partial) + total(costs)
 

@@ -15,13 +15,14 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .ahead import compile_ahead
 from .context import Context, Slot, as_word
-from .epochs import BLOCK, CHUNK, Ended, epochs_address, run_epochs
+from .epochs import CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .guards import single_threaded_blas
 from .loops import link_address, update_address
 from .program import Program, program_of, rows_of
 from .scores import Score, score_address
 from .shuffling import shuffle_address
+from .steps import BLOCK
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
 

@@ -25,7 +25,6 @@ from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nester
 from .batches import batch_address
 from .context import Context
 from .dense import Way, dense_addresses, product_address
-from .epochs import BLOCK
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
 from .layers import COLUMNS, Column, Kind
@@ -33,6 +32,7 @@ from .loops import drop_address, loss_address, map_address, norm_addresses, slop
 from .packed import room_of
 from .products import gather_address, multiply_address
 from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
+from .steps import BLOCK
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)
