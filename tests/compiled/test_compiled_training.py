@@ -1,14 +1,10 @@
 """Training by machine code is the reference's training, to rounding."""
 
-import contextlib
 import ctypes
-import importlib
 import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import registry
 import vecprop as vp
@@ -17,8 +13,6 @@ from vecprop.compiled.epochs import CHUNK
 from vecprop.core.counted import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan
-
-compiled_descent = importlib.import_module("vecprop.train.compiled_descent")  # vecprop.train is the function
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))
@@ -366,70 +360,6 @@ def test_what_is_fitted_perfectly_stays(F, rows):
     fitted, theta = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy()), np.array([-1, 1, 0, 0], F)
     result = vp.train(fitted, theta, X, T, optimizer=vp.Adam(0.01), epochs=20, engine="compiled")
     np.testing.assert_array_equal(result.theta, theta)
-
-
-@settings(deadline=None)  # kernels may have to be compiled
-@given(
-    layers=st.sampled_from([[vp.ReLU()], [vp.Tanh(), vp.Dense(3), vp.ReLU()], [vp.LayerNorm(), vp.Dropout(0.5)], []]),
-    value=st.sampled_from([np.nan, np.inf, -np.inf]),
-    row=st.integers(0, 69),
-    column=st.integers(0, 8),
-    batch_size=st.sampled_from([None, 1, 16, 70]),
-    weighed=st.sampled_from(["all", "others", "none"]),
-    running=st.booleans(),
-    F=st.sampled_from([np.float32, np.float64]),
-)
-def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, column, batch_size, weighed, running, F):
-    """As where X is too large to be looked at before."""
-    network = vp.Network(9, [vp.Dense(5), *layers, vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
-    rng = np.random.default_rng(0)
-    X, t, weight = rng.normal(size=(70, 9)).astype(F), rng.integers(0, 2, 70), np.ones(70)
-    theta = network.init(seed=0, dtype=F)
-    X[row, column] = value
-    weight[row if weighed == "others" else slice(None if weighed == "none" else 0)] = 0
-    options = {"batch_size": batch_size, "training_loss": "running" if running else "exact", "sample_weight": weight}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_descent, "MUCH", 1)
-        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
-            vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
-        assert error.value.__context__ is None
-        with pytest.raises(ValueError, match="X is not finite"):
-            vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
-
-
-def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch):
-    monkeypatch.setattr(compiled_descent, "MUCH", 1)
-    network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
-    X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
-    with pytest.raises(ValueError, match="X is not finite: row 1, column 0 is -inf"):
-        vp.train(network, np.ones(3), X, np.ones(2), optimizer=vp.Momentum(0.1), epochs=1, engine="compiled")
-    with pytest.raises(vp.DivergenceError):
-        vp.train(
-            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
-            np.ones(3),
-            np.ones((9, 2)),
-            np.ones(9),
-            optimizer=vp.GradientDescent(1e200),
-            epochs=9,
-            engine="compiled",
-        )
-
-
-def test_callbacks_are_not_begun_where_x_is_not_finite(monkeypatch):
-    monkeypatch.setattr(compiled_descent, "MUCH", 1)
-    X, begun = np.full((4, 2), np.nan), []
-
-    class Log(contextlib.nullcontext):
-        def __enter__(self):
-            begun.append(self)
-
-        def __call__(self, state):
-            begun.append(state)
-
-    network, options = vp.Network(2, [vp.Dense(1)], vp.SquaredError()), {"epochs": 1, "engine": "compiled"}
-    with pytest.raises(ValueError, match="X is not finite: row 0, column 0"):
-        vp.train(network, np.ones(3), X, np.ones(4), optimizer=vp.Momentum(0.1), callbacks=[Log()], **options)
-    assert not begun
 
 
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
