@@ -63,9 +63,8 @@ def forward(c, number, tile, S, noisy, step, rows, work):
     at, extra = layer[Column.OUTPUT_AT], work[layer[Column.EXTRA_AT] :].ctypes.data
     out = work[at : at + layer[Column.OUTPUTS] * S]
     if kind == Kind.DENSE:
-        O, by_rows, p = layer[Column.OUTPUTS], c[Slot.BY_ROWS], c[Slot.THETA] + tile.itemsize * layer[Column.START]
-        if number:
-            by_rows = 0
+        O, p = layer[Column.OUTPUTS], c[Slot.THETA] + tile.itemsize * layer[Column.START]
+        by_rows = c[Slot.BY_ROWS] if number == 0 else 0
         if layer[Column.SHARING] == Sharing.BY_INPUTS:  # as it is computed together
             put_ones(A + I * S * tile.itemsize, S, tile)
             for quarter in range(QUARTERS):
