@@ -163,7 +163,7 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         index = _first_false(~unfit[0])
         if index is not None:
             raise ValueError(f"{unfit[1]}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
-    return T
+    return loss.exact_targets(T) if isinstance(loss, Loss) else T
 
 
 def _checked_classes(T: Array, outputs: int) -> Array:
