@@ -1,0 +1,97 @@
+"""The first step of training: the loss and the gradient that the kernels find in it.
+
+`Evaluation` has the same layers, but a step of training goes its own way: threads share wide layers, shards are summed
+and penalties are added block of parameters by block. The gradient J that a step has found shows in its moment: with
+momentum 0 and a learning rate of 1 that is -J, and a product with 1 leaves every bit as it is.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from ..core.counted import Noise
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..optimize.optimizers import Momentum
+from ..optimize.plan import Plan
+from .context import Context, Slot
+from .fit import Epochs
+from .guards import held_back_interrupts
+from .program import unsupported
+
+_OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
+
+
+def gradient_of_a_step(
+    network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None = None
+) -> tuple[Any, np.ndarray]:
+    """Return the loss and the gradient of a step of training on a full batch, as the kernels find them.
+
+    The gradient has the kernels' own bits, be they tiny, huge or not finite; only -0 becomes 0. It is that of a fit's
+    first step, on all rows as they lie, before it is clipped. Later steps find the rows of a small batch in their tile
+    already, and mini-batches gather theirs.
+
+    Parameters
+    ----------
+    network : Network
+        A network whose parts all have kernels.
+    theta : ndarray (P,)
+        The parameters of one network, in float32 or float64; they are not moved.
+    batch : Batch
+        Rows without leading axes, as `Network.batch` returns them.
+    noise : Noise, optional
+        The key of random layers: a whole number as its seed, and the number of the step. None is no noise: training
+        never goes without, but the kernels can.
+
+    Returns
+    -------
+    loss : float
+        The loss, with the penalty, in theta's type.
+    gradient : ndarray (P,)
+        Its gradient.
+
+    Raises
+    ------
+    ValueError
+        Where the engine takes no step of what is given; see `no_step`.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError())
+    >>> theta, X = np.array([2.0, 1.0]), np.array([[1.0], [3.0]])
+    >>> loss, gradient = gradient_of_a_step(network, theta, network.batch(theta, X, X))
+    >>> float(loss), gradient
+    (5.0, array([7., 3.]))
+    """
+    reason = no_step(network, theta, batch, noise)
+    if reason is not None:
+        raise ValueError(f"The compiled engine takes no step of training here: {reason}.")
+    moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # whose loss is the step's own
+    epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
+    epochs.context.set(noisy=network.random and noise is not None)
+    with held_back_interrupts():  # threads that meet cannot be left half way
+        epochs.run(1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1))
+    # History has the same sum, but not where the gradient is not finite.
+    loss = _sum(epochs.context, Slot.PARTIAL, Slot.SHARDS) + _sum(epochs.context, Slot.COSTS, Slot.BLOCK_COUNT)
+    return theta.dtype.type(loss), 0 - moment
+
+
+def no_step(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None = None) -> str | None:
+    """Return why no step can be taken of what `gradient_of_a_step` is given, or None where one can."""
+    part = unsupported(network)
+    if part is not None:
+        return f"{part} is not one of the library's own parts"
+    if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
+        return "it takes NumPy arrays of float32 and float64"
+    if theta.ndim != 1 or batch.members:
+        return "it trains one network at a time"
+    if noise is not None and not (noise.rows is None and isinstance(noise.seed, int | np.integer) and noise.step >= 0):
+        return "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
+    return None
+
+
+def _sum(context: Context, slot: Slot, count: Slot) -> float:
+    """Return the sum of the doubles that a slot points to; how many there are, another says."""
+    return sum((ctypes.c_double * int(context.words[count])).from_address(int(context.words[slot])))
