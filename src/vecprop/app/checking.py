@@ -21,7 +21,7 @@ ROWS = 200
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the gradients of a model's training on a table, in float64; of an ensemble those of the first network.
+    """Check the gradients of a model's training, by both engines, on a table; of an ensemble those of the first network.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     if not isinstance(last, TableModel):
         return last.check_gradients(X, frame[target].to_numpy())
     X, T = network_rows(last, X, frame, target)
-    return check_gradients(last.ensemble_.network, last.ensemble_.thetas[0].astype(float), X, T)
+    return check_gradients(last.ensemble_.network, last.ensemble_.thetas[0], X, T)
 
 
 def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarray, np.ndarray]:

@@ -174,8 +174,8 @@ def _gradients(trained: Trained) -> str:
     X = parts.X_test.iloc[rows]
     frame = X.assign(**{trained.request.target: parts.y_test[rows]})
     inputs, T = network_rows(trained.model, X, frame, trained.request.target)
-    theta = trained.model.ensemble_.thetas[0].astype(float)
-    return str(check_gradients(trained.model.ensemble_.network, theta, inputs, T))
+    ensemble = trained.model.ensemble_
+    return str(check_gradients(ensemble.network, ensemble.thetas[0], inputs, T))
 
 
 def _versions() -> dict[str, str]:

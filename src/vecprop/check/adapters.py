@@ -6,45 +6,112 @@ from typing import Any
 import numpy as np
 
 
-def torch_function(f: Callable[..., Any]) -> Callable[..., Any]:
+class Differentiable:
+    """A function that returns its value and gradient when it is called, and has its value alone for less.
+
+    Parameters
+    ----------
+    value : callable
+        The value.
+    value_and_gradient : callable
+        The value and the gradient.
+    """
+
+    def __init__(self, value: Callable[..., Any], value_and_gradient: Callable[..., tuple[Any, Any]]) -> None:
+        self.value, self._both = value, value_and_gradient
+
+    def __call__(self, theta: Any, *args: Any) -> tuple[Any, Any]:
+        """Return the value and the gradient at theta."""
+        return self._both(theta, *args)
+
+
+def torch_function(f: Callable[..., Any]) -> Differentiable:
     """Return a function of NumPy parameters that computes a PyTorch function's value and its gradient by autograd.
 
     Parameters
     ----------
-    f : callable
+    f : callable or torch.nn.Module
         A function of a tensor, or of a list or dict of tensors, and further arguments, with one tensor as its value.
-        What it computes with autograd's own functions, or with a `torch.autograd.Function` of yours, is checked.
+        What it computes with autograd's own functions, or with a `torch.autograd.Function` of yours, is checked. Of a
+        module theta is a dict of its parameters, such as ``dict(module.named_parameters())``, and ``args`` are its
+        inputs.
 
     Returns
     -------
     callable
         For ``check_gradients(torch_function(f), theta, args=…)``; a Jacobian where the value is not a single number.
+
+    Notes
+    -----
+    Tensors among ``args``, and a module's buffers, follow theta's precision, and its complex steps. A function that
+    holds tensors of its own in float32 is given float32, whose rounding the check then finds.
     """
     import torch  # pyright: ignore[reportMissingImports]
+
+    fixed: dict[str, Any] = {}  # the type that f needs, once it has refused another
+
+    def followed(leaf: Any, dtype: Any) -> Any:
+        """Return a tensor of data in the precision of the parameters."""
+        is_float = isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex())
+        return leaf.to(dtype) if is_float else leaf
+
+    def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
+        data = tuple(_mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
+        if isinstance(f, torch.nn.Module):
+            state = {name: followed(buffer, dtype) for name, buffer in f.named_buffers()}
+            return torch.func.functional_call(f, {**state, **tensors}, data)
+        return f(tensors, *data)
+
+    def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
+        """Return the value; where f refuses the precision of theta, in float32."""
+        dtype = torch.from_numpy(np.empty(0, _dtype(theta))).dtype
+        if fixed and not dtype.is_complex:
+            dtype = fixed["dtype"]
+        try:
+            return called(_mapped(theta, lambda array: tensor(array, dtype)), args, dtype)
+        except RuntimeError as error:
+            if dtype != torch.float64 or ("dtype" not in str(error) and "type" not in str(error)):
+                raise
+        result = called(_mapped(theta, lambda array: tensor(array, torch.float32)), args, torch.float32)
+        fixed["dtype"] = torch.float32
+        return result
+
+    def constant(array: Any, dtype: Any) -> Any:
+        return torch.as_tensor(np.array(array)).to(dtype)
+
+    def value(theta: Any, *args: Any) -> Any:
+        with torch.no_grad():
+            return computed(theta, args, constant).resolve_conj().numpy()
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
         tensors: list[Any] = []
 
-        def tensor(array: np.ndarray) -> Any:
-            tensors.append(torch.tensor(array, requires_grad=True))
+        def variable(array: Any, dtype: Any) -> Any:
+            tensors.append(constant(array, dtype).requires_grad_())
             return tensors[-1]
 
-        value = f(_mapped(theta, tensor), *args)
-        if value.is_complex():  # a complex step asks for the value alone
-            return value.detach().numpy(), None
+        def variables(array: Any, dtype: Any) -> Any:
+            if tensors and tensors[0].dtype != dtype:  # f has refused the first type
+                tensors.clear()
+            return variable(array, dtype)
+
+        value = computed(theta, args, variables)
+        if not value.requires_grad:  # it depends on no parameter
+            zero = _mapped(theta, lambda array: np.zeros((*value.shape, *np.shape(array))))
+            return value.detach().numpy(), zero
         outputs = value.reshape(-1)
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
         columns = [
-            np.stack([np.zeros(t.shape) if g[k] is None else g[k].numpy() for g in gradients])
+            np.stack([np.zeros(tuple(t.shape)) if g[k] is None else g[k].numpy() for g in gradients])
             for k, t in enumerate(tensors)
         ]
         slopes = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
         return value.detach().numpy(), _mapped(theta, lambda array: next(slopes))
 
-    return value_and_gradient
+    return Differentiable(value, value_and_gradient)
 
 
-def jax_function(f: Callable[..., Any]) -> Callable[..., Any]:
+def jax_function(f: Callable[..., Any]) -> Differentiable:
     """Return a function of NumPy parameters that computes a JAX function's value and its gradient, in 64 bits.
 
     Parameters
@@ -59,21 +126,51 @@ def jax_function(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     import jax  # pyright: ignore[reportMissingImports]
 
-    def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
+    last: dict[str, Any] = {}
+
+    def compiled(args: tuple[Any, ...]) -> Any:
+        """Return the value and its Jacobian as functions of theta, compiled where f can be, with args as constants."""
+        if [id(a) for a in args] != [id(a) for a in last.get("args", (None,))]:
+
+            def of_theta(theta: Any) -> Any:
+                return f(theta, *args)
+
+            last.update(args=args, eager=(of_theta, jax.jacrev(of_theta)))
+            last["jitted"] = jax.jit(of_theta), jax.jit(jax.jacrev(of_theta))
+        return last["jitted"]
+
+    def called(number: int, theta: Any, args: tuple[Any, ...]) -> Any:
         with jax.enable_x64(True):
             arrays = _mapped(theta, jax.numpy.asarray)
-            value = np.asarray(f(arrays, *args))
-            if value.dtype.kind == "c":  # a complex step asks for the value alone
-                return value, None
-            return value, _mapped(jax.jacrev(f)(arrays, *args), np.asarray)
+            functions = compiled(args)
+            try:
+                return functions[number](arrays)
+            except (TypeError, IndexError):  # Python looks at numbers in f
+                last["jitted"] = last["eager"]
+                return last["eager"][number](arrays)
 
-    return value_and_gradient
+    def value(theta: Any, *args: Any) -> Any:
+        return np.asarray(called(0, theta, args))
+
+    def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
+        return value(theta, *args), _mapped(called(1, theta, args), np.asarray)
+
+    return Differentiable(value, value_and_gradient)
+
+
+def _dtype(theta: Any) -> np.dtype:
+    """Return the common type of the arrays of a tree; whole numbers count as float64."""
+    leaves: list[np.dtype] = []
+    _mapped(theta, lambda leaf: leaves.append(np.asarray(leaf).dtype))
+    dtype = np.result_type(*leaves)
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
 
 
 def _mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a list, dict or array with a function applied to each of its arrays."""
+    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
     if isinstance(tree, Mapping):
         return {key: _mapped(child, function) for key, child in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(_mapped(child, function) for child in tree)
+        children = [_mapped(child, function) for child in tree]
+        return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
     return function(tree)

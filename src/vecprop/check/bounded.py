@@ -56,8 +56,14 @@ class Bounded(Carried):
         """Return an operand's value and bound; a Python number is rounded to the type, an array is exact."""
         value, error = super().pair(operand)
         if isinstance(operand, float):
-            error = abs(operand - float(self.arithmetic.dtype.type(operand)))
+            error = abs(operand - float(self.arithmetic.dtype.type(operand))) if abs(operand) < np.inf else 0.0
         return value, error
+
+    def astype(self, dtype: Any, copy: bool = True) -> "Bounded":
+        """Return the pair itself, unless the type rounds more than the arithmetic that is followed."""
+        if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
+            raise TypeError(f"What {np.dtype(dtype)} does to numbers of {self.arithmetic.dtype} is not followed.")
+        return self
 
     dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
 

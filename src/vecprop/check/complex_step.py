@@ -16,7 +16,7 @@ Moved = Callable[[np.ndarray], np.ndarray]
 """A function's values, (K, outputs), where each row of steps, (K, size), is added to its parameters."""
 
 
-def complex_step(moved: Moved, U: np.ndarray) -> np.ndarray:
+def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
     """Return the derivatives along the rows of U, (K, outputs).
 
     Examples
@@ -24,4 +24,4 @@ def complex_step(moved: Moved, U: np.ndarray) -> np.ndarray:
     >>> complex_step(lambda steps: np.exp(1.0 + steps), np.array([[1.0]])) == np.exp(1.0)
     array([[ True]])
     """
-    return np.imag(moved(1j * STEP * U)) / STEP
+    return np.imag(moved(1j * step * U)) / step

@@ -7,7 +7,7 @@ import numpy as np
 
 from .directions import judge_directions
 from .faults import faults, own_faults
-from .judge import Compared, Row, entries
+from .judge import NO_LIMIT, Compared, Method, Row, entries
 from .network import NetworkPoint
 from .parameters import Part
 from .patterns import in_words, pattern, ratio, same
@@ -16,29 +16,34 @@ from .verdict import Verdict
 SAMPLE = 64
 
 
-def diagnosed(point: Any, given: np.ndarray, rows: list[Row], found: dict[str, Compared], own: bool) -> list[Row]:
+def diagnosed(
+    point: Any, number: int, given: np.ndarray, rows: list[Row], found: dict[str, Compared], method: Method
+) -> list[Row]:
     """Return the rows with a diagnosis of what failed.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
+    number : int
+        The number of the gradient among those that are judged there.
     given : ndarray (outputs, P)
         The gradient that failed.
     rows : list of Row
         The judgements.
     found : dict
         The comparisons of entries, for each part that was judged by its entries.
-    own : bool
-        Whether the gradient is the network's own, rather than one that was given for it.
+    method : str
+        How slopes were found.
     """
     failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
     parts = {part.name: part for part in point.parts if part.name in failed}
     if not failed:
         return rows
-    precision = 1e-8 if point.dtype == np.float64 else 1e-3
     is_network = isinstance(point, NetworkPoint)
-    expected = {name: _expected(point, part, given, found, own) for name, part in parts.items()}
+    own = is_network and point.judged[number].is_own
+    expected = {name: _expected(point, part, given, found, own, method) for name, part in parts.items()}
+    precision = max(1e-8, 2 * max(_unsure(row, expected[row.name]) for row in rows if row.name in failed))
     texts = {
         name: pattern(
             given[:, part.span].ravel(),
@@ -46,13 +51,14 @@ def diagnosed(point: Any, given: np.ndarray, rows: list[Row], found: dict[str, C
             _shape(point, part),
             point.rows,
             precision,
+            found[name].wrong.ravel() if name in found else None,
         )
         for name, part in parts.items()
     }
     named = ""
     if is_network:
         if own:
-            named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise))
+            named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise_key))
         else:
             named = _fault(point, given[0], expected, parts, precision)
     common = named or _common(point, given, expected, parts, rows, precision)
@@ -69,17 +75,26 @@ def _shape(point: Any, part: Part) -> tuple[int, ...]:
     return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
 
 
-def _expected(point: Any, part: Part, given: np.ndarray, found: dict[str, Compared], own: bool) -> np.ndarray:
+def _unsure(row: Row, expected: np.ndarray) -> float:
+    """Return how far the largest entry of a part is known, as a share of it."""
+    largest = np.max(np.abs(expected[np.isfinite(expected)]), initial=0)
+    return min(row.tolerance / largest, 1e-2) if largest else 0.0
+
+
+def _expected(
+    point: Any, part: Part, given: np.ndarray, found: dict[str, Compared], own: bool, method: Method
+) -> np.ndarray:
     """Return what a part should be, (outputs, size): NaN where it is not known."""
     if part.name in found:
         return found[part.name].expected
     if hasattr(point, "own_gradient") and not own:
-        [row] = judge_directions(point, [part], point.own_gradient, np.random.default_rng(2))
+        [[row]] = judge_directions(point, [part], [point.own_gradient], method, NO_LIMIT)
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
     chosen = np.random.default_rng(3).permutation(part.size)[:SAMPLE]
-    expected[:, chosen] = entries(point, part, given[:, part.span], "complex step", chosen).expected
+    [some] = entries(point, part, [given[:, part.span]], method, NO_LIMIT, chosen)
+    expected[:, chosen] = some.expected
     return expected
 
 
@@ -97,7 +112,8 @@ def _common(
     ratios = [ratio(given[:, part.span], expected[name], precision) for name, part in parts.items()]
     known = [r for r in ratios if r is not None]
     if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():
-        return in_words(known[0], point.rows, precision)
+        count = sum(int((np.abs(e) > 1e-3 * np.abs(e).max()).sum()) for e in expected.values())
+        return in_words(known[0], point.rows, precision, count)
     return ""
 
 
@@ -106,7 +122,7 @@ def _fault(
 ) -> str:
     """Return the fault that turns the network's gradient into the one given, if it is a known one."""
     with np.errstate(all="ignore"):
-        for words, faulty in faults(point.network, point.theta, point.batch, point.noise):
+        for words, faulty in faults(point.network, point.theta, point.batch, point.noise_key):
             explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
             changes = any(not same(faulty[part.span], expected[name][0], precision) for name, part in parts.items())
             if explains and changes:

@@ -9,8 +9,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from .judge import SAFETY, Compared, Point, Row, compare, entries, exact_slopes, hidden_share
+from .judge import (
+    SAFETY,
+    Compared,
+    Found,
+    Limit,
+    Method,
+    Row,
+    compare,
+    entries,
+    exact_slopes,
+    found_slopes,
+    hidden_share,
+)
 from .parameters import Part
+from .point import Point, random_signs
 from .verdict import Verdict
 
 DIRECTIONS = 3
@@ -21,20 +34,9 @@ _DEVIATIONS = 8
 2 exp(-8²/2), which is less than 1e-13 (Hoeffding, 1963)."""
 
 
-def random_directions(generator: np.random.Generator, size: int) -> np.ndarray:
-    """Return directions with entries ±U(0.5, 1).
-
-    Examples
-    --------
-    >>> U = random_directions(np.random.default_rng(0), 5)
-    >>> U.shape, bool((abs(U) >= 0.5).all() and (abs(U) <= 1).all())
-    ((3, 5), True)
-    """
-    u = generator.uniform(-0.5, 0.5, (DIRECTIONS, size))
-    return u + np.copysign(0.5, u)
-
-
-def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: np.ndarray, tied: bool) -> Compared:
+def _along(
+    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, method: Method, limit: Limit
+) -> Compared:
     """Compare <g, u> with the slope along each row of U.
 
     A difference that the product's own rounding explains is none. How far rounding reaches in g takes longer to find,
@@ -42,12 +44,13 @@ def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: n
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * np.finfo(np.float64).eps * np.abs(U.T))
-    if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all():
+    slopes, error, _ = found
+    if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
         return Compared(product, slopes, tolerance, none, none)
-    tolerance += _DEVIATIONS * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
-    zero = np.zeros(product.shape)
-    return compare(point, part, U, product, tolerance, (slopes, zero, zero), "complex step")
+    deviations = _DEVIATIONS if point.bound.running else 1  # an experiment finds a standard deviation itself
+    tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
+    return compare(point, part, U, product, tolerance, found, method, limit)
 
 
 def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
@@ -57,16 +60,31 @@ def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
 
 
 def judge_directions(
-    point: Point, parts: Sequence[Part], given: np.ndarray, generator: np.random.Generator
-) -> list[Row]:
-    """Judge parts, each by three random directions."""
-    rows = []
-    for group in _together(point, parts):
-        moves = [(part, random_directions(generator, part.size)) for part in group]
-        slopes, tied = exact_slopes(point, moves)
-        for (part, U), along in zip(moves, np.split(slopes, len(group), axis=1), strict=True):
-            rows.append(_judged(point, part, given[:, part.span], U, along, tied))
+    point: Point, parts: Sequence[Part], givens: list[np.ndarray], method: Method, limit: Limit
+) -> list[list[Row]]:
+    """Judge parts, each by three random directions, for each of the gradients given."""
+    draw = np.random.default_rng(0)
+    rows: list[list[Row]] = [[] for _ in givens]
+    for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
+        moves = [(part, random_signs(draw, (DIRECTIONS, part.size))) for part in group]
+        for part, U, found, tied in _slopes_of(point, moves, method):
+            for own, given in zip(rows, givens, strict=True):
+                own.append(_judged(point, part, given[:, part.span], U, found, tied, method, limit))
     return rows
+
+
+def _slopes_of(
+    point: Point, moves: list[tuple[Part, np.ndarray]], method: Method
+) -> Iterator[tuple[Part, np.ndarray, Found, bool]]:
+    """Yield each part with its directions, what was found along them, and whether there may be ties."""
+    if method != "complex step":
+        for part, U in moves:
+            yield part, U, found_slopes(point, part, U, method), True
+        return
+    slopes, tied = exact_slopes(point, moves)
+    for (part, U), along in zip(moves, np.split(slopes, len(moves), axis=1), strict=True):
+        zero = np.zeros(along.shape)
+        yield part, U, (along, zero, zero), tied
 
 
 def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
@@ -81,39 +99,46 @@ def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, slopes: np.ndarray, tied: bool) -> Row:
+def _judged(
+    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, method: Method, limit: Limit
+) -> Row:
     """Judge a part by directions and, where one of them fails, by an entry that is wrong."""
-    found = _along(point, part, given, U, slopes, tied)
-    error = np.abs(found.given - found.expected)
-    ratio = error / np.maximum(found.tolerance, np.finfo(np.float64).tiny)
-    output, worst = np.unravel_index(np.argmax(np.where(found.wrong, ratio + 1, ratio)), ratio.shape)
-    verdict = Verdict.FAIL if found.wrong.any() else Verdict.KINK if found.kink.any() else Verdict.PASS
+    along = _along(point, part, given, U, found, tied, method, limit)
+    error = np.abs(along.given - along.expected)
+    ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
+    output, worst = np.unravel_index(np.argmax(np.where(along.wrong, ratio + 1, ratio)), ratio.shape)
+    verdict = Verdict.FAIL if along.wrong.any() else Verdict.KINK if along.kink.any() else Verdict.PASS
     # An error in one entry moves <g, u> by at least half of it.
-    largest = np.abs(given)
+    rounding = along.tolerance - limit.of(along.expected, U)
     row = Row(
         part.name,
         (*point.outputs, *part.shape),
         verdict,
         float(error[output, worst]),
-        float(found.tolerance[output, worst]),
+        float(along.tolerance[output, worst]),
         None,
-        float(found.given[output, worst]),
-        float(found.expected[output, worst]),
-        hidden_share(2 * found.tolerance, largest),
+        float(along.given[output, worst]),
+        float(along.expected[output, worst]),
+        hidden_share(2 * rounding, given),
+        largest_error=float(error[along.wrong].max(initial=0)),
     )
     if verdict is not Verdict.FAIL:
         return row
-    entry = wrong_entry(point, part, given, U[worst], int(output))
-    at = entries(point, part, given, "complex step", np.array([entry]))
+    entry = wrong_entry(point, part, given, U[worst], int(output), method, limit)
+    [at] = entries(point, part, [given], method, limit, np.array([entry]))
     if not at.wrong[output, 0]:
         return row  # many errors below what one entry could show, that add up along u
     index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
     g, n, tolerance = (float(values[output, 0]) for values in (at.given, at.expected, at.tolerance))
     shape = (*point.outputs, *part.shape)
-    return Row(part.name, shape, verdict, abs(g - n), tolerance, index, g, n, row.hidden)
+    return Row(
+        part.name, shape, verdict, abs(g - n), tolerance, index, g, n, row.hidden, largest_error=row.largest_error
+    )
 
 
-def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int) -> int:
+def wrong_entry(
+    point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, method: Method, limit: Limit
+) -> int:
     """Return an entry that is wrong, where u fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
     pieces = min(_PIECES, max(2, point.at_once(part)))  # a large part's copies fill the memory
@@ -122,8 +147,9 @@ def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, outp
         U = np.zeros((len(edges) - 1, part.size))
         for row, (start, end) in enumerate(pairwise(edges)):
             U[row, start:end] = u[start:end]
-        found = _along(point, part, given, U, *exact_slopes(point, [(part, U)]))
-        error = np.abs(found.given - found.expected)[output] * np.maximum(found.wrong[output], 1e-3)
-        keep = int(np.argmax(error / np.maximum(found.tolerance[output], np.finfo(np.float64).tiny)))
+        [(_, _, found, tied)] = _slopes_of(point, [(part, U)], method)
+        along = _along(point, part, given, U, found, tied, method, limit)
+        error = np.abs(along.given - along.expected)[output] * np.maximum(along.wrong[output], 1e-3)
+        keep = int(np.argmax(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny)))
         low, high = int(edges[keep]), int(edges[keep + 1])
     return low

@@ -2,21 +2,22 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from .adapters import Differentiable
 from .bounded import Arithmetic, Bounded
-from .complex_step import STEP, complex_step
 from .judge import SAFETY
 from .kinks import Slopes
 from .parameters import Part, Structure, flattened, gathered
-from .ridders import ridders
-from .rounding import UNBOUNDED, Bound, jitters, rounding_experiment
+from .point import Point
+from .rounding import UNBOUNDED, Bound, rounding_experiment
 
 
-class FunctionPoint:
+class FunctionPoint(Point):
     """A function at parameters theta.
 
     Parameters
@@ -59,19 +60,31 @@ class FunctionPoint:
         """Return the gradient that is checked, (outputs, P)."""
         theta = self.structure.rebuilt(self.theta.astype(self.dtype))
         columns = gathered(self._gradient(theta), self.structure, self.outputs)
-        return np.concatenate(columns, axis=1).astype(np.float64)
+        gradient = np.concatenate(columns, axis=1)
+        if gradient.dtype.kind == "c":
+            raise TypeError("The gradient has complex numbers, but real ones are needed.")
+        return gradient.astype(np.float64)
 
-    def loss(self) -> np.ndarray:
-        """Return the value, flattened."""
-        return self._values(self.theta)
-
-    def evaluated(self) -> tuple[np.ndarray, np.ndarray]:
+    def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the value, flattened, and the gradient that is checked."""
-        return self.loss(), self.gradient()
+        return self._values(self.theta), [self.gradient()]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
-        value = np.asarray(self._value(self.structure.rebuilt(theta)))
-        return value.reshape(-1)
+        # Copied on both sides: a function may overwrite what it is given, and return the same buffer each time.
+        value = np.array(self._value(self.structure.rebuilt(theta.copy())))
+        return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
+
+    def values(self, thetas: np.ndarray) -> np.ndarray:
+        """Return the values, (K, outputs), at each row of thetas; NaN where the function raises."""
+        values = np.full((len(thetas), prod(self.outputs)), np.nan, thetas.dtype)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # a lost imaginary part is noticed, see `suitability`
+            for row, theta in zip(values, thetas, strict=True):
+                try:
+                    row[...] = self._values(theta)
+                except Exception:  # whatever a stranger's code raises outside its domain
+                    continue
+        return values
 
     def at_once(self, part: Part) -> int:
         """Return how many points are computed before their results are judged."""
@@ -79,43 +92,49 @@ class FunctionPoint:
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
-        values = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # what it loses is noticed, see `unsuited`
-            for step in steps:
-                theta = self.theta.astype(steps.dtype)
-                theta[part.span] += step
-                values.append(self._values(theta))
-        return np.stack(values)
+        thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
+        thetas[:, part.span] += steps
+        return self.values(thetas)
 
     def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the slopes along the rows of each part's U, part by part, (K, outputs), perhaps at ties."""
-        return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves]), True
+        return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def slopes(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes along each row of U, (K, outputs), where ties may make more than one.
 
         At a tie NumPy compares complex numbers by their imaginary parts: the complex step finds the side it steps to.
         """
-
-        def moved(steps: np.ndarray) -> np.ndarray:
-            return self.moved(part, steps)
-
-        left, right = -complex_step(moved, -U), complex_step(moved, U)
+        left, right = -self.stepped(part, -U), self.stepped(part, U)
         return Slopes(np.minimum(left, right), np.maximum(left, right), right, np.abs(right - left))
 
     @cached_property
-    def jittered(self) -> tuple["FunctionPoint", ...]:
-        """The function where every parameter is moved by a few units in the last place."""
-        return tuple(self.at(theta) for theta in jitters(self.theta, np.float64, 3))
+    def is_followed(self) -> bool:
+        """Never: a stranger's code is given complex numbers."""
+        return False
 
     @cached_property
     def bound(self) -> Bound:
         """How far rounding can have moved the gradient: as in `rounding_bound`, or else by experiment."""
         try:
-            return self._running_bound()
+            bound = self._running_bound()
         except Exception:  # whatever a stranger's code raises when it is given numbers that are no plain array
-            return rounding_experiment(lambda theta: self.at(theta, self.dtype).gradient(), self.theta, self.dtype)
+            return self._experiment()
+        unknown = bound.gradient >= UNBOUNDED
+        if not unknown.any():
+            return bound
+        return Bound(np.where(unknown, self._experiment().gradient, bound.gradient), tied=True)
+
+    def _experiment(self) -> Bound:
+        def gradient(theta: np.ndarray) -> np.ndarray:
+            try:
+                return self.at(theta, self.dtype).gradient()
+            except Exception:  # outside the function's domain
+                return np.full((prod(self.outputs), theta.size), np.nan)
+
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return rounding_experiment(gradient, self.theta, self.lines)
 
     def _running_bound(self) -> Bound:
         with np.errstate(all="ignore"):
@@ -128,28 +147,27 @@ class FunctionPoint:
         """Return the parameters as they were given, as numbers that carry a bound of their error."""
         return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
 
-    def sizes(self, part: Part) -> np.ndarray:
-        """Return the absolute value of each parameter of a part, or what is typical for the part where it is 0."""
-        theta = self.theta[part.span]
-        return np.where(theta == 0, np.sqrt(np.mean(theta * theta)) or 1.0, np.abs(theta))
+    @cached_property
+    def value_bound(self) -> np.ndarray:
+        """How far rounding can have moved the values, (outputs,), where their arithmetic can be followed; else 0."""
+        try:
+            with np.errstate(all="ignore"):
+                bound = self._value(self._carried(np.float64)).companion.reshape(-1)
+        except Exception:  # as in `bound`
+            return np.zeros(1)
+        return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
     def roughness(self, part: Part) -> np.ndarray:
         """Return what the rounding of the values does to slopes over a tenth of each parameter, (outputs, size).
 
         (1 - cos w) / w² has lost its digits near w = 0, and so have its slopes, by complex step too.
         """
-        try:
-            with np.errstate(all="ignore"):
-                bound = self._value(self._carried(np.float64)).companion.reshape(-1, 1)
-        except Exception:  # as in `bound`
-            bound = np.zeros((1, 1))
-        return np.nan_to_num(SAFETY * bound / (0.1 * self.sizes(part)), nan=UNBOUNDED, posinf=UNBOUNDED)
+        bound = np.fmax(self.value_bound, 4 * self.noise.farther)
+        return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
 
 
-def checked_function(
-    f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any, method: str
-) -> tuple[FunctionPoint, str, str]:
-    """Return a function at a point, the method that suits it, and why where it is not the complex step."""
+def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> FunctionPoint:
+    """Return a function at a point, where all that it needs has been looked at."""
     vector, structure = flattened(theta)
     here = structure.rebuilt(vector.astype(structure.dtype))
     result = _called(f, here, args, "The function")
@@ -161,10 +179,12 @@ def checked_function(
             )
 
         def value(at: Any) -> Any:
-            return f(at, *args)[0]
+            return f.value(at, *args) if isinstance(f, Differentiable) else f(at, *args)[0]
 
         def slope(at: Any) -> Any:
             return f(at, *args)[1]
+
+        result = result[0]
     else:
 
         def value(at: Any) -> Any:
@@ -173,21 +193,14 @@ def checked_function(
         def slope(at: Any) -> Any:
             return gradient(at, *args) if callable(gradient) else gradient
 
-        _called(slope, here, (), "The gradient function")
-    first = np.asarray(_called(value, here, (), "The function"))
+        _called(slope, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
+    first = np.asarray(result)
     if first.dtype.kind not in "fiu":
         raise TypeError(f"The function returned {first.dtype} numbers, but real ones are needed.")
     if first.size == 0:
         raise ValueError("The function's value is empty: there is nothing to differentiate.")
-    rows = tuple(dict.fromkeys(len(argument) for argument in args if np.ndim(argument) > 0))
-    point = FunctionPoint(value, slope, structure, vector, first.shape, structure.dtype, rows)
-    if method in ("complex step", "directions", "auto"):
-        reason = unsuited(point)
-        if reason and method == "auto":
-            return point, "ridders", f"The complex step does not suit this function: {reason}"
-        if reason:
-            raise ValueError(f'method="{method}" does not suit this function: {reason}; take method="ridders".')
-    return point, "complex step" if method == "auto" else method, ""
+    rows = tuple(dict.fromkeys(n for n in map(_rows, args) if n))
+    return FunctionPoint(value, slope, structure, vector, first.shape, structure.dtype, rows)
 
 
 def _called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
@@ -197,31 +210,9 @@ def _called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str)
         raise ValueError(f"{what} raised {type(error).__name__} at theta: {error}") from error
 
 
-def unsuited(point: FunctionPoint) -> str:
-    """Return why a function is not to be differentiated by complex step; empty where it is.
-
-    NumPy corrupts some functions in silence: the absolute value of a complex number is real, so a derivative is lost.
-    """
-    generator = np.random.default_rng(0)
-    here = point.loss()
-    for part in point.parts:
-        u = (
-            point.sizes(part)
-            * generator.uniform(0.5, 1, (1, part.size))
-            * generator.choice([-1.0, 1.0], (1, part.size))
-        )
-        try:
-            with np.errstate(all="ignore"):
-                along = point.moved(part, 1j * STEP * u)[0]
-        except Exception as error:  # whatever a stranger's code raises when it is given complex numbers
-            return f"it raises {type(error).__name__} for complex numbers"
-        if not np.isfinite(along).all() or (np.abs(along.real - here) > 1e-9 * np.abs(here).max() + STEP).any():
-            return "its real part changes with complex numbers"
-        with np.errstate(all="ignore"):
-            found = ridders(lambda steps, part=part: point.moved(part, steps), u, np.array([0.1]))
-        # At a kink the complex step may take either side.
-        sides = found.value[0] + np.outer([-0.5, 0, 0.5], found.jump[0])
-        if (np.abs(along.imag / STEP - sides).min(axis=0) > 20 * found.error[0]).any():
-            lost = "its imaginary part is not the derivative" if along.imag.any() else "its imaginary part vanishes"
-            return f"{lost} (compared with differences along a random direction of {part.name})"
-    return ""
+def _rows(argument: Any) -> int:
+    """Return how many rows an argument may have; 0 where it has none."""
+    shape = getattr(argument, "shape", None)
+    if isinstance(shape, tuple):
+        return int(shape[0]) if shape else 0
+    return len(argument) if isinstance(argument, list | tuple) and not hasattr(argument, "_fields") else 0

@@ -1,8 +1,6 @@
 """The entrance: check the gradients of a network, or of any function."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +8,18 @@ import numpy as np
 from ..core.counted import Noise
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from .diagnosis import diagnosed
-from .directions import judge_directions
-from .function import FunctionPoint, checked_function
-from .judge import HIDDEN, Compared, Point, Row, hidden_share, judge_entries
-from .network import NetworkPoint
-from .parameters import Part
+from .engines import Engine, of_engines
+from .function import checked_function
+from .judge import Limit
+from .judging import judged_report
+from .network import Judged, NetworkPoint
 from .report import Report
-from .taylor import taylor
-from .verdict import Verdict
 
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
+ENGINES = ("both", "reference", "compiled")
 
 WORK = 2e10
 """How many multiplications the exact mode may take before the fast one is chosen: about a second or two."""
-
-RESOLUTION = 1e-7
-"""The share of a part's largest entry above which rounding sends the check to a second point."""
 
 
 def check_gradients(
@@ -40,17 +33,21 @@ def check_gradients(
     args: Sequence[Any] = (),
     gradient: Any = None,
     method: str = "auto",
+    engine: Engine = "both",
+    rtol: float = 0.0,
+    atol: float = 0.0,
 ) -> Report:
     """Check the gradients of a network, or of any function, and say what is wrong with them and where.
 
     Parameters
     ----------
-    network : Network or callable
-        A network; or a function f(theta, *args) that returns its value and gradient, or its value alone where
-        ``gradient`` is given. Values may be arrays; their gradient, the Jacobian, then has the value's shape followed
-        by theta's.
-    theta : array, or list or dict of arrays
-        The parameters at which to check. A network takes one member, (P,).
+    network : Network, CompiledNetwork or callable
+        A network, also as `vecprop.compile` returns it; or a function f(theta, *args) that returns its value and
+        gradient, or its value alone where ``gradient`` is given. Values may be arrays; their gradient, the Jacobian,
+        then has the value's shape followed by theta's.
+    theta : array, or list, tuple or dict of arrays
+        The parameters at which to check. A network takes one member, (P,). The gradient is built alike, and of a dict
+        it is matched by key.
     X, T, sample_weight : array, optional
         A network's rows; see `Network.loss`.
     noise : Noise or int, optional
@@ -64,8 +61,13 @@ def check_gradients(
     method : {"auto", "complex step", "central differences", "directions", "ridders"}, default "auto"
         How slopes are found. "complex step" is exact for every entry; "directions" are three random ones for each part,
         by complex step, for large networks; "central differences" are the seed's; "ridders" needs no complex numbers.
-        "auto" takes the complex step, along directions where there are many parameters, and Ridders' differences for a
-        function that complex numbers do not suit.
+        "auto" takes the complex step, along directions where there are many parameters, and Ridders' differences for
+        what complex numbers do not suit: real differences along random directions have to agree with it.
+    engine : {"both", "reference", "compiled"}, default "both"
+        Whose gradient of a network is judged. Of the compiled engine it is that of `vecprop.compile` and that of a
+        step of training. "both" takes the reference alone where a part of the network has no kernel.
+    rtol, atol : float, default 0
+        Errors up to ``atol + rtol * abs(slope)`` are allowed beside those of rounding. By default none are.
 
     Returns
     -------
@@ -75,7 +77,8 @@ def check_gradients(
     Raises
     ------
     ValueError, TypeError
-        Where an argument has a wrong shape or type or is not finite, or where the function raises.
+        Where an argument has a wrong shape or type or is not finite, where the function raises at theta, or where
+        ``engine="compiled"`` is asked for a network that has no kernels.
 
     Examples
     --------
@@ -94,15 +97,22 @@ def check_gradients(
     """
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}: take one of {', '.join(METHODS)}.")
+    if engine not in ENGINES:
+        raise ValueError(f"There is no engine {engine!r}: take one of {', '.join(ENGINES)}.")
+    limit = _limit(rtol, atol)
+    compiled = getattr(network, "network", None)
+    if isinstance(compiled, Network):  # it comes from `compile`, which need not be imported to find that out
+        network, engine = compiled, "compiled"
     if isinstance(network, Network):
         if args:
             raise TypeError("args are for functions; a network takes X, T, sample_weight and noise.")
-        return _check_network(network, theta, X, T, sample_weight, noise, gradient, method)
+        return _check_network(network, theta, X, T, sample_weight, noise, gradient, method, engine, limit)
     if not callable(network):
         raise TypeError(f"check_gradients takes a network or a function, not {type(network).__name__}.")
     if any(argument is not None for argument in (X, T, sample_weight, noise)):
         raise TypeError("X, T, sample_weight and noise are for networks; give a function its arguments as args=(…).")
-    return _check_function(network, theta, tuple(args), gradient, method)
+    point = checked_function(network, theta, tuple(args), gradient)
+    return judged_report(point, method, [], gradient is None or callable(gradient), limit)
 
 
 def assert_gradients(*arguments: Any, **options: Any) -> Report:
@@ -119,8 +129,24 @@ def assert_gradients(*arguments: Any, **options: Any) -> Report:
     return report
 
 
+def _limit(rtol: float, atol: float) -> Limit:
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
+            raise ValueError(f"{name} is {value!r}: give a finite number of at least 0.")
+    return Limit(float(rtol), float(atol))
+
+
 def _check_network(
-    network: Network, theta: Any, X: Any, T: Any, sample_weight: Any, noise: Any, gradient: Any, method: str
+    network: Network,
+    theta: Any,
+    X: Any,
+    T: Any,
+    sample_weight: Any,
+    noise: Any,
+    gradient: Any,
+    method: str,
+    engine: Engine,
+    limit: Limit,
 ) -> Report:
     theta = np.asarray(checked_theta(network, theta))
     if theta.ndim != 1:
@@ -134,161 +160,25 @@ def _check_network(
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
     noise = Noise.of(noise)
-    if noise is None and gradient is None and any(getattr(layer, "random", False) for layer in network.layers):
+    if noise is None and gradient is None and network.random:
         noise = Noise(0)
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
     exact = Batch(_float64(batch.X), _float64(batch.T), None if batch.weight is None else _float64(batch.weight))
-
     float64 = theta.dtype == np.float64
     unrounded = exact if float64 else network.batch(theta.astype(np.float64), X, T, sample_weight)
 
-    def own(at: np.ndarray) -> np.ndarray:
-        return network.batch_loss_and_gradient(at, batch if at.dtype == theta.dtype else unrounded, noise)[1]
+    def batch_at(at: np.ndarray) -> Batch:
+        return batch if at.dtype == theta.dtype else unrounded
 
-    judged: Any = own if gradient is None else gradient if callable(gradient) else lambda at: gradient
-    point = NetworkPoint(
-        network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded, gradient is None
-    )
-    if method == "auto":
+    if gradient is None:
+        judged = of_engines(network, batch_at, noise, theta.dtype, engine)
+    else:
+        judged = (Judged(lambda at: (None, np.asarray(gradient(at) if callable(gradient) else gradient))),)
+    point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
+    if method == "auto" and point.is_followed:
         method = "complex step" if float(theta.size) ** 2 * batch.rows <= WORK else "directions"
-    return _report(point, method, tuple(notes), movable=gradient is None or callable(gradient), own=gradient is None)
+    return judged_report(point, method, notes, gradient is None or callable(gradient), limit)
 
 
 def _float64(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
-
-
-def _check_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any, method: str) -> Report:
-    point, method, note = checked_function(f, theta, args, gradient, method)
-    movable = gradient is None or callable(gradient)
-    return _report(point, method, (note,) if note else (), movable)
-
-
-def _words(method: str, float32: bool) -> str:
-    words = {
-        "complex step": "complex step, every entry",
-        "directions": "complex step along 3 random directions a part, not every entry",
-        "central differences": "central differences, every entry",
-        "ridders": "Ridders' extrapolated central differences, every entry",
-    }[method]
-    return f"{words}; a float32 gradient against float64" if float32 else words
-
-
-def _report(point: Any, method: str, notes: tuple[str, ...], movable: bool, own: bool = False) -> Report:
-    """Judge a gradient at a point, and at a random point nearby where rounding hides too much here."""
-    loss, given = point.evaluated()
-    _finite(given, point, "The gradient")
-    _finite(loss, point, "The function")
-    loss_again, again = point.evaluated()
-    rows, found = _rows(point, given, method, point.parts)
-    rows = _deterministic(rows, point, np.abs(again - given), np.abs(loss_again - loss), loss)
-    float32 = point.dtype != np.float64
-    nearby: dict[str, Row] = {}
-    if movable:
-        resolution = 1e-4 if float32 else RESOLUTION
-        open_yet = [row for row in rows if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)]
-        doubtful = [row.name for row in open_yet if row.hidden > resolution]
-        nearby = _nearby(point, method, doubtful, resolution)
-    largest = float(np.abs(given).max())
-    rows = [_settled(row, nearby.get(row.name), largest) for row in rows]
-    rows = diagnosed(point, given, rows, found, own)
-    return Report(tuple(rows), _words(method, float32), tuple(nearby.values()), partial(taylor, point, given), notes)
-
-
-def _finite(values: np.ndarray, point: Point, what: str) -> np.ndarray:
-    wrong = np.argwhere(~np.isfinite(values))
-    if wrong.size:
-        place = ""
-        if values.ndim == 2:
-            part = next(part for part in point.parts if part.start <= wrong[0][1] < part.start + part.size)
-            place = f" of {part.name}{list(part.index(int(wrong[0][1] - part.start))) or ''}"
-        raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
-    return values
-
-
-def _rows(point: Any, given: np.ndarray, method: str, parts: Iterable[Part]) -> tuple[list[Row], dict[str, Compared]]:
-    generator = np.random.default_rng(0)
-    rows, found, is_function = [], {}, isinstance(point, FunctionPoint)
-    parts = [part for part in parts if part.size]
-    with np.errstate(all="ignore"):
-        if method == "directions":
-            return judge_directions(point, parts, given, generator), found
-        for part in parts:
-            row, found[part.name] = judge_entries(point, part, given[:, part.span], method)
-            if is_function and row.verdict is Verdict.FAIL:
-                row = _doubted(row, found[part.name], point.roughness(part))
-            rows.append(row)
-    return rows, found
-
-
-def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
-    """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
-    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any():
-        return row
-    hidden = max(row.hidden, hidden_share(roughness, found.expected))
-    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
-
-
-def _deterministic(
-    rows: list[Row], point: Any, gradient_change: np.ndarray, loss_change: np.ndarray, loss: np.ndarray
-) -> list[Row]:
-    """Return the rows, without a judgement where two runs differ by more than rounding can explain."""
-    loss_moves = bool((loss_change > 1e-12 * np.abs(loss)).any())
-    checked = []
-    for row in rows:
-        part = next(part for part in point.parts if part.name == row.name)
-        own = gradient_change[:, part.span]
-        moves = loss_moves or (own.any() and bool((own > 8 * point.bound.gradient[:, part.span]).any()))
-        checked.append(replace(row, verdict=Verdict.NONDETERMINISTIC) if moves else row)
-    return checked
-
-
-MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1))
-"""How theta is moved: by which factor, and how much of each parameter at random. Small weights saturate nothing."""
-
-
-def _nearby(point: Any, method: str, doubtful: list[str], resolution: float) -> dict[str, Row]:
-    """Judge parts at random points ever farther away, until rounding hides little of them."""
-    generator = np.random.default_rng(1)
-    judged: dict[str, Row] = {}
-    for factor, spread in MOVES:
-        if not doubtful:
-            break
-        theta = point.theta.copy()
-        for part in point.parts:
-            own = theta[part.span]
-            size = float(np.sqrt(np.mean(own * own))) if own.any() else 1.0
-            scale = np.where(own == 0, size, np.abs(own))
-            theta[part.span] = factor * own + spread * scale * generator.standard_normal(own.shape)
-        other = point.at(theta)
-        try:
-            given = _finite(other.gradient(), other, "The gradient")
-            _finite(other.loss(), other, "The function")
-        except ValueError:  # outside the function's domain
-            continue
-        parts = [part for part in point.parts if part.name in doubtful]
-        for row in _rows(other, given, method, parts)[0]:
-            if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
-                judged[row.name] = row
-        doubtful = [name for name in doubtful if name not in judged or judged[name].hidden > resolution]
-    return judged
-
-
-def _settled(here: Row, there: Row | None, largest: float) -> Row:
-    """Return a row with what was found nearby, and inconclusive where it would pass though rounding hides errors."""
-    if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
-        return here
-    if there and there.verdict is Verdict.FAIL:
-        return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
-    if here.verdict is Verdict.INCONCLUSIVE:
-        return here
-    if there and there.conclusive:
-        why = "all its entries are 0 here" if here.hidden == np.inf else "rounding hides errors here"
-        return replace(here, note=f"{why}; a random point nearby settles it")
-    if here.conclusive:
-        return here
-    if here.hidden == np.inf and here.error == 0 and here.tolerance <= HIDDEN * largest:
-        return replace(here, note="all its entries are exactly 0, as they should be")
-    if here.tolerance <= np.finfo(np.float64).eps * largest:
-        return replace(here, note="it is 0, but for what rounding leaves of the other entries")
-    return replace(here, verdict=Verdict.INCONCLUSIVE)

@@ -1,17 +1,19 @@
 """The judgement of one part of a gradient: what it should be, how far rounding reaches, and so the verdict."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from math import prod
+from typing import Literal
 
 import numpy as np
 
-from .complex_step import complex_step
-from .kinks import Slopes
+from .noise import PLATEAU
 from .parameters import Part
-from .ridders import Difference, central_differences, noise_level, ridders
-from .rounding import Bound
+from .point import Point, typical_size
+from .ridders import Difference, central_differences, ridders
 from .verdict import Verdict
+
+Method = Literal["complex step", "ridders", "central differences"]
+"""How slopes are found; along which directions is another question."""
 
 SAFETY = 4
 """The bound is that of one gradient to first order; two are compared, and not all code rounds as vecprop's does."""
@@ -22,58 +24,8 @@ HIDDEN = 1e-3
 DISTRUST = 10
 """The factor on the error that a difference estimates of itself."""
 
-
-class Point(Protocol):
-    """What can be asked of a function at a point: see `NetworkPoint` and `FunctionPoint`."""
-
-    theta: np.ndarray
-    parts: tuple[Part, ...]
-    outputs: tuple[int, ...]
-
-    @property
-    def bound(self) -> Bound:
-        """How far rounding can have moved the gradient."""
-        ...
-
-    @property
-    def jittered(self) -> "tuple[Point, ...]":
-        """The function moved by a few units in the last place."""
-        ...
-
-    def at(self, theta: np.ndarray) -> "Point":
-        """Return the same function at other parameters."""
-        ...
-
-    def gradient(self) -> np.ndarray:
-        """Return the gradient that is checked, (outputs, P)."""
-        ...
-
-    def loss(self) -> np.ndarray:
-        """Return the function's values, flattened."""
-        ...
-
-    def evaluated(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values, flattened, and the gradient that is checked."""
-        ...
-
-    def at_once(self, part: Part) -> int:
-        """Return how many moved points are computed at once."""
-        ...
-
-    def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
-        ...
-
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs).
-
-        And whether numbers that are compared may be equal, so that there may be other slopes.
-        """
-        ...
-
-    def slopes(self, part: Part, U: np.ndarray) -> Slopes:
-        """Return the slopes along each row of U where ties may make more than one."""
-        ...
+BELIEVED = 1e-9
+"""The share of the largest slope to which differences are believed at most."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +54,10 @@ class Row:
         What the pattern of the errors shows.
     note : str
         What else there is to say.
+    engine : str
+        Which engine computed the gradient, where there are engines: "reference" or "compiled".
+    largest_error : float
+        The largest error of all; ``error`` is that which exceeds its tolerance by the largest factor.
     """
 
     name: str
@@ -116,6 +72,8 @@ class Row:
     wrong: int | None = None
     diagnosis: str = ""
     note: str = ""
+    engine: str = ""
+    largest_error: float = 0.0
 
     @property
     def conclusive(self) -> bool:
@@ -139,28 +97,64 @@ class Compared:
     wrong: np.ndarray
 
 
-def found_slopes(point: Point, part: Part, U: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the slopes along the rows of U, their error and the jump from left to right, each (outputs, K)."""
-    zero = np.zeros((int(np.prod(point.outputs)), len(U)))
+@dataclass(frozen=True)
+class Limit:
+    """The error that a user allows beside that of rounding, as ``numpy.isclose`` has it: atol + rtol |slope|."""
 
-    def moved(steps: np.ndarray) -> np.ndarray:
-        pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
-        return np.concatenate([point.moved(part, piece) for piece in pieces])
+    rtol: float = 0.0
+    atol: float = 0.0
 
+    def of(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """Return the error allowed for slopes, (outputs, K), along the rows of U."""
+        return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
+
+
+NO_LIMIT = Limit()
+
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Slopes along directions, their error and the jump from left to right, each (outputs, K)."""
+
+
+def found_slopes(point: Point, part: Part, U: np.ndarray, method: Method) -> Found:
+    """Return the slopes along the rows of U, how far they may be wrong and how far they jump at theta."""
+    zero = np.zeros((prod(point.outputs), len(U)))
     if method == "ridders":
-        own, typical = _sizes(point, part, U)
-        found = ridders(moved, U, 0.1 * own)
-        unclear = found.error > 1e-6 * np.abs(found.value)
-        if unclear.any() and (own < 0.1 * typical).any():  # a parameter near 0 shows more where it moves farther
-            other = ridders(moved, U, 0.1 * typical)
-            better = unclear & (other.error < 0.1 * found.error)
-            found = Difference(*(np.where(better, b, a) for a, b in zip(found, other, strict=True)))
-        return found.value.T, DISTRUST * found.error.T, found.jump.T
+        found = differences(point, part, U)
+        error = DISTRUST * found.error + BELIEVED * np.abs(found.value).max(axis=0)
+        return found.value.T, error.T, found.jump.T
     if method == "central differences":
-        v = np.random.default_rng(0).uniform(-1, 1, (1, part.size)) * _sizes(point, part, U)[1][0]
-        value, error = central_differences(moved, U, noise_level(moved, v))
+        value, error = central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near)
         return value.T, error.T, zero
     return exact_slopes(point, [(part, U)])[0], zero, zero
+
+
+def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
+    """Return the slopes along the rows of U by Ridders' differences."""
+    theta, reach = point.theta[part.span], np.abs(U).max(axis=1)
+    typical = typical_size(theta)
+    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
+    scale = np.where(own > 0, own, typical) / reach
+    others = np.stack([np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))])
+
+    def found(noise: np.ndarray) -> Difference:
+        with np.errstate(all="ignore"):
+            return ridders(lambda steps: _in_pieces(point, part, steps), U, scale, noise, others)
+
+    near = found(point.noise.near)
+    rounding = np.fmax(point.noise.farther, point.value_bound)
+    if (rounding <= PLATEAU * point.noise.near).all():
+        return near
+    # Short steps may see another function than long ones do: where they deny one another, it may be either.
+    farther = found(rounding)
+    apart = np.abs(near.value - farther.value)
+    agree = apart <= DISTRUST * (near.error + farther.error)
+    return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
+
+
+def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
+    """Return the values where each row of steps is added to a part, as many at a time as there is room for."""
+    pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
+    return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
 def exact_slopes(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
@@ -176,20 +170,12 @@ def exact_slopes(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np
     return np.concatenate([slopes for slopes, _ in found]).T, any(tied for _, tied in found)
 
 
-def _sizes(point: Point, part: Part, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest parameter that moves along each direction, and the size of the part's parameters."""
-    theta = point.theta[part.span]
-    typical = float(np.sqrt(np.mean(theta * theta))) or 1.0
-    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
-    return np.where(own > 0, own, typical), np.full(len(U), typical)
-
-
 def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return what moving the parameters by a few units in the last place does to the slopes found by complex step."""
     spread = np.zeros(expected.shape)
     for other in point.jittered:
-        spread = np.maximum(spread, np.abs(complex_step(lambda steps, at=other: at.moved(part, steps), U).T - expected))
-    return 8 * spread
+        spread = np.fmax(spread, np.abs(other.stepped(part, U).T - expected))
+    return 16 * spread
 
 
 def compare(
@@ -198,41 +184,61 @@ def compare(
     U: np.ndarray,
     given: np.ndarray,
     tolerance: np.ndarray,
-    found: tuple[np.ndarray, np.ndarray, np.ndarray],
-    method: str,
+    found: Found,
+    method: Method,
+    limit: Limit,
 ) -> Compared:
     """Compare the slopes given along the rows of U with those found, within a tolerance for rounding."""
     expected, error, jump = found
-    tolerance = tolerance + SAFETY * 8 * np.finfo(np.float64).eps * np.abs(expected) + error
+    error = np.where(np.isfinite(expected), error, np.inf)
+    expected = np.where(np.isfinite(expected), expected, 0)
+    tolerance = tolerance + SAFETY * 8 * np.finfo(np.float64).eps * np.abs(expected) + error + limit.of(expected, U)
     low, high, room = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2, np.abs(jump)
-    if point.bound.tied and method != "ridders":
+    if point.bound.tied and method == "complex step":
         at = point.slopes(part, U)
         low, high, expected, room = at.low.T, at.high.T, at.usual.T, at.room.T
     kink = room > 2 * tolerance
-    if method == "complex step":
+    within = _within(given, low, high, expected, tolerance)
+    if method == "complex step" and not point.is_followed and not within.all():
         tolerance = np.where(kink, tolerance, tolerance + _jitter(point, part, U, expected))
-    between = (low - tolerance <= given) & (given <= high + tolerance)
-    agrees = (np.abs(given - expected) <= tolerance) | between
-    return Compared(given, expected, tolerance, kink & agrees, ~agrees)
+        within = _within(given, low, high, expected, tolerance)
+    return Compared(given, expected, tolerance, kink & within, ~within)
 
 
-def entries(point: Point, part: Part, given: np.ndarray, method: str, chosen: np.ndarray | None = None) -> Compared:
-    """Compare every entry of a part, or the chosen ones, one at a time."""
+def _within(given: np.ndarray, low: np.ndarray, high: np.ndarray, usual: np.ndarray, room: np.ndarray) -> np.ndarray:
+    return (np.abs(given - usual) <= room) | ((low - room <= given) & (given <= high + room))
+
+
+def entries(
+    point: Point, part: Part, givens: list[np.ndarray], method: Method, limit: Limit, chosen: np.ndarray | None = None
+) -> list[Compared]:
+    """Compare every entry of a part, or the chosen ones, one at a time: of each of the gradients given."""
     chosen = np.arange(part.size) if chosen is None else chosen
     tolerance = SAFETY * point.bound.gradient[:, part.span]
-    pieces = []
+    pieces: list[list[Compared]] = [[] for _ in givens]
     for some in np.array_split(chosen, max(1, -(-chosen.size // point.at_once(part)))):
         U = np.zeros((some.size, part.size))
         U[np.arange(some.size), some] = 1
         found = found_slopes(point, part, U, method)
-        pieces.append(compare(point, part, U, given[:, some], tolerance[:, some], found, method))
-    joined = (np.concatenate([getattr(piece, name) for piece in pieces], axis=1) for name in Compared.__annotations__)
-    return Compared(*joined)
+        for own, given in zip(pieces, givens, strict=True):
+            own.append(compare(point, part, U, given[:, some], tolerance[:, some], found, method, limit))
+    return [_joined(own) for own in pieces]
 
 
-def judge_entries(point: Point, part: Part, given: np.ndarray, method: str) -> tuple[Row, Compared]:
-    """Judge a part by every one of its entries."""
-    found = entries(point, part, given, method)
+def _joined(pieces: list[Compared]) -> Compared:
+    names = Compared.__annotations__
+    return Compared(*(np.concatenate([getattr(piece, name) for piece in pieces], axis=1) for name in names))
+
+
+def judge_entries(
+    point: Point, part: Part, givens: list[np.ndarray], method: Method, limit: Limit
+) -> list[tuple[Row, Compared]]:
+    """Judge a part by every one of its entries, for each of the gradients given."""
+    found = entries(point, part, givens, method, limit)
+    return [(_row(point, part, given, own, limit), own) for given, own in zip(givens, found, strict=True)]
+
+
+def _row(point: Point, part: Part, given: np.ndarray, found: Compared, limit: Limit) -> Row:
     error = np.abs(given - found.expected)
     ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
     # What is wrong comes first, then a kink, then the rest, each by its ratio.
@@ -240,7 +246,7 @@ def judge_entries(point: Point, part: Part, given: np.ndarray, method: str) -> t
     worst = np.lexsort((ratio.ravel(), rank.ravel()))[-1]
     verdict = Verdict.FAIL if found.wrong.any() else Verdict.KINK if found.kink.any() else Verdict.PASS
     output, entry = np.unravel_index(worst, ratio.shape)
-    row = Row(
+    return Row(
         part.name,
         (*point.outputs, *part.shape),
         verdict,
@@ -249,10 +255,10 @@ def judge_entries(point: Point, part: Part, given: np.ndarray, method: str) -> t
         (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(int(entry))),
         float(given.flat[worst]),
         float(found.expected.flat[worst]),
-        hidden_share(found.tolerance, found.expected),
+        hidden_share(found.tolerance - limit.of(found.expected, np.ones((part.size, 1))), found.expected),
         int(found.wrong.sum()),
+        largest_error=float(error.max()),
     )
-    return row, found
 
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray) -> float:

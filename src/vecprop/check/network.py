@@ -1,5 +1,6 @@
 """A network at a point: its gradient there, how far rounding reaches, and its loss at points nearby."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -7,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counted import Noise as Key
 from ..core.inputs import Batch
 from ..core.layers import Layer
 from ..core.network import Network
 from ..core.penalties import Penalty
 from .complex_step import complex_step
 from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
+from .noise import EPS, Noise
 from .parameters import Part
-from .rounding import Bound, jitters, rounding_bound, rounding_experiment
+from .point import Point, random_signs
+from .rounding import Bound, rounding_bound, rounding_experiment
+from .suitability import contradicted
 from .tangents import Tangent, Ties
 
 NUMBERS_AT_ONCE = 1 << 18
@@ -32,7 +36,7 @@ class _AtLayer:
     def parameters(self, inputs: int) -> Any:
         return self.layer.parameters(inputs)
 
-    def forward(self, p: Any, X: Any, noise: Noise | None = None) -> Any:
+    def forward(self, p: Any, X: Any, noise: Key | None = None) -> Any:
         return self.layer.forward(p, X, noise and noise.at_layer(self.number))
 
     def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
@@ -44,7 +48,29 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
     return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
-class NetworkPoint:
+@dataclass(frozen=True)
+class Judged:
+    """A gradient that is to be judged.
+
+    Parameters
+    ----------
+    gradient : callable
+        The loss, or None where it is not to be judged, and the gradient, (P,), as a function of theta.
+    engine : str, default ""
+        The engine that computes it, if it is an engine's.
+    is_own : bool, default False
+        Whether it is the network's own, by the reference engine.
+    what : str, default ""
+        What it is, where an engine has more than one.
+    """
+
+    gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
+    engine: str = ""
+    is_own: bool = False
+    what: str = ""
+
+
+class NetworkPoint(Point):
     """A network with its rows and random masks, at parameters theta.
 
     Parameters
@@ -55,16 +81,14 @@ class NetworkPoint:
         The parameters, in float64.
     batch : Batch
         The rows, in float64.
-    noise : Noise or None
+    noise : Key or None
         The key of random layers.
-    gradient : callable
-        The gradient that is checked, as a function of theta.
+    judged : tuple of Judged
+        The gradients that are checked.
     dtype : dtype
-        The type in which that function computes here.
+        The type in which they are computed here.
     elsewhere : Batch, optional
         The rows at other parameters: as they are before they are rounded to dtype.
-    own : bool, default False
-        Whether the gradient that is checked is the network's own.
     """
 
     outputs: tuple[int, ...] = ()
@@ -74,72 +98,112 @@ class NetworkPoint:
         network: Network,
         theta: np.ndarray,
         batch: Batch,
-        noise: Noise | None,
-        gradient: Callable[[np.ndarray], np.ndarray],
+        noise: Key | None,
+        judged: tuple[Judged, ...],
         dtype: Any,
         elsewhere: Batch | None = None,
-        own: bool = False,
     ) -> None:
-        self._elsewhere, self._is_own = elsewhere or batch, own
-        self.network, self.theta, self.batch, self.noise, self.dtype = network, theta, batch, noise, np.dtype(dtype)
-        self._gradient = gradient
+        self._elsewhere, self.judged = elsewhere or batch, judged
+        self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
+        self.rows = (batch.rows,)
         self._names = {t.start: t.name for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
         """Return the same network at other parameters, in float64."""
-        rest = (self.noise, self._gradient, np.float64)
-        return NetworkPoint(self.network, theta, self._elsewhere, *rest, own=self._is_own)
-
-    def gradient(self) -> np.ndarray:
-        """Return the gradient that is checked, (1, P)."""
-        found = np.asarray(self._gradient(self.theta.astype(self.dtype)))
-        if found.shape != self.theta.shape:
-            raise ValueError(f"The gradient has shape {found.shape}, but theta has {self.theta.shape}.")
-        return found.astype(np.float64)[None]
-
-    def loss(self) -> np.ndarray:
-        """Return the loss, (1,)."""
-        return np.atleast_1d(self.network.batch_loss(self.theta, self.batch, self.noise))
+        return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
     def _own(self, theta: np.ndarray) -> np.ndarray:
         """Return the network's own gradient, by backpropagation, (1, P)."""
-        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise)[1][None]
+        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise_key)[1][None]
 
-    def evaluated(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss and the gradient that is checked, computed together where one pass gives both."""
-        if not (self._is_own and self.dtype == np.float64):
-            return self.loss(), self.gradient()
-        loss, gradient = self.network.batch_loss_and_gradient(self.theta, self.batch, self.noise)
-        return np.atleast_1d(loss), gradient[None]
+    def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the loss and the gradients that are checked; the network's own is found in the pass of its loss."""
+        loss, losses, gradients = None, [], []
+        for judged in self.judged:
+            own_loss, gradient = judged.gradient(self.theta.astype(self.dtype))
+            gradient = np.asarray(gradient)
+            if gradient.shape != self.theta.shape:
+                raise ValueError(f"The gradient has shape {gradient.shape}, but theta has {self.theta.shape}.")
+            if judged.is_own and self.dtype == np.float64:
+                loss = own_loss
+            losses.append(own_loss)
+            gradients.append(gradient.astype(np.float64)[None])
+        self.losses = losses
+        if loss is None:
+            loss = self.network.batch_loss(self.theta, self.batch, self.noise_key)
+        return np.atleast_1d(loss), gradients
 
     @cached_property
     def own_gradient(self) -> np.ndarray:
         """The network's own gradient, by backpropagation in float64, (1, P)."""
         return self._own(self.theta)
 
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """What N may be, for the diagnosis."""
-        return (self.batch.rows,)
-
-    @cached_property
-    def jittered(self) -> tuple["NetworkPoint", ...]:
-        """The network moved by a few units in the last place, where its arithmetic could not be followed."""
-        return () if self.bound.running else tuple(self.at(theta) for theta in jitters(self.theta, np.float64, 3))
-
     @cached_property
     def bound(self) -> Bound:
         """How far rounding can have moved the loss and the gradient."""
         try:
-            return rounding_bound(self.network, self.theta, self.batch, self.noise, self.dtype)
+            return rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
-            return rounding_experiment(self._own, self.theta, self.dtype)
+            with np.errstate(all="ignore"):
+                return rounding_experiment(lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines)
+
+    def values(self, thetas: np.ndarray) -> np.ndarray:
+        """Return the losses, (K, 1), at each row of thetas."""
+        size = max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(self.network.widths) + self.theta.size))
+        pieces = np.array_split(thetas, -(-len(thetas) // size))
+        return np.concatenate([self._losses(self.network, piece, self.batch) for piece in pieces])
+
+    def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
+        """Return the losses of a network, (K, 1): of the user's own layers one by one, and NaN where they raise.
+
+        They may have been written for one network alone, and give something else for several without a word.
+        """
+        if self._is_of_the_library:
+            return network.batch_loss(thetas, batch, self.noise_key)[:, None]
+        losses = np.full((len(thetas), 1), np.nan, thetas.dtype)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # a lost imaginary part is noticed, see `suitability`
+            for loss, theta in zip(losses, thetas, strict=True):
+                try:
+                    loss[...] = network.batch_loss(theta, batch, self.noise_key)
+                except Exception:  # whatever a user's own layer raises
+                    continue
+        return losses
+
+    @cached_property
+    def _is_of_the_library(self) -> bool:
+        """Whether all parts of the network are the library's own, whose derivatives are tested."""
+        network = self.network
+        parts = (*network.layers, network.loss_function, *network.penalties)
+        return all(type(part).__module__.partition(".")[0] == __name__.partition(".")[0] for part in parts)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """The rounding errors of the loss, (1,): of the library's own, a sum of terms of one sign, some last places."""
+        if not self._is_of_the_library:
+            return super().noise
+        own = 4 * EPS * np.abs(self.values(self.theta[None])[0])
+        return Noise(own, own)
+
+    @cached_property
+    def is_followed(self) -> bool:
+        """Whether derivatives are carried through the layers; of the user's own, differences have to agree."""
+        if self._is_of_the_library:
+            return True
+        draw = np.random.default_rng(4)
+        moves = [(part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size))) for part in self.parts]
+        try:
+            with np.errstate(all="ignore"):
+                slopes = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
+        except Exception:  # as in `bound`
+            return False
+        return not any(contradicted(self, part, U, slopes[k : k + 1, None]) for k, (part, U) in enumerate(moves))
 
     @cached_property
     def _outputs(self) -> list[np.ndarray]:
-        return self.network.forward(self.theta, self.batch.X, self.noise)[0]
+        return self.network.forward(self.theta, self.batch.X, self.noise_key)[0]
 
     def _reaching(self, layer: int) -> np.ndarray:
         """Return what a layer is given."""
@@ -175,15 +239,14 @@ class NetworkPoint:
         tail, start, batch = self._tail(part.layer or 0)
         thetas = np.repeat(self.theta[None, start:].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.start - start : part.start - start + part.size] += steps
-        return tail.batch_loss(thetas, batch, self.noise)[:, None]
+        return self._losses(tail, thetas, batch)
 
     def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the slopes along the rows of each part's U, part by part, (K, 1), and whether there are ties."""
+        if not self.is_followed:
+            return np.concatenate([self.stepped(part, U) for part, U in moves]), True
         ties = Ties()
-        try:
-            return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
-        except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
-            return np.concatenate([complex_step(partial(self.moved, part), U) for part, U in moves]), True
+        return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
     def _summands(self, moves: Sequence[tuple[Part, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
         """Return the slopes of the loss's summands, the rows' and then the penalties', (K, N + penalties).
@@ -206,7 +269,7 @@ class NetworkPoint:
                         divided = penalty.value(p[name]).tangent / penalty_divisor(network, penalty, batch)
                         summands[along, column] = divided
                 first = along.stop
-            X, _ = layer.forward(p, X, self.noise and self.noise.at_layer(number))
+            X, _ = layer.forward(p, X, self.noise_key and self.noise_key.at_layer(number))
         loss = network.loss_function.value(X, batch.T)
         weighted = loss.tangent if batch.weight is None else batch.weight * loss.tangent
         summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network.divisor(batch)
@@ -218,7 +281,7 @@ class NetworkPoint:
         Rows are independent, and so are penalties: each may be on its own side of its own kink, whatever the direction
         of theta. So backpropagation, which takes one slope at each tie, may give any sum of theirs.
         """
-        if not self.bound.running:
+        if not self.is_followed:
             return self._slopes_beside(part, U)
         try:
             sides = [
@@ -234,7 +297,7 @@ class NetworkPoint:
 
     def _slopes_beside(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes a little to the left and to the right, where the arithmetic at ties cannot be followed."""
-        here = complex_step(lambda steps: self.moved(part, steps), U)
+        here = self.stepped(part, U)
         beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-1e-9, 1e-9)]
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function

@@ -1,11 +1,13 @@
 """Parameters of any shape as one vector with named parts: a number, an array, or lists and dicts of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+
+from .carried import Carried
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Structure:
-    """How a vector is cut into arrays, and those are put together as they were given."""
+    """How a vector is cut into arrays, and those are put together as they were given.
+
+    Parameters
+    ----------
+    parts : tuple of Part
+        The arrays, in the order of the vector.
+    dtype : dtype
+        The floating type that they were given in.
+    tree : object
+        The lists, tuples and dicts as they were given, with a part for each array.
+    """
 
     parts: tuple[Part, ...]
     dtype: np.dtype
-    build: Callable[[Iterator[Any]], Any]
+    tree: Any
 
     def rebuilt(self, vector: Any) -> Any:
         """Return the parameters as they were given, with the numbers of the vector."""
-        return self.build(iter([vector[part.span].reshape(part.shape) for part in self.parts]))
+        return _mapped(self.tree, lambda part: vector[part.span].reshape(part.shape))
 
 
 def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
@@ -68,14 +80,21 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
     >>> [(part.name, part.shape) for part in structure.parts]
     [('W', (2, 3)), ('b[0]', ()), ('b[1]', ())]
     """
-    arrays, build = _leaves(theta, "")
-    parts, start = [], 0
-    for name, array in arrays:
-        parts.append(Part(name, start, array.shape))
-        start += array.size
-    if start == 0:
+    parts: list[Part] = []
+    values: list[np.ndarray] = []
+
+    def part_of(name: str, leaf: Any) -> Part:
+        array = as_array(leaf)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
+        start = parts[-1].start + parts[-1].size if parts else 0
+        parts.append(Part(name or "theta", start, array.shape))
+        values.append(array)
+        return parts[-1]
+
+    tree = _named(theta, "", part_of)
+    if not sum(array.size for array in values):
         raise ValueError("theta is empty: there is no parameter to check.")
-    values = [array for _, array in arrays]
     dtype = np.result_type(*values)
     vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
     if not np.isfinite(vector).all():
@@ -84,54 +103,114 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
         raise ValueError(
             f"theta is not finite: {part.name}{list(part.index(wrong - part.start)) or ''} is {vector[wrong]}."
         )
-    return vector, Structure(tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), build)
+    return vector, Structure(tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree)
 
 
-def _leaves(tree: Any, name: str) -> tuple[list[tuple[str, np.ndarray]], Callable[[Iterator[Any]], Any]]:
-    if isinstance(tree, Mapping | list | tuple):
-        keys = list(tree) if isinstance(tree, Mapping) else range(len(tree))
-        children = [_leaves(tree[key], _child(name, key, isinstance(tree, Mapping))) for key in keys]
-        builds = [build for _, build in children]
-
-        def build(values: Iterator[Any]) -> Any:
-            rebuilt = [child(values) for child in builds]
-            return dict(zip(keys, rebuilt, strict=True)) if isinstance(tree, Mapping) else type(tree)(rebuilt)
-
-        return [leaf for leaves, _ in children for leaf in leaves], build
-    array = np.asarray(tree)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
-    return [(name or "theta", array)], next
+def as_array(leaf: Any) -> np.ndarray:
+    """Return an array, a number or a tensor that may be part of a graph as a NumPy array."""
+    return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
 
-def _child(name: str, key: Any, of_mapping: bool) -> str:
-    if of_mapping:
-        return f"{name}.{key}" if name else str(key)
-    return f"{name or 'theta'}[{key}]"
+def is_tree(theta: Any) -> bool:
+    """Return whether parameters are several arrays in a list, tuple or dict."""
+    return isinstance(theta, Mapping | list | tuple)
 
 
-def gathered(gradient: Any, structure: Structure, outputs: tuple[int, ...], what: str = "the gradient") -> Any:
+def _put_together(tree: Any, children: list[Any]) -> Any:
+    """Return children in a container like another one."""
+    if isinstance(tree, Mapping):
+        return dict(zip(tree, children, strict=True))
+    return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
+
+
+def _mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+    if not is_tree(tree):
+        return function(tree)
+    return _put_together(tree, [_mapped(child, function) for child in _children(tree)])
+
+
+def _children(tree: Any) -> Iterable[Any]:
+    return tree.values() if isinstance(tree, Mapping) else tree
+
+
+def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
+    if not is_tree(tree):
+        return function(name, tree)
+    of_mapping = isinstance(tree, Mapping)
+    keys = list(tree) if of_mapping else getattr(tree, "_fields", range(len(tree)))
+    named = [_child(name, key, isinstance(key, int) and not of_mapping) for key in keys]
+    return _put_together(tree, [_named(child, n, function) for n, child in zip(named, _children(tree), strict=True)])
+
+
+def _child(name: str, key: Any, by_place: bool) -> str:
+    if by_place:
+        return f"{name or 'theta'}[{key}]"
+    return f"{name}.{key}" if name else str(key)
+
+
+def gathered(gradient: Any, structure: Structure, outputs: tuple[int, ...]) -> list[Any]:
     """Return a gradient built as the parameters are, as arrays (outputs, size), or say what is wrong with it."""
-    count = prod(outputs)
-    leaves = list(_arrays(gradient))
-    if len(leaves) != len(structure.parts):
-        raise ValueError(f"{what} has {len(leaves)} arrays, but theta has {len(structure.parts)}.")
-    columns = []
-    for array, part in zip(leaves, structure.parts, strict=True):
-        if tuple(array.shape) != (*outputs, *part.shape):
-            raise ValueError(
-                f"{what} of {part.name} has shape {tuple(array.shape)}, but {(*outputs, *part.shape)} is needed"
-                + (": the function's shape, then the parameter's." if outputs else ".")
-            )
-        columns.append(array.reshape((count, part.size)))
+    columns: list[Any] = []
+    _gather(gradient, structure.tree, "the gradient", outputs, columns)
     return columns
 
 
-def _arrays(tree: Any) -> Iterator[Any]:
+def _gather(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...], columns: list[Any]) -> None:
+    if not is_tree(tree):
+        columns.append(_column(gradient, tree, outputs))
+        return
+    for child, own in zip(_matched(gradient, tree, name, outputs), _children(tree), strict=True):
+        _gather(child, own, name, outputs, columns)
+
+
+def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> list[Any]:
+    """Return the children of a gradient in the order of the parameters: by key where those have keys."""
     if isinstance(tree, Mapping):
-        tree = list(tree.values())
-    if isinstance(tree, list | tuple):
-        for child in tree:
-            yield from _arrays(child)
-    else:
-        yield tree if hasattr(tree, "reshape") else np.asarray(tree, dtype=float)
+        if not isinstance(gradient, Mapping):
+            raise ValueError(f"{name} is {type(gradient).__name__}, but theta is a dict: return a dict with its keys.")
+        missing, extra = [k for k in tree if k not in gradient], [k for k in gradient if k not in tree]
+        if missing or extra:
+            words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has", extra))
+                     if keys]  # fmt: skip
+            raise ValueError(f"{name} {' and '.join(words)}, unlike theta: return a dict with theta's keys.")
+        return [gradient[key] for key in tree]
+    if isinstance(gradient, Mapping) and hasattr(tree, "_fields") and set(gradient) == set(tree._fields):
+        return [gradient[field] for field in tree._fields]
+    if not isinstance(gradient, list | tuple):
+        gradient = _as_numbers(gradient)
+        if outputs and gradient.shape == (*outputs, len(tree)):
+            return [gradient[..., k] for k in range(len(tree))]
+        gradient = list(gradient) if getattr(gradient, "ndim", 0) else [gradient]
+    if len(gradient) != len(tree):
+        raise ValueError(f"{name} has {len(gradient)} arrays, but theta has {len(tree)}.")
+    return list(gradient)
+
+
+def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
+    """Return the gradient of one part as an array (outputs, size)."""
+    wanted, count = (*outputs, *part.shape), prod(outputs)
+    if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
+        [gradient] = gradient
+    array = _as_numbers(gradient)
+    shape = tuple(array.shape)
+    if shape == wanted or (count == 1 and shape == part.shape):
+        return array.reshape((count, part.size))
+    if isinstance(gradient, list | tuple) and shape[1:] == part.shape:
+        raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has 1.")
+    needed = f"The gradient of {part.name} has shape {shape}, but {wanted} is needed"
+    if len(shape) > 1 and shape == wanted[::-1]:
+        raise ValueError(f"{needed}: it is transposed.")
+    raise ValueError(needed + (": the function's shape, then the parameter's." if outputs else "."))
+
+
+def _as_numbers(gradient: Any) -> Any:
+    """Return a gradient as an array; numbers that carry a bound stay as they are."""
+    if isinstance(gradient, Carried):
+        return gradient
+    try:
+        array = as_array(gradient)
+        return array if array.dtype.kind in "fiubc" else array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"The gradient is no array of numbers but {type(gradient).__name__}: return an array."
+        ) from error

@@ -4,6 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+FEW = 3
+"""The number of entries of which a constant ratio is no chance."""
+
+COARSE = 1e-3
+"""The precision beyond which nothing is said of a pattern."""
+
 
 def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
     """Return whether two arrays are equal, up to a precision relative to the largest entry; NaN is not known."""
@@ -13,7 +19,7 @@ def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
 
 
 def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
-    """Return the constant r where given = r expected, if there is one; 0 where given is all 0.
+    """Return the constant r other than 1 where given = r expected, if there is one; 0 where given is all 0.
 
     Examples
     --------
@@ -24,12 +30,14 @@ def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | 
     square = float(np.sum(expected[known] ** 2))
     if not square:
         return None
+    if not given.any():
+        return 0.0
     r = float(np.sum(given[known] * expected[known])) / square
-    return r if same(given, r * expected, precision) else 0.0 if not given.any() else None
+    return r if same(given, r * expected, precision) and abs(r - 1) > 10 * precision else None
 
 
-def in_words(r: float, rows: Iterable[int], precision: float) -> str:
-    """Return what a constant ratio of the gradient given to the one expected means.
+def in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
+    """Return what a constant ratio of the gradient given to the one expected means; of few entries it may be chance.
 
     Examples
     --------
@@ -64,11 +72,29 @@ def in_words(r: float, rows: Iterable[int], precision: float) -> str:
     for value, words in special.items():
         if near(value) or (value == 0 and r == 0):
             return words
-    return f"the gradient given is {r:.6g} times what it should be"
+    return f"the gradient given is {number(r)} times what it should be" if entries >= FEW else ""
+
+
+def number(r: float) -> str:
+    """Return a ratio that is not 1 in digits that show it.
+
+    Examples
+    --------
+    >>> number(1.37), number(1 + 1e-7)
+    ('1.37', '1 + 1e-07')
+    """
+    if abs(abs(r) - 1) >= 1e-4:
+        return f"{r:.6g}"
+    return f"{np.sign(r):.0f} {'+' if r > np.sign(r) else '-'} {abs(r - np.sign(r)):.2g}"
 
 
 def pattern(
-    given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], rows: Iterable[int], precision: float
+    given: np.ndarray,
+    expected: np.ndarray,
+    shape: tuple[int, ...],
+    rows: Iterable[int],
+    precision: float,
+    wrong: np.ndarray | None = None,
 ) -> str:
     """Return what the errors of one part look like, or nothing.
 
@@ -82,6 +108,8 @@ def pattern(
         What N may be.
     precision : float
         How equal two values have to be, relative to the largest.
+    wrong : ndarray of bool, optional
+        Which entries are wrong, where each was judged; by default those that differ by more than the precision.
 
     Examples
     --------
@@ -89,9 +117,15 @@ def pattern(
     >>> pattern(J.reshape(3, 3).T.ravel(), J, (3, 3), [], 1e-9)
     'it is transposed'
     """
+    if precision > COARSE:
+        return ""
+    known = np.isfinite(expected)
+    size = np.max(np.abs(expected[known]), initial=0)
     r = ratio(given, expected, precision)
     if r is not None:
-        return in_words(r, rows, precision)
+        return in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
+    if not known.all():
+        return ""
     if len(shape) == 2:
         J, G = expected.reshape(shape), given.reshape(shape)
         if shape[0] == shape[1] and same(G.T, J, precision):
@@ -101,21 +135,33 @@ def pattern(
         if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
             missing = "the terms between different entries are missing (for a softmax -y_i y_j)"
             return f"only its diagonal is right, and the rest is 0: {missing}"
-    known = np.isfinite(expected)
-    size = np.max(np.abs(expected[known]), initial=0)
-    wrong = np.flatnonzero(known & (np.abs(given - expected) > precision * size))
-    if wrong.size == 2 and same(given[wrong[::-1]], expected[wrong], 1e3 * precision):
+    errors = np.abs(given - expected)
+    places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
+    return _of_places(given, expected, shape, places, precision) or _of_offset(given - expected, precision * size)
+
+
+def _of_places(
+    given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], wrong: np.ndarray, precision: float
+) -> str:
+    """Return what the wrong entries of a part have in common, or nothing."""
+    if not 0 < wrong.size < given.size:
+        return ""
+    clear = 100 * precision * np.abs(expected).max()
+    if wrong.size == 2 and same(given[wrong[::-1]], expected[wrong], precision) and np.ptp(expected[wrong]) > clear:
         a, b = (tuple(int(i) for i in np.unravel_index(w, shape)) for w in wrong)
         return f"the entries {list(a)} and {list(b)} are swapped"
-    if 0 < wrong.size < given.size and not given[wrong].any():
+    if not given[wrong].any():
         return f"{wrong.size} of {given.size} entries are left at 0"
-    if wrong.size == 1 and given.size > 1:
+    if wrong.size == 1:
         return f"one entry of {given.size} is wrong"
-    if 1 < wrong.size < given.size:
-        part = ratio(given[wrong], expected[wrong], precision)
-        if part is not None:
-            return f"{wrong.size} of {given.size} entries are wrong, all of them {part:.6g} times what they should be"
-    difference = given - expected
-    if given.size > 1 and np.ptp(difference[known]) <= precision * size:
-        return f"every entry is off by the same {float(difference[known][0]):.6g}"
+    r = ratio(given[wrong], expected[wrong], precision) if wrong.size >= FEW else None
+    if r is not None:
+        return f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)} times what they should be"
     return ""
+
+
+def _of_offset(difference: np.ndarray, room: float) -> str:
+    """Return the one number by which all entries are off, in words, or nothing."""
+    if difference.size < FEW or np.ptp(difference) > room or np.abs(difference).min() < 100 * room:
+        return ""
+    return f"every entry is off by the same {float(difference[0]):.6g}"

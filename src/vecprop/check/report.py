@@ -1,18 +1,16 @@
 """The report of a gradient check: a row per named part, and what it adds up to."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from html import escape
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from .judge import Row
+from .taylor import Taylor
 from .verdict import Verdict
-
-if TYPE_CHECKING:
-    from .taylor import Taylor
 
 COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "ratio", "where", "given", "expected")
 
@@ -49,8 +47,8 @@ class Report:
         How the slopes were found, in words.
     nearby : tuple of Row, default ()
         The rows of a random point nearby, where rounding hides less; empty where it was not needed.
-    second_opinion : callable, optional
-        What computes ``taylor``, the Taylor remainder, when it is first asked for.
+    taylor : Taylor, optional
+        The second opinion: how fast the Taylor remainder shrinks, 2.00 when right.
     notes : tuple of str, default ()
         What else a reader should know.
 
@@ -68,22 +66,13 @@ class Report:
     rows: tuple[Row, ...]
     method: str
     nearby: tuple[Row, ...] = ()
-    second_opinion: "Callable[[], Taylor] | None" = field(default=None, compare=False)
+    taylor: Taylor | None = None
     notes: tuple[str, ...] = ()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle holds: the second opinion as it was found, since a function may not travel."""
-        return {**self.__dict__, "second_opinion": None, "taylor": self.taylor}
 
     @property
     def verdict(self) -> Verdict:
         """The worst of the rows' verdicts."""
         return Verdict.worst([row.verdict for row in self.rows])
-
-    @cached_property
-    def taylor(self) -> "Taylor | None":
-        """The second opinion: how fast the Taylor remainder shrinks, 2.00 when right."""
-        return self.second_opinion() if self.second_opinion else None
 
     @property
     def passed(self) -> bool:
@@ -101,7 +90,7 @@ class Report:
             raise GradientError("\n" + self.text())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain dicts, lists, numbers and strings, ready for JSON."""
+        """Return the report as plain dicts, lists, numbers and strings, ready for JSON: None where nothing is known."""
         return {
             "verdict": str(self.verdict),
             "passed": self.passed,
@@ -148,12 +137,31 @@ class Report:
             lines.append(str(self.taylor))
         return lines + [f"{note}." for note in self.notes]
 
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns of the table: the engine is one where there are engines."""
+        return (*COLUMNS[:3], "engine", *COLUMNS[3:]) if any(row.engine for row in self.rows) else COLUMNS
+
+    def _cells(self, row: Row) -> tuple[str, ...]:
+        where = "a direction" if row.index is None else f"[{', '.join(map(str, row.index))}]"
+        numbers = (f"{row.error:.1e}", f"{row.tolerance:.1e}", f"{row.ratio:.2g}")
+        engine = (row.engine,) if "engine" in self._columns else ()
+        ends = (where, f"{row.given:.6g}", f"{row.expected:.6g}")
+        return row.name, str(row.shape), str(row.verdict), *engine, *numbers, *ends
+
+    def _table(self, rows: tuple[Row, ...]) -> str:
+        cells = [self._columns, *(self._cells(row) for row in rows)]
+        widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        )
+
     def _tables(self) -> list[tuple[str, tuple[Row, ...]]]:
         return [("", self.rows), *([("At a random point nearby:", self.nearby)] if self.nearby else [])]
 
     def text(self) -> str:
         """Return the report as plain text."""
-        blocks = [f"{title}\n{_table(rows)}".lstrip() for title, rows in self._tables()]
+        blocks = [f"{title}\n{self._table(rows)}".lstrip() for title, rows in self._tables()]
         return "\n\n".join([*blocks, "\n".join(self._lines())])
 
     def __str__(self) -> str:
@@ -175,10 +183,10 @@ class Report:
         parts: list[Any] = []
         for title, rows in self._tables():
             table = Table(title=title or None, title_justify="left", pad_edge=False, box=None)
-            for column in COLUMNS:
+            for column in self._columns:
                 table.add_column(column, justify="right" if column in COLUMNS[3:6] + COLUMNS[7:] else "left")
             for row in rows:
-                cells = [Text(cell) for cell in _cells(row)]
+                cells = [Text(cell) for cell in self._cells(row)]
                 cells[2].stylize(_COLOURS[row.verdict])
                 table.add_row(*cells)
             parts += [table, Text()]
@@ -188,14 +196,14 @@ class Report:
     def _repr_html_(self) -> str:
         html = []
         for title, rows in self._tables():
-            head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
+            head = "".join(f"<th>{escape(column)}</th>" for column in self._columns)
             body = "".join(
                 "<tr>"
                 + "".join(
                     f'<td style="color:{_COLOURS[row.verdict]}">{cell}</td>'
                     if place == 2
                     else f"<td>{escape(cell)}</td>"
-                    for place, cell in enumerate(_cells(row))
+                    for place, cell in enumerate(self._cells(row))
                 )
                 + "</tr>"
                 for row in rows
@@ -208,28 +216,15 @@ class Report:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    return {
+    plain = {
         **asdict(row),
         "shape": list(row.shape),
         "index": None if row.index is None else list(row.index),
         "verdict": str(row.verdict),
         "ratio": row.ratio,
     }
+    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in plain.items()}
 
 
 def _few(names: list[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    where = "a direction" if row.index is None else f"[{', '.join(map(str, row.index))}]"
-    numbers = (f"{row.error:.1e}", f"{row.tolerance:.1e}", f"{row.ratio:.2g}")
-    return row.name, str(row.shape), str(row.verdict), *numbers, where, f"{row.given:.6g}", f"{row.expected:.6g}"
-
-
-def _table(rows: tuple[Row, ...]) -> str:
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )

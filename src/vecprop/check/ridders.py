@@ -1,4 +1,4 @@
-"""Derivatives by differences, each with an estimate of its own error."""
+"""Derivatives by differences of real values, each with an estimate of its own error."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Difference(NamedTuple):
     value : ndarray
         The derivatives.
     error : ndarray
-        An estimate of their error.
+        An estimate of their error; infinite where nothing is known.
     jump : ndarray
         The right derivative less the left one: 0 but for the error, unless there is a kink.
     """
@@ -23,30 +23,6 @@ class Difference(NamedTuple):
     value: np.ndarray
     error: np.ndarray
     jump: np.ndarray
-
-
-def noise_level(moved: Moved, U: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of the rounding errors in a function's values along directions, (K, outputs).
-
-    The values are taken at points so close that the function is smooth between them: a fourth difference removes what
-    is smooth and leaves √(8! / 4!²) times the noise (Moré and Wild, 2011). Two units in the last place are added.
-
-    Parameters
-    ----------
-    moved : callable
-        The function's values, moved by steps.
-    U : ndarray (K, size)
-        Directions as long as the parameters.
-
-    Examples
-    --------
-    >>> rough = lambda steps: np.round(1e12 * np.exp(steps)) / 1e12
-    >>> bool(noise_level(rough, np.array([[1.0]])) > 1e-14)
-    True
-    """
-    values = np.stack([moved(t * 1e-13 * U) for t in range(9)])
-    fourth = np.diff(values, 4, axis=0) / 70**0.5
-    return np.sqrt(np.mean(fourth * fourth, axis=0)) + 2 * np.finfo(np.float64).eps * np.abs(values).max(axis=0)
 
 
 def central_differences(
@@ -81,24 +57,39 @@ def central_differences(
     return near, np.abs(far - near) + 8 * noise / step
 
 
-_STEPS, _SHRINK = 12, 2.0
+STEPS = 0.1 * np.array([*(2.0**-k for k in range(10)), *(2.0**-9 * 8.0**-k for k in range(1, 6))])
+"""The steps, as shares of a scale: half as long each time, then an eighth, to see what is finer than the first show."""
+
+MORE_STEPS, OTHER_STEPS = 0.8 * 2.0 ** -np.arange(36), 0.8 * 2.0 ** -np.arange(12)
+"""The steps where the first have left doubt: down to 1e-11 of the scale, and around other scales."""
+
+UNCLEAR = 1e-8
+"""The share of the largest derivative above which an error leaves doubt."""
+
+ORDER = 7
+"""The highest order of extrapolation."""
 
 
-def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray) -> Difference:
+def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, others: np.ndarray) -> Difference:
     """Return derivatives by Ridders' method: central differences for ever smaller steps, extrapolated to step 0.
 
     The extrapolations form Neville's tableau; the entry that differs least from the two it was made of is the answer,
-    and that difference its error (Ridders, 1982). A derivative cannot be better than the function's own rounding
-    divided by the step, so that is added.
+    and that difference its error (Ridders, 1982), to which the noise of the values divided by the step is added. A
+    function may look smooth from afar and not be so, where it has a pole or kinks between the steps: so no entry is
+    believed beyond what the smaller steps say.
 
     Parameters
     ----------
     moved : callable
-        The function's values, moved by steps.
+        The function's values, (K, outputs), moved by steps; NaN where it has none.
     U : ndarray (K, size)
         The directions.
     scale : ndarray (K,)
-        The largest step along each direction.
+        How far along each direction the function may be thought to change.
+    noise : ndarray (outputs,)
+        The standard deviation of the rounding errors of the function's values.
+    others : ndarray (S, K)
+        Other scales, which are tried where the first leaves doubt.
 
     Returns
     -------
@@ -106,36 +97,86 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray) -> Difference:
 
     Examples
     --------
-    >>> found = ridders(lambda steps: np.sin(1.0 + steps), np.array([[1.0]]), np.array([0.1]))
+    >>> one = np.ones(1)
+    >>> found = ridders(lambda steps: np.sin(1.0 + steps), one[:, None], one, 1e-16 * one, one[None])
     >>> bool(abs(found.value - np.cos(1.0)) <= found.error), bool(found.error < 1e-10)
     (True, True)
     """
-    here = moved(np.zeros_like(U))
-    steps = [scale[:, None] / _SHRINK**k for k in range(_STEPS)]
-    right = np.stack([moved(h * U) - here for h in steps])  # (steps, K, outputs)
-    left = np.stack([here - moved(-h * U) for h in steps])
-    h = np.stack(steps)
-    noise = 4 * noise_level(moved, 10 * scale[:, None] * U)
+    here = moved(np.zeros_like(U[:1]))
+    found = _ladder(moved, here, U, STEPS[:, None] * scale, noise)
+    unclear = (found.error > UNCLEAR * np.abs(found.value).max(axis=0)).any(axis=1) | (found.jump != 0).any(axis=1)
+    some = np.flatnonzero(unclear)
+    if some.size:
+        doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
+        least = 4 * noise.min() / doubt  # shorter steps show less than is known
+        better = _ladder(moved, here, U[some], _useful(MORE_STEPS[:, None] * scale[some], least), noise)
+        for other in others:
+            if (scale[some] != other[some]).any():
+                steps = _useful(OTHER_STEPS[:, None] * other[some], least)
+                better = _better(better, _ladder(moved, here, U[some], steps, noise))
+        for old, new in zip(found, better, strict=True):
+            old[some] = new
+    return found
+
+
+def _useful(steps: np.ndarray, least: float) -> np.ndarray:
+    """Return the steps that are not shorter than the least for all directions, and four at least."""
+    return steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
+
+
+def _better(fine: Difference, coarse: Difference) -> Difference:
+    """Return what has the smaller error, where the coarser steps are not believed against the finer ones."""
+    apart = np.abs(coarse.value - fine.value) - np.where(np.isfinite(fine.error), fine.error, np.inf)
+    error = np.maximum(coarse.error, apart)
+    taken = error < fine.error
+    jump = np.where(np.isfinite(fine.error), fine.jump, coarse.jump)
+    return Difference(np.where(taken, coarse.value, fine.value), np.where(taken, error, fine.error), jump)
+
+
+def _ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
+    """Return derivatives along the rows of U from steps of these lengths, (steps, K)."""
+    right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
+    left = np.stack([here - moved(-h[:, None] * U) for h in steps])
+    h = steps[:, :, None]
+    rounding = 4 * noise / h
     # The central difference is even in the step, so its tableau goes by h²; the jump of the slopes is odd, so by h.
-    value, error = _extrapolated((right + left) / (2 * h), noise / h, _SHRINK**2)
-    jump, unsure = _extrapolated((right - left) / h, 2 * noise / h, _SHRINK)
+    value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
+    jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
     return Difference(value, error, np.where(np.abs(jump) > 8 * unsure, jump, 0))
 
 
-def _extrapolated(differences: np.ndarray, noise: np.ndarray, ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best entry of Neville's tableau, for errors that shrink by powers of the ratio, and its error."""
-    row, power = differences, 1.0
-    tableau, errors = [], []
-    for order in range(1, len(differences)):
-        power *= ratio
-        finer = (power * row[1:] - row[:-1]) / (power - 1)
+def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best entry of Neville's tableau, a polynomial in x extrapolated to 0, and its error."""
+    row = differences
+    tableau, errors, levels = [], [], []
+    for order in range(1, min(ORDER, len(differences) - 1) + 1):
+        ratio = x[:-order] / x[order:]
+        finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
         # An entry's error: how far it is from those it was made of, and what rounding does at its smallest step.
-        errors.append(np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1])) + noise[order:])
+        errors.append(np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1])) + rounding[order:])
         tableau.append(finer)
+        levels.append(np.arange(order, len(differences)))
         row = finer
-    entries, error = np.concatenate(tableau), np.nan_to_num(np.concatenate(errors), nan=np.inf)
+    entries, level = np.concatenate(tableau), np.concatenate(levels)
+    error = np.concatenate(errors)
+    error[~np.isfinite(error) | ~np.isfinite(entries)] = np.inf
+    entries = np.where(np.isfinite(error), entries, 0)
+    error = _as_finer_steps_allow(entries, error, level)
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
-    best, *others = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
+    best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
     # An entry can agree with those it was made of by chance, but not with the next best ones as well.
-    return best, np.maximum(least, np.max([np.abs(best - other) for other in others], axis=0))
+    return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))
+
+
+def _as_finer_steps_allow(entries: np.ndarray, error: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return the errors, at least as large as the distance from what smaller steps have found, less their own error."""
+    allowed = error.copy()
+    for step in range(1, int(level.max()) + 1):
+        own = np.flatnonzero(level == step)
+        best = np.argmin(error[own], axis=0)[None]
+        value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, error))
+        coarser = level < step
+        apart = np.abs(entries[coarser] - value) - np.where(np.isfinite(unsure), unsure, np.inf)
+        allowed[coarser] = np.maximum(allowed[coarser], apart)
+    return allowed

@@ -15,6 +15,7 @@ from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
 from .bounded import Arithmetic, Bounded
+from .noise import noise_along
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Bound:
         Whether two numbers that are compared are equal, so that there may be a kink.
     running : bool, default True
         Whether it was carried through the arithmetic; otherwise it was found by experiment.
+    value : float, default 0.0
+        The bound of a network's loss.
     """
 
     gradient: np.ndarray
     tied: bool
     running: bool = True
+    value: float = 0.0
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
@@ -61,52 +65,57 @@ def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noi
         Where the network has a part whose arithmetic has no rule here.
     """
     arithmetic = Arithmetic(dtype)
-    bound = _running_bound(network, theta, batch, noise, arithmetic)
-    if arithmetic.dtype == np.float32:
+    bound, value = _running_bound(network, theta, batch, noise, arithmetic)
+    if arithmetic.dtype.itemsize < 8:
         # float32 leaves little room, so how loose the bound is, is measured. A turned branch is all or nothing: its
         # part of the bound stays as it is.
-        smooth = _running_bound(network, theta, batch, noise, Arithmetic(dtype, turning=False))
-        measured = smooth * _tightness(network, theta, batch, noise, smooth)
-        bound = (bound - smooth) + measured + _running_bound(network, theta, batch, noise, Arithmetic(np.float64))
-    return Bound(bound[None], arithmetic.tied)
+        smooth, _ = _running_bound(network, theta, batch, noise, Arithmetic(dtype, turning=False))
+        measured = smooth * _tightness(network, theta, batch, noise, smooth, arithmetic.dtype)
+        bound = (bound - smooth) + measured + _running_bound(network, theta, batch, noise, Arithmetic(np.float64))[0]
+    return Bound(bound[None], arithmetic.tied, value=value)
 
 
 def _running_bound(
     network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, arithmetic: Arithmetic
-) -> np.ndarray:
+) -> tuple[np.ndarray, float]:
+    """Return the bounds of the gradient, (P,), and of the loss."""
     carried = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
     with np.errstate(all="ignore"):
-        _, gradient = network.batch_loss_and_gradient(carried, batch, noise)
-    return np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED)
+        loss, gradient = network.batch_loss_and_gradient(carried, batch, noise)
+    return (
+        np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED),
+        float(np.nan_to_num(loss.companion, nan=UNBOUNDED, posinf=UNBOUNDED)),
+    )
 
 
-def _tightness(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, bound: np.ndarray) -> float:
-    """Return 3 times the largest share of the bound that the network's own float32 gradient fills, at most 1.
+def _tightness(
+    network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, bound: np.ndarray, dtype: np.dtype
+) -> float:
+    """Return 3 times the largest share of the bound that the network's own gradient in the type fills, at most 1.
 
     It is computed in both types, here and at a few points so close that only the roundings differ.
     """
-    single = Batch(*(_as_float32(part) for part in (batch.X, batch.T, batch.weight)))
+    single = Batch(*(_rounded(part, dtype) for part in (batch.X, batch.T, batch.weight)))
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
-        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(np.float32)
+        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
         with np.errstate(all="ignore"):
             rounded = network.batch_loss_and_gradient(near, single, noise)[1]
             exact = network.batch_loss_and_gradient(near.astype(np.float64), batch, noise)[1]
-            filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(np.float32).tiny)
+            filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))
 
 
-def _as_float32(array: np.ndarray | None) -> np.ndarray | None:
-    return array.astype(np.float32) if array is not None and array.dtype.kind == "f" else array
+def _rounded(array: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+    return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
 
 
-def rounding_experiment(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, dtype: Any) -> Bound:
+def rounding_experiment(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, lines: np.ndarray) -> Bound:
     """Estimate the rounding error of a gradient whose arithmetic cannot be followed.
 
-    Every parameter is moved by a few units in the last place: the roundings fall out differently, and what that does
-    to the gradient, rounding can do too.
+    Its noise is found along random lines, along which parameters at 0 move too; see `noise.py`.
 
     Parameters
     ----------
@@ -114,18 +123,15 @@ def rounding_experiment(gradient: Callable[[np.ndarray], np.ndarray], theta: np.
         The gradient, (outputs, P), as a function of theta.
     theta : ndarray (P,)
         The parameters, in float64.
-    dtype : dtype
-        The type that the gradient is computed in.
+    lines : ndarray (L, P)
+        Directions in which every parameter moves about as far as it is large.
     """
     here = gradient(theta)
-    spread = np.zeros(here.shape)
-    for near in jitters(theta, dtype, 4):
-        spread = np.maximum(spread, np.abs(gradient(near) - here))
-    return Bound(8 * (spread + float(np.finfo(dtype).eps) * np.abs(here)), tied=True, running=False)
 
+    def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return np.stack([gradient(theta + distance * v).ravel() for distance in t])
 
-def jitters(theta: np.ndarray, dtype: Any, count: int) -> list[np.ndarray]:
-    """Return parameters, each moved by a few units in the last place of the type at random, several times."""
-    generator = np.random.default_rng(0)
-    unit = float(np.finfo(dtype).eps) / 2
-    return [theta * (1 + unit * generator.choice([-4, -2, 2, 4], theta.shape)) for _ in range(count)]
+    noise = noise_along([lambda t, v=v: values(t, v) for v in lines]).near.reshape(here.shape)
+    # Special functions are right to 1e-13 or so, always the same way, which no noise shows.
+    largest = np.abs(here).max(axis=1, keepdims=True)
+    return Bound(16 * noise + 3e-13 * np.abs(here) + 3e-14 * largest, tied=True, running=False)

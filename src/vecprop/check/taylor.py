@@ -8,8 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .judge import Point
-from .ridders import noise_level
+from .point import Point, random_signs
+from .verdict import Verdict
+
+STEPS = 10.0 ** np.arange(-1, -5, -0.5)
+
+BETWEEN = 1.5
+"""The slope between those of a right gradient and those of a wrong one."""
 
 
 @dataclass(frozen=True)
@@ -19,26 +24,32 @@ class Taylor:
     Parameters
     ----------
     steps, remainder : tuple of float
-        t and R(t).
+        t and R(t); NaN where the function has no value.
     noise : float
         What rounding can do to R; remainders below it say nothing.
     slope : float or None
-        The slope of log R over log t; None where the function is linear along the direction, up to rounding.
+        The slope of log R over log t; None where it says nothing.
+    remark : str, default ""
+        Why it says nothing.
     """
 
     steps: tuple[float, ...]
     remainder: tuple[float, ...]
     noise: float
     slope: float | None
+    remark: str = ""
 
     def __str__(self) -> str:
         if self.slope is None:
-            return "Taylor remainder: 0 up to rounding, the function is linear here."
+            return f"Taylor remainder: {self.remark}."
         return f"Taylor remainder: slope {self.slope:.2f} (2.00 when right, towards 1 when wrong)."
 
 
-def taylor(point: Point, gradient: np.ndarray) -> Taylor:
+def taylor(point: Point, gradient: np.ndarray, verdict: Verdict) -> Taylor:
     """Return the Taylor remainder of a function along a random direction.
+
+    Where kinks lie between the steps, or an error is too small for the steps, its slope is not that of the verdict,
+    which was found by better means; then it says so, and has no slope.
 
     Parameters
     ----------
@@ -46,28 +57,34 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
         The function at its parameters.
     gradient : ndarray (outputs, P)
         The gradient that is judged.
+    verdict : Verdict
+        What was found.
     """
+    v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
     with np.errstate(all="ignore"):  # far along the direction the function may not exist
-        return _taylor(point, gradient)
-
-
-def _taylor(point: Point, gradient: np.ndarray) -> Taylor:
-    theta = point.theta
-    v = np.random.default_rng(0).standard_normal(theta.size)
-    v *= max(float(np.linalg.norm(theta)), 1.0) / np.linalg.norm(v)
-
-    def moved(steps: np.ndarray) -> np.ndarray:
-        return np.stack([point.at(theta + step).loss() for step in steps])
-
-    here, slope = point.loss(), gradient @ v
-    steps = 10.0 ** np.arange(-1, -7.5, -0.5)
-    there = moved(steps[:, None] * v)
-    remainder = np.abs(there - here - steps[:, None] * slope).sum(axis=1)
-    noise = 50 * float(noise_level(moved, v[None]).sum())
+        values = point.values(point.theta + np.concatenate([[0.0], STEPS])[:, None] * v)
+        remainder = np.abs(values[1:] - values[0] - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+    noise = 50 * float(point.noise.farther.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
-    steps_seen, seen = steps[clear], remainder[clear]
-    fitted = None
-    if len(seen) >= 3:
+    slope, remark = None, "0 up to rounding, the function is linear here"
+    if clear.sum() >= 3:
         # The smallest steps that rounding leaves are the nearest to the limit.
-        fitted = float(np.polyfit(np.log(steps_seen[-4:]), np.log(seen[-4:]), 1)[0])
-    return Taylor(tuple(steps.tolist()), tuple(remainder.tolist()), noise, fitted)
+        slope = float(np.polyfit(np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:]), 1)[0])
+        remark = _unlike(slope, verdict)
+        slope = None if remark else slope
+    elif clear.any() or not np.isfinite(remainder).all():
+        remark = "it says nothing, for rounding or the function's domain leaves too few steps"
+    elif verdict is Verdict.FAIL:
+        remark = "it says nothing, for the error is too small to show in it"
+    return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
+
+
+def _unlike(slope: float, verdict: Verdict) -> str:
+    """Return why a slope is not that of the verdict; empty where it is."""
+    if verdict is Verdict.PASS and slope < BETWEEN:
+        return "it says nothing, for the function bends between its steps"
+    if verdict is Verdict.FAIL and slope > BETWEEN:
+        return "it says nothing, for the error is too small to show in it"
+    if verdict in (Verdict.PASS, Verdict.FAIL):
+        return ""
+    return "it says nothing, for there is a kink" if verdict is Verdict.KINK else "it says nothing here"

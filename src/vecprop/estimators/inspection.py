@@ -60,6 +60,9 @@ class Inspection:
     def check_gradients(self: Any, X: Any, y: Any, **options: Any) -> "Report":
         """Prove, on these rows and at the current parameters, that the gradients of training are right.
 
+        Those of both engines are proved, in the type that is trained in; ``engine="compiled"`` or ``"reference"`` takes
+        one of them.
+
         Parameters
         ----------
         X : array or sparse matrix (N, I)

@@ -67,12 +67,12 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     t, remainder = np.array(taylor.steps), np.array(taylor.remainder)
     seen = np.isfinite(remainder) & (remainder > 0)
     ax.loglog(t[seen], remainder[seen], "o-", color=INK, label="remainder R(t)")
-    start = float(remainder[seen].max(initial=taylor.noise))
+    start = float(remainder[seen].max(initial=taylor.noise)) or 1.0
     for power, number, words in ((2, 2, "slope 2: right"), (1, 0, "slope 1: wrong")):
         ax.loglog(t, start * (t / t[0]) ** power, "--", color=colour(number), label=words)
     ax.axhline(taylor.noise, linestyle=":", color=INK, label="rounding")
     ax.set_xlabel("$t$")
     ax.set_ylabel(r"$|f(\theta + t v) - f(\theta) - t\,\langle g, v\rangle|$")
-    ax.set_title("Taylor remainder: " + ("0" if taylor.slope is None else f"slope {taylor.slope:.2f}"))
+    ax.set_title("Taylor remainder" + ("" if taylor.slope is None else f": slope {taylor.slope:.2f}"))
     ax.legend()
     return ax

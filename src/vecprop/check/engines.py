@@ -1,0 +1,126 @@
+"""The engines of a network: whose gradients are judged, and one report of them all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.counted import Noise
+from ..core.inputs import Batch
+from ..core.network import Network
+from .judge import SAFETY, Row
+from .network import Judged, NetworkPoint
+from .verdict import Verdict
+
+Engine = Literal["both", "reference", "compiled"]
+
+BOTH = "both"
+
+
+def of_engines(
+    network: Network,
+    batch_at: Callable[[np.ndarray], Batch],
+    noise: Noise | None,
+    dtype: np.dtype,
+    engine: Engine,
+) -> tuple[Judged, ...]:
+    """Return the gradients of the engines that are asked for.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batch_at : callable
+        The rows in the type of the parameters that it is given.
+    noise : Noise or None
+        The key of random layers.
+    dtype : dtype
+        The type of the parameters.
+    engine : str
+        The engines that are asked for.
+
+    Raises
+    ------
+    ValueError
+        Where the compiled engine alone is asked for and does not take the network.
+    """
+
+    def reference(theta: np.ndarray) -> tuple[Any, np.ndarray]:
+        return network.batch_loss_and_gradient(theta, batch_at(theta), noise)
+
+    own = Judged(reference, "reference", is_own=True)
+    if engine == "reference":
+        return (own,)
+    from ..compiled.network import compile
+    from ..compiled.step import gradient_of_a_step, no_step
+
+    theta = np.zeros(network.layout.size, dtype)
+    reason = no_step(network, theta, batch_at(theta), noise)
+    if reason and engine == "compiled":
+        raise ValueError(f'The compiled engine cannot be checked: {reason}; take engine="reference".')
+    if reason:
+        return (own,)
+    kernels = compile(network)
+
+    def evaluated(theta: np.ndarray) -> tuple[Any, np.ndarray]:
+        return kernels.batch_loss_and_gradient(theta, batch_at(theta), noise)
+
+    def step(theta: np.ndarray) -> tuple[Any, np.ndarray]:
+        return gradient_of_a_step(network, theta, batch_at(theta), noise)
+
+    compiled = Judged(evaluated, "compiled"), Judged(step, "compiled", what="a step of training")
+    return (own, *compiled) if engine == "both" else compiled
+
+
+def merged(
+    point: Any, judged: list[list[Row]], nearby: list[dict[str, Row]]
+) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
+    """Return one row for each part, that of the worst of its gradients, those nearby, and the number of the worst.
+
+    Where the engines have one verdict of a part its row says "both".
+    """
+    if not isinstance(point, NetworkPoint) or not point.judged[0].engine:
+        return tuple(judged[0]), tuple(nearby[0].values()), 0
+    order = list(Verdict)
+    rows, rows_nearby, worst = [], [], []
+    engines = {own.engine for own in point.judged}
+    for column in zip(*judged, strict=True):
+        number = min(range(len(column)), key=lambda k: (order.index(column[k].verdict), -column[k].ratio))
+        row, own = column[number], point.judged[number]
+        same = {column[k].verdict for k in range(len(column))} == {row.verdict}
+        failed = {point.judged[k].engine for k in range(len(column)) if column[k].verdict is row.verdict}
+        alone = row.verdict is Verdict.FAIL and len(failed) < len(engines)
+        said = f"in the {own.engine} engine alone" if alone else ""
+        if (
+            own.what
+            and row.verdict is Verdict.FAIL
+            and not any(column[k].verdict is Verdict.FAIL for k in range(len(column)) if k != number)
+        ):
+            said += f", and there in {own.what}"
+        diagnosis = "; ".join(text for text in (row.diagnosis, said) if text)
+        engine = BOTH if same and len(engines) > 1 else own.engine
+        rows.append(replace(row, engine=engine, diagnosis=diagnosis if row.verdict is Verdict.FAIL else ""))
+        worst.append((order.index(row.verdict), -row.ratio, number))
+        if row.name in nearby[number]:
+            rows_nearby.append(replace(nearby[number][row.name], engine=engine))
+    number = min(worst)[2]
+    return (*_losses(point), *rows), tuple(rows_nearby), number
+
+
+def _losses(point: NetworkPoint) -> list[Row]:
+    """Return a row that fails for an engine whose loss is not that of the reference in float64."""
+    expected = float(point.network.batch_loss(point.theta, point.batch, point.noise_key))
+    rows = []
+    for own, loss in zip(point.judged, point.losses, strict=True):
+        error = abs(float(loss) - expected)
+        if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
+            continue
+        tolerance = SAFETY * point.bound.value  # which takes longer to find, and is rarely needed
+        if error <= tolerance:
+            continue
+        name = f"the loss{f' of {own.what}' if own.what else ''}"
+        said = "the compiled engine's loss is not the reference's"
+        row = Row(name, (), Verdict.FAIL, error, tolerance, (), float(loss), expected, 0.0, 1, said, engine="compiled")
+        rows.append(row)
+    return rows

@@ -1,0 +1,115 @@
+"""How much of a function's values is rounding: their noise along a line, found by differences of high order.
+
+A difference of order k of values at equal distances d removes what is smooth, which is d^k times a derivative, and
+leaves √((2k)! / k!²) times the noise (Moré and Wild, 2011). The points are so close that the function is smooth between
+them, and far enough apart that its arithmetic sees them: a function that computes in float32 does not change at all
+where float64 moves by a few units in the last place.
+"""
+
+from collections.abc import Callable
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+POINTS = 9
+ORDERS = (4, 5, 6)
+
+NEAR = (1e-12, 1e-9)
+"""Distances at which float64 shows its rounding, the second where values hardly depend on the parameters."""
+
+FAR = (1e-7, 1e-6, 1e-5)
+"""Distances at which float32 shows its rounding."""
+
+ELSEWHERE, FARTHER = (0.01, -0.02), (1e-5, 1e-4, 1e-3)
+"""Where, and at which distances, a function shows that has lost its digits: between two of its values it may be smooth.
+
+A pole or a kink is here alone, but lost digits are missing elsewhere too.
+"""
+
+FARTHEST = 1e-2
+"""A distance for what does not even move there, as float16 does not."""
+
+PLATEAU = 10
+"""How far the noise at different distances may be apart; what is smooth grows by far more."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Noise(NamedTuple):
+    """The standard deviation of the rounding errors of a function's values, each (n,).
+
+    Attributes
+    ----------
+    near : ndarray
+        What differences over short distances show: at least a unit in the last place, unless no value ever changes.
+    farther : ndarray
+        What differences over longer ones show, where that is more: of digits that are lost, or of a function that is
+        finer than those distances.
+    """
+
+    near: np.ndarray
+    farther: np.ndarray
+
+
+def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
+    """Return how much of a function's values is rounding, along several lines through one point.
+
+    Parameters
+    ----------
+    lines : list of callable
+        The values, (T, n), at distances, (T,), along each line; a distance of 1 is as far as the parameters are large.
+
+    Examples
+    --------
+    >>> noise = noise_along([lambda t: np.stack([np.exp(t), np.exp(t).astype(np.float32)], axis=1)]).near
+    >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
+    (True, True)
+    """
+    near = np.fmax.reduce([_near(line) for line in lines])
+    # It is elsewhere too, on both sides and along each line; a kink may be met there once.
+    farther = np.zeros(near.shape)
+    for number, place in enumerate(ELSEWHERE):
+        for line in lines:
+            found = np.stack([_noise(line(place + distance * np.arange(POINTS))) for distance in FARTHER])
+            flat = found.max(axis=0) < PLATEAU * found.min(axis=0)
+            level = np.where(flat, np.median(found, axis=0), 0)
+            farther = level if number == 0 and line is lines[0] else np.fmin(farther, level)
+            if not (farther > PLATEAU * near).any():
+                return Noise(near, near)
+    return Noise(near, np.fmax(near, farther))
+
+
+def _near(line: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    values = {distance: line(distance * np.arange(POINTS)) for distance in (NEAR[0], *FAR)}
+    found = {distance: _noise(part) for distance, part in values.items()}
+    moves = _moves(values[NEAR[0]])
+    noise = found[NEAR[0]]
+    if not moves.all():
+        noise = np.where(moves, noise, _noise(line(NEAR[1] * np.arange(POINTS))))
+    # Noise is the same at all distances; what is larger at the farther ones is the function.
+    noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
+    still = ~np.any([_moves(part) for part in values.values()], axis=0)
+    if still.any():
+        values[FARTHEST] = line(FARTHEST * np.arange(POINTS))
+        noise = np.where(still, _noise(values[FARTHEST]), noise)
+    every = np.concatenate(list(values.values()))
+    constant = (every == every[0]).all(axis=0)
+    largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
+    return np.where(constant, 0, np.nan_to_num(noise) + EPS * largest)
+
+
+def _moves(values: np.ndarray) -> np.ndarray:
+    """Return whether most neighbours among the values differ, (n,)."""
+    return (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7
+
+
+def _noise(values: np.ndarray) -> np.ndarray:
+    """Return the least of the estimates by differences of several orders, (n,): the others may see the function."""
+    estimates = []
+    difference = np.diff(values, ORDERS[0] - 1, axis=0)
+    for order in ORDERS:
+        difference = np.diff(difference, axis=0)
+        # The median of a normal distribution's absolute values is 0.674 standard deviations; a kink moves few of them.
+        estimates.append(np.median(np.abs(difference), axis=0) / (0.674 * comb(2 * order, order) ** 0.5))
+    return np.fmin.reduce(estimates)

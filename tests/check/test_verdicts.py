@@ -1,0 +1,371 @@
+"""Functions and networks that were once misjudged, each beside the error that must not pass with it."""
+
+import json
+from collections import namedtuple
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import expit
+
+from vecprop.check import Verdict, check_gradients
+from vecprop.core.activations import Tanh
+from vecprop.core.layers import Activation, Dense, Layer
+from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
+from vecprop.core.network import Network
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(8, 3))
+classes = np.arange(8) % 2
+
+
+def verdict(*arguments, **options):
+    report = check_gradients(*arguments, **options)
+    str(report)  # it may not fail either
+    return report.verdict
+
+
+@dataclass(frozen=True)
+class Normalized(Layer):
+    """Layer normalization as a person writes it, by one of the ways that complex numbers corrupt."""
+
+    how: str
+    whole: bool = True
+
+    def deviation(self, X):
+        centred = X - X.mean(axis=-1, keepdims=True)
+        return {
+            "var": lambda: np.sqrt(X.var(axis=-1, keepdims=True) + 1e-5),
+            "norm": lambda: np.linalg.norm(centred, axis=-1, keepdims=True) / X.shape[-1] ** 0.5,
+            "abs": lambda: np.sqrt((np.abs(centred) ** 2).mean(axis=-1, keepdims=True)),
+            "asarray": lambda: np.sqrt((np.asarray(centred, dtype=float) ** 2).mean(axis=-1, keepdims=True)),
+        }[self.how]()
+
+    def forward(self, p, X, noise=None):
+        deviation = self.deviation(X)
+        Y = (X - X.mean(axis=-1, keepdims=True)) / deviation
+        return Y, (Y, deviation)
+
+    def backward(self, p, saved, delta, J):
+        Y, deviation = saved
+        d = delta - delta.mean(axis=-1, keepdims=True)
+        return (d - Y * (delta * Y).mean(axis=-1, keepdims=True)) / deviation if self.whole else d / deviation
+
+
+@pytest.mark.parametrize("how", ["var", "norm", "abs", "asarray"])
+def test_own_layers_that_complex_numbers_corrupt(how):
+    for whole, expected in ((True, Verdict.PASS), (False, Verdict.FAIL)):
+        network = Network(3, [Dense(4), Normalized(how, whole), Dense(2)], SoftmaxCrossEntropy())
+        report = check_gradients(network, network.init(seed=2) + 0.1, X, classes)
+        assert report.verdict is expected, report.text()
+        assert whole or report.diagnoses[0].startswith("layer 1 (Normalized) passes a wrong delta back")
+
+
+def test_a_right_layer_is_not_blamed_for_the_wrong_one_behind_it():
+    class Wrong(Tanh):
+        def slope(self, z, y):
+            return 1 - y
+
+    network = Network(3, [Dense(4), Normalized("var"), Wrong(), Dense(2)], SoftmaxCrossEntropy())
+    report = check_gradients(network, network.init(seed=2) + 0.1, X, classes)
+    assert report.verdict is Verdict.FAIL
+    assert "Normalized" not in str(report.diagnoses)
+    assert "layer 2 (Wrong)" in report.diagnoses[0]
+
+
+def test_own_layers_written_for_one_network_alone():
+    """Their axes are those of (N, I), and give something else for members without a word."""
+
+    class Centred(Layer):
+        def forward(self, p, X, noise=None):
+            return X - X.mean(axis=1, keepdims=True), None
+
+        def backward(self, p, saved, delta, J):
+            return delta - delta.mean(axis=1, keepdims=True)
+
+    class Wrong(Centred):
+        def backward(self, p, saved, delta, J):
+            return delta
+
+    for layer, expected in ((Centred(), Verdict.PASS), (Wrong(), Verdict.FAIL)):
+        network = Network(3, [Dense(4), Tanh(), layer, Dense(2)], SoftmaxCrossEntropy())
+        assert verdict(network, network.init(seed=2), X, classes) is expected
+
+
+def test_an_own_activation_that_refuses_complex_numbers():
+    @dataclass(frozen=True)
+    class Expit(Activation):
+        factor: float = 1.0
+
+        def value(self, z):
+            return expit(z)
+
+        def slope(self, z, y):
+            return self.factor * y * (1 - y)
+
+    for factor, expected in ((1.0, Verdict.PASS), (1.001, Verdict.FAIL)):
+        network = Network(3, [Dense(4), Expit(factor), Dense(2)], SquaredError())
+        report = check_gradients(network, network.init(seed=0), X, X[:, :2])
+        assert report.verdict is expected
+        assert "The complex step does not suit this network" in report.notes[0]
+
+
+@pytest.mark.parametrize("method", ["central differences", "ridders"])
+def test_difference_methods_never_use_complex_numbers(method):
+    def real_only(w):
+        assert not np.iscomplexobj(w)
+        return np.linalg.norm(w)
+
+    w = np.array([1.0, 2.0])
+    assert verdict(real_only, w, gradient=lambda w: w / np.linalg.norm(w), method=method) is Verdict.PASS
+    assert verdict(real_only, w, gradient=lambda w: w / (w @ w), method=method) is Verdict.FAIL
+
+
+def deviations(N, seed, ridge=0.0):
+    """Return a regression by least absolute deviations, its gradient with a factor of the data's part, and a start."""
+    draw = np.random.default_rng(seed)
+    A = draw.normal(size=(N, 5))
+    y, w = A @ np.ones(5) + draw.normal(size=N), np.ones(5) + 0.1 * draw.normal(size=5)
+
+    def value(w):
+        return np.mean(np.abs(A @ w - y)) + ridge / 2 * w @ w
+
+    def gradient(w, factor=1.0):
+        return factor * A.T @ np.sign(A @ w - y) / N + ridge * w
+
+    return value, gradient, w
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1.0])
+@pytest.mark.parametrize("N", [50, 10_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_absolute_values(N, seed, ridge):
+    value, gradient, w = deviations(N, seed, ridge)
+    assert verdict(value, w, gradient=gradient) is Verdict.PASS
+    for factor in (0.0, 1.001, 2.0):
+        assert verdict(value, w, gradient=lambda w, factor=factor: gradient(w, factor)) is Verdict.FAIL
+
+
+def test_kinks_that_are_met_and_kinks_that_are_not():
+    assert verdict(lambda w: (np.abs(w).sum(), np.sign(w)), np.array([0.0, 1.0])) is Verdict.KINK
+    for distance in (1e-6, -1e-6, 1e-8):
+        f = lambda w, d=distance: (np.abs(w - d).sum(), np.sign(w - d))  # noqa: E731
+        assert verdict(f, np.array([0.0, 1.0])) is Verdict.PASS
+        assert verdict(lambda w, f=f: (f(w)[0], -f(w)[1]), np.array([0.0, 1.0])) is Verdict.FAIL
+
+
+def test_dicts_are_matched_by_key():
+    W = {"W1": np.array([1.0, 2.0]), "W2": np.array([3.0, 4.0])}
+
+    def f(p, swap=False):
+        J = {"W2": p["W2"], "W1": 2 * p["W1"]}
+        return p["W1"] @ p["W1"] + p["W2"] @ p["W2"] / 2, {"W1": J["W2"], "W2": J["W1"]} if swap else J
+
+    assert verdict(f, W) is Verdict.PASS
+    assert verdict(f, W, args=(True,)) is Verdict.FAIL
+    with pytest.raises(ValueError, match="lacks 'W2' and has 'W3', unlike theta"):
+        check_gradients(lambda p: (1.0, {"W1": p["W1"], "W3": p["W2"]}), W)
+
+
+@pytest.mark.parametrize("convert", [np.float32, float])
+def test_float32_inside(convert):
+    A = rng.normal(size=(50, 4)).astype("f4")
+    b = A.sum(axis=1)
+
+    def f(w, factor=1.0):
+        e = A @ np.asarray(w, "f4") - b
+        return convert(0.5 * e @ e), factor * (A.T @ e)
+
+    w = np.array([0.3, -0.2, 0.5, 1.0])
+    assert verdict(f, w) is Verdict.PASS
+    assert verdict(f, w, args=(1.01,)) is Verdict.FAIL
+
+
+def test_mixed_precision():
+    """A penalty in float64 moves where the data's part in float32 stands still."""
+    A = rng.normal(size=(50, 4)).astype("f4")
+
+    def f(w, data=1.0):
+        e = A @ np.asarray(w, "f4")
+        return float(0.5 * e @ e) + 0.5 * w @ w, data * (A.T @ e).astype(float) + w
+
+    w = np.array([0.3, -0.2, 0.5, 1.0])
+    assert verdict(f, w) is Verdict.PASS
+    assert verdict(f, w, args=(0.0,)) is Verdict.FAIL
+
+
+def test_gradients_that_lose_digits_of_their_own():
+    tanh = lambda w: (np.sum(np.tanh(w)), 1 - np.tanh(w) ** 2)  # noqa: E731
+    assert verdict(tanh, np.array([5.1, 8.3])) is Verdict.PASS
+    Z, s = rng.normal(size=(20_000, 5)), np.sign(rng.normal(size=20_000))
+
+    def logistic(w, factor=1.0):
+        margins = -s * (Z @ w)
+        return np.mean(np.log1p(np.exp(margins))), factor * Z.T @ (-s * expit(margins)) / len(s)
+
+    assert verdict(logistic, np.zeros(5)) is Verdict.PASS
+    assert verdict(logistic, np.zeros(5), args=(1 + 1e-6,)) is Verdict.FAIL
+
+
+def test_a_pole_nearby():
+    f = lambda w: (np.sum(np.log((w - 1) ** 2)) / 2, 1 / (w - 1))  # noqa: E731
+    w = np.array([1.000001, 2.0])
+    assert verdict(f, w) is Verdict.PASS
+    assert verdict(lambda w: (f(w)[0], 1.01 * f(w)[1]), w) is Verdict.FAIL
+
+
+def test_masks_of_minus_infinity():
+    mask, C = np.triu(np.ones((3, 3), bool), 1), np.arange(9.0).reshape(3, 3)
+
+    def attention(S):
+        S = np.where(mask, -np.inf, S)
+        E = np.exp(S - S.max(axis=-1, keepdims=True))
+        return E / E.sum(axis=-1, keepdims=True)
+
+    def gradient(S):
+        A = attention(S)
+        return A * (C - (A * C).sum(axis=-1, keepdims=True))
+
+    value = lambda S: np.sum(C * attention(S))  # noqa: E731
+    assert verdict(value, C / 10, gradient=gradient) is Verdict.PASS
+    assert verdict(value, C / 10, gradient=lambda S: attention(S) * C) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("error", [AssertionError, ValueError, np.linalg.LinAlgError, None])
+def test_a_domain_is_stepped_around(error):
+    def f(t, factor=1.0):
+        if not (np.real(t) > 0).all() or np.real(t[1]) > 0.0101:
+            if error is None:
+                return np.nan, t * np.nan
+            raise error("outside")
+        return np.sum(np.log(t)), factor / t
+
+    assert verdict(f, np.array([2.0, 0.01, 50.0])) is Verdict.PASS
+    assert verdict(f, np.array([2.0, 0.01, 50.0]), args=(1.001,)) is Verdict.FAIL
+
+
+def test_nothing_is_computed_while_a_report_is_printed():
+    calls = []
+
+    def f(w):
+        calls.append(1)
+        return w @ w, 2 * w
+
+    report = check_gradients(f, np.ones(3))
+    before = len(calls)
+    report.text(), report.to_dict(), repr(report), report._repr_html_()
+    assert len(calls) == before
+
+
+def test_functions_that_overwrite_theta_or_reuse_their_output():
+    def overwrites(w):
+        w *= 2
+        return w @ w
+
+    buffer = {}
+
+    def reuses(w):
+        return np.multiply([1.0, 2.0, 3.0], w, out=buffer.setdefault(w.dtype, np.empty(3, w.dtype)))
+
+    assert verdict(overwrites, np.ones(3), gradient=lambda w: 8 * w) is Verdict.PASS
+    assert verdict(reuses, np.ones(3), gradient=lambda w: np.diag([1.0, 2.0, 3.0])) is Verdict.PASS
+    assert verdict(reuses, np.ones(3), gradient=lambda w: np.diag([1.0, 2.0, 2.0])) is Verdict.FAIL
+
+
+def test_what_diagnoses_do_not_say():
+    slightly = check_gradients(lambda w: (w @ w, 2 * w * (1 + 1e-6)), np.array([1.0, 2.0, 3.0]))
+    assert slightly.diagnoses == ("the gradient given is 1 + 1e-06 times what it should be",)
+    several = np.array([1.001, 1 + 1e-6, 1 + 1e-6])
+    assert check_gradients(lambda w: (w @ w, 2 * w * several), np.array([1.0, 2.0, 3.0])).diagnoses == ()
+    network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
+    theta = network.init(1)
+
+    def wrong_bias(theta):
+        J = network.loss_and_gradient(theta, X, classes)[1]
+        J[-2:] *= 0.0265503
+        return J
+
+    report = check_gradients(network, theta, X, classes, gradient=wrong_bias)
+    assert "0.0265503" not in str(report.diagnoses)
+    with pytest.raises(ValueError, match="it is transposed"):
+        check_gradients(lambda W: (W.sum(), np.ones((3, 2))), np.ones((2, 3)))
+
+
+def test_float32_labels():
+    soft = rng.dirichlet([1, 1], 8).astype("f4")
+    network = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
+    assert verdict(network, network.init(seed=5), X, soft, engine="reference") is Verdict.PASS
+
+
+Weights = namedtuple("Weights", "W b")
+
+
+@pytest.mark.parametrize(("f", "theta", "args"), [
+    (lambda w, S: (0.5 * np.sum((S @ w) ** 2), S.T @ (S @ w)), np.ones(4), (sparse.eye_array(6, 4, format="csr"),)),
+    (lambda w, lists: (w @ w, 2 * w), np.ones(2), ([[1.0], [2.0, 3.0]],)),
+    (lambda p: (p.W @ p.W, Weights(2 * p.W, 0 * p.b)), Weights(np.ones(2), np.ones(1)), ()),
+    (lambda w: (w @ w, [2 * q for q in w]), np.ones(2), ()),
+    (lambda w: (np.array([w @ w]), 2 * w), np.ones(2), ()),
+    (lambda p: (p[0] ** 2 + p[1], np.array([2 * p[0], 1.0])), [2.0, 3.0], ()),
+])  # fmt: skip
+def test_what_people_pass_and_return(f, theta, args):
+    assert verdict(f, theta, args=args) is Verdict.PASS
+
+
+def test_plain_dicts_are_strict_json():
+    for f in (lambda w: (np.abs(w), np.sign(w)), lambda w: (0.0 * w, 0.0 * w)):
+        json.dumps(check_gradients(f, 0.0).to_dict(), allow_nan=False)
+
+
+def test_a_gradient_that_is_0_everywhere():
+    assert verdict(lambda w: (3.0, 0 * w), np.ones(3)) is Verdict.PASS
+    assert verdict(lambda w: (np.sum(np.floor(w)), 0 * w), np.array([0.5, 1.3])) is Verdict.PASS
+    assert verdict(lambda w: (np.sum(w), 0 * w), np.ones(3)) is Verdict.FAIL
+    # The bias before a softmax over itself: what is left is rounding, here and everywhere.
+    shifted = lambda b: (np.sum(np.exp(b) / np.sum(np.exp(b))) ** 2, 0 * b)  # noqa: E731
+    assert verdict(shifted, np.array([0.3, -0.2, 0.1])) is Verdict.PASS
+
+
+def test_ones_own_limit():
+    off = lambda w: (w @ w, 2 * w * (1 + 1e-4))  # noqa: E731
+    w = np.array([1.0, 2.0])
+    assert verdict(off, w) is Verdict.FAIL
+    report = check_gradients(off, w, rtol=1e-3)
+    assert report.passed
+    assert "rtol=0.001, atol=0" in report.text()
+    assert verdict(off, w, atol=1e-3) is Verdict.PASS
+    assert verdict(off, w, rtol=1e-5) is Verdict.FAIL
+    for name, value in (("rtol", -1.0), ("atol", np.nan), ("rtol", "small")):
+        with pytest.raises(ValueError, match=f"{name} is"):
+            check_gradients(off, w, **{name: value})
+
+
+def many(P):
+    A = np.random.default_rng(1).normal(size=P)
+    return lambda w: np.sum(np.tanh(w) ** 2 + A * w), lambda w: 2 * np.tanh(w) * (1 - np.tanh(w) ** 2) + A
+
+
+def test_many_parameters_take_few_calls_and_hide_no_entry():
+    P = 10_000
+    value, gradient = many(P)
+    calls = []
+
+    def counted(w):
+        calls.append(1)
+        return value(w)
+
+    w = np.random.default_rng(2).normal(size=P)
+    report = check_gradients(counted, w, gradient=gradient)
+    assert report.passed
+    assert "along 3 random directions" in report.method
+    assert len(calls) < 500
+
+    def wrong(w):
+        J = gradient(w)
+        J[4321] += 1e-7 * np.abs(J).max()
+        return J
+
+    report = check_gradients(value, w, gradient=wrong)
+    assert report.verdict is Verdict.FAIL
+    assert report.rows[0].index == (4321,)
