@@ -7,7 +7,7 @@ import numpy as np
 
 from .directions import judge_directions
 from .faults import faults, own_faults
-from .judge import NO_LIMIT, Compared, Method, Row, entries
+from .judge import Compared, How, Method, Row, entries
 from .network import NetworkPoint
 from .parameters import Part
 from .patterns import in_words, pattern, ratio, same
@@ -88,12 +88,12 @@ def _expected(
     if part.name in found:
         return found[part.name].expected
     if hasattr(point, "own_gradient") and not own:
-        [[row]] = judge_directions(point, [part], [point.own_gradient], method, NO_LIMIT)
+        [[row]] = judge_directions(point, [part], [(point.own_gradient, How(method))])
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
     chosen = np.random.default_rng(3).permutation(part.size)[:SAMPLE]
-    [some] = entries(point, part, [given[:, part.span]], method, NO_LIMIT, chosen)
+    [some] = entries(point, part, [(given[:, part.span], How(method))], chosen)
     expected[:, chosen] = some.expected
     return expected
 

@@ -10,10 +10,12 @@ from itertools import pairwise
 import numpy as np
 
 from .judge import (
+    EPS,
     SAFETY,
     Compared,
     Found,
-    Limit,
+    Given,
+    How,
     Method,
     Row,
     compare,
@@ -34,23 +36,21 @@ _DEVIATIONS = 8
 2 exp(-8²/2), which is less than 1e-13 (Hoeffding, 1963)."""
 
 
-def _along(
-    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, method: Method, limit: Limit
-) -> Compared:
+def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, how: How) -> Compared:
     """Compare <g, u> with the slope along each row of U.
 
     A difference that the product's own rounding explains is none. How far rounding reaches in g takes longer to find,
     and is asked only where there is more than that, or a tie, or nothing to compare with.
     """
     product = given @ U.T
-    tolerance = np.abs(given) @ (_DEVIATIONS * np.finfo(np.float64).eps * np.abs(U.T))
+    tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
     slopes, error, _ = found
     if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
         return Compared(product, slopes, tolerance, none, none)
     deviations = _DEVIATIONS if point.bound.running else 1  # an experiment finds a standard deviation itself
     tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
-    return compare(point, part, U, product, tolerance, found, method, limit)
+    return compare(point, part, U, product, tolerance, found, how)
 
 
 def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
@@ -59,17 +59,15 @@ def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
     return size * np.sqrt((terms / size) ** 2 @ (U * U).T)
 
 
-def judge_directions(
-    point: Point, parts: Sequence[Part], givens: list[np.ndarray], method: Method, limit: Limit
-) -> list[list[Row]]:
+def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -> list[list[Row]]:
     """Judge parts, each by three random directions, for each of the gradients given."""
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
     for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
         moves = [(part, random_signs(draw, (DIRECTIONS, part.size))) for part in group]
-        for part, U, found, tied in _slopes_of(point, moves, method):
-            for own, given in zip(rows, givens, strict=True):
-                own.append(_judged(point, part, given[:, part.span], U, found, tied, method, limit))
+        for part, U, found, tied in _slopes_of(point, moves, givens[0][1].method):
+            for own, (given, how) in zip(rows, givens, strict=True):
+                own.append(_judged(point, part, given[:, part.span], U, found, tied, how))
     return rows
 
 
@@ -99,17 +97,15 @@ def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def _judged(
-    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, method: Method, limit: Limit
-) -> Row:
+def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, how: How) -> Row:
     """Judge a part by directions and, where one of them fails, by an entry that is wrong."""
-    along = _along(point, part, given, U, found, tied, method, limit)
+    along = _along(point, part, given, U, found, tied, how)
     error = np.abs(along.given - along.expected)
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
     output, worst = np.unravel_index(np.argmax(np.where(along.wrong, ratio + 1, ratio)), ratio.shape)
     verdict = Verdict.FAIL if along.wrong.any() else Verdict.KINK if along.kink.any() else Verdict.PASS
     # An error in one entry moves <g, u> by at least half of it.
-    rounding = along.tolerance - limit.of(along.expected, U)
+    rounding = along.tolerance - how.limit.of(along.expected, U)
     row = Row(
         part.name,
         (*point.outputs, *part.shape),
@@ -124,8 +120,8 @@ def _judged(
     )
     if verdict is not Verdict.FAIL:
         return row
-    entry = wrong_entry(point, part, given, U[worst], int(output), method, limit)
-    [at] = entries(point, part, [given], method, limit, np.array([entry]))
+    entry = wrong_entry(point, part, given, U[worst], int(output), how)
+    [at] = entries(point, part, [(given, how)], np.array([entry]))
     if not at.wrong[output, 0]:
         return row  # many errors below what one entry could show, that add up along u
     index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
@@ -136,9 +132,7 @@ def _judged(
     )
 
 
-def wrong_entry(
-    point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, method: Method, limit: Limit
-) -> int:
+def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, how: How) -> int:
     """Return an entry that is wrong, where u fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
     pieces = min(_PIECES, max(2, point.at_once(part)))  # a large part's copies fill the memory
@@ -147,8 +141,8 @@ def wrong_entry(
         U = np.zeros((len(edges) - 1, part.size))
         for row, (start, end) in enumerate(pairwise(edges)):
             U[row, start:end] = u[start:end]
-        [(_, _, found, tied)] = _slopes_of(point, [(part, U)], method)
-        along = _along(point, part, given, U, found, tied, method, limit)
+        [(_, _, found, tied)] = _slopes_of(point, [(part, U)], how.method)
+        along = _along(point, part, given, U, found, tied, how)
         error = np.abs(along.given - along.expected)[output] * np.maximum(along.wrong[output], 1e-3)
         keep = int(np.argmax(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny)))
         low, high = int(edges[keep]), int(edges[keep + 1])

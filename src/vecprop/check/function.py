@@ -106,7 +106,8 @@ class FunctionPoint(Point):
         At a tie NumPy compares complex numbers by their imaginary parts: the complex step finds the side it steps to.
         """
         left, right = -self.stepped(part, -U), self.stepped(part, U)
-        return Slopes(np.minimum(left, right), np.maximum(left, right), right, np.abs(right - left))
+        low, high = np.minimum(left, right), np.maximum(left, right)
+        return Slopes(right, low, high, low, high)
 
     @cached_property
     def is_followed(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from .noise import PLATEAU
+from .noise import EPS, PLATEAU
 from .parameters import Part
 from .point import Point, typical_size
 from .ridders import Difference, central_differences, ridders
@@ -109,7 +109,27 @@ class Limit:
         return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
 
 
-NO_LIMIT = Limit()
+@dataclass(frozen=True)
+class How:
+    """How slopes are found, and gradients compared with them.
+
+    Parameters
+    ----------
+    method : str
+        How slopes are found.
+    limit : Limit
+        The error that the user allows.
+    any_side : bool, default False
+        Whether ties may have been broken either way, as by an engine that rounds differently and does not meet them.
+    """
+
+    method: Method
+    limit: Limit = Limit()
+    any_side: bool = False
+
+
+Given = tuple[np.ndarray, How]
+"""A gradient, (outputs, size), and how it is to be compared."""
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Slopes along directions, their error and the jump from left to right, each (outputs, K)."""
@@ -179,39 +199,33 @@ def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np
 
 
 def compare(
-    point: Point,
-    part: Part,
-    U: np.ndarray,
-    given: np.ndarray,
-    tolerance: np.ndarray,
-    found: Found,
-    method: Method,
-    limit: Limit,
+    point: Point, part: Part, U: np.ndarray, given: np.ndarray, tolerance: np.ndarray, found: Found, how: How
 ) -> Compared:
     """Compare the slopes given along the rows of U with those found, within a tolerance for rounding."""
     expected, error, jump = found
     error = np.where(np.isfinite(expected), error, np.inf)
     expected = np.where(np.isfinite(expected), expected, 0)
-    tolerance = tolerance + SAFETY * 8 * np.finfo(np.float64).eps * np.abs(expected) + error + limit.of(expected, U)
-    low, high, room = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2, np.abs(jump)
-    if point.bound.tied and method == "complex step":
+    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + how.limit.of(expected, U)
+    low, high = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2
+    room = high - low
+    if point.bound.tied and how.method == "complex step":
         at = point.slopes(part, U)
-        low, high, expected, room = at.low.T, at.high.T, at.usual.T, at.room.T
+        expected, room = at.usual.T, (at.largest - at.least).T
+        low, high = (at.least.T, at.largest.T) if how.any_side else (at.low.T, at.high.T)
     kink = room > 2 * tolerance
-    within = _within(given, low, high, expected, tolerance)
-    if method == "complex step" and not point.is_followed and not within.all():
+
+    def within() -> np.ndarray:
+        between = (low - tolerance <= given) & (given <= high + tolerance)
+        return (np.abs(given - expected) <= tolerance) | between
+
+    agrees = within()
+    if how.method == "complex step" and not point.is_followed and not agrees.all():
         tolerance = np.where(kink, tolerance, tolerance + _jitter(point, part, U, expected))
-        within = _within(given, low, high, expected, tolerance)
-    return Compared(given, expected, tolerance, kink & within, ~within)
+        agrees = within()
+    return Compared(given, expected, tolerance, kink & agrees, ~agrees)
 
 
-def _within(given: np.ndarray, low: np.ndarray, high: np.ndarray, usual: np.ndarray, room: np.ndarray) -> np.ndarray:
-    return (np.abs(given - usual) <= room) | ((low - room <= given) & (given <= high + room))
-
-
-def entries(
-    point: Point, part: Part, givens: list[np.ndarray], method: Method, limit: Limit, chosen: np.ndarray | None = None
-) -> list[Compared]:
+def entries(point: Point, part: Part, givens: list[Given], chosen: np.ndarray | None = None) -> list[Compared]:
     """Compare every entry of a part, or the chosen ones, one at a time: of each of the gradients given."""
     chosen = np.arange(part.size) if chosen is None else chosen
     tolerance = SAFETY * point.bound.gradient[:, part.span]
@@ -219,9 +233,9 @@ def entries(
     for some in np.array_split(chosen, max(1, -(-chosen.size // point.at_once(part)))):
         U = np.zeros((some.size, part.size))
         U[np.arange(some.size), some] = 1
-        found = found_slopes(point, part, U, method)
-        for own, given in zip(pieces, givens, strict=True):
-            own.append(compare(point, part, U, given[:, some], tolerance[:, some], found, method, limit))
+        found = found_slopes(point, part, U, givens[0][1].method)
+        for own, (given, how) in zip(pieces, givens, strict=True):
+            own.append(compare(point, part, U, given[:, some], tolerance[:, some], found, how))
     return [_joined(own) for own in pieces]
 
 
@@ -230,15 +244,13 @@ def _joined(pieces: list[Compared]) -> Compared:
     return Compared(*(np.concatenate([getattr(piece, name) for piece in pieces], axis=1) for name in names))
 
 
-def judge_entries(
-    point: Point, part: Part, givens: list[np.ndarray], method: Method, limit: Limit
-) -> list[tuple[Row, Compared]]:
+def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[Row, Compared]]:
     """Judge a part by every one of its entries, for each of the gradients given."""
-    found = entries(point, part, givens, method, limit)
-    return [(_row(point, part, given, own, limit), own) for given, own in zip(givens, found, strict=True)]
+    found = entries(point, part, givens)
+    return [(_row(point, part, given, own, how), own) for (given, how), own in zip(givens, found, strict=True)]
 
 
-def _row(point: Point, part: Part, given: np.ndarray, found: Compared, limit: Limit) -> Row:
+def _row(point: Point, part: Part, given: np.ndarray, found: Compared, how: How) -> Row:
     error = np.abs(given - found.expected)
     ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
     # What is wrong comes first, then a kink, then the rest, each by its ratio.
@@ -255,7 +267,7 @@ def _row(point: Point, part: Part, given: np.ndarray, found: Compared, limit: Li
         (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(int(entry))),
         float(given.flat[worst]),
         float(found.expected.flat[worst]),
-        hidden_share(found.tolerance - limit.of(found.expected, np.ones((part.size, 1))), found.expected),
+        hidden_share(found.tolerance - how.limit.of(found.expected, np.ones((part.size, 1))), found.expected),
         int(found.wrong.sum()),
         largest_error=float(error.max()),
     )

@@ -13,8 +13,8 @@ from .judge import (
     BELIEVED,
     DISTRUST,
     HIDDEN,
-    NO_LIMIT,
     Compared,
+    How,
     Limit,
     Method,
     Row,
@@ -67,17 +67,18 @@ class _Judging:
     limit: Limit
 
     def rows(
-        self, point: Point, givens: list[np.ndarray], parts: Iterable[Part]
+        self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[Part]
     ) -> list[tuple[list[Row], dict[str, Compared]]]:
-        """Judge each of the gradients given: rows, and the comparisons of those parts whose entries were compared."""
+        """Judge gradients of a point, by number: rows, and the comparisons of parts whose entries were compared."""
         parts = [part for part in parts if part.size]
+        hows = (How(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
+        givens = list(zip(gradients.values(), hows, strict=True))
         with np.errstate(all="ignore"):
             if self.along:
-                return [(rows, {}) for rows in judge_directions(point, parts, givens, self.method, self.limit)]
+                return [(rows, {}) for rows in judge_directions(point, parts, givens)]
             judged: list[tuple[list[Row], dict[str, Compared]]] = [([], {}) for _ in givens]
             for part in parts:
-                columns = [given[:, part.span] for given in givens]
-                own = judge_entries(point, part, columns, self.method, self.limit)
+                own = judge_entries(point, part, [(given[:, part.span], how) for given, how in givens])
                 for (rows, found), (row, compared) in zip(judged, own, strict=True):
                     if row.verdict is Verdict.FAIL and isinstance(point, FunctionPoint):
                         row = _doubted(row, compared, point.roughness(part))
@@ -95,7 +96,7 @@ class _Judging:
         words += f" along {DIRECTIONS} random directions a part, not every entry" if self.along else ", every entry"
         if point.dtype != np.float64:
             words += f"; a {point.dtype} gradient against float64"
-        if self.limit != NO_LIMIT:
+        if self.limit != Limit():
             words += f"; errors up to rtol={self.limit.rtol:g}, atol={self.limit.atol:g} are allowed"
         engines = list(dict.fromkeys(judged.engine for judged in getattr(point, "judged", ()) if judged.engine))
         return f"{words}; {' and '.join(engines)} engine{'s' if len(engines) > 1 else ''}" if engines else words
@@ -123,12 +124,12 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     _finite(loss, point, "The function")
     loss_again, again = point.evaluated()
     judging, reason = _judging(point, method, limit)
-    judged = judging.rows(point, givens, point.parts)
+    judged = judging.rows(point, dict(enumerate(givens)), point.parts)
     if not reason and judging.method == "complex step" and not point.is_followed:
         judged, reason = _confirmed(point, judged)
         if reason:
             judging = replace(judging, method="ridders")
-            judged = judging.rows(point, givens, point.parts)
+            judged = judging.rows(point, dict(enumerate(givens)), point.parts)
     if reason:
         kind = "network" if isinstance(point, NetworkPoint) else "function"
         notes = [f"The complex step does not suit this {kind}: {reason}", *notes]
@@ -282,7 +283,7 @@ def _nearby(point: Point, judging: _Judging, number: int, doubtful: list[str]) -
         except Exception:  # outside the function's domain, where a stranger's code may raise anything
             continue
         parts = [part for part in point.parts if part.name in doubtful]
-        [(rows, _)] = judging.rows(other, [given], parts)
+        [(rows, _)] = judging.rows(other, {number: given}, parts)
         for row in rows:
             if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
                 judged[row.name] = row

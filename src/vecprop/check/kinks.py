@@ -23,18 +23,19 @@ class Slopes:
 
     Parameters
     ----------
-    low, high : ndarray
-        The lesser and the larger one-sided derivative.
     usual : ndarray
         The slope where every tie is broken as the function itself breaks it.
-    room : ndarray
-        How far the slopes are apart over all ways to break ties: 0 where there is no kink.
+    low, high : ndarray
+        The lesser and the larger one-sided derivative.
+    least, largest : ndarray
+        The least and the largest slope over all ways to break ties: equal where there is no kink.
     """
 
+    usual: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    usual: np.ndarray
-    room: np.ndarray
+    least: np.ndarray
+    largest: np.ndarray
 
 
 class Tied(Tangent):

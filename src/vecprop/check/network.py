@@ -114,6 +114,10 @@ class NetworkPoint(Point):
         """Return the same network at other parameters, in float64."""
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
+    def breaks_ties_anew(self, number: int) -> bool:
+        """Return whether a gradient is the compiled engine's: its sums are rounded in another order."""
+        return self.judged[number].engine == "compiled"
+
     def _own(self, theta: np.ndarray) -> np.ndarray:
         """Return the network's own gradient, by backpropagation, (1, P)."""
         return self.network.batch_loss_and_gradient(theta, self.batch, self.noise_key)[1][None]
@@ -291,9 +295,9 @@ class NetworkPoint(Point):
         except Exception:  # as in `derivatives`
             return self._slopes_beside(part, U)
         right, left = sides[0].sum(axis=1)[:, None], sides[1].sum(axis=1)[:, None]
-        least, largest = np.min(sides, axis=0).sum(axis=1)[:, None], np.max(sides, axis=0).sum(axis=1)[:, None]
+        least, largest = (choose(sides, axis=0).sum(axis=1)[:, None] for choose in (np.min, np.max))
         own = (U @ self.own_gradient[0, part.span])[:, None]
-        return Slopes(np.minimum(left, right), np.maximum(left, right), np.clip(own, least, largest), largest - least)
+        return Slopes(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
 
     def _slopes_beside(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes a little to the left and to the right, where the arithmetic at ties cannot be followed."""
@@ -301,4 +305,5 @@ class NetworkPoint(Point):
         beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-1e-9, 1e-9)]
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function
-        return Slopes(np.where(jumps, low, here), np.where(jumps, high, here), here, np.where(jumps, high - low, 0))
+        low, high = np.where(jumps, low, here), np.where(jumps, high, here)
+        return Slopes(here, low, high, low, high)

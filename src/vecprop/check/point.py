@@ -57,6 +57,10 @@ class Point(ABC):
     def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the values, flattened, and each gradient that is to be judged, (outputs, P)."""
 
+    def breaks_ties_anew(self, number: int) -> bool:
+        """Return whether one of the gradients rounds otherwise than the point, so that it may not meet its ties."""
+        return False
+
     @cached_property
     @abstractmethod
     def bound(self) -> Bound:
