@@ -119,8 +119,9 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
         The errors that the user allows.
     """
     loss, givens = point.evaluated()
-    for given in givens:
-        _finite(given, point, "The gradient")
+    for number, given in enumerate(givens):
+        if not point.breaks_ties_anew(number):  # where the compiled engine alone has none, it is wrong
+            _finite(given, point, "The gradient")
     _finite(loss, point, "The function")
     loss_again, again = point.evaluated()
     judging, reason = _judging(point, method, limit)
@@ -176,7 +177,7 @@ def _confirmed(point: Point, judged: Judged) -> tuple[Judged, str]:
     for rows, found in judged:
         own = []
         for row in rows:
-            doubt, reason = _doubt(point, row) if row.verdict is Verdict.FAIL and row.index is not None else ("", "")
+            doubt, reason = _doubt(point, row, found.get(row.name)) if row.verdict is Verdict.FAIL else ("", "")
             if reason:
                 return judged, reason
             own.append(replace(row, verdict=Verdict.INCONCLUSIVE, note=doubt) if doubt else row)
@@ -184,22 +185,39 @@ def _confirmed(point: Point, judged: Judged) -> tuple[Judged, str]:
     return confirmed, ""
 
 
-def _doubt(point: Point, row: Row) -> tuple[str, str]:
-    """Return why an entry that fails by complex step may be right all the same, and why no complex step is believed."""
+def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
+    """Return why a part that fails by complex step may be right all the same, and why no complex step is believed.
+
+    The entry with the largest error is asked, where entries are known.
+    """
     part = next(part for part in point.parts if part.name == row.name)
-    index = row.index[len(point.outputs) :]  # pyright: ignore[reportOptionalSubscript]
-    output = int(np.ravel_multi_index(row.index[: len(point.outputs)], point.outputs)) if point.outputs else 0  # pyright: ignore[reportOptionalSubscript]
+    if found is not None:
+        errors = np.abs(found.given - found.expected) * found.wrong
+        output, entry = (int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
+        given, tolerance = found.given[output, entry], found.tolerance[output, entry]
+    elif row.index is not None:
+        output, entry = (
+            _place(row.index[: len(point.outputs)], point.outputs),
+            _place(row.index[len(point.outputs) :], part.shape),
+        )
+        given, tolerance = row.given, row.tolerance
+    else:
+        return "", ""  # of many small errors none shows by itself
     u = np.zeros((1, part.size))
-    u[0, np.ravel_multi_index(index, part.shape) if part.shape else 0] = 1
+    u[0, entry] = 1
     reason = contradicted(point, part, u, exact_slopes(point, [(part, u)])[0].T)
     if reason:
         return "", reason
-    found = Difference(*(values[0, output] for values in differences(point, part, u)))
-    if abs(found.jump) > row.tolerance:
-        return "", f"there is a kink at {row.name}{list(index) or ''}"
-    if abs(row.given - found.value) <= DISTRUST * found.error + BELIEVED * abs(found.value):
+    slope = Difference(*(values[0, output] for values in differences(point, part, u)))
+    if abs(slope.jump) > tolerance:
+        return "", f"there is a kink at {row.name}{list(part.index(entry)) or ''}"
+    if abs(given - slope.value) <= DISTRUST * slope.error + BELIEVED * abs(slope.value):
         return "differences do not see the error that the complex step shows", ""
     return "", ""
+
+
+def _place(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    return int(np.ravel_multi_index(index, shape)) if shape else 0
 
 
 def _finite(values: np.ndarray, point: Point, what: str) -> np.ndarray:
@@ -243,7 +261,7 @@ class _Scale:
     """How large the entries of a gradient may be thought to be: rounding far below that is nothing."""
 
     def __init__(self, point: Point, given: np.ndarray, loss: np.ndarray) -> None:
-        self.largest = float(np.abs(given).max())
+        self.largest = float(np.nan_to_num(np.abs(given)).max())
         values = float(np.abs(loss).max())
         sizes = {part.name: float(point.sizes(part).max()) for part in point.parts if part.size}
         self.of_part = {name: max(self.largest, values / size) for name, size in sizes.items()}

@@ -81,19 +81,20 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
 
 
 def _near(line: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    values = {distance: line(distance * np.arange(POINTS)) for distance in (NEAR[0], *FAR)}
-    found = {distance: _noise(part) for distance, part in values.items()}
-    moves = _moves(values[NEAR[0]])
-    noise = found[NEAR[0]]
-    if not moves.all():
-        noise = np.where(moves, noise, _noise(line(NEAR[1] * np.arange(POINTS))))
+    found, seen, noise = {}, [], np.float64(0)
+    moves = np.False_
+    for distance in (*NEAR, *FAR, FARTHEST):
+        # The second and the last are for what does not move before.
+        if distance in (NEAR[1], FARTHEST) and np.all(moves):
+            continue
+        values = line(distance * np.arange(POINTS))
+        seen.append(values)
+        found[distance] = _noise(values)
+        noise = np.where(moves, noise, found[distance])
+        moves = moves | _moves(values)
     # Noise is the same at all distances; what is larger at the farther ones is the function.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
-    still = ~np.any([_moves(part) for part in values.values()], axis=0)
-    if still.any():
-        values[FARTHEST] = line(FARTHEST * np.arange(POINTS))
-        noise = np.where(still, _noise(values[FARTHEST]), noise)
-    every = np.concatenate(list(values.values()))
+    every = np.concatenate(seen)
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
     return np.where(constant, 0, np.nan_to_num(noise) + EPS * largest)

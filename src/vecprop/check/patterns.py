@@ -7,8 +7,8 @@ import numpy as np
 FEW = 3
 """The number of entries of which a constant ratio is no chance."""
 
-COARSE = 1e-3
-"""The precision beyond which nothing is said of a pattern."""
+COARSE, COARSE_COUNT = 1e-3, 1e-5
+"""The precision beyond which nothing is said of a pattern, and of how many entries are wrong."""
 
 
 def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
@@ -135,6 +135,8 @@ def pattern(
         if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
             missing = "the terms between different entries are missing (for a softmax -y_i y_j)"
             return f"only its diagonal is right, and the rest is 0: {missing}"
+    if precision > COARSE_COUNT:
+        return ""
     errors = np.abs(given - expected)
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
     return _of_places(given, expected, shape, places, precision) or _of_offset(given - expected, precision * size)

@@ -1,0 +1,249 @@
+"""Faults planted in the kernels of the compiled engine, one at a time.
+
+A fault is one expression of a kernel's source that is replaced by another. The kernel is compiled from the altered
+source, with all that is compiled from it; nothing of that is kept on disk, and all else is taken from there.
+"""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import cfunc
+from numba.core.dispatcher import Dispatcher
+
+import vecprop as vp
+from vecprop.compiled import machine_code
+from vecprop.compiled.machine_code import address_of
+from vecprop.compiled.step import gradient_of_a_step
+
+FAULTY = "<planted fault>"
+"""The file that altered code is said to come from, by which it is known wherever it is called."""
+
+WAYS: dict[str, dict[str, Any]] = {
+    "loops": {"has_vectors": lambda: False, "WIDE": 10**9},
+    "BLAS": {"has_vectors": lambda: False, "WIDE": 1},
+    "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
+    "packed": {"has_vectors": lambda: True, "LARGE": 40},
+}
+"""What in `compiled.dense` has products computed in one way."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network with its rows and noise, at parameters theta."""
+
+    network: vp.Network
+    theta: np.ndarray
+    X: np.ndarray
+    T: np.ndarray
+    weight: np.ndarray | None = None
+    noise: vp.Noise | None = None
+
+    def in_type(self, F: type) -> "Point":
+        """Return the point with its parameters in a floating type, in which the network then computes."""
+        return replace(self, theta=self.theta.astype(F))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault in a kernel or a formula.
+
+    Parameters
+    ----------
+    function : str
+        Which function has it, from `vecprop` on: one of the compiled engine, or a formula, which that compiles from its
+        source. The reference engine has none.
+    right, wrong : str
+        The expression, which occurs once, and what stands there instead.
+    at : Point or dict
+        A network that shows it; where it is in a step of the optimizer, the options of `trains_alike`.
+    way : str
+        How dense layers are computed.
+    """
+
+    function: str
+    right: str
+    wrong: str
+    at: Any
+    way: str = "blocks"
+
+    def __str__(self) -> str:
+        return f"{self.function}: {self.right} -> {self.wrong}, {self.way}"
+
+
+# How a fault is planted.
+
+
+@contextmanager
+def planted(fault: Fault) -> Iterator[None]:
+    """Have the compiled engine compute with a fault; nothing that is compiled meanwhile is kept on disk."""
+    with computing(fault.way) as patch:
+        patch.setattr("numba.core.caching.IndexDataCacheFile.save", lambda *arguments: None)
+        _alter(fault, patch)
+        for module in _modules():
+            if "address_of" in vars(module):
+                patch.setattr(module, "address_of", _address_of)
+        yield
+
+
+@contextmanager
+def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
+    """Have dense layers computed in one way; programs and addresses are asked for anew, within and after."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in WAYS[way].items():
+            patch.setattr(f"vecprop.compiled.dense.{name}", value)
+        _forget()
+        yield patch
+    _forget()
+
+
+def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    """Alter a function, and have everything that is compiled from it compiled anew."""
+    function = _function(fault.function)
+    source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
+    assert source.count(fault.right) == 1, f"{fault.right!r} stands {source.count(fault.right)} times in:\n{source}"
+    source = source.replace(fault.right, fault.wrong)
+    if not fault.function.startswith("compiled."):
+        altered = SimpleNamespace(
+            getsource=lambda formula: source if formula is function else inspect.getsource(formula),
+            getsourcefile=lambda formula: FAULTY if formula is function else inspect.getsourcefile(formula),
+        )
+        patch.setattr("vecprop.compiled.formulas.inspect", altered)
+        return
+    stale = [function]
+    for old in stale:
+        text = source if old is function else inspect.getsource(old.py_func)
+        new = _made(text, old.__name__, sys.modules[old.__module__])
+        for module in _modules():
+            for name in [name for name, value in vars(module).items() if value is old]:
+                patch.setattr(module, name, new)
+                stale += [caller for caller in _callers(module, name) if caller not in stale]
+
+
+def _made(source: str, name: str, module: ModuleType) -> Any:
+    """Return the function that a source defines, decorated as it says, which finds the names of a module."""
+    made: dict[str, Any] = {}
+    exec(compile(source, FAULTY, "exec"), vars(module), made)
+    return made[name]
+
+
+def _function(name: str) -> Any:
+    """Return a function by its name: that of its module, of a class where it is a method, and its own."""
+    package, module, *path = name.split(".")
+    found: Any = import_module(f"vecprop.{package}.{module}")
+    for part in path:
+        found = vars(found)[part]
+    return found
+
+
+def _modules() -> list[ModuleType]:
+    return [module for name, module in sys.modules.items() if name.startswith("vecprop.compiled.")]
+
+
+def _callers(module: ModuleType, name: str) -> Iterator[Any]:
+    """Yield a module's own compiled functions that call one of this name and have not been made anew."""
+    for value in vars(module).values():
+        if isinstance(value, Dispatcher) and value.__module__ == module.__name__:
+            code = value.py_func.__code__
+            if name in code.co_names and code.co_filename != FAULTY:
+                yield value
+
+
+def _forget() -> None:
+    """Forget what has been compiled into programs, and at which addresses it stands."""
+    for name in ("batches", "dense", "epochs", "formulas", "kernels", "loops", "packed", "products", "program"):
+        for value in vars(import_module(f"vecprop.compiled.{name}")).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+_kept: list[Any] = []  # an address is good as long as its code lives
+_addresses: dict[str, int] = {}
+
+
+def _address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
+    """Return the address of a kernel: compiled here alone where it is faulty, else once for all faults."""
+    function = machine_code.filled_in(template, suffix, **names)
+    if _is_faulty(function, set()):
+        _kept.append(cfunc(signature, cache=False, **machine_code._OPTIONS)(function))
+        return _kept[-1].address
+    name = f"{function.__module__}.{function.__qualname__}"
+    if name not in _addresses:
+        _addresses[name] = address_of(template, signature, suffix, **names)
+    return _addresses[name]
+
+
+def _is_faulty(function: FunctionType, seen: set[FunctionType]) -> bool:
+    """Return whether a function is altered, or one that it calls."""
+    seen.add(function)
+    if function.__code__.co_filename == FAULTY:
+        return True
+    for name in function.__code__.co_names:
+        called = function.__globals__.get(name)
+        called = called.py_func if isinstance(called, Dispatcher) else getattr(called, "_defn", None)  # of an intrinsic
+        if isinstance(called, FunctionType) and called not in seen and _is_faulty(called, seen):
+            return True
+    return False
+
+
+# What is seen of it.
+
+
+def found(point: Point) -> bool:
+    """Return whether the check fails and names the compiled engine; the reference has to pass by itself."""
+    arguments = point.network, point.theta, point.X, point.T, point.weight, point.noise
+    report = vp.check_gradients(*arguments)
+    alone = vp.check_gradients(*arguments, engine="reference")
+    assert alone.verdict in (vp.Verdict.PASS, vp.Verdict.KINK), alone.text()
+    if report.verdict is not vp.Verdict.FAIL:
+        assert report.verdict is alone.verdict, report.text()
+        return False
+    failed = {row.engine for row in report.rows if row.verdict is vp.Verdict.FAIL}
+    assert failed == {"compiled"}, report.text()
+    assert "compiled engine" in str(report.diagnoses)
+    return True
+
+
+def wrong_gradients(point: Point) -> list[str]:
+    """Return which of the compiled engine's gradients, with their losses, are not the reference's, to rounding."""
+    network, theta, noise = point.network, point.theta, point.noise
+    batch = network.batch(theta, point.X, point.T, point.weight)
+    expected = network.batch_loss_and_gradient(theta, batch, noise)
+    computed = {
+        "evaluation": vp.compile(network).batch_loss_and_gradient(theta, batch, noise),
+        "training step": gradient_of_a_step(network, theta, batch, noise),
+    }
+    return [name for name, own in computed.items() if not _same(network, own, expected)]
+
+
+TOLERANCES = {np.float64: 1e-9, np.float32: 2e-3}
+
+
+def _same(network: vp.Network, own: tuple[Any, Any], expected: tuple[Any, Any]) -> bool:
+    """Return whether losses agree, and gradients tensor by tensor."""
+    tolerance = TOLERANCES[expected[1].dtype.type]
+    parts = [(np.ravel(a), np.ravel(b)) for a, b in (own[:1] + expected[:1],)]
+    parts += [(own[1][tensor.span], expected[1][tensor.span]) for tensor in network.layout.tensors]
+    return all(np.abs(a - b).max() <= tolerance * np.abs(b).max() for a, b in parts)
+
+
+def trains_alike(network: vp.Network, **options: Any) -> bool:
+    """Return whether three steps of training lead both engines to the same parameters, to rounding."""
+    rng = np.random.default_rng(0)
+    theta, X = rng.normal(size=network.layout.size), rng.normal(size=(30, network.inputs))
+    T = rng.normal(size=(30, network.outputs))
+    own, expected = (
+        vp.train(network, theta, X, T, epochs=3, engine=engine, **options) for engine in ("compiled", "reference")
+    )
+    pairs = [(own.theta - theta, expected.theta - theta), (own.history.step_size, expected.history.step_size)]
+    for name in options["optimizer"].moments:
+        pairs.append((own.state.optimizer[name], expected.state.optimizer[name]))
+    return all(np.abs(a - b).max() <= 1e-7 * np.abs(b).max() for a, b in pairs)

@@ -1,0 +1,457 @@
+"""A fault in any kernel of the compiled engine is found, and nothing is found where there is none."""
+
+import numpy as np
+import pytest
+from engine_faults import Fault, Point, computing, found, planted, trains_alike, wrong_gradients
+from mutation_suite import PLACES, case
+
+import registry
+import vecprop as vp
+from vecprop.compiled.cache import folder
+from vecprop.compiled.program import program_of
+from vecprop.compiled.step import gradient_of_a_step
+from vecprop.optimize.adam_hat import AdamHat
+
+TYPES = pytest.mark.parametrize("F", [np.float64, np.float32])
+
+
+def point(*layers, inputs=12, loss=None, penalty=(), rows=48, targets=None, weighted=False, noise=None):
+    """Return a network at random parameters, with random rows."""
+    rng = np.random.default_rng(0)
+    network = vp.Network(inputs, layers, loss or vp.SquaredError(), penalty)
+    theta, X = rng.normal(size=network.layout.size) / 2, rng.normal(size=(rows, inputs))
+    T = registry.targets(network.loss_function, rng, rows, network.outputs) if targets is None else targets
+    return Point(network, theta, X, T, rng.uniform(0.1, 2, rows) if weighted else None, noise)
+
+
+def hidden(layer, **options):
+    return point(vp.Dense(7), layer, vp.Dense(3), **options)
+
+
+LAYERS = (vp.Dense(17), vp.Tanh(), vp.Dense(20), vp.Tanh(), vp.Dense(3))
+SMALL = point(*LAYERS)
+WEIGHTED = point(*LAYERS, weighted=True)
+CLASSES = point(*LAYERS, loss=vp.SoftmaxCrossEntropy(), targets=np.arange(48) % 3)
+SOFT = point(*LAYERS, loss=vp.SoftmaxCrossEntropy())
+ONE_ROW = point(*LAYERS, rows=1)
+SEVERAL_TILES = point(*LAYERS, rows=1300, weighted=True)
+FILLED_TILE = point(vp.Dense(3), vp.Tanh(), vp.Dense(2), inputs=4, rows=45)
+DEEP_PRODUCTS = point(vp.Dense(5), vp.Tanh(), vp.Dense(3), inputs=80, rows=128)
+LARGE = point(vp.Dense(30), vp.Tanh(), vp.Dense(9), inputs=300, rows=34)
+BY_INPUTS = point(vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
+BY_INPUTS_LATER = point(vp.LayerNorm(), vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
+JOINT = point(vp.Dense(40), vp.Tanh(), vp.Dense(36), inputs=48, rows=150)
+TWO_SHARDS, FOUR_SHARDS = (
+    point(vp.Dense(64), vp.Tanh(), vp.Dense(64), vp.Tanh(), vp.Dense(3), rows=rows) for rows in (140, 280)
+)
+PENALIZED = point(*LAYERS, penalty=(vp.L2(0.3), vp.L1(0.2)))
+AVERAGED = point(*LAYERS, penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)), weighted=True)
+NORM = hidden(vp.LayerNorm(epsilon=0.1))
+NORM_TILES = hidden(vp.LayerNorm(), rows=1300)
+DROPOUT = hidden(vp.Dropout(0.3), noise=vp.Noise(seed=3, step=2))
+
+DENSE = [
+    # by loops
+    Fault("compiled.dense._loops", "p[o:], O, I + 1", "p[o:], O, I", SMALL, "loops"),
+    Fault("compiled.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
+    Fault("compiled.dense._put_weighted_rows", "out[s] += a * A[s]", "out[s] -= a * A[s]", SMALL, "loops"),
+    Fault("compiled.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
+    Fault("compiled.dense._loops_back", "J_ko += A_k", "J_ko -= A_k", SMALL, "loops"),
+    Fault("compiled.dense._loops_back", "J[k * O + o] + J_ko if add", "J_ko if add", SEVERAL_TILES, "loops"),
+    Fault("compiled.dense._loops_back", "np.int64(1), O)", "np.int64(1), O - 1)", SMALL, "loops"),
+    # by blocks
+    Fault("compiled.dense._blocks", "I + 1, left", "I, left", SMALL),
+    Fault("compiled.dense._blocks", "S, O, A, np.int64(size)", "S, O, A, np.int64(0)", ONE_ROW),
+    Fault("compiled.dense._blocks_back", "multiply(I + 1, O, S", "multiply(I + 1, O, S - 1", SMALL),
+    Fault(
+        "compiled.dense._blocks_back",
+        "turned, column, J, column, add",
+        "turned, column, J, column, 0 * one",
+        SEVERAL_TILES,
+    ),
+    Fault("compiled.dense._blocks_back", "dots(I + 1, O, S", "dots(I + 1, O, S - 1", SMALL),
+    Fault("compiled.dense._blocks_back", "delta, row, J, column, add", "delta, row, J, column, 0 * one", SEVERAL_TILES),
+    Fault("compiled.dense._blocks_back", "multiply(I, S, O", "multiply(I, S, O - 1", SMALL),
+    Fault("compiled.dense._blocks_back", "dots(I, S, O", "dots(I, S, O - 1", ONE_ROW),
+    Fault("compiled.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
+    Fault("compiled.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
+    Fault("compiled.products.transpose", "A + m * A_m + n * size", "A + m * A_m", SMALL),
+    Fault("compiled.products.gather", "numbers + 8 * m", "numbers", SMALL),
+    Fault("compiled.vectors.dots_block", "builder.fadd(old, v.pick(total, total, places))", "old", SMALL),
+    Fault("compiled.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
+    # of what is packed
+    Fault("compiled.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
+    Fault("compiled.dense._packed_back", "(I + 1, O, S", "(I + 1, O, S - 1", LARGE, "packed"),
+    Fault("compiled.dense._packed_back", "(I, S, O", "(I, S, O - 1", LARGE, "packed"),
+    Fault("compiled.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
+    Fault("compiled.packed.multiply", "left + m_of * K_here * size", "left", LARGE, "packed"),
+    Fault("compiled.packed.pack", "to[m] = some[m]", "to[m] = some[0]", LARGE, "packed"),
+    Fault("compiled.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
+    # through BLAS
+    Fault("compiled.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
+    Fault("compiled.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
+    Fault(
+        "compiled.dense._through_blas_back", "np.int64(1), add, J", "np.int64(1), np.int64(0), J", SEVERAL_TILES, "BLAS"
+    ),
+    Fault("compiled.dense._through_blas_back", "zero), I, S, O", "zero), I, S, O - 1", SMALL, "BLAS"),
+    # shared by inputs
+    Fault("compiled.quarters.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
+    Fault("compiled.by_inputs.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
+    Fault("compiled.by_inputs.backward_by_inputs", "c[Slot.THETA] + start", "c[Slot.THETA]", BY_INPUTS_LATER),
+    # joint
+    Fault("compiled.joint._multiply_weights", "row[Column.INPUTS] + 1", "row[Column.INPUTS]", JOINT, "packed"),
+    Fault(
+        "compiled.joint._multiply_weights",
+        "row[Column.OUTPUTS], step_k, step_m",
+        "row[Column.OUTPUTS] - 1, step_k, step_m",
+        JOINT,
+        "packed",
+    ),
+    Fault("compiled.joint._put_gradient", "np.int64(shard > 0)", "np.int64(0)", JOINT, "packed"),
+]
+
+ACTIVATIONS = [
+    Fault("compiled.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
+    Fault("compiled.loops._slope", "delta[i] *= formula", "delta[i] = formula", SMALL),
+    Fault("core.activations.Identity.value", "return z", "return z + z", hidden(vp.Identity())),
+    Fault("core.activations.Identity.slope", "return one(z)", "return one(z) + one(z)", hidden(vp.Identity())),
+    Fault("core.activations.Logistic.value", "return logistic(z)", "return logistic(-z)", hidden(vp.Logistic())),
+    Fault("core.activations.Logistic.slope", "y * (1 - y)", "y * (1 + y)", hidden(vp.Logistic())),
+    Fault("core.activations.Tanh.value", "return tanh(z)", "return tanh(z) / 2", SMALL),
+    Fault("core.activations.Tanh.slope", "1 - y * y", "1 - y", SMALL),
+    Fault("core.activations.ReLU.value", "real(z) > 0, z, 0)", "real(z) > 0, z, -z)", hidden(vp.ReLU())),
+    Fault("core.activations.ReLU.slope", "one(z), 0)", "one(z), one(z))", hidden(vp.ReLU())),
+    Fault("core.activations.LeakyReLU.value", "self.leak * z", "z", hidden(vp.LeakyReLU())),
+    Fault("core.activations.LeakyReLU.slope", "one(z), self.leak", "one(z), 0", hidden(vp.LeakyReLU())),
+    Fault("core.activations.ELU.value", "self.alpha * expm1", "expm1", hidden(vp.ELU(0.7))),
+    Fault("core.activations.ELU.slope", "one(z), y + self.alpha", "one(z), self.alpha", hidden(vp.ELU(0.7))),
+    Fault("core.activations.GELU.value", "return z * logistic(2 * u)", "return z * logistic(u)", hidden(vp.GELU())),
+    Fault("core.activations.GELU.slope", "s + 2 * y * (1 - s)", "s + y * (1 - s)", hidden(vp.GELU())),
+    Fault("core.activations._gelu_u", "0.044715 * c * c * c", "0.044715 * c * c", hidden(vp.GELU())),
+    Fault("core.activations._gelu_u", "1 + 3 *", "1 + 2 *", hidden(vp.GELU())),
+    Fault("core.activations.SiLU.value", "return z * logistic(z)", "return logistic(z)", hidden(vp.SiLU())),
+    Fault("core.activations.SiLU.slope", "return s + y * (1 - s)", "return s + y * s", hidden(vp.SiLU())),
+    Fault("core.activations.softplus", "0, z) + log1p", "0, z) - log1p", hidden(vp.Softplus())),
+    Fault("core.activations.Softplus.slope", "return logistic(z)", "return logistic(y)", hidden(vp.Softplus())),
+]
+
+
+def scored(loss):
+    return point(*LAYERS, loss=loss, weighted=True)
+
+
+LOSSES = [
+    Fault("compiled.loops._softmax_loss", "* (log_total[s] - (", "* (log_total[s] + (", SOFT),
+    Fault("compiled.loops._softmax_loss", "* total[s] - t[c, s]", "* total[s]", CLASSES),
+    Fault("compiled.loops._softmax_loss", "= weight[s] * (delta", "= (delta", CLASSES),
+    Fault("compiled.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
+    Fault("compiled.loops._elementwise_loss", "weight[s] * slope", "slope", WEIGHTED),
+    Fault(
+        "core.losses.BinaryCrossEntropy.element",
+        "(1 - T) * softplus(Z)",
+        "T * softplus(Z)",
+        scored(vp.BinaryCrossEntropy()),
+    ),
+    Fault(
+        "core.losses.BinaryCrossEntropy.delta",
+        "return logistic(Z) - T",
+        "return logistic(Z) + T",
+        scored(vp.BinaryCrossEntropy()),
+    ),
+    Fault("core.losses.SquaredError.element", "(Z - T) / 2", "(Z - T)", scored(vp.SquaredError())),
+    Fault("core.losses.SquaredError.delta", "return Z - T", "return T - Z", scored(vp.SquaredError())),
+    Fault("core.losses.AbsoluteError.element", "absolute(Z - T)", "absolute(Z + T)", scored(vp.AbsoluteError())),
+    Fault("core.losses.AbsoluteError.delta", "sign(Z - T)", "sign(Z)", scored(vp.AbsoluteError())),
+    Fault("core.losses.Huber.element", "Z - T - c / 2", "Z - T - c", scored(vp.Huber(0.3))),
+    Fault("core.losses.Huber.delta", "-self.threshold, self", "-1, self", scored(vp.Huber(0.3))),
+    Fault("core.losses.Quantile.element", "* (Z - T)", "* (Z + T)", scored(vp.Quantile(0.9))),
+    Fault("core.losses.Quantile.delta", "(1 - self.level) * s", "self.level * s", scored(vp.Quantile(0.9))),
+    Fault("core.losses.Poisson.element", "exp(Z) - T * Z", "exp(Z) - T", scored(vp.Poisson())),
+    Fault("core.losses.Poisson.delta", "exp(Z) - T", "exp(Z)", scored(vp.Poisson())),
+]
+
+NORMALIZATION = [
+    Fault("compiled.loops._norm", "* kept[k, s] + b[k]", "* kept[k, s]", NORM),
+    Fault("compiled.loops._norm", "= g[k] * kept", "= kept", NORM),
+    Fault("compiled.loops._norm", "/ n + epsilon", "/ n", NORM),
+    Fault("compiled.loops._norm", "x[k, s] - deviation[s] / n", "x[k, s]", NORM),
+    Fault("compiled.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
+    Fault("compiled.loops._norm_back", "delta[k, s] - mean[s] / n -", "delta[k, s] -", NORM),
+    Fault("compiled.loops._norm_back", " - kept[k, s] * (slant[s] / n)", "", NORM),
+    Fault("compiled.loops._norm_back", ") / deviation[s]", ")", NORM),
+    Fault("compiled.loops._norm_back", "scale += delta[k, s] * kept[k, s]", "scale += delta[k, s]", NORM),
+    Fault("compiled.loops._norm_back", "shift += delta[k, s]", "shift += delta[k, s] * g[k]", NORM),
+    Fault("compiled.loops._norm_back", "J[k] + scale if add", "scale if add", NORM_TILES),
+    Fault("compiled.loops._norm_back", "J[I + k] + shift if add", "shift if add", NORM_TILES),
+]
+
+DROPPING = [
+    Fault("compiled.loops._drop", "1 / (1 - h[0])", "1 / h[0]", DROPOUT),
+    Fault("compiled.loops._drop", "u >= h[0]", "u < h[0]", DROPOUT),
+    Fault("compiled.loops._drop", "count(row, k)", "count(row, s)", DROPOUT),
+    Fault("compiled.loops._drop", "_DROPOUT), step)", "_DROPOUT), 0)", DROPOUT),
+    Fault("compiled.loops._drop", "x[k, s] * mask[k, s]", "x[k, s] * mask[k, s]; mask[k, s] = 1", DROPOUT),
+    Fault("compiled.layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
+]
+
+ROWS = [
+    Fault("compiled.kernels.weigh", "(weight[places[s]] if", "(1 if", WEIGHTED),
+    Fault("compiled.kernels._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
+    Fault("compiled.kernels.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
+    Fault("compiled.kernels.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
+    Fault("compiled.kernels.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE),
+    Fault("compiled.epochs._scale", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
+    Fault("compiled.epochs._scale", "total += weight[", "total += 1 + 0 * weight[", WEIGHTED),
+    Fault(
+        "compiled.steps._sum_shards", "gradients[other * P + low : other", "gradients[own * P + low : own", TWO_SHARDS
+    ),
+]
+
+PENALTIES = [
+    Fault("compiled.steps.sum_block", "J_W[i] += l2 * W[i]", "J_W[i] += l2 / 2 * W[i]", PENALIZED),
+    Fault("compiled.steps.sum_block", "J_W[i] += l1", "J_W[i] -= l1", PENALIZED),
+    Fault("compiled.steps.sum_block", "scale * strengths[1]", "strengths[1]", AVERAGED),
+    Fault("compiled.steps.sum_block", "scale * strengths[3]", "strengths[3]", AVERAGED),
+    Fault("compiled.steps.penalty_of", "l2 / 2 * squares", "l2 * squares", PENALIZED),
+    Fault("compiled.steps.penalty_of", "l1 * sizes", "-l1 * sizes", PENALIZED),
+]
+
+OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS, *PENALTIES]
+
+
+SAMPLE = [
+    next(fault for fault in OF_GRADIENTS if fault.function.endswith(name))
+    for name in (".dense._blocks", "Tanh.slope", "._softmax_loss", "._norm_back", ".steps.sum_block")
+]
+"""One fault of each kind: a dense layer, a slope, a loss, a layer on its way back, a penalty."""
+
+
+def stepping(optimizer, **options):
+    return {"optimizer": optimizer, **options}
+
+
+ADAM, CLIPPED = stepping(vp.Adam(0.05, epsilon=0.1)), stepping(vp.Momentum(0.05), clip=0.1)
+OF_STEPS = [
+    Fault(
+        "optimize.optimizers.GradientDescent.update",
+        "theta - rate * J,",
+        "theta + rate * J,",
+        stepping(vp.GradientDescent(0.1)),
+    ),
+    Fault(
+        "optimize.optimizers.next_moment", "momentum * M - rate * J", "momentum * M - J", stepping(vp.Momentum(0.05))
+    ),
+    Fault(
+        "optimize.optimizers.Momentum.update", "return theta + M, M", "return theta - M, M", stepping(vp.Momentum(0.05))
+    ),
+    Fault("optimize.optimizers.Nesterov.update", "theta + self.momentum * M", "theta + M", stepping(vp.Nesterov(0.05))),
+    Fault(
+        "optimize.optimizers.RMSProp.update",
+        "(1 - self.decay) * J * J",
+        "self.decay * J * J",
+        stepping(vp.RMSProp(0.02)),
+    ),
+    Fault(
+        "optimize.optimizers.RMSProp.update",
+        "sqrt(v) + self.epsilon",
+        "sqrt(v + self.epsilon)",
+        stepping(vp.RMSProp(0.02, epsilon=0.1)),
+    ),
+    Fault("optimize.optimizers.Adam.update", "(1 - self.beta1) * J", "self.beta1 * J", ADAM),
+    Fault("optimize.optimizers.Adam.update", "(1 - self.beta2) * J * J", "self.beta2 * J * J", ADAM),
+    Fault("optimize.optimizers.Adam.update", "1 - self.beta1**t", "1 - self.beta1", ADAM),
+    Fault("optimize.optimizers.Adam.update", "1 - self.beta2**t", "1 - self.beta2", ADAM),
+    Fault("optimize.optimizers.Adam.update", "sqrt(v_hat) + self.epsilon", "sqrt(v_hat + self.epsilon)", ADAM),
+    Fault(
+        "optimize.adam_hat.AdamHat.update", "(1 - self.beta2**t) ** 0.5", "(1 - self.beta2**t)", stepping(AdamHat(0.05))
+    ),
+    Fault(
+        "optimize.optimizers.AdamW.update",
+        "1 - rate * self.weight_decay",
+        "1 - self.weight_decay",
+        stepping(vp.AdamW(0.05)),
+    ),
+    Fault(
+        "compiled.loops._update0",
+        "(theta[i],) = formula(h, before, J[i]",
+        "(theta[i],) = formula(h, before, J[0]",
+        stepping(vp.GradientDescent(0.1)),
+    ),
+    Fault(
+        "compiled.loops._update1",
+        "theta[i], first[i] = formula",
+        "theta[i], first[0] = formula",
+        stepping(vp.Momentum(0.05)),
+    ),
+    Fault("compiled.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
+    Fault("compiled.loops._update2", "moved[i] = before - theta[i]", "moved[i] = theta[i]", ADAM),
+    Fault("compiled.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
+    Fault("compiled.epochs.run_epochs", "clip / np.sqrt(square)", "clip / square", CLIPPED),
+]
+
+# Where nothing is wrong.
+
+SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
+POINTS = [SUMMED, point(*LAYERS, noise=vp.Noise(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
+POINTS += [hidden(layer) for layer in registry.LAYERS]
+RIGHT = [(fault.way, fault.at) for fault in OF_GRADIENTS]
+RIGHT += [("blocks", at) for at in POINTS]
+RIGHT += [(way, at) for way in ("loops", "packed", "BLAS") for at in (ONE_ROW, SEVERAL_TILES, FOUR_SHARDS)]
+
+
+@TYPES
+def test_right_engines_are_right(F):
+    for way in sorted({way for way, _ in RIGHT}):
+        with computing(way):
+            for at in {id(at): at for own, at in RIGHT if own == way}.values():
+                assert wrong_gradients(at.in_type(F)) == [], (way, at.network)
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 48), pytest.param(48, 1000, marks=pytest.mark.long)])
+def test_random_networks(first, end):
+    for seed in range(first, end):
+        if PLACES[seed % len(PLACES)] in ("ordinary", "wide", "constant columns"):
+            one = case(seed)
+            at = Point(one.network, one.theta, one.X, one.T, one.weight, one.noise)
+            assert wrong_gradients(at) == [], seed
+
+
+def test_points_go_the_ways_that_they_are_meant_for():
+    for at, way, kinds in ((BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (JOINT, "packed", [2, 2])):
+        with computing(way):
+            program = program_of(at.network, np.float64).for_batches(len(at.X))
+            assert [kind for kind in program.table[:, 9] if kind] == kinds
+    with computing("blocks"):
+        assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
+
+
+# Where there is a fault.
+
+
+@pytest.mark.parametrize("fault", SAMPLE, ids=str)
+def test_a_sample_of_faults_is_found(fault):
+    assert not found(fault.at)
+    with planted(fault):
+        assert found(fault.at)
+    assert not found(fault.at)
+
+
+@pytest.mark.long
+@TYPES
+@pytest.mark.parametrize("fault", OF_GRADIENTS, ids=str)
+def test_every_fault_is_found(fault, F):
+    with planted(fault):
+        assert found(fault.at.in_type(F))
+
+
+@pytest.mark.long
+def test_both_gradients_see_what_both_compute_and_the_step_what_it_alone_does():
+    of_both, of_steps = SAMPLE[0], SAMPLE[-1]
+    with planted(of_both):
+        assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
+    with planted(of_steps):
+        assert wrong_gradients(of_steps.at) == ["training step"]
+
+
+@pytest.mark.parametrize("options", {str(fault.at): fault.at for fault in OF_STEPS}.values(), ids=str)
+def test_right_steps_are_right(options):
+    assert trains_alike(SMALL.network, **options)
+
+
+@pytest.mark.parametrize(
+    "fault", [OF_STEPS[0], *(pytest.param(f, marks=pytest.mark.long) for f in OF_STEPS[1:])], ids=str
+)
+def test_faults_of_steps_are_seen(fault):
+    with planted(fault):
+        assert not trains_alike(SMALL.network, **fault.at)
+    assert trains_alike(SMALL.network, **fault.at)
+
+
+def test_nothing_is_kept_of_a_fault():
+    assert not found(SMALL)
+    before = {path: path.stat().st_mtime_ns for path in folder().rglob("*") if path.is_file()}
+    with planted(SAMPLE[1]):
+        assert found(SMALL)
+    assert {path: path.stat().st_mtime_ns for path in folder().rglob("*") if path.is_file()} == before
+
+
+# The gradient of a step itself.
+
+
+def step(network, theta, X, T, F=np.float64, noise=None):
+    theta = np.array(theta, F)
+    return gradient_of_a_step(network, theta, network.batch(theta, X, T), noise)
+
+
+@TYPES
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e30])
+def test_gradients_of_any_size_keep_their_bits(size, F):
+    size = F(size)
+    loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[size]], [[1]], F)
+    assert (loss, *gradient) == (2, 2 * size, 2)
+    assert loss.dtype == gradient.dtype == F
+
+
+def test_gradients_whose_squares_overflow_come_back():
+    loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[1e200]], [[1]])
+    assert (loss, *gradient) == (2, 2e200, 2)
+
+
+def test_what_is_not_finite_comes_back():
+    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), vp.L2(0.1))
+    loss, gradient = step(network, [1e200, 0], [[1e200]], [[1]])
+    assert loss == np.inf
+    np.testing.assert_array_equal(gradient, [np.inf, np.inf])
+
+
+def test_theta_is_not_moved():
+    theta = SMALL.theta.copy()
+    theta.setflags(write=False)
+    gradient_of_a_step(SMALL.network, theta, SMALL.network.batch(theta, SMALL.X, SMALL.T))
+    np.testing.assert_array_equal(theta, SMALL.theta)
+
+
+@pytest.mark.parametrize(("way", "at"), [("blocks", BY_INPUTS), ("packed", JOINT), ("blocks", FOUR_SHARDS)])
+def test_bits_do_not_know_of_threads(way, at, monkeypatch):
+    results = []
+    with computing(way):
+        for threads in (1, 2, 4):
+            monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
+            results.append(step(at.network, at.theta, at.X, at.T))
+    for loss, gradient in results:
+        assert loss == results[0][0]
+        np.testing.assert_array_equal(gradient, results[0][1])
+
+
+def test_it_is_the_gradient_of_training():
+    """The optimizer's step, with its noise, is taken along it."""
+    at, rate = DROPOUT, 2.0**-10
+    options = {"optimizer": vp.GradientDescent(rate), "epochs": 1, "seed": 7, "engine": "compiled"}
+    moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
+    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.Noise(seed=7))
+    np.testing.assert_array_equal(moved, at.theta - rate * gradient)
+
+
+class Own(vp.Tanh):
+    """An activation of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("network", "F", "noise", "reason"),
+    [
+        (vp.Network(2, [vp.Dense(1), Own()], vp.SquaredError()), np.float64, None, "Own is not one of the library's"),
+        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float16, None, "float32 and float64"),
+        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise(rows=np.arange(5)), "rows as they lie"),
+        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise([1, 2]), "one whole number as its seed"),
+        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise(step=-1), "a step of at least 0"),
+    ],
+)
+def test_what_it_takes_no_step_of_is_said(network, F, noise, reason):
+    with pytest.raises(ValueError, match=reason):
+        step(network, network.init(0), np.ones((5, 2)), np.ones((5, 1)), F, noise)
+
+
+def test_it_takes_one_network_at_a_time():
+    theta = SMALL.network.init([0, 1])
+    with pytest.raises(ValueError, match="one network at a time"):
+        step(SMALL.network, theta, SMALL.X, SMALL.T)
