@@ -210,7 +210,7 @@ LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.0
     [
         MLPEnsembleClassifier(MLPClassifier(**LEARNS), 4),
         MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs"}), 4, max_samples=0.9),
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
         MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
     ]
 )
