@@ -65,9 +65,10 @@ class FunctionPoint(Point):
             raise TypeError("The gradient has complex numbers, but real ones are needed.")
         return gradient.astype(np.float64)
 
-    def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the value, flattened, and the gradient that is checked."""
-        return self._values(self.theta), [self.gradient()]
+    def evaluated(self) -> list[np.ndarray]:
+        """Return the gradient that is checked, and keep the value."""
+        self.value = self._values(self.theta)
+        return [self.gradient()]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
         # Copied on both sides: a function may overwrite what it is given, and return the same buffer each time.
@@ -113,6 +114,11 @@ class FunctionPoint(Point):
     def is_followed(self) -> bool:
         """Never: a stranger's code is given complex numbers."""
         return False
+
+    @cached_property
+    def may_be_random(self) -> bool:
+        """Always: nobody knows what a stranger's code does."""
+        return True
 
     @cached_property
     def bound(self) -> Bound:

@@ -12,7 +12,6 @@ from .function import FunctionPoint
 from .judge import (
     BELIEVED,
     DISTRUST,
-    HIDDEN,
     Compared,
     How,
     Limit,
@@ -23,6 +22,7 @@ from .judge import (
     hidden_share,
     judge_entries,
 )
+from .nearby import Doubts, nearby, require_finite
 from .network import NetworkPoint
 from .parameters import Part
 from .point import Point
@@ -34,28 +34,6 @@ from .verdict import Verdict
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """How many parameters a function has at most for all its entries to be judged: by complex step, and by differences."""
-
-RESOLUTION = 1e-7
-"""The share of a part's largest entry above which rounding sends the check to a second point."""
-
-TRUSTED = {"complex step": 2e-8, "ridders": 1e-7, "central differences": 0.0}
-"""The share of a gradient's largest entry below which no error of a function is believed, by how it was found.
-
-What iterates until it stands still, or solves a linear system, may be off by as much in its value and its gradient.
-"""
-
-SLIGHT = 1e-5
-"""The share of a part's largest entry below which an error has to be seen at a second point too, where what rounding
-does was found by experiment."""
-
-WEAK = 1e3
-"""The multiple of its tolerance below which the same holds for an error found by differences."""
-
-MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
-"""How theta is moved: by which factor, and how much of each parameter at random.
-
-Small weights saturate nothing; small moves stay in a narrow domain.
-"""
 
 
 @dataclass(frozen=True)
@@ -118,12 +96,12 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     limit : Limit
         The errors that the user allows.
     """
-    loss, givens = point.evaluated()
+    givens = point.evaluated()
+    require_finite(point, point.value, "The function")
     for number, given in enumerate(givens):
         if not point.breaks_ties_anew(number):  # where the compiled engine alone has none, it is wrong
-            _finite(given, point, "The gradient")
-    _finite(loss, point, "The function")
-    loss_again, again = point.evaluated()
+            require_finite(point, given, "The gradient")
+    moving = _moving(point, givens)
     judging, reason = _judging(point, method, limit)
     judged = judging.rows(point, dict(enumerate(givens)), point.parts)
     if not reason and judging.method == "complex step" and not point.is_followed:
@@ -134,19 +112,17 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     if reason:
         kind = "network" if isinstance(point, NetworkPoint) else "function"
         notes = [f"The complex step does not suit this {kind}: {reason}", *notes]
-    settled, nearby = [], []
+    settled, elsewhere = [], []
     for number, (rows, found) in enumerate(judged):
         given = givens[number]
-        rows = _deterministic(rows, point, np.abs(again[number] - given), np.abs(loss_again - loss), loss)
-        scale = _Scale(point, given, loss)
-        there = _nearby(point, judging, number, _doubtful(rows, point, judging, scale)) if movable else {}
-        least = 0.0 if point.is_followed else TRUSTED[judging.method] * scale.largest
-        rows = [
-            _settled(row, there.get(row.name), scale, _may_be_slight(row, point, judging, scale), least) for row in rows
-        ]
+        rows = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in moving[number] else row for row in rows]
+        doubts = Doubts(point, given, judging.method)
+        names = [row.name for row in rows if doubts.asks(row)] if movable else []
+        there = nearby(point, judging.rows, number, names)
+        rows = [doubts.settled(row, there.get(row.name)) for row in rows]
         settled.append(diagnosed(point, number, given, rows, found, judging.method))
-        nearby.append(there)
-    rows, nearby_rows, worst = merged(point, settled, nearby)
+        elsewhere.append(there)
+    rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst], verdict)
     return Report(rows, judging.in_words(point), nearby_rows, opinion, tuple(notes))
@@ -220,17 +196,6 @@ def _place(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
     return int(np.ravel_multi_index(index, shape)) if shape else 0
 
 
-def _finite(values: np.ndarray, point: Point, what: str) -> np.ndarray:
-    wrong = np.argwhere(~np.isfinite(values))
-    if wrong.size:
-        place = ""
-        if values.ndim == 2:
-            part = next(part for part in point.parts if part.start <= wrong[0][1] < part.start + part.size)
-            place = f" of {part.name}{list(part.index(int(wrong[0][1] - part.start))) or ''}"
-        raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
-    return values
-
-
 def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
     """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
     if (np.abs(found.given - found.expected) > roughness)[found.wrong].any():
@@ -239,96 +204,21 @@ def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
 
 
-def _deterministic(
-    rows: list[Row], point: Point, gradient_change: np.ndarray, loss_change: np.ndarray, loss: np.ndarray
-) -> list[Row]:
-    """Return the rows, without a judgement where two runs differ by more than rounding can explain."""
-    if not (gradient_change.any() or loss_change.any()):
-        return rows
+def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
+    """Return, for each gradient, the parts of which two runs differ by more than rounding can explain."""
+    if not point.may_be_random:
+        return [set() for _ in givens]
+    value = point.value
+    again = point.evaluated()
+    change, point.value = np.abs(point.value - value), value
     # Threads may sum in another order each time.
-    usual = np.where(point.noise.near < 1e-6 * np.abs(loss), 8 * point.noise.near, 0)
-    loss_moves = bool((loss_change > np.maximum(1e-12 * np.abs(loss), usual)).any())
-    parts = {part.name: part for part in point.parts}
-    checked = []
-    for row in rows:
-        own = gradient_change[:, parts[row.name].span]
-        moves = loss_moves or (own.any() and bool((own > 8 * point.bound.gradient[:, parts[row.name].span]).any()))
-        checked.append(replace(row, verdict=Verdict.NONDETERMINISTIC) if moves else row)
-    return checked
-
-
-class _Scale:
-    """How large the entries of a gradient may be thought to be: rounding far below that is nothing."""
-
-    def __init__(self, point: Point, given: np.ndarray, loss: np.ndarray) -> None:
-        self.largest = float(np.nan_to_num(np.abs(given)).max())
-        values = float(np.abs(loss).max())
-        sizes = {part.name: float(point.sizes(part).max()) for part in point.parts if part.size}
-        self.of_part = {name: max(self.largest, values / size) for name, size in sizes.items()}
-
-
-def _may_be_slight(row: Row, point: Point, judging: _Judging, scale: _Scale) -> bool:
-    """Return whether a failure is so slight that it may be rounding which no experiment has shown."""
-    if row.verdict is not Verdict.FAIL or point.is_followed:
-        return False
-    return row.largest_error <= SLIGHT * scale.of_part[row.name] or (judging.method == "ridders" and row.ratio < WEAK)
-
-
-def _doubtful(rows: list[Row], point: Point, judging: _Judging, scale: _Scale) -> list[str]:
-    """Return the parts that have to be judged at a second point."""
-    resolution = RESOLUTION if point.dtype == np.float64 else 1e-4
-    hidden = [
-        row.name for row in rows if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE) if row.hidden > resolution
-    ]
-    return hidden + [row.name for row in rows if _may_be_slight(row, point, judging, scale)]
-
-
-def _nearby(point: Point, judging: _Judging, number: int, doubtful: list[str]) -> dict[str, Row]:
-    """Judge parts of one of the gradients at random points ever farther away, until rounding hides little of them."""
-    draw = np.random.default_rng(1)
-    resolution = RESOLUTION if point.dtype == np.float64 else 1e-4
-    judged: dict[str, Row] = {}
-    for factor, spread in MOVES:
-        if not doubtful or (spread < 0.1 and judged):
-            break
-        theta = factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
-        other = point.at(theta)
-        try:
-            with np.errstate(all="ignore"):
-                loss, givens = other.evaluated()
-            given = _finite(givens[number], other, "The gradient")
-            _finite(loss, other, "The function")
-        except Exception:  # outside the function's domain, where a stranger's code may raise anything
-            continue
-        parts = [part for part in point.parts if part.name in doubtful]
-        [(rows, _)] = judging.rows(other, {number: given}, parts)
-        for row in rows:
-            if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
-                judged[row.name] = row
-        doubtful = [name for name in doubtful if name not in judged or judged[name].hidden > resolution]
-    return judged
-
-
-def _settled(here: Row, there: Row | None, scale: _Scale, is_slight: bool, least: float) -> Row:
-    """Return a row with what was found nearby, and inconclusive where it would pass though rounding hides errors."""
-    if is_slight and there and there.verdict is Verdict.PASS and there.conclusive:
-        return replace(here, verdict=Verdict.INCONCLUSIVE, note="it fails by little here, and passes nearby")
-    if here.verdict is Verdict.FAIL and here.largest_error <= least:
-        return replace(here, verdict=Verdict.INCONCLUSIVE, note="so small an error may be rounding")
-    if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
-        return here
-    if there and there.verdict is Verdict.FAIL:
-        return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
-    if here.verdict is Verdict.INCONCLUSIVE:
-        return here
-    if there and there.conclusive:
-        why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
-        return replace(here, note=f"{why}; a random point nearby settles it")
-    if here.conclusive:
-        return here
-    size = scale.of_part[here.name]
-    if not (here.given or here.expected or here.error) and here.tolerance <= HIDDEN * size:
-        return replace(here, note="all its entries are exactly 0, as they should be")
-    if here.tolerance <= (RESOLUTION if there else 1e-12) * size:
-        return replace(here, note="it is 0, but for what rounding leaves of the other entries")
-    return replace(here, verdict=Verdict.INCONCLUSIVE)
+    usual = np.where(point.noise.near < 1e-6 * np.abs(value), 8 * point.noise.near, 0) if change.any() else 0
+    if (change > np.maximum(1e-12 * np.abs(value), usual)).any():
+        return [{part.name for part in point.parts} for _ in givens]
+    moving = []
+    for given, second in zip(givens, again, strict=True):
+        changes = np.abs(second - given)
+        parts = [part for part in point.parts if changes[:, part.span].any()]
+        wild = [part for part in parts if (changes > 8 * point.bound.gradient)[:, part.span].any()]
+        moving.append({part.name for part in wild})
+    return moving

@@ -122,22 +122,27 @@ class NetworkPoint(Point):
         """Return the network's own gradient, by backpropagation, (1, P)."""
         return self.network.batch_loss_and_gradient(theta, self.batch, self.noise_key)[1][None]
 
-    def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the loss and the gradients that are checked; the network's own is found in the pass of its loss."""
-        loss, losses, gradients = None, [], []
+    def evaluated(self) -> list[np.ndarray]:
+        """Return the gradients that are checked, and keep the loss; the network's own is found in one pass with it."""
+        value, self.losses, gradients = None, [], []
         for judged in self.judged:
-            own_loss, gradient = judged.gradient(self.theta.astype(self.dtype))
-            gradient = np.asarray(gradient)
-            if gradient.shape != self.theta.shape:
-                raise ValueError(f"The gradient has shape {gradient.shape}, but theta has {self.theta.shape}.")
+            loss, gradient = judged.gradient(self.theta.astype(self.dtype))
+            if np.shape(gradient) != self.theta.shape:
+                raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
             if judged.is_own and self.dtype == np.float64:
-                loss = own_loss
-            losses.append(own_loss)
+                value = loss
+            self.losses.append(loss)
             gradients.append(gradient.astype(np.float64)[None])
-        self.losses = losses
-        if loss is None:
-            loss = self.network.batch_loss(self.theta, self.batch, self.noise_key)
-        return np.atleast_1d(loss), gradients
+        self.value = np.atleast_1d(self._loss() if value is None else value)
+        return gradients
+
+    def _loss(self) -> Any:
+        return self.network.batch_loss(self.theta, self.batch, self.noise_key)
+
+    @cached_property
+    def may_be_random(self) -> bool:
+        """Whether a gradient that was given, or a part of the user's own, may differ from run to run."""
+        return not (self._is_of_the_library and self.judged[0].engine)
 
     @cached_property
     def own_gradient(self) -> np.ndarray:
@@ -188,7 +193,7 @@ class NetworkPoint(Point):
         """The rounding errors of the loss, (1,): of the library's own, a sum of terms of one sign, some last places."""
         if not self._is_of_the_library:
             return super().noise
-        own = 4 * EPS * np.abs(self.values(self.theta[None])[0])
+        own = 4 * EPS * np.abs(self.value)
         return Noise(own, own)
 
     @cached_property

@@ -29,6 +29,8 @@ class Point(ABC):
         The type in which the gradient is computed here.
     rows : tuple of int
         What N, the number of rows, may be.
+    value : ndarray (outputs,)
+        The function's value, flattened, once `evaluated` has found it.
     """
 
     theta: np.ndarray
@@ -36,6 +38,7 @@ class Point(ABC):
     outputs: tuple[int, ...]
     dtype: np.dtype
     rows: tuple[int, ...]
+    value: np.ndarray
 
     @abstractmethod
     def at(self, theta: np.ndarray) -> Self:
@@ -54,8 +57,13 @@ class Point(ABC):
         """Return how many moved points are computed before their results are judged."""
 
     @abstractmethod
-    def evaluated(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the values, flattened, and each gradient that is to be judged, (outputs, P)."""
+    def evaluated(self) -> list[np.ndarray]:
+        """Return each gradient that is to be judged, (outputs, P), and keep the value."""
+
+    @cached_property
+    @abstractmethod
+    def may_be_random(self) -> bool:
+        """Whether two runs may differ."""
 
     def breaks_ties_anew(self, number: int) -> bool:
         """Return whether one of the gradients rounds otherwise than the point, so that it may not meet its ties."""

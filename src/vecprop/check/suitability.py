@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 def unsuited(point: Point) -> str:
     """Return why a function is not to be differentiated by complex step; empty where it is."""
     draw = np.random.default_rng(0)
-    here = point.values(point.theta[None])[0]
+    here = point.value
     for part in point.parts:
         if not part.size:
             continue

@@ -11,7 +11,7 @@ import numpy as np
 from .point import Point, random_signs
 from .verdict import Verdict
 
-STEPS = 10.0 ** np.arange(-1, -5, -0.5)
+STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
 
 BETWEEN = 1.5
 """The slope between those of a right gradient and those of a wrong one."""
@@ -62,8 +62,8 @@ def taylor(point: Point, gradient: np.ndarray, verdict: Verdict) -> Taylor:
     """
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
     with np.errstate(all="ignore"):  # far along the direction the function may not exist
-        values = point.values(point.theta + np.concatenate([[0.0], STEPS])[:, None] * v)
-        remainder = np.abs(values[1:] - values[0] - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+        values = point.values(point.theta + STEPS[:, None] * v)
+        remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.noise.farther.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
     slope, remark = None, "0 up to rounding, the function is linear here"

@@ -1,0 +1,163 @@
+"""A second point: what rounding hides at one is judged at random points nearby, and slight failures are seen again."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .judge import HIDDEN, Method, Row
+from .parameters import Part
+from .point import Point
+from .verdict import Verdict
+
+RESOLUTION = 1e-7
+"""The share of a part's largest entry above which rounding sends the check to a second point."""
+
+TRUSTED = {"complex step": 2e-8, "ridders": 1e-7, "central differences": 0.0}
+"""The share of a gradient's largest entry below which no error of a function is believed, by how it was found.
+
+What iterates until it stands still, or solves a linear system, may be off by as much in its value and its gradient.
+"""
+
+SLIGHT = 1e-5
+"""The share of a part's largest entry below which an error has to be seen at a second point too, where what rounding
+does was found by experiment."""
+
+WEAK = 1e3
+"""The multiple of its tolerance below which the same holds for an error found by differences."""
+
+MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
+"""How theta is moved: by which factor, and how much of each parameter at random.
+
+Small weights saturate nothing; small moves stay in a narrow domain.
+"""
+
+
+class Doubts:
+    """What is doubtful of the rows of one gradient, and how a second point settles it.
+
+    Parameters
+    ----------
+    point : Point
+        The function at its parameters.
+    given : ndarray (outputs, P)
+        The gradient.
+    method : str
+        How slopes were found.
+    """
+
+    def __init__(self, point: Point, given: np.ndarray, method: Method) -> None:
+        self.point, self.method = point, method
+        self.largest = float(np.nan_to_num(np.abs(given)).max())
+        self.least = 0.0 if point.is_followed else TRUSTED[method] * self.largest
+
+    def asks(self, row: Row) -> bool:
+        """Return whether a part has to be judged at a second point."""
+        if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
+            return row.hidden > _resolution(self.point)
+        return self._is_slight(row)
+
+    def _size(self, row: Row) -> float:
+        """Return how large the entries of a part may be thought to be: rounding far below that is nothing."""
+        part = next(part for part in self.point.parts if part.name == row.name)
+        return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(part).max()))
+
+    def _is_slight(self, row: Row) -> bool:
+        """Return whether a failure is so slight that it may be rounding which no experiment has shown."""
+        if row.verdict is not Verdict.FAIL or self.point.is_followed:
+            return False
+        return row.largest_error <= SLIGHT * self._size(row) or (self.method == "ridders" and row.ratio < WEAK)
+
+    def settled(self, here: Row, there: Row | None) -> Row:
+        """Return a row with what was found nearby; it is inconclusive where rounding hides errors at both points."""
+        if there and there.verdict is Verdict.PASS and there.conclusive and self._is_slight(here):
+            return _open(here, "it fails by little here, and passes nearby")
+        if here.verdict is Verdict.FAIL and here.largest_error <= self.least:
+            return _open(here, "so small an error may be rounding")
+        if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
+            return here
+        if there and there.verdict is Verdict.FAIL:
+            if self._is_slight(there):
+                return _open(here, "rounding hides errors here, and it fails by little nearby")
+            return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
+        if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= _resolution(self.point):
+            return here
+        return self._of_hidden(here, there)
+
+    def _of_hidden(self, here: Row, there: Row | None) -> Row:
+        """Return a row that passes, of which rounding hides much."""
+        if there and there.conclusive:
+            why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
+            return replace(here, note=f"{why}; a random point nearby settles it")
+        if here.conclusive:
+            return here
+        if not (here.given or here.expected or here.error) and here.tolerance <= HIDDEN * self._size(here):
+            return replace(here, note="all its entries are exactly 0, as they should be")
+        if here.tolerance <= (RESOLUTION if there else 1e-12) * self._size(here):
+            return replace(here, note="it is 0, but for what rounding leaves of the other entries")
+        return _open(here, "")
+
+
+def _open(row: Row, note: str) -> Row:
+    return replace(row, verdict=Verdict.INCONCLUSIVE, note=note or row.note)
+
+
+def _resolution(point: Point) -> float:
+    return RESOLUTION if point.dtype == np.float64 else 1e-4
+
+
+Judged = list[tuple[list[Row], Any]]
+
+
+def nearby(
+    point: Point,
+    judge: Callable[[Point, dict[int, np.ndarray], Iterable[Part]], Judged],
+    number: int,
+    doubtful: list[str],
+) -> dict[str, Row]:
+    """Judge parts of one of the gradients at random points ever farther away, until rounding hides little of them.
+
+    Parameters
+    ----------
+    point : Point
+        The function at its parameters.
+    judge : callable
+        The rows of gradients, by number, at a point, for some of its parts.
+    number : int
+        The number of the gradient.
+    doubtful : list of str
+        The names of the parts.
+    """
+    draw = np.random.default_rng(1)
+    judged: dict[str, Row] = {}
+    for factor, spread in MOVES:
+        if not doubtful or (spread < 0.1 and judged):
+            break
+        theta = factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
+        other = point.at(theta)
+        try:
+            with np.errstate(all="ignore"):
+                given = other.evaluated()[number]
+            require_finite(other, given, "The gradient")
+            require_finite(other, other.value, "The function")
+        except Exception:  # outside the function's domain, where a stranger's code may raise anything
+            continue
+        [(rows, _)] = judge(other, {number: given}, [part for part in point.parts if part.name in doubtful])
+        for row in rows:
+            if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
+                judged[row.name] = row
+        doubtful = [name for name in doubtful if name not in judged or judged[name].hidden > _resolution(point)]
+    return judged
+
+
+def require_finite(point: Point, values: np.ndarray, what: str) -> None:
+    """Raise a ValueError that names the first value or entry of a gradient that is not finite."""
+    wrong = np.argwhere(~np.isfinite(values))
+    if not wrong.size:
+        return
+    place = ""
+    if values.ndim == 2:
+        part = next(part for part in point.parts if part.start <= wrong[0][1] < part.start + part.size)
+        place = f" of {part.name}{list(part.index(int(wrong[0][1] - part.start))) or ''}"
+    raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
