@@ -99,8 +99,10 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     givens = point.evaluated()
     require_finite(point, point.value, "The function")
     for number, given in enumerate(givens):
-        if not point.breaks_ties_anew(number):  # where the compiled engine alone has none, it is wrong
+        if not point.breaks_ties_anew(number):
             require_finite(point, given, "The gradient")
+        # Where the compiled engine alone has no finite gradient it is wrong: NaN agrees with nothing.
+        given[~np.isfinite(given)] = np.nan
     moving = _moving(point, givens)
     judging, reason = _judging(point, method, limit)
     judged = judging.rows(point, dict(enumerate(givens)), point.parts)

@@ -69,7 +69,8 @@ def taylor(point: Point, gradient: np.ndarray, verdict: Verdict) -> Taylor:
     slope, remark = None, "0 up to rounding, the function is linear here"
     if clear.sum() >= 3:
         # The smallest steps that rounding leaves are the nearest to the limit.
-        slope = float(np.polyfit(np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:]), 1)[0])
+        x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
+        slope = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2))
         remark = _unlike(slope, verdict)
         slope = None if remark else slope
     elif clear.any() or not np.isfinite(remainder).all():
