@@ -139,7 +139,8 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
     last, first_right = max(p.layer or 0 for p in wrong), min((p.layer or 0 for p in right), default=None)
     if all(part.name.endswith(" b") for part in wrong) and len(wrong) > 0 and any(p.name.endswith(" W") for p in right):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
-    if first_right is not None and first_right > last:
+    throughout = all(_is_wrong_throughout(row) for row in rows if judged[row.name])
+    if first_right is not None and first_right > last and throughout:
         between = [f"layer {n} ({type(layers[n]).__name__})" for n in range(last + 1, first_right)]
         start = between[-1] if between else f"layer {last} ({type(layers[last]).__name__})"
         return (
@@ -147,3 +148,8 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
             f"from {start} on: look at its slope, or at the delta that layer {first_right} passes back"
         )
     return ""
+
+
+def _is_wrong_throughout(row: Row) -> bool:
+    """Return whether most entries of a part are wrong, as they are where a wrong delta has reached it."""
+    return row.wrong is None or 2 * row.wrong > np.prod(row.shape)

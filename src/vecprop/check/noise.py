@@ -81,23 +81,29 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
 
 
 def _near(line: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    found, seen, noise = {}, [], np.float64(0)
-    moves = np.False_
+    found, noise, moves = {}, np.float64(0), np.False_
+    every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
-        # The second and the last are for what does not move before.
-        if distance in (NEAR[1], FARTHEST) and np.all(moves):
+        # The second distance is for what does not move at the first, the last for float16, which has not moved yet.
+        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are_float16(every)}.get(distance, np.True_)
+        if not np.any(needed):
             continue
         values = line(distance * np.arange(POINTS))
-        seen.append(values)
+        every = np.concatenate([every, values])
         found[distance] = _noise(values)
-        noise = np.where(moves, noise, found[distance])
+        noise = np.where(needed & ~moves, found[distance], noise)
         moves = moves | _moves(values)
     # Noise is the same at all distances; what is larger at the farther ones is the function.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
-    every = np.concatenate(seen)
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
     return np.where(constant, 0, np.nan_to_num(noise) + EPS * largest)
+
+
+def _are_float16(values: np.ndarray) -> np.ndarray:
+    """Return whether float16 has all of these values, (n,)."""
+    with np.errstate(all="ignore"):
+        return (values == values.astype(np.float16)).all(axis=0)
 
 
 def _moves(values: np.ndarray) -> np.ndarray:

@@ -107,13 +107,15 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     unclear = (found.error > UNCLEAR * np.abs(found.value).max(axis=0)).any(axis=1) | (found.jump != 0).any(axis=1)
     some = np.flatnonzero(unclear)
     if some.size:
+        better = Difference(*(part[some] for part in found))
         doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
         least = 4 * noise.min() / doubt  # shorter steps show less than is known
-        better = _ladder(moved, here, U[some], _useful(MORE_STEPS[:, None] * scale[some], least), noise)
-        for other in others:
-            if (scale[some] != other[some]).any():
-                steps = _useful(OTHER_STEPS[:, None] * other[some], least)
-                better = _better(better, _ladder(moved, here, U[some], steps, noise))
+        for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
+            if shares is MORE_STEPS or (sizes != scale[some]).any():
+                steps = _useful(shares[:, None] * sizes, least)
+                more = _ladder(moved, here, U[some], steps, noise)
+                is_finer = steps.min() < STEPS[-1] * scale[some].min()
+                better = _better(more, better) if is_finer else _better(better, more)
         for old, new in zip(found, better, strict=True):
             old[some] = new
     return found
