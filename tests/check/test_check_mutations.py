@@ -1,5 +1,7 @@
 import pytest
-from mutation_suite import PLACES, run
+from mutation_suite import PLACES, case, run
+
+from vecprop.check import Verdict, check_gradients
 
 
 def within(tally):
@@ -39,3 +41,25 @@ def test_whole_suite():
 @pytest.mark.long
 def test_whole_suite_in_fast_mode():
     within(run(range(2000, 2000 + 20 * len(PLACES)), errors_each=6, method="directions"))
+
+
+def check_both_engines(seeds):
+    """Assert that both engines pass wherever the reference does."""
+    open_yet = 0
+    for seed in seeds:
+        one = case(seed)
+        arguments = one.network, one.theta, one.X, one.T, one.weight, one.noise
+        report, alone = check_gradients(*arguments), check_gradients(*arguments, engine="reference")
+        assert {row.engine for row in report.rows} <= {"both", "compiled"}
+        assert report.verdict not in (Verdict.FAIL, Verdict.NONDETERMINISTIC), (seed, report.text())
+        open_yet += report.verdict is Verdict.INCONCLUSIVE is not alone.verdict
+    assert open_yet <= 0.01 * len(seeds)
+
+
+def test_both_engines_are_right_in_a_sample():
+    check_both_engines(range(3 * len(PLACES)))
+
+
+@pytest.mark.long
+def test_both_engines_are_right():
+    check_both_engines(range(20 * len(PLACES)))

@@ -10,7 +10,7 @@ from .faults import faults, own_faults
 from .judge import Compared, How, Method, Row, entries
 from .network import NetworkPoint
 from .parameters import Part
-from .patterns import in_words, pattern, ratio, same
+from .patterns import COARSE, in_words, pattern, ratio, same
 from .verdict import Verdict
 
 SAMPLE = 64
@@ -60,7 +60,7 @@ def diagnosed(
         if own:
             named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise_key))
         else:
-            named = _fault(point, given[0], expected, parts, precision)
+            named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
     common = named or _common(point, given, expected, parts, rows, precision)
     where = _where(point, rows) if is_network and not named else ""
     diagnoses = {}
@@ -107,7 +107,8 @@ def _common(
     precision: float,
 ) -> str:
     """Return what all failed parts have in common, where every part has failed: a constant ratio."""
-    if len(parts) < 2 or any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows):
+    some_are_right = any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows)
+    if precision > COARSE or len(parts) < 2 or some_are_right:
         return ""
     ratios = [ratio(given[:, part.span], expected[name], precision) for name, part in parts.items()]
     known = [r for r in ratios if r is not None]
