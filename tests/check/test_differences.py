@@ -1,0 +1,79 @@
+"""Real differences: their noise, their derivatives, and what they know of their own error."""
+
+import numpy as np
+import pytest
+
+from vecprop.check.noise import noise_along
+from vecprop.check.ridders import ridders
+
+ONE = np.ones(1)
+
+
+def derivative(f, noise=2e-16, scale=1.0):
+    """Return the derivative of a function of one number at 0, its error and its jump."""
+
+    def moved(steps):
+        with np.errstate(all="ignore"):
+            return np.array([[f(float(step[0]))] for step in steps])
+
+    with np.errstate(all="ignore"):
+        found = ridders(moved, ONE[:, None], scale * ONE, noise * ONE, ONE[None])
+    return found.value.item(), found.error.item(), found.jump.item()
+
+
+@pytest.mark.parametrize(("f", "expected", "within"), [
+    (np.sin, 1.0, 1e-11),
+    (lambda t: np.exp(3 * t), 3.0, 1e-10),
+    (lambda t: np.log(abs(t - 1e-6)), -1e6, 1e-2),  # a pole a millionth away
+    (lambda t: abs(t - 1e-6), -1.0, 1e-8),
+    (lambda t: np.sin(1e6 * t) / 1e6, 1.0, 1e-7),
+    (lambda t: np.sqrt(t + 1e-3) if t > -1e-3 else np.nan, 0.5 / np.sqrt(1e-3), 1e-8),  # a domain that ends nearby
+    (lambda t: max(0.0, t - 1e-3) + 2 * t, 2.0, 1e-9),
+])  # fmt: skip
+def test_derivatives_at_the_scale_where_a_function_is_smooth(f, expected, within):
+    value, error, jump = derivative(f)
+    assert abs(value - expected) <= min(10 * error, within)
+    assert jump == 0
+
+
+@pytest.mark.parametrize("slopes", [(-1.0, 1.0), (0.0, 1.0), (2.0, 2.5)])
+def test_kinks(slopes):
+    left, right = slopes
+    value, error, jump = derivative(lambda t: (right if t > 0 else left) * t + t * t)
+    assert abs(value - (left + right) / 2) <= 10 * error
+    assert jump == pytest.approx(right - left, abs=1e-6)
+
+
+def test_errors_grow_with_noise():
+    rough = lambda t: np.round(1e6 * np.exp(t)) / 1e6  # noqa: E731
+    value, error, _ = derivative(rough, noise=3e-7)
+    assert abs(value - 1) <= 10 * error
+    assert error > 1e-7
+
+
+def test_nothing_is_known_where_there_are_no_values():
+    assert derivative(lambda t: 0.0 if t == 0 else np.nan)[1] == np.inf
+
+
+def along(f):
+    """Return the noise along two lines: steps of one may fall in with those in which a function rounds."""
+    return noise_along([lambda t, v=v: f(1 + v * t[:, None]) for v in (0.73, -0.59)])
+
+
+@pytest.mark.parametrize(("f", "least", "most"), [
+    (np.exp, 1e-16, 2e-15),
+    (lambda w: np.exp(w).astype(np.float32), 2e-8, 1e-6),
+    (lambda w: np.exp(w).astype(np.float16), 1e-4, 1e-2),
+    (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),  # what is in float64 moves first
+    (lambda w: np.abs(w - 1 - 1e-8) + 1, 1e-16, 2e-15),  # a kink is no noise
+    (lambda w: 3 + 0 * w, 0, 0),
+])  # fmt: skip
+def test_noise_is_what_a_function_rounds(f, least, most):
+    assert least <= along(f).near.item() <= most
+
+
+def test_lost_digits_show_farther_away():
+    """They are smooth between two of the values that 1 - cos w has, which are a ten-thousandth apart."""
+    noise = along(lambda w: np.round(1e4 * w) / 1e4 * w)
+    assert noise.near.item() < 1e-14
+    assert noise.farther.item() > 1e-6

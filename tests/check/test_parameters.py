@@ -1,0 +1,66 @@
+"""Parameters in any nesting of dicts, lists and tuples, of any shapes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vecprop.check import Verdict, check_gradients
+from vecprop.check.parameters import flattened
+
+LEAVES = (
+    st.lists(st.integers(1, 3), max_size=3).map(tuple).map(lambda shape: 0.5 + np.arange(np.prod(shape)).reshape(shape))
+)
+TREES = st.recursive(
+    LEAVES,
+    lambda children: st.one_of(
+        st.lists(children, min_size=1, max_size=3),
+        st.lists(children, min_size=1, max_size=2).map(tuple),
+        st.dictionaries(st.sampled_from("abcd"), children, min_size=1, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+def mapped(tree, function):
+    if isinstance(tree, dict):
+        return {key: mapped(tree[key], function) for key in reversed(tree)}  # in another order, which is no matter
+    if isinstance(tree, list | tuple):
+        return type(tree)(mapped(child, function) for child in tree)
+    return function(tree)
+
+
+def squares(tree):
+    total = []
+    mapped(tree, lambda leaf: total.append(np.sum(leaf**2)))
+    return sum(total)
+
+
+@settings(max_examples=30, deadline=None)
+@given(TREES)
+def test_any_nesting(theta):
+    vector, structure = flattened(theta)
+    assert [part.size for part in structure.parts] == [part.span.stop - part.span.start for part in structure.parts]
+    assert squares(structure.rebuilt(vector)) == pytest.approx(squares(theta))
+    assert check_gradients(squares, theta, gradient=lambda at: mapped(at, lambda leaf: 2 * leaf)).passed
+    leaves = iter(range(100))
+    one_wrong = lambda at: mapped(at, lambda leaf: (2.001 if next(leaves) % len(structure.parts) == 0 else 2) * leaf)  # noqa: E731
+    assert check_gradients(squares, theta, gradient=one_wrong).verdict is Verdict.FAIL
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 3), max_size=2).map(tuple),
+    st.lists(st.integers(1, 3), max_size=2).map(tuple),
+    st.booleans(),
+)
+def test_jacobians_of_any_shape(outputs, shape, right):
+    A = 1 + np.random.default_rng(0).random((*outputs, *shape))
+
+    def f(theta):
+        J = A * theta
+        return (J * theta).sum(axis=tuple(range(len(outputs), J.ndim))) / 2, J if right else J + 0.01 * A
+
+    report = check_gradients(f, np.ones(shape))
+    assert report.verdict is (Verdict.PASS if right else Verdict.FAIL)
+    assert report.rows[0].shape == (*outputs, *shape)
