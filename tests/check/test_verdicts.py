@@ -369,3 +369,91 @@ def test_many_parameters_take_few_calls_and_hide_no_entry():
     report = check_gradients(value, w, gradient=wrong)
     assert report.verdict is Verdict.FAIL
     assert report.rows[0].index == (4321,)
+
+
+@pytest.mark.parametrize(("f", "theta"), [
+    (lambda w: (w @ w + 0.5 * np.abs(w[1]), 2 * w), np.array([1.0, 1e-9])),
+    (lambda w: (np.sum((w - 1) ** 2) + 0.5 * np.abs(w[1:]).sum(), 2 * (w - 1)), np.array([1.5, 1e-10, -2e-11])),
+    (lambda w: (1e6 * (w[0] / 1e6 - 2) ** 2 + np.abs(w[1]), np.array([2e-6 * (w[0] - 2e6), 0])), np.array([1e6, 1e-6])),
+])  # fmt: skip
+def test_what_complex_numbers_lose_of_an_entry_far_smaller_than_the_others(f, theta):
+    assert verdict(f, theta) is Verdict.FAIL
+
+
+def test_leaves_whose_keys_read_alike():
+    W = np.array([1.0, 2.0, 3.0])
+    alike = {1: W, "1": W, "a": {"b": W[:1]}, "a.b": W}
+    squares = lambda t: sum(np.sum(v**2) for v in (t[1], t["1"], t["a"]["b"], t["a.b"]))  # noqa: E731
+    for wrong in ((1.0, 1.0, 1.0, 1.0), (1.5, 1.0, 1.0, 1.0), (1.0, 1.5, 1.0, 1.0), (1.0, 1.0, 1.0, 1.5)):
+        J = {1: 2 * wrong[0] * W, "1": 2 * wrong[1] * W, "a": {"b": 2 * W[:1]}, "a.b": 2 * wrong[3] * W}
+        report = check_gradients(squares, alike, gradient=J)
+        assert len({row.name for row in report.rows}) == 4
+        assert [row.verdict for row in report.rows] == ["FAIL" if w > 1 else "PASS" for w in wrong]
+
+
+def test_float32_gradients_of_float64_values():
+    w = np.random.default_rng(1).normal(size=50)
+    assert verdict(lambda w: (np.sum(w**2), (2 * w).astype(np.float32)), w) is Verdict.PASS
+    assert verdict(lambda w: (np.sum(w**2), (2.001 * w).astype(np.float32)), w) is Verdict.FAIL
+    network = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
+    assert verdict(network, network.init(seed=5).astype(np.longdouble), X, classes) is Verdict.PASS
+
+
+def test_nothing_is_said_of_what_fails_nearby_alone():
+    for theta in (np.zeros(3), np.zeros((3, 3))):
+        report = check_gradients(lambda w: (np.sum(w * w), 3 * w), theta)
+        assert report.verdict is Verdict.FAIL
+        assert report.diagnoses == ()
+
+
+def test_gradients_that_are_constant_between_kinks():
+    def variation(w):
+        signs = np.sign(np.diff(w))
+        return np.abs(np.diff(w)).sum(), np.append(0, signs) - np.append(signs, 0)
+
+    assert verdict(variation, np.random.default_rng(0).normal(size=1000)) is Verdict.PASS
+    ranks = lambda x: (np.sort(x) @ np.arange(10.0), np.argsort(np.argsort(x)).astype(float))  # noqa: E731
+    assert verdict(ranks, np.random.default_rng(23).normal(size=10)) is Verdict.PASS
+
+
+def returned(value, gradient=None):
+    return lambda w: (value, 2 * w if gradient is None else gradient)
+
+
+def raising(error):
+    def f(w):
+        raise error
+
+    return f
+
+
+@pytest.mark.parametrize(("f", "options", "error", "message"), [
+    (lambda w: w @ w, {"gradient": np.array(["2", "4"])}, TypeError, "no array of real numbers"),
+    (lambda w: w @ w, {"gradient": np.array([2, 4], "M8[s]")}, TypeError, "no array of real numbers"),
+    (lambda w: (w @ w, 2j * w), {}, TypeError, "no array of real numbers"),
+    (lambda w: (w @ w, None), {}, TypeError, "of type NoneType, is no array of real numbers"),
+    (lambda w: (w @ w, 2 * w), {"gradient": np.ones(2)}, TypeError, "gradient= is given too"),
+    (returned([1, [2, 3]]), {}, TypeError, "value is no array of numbers"),
+    (lambda w: (w @ w, 2 * w), {"args": None}, TypeError, "args is of type NoneType"),
+    (lambda w: (w @ w, 2 * w), {"method": np.array(["auto"])}, ValueError, "There is no method"),
+    (raising(RuntimeError("a\nb")), {}, ValueError, "The function raised RuntimeError at theta: a b$"),
+    (raising(ValueError()), {}, ValueError, "The function raised ValueError at theta.$"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence(f, options, error, message):
+    with pytest.raises(error, match=message) as raised:
+        check_gradients(f, np.array([1.0, 2.0]), **options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("options", "error", "message"), [
+    ({"noise": "a"}, TypeError, "noise is 'a': give a whole number"),
+    ({"noise": [1]}, TypeError, "noise is"),
+    ({"gradient": raising(ZeroDivisionError("no"))}, ValueError, "gradient function raised ZeroDivisionError"),
+    ({"gradient": lambda theta: theta + 1j}, TypeError, "no array of real numbers"),
+    ({"gradient": [[1], [2, 3]]}, TypeError, "no array of real numbers"),
+    ({"gradient": {"W": 1}}, TypeError, "of type dict"),
+])  # fmt: skip
+def test_bad_input_for_networks_is_one_sentence(options, error, message):
+    network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
+    with pytest.raises(error, match=message):
+        check_gradients(network, network.init(0), X, classes, **options)

@@ -1,6 +1,7 @@
 """The diagnosis: what the pattern of the errors shows, where it shows something."""
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ SAMPLE = 64
 
 
 def diagnosed(
-    point: Any, number: int, given: np.ndarray, rows: list[Row], found: dict[str, Compared], method: Method
+    point: Any,
+    number: int,
+    given: np.ndarray,
+    rows: list[Row],
+    candidates: set[str],
+    found: dict[str, Compared],
+    method: Method,
 ) -> list[Row]:
     """Return the rows with a diagnosis of what failed.
 
@@ -31,12 +38,14 @@ def diagnosed(
         The gradient that failed.
     rows : list of Row
         The judgements.
+    candidates : set of str
+        The names of the parts of which something may be said.
     found : dict
         The comparisons of entries, for each part that was judged by its entries.
     method : str
         How slopes were found.
     """
-    failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
+    failed = {row.name for row in rows if row.verdict is Verdict.FAIL} & candidates
     parts = {part.name: part for part in point.parts if part.name in failed}
     if not failed:
         return rows
@@ -92,7 +101,8 @@ def _expected(
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
-    chosen = np.random.default_rng(3).permutation(part.size)[:SAMPLE]
+    count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference takes many values
+    chosen = np.random.default_rng(3).permutation(part.size)[:count]
     [some] = entries(point, part, [(given[:, part.span], How(method))], chosen)
     expected[:, chosen] = some.expected
     return expected
@@ -153,4 +163,4 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
 
 def _is_wrong_throughout(row: Row) -> bool:
     """Return whether most entries of a part are wrong, as they are where a wrong delta has reached it."""
-    return row.wrong is None or 2 * row.wrong > np.prod(row.shape)
+    return row.wrong is None or 2 * row.wrong > prod(row.shape)

@@ -12,6 +12,7 @@ from .adapters import Differentiable
 from .bounded import Arithmetic, Bounded
 from .judge import SAFETY
 from .kinks import Slopes
+from .noise import EPS
 from .parameters import Part, Structure, flattened, gathered
 from .point import Point
 from .rounding import UNBOUNDED, Bound, rounding_experiment
@@ -51,6 +52,7 @@ class FunctionPoint(Point):
         self._value, self._gradient, self.structure = value, gradient, structure
         self.theta, self.outputs, self.dtype, self.rows = theta, outputs, np.dtype(dtype), rows
         self.parts = structure.parts
+        self.eps = EPS  # of the numbers that the gradient is returned in, once it is known
 
     def at(self, theta: np.ndarray, dtype: Any = np.float64) -> "FunctionPoint":
         """Return the same function at other parameters, in float64 unless it is said otherwise."""
@@ -60,10 +62,13 @@ class FunctionPoint(Point):
         """Return the gradient that is checked, (outputs, P)."""
         theta = self.structure.rebuilt(self.theta.astype(self.dtype))
         columns = gathered(self._gradient(theta), self.structure, self.outputs)
-        gradient = np.concatenate(columns, axis=1)
-        if gradient.dtype.kind == "c":
-            raise TypeError("The gradient has complex numbers, but real ones are needed.")
-        return gradient.astype(np.float64)
+        self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
+        return np.concatenate(columns, axis=1).astype(np.float64)
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """The function's value, flattened, (outputs,)."""
+        return self._values(self.theta)
 
     def evaluated(self) -> list[np.ndarray]:
         """Return the gradient that is checked, and keep the value."""
@@ -73,6 +78,8 @@ class FunctionPoint(Point):
     def _values(self, theta: np.ndarray) -> np.ndarray:
         # Copied on both sides: a function may overwrite what it is given, and return the same buffer each time.
         value = np.array(self._value(self.structure.rebuilt(theta.copy())))
+        if value.shape != self.outputs:
+            raise ValueError(f"The function's value has shape {value.shape}, and had {self.outputs} before.")
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
@@ -141,7 +148,8 @@ class FunctionPoint(Point):
 
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return rounding_experiment(gradient, self.theta, self.lines)
+            is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
+            return rounding_experiment(gradient, self.theta, self.lines, self.eps, is_coarse)
 
     def _running_bound(self) -> Bound:
         with np.errstate(all="ignore"):
@@ -177,7 +185,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     """Return a function at a point, where all that it needs has been looked at."""
     vector, structure = flattened(theta)
     here = structure.rebuilt(vector.astype(structure.dtype))
-    result = _called(f, here, args, "The function")
+    result = called(f, here, args, "The function")
     if gradient is None:
         if not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(
@@ -193,6 +201,8 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
 
         result = result[0]
     else:
+        if isinstance(result, tuple) and len(result) == 2:
+            raise TypeError("The function returned (value, gradient), and gradient= is given too: give one of them.")
 
         def value(at: Any) -> Any:
             return f(at, *args)
@@ -200,8 +210,11 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
         def slope(at: Any) -> Any:
             return gradient(at, *args) if callable(gradient) else gradient
 
-        _called(slope, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
-    first = np.asarray(result)
+        called(slope, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
+    try:
+        first = np.asarray(result)
+    except ValueError:  # rows of unequal length
+        raise TypeError("The function's value is no array of numbers: return a number or an array.") from None
     if first.dtype.kind not in "fiu":
         raise TypeError(f"The function returned {first.dtype} numbers, but real ones are needed.")
     if first.size == 0:
@@ -210,11 +223,14 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     return FunctionPoint(value, slope, structure, vector, first.shape, structure.dtype, rows)
 
 
-def _called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
+def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
+    """Return what a function returns, or say what it raises."""
     try:
         return f(theta, *args)
     except Exception as error:
-        raise ValueError(f"{what} raised {type(error).__name__} at theta: {error}") from error
+        words = " ".join(str(error).split())
+        ending = f": {words}" if words else "."
+        raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
 
 def _rows(argument: Any) -> int:

@@ -9,10 +9,11 @@ from ..core.counted import Noise
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .engines import Engine, of_engines
-from .function import checked_function
+from .function import called, checked_function
 from .judge import Limit
 from .judging import judged_report
 from .network import Judged, NetworkPoint
+from .parameters import real_numbers
 from .report import Report
 
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
@@ -95,11 +96,13 @@ def check_gradients(
     >>> report.verdict, report.diagnoses
     (<Verdict.FAIL: 'FAIL'>, ('the gradient given is 1/2 of what it should be: a factor 2 is missing',))
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"There is no method {method!r}: take one of {', '.join(METHODS)}.")
-    if engine not in ENGINES:
+    if not isinstance(engine, str) or engine not in ENGINES:
         raise ValueError(f"There is no engine {engine!r}: take one of {', '.join(ENGINES)}.")
     limit = _limit(rtol, atol)
+    if not isinstance(args, Sequence) or isinstance(args, str):
+        raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
     compiled = getattr(network, "network", None)
     if isinstance(compiled, Network):  # it comes from `compile`, which need not be imported to find that out
         network, engine = compiled, "compiled"
@@ -160,6 +163,8 @@ def _check_network(
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
     noise = Noise.of(noise)
+    if not isinstance(noise, Noise | None):
+        raise TypeError(f"noise is {noise!r}: give a whole number, a Noise, or None.")
     if noise is None and gradient is None and network.random:
         noise = Noise(0)
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
@@ -173,7 +178,7 @@ def _check_network(
     if gradient is None:
         judged = of_engines(network, batch_at, noise, theta.dtype, engine)
     else:
-        judged = (Judged(lambda at: (None, np.asarray(gradient(at) if callable(gradient) else gradient))),)
+        judged = (Judged(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
     if method == "auto" and point.is_followed:
         method = "complex step" if float(theta.size) ** 2 * batch.rows <= WORK else "directions"
@@ -182,3 +187,8 @@ def _check_network(
 
 def _float64(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _given(gradient: Any, at: np.ndarray) -> np.ndarray:
+    """Return the gradient that a user gives for a network's, at parameters theta."""
+    return real_numbers(called(gradient, at, (), "The gradient function") if callable(gradient) else gradient)

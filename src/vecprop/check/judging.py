@@ -10,15 +10,11 @@ from .directions import DIRECTIONS, judge_directions
 from .engines import merged
 from .function import FunctionPoint
 from .judge import (
-    BELIEVED,
-    DISTRUST,
     Compared,
     How,
     Limit,
     Method,
     Row,
-    differences,
-    exact_slopes,
     hidden_share,
     judge_entries,
 )
@@ -27,8 +23,7 @@ from .network import NetworkPoint
 from .parameters import Part
 from .point import Point
 from .report import Report
-from .ridders import Difference
-from .suitability import contradicted, unsuited
+from .suitability import confirmed, unsuited
 from .taylor import taylor
 from .verdict import Verdict
 
@@ -96,6 +91,11 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     limit : Limit
         The errors that the user allows.
     """
+    with np.errstate(all="ignore"):
+        return _judged_report(point, method, notes, movable, limit)
+
+
+def _judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
     givens = point.evaluated()
     require_finite(point, point.value, "The function")
     for number, given in enumerate(givens):
@@ -107,7 +107,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     judging, reason = _judging(point, method, limit)
     judged = judging.rows(point, dict(enumerate(givens)), point.parts)
     if not reason and judging.method == "complex step" and not point.is_followed:
-        judged, reason = _confirmed(point, judged)
+        judged, reason = confirmed(point, judged)
         if reason:
             judging = replace(judging, method="ridders")
             judged = judging.rows(point, dict(enumerate(givens)), point.parts)
@@ -121,8 +121,9 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
         doubts = Doubts(point, given, judging.method)
         names = [row.name for row in rows if doubts.asks(row)] if movable else []
         there = nearby(point, judging.rows, number, names)
+        failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here
         rows = [doubts.settled(row, there.get(row.name)) for row in rows]
-        settled.append(diagnosed(point, number, given, rows, found, judging.method))
+        settled.append(diagnosed(point, number, given, rows, failed, found, judging.method))
         elsewhere.append(there)
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
@@ -142,62 +143,6 @@ def _judging(point: Point, method: str, limit: Limit) -> tuple[_Judging, str]:
     return _Judging("ridders" if reason else "complex step", along, limit), reason
 
 
-Judged = list[tuple[list[Row], dict[str, Compared]]]
-"""For each gradient its rows, and the comparisons of those parts whose entries were compared."""
-
-
-def _confirmed(point: Point, judged: Judged) -> tuple[Judged, str]:
-    """Return the judgements by complex step, where real differences confirm what fails, or why they are not believed.
-
-    What iterates until its value stands still has a complex step that is not yet right, to fewer digits.
-    """
-    confirmed = []
-    for rows, found in judged:
-        own = []
-        for row in rows:
-            doubt, reason = _doubt(point, row, found.get(row.name)) if row.verdict is Verdict.FAIL else ("", "")
-            if reason:
-                return judged, reason
-            own.append(replace(row, verdict=Verdict.INCONCLUSIVE, note=doubt) if doubt else row)
-        confirmed.append((own, found))
-    return confirmed, ""
-
-
-def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
-    """Return why a part that fails by complex step may be right all the same, and why no complex step is believed.
-
-    The entry with the largest error is asked, where entries are known.
-    """
-    part = next(part for part in point.parts if part.name == row.name)
-    if found is not None:
-        errors = np.abs(found.given - found.expected) * found.wrong
-        output, entry = (int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
-        given, tolerance = found.given[output, entry], found.tolerance[output, entry]
-    elif row.index is not None:
-        output, entry = (
-            _place(row.index[: len(point.outputs)], point.outputs),
-            _place(row.index[len(point.outputs) :], part.shape),
-        )
-        given, tolerance = row.given, row.tolerance
-    else:
-        return "", ""  # of many small errors none shows by itself
-    u = np.zeros((1, part.size))
-    u[0, entry] = 1
-    reason = contradicted(point, part, u, exact_slopes(point, [(part, u)])[0].T)
-    if reason:
-        return "", reason
-    slope = Difference(*(values[0, output] for values in differences(point, part, u)))
-    if abs(slope.jump) > tolerance:
-        return "", f"there is a kink at {row.name}{list(part.index(entry)) or ''}"
-    if abs(given - slope.value) <= DISTRUST * slope.error + BELIEVED * abs(slope.value):
-        return "differences do not see the error that the complex step shows", ""
-    return "", ""
-
-
-def _place(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    return int(np.ravel_multi_index(index, shape)) if shape else 0
-
-
 def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
     """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
     if (np.abs(found.given - found.expected) > roughness)[found.wrong].any():
@@ -210,8 +155,7 @@ def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
     """Return, for each gradient, the parts of which two runs differ by more than rounding can explain."""
     if not point.may_be_random:
         return [set() for _ in givens]
-    value = point.value
-    again = point.evaluated()
+    value, again = point.value, point.evaluated()
     change, point.value = np.abs(point.value - value), value
     # Threads may sum in another order each time.
     usual = np.where(point.noise.near < 1e-6 * np.abs(value), 8 * point.noise.near, 0) if change.any() else 0

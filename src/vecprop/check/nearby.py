@@ -94,7 +94,7 @@ class Doubts:
             return here
         if not (here.given or here.expected or here.error) and here.tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
-        if here.tolerance <= (RESOLUTION if there else 1e-12) * self._size(here):
+        if here.tolerance <= (_resolution(self.point) if there else 1e-12) * self._size(here):
             return replace(here, note="it is 0, but for what rounding leaves of the other entries")
         return _open(here, "")
 

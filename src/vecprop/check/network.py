@@ -124,20 +124,21 @@ class NetworkPoint(Point):
 
     def evaluated(self) -> list[np.ndarray]:
         """Return the gradients that are checked, and keep the loss; the network's own is found in one pass with it."""
-        value, self.losses, gradients = None, [], []
+        self.losses, gradients = [], []
         for judged in self.judged:
             loss, gradient = judged.gradient(self.theta.astype(self.dtype))
             if np.shape(gradient) != self.theta.shape:
                 raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
             if judged.is_own and self.dtype == np.float64:
-                value = loss
+                self.value = np.atleast_1d(loss)
             self.losses.append(loss)
             gradients.append(gradient.astype(np.float64)[None])
-        self.value = np.atleast_1d(self._loss() if value is None else value)
         return gradients
 
-    def _loss(self) -> Any:
-        return self.network.batch_loss(self.theta, self.batch, self.noise_key)
+    @cached_property
+    def value(self) -> np.ndarray:
+        """The loss, (1,)."""
+        return np.atleast_1d(self.network.batch_loss(self.theta, self.batch, self.noise_key))
 
     @cached_property
     def may_be_random(self) -> bool:

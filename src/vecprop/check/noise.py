@@ -52,13 +52,15 @@ class Noise(NamedTuple):
     farther: np.ndarray
 
 
-def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
+def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_float16: bool = True) -> Noise:
     """Return how much of a function's values is rounding, along several lines through one point.
 
     Parameters
     ----------
     lines : list of callable
         The values, (T, n), at distances, (T,), along each line; a distance of 1 is as far as the parameters are large.
+    may_be_float16 : bool, default True
+        Whether what stands still over short distances may be rounded, rather than constant there.
 
     Examples
     --------
@@ -66,7 +68,7 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
     >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
     (True, True)
     """
-    near = np.fmax.reduce([_near(line) for line in lines])
+    near = np.fmax.reduce([_near(line, may_be_float16) for line in lines])
     # It is elsewhere too, on both sides and along each line; a kink may be met there once.
     farther = np.zeros(near.shape)
     for number, place in enumerate(ELSEWHERE):
@@ -80,12 +82,12 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]]) -> Noise:
     return Noise(near, np.fmax(near, farther))
 
 
-def _near(line: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _near(line: Callable[[np.ndarray], np.ndarray], may_be_float16: bool) -> np.ndarray:
     found, noise, moves = {}, np.float64(0), np.False_
     every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
         # The second distance is for what does not move at the first, the last for float16, which has not moved yet.
-        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are_float16(every)}.get(distance, np.True_)
+        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are_float16(every) & may_be_float16}.get(distance, np.True_)
         if not np.any(needed):
             continue
         values = line(distance * np.arange(POINTS))

@@ -88,7 +88,8 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
         start = parts[-1].start + parts[-1].size if parts else 0
-        parts.append(Part(name or "theta", start, array.shape))
+        same = sum(part.name == name or part.name.startswith(f"{name} (") for part in parts)  # of the keys 1 and "1"
+        parts.append(Part(f"{name} ({same + 1})" if same else name or "theta", start, array.shape))
         values.append(array)
         return parts[-1]
 
@@ -205,12 +206,18 @@ def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
 
 def _as_numbers(gradient: Any) -> Any:
     """Return a gradient as an array; numbers that carry a bound stay as they are."""
-    if isinstance(gradient, Carried):
-        return gradient
+    return gradient if isinstance(gradient, Carried) else real_numbers(gradient)
+
+
+def real_numbers(gradient: Any) -> np.ndarray:
+    """Return a gradient as an array of real numbers, or say what it is instead."""
+    wrong = TypeError(f"The gradient, of type {type(gradient).__name__}, is no array of real numbers: return an array.")
     try:
         array = as_array(gradient)
-        return array if array.dtype.kind in "fiubc" else array.astype(float)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"The gradient is no array of numbers but {type(gradient).__name__}: return an array."
-        ) from error
+        if array.dtype.kind == "O" and all(isinstance(number, int | float | np.number) for number in array.flat):
+            array = array.astype(float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise wrong from error
+    if array.dtype.kind not in "fiub":
+        raise wrong
+    return array

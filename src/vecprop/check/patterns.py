@@ -7,6 +7,9 @@ import numpy as np
 FEW = 3
 """The number of entries of which a constant ratio is no chance."""
 
+SMALL = 4
+"""The number of rows up to which a factor that is equal to it may have another reason."""
+
 COARSE, COARSE_COUNT = 1e-3, 1e-5
 """The precision beyond which nothing is said of a pattern, and of how many entries are wrong."""
 
@@ -51,13 +54,13 @@ def in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW
     def near(value: float) -> bool:
         return abs(r - value) <= precision * abs(value)
 
-    counts = [n for n in rows if n > 1]
+    counts = [n for n in rows if n > SMALL]
     for n in counts:
         for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
-            if near(sign * n) and n != 2:
+            if near(sign * n):
                 why = "the sum over the rows is not divided by N"
                 return f"the gradient given is N = {n} times what it should be: {why}{also}"
-            if near(sign / n) and n != 2:
+            if near(sign / n):
                 return (
                     f"the gradient given is 1/N = 1/{n} of what it should be: a sum over the rows is divided by N{also}"
                 )

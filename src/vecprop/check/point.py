@@ -29,8 +29,6 @@ class Point(ABC):
         The type in which the gradient is computed here.
     rows : tuple of int
         What N, the number of rows, may be.
-    value : ndarray (outputs,)
-        The function's value, flattened, once `evaluated` has found it.
     """
 
     theta: np.ndarray
@@ -38,7 +36,11 @@ class Point(ABC):
     outputs: tuple[int, ...]
     dtype: np.dtype
     rows: tuple[int, ...]
-    value: np.ndarray
+
+    @cached_property
+    @abstractmethod
+    def value(self) -> np.ndarray:
+        """The function's value, flattened, (outputs,)."""
 
     @abstractmethod
     def at(self, theta: np.ndarray) -> Self:

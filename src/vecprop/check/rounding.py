@@ -15,7 +15,7 @@ from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
 from .bounded import Arithmetic, Bounded
-from .noise import noise_along
+from .noise import EPS, noise_along
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noi
     TypeError
         Where the network has a part whose arithmetic has no rule here.
     """
-    arithmetic = Arithmetic(dtype)
+    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)  # in which all else is computed
     bound, value = _running_bound(network, theta, batch, noise, arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # float32 leaves little room, so how loose the bound is, is measured. A turned branch is all or nothing: its
@@ -112,7 +112,13 @@ def _rounded(array: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
     return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
 
 
-def rounding_experiment(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, lines: np.ndarray) -> Bound:
+def rounding_experiment(
+    gradient: Callable[[np.ndarray], np.ndarray],
+    theta: np.ndarray,
+    lines: np.ndarray,
+    eps: float = EPS,
+    may_be_float16: bool = False,
+) -> Bound:
     """Estimate the rounding error of a gradient whose arithmetic cannot be followed.
 
     Its noise is found along random lines, along which parameters at 0 move too; see `noise.py`.
@@ -125,13 +131,17 @@ def rounding_experiment(gradient: Callable[[np.ndarray], np.ndarray], theta: np.
         The parameters, in float64.
     lines : ndarray (L, P)
         Directions in which every parameter moves about as far as it is large.
+    eps : float, default that of float64
+        The relative spacing of the numbers that the gradient is returned in.
+    may_be_float16 : bool, default False
+        Whether the function may compute in float16.
     """
     here = gradient(theta)
 
     def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
         return np.stack([gradient(theta + distance * v).ravel() for distance in t])
 
-    noise = noise_along([lambda t, v=v: values(t, v) for v in lines]).near.reshape(here.shape)
+    noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_float16).near.reshape(here.shape)
     # Special functions are right to 1e-13 or so, always the same way, which no noise shows.
     largest = np.abs(here).max(axis=1, keepdims=True)
-    return Bound(16 * noise + 3e-13 * np.abs(here) + 3e-14 * largest, tied=True, running=False)
+    return Bound(16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * largest, tied=True, running=False)
