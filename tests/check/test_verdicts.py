@@ -396,7 +396,15 @@ def test_float32_gradients_of_float64_values():
     assert verdict(lambda w: (np.sum(w**2), (2 * w).astype(np.float32)), w) is Verdict.PASS
     assert verdict(lambda w: (np.sum(w**2), (2.001 * w).astype(np.float32)), w) is Verdict.FAIL
     network = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
-    assert verdict(network, network.init(seed=5).astype(np.longdouble), X, classes) is Verdict.PASS
+    theta = network.init(seed=5)
+    assert verdict(network, theta.astype(np.longdouble), X, classes) is Verdict.PASS
+    for factor, expected in ((1, Verdict.PASS), (1.001, Verdict.FAIL)):
+
+        def rounded(theta, factor=factor):
+            return (factor * network.loss_and_gradient(theta, X, classes)[1]).astype(np.float32)
+
+        for given in (rounded, rounded(theta)):
+            assert verdict(network, theta, X, classes, gradient=given) is expected
 
 
 def test_nothing_is_said_of_what_fails_nearby_alone():

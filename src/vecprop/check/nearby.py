@@ -14,7 +14,7 @@ from .verdict import Verdict
 RESOLUTION = 1e-7
 """The share of a part's largest entry above which rounding sends the check to a second point."""
 
-TRUSTED = {"complex step": 2e-8, "ridders": 1e-7, "central differences": 0.0}
+TRUSTED = {"complex step": 2e-8, "ridders": 5e-7, "central differences": 0.0}
 """The share of a gradient's largest entry below which no error of a function is believed, by how it was found.
 
 What iterates until it stands still, or solves a linear system, may be off by as much in its value and its gradient.

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -106,7 +106,7 @@ class NetworkPoint(Point):
         self._elsewhere, self.judged = elsewhere or batch, judged
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
-        self.rows = (batch.rows,)
+        self.rows, self.eps = (batch.rows,), EPS  # of the numbers that gradients are returned in, once they are known
         self._names = {t.start: t.name for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
@@ -132,6 +132,8 @@ class NetworkPoint(Point):
             if judged.is_own and self.dtype == np.float64:
                 self.value = np.atleast_1d(loss)
             self.losses.append(loss)
+            if gradient.dtype.kind == "f":
+                self.eps = max(self.eps, float(np.finfo(gradient.dtype).eps))
             gradients.append(gradient.astype(np.float64)[None])
         return gradients
 
@@ -154,10 +156,15 @@ class NetworkPoint(Point):
     def bound(self) -> Bound:
         """How far rounding can have moved the loss and the gradient."""
         try:
-            return rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
+            bound = rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
             with np.errstate(all="ignore"):
-                return rounding_experiment(lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines)
+                return rounding_experiment(
+                    lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps
+                )
+        if self.eps <= np.finfo(self.dtype).eps:
+            return bound
+        return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), at each row of thetas."""
