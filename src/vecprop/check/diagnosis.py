@@ -9,6 +9,7 @@ import numpy as np
 from .directions import judge_directions
 from .faults import faults, own_faults
 from .judge import Compared, How, Method, Row, entries
+from .nearby import TRUSTED
 from .network import NetworkPoint
 from .parameters import Part
 from .patterns import COARSE, in_words, pattern, ratio, same
@@ -52,7 +53,8 @@ def diagnosed(
     is_network = isinstance(point, NetworkPoint)
     own = is_network and point.judged[number].is_own
     expected = {name: _expected(point, part, given, found, own, method) for name, part in parts.items()}
-    precision = max(1e-8, 2 * max(_unsure(row, expected[row.name]) for row in rows if row.name in failed))
+    least = 1e-8 if point.is_followed else TRUSTED[method]
+    precision = max(least, 2 * max(_unsure(row, expected[row.name]) for row in rows if row.name in failed))
     texts = {
         name: pattern(
             given[:, part.span].ravel(),
