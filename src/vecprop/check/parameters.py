@@ -65,8 +65,13 @@ class Structure:
     tree: Any
 
     def rebuilt(self, vector: Any) -> Any:
-        """Return the parameters as they were given, with the numbers of the vector."""
-        return _mapped(self.tree, lambda part: vector[part.span].reshape(part.shape))
+        """Return the parameters as they were given, with the numbers of the vector; single ones as scalars."""
+
+        def leaf(part: Part) -> Any:
+            array = vector[part.span].reshape(part.shape)
+            return array[()] if isinstance(array, np.ndarray) else array  # a scalar may be the key of a cache
+
+        return _mapped(self.tree, leaf)
 
 
 def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
