@@ -52,6 +52,14 @@ class Mutation:
     precision: float = 1e-9
     layer: str = ""
 
+    @property
+    def moving(self) -> bool:
+        """Whether the gradient is another one each time, so that two runs differ."""
+        return self.name in MOVING
+
+
+MOVING = ("noise", "never zeroed")
+
 
 def mutations(case: Case, seed: int = 0) -> Iterator[Mutation]:
     """Yield the errors to plant in a case: its own slips first, then the others in random order."""
@@ -110,6 +118,17 @@ def _changes(case: Case, draw: np.random.Generator) -> Iterator[tuple[str, Calla
     for name, factor in factors.items():
         yield f"all × {name}", lambda J, factor=factor: [leaf * factor for leaf in J]
     yield "all 0", lambda J: [leaf * 0 for leaf in J]
+    generator, sums = np.random.default_rng(), [0.1 * leaf for leaf in right]
+
+    def noise(J: list) -> list:
+        return [leaf + 0.01 * np.abs(leaf).max(initial=0) * generator.standard_normal(np.shape(leaf)) for leaf in J]
+
+    def never_zeroed(J: list) -> list:
+        sums[:] = [total + leaf for total, leaf in zip(sums, J, strict=True)]
+        return list(sums)
+
+    yield "noise", noise
+    yield "never zeroed", never_zeroed
     largest = max((np.abs(leaf).max(initial=0) for leaf in right), default=0)
     for which, leaf in enumerate(right):
         if not leaf.size:
@@ -321,7 +340,8 @@ def _judge(tally: Tally, case: Case, mutation: Mutation | None, right: list, wro
     verdict = report.verdict
     counts[str(verdict)] += 1
     kink = verdict is Verdict.KINK and case.kinked
-    if not kink and verdict is not (Verdict.FAIL if mutation else Verdict.PASS):
+    moving = verdict is Verdict.NONDETERMINISTIC and mutation and mutation.moving
+    if not kink and not moving and verdict is not (Verdict.FAIL if mutation else Verdict.PASS):
         worst = next(row for row in report.rows if row.verdict is verdict)
         story = f"{story}, {verdict} ({worst.name}: off by {worst.error:.1e}, tolerance {worst.tolerance:.1e}"
         tally.stories.append(f"{story}; {report.method.split(',')[0]})")
@@ -331,7 +351,7 @@ def _judge(tally: Tally, case: Case, mutation: Mutation | None, right: list, wro
         tally.contradicted += 1
         tally.stories.append(f"{story}, {verdict} beside a Taylor slope of {printed[1]}")
     for row in report.rows:
-        if row.diagnosis:
+        if row.diagnosis and not (mutation and mutation.moving):
             _judge_diagnosis(tally, case, mutation, row, report, right, wrong)
 
 

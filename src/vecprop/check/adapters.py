@@ -80,8 +80,11 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         return torch.as_tensor(np.array(array)).to(dtype)
 
     def value(theta: Any, *args: Any) -> Any:
-        with torch.no_grad():
-            return computed(theta, args, constant).resolve_conj().numpy()
+        try:
+            with torch.no_grad():
+                return computed(theta, args, constant).resolve_conj().numpy()
+        except RuntimeError:  # f takes a gradient within, as forces are of an energy
+            return computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()).detach().numpy()
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
         tensors: list[Any] = []
