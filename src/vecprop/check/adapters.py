@@ -58,7 +58,8 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
         data = tuple(_mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
-            state = {name: followed(buffer, dtype) for name, buffer in f.named_buffers()}
+            # Copies: a batch normalization in training writes into its buffers.
+            state = {name: followed(buffer.clone(), dtype) for name, buffer in f.named_buffers()}
             return torch.func.functional_call(f, {**state, **tensors}, data)
         return f(tensors, *data)
 
@@ -129,34 +130,21 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
     """
     import jax  # pyright: ignore[reportMissingImports]
 
-    last: dict[str, Any] = {}
-
-    def compiled(args: tuple[Any, ...]) -> Any:
-        """Return the value and its Jacobian as functions of theta, compiled where f can be, with args as constants."""
-        if [id(a) for a in args] != [id(a) for a in last.get("args", (None,))]:
-
-            def of_theta(theta: Any) -> Any:
-                return f(theta, *args)
-
-            last.update(args=args, eager=(of_theta, jax.jacrev(of_theta)))
-            last["jitted"] = jax.jit(of_theta), jax.jit(jax.jacrev(of_theta))
-        return last["jitted"]
-
-    def called(number: int, theta: Any, args: tuple[Any, ...]) -> Any:
+    def called(function: Callable[..., Any], theta: Any, args: tuple[Any, ...]) -> Any:
         with jax.enable_x64(True):
             arrays = _mapped(theta, jax.numpy.asarray)
-            functions = compiled(args)
             try:
-                return functions[number](arrays)
-            except (TypeError, IndexError):  # Python looks at numbers in f
-                last["jitted"] = last["eager"]
-                return last["eager"][number](arrays)
+                return jax.jit(function)(arrays, *args)
+            except (TypeError, IndexError):  # Python looks at numbers in f, or args are no arrays
+                return function(arrays, *args)
+
+    slopes = jax.jacrev(f)
 
     def value(theta: Any, *args: Any) -> Any:
-        return np.asarray(called(0, theta, args))
+        return np.asarray(called(f, theta, args))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
-        return value(theta, *args), _mapped(called(1, theta, args), np.asarray)
+        return value(theta, *args), _mapped(called(slopes, theta, args), np.asarray)
 
     return Differentiable(value, value_and_gradient)
 

@@ -1,5 +1,6 @@
 """The diagnosis: what the pattern of the errors shows, where it shows something."""
 
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -71,7 +72,8 @@ def diagnosed(
         if own:
             named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise_key))
         else:
-            named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
+            with suppress(Exception):  # a user's own layer may raise anything where another is faulty
+                named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
     common = named or _common(point, given, expected, parts, rows, precision)
     where = _where(point, rows) if is_network and not named else ""
     diagnoses = {}

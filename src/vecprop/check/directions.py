@@ -102,8 +102,8 @@ def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: F
     along = _along(point, part, given, U, found, tied, how)
     error = np.abs(along.given - along.expected)
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
-    output, worst = np.unravel_index(np.argmax(np.where(along.wrong, ratio + 1, ratio)), ratio.shape)
-    verdict = Verdict.FAIL if along.wrong.any() else Verdict.KINK if along.kink.any() else Verdict.PASS
+    output, worst = np.unravel_index(_worst(ratio, along.wrong), ratio.shape)
+    verdict = along.verdict
     # An error in one entry moves <g, u> by at least half of it.
     rounding = along.tolerance - how.limit.of(along.expected, U)
     row = Row(
@@ -145,7 +145,12 @@ def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, outp
             U[row, start:end] = u[start:end]
         [(_, _, found, tied)] = _slopes_of(point, [(part, U)], how.method)
         along = _along(point, part, given, U, found, tied, how)
-        error = np.abs(along.given - along.expected)[output] * np.maximum(along.wrong[output], 1e-3)
-        keep = int(np.argmax(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny)))
+        error = np.abs(along.given - along.expected)[output]
+        keep = _worst(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny), along.wrong[output])
         low, high = int(edges[keep]), int(edges[keep + 1])
     return low
+
+
+def _worst(ratio: np.ndarray, wrong: np.ndarray) -> int:
+    """Return the place of the largest ratio, among the wrong ones where there are some."""
+    return int(np.argmax(np.where(wrong, ratio, -1.0) if wrong.any() else ratio))

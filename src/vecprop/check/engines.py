@@ -10,7 +10,7 @@ from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
 from .judge import SAFETY, Row
-from .network import Judged, NetworkPoint
+from .network import Candidate, NetworkPoint
 from .verdict import Verdict
 
 Engine = Literal["both", "reference", "compiled"]
@@ -24,7 +24,7 @@ def of_engines(
     noise: Noise | None,
     dtype: np.dtype,
     engine: Engine,
-) -> tuple[Judged, ...]:
+) -> tuple[Candidate, ...]:
     """Return the gradients of the engines that are asked for.
 
     Parameters
@@ -49,7 +49,7 @@ def of_engines(
     def reference(theta: np.ndarray) -> tuple[Any, np.ndarray]:
         return network.batch_loss_and_gradient(theta, batch_at(theta), noise)
 
-    own = Judged(reference, "reference", is_own=True)
+    own = Candidate(reference, "reference", is_own=True)
     if engine == "reference":
         return (own,)
     from ..compiled.network import compile
@@ -69,7 +69,7 @@ def of_engines(
     def step(theta: np.ndarray) -> tuple[Any, np.ndarray]:
         return gradient_of_a_step(network, theta, batch_at(theta), noise)
 
-    compiled = Judged(evaluated, "compiled"), Judged(step, "compiled", what="a step of training")
+    compiled = Candidate(evaluated, "compiled"), Candidate(step, "compiled", what="a step of training")
     return (own, *compiled) if engine == "both" else compiled
 
 
@@ -91,14 +91,10 @@ def merged(
         same = {column[k].verdict for k in range(len(column))} == {row.verdict}
         failed = {point.judged[k].engine for k in range(len(column)) if column[k].verdict is row.verdict}
         alone = row.verdict is Verdict.FAIL and len(failed) < len(engines)
-        said = f"in the {own.engine} engine alone" if alone else ""
-        if (
-            own.what
-            and row.verdict is Verdict.FAIL
-            and not any(column[k].verdict is Verdict.FAIL for k in range(len(column)) if k != number)
-        ):
-            said += f", and there in {own.what}"
-        diagnosis = "; ".join(text for text in (row.diagnosis, said) if text)
+        others_fail = any(column[k].verdict is Verdict.FAIL for k in range(len(column)) if k != number)
+        said = [f"in the {own.engine} engine alone"] if alone else []
+        said += [f"in {own.what}"] if own.what and not others_fail else []
+        diagnosis = "; ".join(text for text in (row.diagnosis, ", and there ".join(said)) if text)
         engine = BOTH if same and len(engines) > 1 else own.engine
         rows.append(replace(row, engine=engine, diagnosis=diagnosis if row.verdict is Verdict.FAIL else ""))
         worst.append((order.index(row.verdict), -row.ratio, number))

@@ -1,6 +1,5 @@
 """Any function at a point: its gradient there, how far rounding reaches, and its values at points nearby."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import prod
@@ -16,6 +15,9 @@ from .noise import EPS
 from .parameters import Part, Structure, flattened, gathered
 from .point import Point
 from .rounding import UNBOUNDED, Bound, rounding_experiment
+
+VALUES_AT_ONCE = 1 << 18
+"""How many values may be kept before they are judged: 2 MB."""
 
 
 class FunctionPoint(Point):
@@ -85,18 +87,16 @@ class FunctionPoint(Point):
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), at each row of thetas; NaN where the function raises."""
         values = np.full((len(thetas), prod(self.outputs)), np.nan, thetas.dtype)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # a lost imaginary part is noticed, see `suitability`
-            for row, theta in zip(values, thetas, strict=True):
-                try:
-                    row[...] = self._values(theta)
-                except Exception:  # whatever a stranger's code raises outside its domain
-                    continue
+        for row, theta in zip(values, thetas, strict=True):
+            try:
+                row[...] = self._values(theta)
+            except Exception:  # whatever a stranger's code raises outside its domain
+                continue
         return values
 
     def at_once(self, part: Part) -> int:
         """Return how many points are computed before their results are judged."""
-        return 64
+        return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
@@ -146,15 +146,15 @@ class FunctionPoint(Point):
             except Exception:  # outside the function's domain
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
-            return rounding_experiment(gradient, self.theta, self.lines, self.eps, is_coarse)
+        is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
+        return rounding_experiment(gradient, self.theta, self.lines, self.eps, is_coarse)
 
     def _running_bound(self) -> Bound:
         with np.errstate(all="ignore"):
             columns = gathered(self._gradient(self._carried(self.dtype)), self.structure, self.outputs)
-        errors = [c.companion if isinstance(c, Bounded) else np.zeros(c.shape) for c in columns]
+        if not all(isinstance(c, Bounded) for c in columns):
+            raise TypeError("A gradient that was not computed from theta tells nothing of its rounding.")
+        errors = [c.companion for c in columns]
         bound = np.nan_to_num(np.concatenate(errors, axis=1), nan=UNBOUNDED, posinf=UNBOUNDED)
         return Bound(bound, tied=True)
 

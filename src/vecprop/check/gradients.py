@@ -1,6 +1,7 @@
 """The entrance: check the gradients of a network, or of any function."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .engines import Engine, of_engines
 from .function import called, checked_function
 from .judge import Limit
 from .judging import judged_report
-from .network import Judged, NetworkPoint
+from .network import Candidate, NetworkPoint
 from .parameters import real_numbers
 from .report import Report
 
@@ -24,7 +25,7 @@ WORK = 2e10
 
 
 def check_gradients(
-    network: Network | Callable[..., Any],
+    network: Any,
     theta: Any,
     X: Any = None,
     T: Any = None,
@@ -103,9 +104,9 @@ def check_gradients(
     limit = _limit(rtol, atol)
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
-    compiled = getattr(network, "network", None)
-    if isinstance(compiled, Network):  # it comes from `compile`, which need not be imported to find that out
-        network, engine = compiled, "compiled"
+    kernels = sys.modules.get("vecprop.compiled.network")  # without which nobody has a compiled network
+    if kernels and isinstance(network, kernels.CompiledNetwork):
+        network, engine = network.network, "compiled" if engine == "both" else engine
     if isinstance(network, Network):
         if args:
             raise TypeError("args are for functions; a network takes X, T, sample_weight and noise.")
@@ -178,10 +179,10 @@ def _check_network(
     if gradient is None:
         judged = of_engines(network, batch_at, noise, theta.dtype, engine)
     else:
-        judged = (Judged(lambda at: (None, _given(gradient, at))),)
+        judged = (Candidate(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
-    if method == "auto" and point.is_followed:
-        method = "complex step" if float(theta.size) ** 2 * batch.rows <= WORK else "directions"
+    if method == "auto" and float(theta.size) ** 2 * batch.rows > WORK:
+        method = "directions"
     return judged_report(point, method, notes, gradient is None or callable(gradient), limit)
 
 

@@ -96,6 +96,17 @@ class Compared:
     kink: np.ndarray
     wrong: np.ndarray
 
+    @property
+    def unknown(self) -> np.ndarray:
+        """Where no slope could be found, so that nothing can be said."""
+        return ~np.isfinite(self.tolerance) & ~self.wrong
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of them all."""
+        found = ((self.wrong, Verdict.FAIL), (self.unknown, Verdict.INCONCLUSIVE), (self.kink, Verdict.KINK))
+        return next((verdict for mask, verdict in found if mask.any()), Verdict.PASS)
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -210,7 +221,9 @@ def compare(
     room = high - low
     if point.bound.tied and how.method == "complex step":
         at = point.slopes(part, U)
-        expected, room = at.usual.T, (at.largest - at.least).T
+        known = np.isfinite(at.usual + at.low + at.high).T
+        tolerance = np.where(known, tolerance, np.inf)
+        expected, room = np.where(known, at.usual.T, 0), np.where(known, (at.largest - at.least).T, 0)
         low, high = (at.least.T, at.largest.T) if how.any_side else (at.low.T, at.high.T)
     kink = room > 2 * tolerance
 
@@ -253,15 +266,14 @@ def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[R
 def _row(point: Point, part: Part, given: np.ndarray, found: Compared, how: How) -> Row:
     error = np.abs(given - found.expected)
     ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
-    # What is wrong comes first, then a kink, then the rest, each by its ratio.
-    rank = np.where(found.wrong, 2.0, np.where(found.kink, 1.0, 0.0))
+    # What is wrong comes first, then what is not known, then a kink, then the rest, each by its ratio.
+    rank = np.select([found.wrong, found.unknown, found.kink], [3.0, 2.0, 1.0], 0.0)
     worst = np.lexsort((ratio.ravel(), rank.ravel()))[-1]
-    verdict = Verdict.FAIL if found.wrong.any() else Verdict.KINK if found.kink.any() else Verdict.PASS
     output, entry = np.unravel_index(worst, ratio.shape)
     return Row(
         part.name,
         (*point.outputs, *part.shape),
-        verdict,
+        found.verdict,
         float(error.flat[worst]),
         float(found.tolerance.flat[worst]),
         (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(int(entry))),

@@ -1,5 +1,6 @@
 """From a point to a report: how its slopes are found, what rounding hides there and nearby, and the verdicts."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,12 +24,15 @@ from .network import NetworkPoint
 from .parameters import Part
 from .point import Point
 from .report import Report
-from .suitability import confirmed, unsuited
-from .taylor import taylor
+from .suitability import Judgements, confirmed, unsuited
+from .taylor import beside, taylor
 from .verdict import Verdict
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """How many parameters a function has at most for all its entries to be judged: by complex step, and by differences."""
+
+VETO = 1.2
+"""The slope of a Taylor remainder up to which a gradient that passes by complex step is judged by differences too."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,35 @@ class _Judging:
     along: bool
     limit: Limit
 
-    def rows(
-        self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[Part]
-    ) -> list[tuple[list[Row], dict[str, Compared]]]:
-        """Judge gradients of a point, by number: rows, and the comparisons of parts whose entries were compared."""
-        parts = [part for part in parts if part.size]
+    def rows(self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[Part]) -> tuple[Judgements, str]:
+        """Judge gradients of a point, by number, and say why no complex step is believed there, if it is not."""
+        judged = self._rows(point, gradients, [part for part in parts if part.size])
+        if self.method != "complex step" or point.is_followed:
+            return judged, ""
+        return confirmed(point, judged)
+
+    def elsewhere(self, point: Point, number: int, gradient: np.ndarray, parts: Iterable[Part]) -> list[Row]:
+        """Judge one of the gradients at another point: by differences where no complex step is believed there."""
+        parts = list(parts)
+        judged, doubt = self.rows(point, {number: gradient}, parts)
+        if doubt:
+            judged, _ = replace(self, method="ridders").rows(point, {number: gradient}, parts)
+        return judged[0][0]
+
+    def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
         hows = (How(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
         givens = list(zip(gradients.values(), hows, strict=True))
-        with np.errstate(all="ignore"):
-            if self.along:
-                return [(rows, {}) for rows in judge_directions(point, parts, givens)]
-            judged: list[tuple[list[Row], dict[str, Compared]]] = [([], {}) for _ in givens]
-            for part in parts:
-                own = judge_entries(point, part, [(given[:, part.span], how) for given, how in givens])
-                for (rows, found), (row, compared) in zip(judged, own, strict=True):
-                    if row.verdict is Verdict.FAIL and isinstance(point, FunctionPoint):
-                        row = _doubted(row, compared, point.roughness(part))
-                    rows.append(row)
-                    found[part.name] = compared
-            return judged
+        if self.along:
+            return [(rows, {}) for rows in judge_directions(point, parts, givens)]
+        judged: Judgements = [([], {}) for _ in givens]
+        for part in parts:
+            own = judge_entries(point, part, [(given[:, part.span], how) for given, how in givens])
+            for (rows, found), (row, compared) in zip(judged, own, strict=True):
+                if row.verdict is Verdict.FAIL and isinstance(point, FunctionPoint):
+                    row = _doubted(row, compared, point.roughness(part))
+                rows.append(row)
+                found[part.name] = compared
+        return judged
 
     def in_words(self, point: Point) -> str:
         """Return how slopes were found, in which types, and whose gradients were judged."""
@@ -91,11 +105,28 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     limit : Limit
         The errors that the user allows.
     """
-    with np.errstate(all="ignore"):
-        return _judged_report(point, method, notes, movable, limit)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # what a user's code warns of at theta has been seen, elsewhere it is expected
+        givens = _finite(point)
+        moving = _moving(point, givens)
+        judging, reason = _judging(point, method, limit)
+        if reason and method == "complex step":
+            raise ValueError(f'method="complex step" does not suit this {_kind(point)}: {reason}; take "ridders".')
+        report, doubt = _report(point, judging, givens, moving, movable)
+        if not reason and doubt:
+            # Nothing of a complex step is left to believe, so that differences judge everything.
+            reason, judging = doubt, _by_differences(point, method, limit)
+            report, _ = _report(point, judging, givens, moving, movable)
+    said = [f"The complex step does not suit this {_kind(point)}: {reason}"] if reason else []
+    return replace(report, notes=(*said, *notes))
 
 
-def _judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
+def _kind(point: Point) -> str:
+    return "network" if isinstance(point, NetworkPoint) else "function"
+
+
+def _finite(point: Point) -> list[np.ndarray]:
+    """Return the gradients of a point, which are finite, as its value is."""
     givens = point.evaluated()
     require_finite(point, point.value, "The function")
     for number, given in enumerate(givens):
@@ -103,32 +134,39 @@ def _judged_report(point: Point, method: str, notes: list[str], movable: bool, l
             require_finite(point, given, "The gradient")
         # Where the compiled engine alone has no finite gradient it is wrong: NaN agrees with nothing.
         given[~np.isfinite(given)] = np.nan
-    moving = _moving(point, givens)
-    judging, reason = _judging(point, method, limit)
-    judged = judging.rows(point, dict(enumerate(givens)), point.parts)
-    if not reason and judging.method == "complex step" and not point.is_followed:
-        judged, reason = confirmed(point, judged)
-        if reason:
-            judging = replace(judging, method="ridders")
-            judged = judging.rows(point, dict(enumerate(givens)), point.parts)
-    if reason:
-        kind = "network" if isinstance(point, NetworkPoint) else "function"
-        notes = [f"The complex step does not suit this {kind}: {reason}", *notes]
+    return givens
+
+
+def _report(
+    point: Point, judging: _Judging, givens: list[np.ndarray], moving: list[set[str]], movable: bool
+) -> tuple[Report, str]:
+    """Return what was found, and why a complex step that it rests on is not to be believed, if it is not."""
+    judged, doubt = judging.rows(point, dict(enumerate(givens)), point.parts)
+    if doubt:
+        return Report((), ""), doubt
     settled, elsewhere = [], []
     for number, (rows, found) in enumerate(judged):
         given = givens[number]
         rows = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in moving[number] else row for row in rows]
-        doubts = Doubts(point, given, judging.method)
+        doubts = Doubts(point, given, judging.method, judging.limit)
         names = [row.name for row in rows if doubts.asks(row)] if movable else []
-        there = nearby(point, judging.rows, number, names)
+        there = nearby(point, judging.elsewhere, number, names)
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here
         rows = [doubts.settled(row, there.get(row.name)) for row in rows]
         settled.append(diagnosed(point, number, given, rows, failed, found, judging.method))
         elsewhere.append(there)
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
-    opinion = taylor(point, givens[worst], verdict)
-    return Report(rows, judging.in_words(point), nearby_rows, opinion, tuple(notes))
+    opinion = taylor(point, givens[worst])
+    is_exact = judging.method == "complex step" and not point.is_followed
+    if is_exact and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
+        doubt = "the Taylor remainder does not shrink as it should"
+    return Report(rows, judging.in_words(point), nearby_rows, beside(opinion, verdict)), doubt
+
+
+def _by_differences(point: Point, method: str, limit: Limit) -> _Judging:
+    along = method == "directions" or (method == "auto" and point.theta.size > ENTRIES_BY_DIFFERENCES)
+    return _Judging("ridders", along, limit)
 
 
 def _judging(point: Point, method: str, limit: Limit) -> tuple[_Judging, str]:
@@ -136,11 +174,10 @@ def _judging(point: Point, method: str, limit: Limit) -> tuple[_Judging, str]:
     if method in ("ridders", "central differences"):
         return _Judging(method, False, limit), ""  # pyright: ignore[reportArgumentType]
     reason = "" if point.is_followed else unsuited(point)
-    if reason and method == "complex step":
-        raise ValueError(f'method="complex step" does not suit this function: {reason}; take method="ridders".')
-    most = ENTRIES_BY_DIFFERENCES if reason else ENTRIES
-    along = method == "directions" or (method == "auto" and point.theta.size > most)
-    return _Judging("ridders" if reason else "complex step", along, limit), reason
+    if reason:
+        return _by_differences(point, method, limit), reason
+    many = point.theta.size > ENTRIES and not point.is_followed  # of a network it depends on its rows too
+    return _Judging("complex step", method == "directions" or (method == "auto" and many), limit), ""
 
 
 def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
@@ -159,12 +196,12 @@ def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
     change, point.value = np.abs(point.value - value), value
     # Threads may sum in another order each time.
     usual = np.where(point.noise.near < 1e-6 * np.abs(value), 8 * point.noise.near, 0) if change.any() else 0
-    if (change > np.maximum(1e-12 * np.abs(value), usual)).any():
+    if not (change <= np.maximum(1e-12 * np.abs(value), usual)).all():
         return [{part.name for part in point.parts} for _ in givens]
     moving = []
     for given, second in zip(givens, again, strict=True):
         changes = np.abs(second - given)
         parts = [part for part in point.parts if changes[:, part.span].any()]
-        wild = [part for part in parts if (changes > 8 * point.bound.gradient)[:, part.span].any()]
+        wild = [part for part in parts if not (changes <= 8 * point.bound.gradient)[:, part.span].all()]
         moving.append({part.name for part in wild})
     return moving

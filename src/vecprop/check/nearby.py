@@ -1,12 +1,11 @@
 """A second point: what rounding hides at one is judged at random points nearby, and slight failures are seen again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from .judge import HIDDEN, Method, Row
+from .judge import HIDDEN, Limit, Method, Row
 from .parameters import Part
 from .point import Point
 from .verdict import Verdict
@@ -45,12 +44,16 @@ class Doubts:
         The gradient.
     method : str
         How slopes were found.
+    limit : Limit
+        The errors that the user allows.
     """
 
-    def __init__(self, point: Point, given: np.ndarray, method: Method) -> None:
-        self.point, self.method = point, method
-        self.largest = float(np.nan_to_num(np.abs(given)).max())
-        self.least = 0.0 if point.is_followed else TRUSTED[method] * self.largest
+    def __init__(self, point: Point, given: np.ndarray, method: Method, limit: Limit) -> None:
+        self.point, self.method, self.limit = point, method, limit
+        self.sizes = {part.name: _largest(given[:, part.span]) for part in point.parts if part.size}
+        self.largest = _largest(given)
+        of_outputs = np.nan_to_num(np.abs(given)).max(axis=1)
+        self.least = 0.0 if point.is_followed else TRUSTED[method] * min(of_outputs[of_outputs > 0], default=0.0)
 
     def asks(self, row: Row) -> bool:
         """Return whether a part has to be judged at a second point."""
@@ -92,11 +95,19 @@ class Doubts:
             return replace(here, note=f"{why}; a random point nearby settles it")
         if here.conclusive:
             return here
-        if not (here.given or here.expected or here.error) and here.tolerance <= HIDDEN * self._size(here):
+        given = self.sizes[here.name]
+        tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
+        if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
-        if here.tolerance <= (_resolution(self.point) if there else 1e-12) * self._size(here):
+        if not given and tolerance <= 1e-12 * self._size(here):
+            return replace(here, note="it is 0, but for what rounding leaves")
+        if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * self.largest:
             return replace(here, note="it is 0, but for what rounding leaves of the other entries")
         return _open(here, "")
+
+
+def _largest(gradient: np.ndarray) -> float:
+    return float(np.nan_to_num(np.abs(gradient)).max())
 
 
 def _open(row: Row, note: str) -> Row:
@@ -107,23 +118,20 @@ def _resolution(point: Point) -> float:
     return RESOLUTION if point.dtype == np.float64 else 1e-4
 
 
-Judged = list[tuple[list[Row], Any]]
-
-
 def nearby(
     point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], Iterable[Part]], Judged],
+    judge: Callable[[Point, int, np.ndarray, list[Part]], list[Row]],
     number: int,
     doubtful: list[str],
 ) -> dict[str, Row]:
-    """Judge parts of one of the gradients at random points ever farther away, until rounding hides little of them.
+    """Judge parts of one of the gradients at random points, until rounding hides little of them.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
     judge : callable
-        The rows of gradients, by number, at a point, for some of its parts.
+        The rows of a gradient, by its number, at a point, for some of its parts.
     number : int
         The number of the gradient.
     doubtful : list of str
@@ -137,17 +145,16 @@ def nearby(
         theta = factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
         other = point.at(theta)
         try:
-            with np.errstate(all="ignore"):
-                given = other.evaluated()[number]
+            given = other.evaluated()[number]
             require_finite(other, given, "The gradient")
             require_finite(other, other.value, "The function")
         except Exception:  # outside the function's domain, where a stranger's code may raise anything
             continue
-        [(rows, _)] = judge(other, {number: given}, [part for part in point.parts if part.name in doubtful])
-        for row in rows:
+        for row in judge(other, number, given, [part for part in point.parts if part.name in doubtful]):
             if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
                 judged[row.name] = row
-        doubtful = [name for name in doubtful if name not in judged or judged[name].hidden > _resolution(point)]
+        done = {row.name for row in judged.values() if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL}
+        doubtful = [name for name in doubtful if name not in done]
     return judged
 
 

@@ -1,6 +1,5 @@
 """A network at a point: its gradient there, how far rounding reaches, and its loss at points nearby."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,9 +14,9 @@ from ..core.network import Network
 from ..core.penalties import Penalty
 from .complex_step import complex_step
 from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
-from .noise import EPS, Noise
+from .noise import EPS
 from .parameters import Part
-from .point import Point, random_signs
+from .point import Point, random_signs, typical_size
 from .rounding import Bound, rounding_bound, rounding_experiment
 from .suitability import contradicted
 from .tangents import Tangent, Ties
@@ -49,7 +48,7 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Candidate:
     """A gradient that is to be judged.
 
     Parameters
@@ -83,7 +82,7 @@ class NetworkPoint(Point):
         The rows, in float64.
     noise : Key or None
         The key of random layers.
-    judged : tuple of Judged
+    judged : tuple of Candidate
         The gradients that are checked.
     dtype : dtype
         The type in which they are computed here.
@@ -99,7 +98,7 @@ class NetworkPoint(Point):
         theta: np.ndarray,
         batch: Batch,
         noise: Key | None,
-        judged: tuple[Judged, ...],
+        judged: tuple[Candidate, ...],
         dtype: Any,
         elsewhere: Batch | None = None,
     ) -> None:
@@ -180,13 +179,11 @@ class NetworkPoint(Point):
         if self._is_of_the_library:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
         losses = np.full((len(thetas), 1), np.nan, thetas.dtype)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # a lost imaginary part is noticed, see `suitability`
-            for loss, theta in zip(losses, thetas, strict=True):
-                try:
-                    loss[...] = network.batch_loss(theta, batch, self.noise_key)
-                except Exception:  # whatever a user's own layer raises
-                    continue
+        for loss, theta in zip(losses, thetas, strict=True):
+            try:
+                loss[...] = network.batch_loss(theta, batch, self.noise_key)
+            except Exception:  # whatever a user's own layer raises
+                continue
         return losses
 
     @cached_property
@@ -196,13 +193,10 @@ class NetworkPoint(Point):
         parts = (*network.layers, network.loss_function, *network.penalties)
         return all(type(part).__module__.partition(".")[0] == __name__.partition(".")[0] for part in parts)
 
-    @cached_property
-    def noise(self) -> Noise:
-        """The rounding errors of the loss, (1,): of the library's own, a sum of terms of one sign, some last places."""
-        if not self._is_of_the_library:
-            return super().noise
-        own = 4 * EPS * np.abs(self.value)
-        return Noise(own, own)
+    @property
+    def rounding(self) -> np.ndarray:
+        """What rounding can do to the loss, (1,), for a look at it: some last places of a sum of terms of one sign."""
+        return 4 * EPS * np.abs(self.value) if self._is_of_the_library else super().rounding
 
     @cached_property
     def is_followed(self) -> bool:
@@ -315,7 +309,8 @@ class NetworkPoint(Point):
     def _slopes_beside(self, part: Part, U: np.ndarray) -> Slopes:
         """Return the slopes a little to the left and to the right, where the arithmetic at ties cannot be followed."""
         here = self.stepped(part, U)
-        beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-1e-9, 1e-9)]
+        near = 1e-9 * typical_size(self.theta[part.span])
+        beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from math import prod
 from typing import Any
 
@@ -93,8 +94,10 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
         start = parts[-1].start + parts[-1].size if parts else 0
-        same = sum(part.name == name or part.name.startswith(f"{name} (") for part in parts)  # of the keys 1 and "1"
-        parts.append(Part(f"{name} ({same + 1})" if same else name or "theta", start, array.shape))
+        name, taken = name or "theta", {part.name for part in parts}
+        names = chain([name], (f"{name} ({number})" for number in count(2)))  # the keys may be 1 and "1"
+        unique = next(candidate for candidate in names if candidate not in taken)
+        parts.append(Part(unique, start, array.shape))
         values.append(array)
         return parts[-1]
 
@@ -194,13 +197,13 @@ def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> l
 
 def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
     """Return the gradient of one part as an array (outputs, size)."""
-    wanted, count = (*outputs, *part.shape), prod(outputs)
+    wanted, values = (*outputs, *part.shape), prod(outputs)
     if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
         [gradient] = gradient
     array = _as_numbers(gradient)
     shape = tuple(array.shape)
-    if shape == wanted or (count == 1 and shape == part.shape):
-        return array.reshape((count, part.size))
+    if shape == wanted or (values == 1 and shape == part.shape):
+        return array.reshape((values, part.size))
     if isinstance(gradient, list | tuple) and shape[1:] == part.shape:
         raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has 1.")
     needed = f"The gradient of {part.name} has shape {shape}, but {wanted} is needed"

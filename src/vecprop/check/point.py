@@ -117,6 +117,11 @@ class Point(ABC):
             least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
             return Noise(np.fmax(found.near, least), np.fmax(found.farther, least))
 
+    @property
+    def rounding(self) -> np.ndarray:
+        """What rounding can do to the values, (outputs,), for a look at them."""
+        return self.noise.farther
+
     @cached_property
     def value_bound(self) -> np.ndarray:
         """How far rounding can have moved the values, (outputs,), where their arithmetic can be followed; else 0."""

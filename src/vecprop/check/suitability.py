@@ -25,45 +25,59 @@ Where they know less, they judge themselves, and leave open what they do not kno
 """
 
 
-GROUPS = 12
-"""How many groups of parts are moved by themselves: of many parts, neighbours are moved together."""
+ALIKE = 1e3
+"""The factor within which the slopes of parts lie that are moved together."""
 
 
 def unsuited(point: Point) -> str:
     """Return why a function is not to be differentiated by complex step; empty where it is.
 
-    Each group of parts is moved twice: every parameter by about as much as it is large, and all alike, for what is lost
-    of one that is nearly 0 shows only where it moves as far as the others.
+    Parts are moved twice: every parameter by about as much as it is large, and all alike, for what is lost of one that
+    is nearly 0 shows only where it moves as far as the others. Parts whose slopes are of one size are moved together,
+    for beside a large slope a small one that is lost would not show.
     """
     draw = np.random.default_rng(0)
-    for group in _groups(point.parts):
-        signs = random_signs(draw, (2, group.size))
-        for u in (point.all_sizes[group.span] * signs[:1], typical_size(point.theta[group.span]) * signs[1:]):
-            along = point.moved(group, 1j * STEP * u)[0]
+    parts = [part for part in point.parts if part.size]
+    typical = np.concatenate([np.full(part.size, typical_size(point.theta[part.span])) for part in parts])
+    everything = Part("theta", 0, point.theta.shape)
+    for lengths in (point.all_sizes, typical):
+        U = lengths * random_signs(draw, point.theta.shape)
+        slopes = []
+        for part in parts:
+            along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
                 return "it has no value for complex numbers, or raises"
             room = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
             if (np.abs(along.real - point.value) > room).any():
                 return "its real part changes with complex numbers"
-            reason = contradicted(point, group, u, point.stepped(group, u))
+            slopes.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
+        for group in _alike(slopes):
+            u = np.zeros((1, point.theta.size))
+            for number in group:
+                u[0, parts[number].span] = U[parts[number].span]
+            part = parts[group[0]] if len(group) == 1 else everything
+            reason = contradicted(point, part, u[:, part.span], point.stepped(part, u[:, part.span]))
             if reason:
                 return reason
     return ""
 
 
-def _groups(parts: tuple[Part, ...]) -> list[Part]:
-    """Return the parts, or of many of them neighbours as one."""
-    parts = tuple(part for part in parts if part.size)
-    count = -(-len(parts) // GROUPS)
-    groups = [parts[first : first + count] for first in range(0, len(parts), count)]
-    return [
-        group[0] if len(group) == 1 else Part(f"{group[0].name} to {group[-1].name}", group[0].start, (_size(group),))
-        for group in groups
-    ]
+def _alike(slopes: list[float]) -> list[list[int]]:
+    """Return the numbers of slopes in groups that lie within a factor; those that are 0 are a group of their own.
 
-
-def _size(parts: tuple[Part, ...]) -> int:
-    return sum(part.size for part in parts)
+    Examples
+    --------
+    >>> _alike([1.0, 1e9, 20.0, 0.0])
+    [[1], [2, 0], [3]]
+    """
+    groups: list[list[int]] = []
+    for number in np.argsort(slopes)[::-1].tolist():
+        first = slopes[groups[-1][0]] if groups else -1.0
+        if slopes[number] > first / ALIKE or slopes[number] == first:
+            groups[-1:] = [[*groups[-1], number]] if groups else [[number]]
+        else:
+            groups.append([number])
+    return groups
 
 
 def contradicted(point: Point, part: Part, U: np.ndarray, stepped: np.ndarray) -> str:
@@ -84,8 +98,9 @@ def contradicted(point: Point, part: Part, U: np.ndarray, stepped: np.ndarray) -
     # At a kink the complex step may take either side.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
-    most = np.maximum(CONFIRMED * np.abs(stepped), OF_VALUE * np.abs(point.value))
-    if not (apart > np.minimum(2 * DISTRUST * found.error, most) + BELIEVED * np.abs(found.value)).any():
+    reached = np.abs(np.concatenate([point.value[None], point.moved(part, 0.1 * U)]))
+    most = np.maximum(CONFIRMED * np.abs(stepped), OF_VALUE * np.fmax.reduce(reached))
+    if (apart <= np.minimum(2 * DISTRUST * found.error, most) + BELIEVED * np.abs(found.value)).all():
         if found.jump.any() and not (stepped + point.stepped(part, -U)).any():
             return f"there is a kink that complex numbers do not see (along a random direction of {part.name})"
         return ""
@@ -93,11 +108,11 @@ def contradicted(point: Point, part: Part, U: np.ndarray, stepped: np.ndarray) -
     return f"{lost} (compared with differences along a random direction of {part.name})"
 
 
-Judged = list[tuple[list[Row], dict[str, Compared]]]
+Judgements = list[tuple[list[Row], dict[str, Compared]]]
 """For each gradient its rows, and the comparisons of those parts whose entries were compared."""
 
 
-def confirmed(point: Point, judged: Judged) -> tuple[Judged, str]:
+def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
     """Return the judgements by complex step, where real differences confirm what fails, or why they are not believed.
 
     What iterates until its value stands still has a complex step that is not yet right, to fewer digits.

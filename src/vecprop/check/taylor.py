@@ -4,7 +4,7 @@ R(t) = |f(theta + t v) - f(theta) - t <g, v>| shrinks like t² where g is the gr
 its slope in a log-log picture is 2.00 when right, and towards 1 when wrong.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,11 +45,8 @@ class Taylor:
         return f"Taylor remainder: slope {self.slope:.2f} (2.00 when right, towards 1 when wrong)."
 
 
-def taylor(point: Point, gradient: np.ndarray, verdict: Verdict) -> Taylor:
+def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     """Return the Taylor remainder of a function along a random direction.
-
-    Where kinks lie between the steps, or an error is too small for the steps, its slope is not that of the verdict,
-    which was found by better means; then it says so, and has no slope.
 
     Parameters
     ----------
@@ -57,35 +54,33 @@ def taylor(point: Point, gradient: np.ndarray, verdict: Verdict) -> Taylor:
         The function at its parameters.
     gradient : ndarray (outputs, P)
         The gradient that is judged.
-    verdict : Verdict
-        What was found.
     """
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
-    with np.errstate(all="ignore"):  # far along the direction the function may not exist
-        values = point.values(point.theta + STEPS[:, None] * v)
-        remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
-    noise = 50 * float(point.noise.farther.sum())
+    values = point.values(point.theta + STEPS[:, None] * v)  # far along the direction the function may not exist
+    remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+    noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
     slope, remark = None, "0 up to rounding, the function is linear here"
     if clear.sum() >= 3:
         # The smallest steps that rounding leaves are the nearest to the limit.
         x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
-        slope = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2))
-        remark = _unlike(slope, verdict)
-        slope = None if remark else slope
+        slope, remark = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2)), ""
     elif clear.any() or not np.isfinite(remainder).all():
         remark = "it says nothing, for rounding or the function's domain leaves too few steps"
-    elif verdict is Verdict.FAIL:
-        remark = "it says nothing, for the error is too small to show in it"
     return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
 
 
-def _unlike(slope: float, verdict: Verdict) -> str:
-    """Return why a slope is not that of the verdict; empty where it is."""
-    if verdict is Verdict.PASS and slope < BETWEEN:
-        return "it says nothing, for the function bends between its steps"
-    if verdict is Verdict.FAIL and slope > BETWEEN:
-        return "it says nothing, for the error is too small to show in it"
-    if verdict in (Verdict.PASS, Verdict.FAIL):
-        return ""
-    return "it says nothing, for there is a kink" if verdict is Verdict.KINK else "it says nothing here"
+def beside(opinion: Taylor, verdict: Verdict) -> Taylor:
+    """Return the second opinion as it is to be read beside a verdict.
+
+    Where kinks lie between the steps, or an error is too small for the steps, its slope is not that of the verdict,
+    which was found by better means; then it says so, and has no slope.
+    """
+    remark, slope = "", opinion.slope
+    if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:
+        remark = "it says nothing, for the function bends between its steps"
+    elif verdict is Verdict.FAIL and (slope is None or slope > BETWEEN):
+        remark = "it says nothing, for the error is too small to show in it"
+    elif verdict not in (Verdict.PASS, Verdict.FAIL):
+        remark = "it says nothing" + (", for there is a kink" if verdict is Verdict.KINK else " here")
+    return replace(opinion, slope=None, remark=remark) if remark else opinion
