@@ -227,10 +227,11 @@ def judged(checker: Callable[..., str], case: Case, mutation: Mutation | None) -
 
 
 def planted(case: Case, errors_each: int) -> list[Mutation]:
-    """Return the errors to plant in a case."""
+    """Return the errors to plant in a case, each the same function whenever it is called."""
     right, found = truth(case), []
     for mutation in mutations(case):
-        if len(found) < max(errors_each, len(case.slips)) and really_wrong(case, right, truth(case, mutation)):
+        enough = len(found) >= max(errors_each, len(case.slips))
+        if not enough and not mutation.moving and really_wrong(case, right, truth(case, mutation)):
             found.append(mutation)
     return found
 

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 from function_case import Case, draw
+from functions_models import cox, gaussian_process
 from functions_numpy import network, sigmoid, softmax, softmax_back
-from functions_scipy import absolute, cox, gaussian_process, hinge, huber, logistic, pinball, squared_hinge
+from functions_scipy import absolute, hinge, huber, logistic, pinball, squared_hinge
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.special import expit, lambertw, logsumexp

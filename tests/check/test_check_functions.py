@@ -175,3 +175,42 @@ def test_jax_functions():
     jax = pytest.importorskip("jax")
     assert check_gradients(jax_function(lambda x: jax.numpy.sum(jax.nn.sigmoid(x) ** 2)), w).passed
     assert check_gradients(jax_function(lambda p: jax.nn.softmax(p["a"])), {"a": w}).passed
+
+
+def test_modules_and_data_in_their_own_types():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    X, t = torch.randn(8, 4), torch.arange(8) % 3  # float32 and int64
+    report = check_gradients(torch_function(module), dict(module.named_parameters()), args=(X,))
+    assert report.passed
+    assert report.method.startswith("complex step")
+    assert [row.name for row in report.rows] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    p = {"W": np.random.default_rng(0).normal(size=(4, 3)), "b": np.zeros(3)}
+
+    def loss(p, X, t):
+        return torch.nn.functional.cross_entropy(X @ p["W"] + p["b"], t)
+
+    assert check_gradients(torch_function(loss), p, args=(X, t)).passed
+    within = lambda p: loss(p, X, t)  # noqa: E731  (data in float32 that cannot be converted)
+    report = check_gradients(torch_function(within), p)
+    assert report.passed, report.text()
+
+
+def test_values_alone_ask_for_no_gradient():
+    torch = pytest.importorskip("torch")
+    graphs = []
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            graphs.append(torch.is_grad_enabled() or x.requires_grad)
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, delta):
+            return 2 * delta * ctx.saved_tensors[0]
+
+    assert check_gradients(torch_function(lambda x: Square.apply(x).sum()), w).passed
+    assert graphs.count(False) > 10

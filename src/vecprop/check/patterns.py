@@ -127,7 +127,8 @@ def pattern(
     r = ratio(given, expected, precision)
     if r is not None:
         return in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
-    if not known.all():
+    errors = np.abs(given - expected)
+    if not known.all() or errors.max() <= 10 * precision * size:  # too small to show a pattern among the largest
         return ""
     if len(shape) == 2:
         J, G = expected.reshape(shape), given.reshape(shape)
@@ -140,7 +141,6 @@ def pattern(
             return f"only its diagonal is right, and the rest is 0: {missing}"
     if precision > COARSE_COUNT:
         return ""
-    errors = np.abs(given - expected)
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
     return _of_places(given, expected, shape, places, precision) or _of_offset(given - expected, precision * size)
 
