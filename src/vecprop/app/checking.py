@@ -21,7 +21,7 @@ ROWS = 200
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the gradients of a model's training, by both engines, on a table; of an ensemble those of the first network.
+    """Check the gradients of a model's training by both engines on a table: of an ensemble, the first network's.
 
     Parameters
     ----------
