@@ -48,6 +48,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     """
     import torch  # pyright: ignore[reportMissingImports]
 
+    module: Any = f
     fixed: dict[str, Any] = {}  # the type that f needs, once it has refused another
 
     def followed(leaf: Any, dtype: Any) -> Any:
@@ -59,8 +60,8 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         data = tuple(_mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
             # Copies: a batch normalization in training writes into its buffers.
-            state = {name: followed(buffer.clone(), dtype) for name, buffer in f.named_buffers()}
-            return torch.func.functional_call(f, {**state, **tensors}, data)
+            state = {name: followed(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
+            return torch.func.functional_call(module, {**state, **tensors}, data)
         return f(tensors, *data)
 
     def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
