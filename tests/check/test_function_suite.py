@@ -14,6 +14,12 @@ SLOW = (
     "000",
     "rows, scale",
     "2,163",
+    "Sinkhorn",
+    "float32 sum",
+    "float32 network",
+    "soft labels",
+    "two classes",
+    "hundred leaves",
 )
 
 
@@ -67,7 +73,7 @@ def differences(case, entries=12):
         J = np.array(J, dtype=float).reshape((*np.shape(value), leaf.size))
         for entry in np.random.default_rng(0).permutation(leaf.size)[:entries]:
             errors = []
-            for h in (abs(leaf.flat[entry]) or 1.0) * np.array([3e-2, 1e-2, 3e-3, 1e-3, 1e-4]):
+            for h in (abs(leaf.flat[entry]) or 1.0) * np.array([3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]):
 
                 def at(step, leaf=leaf, place=place, entry=entry):
                     moved = [other.copy() for other in leaves]
@@ -77,6 +83,8 @@ def differences(case, entries=12):
                 with np.errstate(all="ignore"):
                     slope = sum(w * (at(k * h) - at(-k * h)) / h for k, w in enumerate(weights, 1))
                 errors.append(np.abs(slope - J[..., entry]).max() / (np.abs(J).max() or 1))
+                if errors[-1] < 1e-9:
+                    break
             worst = max(worst, np.nanmin(errors))
     return worst
 
