@@ -97,6 +97,9 @@ def main() -> None:
         "vecprop, central differences": lambda: check_gradients(network, theta, X, t, method="central differences"),
         "vecprop, complex step (every entry)": lambda: check_gradients(network, theta, X, t, method="complex step"),
         "vecprop, directions (fast mode)": lambda: check_gradients(network, theta, X, t, method="directions"),
+        "the same, of the reference engine": lambda: check_gradients(
+            network, theta, X, t, method="directions", engine="reference"
+        ),
         "the same, trained until rows cancel": lambda: check_gradients(network, trained, X, t, method="directions"),
     }
     gradcheck = torch_gradcheck(params, X, t)

@@ -50,13 +50,12 @@ class _Judging:
             return judged, ""
         return confirmed(point, judged)
 
-    def elsewhere(self, point: Point, number: int, gradient: np.ndarray, parts: Iterable[Part]) -> list[Row]:
-        """Judge one of the gradients at another point: by differences where no complex step is believed there."""
-        parts = list(parts)
-        judged, doubt = self.rows(point, {number: gradient}, parts)
+    def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> list[list[Row]]:
+        """Judge gradients at another point: by differences where no complex step is believed there."""
+        judged, doubt = self.rows(point, gradients, parts)
         if doubt:
-            judged, _ = replace(self, method="ridders").rows(point, {number: gradient}, parts)
-        return judged[0][0]
+            judged, _ = replace(self, method="ridders").rows(point, gradients, parts)
+        return [rows for rows, _ in judged]
 
     def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
         hows = (How(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
@@ -144,17 +143,20 @@ def _report(
     judged, doubt = judging.rows(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt
-    settled, elsewhere = [], []
+    every = []
+    for given, own, (rows, _) in zip(givens, moving, judged, strict=True):
+        rows[:] = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in own else row for row in rows]
+        every.append(Doubts(point, given, judging.method, judging.limit))
+    doubtful = [
+        {row.name for row in rows if doubts.asks(row)} if movable else set()
+        for doubts, (rows, _) in zip(every, judged, strict=True)
+    ]
+    elsewhere = nearby(point, judging.elsewhere, doubtful)
+    settled = []
     for number, (rows, found) in enumerate(judged):
-        given = givens[number]
-        rows = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in moving[number] else row for row in rows]
-        doubts = Doubts(point, given, judging.method, judging.limit)
-        names = [row.name for row in rows if doubts.asks(row)] if movable else []
-        there = nearby(point, judging.elsewhere, number, names)
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here
-        rows = [doubts.settled(row, there.get(row.name)) for row in rows]
-        settled.append(diagnosed(point, number, given, rows, failed, found, judging.method))
-        elsewhere.append(there)
+        rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
+        settled.append(diagnosed(point, number, givens[number], rows, failed, found, judging.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -49,11 +50,18 @@ class Doubts:
     """
 
     def __init__(self, point: Point, given: np.ndarray, method: Method, limit: Limit) -> None:
-        self.point, self.method, self.limit = point, method, limit
-        self.sizes = {part.name: _largest(given[:, part.span]) for part in point.parts if part.size}
-        self.largest = _largest(given)
-        of_outputs = np.nan_to_num(np.abs(given)).max(axis=1)
-        self.least = 0.0 if point.is_followed else TRUSTED[method] * min(of_outputs[of_outputs > 0], default=0.0)
+        self.point, self.given, self.method, self.limit = point, given, method, limit
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest entry of all."""
+        return _largest(self.given)
+
+    @cached_property
+    def least(self) -> float:
+        """The least error that is believed."""
+        of_outputs = np.nan_to_num(np.abs(self.given)).max(axis=1)
+        return 0.0 if self.point.is_followed else TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0)
 
     def asks(self, row: Row) -> bool:
         """Return whether a part has to be judged at a second point."""
@@ -63,8 +71,10 @@ class Doubts:
 
     def _size(self, row: Row) -> float:
         """Return how large the entries of a part may be thought to be: rounding far below that is nothing."""
-        part = next(part for part in self.point.parts if part.name == row.name)
-        return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(part).max()))
+        return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(self._part(row)).max()))
+
+    def _part(self, row: Row) -> Part:
+        return next(part for part in self.point.parts if part.name == row.name)
 
     def _is_slight(self, row: Row) -> bool:
         """Return whether a failure is so slight that it may be rounding which no experiment has shown."""
@@ -95,7 +105,7 @@ class Doubts:
             return replace(here, note=f"{why}; a random point nearby settles it")
         if here.conclusive:
             return here
-        given = self.sizes[here.name]
+        given = _largest(self.given[:, self._part(here).span])
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
         if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
@@ -120,42 +130,50 @@ def _resolution(point: Point) -> float:
 
 def nearby(
     point: Point,
-    judge: Callable[[Point, int, np.ndarray, list[Part]], list[Row]],
-    number: int,
-    doubtful: list[str],
-) -> dict[str, Row]:
-    """Judge parts of one of the gradients at random points, until rounding hides little of them.
+    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[list[Row]]],
+    doubtful: list[set[str]],
+) -> list[dict[str, Row]]:
+    """Judge doubtful parts of gradients at random points, until rounding hides little of them.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
     judge : callable
-        The rows of a gradient, by its number, at a point, for some of its parts.
-    number : int
-        The number of the gradient.
-    doubtful : list of str
-        The names of the parts.
+        The rows of gradients, by number, at a point, for some of its parts.
+    doubtful : list of set of str
+        For each gradient, the names of its doubtful parts.
     """
     draw = np.random.default_rng(1)
-    judged: dict[str, Row] = {}
+    judged: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:
-        if not doubtful or (spread < 0.1 and judged):
+        asked = [number for number, names in enumerate(doubtful) if names and (spread >= 0.1 or not judged[number])]
+        if not asked:
             break
-        theta = factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape)
-        other = point.at(theta)
+        other = point.at(factor * point.theta + spread * point.all_sizes * draw.standard_normal(point.theta.shape))
         try:
-            given = other.evaluated()[number]
-            require_finite(other, given, "The gradient")
+            givens = other.evaluated()
+            for number in asked:
+                require_finite(other, givens[number], "The gradient")
             require_finite(other, other.value, "The function")
         except Exception:  # outside the function's domain, where a stranger's code may raise anything
             continue
-        for row in judge(other, number, given, [part for part in point.parts if part.name in doubtful]):
-            if row.name not in judged or row.hidden < judged[row.name].hidden or row.verdict is Verdict.FAIL:
-                judged[row.name] = row
-        done = {row.name for row in judged.values() if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL}
-        doubtful = [name for name in doubtful if name not in done]
+        names = set().union(*(doubtful[number] for number in asked))
+        parts = [part for part in point.parts if part.name in names]
+        for number, rows in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
+            doubtful[number] -= _settled_by(rows, judged[number], doubtful[number], _resolution(point))
     return judged
+
+
+def _settled_by(rows: list[Row], judged: dict[str, Row], doubtful: set[str], resolution: float) -> set[str]:
+    """Keep what is better than what has been judged, a failure above all, and return which parts are settled by it."""
+    for row in rows:
+        known = judged.get(row.name)
+        failed = known is not None and known.verdict is Verdict.FAIL
+        better = known is None or row.hidden < known.hidden or row.verdict is Verdict.FAIL
+        if row.name in doubtful and better and not failed:
+            judged[row.name] = row
+    return {row.name for row in judged.values() if row.hidden <= resolution or row.verdict is Verdict.FAIL}
 
 
 def require_finite(point: Point, values: np.ndarray, what: str) -> None:
