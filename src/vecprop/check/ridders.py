@@ -30,7 +30,7 @@ def central_differences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε, with an estimate of its error.
 
-    The error is that of truncation, a third of the change when ε is doubled, and that of rounding.
+    The error is that of truncation, at most the change when ε is doubled, and that of rounding.
 
     Parameters
     ----------
