@@ -80,6 +80,7 @@ def test_a_function_that_loses_its_digits_is_no_proof_against_a_gradient_that_ke
     value, right = lambda w: np.sum((1 - np.cos(w)) / w**2), lambda w: -w / 12 + w**3 / 180 - w**5 / 6720
     assert check_gradients(value, w, gradient=right).verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
     assert check_gradients(value, w, gradient=lambda w: right(w) + 1e10).verdict is Verdict.FAIL
+    assert not check_gradients(value, w, gradient=lambda w: -right(w)).passed
 
 
 def test_parameters_of_any_shape():

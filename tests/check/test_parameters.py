@@ -1,5 +1,7 @@
 """Parameters in any nesting of dicts, lists and tuples, of any shapes."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,7 +45,7 @@ def test_any_nesting(theta):
     assert [part.size for part in structure.parts] == [part.span.stop - part.span.start for part in structure.parts]
     assert squares(structure.rebuilt(vector)) == pytest.approx(squares(theta))
     assert check_gradients(squares, theta, gradient=lambda at: mapped(at, lambda leaf: 2 * leaf)).passed
-    leaves = iter(range(100))
+    leaves = count()
     one_wrong = lambda at: mapped(at, lambda leaf: (2.001 if next(leaves) % len(structure.parts) == 0 else 2) * leaf)  # noqa: E731
     assert check_gradients(squares, theta, gradient=one_wrong).verdict is Verdict.FAIL
 

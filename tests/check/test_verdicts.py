@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 from scipy.special import expit
 
-from vecprop.check import Verdict, check_gradients
+from vecprop.check import Verdict, check_gradients, torch_function
 from vecprop.core.activations import Tanh
 from vecprop.core.layers import Activation, Dense, Layer
 from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
@@ -293,9 +293,16 @@ def test_what_diagnoses_do_not_say():
 
 
 def test_float32_labels():
+    """Rounded to float32 they sum to 1 within 1e-7, and Y - T would be wrong by as much."""
     soft = rng.dirichlet([1, 1], 8).astype("f4")
     network = Network(3, [Dense(4), Tanh(), Dense(2)], SoftmaxCrossEntropy())
-    assert verdict(network, network.init(seed=5), X, soft, engine="reference") is Verdict.PASS
+    theta = network.init(seed=5)
+    assert verdict(network, theta, X, soft) is Verdict.PASS
+
+    def wrong(theta):
+        return network.loss_and_gradient(theta, X, soft)[1] * (1 + 1e-6)
+
+    assert verdict(network, theta, X, soft, gradient=wrong) is Verdict.FAIL
 
 
 Weights = namedtuple("Weights", "W b")
@@ -465,3 +472,87 @@ def test_bad_input_for_networks_is_one_sentence(options, error, message):
     network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
     with pytest.raises(error, match=message):
         check_gradients(network, network.init(0), X, classes, **options)
+
+
+def real_power(w):
+    w = np.asarray(w, dtype=float)
+    if (w < 0).any():
+        raise ValueError("negative")
+    return float(np.sum(w * np.sqrt(w)))
+
+
+def test_an_entry_whose_slope_cannot_be_found_leaves_its_part_open():
+    """At the end of the domain there is no central difference."""
+    gradient = lambda w: np.where(w == 0, 5.0, 1.5 * np.sqrt(w))  # noqa: E731
+    report = check_gradients(real_power, np.array([0.0, 1.0, 2.0]), gradient=gradient)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.rows[0].index == (0,)
+
+
+def test_a_tiny_part_is_not_taken_for_0():
+    small = lambda w, sign: (float(1e6 + 1e-9 * expit(w).sum()), sign * 1e-9 * expit(w) * (1 - expit(w)))  # noqa: E731
+    assert verdict(small, np.array([0.3, 0.2]), args=(-1,)) is Verdict.INCONCLUSIVE
+
+
+def test_a_part_that_is_lost_beside_far_steeper_ones():
+    theta = [1 + 0.1 * k for k in range(26)]
+    value = lambda t: sum(1e3 * x * x if k % 2 == 0 else x + np.abs(x) for k, x in enumerate(t))  # noqa: E731
+    for slope, expected in ((2.0, Verdict.PASS), (1.0, Verdict.FAIL)):
+        gradient = lambda t, s=slope: [2e3 * x if k % 2 == 0 else s for k, x in enumerate(t)]  # noqa: E731
+        assert verdict(value, theta, gradient=gradient) is expected
+    steep = lambda t: sum(1e10 * x * x if k % 2 == 0 else x + np.abs(x) for k, x in enumerate(t))  # noqa: E731
+    lost = lambda t: [2e10 * x if k % 2 == 0 else 1.0 for k, x in enumerate(t)]  # noqa: E731
+    assert verdict(steep, theta, gradient=lost) is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("delta", [0.15, 0.2, 0.25])
+def test_a_second_point_has_kinks_of_its_own(delta):
+    def huber(w):
+        a = np.abs(w - 1)
+        return 1 + np.sum(np.where(a < delta, a * a / 2, delta * (a - delta / 2))), np.clip(w - 1, -delta, delta)
+
+    assert verdict(huber, np.ones(60)) is Verdict.PASS
+
+
+def test_gradients_that_ignore_theta():
+    A = rng.normal(size=(20_000, 6))
+    assert verdict(lambda w: ((A @ w).sum(), A.sum(axis=0)), np.ones(6)) is Verdict.PASS
+    assert verdict(lambda w: ((A @ w).sum(), A.sum(axis=0) + 1e-3), np.ones(6)) is Verdict.FAIL
+
+
+def test_outputs_of_different_sizes():
+    def f(w, factor=1.0):
+        norm = np.linalg.norm(w)
+        return np.array([1e9 * w[0], norm]), np.array([[1e9, 0], factor * w / norm])
+
+    assert verdict(f, np.array([1.0, 2.0])) is Verdict.PASS
+    report = check_gradients(f, np.array([1.0, 2.0]), args=(2.0,))
+    assert report.verdict is Verdict.FAIL
+    assert report.diagnoses == ()
+
+
+def test_a_limit_of_ones_own_leaves_parts_that_are_0_as_they_are():
+    f = lambda p: (p["a"] @ p["a"] + 0 * p["b"].sum(), {"a": 2 * p["a"], "b": 0 * p["b"]})  # noqa: E731
+    theta = {"a": np.array([1.0, 2.0]), "b": np.ones(2)}
+    assert verdict(f, theta) is Verdict.PASS
+    assert verdict(f, theta, atol=1e-2) is Verdict.PASS
+
+
+def test_objects_with_a_network_are_functions():
+    class Objective:
+        network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
+
+        def __call__(self, w):
+            return w @ w, 2 * w
+
+    assert verdict(Objective(), np.ones(3)) is Verdict.PASS
+
+
+def test_a_module_is_as_it_was():
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).double()
+    mean = module[1].running_mean.clone()
+    f = torch_function(module)
+    assert verdict(f, dict(module.named_parameters()), args=(torch.randn(10, 3),)) is Verdict.PASS
+    assert (module[1].running_mean == mean).all()
+    assert int(module[1].num_batches_tracked) == 0
