@@ -69,7 +69,8 @@ def by_torch(case: Case, mutation: Mutation | None) -> str:
     """Judge by torch.autograd.gradcheck: central differences with steps of 1e-6, rtol=1e-3, atol=1e-5."""
     import torch
 
-    f = function(case, mutation)
+    # Within a Function PyTorch follows no gradients, but those of PyTorch's own functions are found by following.
+    f = torch.enable_grad()(function(case, mutation))
 
     class Judged(torch.autograd.Function):
         @staticmethod
@@ -289,9 +290,10 @@ def main() -> None:
         "Each checker has its defaults. SciPy's `check_grad` returns a number: the rule is that it may be",
         f"{RULE:g} of the gradient's length, or of 1 where that is less. JAX's `check_grads` checks reverse mode, in",
         "first order and 64 bits. A function of NumPy is given to PyTorch and JAX as one with a backward pass of its",
-        "own. An exception counts as a refusal. Undecided: INCONCLUSIVE, or a KINK, which the others do not know. The",
-        "peers are not given cases with " + ", ".join(f"{why} ({n})" for why, n in left_out.items()) + ": the first",
-        "row counts those too.",
+        "own. An exception counts as a refusal. Undecided: INCONCLUSIVE, or a KINK, which the others do not know: of",
+        f"the functions chosen to break a checker {sum(case.kinked for case in chosen)} are exactly at a kink, where a",
+        "right gradient is one of several. The peers are not given cases with",
+        ", ".join(f"{why} ({n})" for why, n in left_out.items()) + ": the first row counts those too.",
     ]
     for kind, title in (("ordinary", "Ordinary functions"), ("hard", "Functions chosen to break a checker")):
         lines += ["", f"## {title}", "", *table(scores, kind)]
