@@ -215,3 +215,10 @@ def test_values_alone_ask_for_no_gradient():
 
     assert check_gradients(torch_function(lambda x: Square.apply(x).sum()), w).passed
     assert graphs.count(False) > 10
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_gradients_are_found_where_the_caller_has_turned_them_off(mode):
+    torch = pytest.importorskip("torch")
+    with getattr(torch, mode)():
+        assert check_gradients(torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w).passed

@@ -100,11 +100,12 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
                 tensors.clear()
             return variable(array, dtype)
 
-        value = computed(theta, args, variables)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has turned off
+            value = computed(theta, args, variables)
+            outputs = list(value.reshape(-1))
         if not value.requires_grad:  # it depends on no parameter
             zero = _mapped(theta, lambda array: np.zeros((*value.shape, *np.shape(array))))
             return value.detach().numpy(), zero
-        outputs = value.reshape(-1)
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
         columns = [
             np.stack([np.zeros(tuple(t.shape)) if g[k] is None else g[k].numpy() for g in gradients])
