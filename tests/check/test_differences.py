@@ -55,6 +55,13 @@ def test_nothing_is_known_where_there_are_no_values():
     assert derivative(lambda t: 0.0 if t == 0 else np.nan)[1] == np.inf
 
 
+@pytest.mark.parametrize("width", [1e-13, 0.0])
+def test_a_spike_is_no_slope(width):
+    """From afar both sides of 1/(t² + width²) look alike, and one lone value has no slope at all."""
+    spike = lambda t: 1 / (t * t + width * width) if width else float(t == 0)  # noqa: E731
+    assert derivative(spike)[1] == np.inf
+
+
 def along(f):
     """Return the noise along two lines: steps of one may fall in with those in which a function rounds."""
     return noise_along([lambda t, v=v: f(1 + v * t[:, None]) for v in (0.73, -0.59)])
@@ -67,9 +74,17 @@ def along(f):
     (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),  # what is in float64 moves first
     (lambda w: np.abs(w - 1 - 1e-8) + 1, 1e-16, 2e-15),  # a kink is no noise
     (lambda w: 3 + 0 * w, 0, 0),
+    (lambda w: (1e4 + np.sin(w)).astype(np.float32), 1e-4, 1e-2),  # it hardly moves
 ])  # fmt: skip
 def test_noise_is_what_a_function_rounds(f, least, most):
     assert least <= along(f).near.item() <= most
+
+
+@pytest.mark.parametrize("units", [1, 3, 10])
+def test_rounding_that_falls_in_with_the_steps(units):
+    """Each step moves the value by whole units of float32, so that nothing seems to be rounded."""
+    noise = noise_along([lambda t: (27 + units * 2.0**-19 * t[:, None] / 1e-5).astype(np.float32)])
+    assert 5e-7 < noise.near.item() < 5e-6
 
 
 def test_lost_digits_show_farther_away():

@@ -556,3 +556,23 @@ def test_a_module_is_as_it_was():
     assert verdict(f, dict(module.named_parameters()), args=(torch.randn(10, 3),)) is Verdict.PASS
     assert (module[1].running_mean == mean).all()
     assert int(module[1].num_batches_tracked) == 0
+
+
+@pytest.mark.parametrize("constant", [27.3, 1e3])
+def test_values_in_float32_that_hardly_change(constant):
+    """Their steps may be all of one size, or none, where a parameter moves by a millionth of itself."""
+
+    def f(w):
+        return np.float32(np.sum(np.sin(np.real(w))) + constant), np.cos(np.real(w))
+
+    for scale in (1.0, 0.1, 0.03):
+        w = scale * np.array([-0.29, -0.75, 1.58, 1.1])
+        assert verdict(f, w) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+        assert verdict(lambda w: (f(w)[0], -f(w)[1]), w) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
+    def f(w):
+        return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array([-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])])
+
+    assert verdict(f, np.array([1 + 1e-13, 0.7])) is not Verdict.FAIL

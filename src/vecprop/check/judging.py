@@ -191,19 +191,21 @@ def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
 
 
 def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
-    """Return, for each gradient, the parts of which two runs differ by more than rounding can explain."""
+    """Return, for each gradient, the parts of which two runs differ by more than the order of their sums explains."""
     if not point.may_be_random:
         return [set() for _ in givens]
     value, again = point.value, point.evaluated()
-    change, point.value = np.abs(point.value - value), value
-    # Threads may sum in another order each time.
-    usual = np.where(point.noise.near < 1e-6 * np.abs(value), 8 * point.noise.near, 0) if change.any() else 0
-    if not (change <= np.maximum(1e-12 * np.abs(value), usual)).all():
+    second, point.value = point.value, value
+    if (np.abs(second - value) > _reordered(value) * np.abs(value)).any():
         return [{part.name for part in point.parts} for _ in givens]
+    size = float(np.abs(value).max() / point.all_sizes.max())
     moving = []
     for given, second in zip(givens, again, strict=True):
-        changes = np.abs(second - given)
-        parts = [part for part in point.parts if changes[:, part.span].any()]
-        wild = [part for part in parts if not (changes <= 8 * point.bound.gradient)[:, part.span].all()]
-        moving.append({part.name for part in wild})
+        wild = np.abs(second - given) > _reordered(given) * max(size, float(np.nan_to_num(np.abs(given)).max()))
+        moving.append({part.name for part in point.parts if wild[:, part.span].any()})
     return moving
+
+
+def _reordered(numbers: np.ndarray) -> float:
+    """Return the share of numbers that they may change by when threads sum in another order."""
+    return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12

@@ -28,7 +28,7 @@ A pole or a kink is here alone, but lost digits are missing elsewhere too.
 """
 
 FARTHEST = 1e-2
-"""A distance for what does not even move there, as float16 does not."""
+"""A distance for what does not even move there, as float16 does not, nor float32 on top of a large constant."""
 
 PLATEAU = 10
 """How far the noise at different distances may be apart; what is smooth grows by far more."""
@@ -52,15 +52,15 @@ class Noise(NamedTuple):
     farther: np.ndarray
 
 
-def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_float16: bool = True) -> Noise:
+def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
     """Return how much of a function's values is rounding, along several lines through one point.
 
     Parameters
     ----------
     lines : list of callable
         The values, (T, n), at distances, (T,), along each line; a distance of 1 is as far as the parameters are large.
-    may_be_float16 : bool, default True
-        Whether what stands still over short distances may be rounded, rather than constant there.
+    may_be_coarse : bool, default True
+        Whether what stands still over short distances may be rounded to float32 or float16, rather than constant there.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_float16:
     >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
     (True, True)
     """
-    near = np.fmax.reduce([_near(line, may_be_float16) for line in lines])
+    near = np.fmax.reduce([_near(line, may_be_coarse) for line in lines])
     # It is elsewhere too, on both sides and along each line; a kink may be met there once.
     farther = np.zeros(near.shape)
     for number, place in enumerate(ELSEWHERE):
@@ -82,30 +82,40 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_float16:
     return Noise(near, np.fmax(near, farther))
 
 
-def _near(line: Callable[[np.ndarray], np.ndarray], may_be_float16: bool) -> np.ndarray:
+def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> np.ndarray:
     found, noise, moves = {}, np.float64(0), np.False_
     every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
-        # The second distance is for what does not move at the first, the last for float16, which has not moved yet.
-        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are_float16(every) & may_be_float16}.get(distance, np.True_)
+        # The second distance is for what does not move at the first, the last for what float32 or float16 still hides.
+        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are(every, np.float32) & may_be_coarse}.get(distance, np.True_)
         if not np.any(needed):
             continue
         values = line(distance * np.arange(POINTS))
         every = np.concatenate([every, values])
-        found[distance] = _noise(values)
-        noise = np.where(needed & ~moves, found[distance], noise)
-        moves = moves | _moves(values)
+        # Of values that stand still nothing is seen but that they are rounded.
+        now = _moves(values)
+        found[distance] = np.where(now, _noise(values), np.nan)
+        noise = np.where(needed & ~moves, _noise(values), noise)
+        moves = moves | now
     # Noise is the same at all distances; what is larger at the farther ones is the function.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
-    return np.where(constant, 0, np.nan_to_num(noise) + EPS * largest)
+    # Steps of just three units in the last place of float32 look smooth, so rounding to a unit is the least.
+    least = np.where(moves & may_be_coarse, _spacing(every) * largest / 12**0.5, 0)
+    return np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
 
 
-def _are_float16(values: np.ndarray) -> np.ndarray:
-    """Return whether float16 has all of these values, (n,)."""
+def _are(values: np.ndarray, dtype: type) -> np.ndarray:
+    """Return whether a type has all of these values, (n,)."""
     with np.errstate(all="ignore"):
-        return (values == values.astype(np.float16)).all(axis=0)
+        return (values == values.astype(dtype)).all(axis=0)
+
+
+def _spacing(values: np.ndarray) -> np.ndarray:
+    """Return the relative spacing of the shortest type that has all of these values, (n,)."""
+    types = (np.float16, np.float32)
+    return np.select([_are(values, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
 
 
 def _moves(values: np.ndarray) -> np.ndarray:

@@ -144,7 +144,17 @@ def _ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, no
     # The central difference is even in the step, so its tableau goes by h²; the jump of the slopes is odd, so by h.
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
+    error = np.where(_is_spike(right - left, h, noise), np.inf, error)
     return Difference(value, error, np.where(np.abs(jump) > 8 * unsure, jump, 0))
+
+
+def _is_spike(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return where the function's value is nothing that even the smallest steps come near to, as beside a pole.
+
+    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² where the function is smooth, and with h at a kink.
+    """
+    last, before = np.abs(second[-1]), np.abs(second[-2])
+    return (last > 32 * noise) & (last > np.sqrt(h[-1] / h[-2]) * before)
 
 
 def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -117,7 +117,7 @@ def rounding_experiment(
     theta: np.ndarray,
     lines: np.ndarray,
     eps: float = EPS,
-    may_be_float16: bool = False,
+    may_be_coarse: bool = False,
 ) -> Bound:
     """Estimate the rounding error of a gradient whose arithmetic cannot be followed.
 
@@ -133,15 +133,15 @@ def rounding_experiment(
         Directions in which every parameter moves about as far as it is large.
     eps : float, default that of float64
         The relative spacing of the numbers that the gradient is returned in.
-    may_be_float16 : bool, default False
-        Whether the function may compute in float16.
+    may_be_coarse : bool, default False
+        Whether the function may compute in float32 or float16.
     """
     here = gradient(theta)
 
     def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
         return np.stack([gradient(theta + distance * v).ravel() for distance in t])
 
-    noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_float16).near.reshape(here.shape)
+    noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
     # Special functions are right to 1e-13 or so, always the same way, which no noise shows.
     largest = np.abs(here).max(axis=1, keepdims=True)
     return Bound(16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * largest, tied=True, running=False)
