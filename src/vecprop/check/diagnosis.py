@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from .directions import judge_directions
-from .faults import faults, own_faults
-from .judge import Compared, How, Method, Row, entries
+from .faults import faults
+from .judge import Compared, How, Row, entries
 from .nearby import TRUSTED
 from .network import NetworkPoint
+from .own_faults import own_faults
 from .parameters import Part
 from .patterns import COARSE, in_words, pattern, ratio, same
+from .slopes import Method
 from .verdict import Verdict
 
 SAMPLE = 64

@@ -10,22 +10,19 @@ from itertools import pairwise
 import numpy as np
 
 from .judge import (
-    EPS,
     SAFETY,
     Compared,
-    Found,
     Given,
     How,
-    Method,
     Row,
     compare,
     entries,
-    exact_slopes,
-    found_slopes,
     hidden_share,
 )
+from .noise import EPS
 from .parameters import Part
 from .point import Point, random_signs
+from .slopes import Found, Method, exact_slopes, found_slopes
 from .verdict import Verdict
 
 DIRECTIONS = 3

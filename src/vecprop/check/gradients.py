@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from .parameters import real_numbers
 from .report import Report
 
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
-ENGINES = ("both", "reference", "compiled")
+ENGINES = get_args(Engine)
 
 WORK = 2e10
 """How many multiplications the exact mode may take before the fast one is chosen: about a second or two."""

@@ -14,7 +14,6 @@ from .judge import (
     Compared,
     How,
     Limit,
-    Method,
     Row,
     hidden_share,
     judge_entries,
@@ -24,6 +23,7 @@ from .network import NetworkPoint
 from .parameters import Part
 from .point import Point
 from .report import Report
+from .slopes import Method
 from .suitability import Judgements, confirmed, unsuited
 from .taylor import beside, taylor
 from .verdict import Verdict

@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from .judge import HIDDEN, Limit, Method, Row
+from .judge import HIDDEN, Limit, Row
 from .parameters import Part
 from .point import Point
+from .slopes import Method
 from .verdict import Verdict
 
 RESOLUTION = 1e-7

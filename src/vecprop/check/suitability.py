@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from .complex_step import STEP
-from .judge import BELIEVED, DISTRUST, Compared, Row, differences, exact_slopes
+from .judge import Compared, Row
 from .parameters import Part
 from .point import Point, random_signs, typical_size
 from .ridders import Difference
+from .slopes import BELIEVED, DISTRUST, differences, exact_slopes
 from .verdict import Verdict
 
 ROUNDING = 1e-9

@@ -1,0 +1,136 @@
+"""Which parts of a network have a wrong backward pass: each is tried by itself against a complex step."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.counted import Noise
+from ..core.inputs import Batch
+from ..core.layers import Activation, Layer
+from ..core.network import Network
+from .complex_step import STEP
+from .faults import KNOWN, OtherDelta, wrong_deltas
+from .point import random_signs
+
+
+def own_faults(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None) -> list[str]:
+    """Return which parts of a network have a backward pass that is not the derivative of their forward pass.
+
+    Each layer is tried by itself: with a random delta D, the gradient of Σ D * forward(X) along a random direction.
+    """
+    found = []
+    draw = np.random.default_rng(0)
+    outputs, saved = network.forward(theta, batch.X, noise)
+    views = network.layout.views(theta)
+    for number in reversed(range(len(network.layers))):
+        layer, p = network.layers[number], views[number]
+        X = outputs[number - 1] if number else batch.X
+        key = noise and noise.at_layer(number)
+        D = draw.standard_normal(outputs[number].shape)
+        J = {name: np.zeros_like(values) for name, values in p.items()}
+        name = f"layer {number} ({type(layer).__name__})"
+
+        def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
+            """Return the slope of the layer's outputs along a direction of its inputs and parameters."""
+            return slope_at_0(
+                lambda t: layer.forward({n: v + t * V.get(n, 0) for n, v in p.items()}, X + t * U, key)[0]
+            )
+
+        try:
+            delta_X = layer.backward(p, saved[number], D, J)
+            U = _size(X) * random_signs(draw, X.shape)
+            if not _agree(np.sum(delta_X * U, axis=-1), np.sum(D * along(U, {}), axis=-1)):
+                found.append(f"{name} passes a wrong delta back{_of_layer(layer, X, D, saved[number], delta_X)}")
+            for parameter, values in p.items():
+                V = _size(values) * random_signs(draw, values.shape)
+                if not _agree(np.sum(J[parameter] * V), np.sum(D * along(0.0, {parameter: V}))):
+                    found.append(f"{name} gives a wrong gradient of its own {parameter}")
+        except Exception:  # a user's own layer may raise anything beside the point where it was checked
+            continue
+    try:
+        return found + _loss_fault(network, outputs[-1], batch)
+    except Exception:  # as above
+        return found
+
+
+def slope_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Return the derivative of a function of one number at 0: by complex step, unless real differences deny it.
+
+    Examples
+    --------
+    >>> bool(abs(slope_at_0(lambda t: np.abs(2 + t)) - 1) < 1e-9)
+    True
+    """
+    h = 1e-3
+    near, far = f(h) - f(-h), f(2 * h) - f(-2 * h)
+    differences = (8 * near - far) / (12 * h)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+            stepped = np.imag(f(1j * STEP)) / STEP
+    except Exception:  # whatever a stranger's code raises when it is given complex numbers
+        return differences
+    return stepped if _agree(stepped, differences, 1e-5) else differences
+
+
+def _size(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0)) or 1.0
+
+
+def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
+    """Return what is wrong with an elementwise layer's slope, or with a layer that mixes a row's entries."""
+    size = _size(X)
+    true = slope_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size if isinstance(layer, Activation) else None
+    if true is not None:
+        slope = delta_X / np.where(D == 0, 1, D)
+        if _agree(slope, np.ones_like(slope)):
+            return ": its slope is missing"
+        for other in KNOWN:
+            if _agree(slope, other.slope(X, other.value(X))) or _agree(slope, other.slope(*saved)):
+                return f": its slope is that of {type(other).__name__}"
+        if _agree(slope, -true):
+            return ": its slope has the wrong sign"
+        return ": its slope is not the derivative of its value"
+    if X.shape == D.shape:
+        try:
+            columns = [slope_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in np.eye(X.shape[-1])]
+        except Exception:  # as in `own_faults`
+            return ""
+        jacobian = np.stack(columns) / size  # (inputs, rows, outputs)
+        if _agree(delta_X, np.einsum("iri->ri", jacobian) * D):
+            missing = "the terms between outputs are missing (for a softmax -y_i y_j)"
+            return f": only the diagonal of its Jacobian is there, {missing}"
+        if _agree(delta_X, np.einsum("iro,ri->ro", jacobian, D)):
+            return ": its Jacobian is transposed"
+    return ""
+
+
+def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
+    loss, T = network.loss_function, batch.T
+    given = loss.delta(Z, T)
+    size = _size(Z)
+    columns = [slope_at_0(lambda t, e=e: loss.value(Z + size * t * e, T)) for e in np.eye(Z.shape[-1])]
+    expected = np.stack(columns, axis=-1) / size
+    if _agree(given, expected):
+        return []
+    what = f"the delta of {type(loss).__name__} at the output is not the derivative of its value"
+    if _agree(given, -expected):
+        return [f"{what}: its sign is wrong"]
+    right = OtherDelta(loss, lambda Z, T: expected)
+    for words, delta in wrong_deltas(right):  # pyright: ignore[reportArgumentType]
+        try:
+            if _agree(given, delta(Z, T)):
+                return [f"{what}: {words}"]
+        except (TypeError, ValueError):
+            continue
+    shares = given[expected != 0] / expected[expected != 0]
+    if shares.size and np.ptp(shares) <= 1e-6 * np.abs(shares).max():
+        return [f"{what}: it is {shares[0]:.6g} times that"]
+    return [what]
+
+
+def _agree(a: Any, b: Any, precision: float = 1e-6) -> bool:
+    """Return whether two arrays are equal for all that rounding and ties leave to be seen."""
+    return bool((np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98)

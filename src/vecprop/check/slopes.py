@@ -1,0 +1,78 @@
+"""The slopes of a function at a point, along directions: by complex step, or by differences with their error."""
+
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from .noise import PLATEAU
+from .parameters import Part
+from .point import Point, typical_size
+from .ridders import Difference, central_differences, ridders
+
+Method = Literal["complex step", "ridders", "central differences"]
+"""How slopes are found; along which directions is another question."""
+
+BELIEVED = 1e-9
+"""The share of the largest slope to which differences are believed at most."""
+
+DISTRUST = 10
+"""The factor on the error that a difference estimates of itself."""
+
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Slopes along directions, their error and the jump from left to right, each (outputs, K)."""
+
+
+def found_slopes(point: Point, part: Part, U: np.ndarray, method: Method) -> Found:
+    """Return the slopes along the rows of U, how far they may be wrong and how far they jump at theta."""
+    zero = np.zeros((prod(point.outputs), len(U)))
+    if method == "ridders":
+        found = differences(point, part, U)
+        error = DISTRUST * found.error + BELIEVED * np.abs(found.value).max(axis=0)
+        return found.value.T, error.T, found.jump.T
+    if method == "central differences":
+        value, error = central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near)
+        return value.T, error.T, zero
+    return exact_slopes(point, [(part, U)])[0], zero, zero
+
+
+def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
+    """Return the slopes along the rows of U by Ridders' differences."""
+    theta, reach = point.theta[part.span], np.abs(U).max(axis=1)
+    typical = typical_size(theta)
+    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
+    scale = np.where(own > 0, own, typical) / reach
+    others = np.stack([np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))])
+
+    def found(noise: np.ndarray) -> Difference:
+        with np.errstate(all="ignore"):
+            return ridders(lambda steps: _in_pieces(point, part, steps), U, scale, noise, others)
+
+    near = found(point.noise.near)
+    rounding = np.fmax(point.noise.farther, point.value_bound)
+    if (rounding <= PLATEAU * point.noise.near).all():
+        return near
+    # Short steps may see another function than long ones do: where they deny one another, it may be either.
+    farther = found(rounding)
+    apart = np.abs(near.value - farther.value)
+    agree = apart <= DISTRUST * (near.error + farther.error)
+    return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
+
+
+def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
+    """Return the values where each row of steps is added to a part, as many at a time as there is room for."""
+    pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
+    return np.concatenate([point.moved(part, piece) for piece in pieces])
+
+
+def exact_slopes(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    """Return the slopes along the rows of each part's U, part by part, (outputs, K), and whether there may be ties.
+
+    One part's directions are taken in pieces where they do not fit at once; several parts are known to fit.
+    """
+    pieces = [moves]
+    if len(moves) == 1:
+        [(part, U)] = moves
+        pieces = [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
+    found = [point.derivatives(piece) for piece in pieces]
+    return np.concatenate([slopes for slopes, _ in found]).T, any(tied for _, tied in found)
