@@ -576,3 +576,48 @@ def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
         return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array([-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])])
 
     assert verdict(f, np.array([1 + 1e-13, 0.7])) is not Verdict.FAIL
+
+
+def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
+    x = rng.normal(size=40)
+
+    def f(p):
+        """The likelihood of a hidden Markov model of three normals, by the scaled forward recurrence."""
+        A = np.exp(p["A"])
+        A = A / A.sum(axis=1, keepdims=True)
+        a, log_likelihood = np.ones(3) / 3, 0.0
+        for value in x:
+            a = a @ A * np.exp(-((value - p["mu"]) ** 2) / 2)
+            log_likelihood = log_likelihood + np.log(a.sum())
+            a = a / a.sum()
+        return log_likelihood
+
+    def slopes(p, factor=1.0):
+        J = {}
+        for name in p:
+            J[name] = np.zeros(p[name].shape)
+            for index in np.ndindex(p[name].shape):
+                moved = {n: v.astype(complex) for n, v in p.items()}
+                moved[name][index] += 1e-20j
+                J[name][index] = f(moved).imag / 1e-20
+        J["mu"][0] *= factor
+        return J
+
+    p = {"A": rng.normal(size=(3, 3)), "mu": np.array([-1.0, 0.0, 1.5])}
+    assert verdict(f, p, gradient=slopes) is Verdict.PASS
+    assert verdict(f, p, gradient=lambda p: slopes(p, 1.00001)) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("w", [1e-3, 1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize(("f", "slope"), [
+    (lambda w: (1 - np.cos(w)) / w**2, lambda w: -w / 12),
+    (lambda w: (np.exp(w) - 1 - w) / w**2, lambda w: 1 / 6 + w / 12),
+    (lambda w: (w - np.sin(w)) / w**3, lambda w: -w / 60),
+    (lambda w: (1e8 + w) ** 2 - 1e16, lambda w: 2 * (1e8 + w)),
+    (lambda w: ((1e8 + w) - 1e8) ** 2, lambda w: 2 * w),
+])  # fmt: skip
+def test_lost_digits_are_no_failure_and_no_proof(f, slope, w):
+    theta = w * np.array([1.0, 0.7, 1.3])
+    assert verdict(lambda t: np.sum(f(t)), theta, gradient=slope) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    wrong = verdict(lambda t: np.sum(f(t)), theta, gradient=lambda t: -1.1 * slope(t))
+    assert wrong in (Verdict.FAIL, Verdict.INCONCLUSIVE)

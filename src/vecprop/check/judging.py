@@ -23,7 +23,7 @@ from .network import NetworkPoint
 from .parameters import Part
 from .point import Point
 from .report import Report
-from .slopes import Method
+from .slopes import DISTRUST, Method, differences_from_afar
 from .suitability import Judgements, confirmed, unsuited
 from .taylor import beside, taylor
 from .verdict import Verdict
@@ -67,7 +67,7 @@ class _Judging:
             own = judge_entries(point, part, [(given[:, part.span], how) for given, how in givens])
             for (rows, found), (row, compared) in zip(judged, own, strict=True):
                 if row.verdict is Verdict.FAIL and isinstance(point, FunctionPoint):
-                    row = _doubted(row, compared, point.roughness(part))
+                    row = _doubted(point, part, row, compared)
                 rows.append(row)
                 found[part.name] = compared
         return judged
@@ -182,12 +182,27 @@ def _judging(point: Point, method: str, limit: Limit) -> tuple[_Judging, str]:
     return _Judging("complex step", method == "directions" or (method == "auto" and many), limit), ""
 
 
-def _doubted(row: Row, found: Compared, roughness: np.ndarray) -> Row:
+def _doubted(point: FunctionPoint, part: Part, row: Row, found: Compared) -> Row:
     """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
-    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any():
+    roughness = point.roughness(part)
+    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any() or _is_seen_from_afar(point, part, found):
         return row
     hidden = max(row.hidden, hidden_share(roughness, found.expected))
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
+
+
+def _is_seen_from_afar(point: Point, part: Part, found: Compared) -> bool:
+    """Return whether differences over long steps show the largest error too, as they do unless digits are lost.
+
+    The bound of a value's rounding grows from step to step of a recurrence, and may be far above what rounding does.
+    """
+    errors = np.abs(found.given - found.expected) * found.wrong
+    output, entry = np.unravel_index(np.argmax(errors), errors.shape)
+    u = np.zeros((1, part.size))
+    u[0, entry] = 1
+    slope, error, _ = (values[0, output] for values in differences_from_afar(point, part, u))
+    agrees = abs(slope - found.expected[output, entry]) + DISTRUST * error < 0.1 * errors[output, entry]
+    return bool(agrees and slope != 0)  # a value that stands still may have lost all its digits
 
 
 def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:

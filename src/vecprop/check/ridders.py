@@ -57,7 +57,8 @@ def central_differences(
     return near, np.abs(far - near) + 8 * noise / step
 
 
-STEPS = 0.1 * np.array([*(2.0**-k for k in range(10)), *(2.0**-9 * 8.0**-k for k in range(1, 6))])
+LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
+STEPS = np.array([*LONG_STEPS, *(LONG_STEPS[-1] * 8.0**-k for k in range(1, 6))])
 """The steps, as shares of a scale: half as long each time, then an eighth, to see what is finer than the first show."""
 
 MORE_STEPS, OTHER_STEPS = 0.8 * 2.0 ** -np.arange(36), 0.8 * 2.0 ** -np.arange(12)
@@ -103,7 +104,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     (True, True)
     """
     here = moved(np.zeros_like(U[:1]))
-    found = _ladder(moved, here, U, STEPS[:, None] * scale, noise)
+    found = ladder(moved, here, U, STEPS[:, None] * scale, noise)
     unclear = (found.error > UNCLEAR * np.abs(found.value).max(axis=0)).any(axis=1) | (found.jump != 0).any(axis=1)
     some = np.flatnonzero(unclear)
     if some.size:
@@ -113,7 +114,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = _useful(shares[:, None] * sizes, least)
-                more = _ladder(moved, here, U[some], steps, noise)
+                more = ladder(moved, here, U[some], steps, noise)
                 is_finer = steps.min() < STEPS[-1] * scale[some].min()
                 better = _better(more, better) if is_finer else _better(better, more)
         for old, new in zip(found, better, strict=True):
@@ -135,8 +136,8 @@ def _better(fine: Difference, coarse: Difference) -> Difference:
     return Difference(np.where(taken, coarse.value, fine.value), np.where(taken, error, fine.error), jump)
 
 
-def _ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
-    """Return derivatives along the rows of U from steps of these lengths, (steps, K)."""
+def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
+    """Return derivatives along the rows of U from steps of these lengths, (steps, K); see `ridders`."""
     right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]

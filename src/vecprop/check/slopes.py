@@ -8,7 +8,7 @@ import numpy as np
 from .noise import PLATEAU
 from .parameters import Part
 from .point import Point, typical_size
-from .ridders import Difference, central_differences, ridders
+from .ridders import LONG_STEPS, Difference, central_differences, ladder, ridders
 
 Method = Literal["complex step", "ridders", "central differences"]
 """How slopes are found; along which directions is another question."""
@@ -38,10 +38,8 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: Method) -> Fou
 
 def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
     """Return the slopes along the rows of U by Ridders' differences."""
-    theta, reach = point.theta[part.span], np.abs(U).max(axis=1)
-    typical = typical_size(theta)
-    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
-    scale = np.where(own > 0, own, typical) / reach
+    typical, reach = typical_size(point.theta[part.span]), np.abs(U).max(axis=1)
+    scale = _scale(point, part, U)
     others = np.stack([np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))])
 
     def found(noise: np.ndarray) -> Difference:
@@ -57,6 +55,24 @@ def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
     apart = np.abs(near.value - farther.value)
     agree = apart <= DISTRUST * (near.error + farther.error)
     return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
+
+
+def differences_from_afar(point: Point, part: Part, U: np.ndarray) -> Difference:
+    """Return the slopes along the rows of U by long steps alone, over which digits that a value has lost are missed.
+
+    Over short steps such a value may be smooth, with another slope.
+    """
+    steps = LONG_STEPS[:, None] * _scale(point, part, U)
+    here = point.moved(part, np.zeros_like(U[:1]))
+    with np.errstate(all="ignore"):
+        return ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.near)
+
+
+def _scale(point: Point, part: Part, U: np.ndarray) -> np.ndarray:
+    """Return how far along each row of U its largest parameter is from 0, (K,)."""
+    theta = point.theta[part.span]
+    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
+    return np.where(own > 0, own, typical_size(theta)) / np.abs(U).max(axis=1)
 
 
 def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
