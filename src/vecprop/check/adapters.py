@@ -70,49 +70,53 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         if fixed and not dtype.is_complex:
             dtype = fixed["dtype"]
         try:
-            return called(_mapped(theta, lambda array: tensor(array, dtype)), args, dtype)
+            return called(_mapped(theta, lambda leaf: tensor(leaf, dtype)), args, dtype)
         except RuntimeError as error:
             if dtype != torch.float64 or ("dtype" not in str(error) and "type" not in str(error)):
                 raise
-        result = called(_mapped(theta, lambda array: tensor(array, torch.float32)), args, torch.float32)
+        result = called(_mapped(theta, lambda leaf: tensor(leaf, torch.float32)), args, torch.float32)
         fixed["dtype"] = torch.float32
         return result
 
-    def constant(array: Any, dtype: Any) -> Any:
-        return torch.as_tensor(np.array(array)).to(dtype)
+    def constant(values: Any, dtype: Any) -> Any:
+        return torch.as_tensor(np.array(values)).to(dtype)
+
+    def array(tensor: Any) -> np.ndarray:
+        tensor = tensor.detach().resolve_conj()
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()  # NumPy has no such type
 
     def value(theta: Any, *args: Any) -> Any:
         try:
             with torch.no_grad():
-                return computed(theta, args, constant).resolve_conj().numpy()
+                return array(computed(theta, args, constant))
         except RuntimeError:  # f takes a gradient within, as forces are of an energy
-            return computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()).detach().numpy()
+            return array(computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
         tensors: list[Any] = []
 
-        def variable(array: Any, dtype: Any) -> Any:
-            tensors.append(constant(array, dtype).requires_grad_())
+        def variable(values: Any, dtype: Any) -> Any:
+            tensors.append(constant(values, dtype).requires_grad_())
             return tensors[-1]
 
-        def variables(array: Any, dtype: Any) -> Any:
+        def variables(values: Any, dtype: Any) -> Any:
             if tensors and tensors[0].dtype != dtype:  # f has refused the first type
                 tensors.clear()
-            return variable(array, dtype)
+            return variable(values, dtype)
 
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has turned off
             value = computed(theta, args, variables)
             outputs = list(value.reshape(-1))
         if not value.requires_grad:  # it depends on no parameter
-            zero = _mapped(theta, lambda array: np.zeros((*value.shape, *np.shape(array))))
-            return value.detach().numpy(), zero
+            zero = _mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
+            return array(value), zero
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
         columns = [
-            np.stack([np.zeros(tuple(t.shape)) if g[k] is None else g[k].numpy() for g in gradients])
+            np.stack([np.zeros(tuple(t.shape)) if g[k] is None else array(g[k]) for g in gradients])
             for k, t in enumerate(tensors)
         ]
         slopes = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
-        return value.detach().numpy(), _mapped(theta, lambda array: next(slopes))
+        return array(value), _mapped(theta, lambda _: next(slopes))
 
     return Differentiable(value, value_and_gradient)
 

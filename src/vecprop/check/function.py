@@ -14,7 +14,7 @@ from .kinks import Slopes
 from .noise import EPS
 from .parameters import Part, Structure, flattened, gathered
 from .point import Point
-from .rounding import UNBOUNDED, Bound, rounding_experiment
+from .rounding import UNBOUNDED, Bound, rounding_experiment, tightened
 
 VALUES_AT_ONCE = 1 << 18
 """How many values may be kept before they are judged: 2 MB."""
@@ -134,10 +134,7 @@ class FunctionPoint(Point):
             bound = self._running_bound()
         except Exception:  # whatever a stranger's code raises when it is given numbers that are no plain array
             return self._experiment()
-        unknown = bound.gradient >= UNBOUNDED
-        if not unknown.any():
-            return bound
-        return Bound(np.where(unknown, self._experiment().gradient, bound.gradient), tied=True)
+        return tightened(bound, self.largest(self.gradient()), self._experiment)
 
     def _experiment(self) -> Bound:
         def gradient(theta: np.ndarray) -> np.ndarray:
@@ -228,9 +225,16 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
     try:
         return f(theta, *args)
     except Exception as error:
-        words = " ".join(str(error).split())
+        words = " ".join(_words(error).split())
         ending = f": {words}" if words else "."
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of a stranger's code may have no words
+        return ""
 
 
 def _rows(argument: Any) -> int:

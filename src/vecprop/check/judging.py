@@ -50,12 +50,12 @@ class _Judging:
             return judged, ""
         return confirmed(point, judged)
 
-    def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> list[list[Row]]:
+    def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
         """Judge gradients at another point: by differences where no complex step is believed there."""
         judged, doubt = self.rows(point, gradients, parts)
         if doubt:
             judged, _ = replace(self, method="ridders").rows(point, gradients, parts)
-        return [rows for rows, _ in judged]
+        return judged
 
     def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
         hows = (How(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
@@ -151,7 +151,7 @@ def _report(
         {row.name for row in rows if doubts.asks(row)} if movable else set()
         for doubts, (rows, _) in zip(every, judged, strict=True)
     ]
-    elsewhere = nearby(point, judging.elsewhere, doubtful)
+    elsewhere = nearby(point, judging.elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here

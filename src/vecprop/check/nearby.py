@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from .judge import HIDDEN, Limit, Row
+from .judge import HIDDEN, Compared, Limit, Row
 from .parameters import Part
 from .point import Point
-from .slopes import Method
+from .slopes import Method, stands_still
 from .verdict import Verdict
 
 RESOLUTION = 1e-7
@@ -27,6 +27,9 @@ does was found by experiment."""
 
 WEAK = 1e3
 """The multiple of its tolerance below which the same holds for an error found by differences."""
+
+VISIBLE = 0.1
+"""The share of an entry that rounding may hide at a second point, where it was hidden at the first."""
 
 MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
 """How theta is moved: by which factor, and how much of each parameter at random.
@@ -79,7 +82,7 @@ class Doubts:
 
     def _is_slight(self, row: Row) -> bool:
         """Return whether a failure is so slight that it may be rounding which no experiment has shown."""
-        if row.verdict is not Verdict.FAIL or self.point.is_followed:
+        if row.verdict is not Verdict.FAIL or (self.point.is_followed and self.point.bound.running):
             return False
         return row.largest_error <= SLIGHT * self._size(row) or (self.method == "ridders" and row.ratio < WEAK)
 
@@ -110,7 +113,9 @@ class Doubts:
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
         if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
-        if not given and tolerance <= 1e-12 * self._size(here):
+        part = self._part(here)
+        still = not given and stands_still(self.point, part, self.point.sizes(part)[None]).all()
+        if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0, but for what rounding leaves")
         if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * self.largest:
             return replace(here, note="it is 0, but for what rounding leaves of the other entries")
@@ -131,8 +136,9 @@ def _resolution(point: Point) -> float:
 
 def nearby(
     point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[list[Row]]],
+    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[tuple[list[Row], dict[str, Compared]]]],
     doubtful: list[set[str]],
+    here: list[dict[str, Compared]],
 ) -> list[dict[str, Row]]:
     """Judge doubtful parts of gradients at random points, until rounding hides little of them.
 
@@ -141,9 +147,11 @@ def nearby(
     point : Point
         The function at its parameters.
     judge : callable
-        The rows of gradients, by number, at a point, for some of its parts.
+        The rows of gradients, by number, at a point, for some of its parts, and the comparisons of their entries.
     doubtful : list of set of str
         For each gradient, the names of its doubtful parts.
+    here : list of dict
+        For each gradient, the comparisons of entries at the first point.
     """
     draw = np.random.default_rng(1)
     judged: list[dict[str, Row]] = [{} for _ in doubtful]
@@ -161,9 +169,25 @@ def nearby(
             continue
         names = set().union(*(doubtful[number] for number in asked))
         parts = [part for part in point.parts if part.name in names]
-        for number, rows in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
+        for number, (rows, found) in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
+            rows = [row if _shows(here[number], found, row.name) else replace(row, hidden=np.inf) for row in rows]
             doubtful[number] -= _settled_by(rows, judged[number], doubtful[number], _resolution(point))
     return judged
+
+
+def _shows(here: dict[str, Compared], there: dict[str, Compared], name: str) -> bool:
+    """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point.
+
+    There it may be 0 where the others are not.
+    """
+    if name not in here or name not in there:
+        return True
+    (size, tolerance), (size_there, tolerance_there) = (
+        (np.fmax(np.abs(found.given), np.abs(found.expected)), found.tolerance) for found in (here[name], there[name])
+    )
+    least = HIDDEN * np.nan_to_num(size).max()
+    asked = (tolerance > least) & (size > least)
+    return not (asked & (tolerance_there > VISIBLE * size_there)).any()
 
 
 def _settled_by(rows: list[Row], judged: dict[str, Row], doubtful: set[str], resolution: float) -> set[str]:

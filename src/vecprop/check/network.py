@@ -17,8 +17,8 @@ from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
 from .noise import EPS
 from .parameters import Part
 from .point import Point, random_signs, typical_size
-from .rounding import Bound, rounding_bound, rounding_experiment
-from .suitability import contradicted
+from .rounding import Bound, rounding_bound, rounding_experiment, tightened
+from .suitability import unconfirmed
 from .tangents import Tangent, Ties
 
 NUMBERS_AT_ONCE = 1 << 18
@@ -157,13 +157,17 @@ class NetworkPoint(Point):
         try:
             bound = rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
-            with np.errstate(all="ignore"):
-                return rounding_experiment(
-                    lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps
-                )
+            return self._experiment()
+        bound = tightened(bound, self.largest(self.own_gradient), self._experiment)
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
+
+    def _experiment(self) -> Bound:
+        with np.errstate(all="ignore"):
+            return rounding_experiment(
+                lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps, may_be_coarse=True
+            )
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), at each row of thetas."""
@@ -210,7 +214,7 @@ class NetworkPoint(Point):
                 slopes = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
         except Exception:  # as in `bound`
             return False
-        return not any(contradicted(self, part, U, slopes[k : k + 1, None]) for k, (part, U) in enumerate(moves))
+        return not any(unconfirmed(self, part, U, slopes[k : k + 1, None]) for k, (part, U) in enumerate(moves))
 
     @cached_property
     def _outputs(self) -> list[np.ndarray]:

@@ -97,6 +97,14 @@ class Point(ABC):
         theta = self.theta[part.span]
         return np.where(theta == 0, typical_size(theta), np.abs(theta))
 
+    def largest(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the largest absolute value among the entries of each entry's part, (outputs, P)."""
+        largest = np.zeros(gradient.shape)
+        for part in self.parts:
+            own = np.nan_to_num(np.abs(gradient[:, part.span]))
+            largest[:, part.span] = own.max(axis=1, keepdims=True, initial=0)
+        return largest
+
     @cached_property
     def all_sizes(self) -> np.ndarray:
         """The sizes of all parameters, (P,)."""

@@ -108,18 +108,22 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     unclear = (found.error > UNCLEAR * np.abs(found.value).max(axis=0)).any(axis=1) | (found.jump != 0).any(axis=1)
     some = np.flatnonzero(unclear)
     if some.size:
-        better = Difference(*(part[some] for part in found))
+        own = Difference(*(part[some] for part in found))
+        ladders = [(STEPS[-1] * scale[some], own)]
         doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
         least = 4 * noise.min() / doubt  # shorter steps show less than is known
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = _useful(shares[:, None] * sizes, least)
-                more = ladder(moved, here, U[some], steps, noise)
-                is_finer = steps.min() < STEPS[-1] * scale[some].min()
-                better = _better(more, better) if is_finer else _better(better, more)
-        for old, new in zip(found, better, strict=True):
+                ladders.append((steps.min(axis=0), ladder(moved, here, U[some], steps, noise)))
+        for old, new in zip(found, _best(ladders, noise), strict=True):
             old[some] = new
     return found
+
+
+def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Return how far coarser steps may be from what finer ones find: by as much as rounding explains there."""
+    return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
 def _useful(steps: np.ndarray, least: float) -> np.ndarray:
@@ -127,13 +131,21 @@ def _useful(steps: np.ndarray, least: float) -> np.ndarray:
     return steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
 
 
-def _better(fine: Difference, coarse: Difference) -> Difference:
-    """Return what has the smaller error, where the coarser steps are not believed against the finer ones."""
-    apart = np.abs(coarse.value - fine.value) - np.where(np.isfinite(fine.error), fine.error, np.inf)
-    error = np.maximum(coarse.error, apart)
-    taken = error < fine.error
-    jump = np.where(np.isfinite(fine.error), fine.jump, coarse.jump)
-    return Difference(np.where(taken, coarse.value, fine.value), np.where(taken, error, fine.error), jump)
+def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
+    """Return what has the smallest error of all ladders, each with its shortest steps, (K,).
+
+    None is believed against that of the shortest steps: it may know better only what rounding hides there.
+    """
+    ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
+    shortest, fine = ladders[0]
+    excused = _excused(fine.error, 4 * noise / shortest[:, None])
+    best = fine
+    for _, coarse in ladders[1:]:
+        error = np.maximum(coarse.error, np.abs(coarse.value - fine.value) - excused)
+        taken = error < best.error
+        jump = np.where(np.isfinite(best.error), best.jump, coarse.jump)
+        best = Difference(np.where(taken, coarse.value, best.value), np.where(taken, error, best.error), jump)
+    return best
 
 
 def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
@@ -143,19 +155,21 @@ def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noi
     h = steps[:, :, None]
     rounding = 4 * noise / h
     # The central difference is even in the step, so its tableau goes by h²; the jump of the slopes is odd, so by h.
+    rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
-    error = np.where(_is_spike(right - left, h, noise), np.inf, error)
     return Difference(value, error, np.where(np.abs(jump) > 8 * unsure, jump, 0))
 
 
-def _is_spike(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return where the function's value is nothing that even the smallest steps come near to, as beside a pole.
+def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return which steps, (steps, K, outputs), do not even come near to the function's value, as beside a pole.
 
-    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² where the function is smooth, and with h at a kink.
+    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² where the function is smooth, and with h at a kink. A
+    narrow peak has the same value on both sides, so that differences over its width would find a slope of 0.
     """
-    last, before = np.abs(second[-1]), np.abs(second[-2])
-    return (last > 32 * noise) & (last > np.sqrt(h[-1] / h[-2]) * before)
+    size = np.abs(second)
+    stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])
+    return np.concatenate([stays[:1], stays])
 
 
 def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +188,7 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     error = np.concatenate(errors)
     error[~np.isfinite(error) | ~np.isfinite(entries)] = np.inf
     entries = np.where(np.isfinite(error), entries, 0)
-    error = _as_finer_steps_allow(entries, error, level)
+    error = _as_finer_steps_allow(entries, error, level, rounding)
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
@@ -182,14 +196,16 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))
 
 
-def _as_finer_steps_allow(entries: np.ndarray, error: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Return the errors, at least as large as the distance from what smaller steps have found, less their own error."""
+def _as_finer_steps_allow(
+    entries: np.ndarray, error: np.ndarray, level: np.ndarray, rounding: np.ndarray
+) -> np.ndarray:
+    """Return the errors, at least as large as the distance from what smaller steps have found, but for rounding."""
     allowed = error.copy()
     for step in range(1, int(level.max()) + 1):
         own = np.flatnonzero(level == step)
         best = np.argmin(error[own], axis=0)[None]
         value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, error))
         coarser = level < step
-        apart = np.abs(entries[coarser] - value) - np.where(np.isfinite(unsure), unsure, np.inf)
+        apart = np.abs(entries[coarser] - value) - _excused(unsure, rounding[step])
         allowed[coarser] = np.maximum(allowed[coarser], apart)
     return allowed

@@ -6,7 +6,7 @@ cannot be followed, an experiment says how far rounding reaches.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,30 @@ class Bound:
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
+
+ABSURD = 2e-4
+"""The share of a part's largest entry above which a bound says nothing, as after many steps of a recurrence."""
+
+
+def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]) -> Bound:
+    """Return a bound where what is absurd of it is replaced by what an experiment shows, with room for more.
+
+    A bound takes all errors to add up; over many steps they do not.
+
+    Parameters
+    ----------
+    bound : Bound
+        The bound.
+    largest : ndarray (outputs, P)
+        The largest entry of each entry's part.
+    experiment : callable
+        The bound by experiment.
+    """
+    absurd = bound.gradient > ABSURD * largest
+    if not absurd.any():
+        return bound
+    shown = 16 * experiment().gradient
+    return replace(bound, gradient=np.where(absurd, np.minimum(bound.gradient, shown), bound.gradient), running=False)
 
 
 def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, dtype: Any) -> Bound:

@@ -68,6 +68,18 @@ def differences_from_afar(point: Point, part: Part, U: np.ndarray) -> Difference
         return ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.near)
 
 
+def stands_still(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
+    """Return which values, (outputs,), do not depend on a part, for all that rounding shows: its slopes are 0.
+
+    They change by no more than rounding where the part moves along u by as much as it is large, or not at all where it
+    moves by a tenth of that.
+    """
+    with np.errstate(all="ignore"):
+        far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
+        near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
+    return (far <= 8 * point.noise.near).all(axis=0) | (near == 0).all(axis=0)
+
+
 def _scale(point: Point, part: Part, U: np.ndarray) -> np.ndarray:
     """Return how far along each row of U its largest parameter is from 0, (K,)."""
     theta = point.theta[part.span]

@@ -13,18 +13,18 @@ from .judge import Compared, Row
 from .parameters import Part
 from .point import Point, random_signs, typical_size
 from .ridders import Difference
-from .slopes import BELIEVED, DISTRUST, differences, exact_slopes
+from .slopes import BELIEVED, DISTRUST, differences, exact_slopes, stands_still
 from .verdict import Verdict
 
 ROUNDING = 1e-9
 """The change of a value's real part that is thought to be rounding, as a share of the largest value."""
 
-CONFIRMED, OF_VALUE = 1e-3, 1e-6
-"""How near differences have to come to a complex step: a share of its slope, or of the value where that is more.
+CONFIRMED = 1e-3
+"""The share of a slope to which differences have to know it.
 
-Where they know less, they judge themselves, and leave open what they do not know.
+Where they know less, what a complex step has lost would not show, so that they judge themselves, and leave open what
+they do not know.
 """
-
 
 ALIKE = 1e3
 """The factor within which the slopes of parts lie that are moved together."""
@@ -57,7 +57,7 @@ def unsuited(point: Point) -> str:
             for number in group:
                 u[0, parts[number].span] = U[parts[number].span]
             part = parts[group[0]] if len(group) == 1 else everything
-            reason = contradicted(point, part, u[:, part.span], point.stepped(part, u[:, part.span]))
+            reason = unconfirmed(point, part, u[:, part.span], point.stepped(part, u[:, part.span]))
             if reason:
                 return reason
     return ""
@@ -81,8 +81,14 @@ def _alike(slopes: list[float]) -> list[list[int]]:
     return groups
 
 
-def contradicted(point: Point, part: Part, U: np.ndarray, stepped: np.ndarray) -> str:
-    """Return in which way real differences along the rows of U contradict the complex step; empty where they do not.
+def unconfirmed(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray) -> str:
+    """Return why differences do not confirm the slopes by complex step, (1, outputs), along u, (1, size), if so."""
+    found = differences(point, part, u)
+    return _contradiction(point, part, u, stepped, found) or _ignorance(point, part, u, stepped, found)
+
+
+def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+    """Return in which way differences along a direction contradict the complex step; empty where they do not.
 
     Parameters
     ----------
@@ -90,23 +96,35 @@ def contradicted(point: Point, part: Part, U: np.ndarray, stepped: np.ndarray) -
         The function at its parameters.
     part : Part
         The part that moves.
-    U : ndarray (K, size)
-        The directions.
-    stepped : ndarray (K, outputs)
+    u : ndarray (1, size)
+        The direction.
+    stepped : ndarray (1, outputs)
         The slopes by complex step.
+    found : Difference
+        Those by differences.
     """
-    found = differences(point, part, U)
     # At a kink the complex step may take either side.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
-    reached = np.abs(np.concatenate([point.value[None], point.moved(part, 0.1 * U)]))
-    most = np.maximum(CONFIRMED * np.abs(stepped), OF_VALUE * np.fmax.reduce(reached))
-    if (apart <= np.minimum(2 * DISTRUST * found.error, most) + BELIEVED * np.abs(found.value)).all():
-        if found.jump.any() and not (stepped + point.stepped(part, -U)).any():
+    if (apart <= _room(found)).all():
+        if found.jump.any() and not (stepped + point.stepped(part, -u)).any():
             return f"there is a kink that complex numbers do not see (along a random direction of {part.name})"
         return ""
     lost = "its imaginary part is not the derivative" if stepped.any() else "its imaginary part vanishes"
     return f"{lost} (compared with differences along a random direction of {part.name})"
+
+
+def _ignorance(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+    """Return that differences know too little of a slope to confirm a complex step; empty where they know enough."""
+    known = _room(found) <= CONFIRMED * np.abs(stepped)
+    if known.all() or (known | stands_still(point, part, u)).all():
+        return ""
+    return f"differences know too little to confirm it (along a random direction of {part.name})"
+
+
+def _room(found: Difference) -> np.ndarray:
+    """Return how far from the slopes that differences find a right one may be."""
+    return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)
 
 
 Judgements = list[tuple[list[Row], dict[str, Compared]]]
@@ -148,10 +166,11 @@ def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
         return "", ""  # of many small errors none shows by itself
     u = np.zeros((1, part.size))
     u[0, entry] = 1
-    reason = contradicted(point, part, u, exact_slopes(point, [(part, u)])[0].T)
+    differing = differences(point, part, u)
+    reason = _contradiction(point, part, u, exact_slopes(point, [(part, u)])[0].T, differing)
     if reason:
         return "", reason
-    slope = Difference(*(values[0, output] for values in differences(point, part, u)))
+    slope = Difference(*(values[0, output] for values in differing))
     if abs(given - slope.value) <= DISTRUST * slope.error + BELIEVED * abs(slope.value):
         return "differences do not see the error that the complex step shows", ""
     return "", ""
