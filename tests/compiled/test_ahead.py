@@ -11,9 +11,9 @@ import pytest
 
 from vecprop.compiled import ahead, cache
 from vecprop.compiled.cache import folder, is_kept
-from vecprop.compiled.scores import score_address, score_of_held_rows
+from vecprop.compiled.population import members_address, run_members
 
-NAME = "score_of_held_rows_float32"
+NAME = "run_members_float32"
 
 COMPILED_HERE = """
 from numba.core.ccallback import CFunc
@@ -42,7 +42,7 @@ def empty(monkeypatch, tmp_path):
 
 def begin():
     """Begin to compile a small kernel, and return the other process, if there is one."""
-    ahead.compile_ahead.__wrapped__(score_address, score_of_held_rows, np.float32)
+    ahead.compile_ahead.__wrapped__(members_address, run_members, np.float32)
     return ahead._running.get(NAME)
 
 

@@ -2,14 +2,17 @@
 
 import ctypes
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 import registry
 import vecprop as vp
+from vecprop.compiled import program
 from vecprop.compiled.context import Slot
 from vecprop.compiled.epochs import CHUNK
+from vecprop.compiled.scores import LOOPS
 from vecprop.core.counted import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan
@@ -207,6 +210,68 @@ def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
         )
         last = SCORES[score](scored.predict(found.theta, X.astype(F)), np.asarray(targets), weight)
         np.testing.assert_allclose(found.history.validation_score[-1], last, rtol=1e-4 if F is np.float32 else 1e-9)
+
+
+def test_every_loop_of_a_score_is_tested():
+    assert {name.split()[0] for name in SCORED} == set(LOOPS)
+
+
+def largest_error(Y, T, weight=None):
+    return -abs(Y - T).max(axis=(-2, -1))
+
+
+def test_a_score_without_a_kernel_is_found_by_its_formula(monkeypatch):
+    monkeypatch.setitem(SCORES, "largest_error", largest_error)
+    settings = {"validation": HELD_OUT, "validation_score": "largest_error", "optimizer": vp.Momentum(0.05)}
+    settings |= {"epochs": 4, "early_stopping": vp.EarlyStopping(2, on="validation_score")}
+    theta, notice = network().init(0), "reference engine, which is slower: the score 'largest_error' has no kernel"
+    expected = vp.train(network(), theta, X, T, engine="reference", **settings)
+    with pytest.warns(UserWarning, match=notice):
+        found = vp.train(network(), theta, X, T, **settings)
+    np.testing.assert_array_equal(found.history.validation_score, expected.history.validation_score)
+    np.testing.assert_array_equal(found.theta, expected.theta)
+    assert found.history.validation_score[0] == largest_error(network().predict(theta, HELD_OUT[0]), HELD_OUT[1])
+    with pytest.raises(ValueError, match="cannot train this: the score 'largest_error' has no kernel"):
+        vp.train(network(), theta, X, T, engine="compiled", **settings)
+    rows = {"rows": np.arange(100), "validation_rows": np.arange(100, 150)}
+    member = vp.Member(network(), theta, vp.Momentum(0.05), epochs=4, validation_score="largest_error", **rows)
+    with pytest.warns(UserWarning, match=notice):
+        (of_population,) = vp.train_population([member], X, T)
+    settings = {**settings, "validation": (X[100:], T[100:]), "engine": "reference", "early_stopping": None}
+    expected = vp.train(network(), theta, X[:100], T[:100], **settings)
+    np.testing.assert_array_equal(of_population.history.validation_score, expected.history.validation_score)
+
+
+@dataclass(frozen=True)
+class ThreeMoments(vp.Adam):
+    moments = ("m", "v", "largest")
+
+    def update(self, theta, J, rate, t, *moments):
+        m, v, largest = moments
+        theta, m, v = super().update(theta, J, rate, t, m, v)
+        return theta, m, v, np.maximum(v, largest)
+
+
+def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
+    """Also where the library's list of those with kernels has it."""
+    monkeypatch.setattr(program, "OPTIMIZERS", (*program.OPTIMIZERS, ThreeMoments))
+    settings = {"optimizer": ThreeMoments(0.05), "epochs": 4}
+    theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels know 2"
+    with pytest.warns(UserWarning, match=notice):
+        found = vp.train(network(), theta, X, T, **settings)
+    expected = vp.train(network(), theta, X, T, engine="reference", **settings)
+    np.testing.assert_array_equal(found.theta, expected.theta)
+    assert found.state.optimizer["largest"].any()
+    with pytest.raises(ValueError, match=f"cannot train this: {notice}"):
+        vp.train(network(), theta, X, T, engine="compiled", **settings)
+    with pytest.warns(UserWarning, match=notice):
+        (of_population,) = vp.train_population([vp.Member(network(), theta, **settings)], X, T)
+    np.testing.assert_array_equal(of_population.theta, expected.theta)
+    ends = {"tol": 10.0, "n_iter_no_change": 2, "random_state": 0}
+    model = vp.MLPRegressor(hidden_layer_sizes=4, solver=ThreeMoments(0.05), **ends)
+    with pytest.warns(UserWarning, match=notice):
+        model.fit(X, T[:, 0])
+    assert model.n_iter_ == 4
 
 
 def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):

@@ -52,7 +52,6 @@ class Slot(IntEnum):
     HELD_DATA_ROWS = auto()
     HELD_CHOSEN = auto()
     HELD_ROWS = auto()
-    SCORE = auto()
     SCORE_OF_HELD_ROWS = auto()
     # how rows become a loss
     MEAN = auto()

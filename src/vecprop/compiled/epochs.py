@@ -271,7 +271,7 @@ def _measured(context, c, worker, epoch, known, theta):
         finite = finite and np.isfinite(theta.dtype.type(loss))
         if worker == 0:
             numbers_at(losses, epoch + 1, theta)[epoch] = loss
-            if held and c[Slot.SCORE]:
+            if held and c[Slot.SCORE_OF_HELD_ROWS]:
                 scores = doubles_at(c[Slot.HELD_SCORES], epoch + 1)
                 scores[epoch] = call_score(c[Slot.SCORE_OF_HELD_ROWS], (context,))
     return finite

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..core.processors import usable_threads
-from ..core.scores import Score as ScoreName
+from ..core.scores import Score
 from ..core.threads import run_together
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
@@ -20,7 +20,7 @@ from .formulas import hyperparameters
 from .guards import single_threaded_blas
 from .loops import link_address, update_address
 from .program import Program, program_of, rows_of
-from .scores import Score, score_address
+from .scores import score_address
 from .shuffling import shuffle_address
 from .steps import BLOCK
 
@@ -180,7 +180,7 @@ def _told(
     shuffled: bool,
     clip: float,
     running: bool,
-    score: ScoreName | None,
+    score: Score | None,
 ) -> Context:
     """Return what fits of one kind tell alike, for their contexts to be made of.
 
@@ -210,8 +210,7 @@ def _told(
     )
     if score:
         context.set(
-            score=Score[score.upper()],
-            score_of_held_rows=score_address(program.F),
+            score_of_held_rows=score_address(score, program.F),
             link=link_address(program.network.loss_function, program.F),
         )
     context.release()

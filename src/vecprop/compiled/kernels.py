@@ -169,7 +169,7 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
                 gather_inputs(c, distance, places, tile)
         for layer in range(c[Slot.LAYERS]):
             forward(c, layer, inputs, S, step >= 0, step, rows, work)
-        if held and c[Slot.SCORE]:
+        if held and c[Slot.SCORE_OF_HELD_ROWS]:
             _keep_predictions(c, distance, work, rows, deltas)
         total += loss_of_tile(c, S, rows.size, work, targets, weights, deltas, losses)
         here, there = deltas[: c[Slot.DELTA_SIZE]], deltas[c[Slot.DELTA_SIZE] :]

@@ -235,6 +235,9 @@ def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
             y[k, s] = x[k, s] * mask[k, s]
 
 
+UPDATES = (_update0, _update1, _update2)
+"""The loop over an optimizer's formula, by the number of its moments: with more of them there is none."""
+
 _INTEGER, _H = types.intp, types.CPointer(types.float64)
 
 
@@ -307,5 +310,4 @@ def loss_address(loss: Any, F: type) -> int:
 
 def update_address(optimizer: Any, F: type) -> int:
     """Return the address of an optimizer's step; see `pointers.call_update`."""
-    template = (_update0, _update1, _update2)[len(optimizer.moments)]
-    return _address(template, type(optimizer), F, "update")
+    return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")

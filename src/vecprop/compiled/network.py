@@ -48,11 +48,9 @@ def compile(network: Network) -> "CompiledNetwork":
     >>> bool(np.allclose(gradient, network.loss_and_gradient(theta, X, t)[1]))
     True
     """
-    part = unsupported(network)
-    if part is not None:
-        raise ValueError(
-            f"{part} is not one of the library's own parts, which alone have kernels: use the network itself."
-        )
+    reason = unsupported(network)
+    if reason is not None:
+        raise ValueError(f"There is no machine code of this network, for {reason}: use the network itself.")
     return CompiledNetwork(network)
 
 

@@ -28,9 +28,10 @@ from .dense import Way, dense_addresses, product_address
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
 from .layers import COLUMNS, Column, Kind
-from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
+from .loops import UPDATES, drop_address, loss_address, map_address, norm_addresses, slope_address
 from .packed import room_of
 from .products import gather_address, multiply_address
+from .scores import LOOPS
 from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
 from .steps import BLOCK
 
@@ -62,15 +63,21 @@ MOST_SHARDS = 4
 """How many shards a batch is cut into at most: each holds a gradient of its own."""
 
 
-def unsupported(network: Network, optimizer: Any = None) -> str | None:
-    """Return which part has no kernel, by its name, or None where all have; a derived class is a part of its own."""
+def unsupported(network: Network, optimizer: Any = None, score: str | None = None) -> str | None:
+    """Say which part has no kernel, or return None where all have; a derived class is a part of its own."""
     parts = [
         (network.layers, LAYERS),
         ([network.loss_function], LOSSES),
         (network.penalties, PENALTIES),
         ([] if optimizer is None else [optimizer], OPTIMIZERS),
     ]
-    return next((type(part).__name__ for some, known in parts for part in some if type(part) not in known), None)
+    for some, known in parts:
+        for part in some:
+            if type(part) not in known:
+                return f"{type(part).__name__} is not one of the library's own parts"
+    if optimizer is not None and len(optimizer.moments) >= len(UPDATES):
+        return f"{type(optimizer).__name__} has {len(optimizer.moments)} moments, and kernels know {len(UPDATES) - 1}"
+    return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"
 
 
 @lru_cache(maxsize=64)

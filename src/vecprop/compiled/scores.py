@@ -1,10 +1,10 @@
-"""The score of held-out rows, from predictions that kernels have left: the loops of `core.scores`.
+"""The scores of held-out rows, from predictions that kernels have left: a loop for each, by its name in `core.scores`.
 
 Sums are over rows in their order, by one thread, so that a score's bits do not depend on how many there are.
 """
 
-from enum import IntEnum
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -16,15 +16,6 @@ from .machine_code import address_of
 
 number = float
 """The floating type, which `address_of` fills in."""
-
-
-class Score(IntEnum):
-    """The scores, by their names in `core.scores.SCORES`."""
-
-    NONE = 0
-    ACCURACY = 1
-    SUBSET_ACCURACY = 2
-    R2 = 3
 
 
 @njit(**INNER)
@@ -78,8 +69,7 @@ def _has_right_labels(c, s, like):
 
 
 @njit(**INNER)
-def _share_of_right_rows(c, like):
-    by_class = c[Slot.SCORE] == Score.ACCURACY and c[Slot.OUTPUTS] > 1
+def _share_of_right_rows(c, by_class, like):
     right, total = 0.0, 0.0
     for s in range(c[Slot.HELD_ROWS]):
         weight = _weight(c, s, like)
@@ -107,18 +97,27 @@ def _determination(c, o, like):
     return 1 - residual / spread if spread > 0 else 0.0
 
 
-def score_of_held_rows(context):
-    """Return the score of the held-out rows, whose predictions are known."""
-    c, like = words_at(context, SLOTS), number(0)
-    if c[Slot.SCORE] != Score.R2:
-        return _share_of_right_rows(c, like)
-    total, O = 0.0, c[Slot.OUTPUTS]
-    for o in range(O):
+def _accuracy(context):
+    c = words_at(context, SLOTS)
+    return _share_of_right_rows(c, c[Slot.OUTPUTS] > 1, number(0))
+
+
+def _subset_accuracy(context):
+    return _share_of_right_rows(words_at(context, SLOTS), False, number(0))
+
+
+def _r2(context):
+    c, like, total = words_at(context, SLOTS), number(0), 0.0
+    for o in range(c[Slot.OUTPUTS]):
         total += _determination(c, o, like)
-    return total / O
+    return total / c[Slot.OUTPUTS]
+
+
+LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
+"""The loop of each score that has one. A score without a loop is found by its formula, on the reference engine."""
 
 
 @cache
-def score_address(F: type) -> int:
-    """Return the address of `score_of_held_rows` for numbers of type F."""
-    return address_of(score_of_held_rows, types.float64(types.intp), F.__name__, number=F)
+def score_address(name: str, F: type) -> int:
+    """Return the address of a score's loop for numbers of type F."""
+    return address_of(LOOPS[name], types.float64(types.intp), F.__name__, number=F)

@@ -80,9 +80,9 @@ def gradient_of_a_step(
 
 def no_step(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None = None) -> str | None:
     """Return why no step can be taken of what `gradient_of_a_step` is given, or None where one can."""
-    part = unsupported(network)
-    if part is not None:
-        return f"{part} is not one of the library's own parts"
+    reason = unsupported(network)
+    if reason is not None:
+        return reason
     if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
         return "it takes NumPy arrays of float32 and float64"
     if theta.ndim != 1 or batch.members:

@@ -12,7 +12,7 @@ from .loops import drop_address, link_address, loss_address, map_address, norm_a
 from .population import members_address
 from .products import gather_address, has_vectors, multiply_address
 from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
-from .scores import score_address
+from .scores import LOOPS, score_address
 from .shuffling import shuffle_address
 
 
@@ -25,7 +25,8 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{kind} gradient of shared layers", lambda F=F: batch_address(F)
         yield f"{kind} epochs", lambda F=F: epochs_address(F)
         yield f"{kind} populations", lambda F=F: members_address(F)
-        yield f"{kind} scores", lambda F=F: score_address(F)
+        for score in LOOPS:
+            yield f"{kind} {score}", lambda F=F, score=score: score_address(score, F)
         yield f"{kind} gather", lambda F=F: gather_address(F)
         if has_vectors():
             yield f"{kind} products of shared layers", lambda F=F: multiply_address(F)

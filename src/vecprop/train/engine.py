@@ -15,16 +15,22 @@ Engine = Literal["auto", "compiled", "reference"]
 
 
 def compiles(
-    engine: Engine, network: Network, theta: Array, batch: Batch, held_out: Batch | None, optimizer: Any = None
+    engine: Engine,
+    network: Network,
+    theta: Array,
+    batch: Batch,
+    held_out: Batch | None,
+    optimizer: Any = None,
+    score: str | None = None,
 ) -> bool:
     """Return whether the compiled engine is to train; with "compiled" it has to, or the reason is raised.
 
-    With "auto" there is one notice where a part of the user's own, or a missing Numba, leaves it to the reference.
+    With "auto" there is one notice where a part without a kernel, or a missing Numba, leaves it to the reference.
     """
     if engine == "reference":
         return False
     reason = _unsuitable(theta, batch, held_out, optimizer)
-    notice = None if reason else _missing() or _own_part(network, optimizer)
+    notice = None if reason else _missing() or _without_kernel(network, optimizer, score)
     if engine == "compiled" and (reason or notice):
         raise ValueError(f'The compiled engine cannot train this: {reason or notice}; use engine="auto".')
     if notice:
@@ -52,11 +58,10 @@ def _missing() -> str | None:
 
 def has_kernels(network: Network, optimizer: Any) -> bool:
     """Return whether the compiled engine has all parts of a network and its optimizer, and is there."""
-    return not (_missing() or _own_part(network, optimizer))
+    return not (_missing() or _without_kernel(network, optimizer))
 
 
-def _own_part(network: Network, optimizer: Any) -> str | None:
+def _without_kernel(network: Network, optimizer: Any, score: str | None = None) -> str | None:
     from ..compiled.program import unsupported
 
-    part = unsupported(network, optimizer)
-    return f"{part} is not one of the library's own parts" if part else None
+    return unsupported(network, optimizer, score)

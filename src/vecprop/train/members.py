@@ -116,7 +116,8 @@ class Data:
             return False
         if member.schedule is not None and member.schedule.init():
             return False  # it watches the loss
-        return compiles(engine, member.network, theta, self.batch(member), None, member.optimizer)
+        parts = member.optimizer, member.validation_score
+        return compiles(engine, member.network, theta, self.batch(member), None, *parts)
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""

@@ -153,7 +153,7 @@ def train(
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
         descent = Descent
-        if compiles(engine, network, theta, batch, held_out, optimizer):
+        if compiles(engine, network, theta, batch, held_out, optimizer, validation_score):
             from .compiled_descent import CompiledDescent as descent
         else:
             batch.require_finite_inputs()
