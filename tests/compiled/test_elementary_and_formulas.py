@@ -2,6 +2,10 @@
 
 import ctypes
 import inspect
+import textwrap
+from dataclasses import dataclass
+from functools import wraps
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,10 +14,12 @@ from scipy.special import expit
 
 import registry
 import vecprop as vp
+from vecprop.compiled import formulas
 from vecprop.compiled.elementary import OWN
 from vecprop.compiled.formulas import compiled_method, hyperparameters
 from vecprop.compiled.loops import update_address
 from vecprop.core import elementary
+from vecprop.core.elementary import clip, tanh, where
 
 TYPES = [np.float32, np.float64]
 RANGES = {
@@ -132,9 +138,181 @@ def test_loops_over_optimizers(optimizer, F, n):
         np.testing.assert_allclose(square, moved @ moved, rtol=n * eps)
 
 
-def test_the_library_s_own_formulas_are_what_is_compiled():
+def test_the_library_s_own_formulas_are_what_is_compiled(monkeypatch):
     """The compiled code comes from the source of core: a changed formula is a changed kernel."""
+    y = np.array([0.1, 0.25, 0.75])
+    compiled = compiled_method(vp.Logistic, "slope", np.float64)
+    np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y))
     source = inspect.getsource(vp.Logistic.slope)
-    assert "y * (1 - y)" in source
-    formula = compiled_method(vp.Logistic, "slope", np.float64)
-    assert formula.py_func.__code__.co_filename == inspect.getsourcefile(vp.Logistic)
+    changed = textwrap.dedent(source).replace("y * (1 - y)", "y * (1 - y) - 1")
+    assert changed != textwrap.dedent(source)
+    monkeypatch.setattr(inspect, "getsource", {vp.Logistic.slope: changed}.__getitem__)
+    compiled = formulas._compiled.__wrapped__(vp.Logistic, "slope", vp.Logistic, np.float64)
+    np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1)
+
+
+def scaled(z, k=2.0, *, shift=0):
+    return k * z + shift
+
+
+class OwnFormula(vp.Activation):
+    """Whose slopes are of no interest here."""
+
+    def slope(self, z, y):
+        return y
+
+
+@dataclass(frozen=True)
+class ByName(OwnFormula):
+    factor: float = 3.0
+
+    def value(self, z):
+        return tanh(scaled(z, k=self.factor)) + clip(z, high=1.0, low=-1)
+
+
+@dataclass(frozen=True)
+class ByDefault(OwnFormula):
+    def value(self, z):
+        return scaled(scaled(z), shift=1)
+
+
+@dataclass(frozen=True)
+class ByMethod(OwnFormula):
+    factor: float = 0.1
+
+    def value(self, z):
+        return self.times(k=self.factor, z=z) + self.times(z, 3) - 1.5
+
+    def times(self, z, k):
+        return k * z
+
+
+@pytest.mark.parametrize("F", TYPES)
+@pytest.mark.parametrize("activation", [ByName(), ByName(0.5), ByDefault(), ByMethod()], ids=registry.name)
+def test_arguments_given_by_name_or_by_default(activation, F):
+    found, expected = compare(activation, "value", F, np.linspace(-2, 2, 9).astype(F))
+    np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
+
+
+SWITCH = True
+
+
+def doubled(formula):
+    return wraps(formula)(lambda *arguments: 2 * formula(*arguments))
+
+
+@dataclass(frozen=True)
+class Odd(OwnFormula):
+    alpha: float = 1.0
+    limit: ClassVar[float] = 2.0
+
+    def an_if(self, z):
+        if z > 0:
+            return z
+        return -z
+
+    def an_expression_with_if(self, z):
+        return z if z > 0 else -z
+
+    def a_loop(self, z):
+        for _ in range(3):
+            z = z * z
+        return z
+
+    def an_added_assignment(self, z):
+        z += 1
+        return z
+
+    def an_annotated_assignment(self, z):
+        y: float = z
+        return y
+
+    def an_index(self, z):
+        return z[0]
+
+    def a_chain(self, z):
+        return where(0 < z < 1, z, 0)
+
+    def a_rest(self, z):
+        return z % 2
+
+    def a_sign(self, z):
+        return +z
+
+    def a_switch(self, z):
+        return where(SWITCH, z, -z)
+
+    def a_truth(self, z):
+        return where(True, z, -z)
+
+    def a_conjunction(self, z):
+        return where(z > 0 and z < 1, z, 0)
+
+    def a_class_variable(self, z):
+        return z * self.limit
+
+    def an_attribute_of_another(self, z):
+        return z.alpha
+
+    def a_function_elsewhere(self, z):
+        return np.exp(z)
+
+    def a_builtin(self, z):
+        return abs(z)
+
+    def stars(self, z):
+        return scaled(*(z, 2.0))
+
+    def two_stars(self, z):
+        return scaled(z, **{"k": 2.0})
+
+    def an_unknown_name(self, z):
+        return scaled(z, factor=2.0)
+
+    def a_text(self, z):
+        return scaled(z, k="two")
+
+    def a_tuple_of_a_tuple(self, z):
+        (a, (b, c)) = (z, (z, z))
+        return a + b + c
+
+    def a_lambda(self, z):
+        return (lambda x: x)(z)
+
+    @doubled
+    def a_decorator(self, z):
+        return z
+
+    @staticmethod
+    def a_static_method(z):
+        return z
+
+
+ODD = [name for name in vars(Odd) if name.startswith(("a_", "an_")) or name.endswith("stars")]
+
+
+@pytest.mark.parametrize("method", ODD)
+def test_what_the_rewriter_does_not_know_is_refused(method):
+    """It is not changed silently: compiled, it would mean something else, or what it means nobody has proved."""
+    with pytest.raises(ValueError, match=rf"The formula \S*{method} cannot be compiled: `.+` .+\.$"):
+        compiled_method(Odd, method, np.float64)
+
+
+@dataclass(frozen=True)
+class Divides(vp.Optimizer):
+    """Divides by what may be 0, which an estimate of 1 / b would make NaN."""
+
+    learning_rate: float = 0.1
+
+    def update(self, theta, J, rate, t, *moments):
+        return (theta - rate * (theta / J),)
+
+
+@pytest.mark.parametrize("F", TYPES)
+def test_only_divisions_by_what_is_never_zero_are_estimated(F):
+    theta, J = np.linspace(1, 3, 40).astype(F), np.zeros(40, F)
+    moved, zero, h = np.zeros(40, F), np.zeros(40, F), hyperparameters(Divides())
+    numbers = [array.ctypes.data for array in (theta, J, zero, zero, moved, h)]
+    update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
+    update(update_address(Divides(), F))(40, 0.1, 1, *numbers)
+    np.testing.assert_array_equal(theta, np.full(40, -np.inf))
