@@ -4,7 +4,7 @@ from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, Si
 from .core.counted import Noise
 from .core.initializers import Glorot, He, Initializer, Normal
 from .core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from .core.layout import Layout
+from .core.layout import Layout, Penalized
 from .core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -96,6 +96,7 @@ __all__ = [
     "Normal",
     "OneCycle",
     "Optimizer",
+    "Penalized",
     "Penalty",
     "Poisson",
     "ProgressBar",

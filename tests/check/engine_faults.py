@@ -115,6 +115,7 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
         altered = SimpleNamespace(
             getsource=lambda formula: source if formula is function else inspect.getsource(formula),
             getsourcefile=lambda formula: FAULTY if formula is function else inspect.getsourcefile(formula),
+            signature=inspect.signature,
         )
         patch.setattr("vecprop.compiled.formulas.inspect", altered)
         return

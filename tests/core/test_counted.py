@@ -58,6 +58,16 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
     assert (noise.uniform(3, 2) == u[:3, :2]).all()
     for other in (Noise(2, 2, layer=3), Noise(1, 3, layer=3), noise.at_layer(2)):
         assert not (other.uniform(5, 4) == u).any()
+    split = [
+        noise.split(0),
+        noise.split(1),
+        noise.split(0).split(0),
+        noise.split(0).split(1),
+        noise.at_layer(2).split(0),
+    ]
+    drawn = [key.uniform(5, 4) for key in (noise, *split)]
+    assert len(np.unique(drawn)) == np.size(drawn)
+    assert (split[2].uniform(5, 4) == Noise(1, 2, layer=3).split(0).split(0).uniform(5, 4)).all()
     seeds = Noise(seed=np.array([[1, 7], [8, 1]]), step=2, layer=3).uniform(5, 4)
     assert seeds.shape == (2, 2, 5, 4)
     assert (seeds[1, 1] == u).all()

@@ -106,7 +106,7 @@ class NetworkPoint(Point):
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
         self.rows, self.eps = (batch.rows,), EPS  # of the numbers that gradients are returned in, once they are known
-        self._names = {t.start: t.name for t in network.layout.tensors if t.size}
+        self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
@@ -278,9 +278,10 @@ class NetworkPoint(Point):
             for part, U in moves:
                 along = slice(first, first + len(U))
                 if part.layer == number:
-                    name = self._names[part.start]
+                    tensor = self._tensors[part.start]
+                    name, penalties = tensor.name, network.penalties if tensor.penalized else ()
                     p[name] = tangent(p[name][None], U.reshape(len(U), *part.shape), first=first)
-                    for column, penalty in enumerate(network.penalties if name == "W" else (), batch.rows):
+                    for column, penalty in enumerate(penalties, batch.rows):
                         divided = penalty.value(p[name]).tangent / penalty_divisor(network, penalty, batch)
                         summands[along, column] = divided
                 first = along.stop

@@ -275,7 +275,7 @@ class Program:
 
     def _weight_spans(self) -> np.ndarray:
         """Where weights start and end that are penalized."""
-        penalized = [t for t in self.network.layout.tensors if t.name == "W" and self.network.penalties]
+        penalized = [t for t in self.network.layout.tensors if t.penalized and self.network.penalties]
         return np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
 
     def context(self, workers: int) -> Context:

@@ -6,7 +6,7 @@ function is a chain of SplitMix64 streams (Steele, Lea and Flood, "Fast splittab
 2014): each count picks a number of the stream that the counts before it have seeded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -104,6 +104,8 @@ class Noise:
         The numbers of the batch's rows in the data set, shape (N,); 0 … N - 1 by default.
     layer : int, default 0
         The number of the layer; the network sets it.
+    parts : tuple of int, default ()
+        The number of the layer within that layer, and so on; `split` sets it.
 
     Examples
     --------
@@ -115,6 +117,7 @@ class Noise:
     step: int = 0
     rows: Array | None = None
     layer: int = 0
+    parts: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, noise: "Noise | int | None") -> "Noise | None":
@@ -125,8 +128,25 @@ class Noise:
         """Return the same key for another layer."""
         return type(self)(self.seed, self.step, self.rows, layer)
 
+    def split(self, part: int) -> Self:
+        """Return the key of a part of what has this key, such as a layer within a layer.
+
+        Parameters
+        ----------
+        part : int
+            The number of the part, at least 0.
+
+        Examples
+        --------
+        >>> noise = Noise(seed=3)
+        >>> bool((noise.split(0).uniform(4, 2) == noise.split(1).uniform(4, 2)).any())
+        False
+        """
+        return replace(self, parts=(*self.parts, part))
+
     def uniform(self, rows: int, columns: int) -> np.ndarray:
         """Return uniform numbers in [0, 1) for each row and column, shape (*M, rows, columns)."""
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
-        return counted_uniform(seed, _DROPOUT, self.step, self.layer, row[..., None], np.arange(columns))
+        parts = (-1 - part for part in self.parts)  # which no row has as its number
+        return counted_uniform(seed, _DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

@@ -14,6 +14,7 @@ import numpy as np
 from .counted import Noise
 from .elementary import Array, namespace, real, sqrt
 from .initializers import Glorot, Initializer, fill
+from .layout import Penalized
 
 Parameters = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
@@ -26,7 +27,10 @@ class Layer(ABC):
     """Whether the layer uses noise in training."""
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs."""
+        """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs.
+
+        The shape of a matrix that penalties touch is `Penalized`.
+        """
         return {}, inputs
 
     def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
@@ -35,7 +39,10 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Any]:
-        """Return the output (*M, N, outputs) and what backward needs; noise=None is prediction."""
+        """Return the output (*M, N, outputs) and what backward needs; noise=None is prediction.
+
+        A layer that is made of layers hands ``noise.split(number)`` to each, so that their random numbers differ.
+        """
 
     @abstractmethod
     def backward(self, p: Parameters, saved: Any, delta: Array, J: Parameters) -> Array:
@@ -93,8 +100,8 @@ class Dense(Layer):
             raise ValueError(f"Dense needs a positive whole number of outputs, not {self.outputs!r}.")
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of W and b, and the number of outputs."""
-        return {"W": (inputs, int(self.outputs)), "b": (int(self.outputs),)}, int(self.outputs)
+        """Return the shapes of W, which penalties touch, and b, and the number of outputs."""
+        return {"W": Penalized((inputs, int(self.outputs))), "b": (int(self.outputs),)}, int(self.outputs)
 
     def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
         """Draw W from the initializer and set b to 0."""

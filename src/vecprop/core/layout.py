@@ -9,6 +9,27 @@ import numpy as np
 from .elementary import Array, namespace
 
 
+class Penalized(tuple[int, ...]):
+    """The shape of a matrix that penalties touch, as a layer declares it in `Layer.parameters`.
+
+    It goes with the shape, so that a layer that is made of layers passes it on.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The number of inputs and of outputs.
+
+    Examples
+    --------
+    >>> Penalized((2, 3))
+    (2, 3)
+    >>> [tensor.penalized for tensor in Layout([{"W": Penalized((2, 3)), "b": (3,)}]).tensors]
+    [True, False]
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A named part of theta: which layer's, its name, where it starts and its shape.
@@ -25,6 +46,8 @@ class Tensor:
         The index in theta of its first entry.
     shape : tuple of int
         Its shape for one member.
+    penalized : bool, default False
+        Whether penalties touch it.
     """
 
     layer: int
@@ -32,6 +55,7 @@ class Tensor:
     name: str
     start: int
     shape: tuple[int, ...]
+    penalized: bool = False
 
     @property
     def size(self) -> int:
@@ -64,6 +88,11 @@ class Layout:
     size : int
         The number of parameters, P.
 
+    Raises
+    ------
+    ValueError
+        Where a parameter that penalties are to touch is no matrix.
+
     Examples
     --------
     >>> layout = Layout([{"W": (2, 3), "b": (3,)}, {}, {"W": (3, 2), "b": (2,)}])
@@ -77,9 +106,12 @@ class Layout:
         tensors, start = [], 0
         for layer, named in enumerate(shapes):
             for name, shape in named.items():
-                kind = kinds[layer] if kinds else "layer"
-                tensors.append(Tensor(layer, kind, name, start, tuple(int(length) for length in shape)))
-                start += tensors[-1].size
+                kind, lengths = kinds[layer] if kinds else "layer", tuple(int(length) for length in shape)
+                tensor = Tensor(layer, kind, name, start, lengths, isinstance(shape, Penalized))
+                if tensor.penalized and len(lengths) != 2:
+                    raise ValueError(f"The shape {lengths} of {tensor} cannot be Penalized: penalties take matrices.")
+                tensors.append(tensor)
+                start += tensor.size
         self.tensors: tuple[Tensor, ...] = tuple(tensors)
         self.layers = len(shapes)
         self.size = start

@@ -103,6 +103,10 @@ class Network:
         }.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up layers, loss and penalties, and find anew what follows from them, which an older commit may lack."""
+        Network.__init__(self, state["inputs"], state["layers"], state["loss_function"], state["penalties"])
+
     def __repr__(self) -> str:
         penalty = f", {list(self.penalties)!r}" if self.penalties else ""
         return f"Network({self.inputs}, {list(self.layers)!r}, {self.loss_function!r}{penalty})"
@@ -377,8 +381,11 @@ class Network:
         return xp.where(total > 0, total, xp.inf)
 
     def _weights(self, vector: Array) -> list[Array]:
-        """Return the parameters that penalties touch: those named W."""
-        return [p["W"] for p in self.layout.views(vector) if "W" in p] if self.penalties else []
+        """Return the parameters that penalties touch, as their layers declare."""
+        if not self.penalties:
+            return []
+        views = self.layout.views(vector)
+        return [views[tensor.layer][tensor.name] for tensor in self.layout.tensors if tensor.penalized]
 
     def summary(self) -> Summary:
         """Return a table of the layers: output shapes, parameters and operations a row.

@@ -1,4 +1,4 @@
-"""The penalties: what large weights cost. They touch weights (the parameters named W) only, never biases."""
+"""The penalties: what large weights cost. They touch what a layer declares as `Penalized`, never biases."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
