@@ -1,136 +1,89 @@
-from .check import Report, Verdict, assert_gradients, check_gradients
-from .compiled.network import CompiledNetwork, compile
-from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from .core.counted import Noise
-from .core.initializers import Glorot, He, Initializer, Normal
-from .core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from .core.layout import Layout, Penalized
-from .core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    ElementwiseLoss,
-    Huber,
-    Loss,
-    Poisson,
-    Quantile,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
-from .core.network import Network
-from .core.penalties import L1, L2, Penalty
-from .estimators.classifier import MLPClassifier
-from .estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
-from .estimators.regressor import MLPRegressor
-from .estimators.search import MLPSearchCV
-from .files.error import FileError
-from .files.model_file import load, save
-from .files.numpy_source import to_numpy
-from .files.onnx import to_onnx
-from .files.scikit_learn import from_scikit_learn
-from .files.trained import TrainedNetwork
-from .optimize.lbfgs import LBFGS
-from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
-from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp
-from .tables.classifier import TabularClassifier
-from .tables.error import TableError
-from .tables.reading import read_chunks, read_table
-from .tables.regressor import TabularRegressor
-from .tables.task import guess_task
-from .train.early_stopping import EarlyStopping, Stagnation
-from .train.history import History
-from .train.members import Member
-from .train.population import train_population
-from .train.progress import Headway, ProgressBar
-from .train.results import TrainingResults
-from .train.state import DivergenceError, TrainingResult, TrainingState
-from .train.trainer import train
+# The public names, one a line: `vecprop.__all__` is read off them, and "as" makes them public for type checkers.
+from .check import Report as Report
+from .check import Verdict as Verdict
+from .check import assert_gradients as assert_gradients
+from .check import check_gradients as check_gradients
+from .compiled.network import CompiledNetwork as CompiledNetwork
+from .compiled.network import compile as compile
+from .core.activations import ELU as ELU
+from .core.activations import GELU as GELU
+from .core.activations import Identity as Identity
+from .core.activations import LeakyReLU as LeakyReLU
+from .core.activations import Logistic as Logistic
+from .core.activations import ReLU as ReLU
+from .core.activations import SiLU as SiLU
+from .core.activations import Softplus as Softplus
+from .core.activations import Tanh as Tanh
+from .core.counted import Noise as Noise
+from .core.initializers import Glorot as Glorot
+from .core.initializers import He as He
+from .core.initializers import Initializer as Initializer
+from .core.initializers import Normal as Normal
+from .core.layers import Activation as Activation
+from .core.layers import Dense as Dense
+from .core.layers import Dropout as Dropout
+from .core.layers import Layer as Layer
+from .core.layers import LayerNorm as LayerNorm
+from .core.layout import Layout as Layout
+from .core.layout import Penalized as Penalized
+from .core.losses import AbsoluteError as AbsoluteError
+from .core.losses import BinaryCrossEntropy as BinaryCrossEntropy
+from .core.losses import ElementwiseLoss as ElementwiseLoss
+from .core.losses import Huber as Huber
+from .core.losses import Loss as Loss
+from .core.losses import Poisson as Poisson
+from .core.losses import Quantile as Quantile
+from .core.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from .core.losses import SquaredError as SquaredError
+from .core.network import Network as Network
+from .core.penalties import L1 as L1
+from .core.penalties import L2 as L2
+from .core.penalties import Penalty as Penalty
+from .estimators.classifier import MLPClassifier as MLPClassifier
+from .estimators.ensemble import MLPEnsembleClassifier as MLPEnsembleClassifier
+from .estimators.ensemble import MLPEnsembleRegressor as MLPEnsembleRegressor
+from .estimators.regressor import MLPRegressor as MLPRegressor
+from .estimators.search import MLPSearchCV as MLPSearchCV
+from .files.error import FileError as FileError
+from .files.model_file import load as load
+from .files.model_file import save as save
+from .files.numpy_source import to_numpy as to_numpy
+from .files.onnx import to_onnx as to_onnx
+from .files.scikit_learn import from_scikit_learn as from_scikit_learn
+from .files.trained import TrainedNetwork as TrainedNetwork
+from .optimize.lbfgs import LBFGS as LBFGS
+from .optimize.optimizers import Adam as Adam
+from .optimize.optimizers import AdamW as AdamW
+from .optimize.optimizers import GradientDescent as GradientDescent
+from .optimize.optimizers import Momentum as Momentum
+from .optimize.optimizers import Nesterov as Nesterov
+from .optimize.optimizers import Optimizer as Optimizer
+from .optimize.optimizers import RMSProp as RMSProp
+from .optimize.schedules import Adaptive as Adaptive
+from .optimize.schedules import Constant as Constant
+from .optimize.schedules import Cosine as Cosine
+from .optimize.schedules import InverseScaling as InverseScaling
+from .optimize.schedules import OneCycle as OneCycle
+from .optimize.schedules import Schedule as Schedule
+from .optimize.schedules import WarmUp as WarmUp
+from .tables.classifier import TabularClassifier as TabularClassifier
+from .tables.error import TableError as TableError
+from .tables.reading import read_chunks as read_chunks
+from .tables.reading import read_table as read_table
+from .tables.regressor import TabularRegressor as TabularRegressor
+from .tables.task import guess_task as guess_task
+from .train.early_stopping import EarlyStopping as EarlyStopping
+from .train.early_stopping import Stagnation as Stagnation
+from .train.history import History as History
+from .train.members import Member as Member
+from .train.population import train_population as train_population
+from .train.progress import Headway as Headway
+from .train.progress import ProgressBar as ProgressBar
+from .train.results import TrainingResults as TrainingResults
+from .train.state import DivergenceError as DivergenceError
+from .train.state import TrainingResult as TrainingResult
+from .train.state import TrainingState as TrainingState
+from .train.trainer import train as train
 
 __version__: str
-
-__all__ = [
-    "ELU",
-    "GELU",
-    "L1",
-    "L2",
-    "LBFGS",
-    "AbsoluteError",
-    "Activation",
-    "Adam",
-    "AdamW",
-    "Adaptive",
-    "BinaryCrossEntropy",
-    "CompiledNetwork",
-    "Constant",
-    "Cosine",
-    "Dense",
-    "DivergenceError",
-    "Dropout",
-    "EarlyStopping",
-    "ElementwiseLoss",
-    "FileError",
-    "Glorot",
-    "GradientDescent",
-    "He",
-    "Headway",
-    "History",
-    "Huber",
-    "Identity",
-    "Initializer",
-    "InverseScaling",
-    "Layer",
-    "LayerNorm",
-    "Layout",
-    "LeakyReLU",
-    "Logistic",
-    "Loss",
-    "MLPClassifier",
-    "MLPEnsembleClassifier",
-    "MLPEnsembleRegressor",
-    "MLPRegressor",
-    "MLPSearchCV",
-    "Member",
-    "Momentum",
-    "Nesterov",
-    "Network",
-    "Noise",
-    "Normal",
-    "OneCycle",
-    "Optimizer",
-    "Penalized",
-    "Penalty",
-    "Poisson",
-    "ProgressBar",
-    "Quantile",
-    "RMSProp",
-    "ReLU",
-    "Report",
-    "Schedule",
-    "SiLU",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "SquaredError",
-    "Stagnation",
-    "TableError",
-    "TabularClassifier",
-    "TabularRegressor",
-    "Tanh",
-    "TrainedNetwork",
-    "TrainingResult",
-    "TrainingResults",
-    "TrainingState",
-    "Verdict",
-    "WarmUp",
-    "assert_gradients",
-    "check_gradients",
-    "compile",
-    "from_scikit_learn",
-    "guess_task",
-    "load",
-    "read_chunks",
-    "read_table",
-    "save",
-    "to_numpy",
-    "to_onnx",
-    "train",
-    "train_population",
-]
+__all__: list[str]

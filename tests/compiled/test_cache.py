@@ -169,12 +169,13 @@ def test_without_numba_there_is_one_notice():
 
 
 def test_the_names_of_all_kernels():
-    from vecprop.compiled.program import ACTIVATIONS, LOSSES, OPTIMIZERS
+    from vecprop import catalog
     from vecprop.compiled.warm_up import kernels
 
     names = [name for name, _ in kernels()]
     assert len(names) == len(set(names))
-    parts = [part.__name__ for part in (*ACTIVATIONS, *LOSSES, *OPTIMIZERS)]
+    with_formulas = (*catalog.ACTIVATIONS, *catalog.LOSSES, *catalog.OPTIMIZERS)
+    parts = [part.cls.__name__ for part in with_formulas if part.kernel]
     assert {f"{kind} {part}" for kind in ("float32", "float64") for part in parts} < set(names)
 
 

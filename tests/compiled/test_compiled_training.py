@@ -9,7 +9,7 @@ import pytest
 
 import registry
 import vecprop as vp
-from vecprop.compiled import program
+from vecprop import catalog
 from vecprop.compiled.context import Slot
 from vecprop.compiled.epochs import CHUNK
 from vecprop.compiled.scores import LOOPS
@@ -253,8 +253,8 @@ class ThreeMoments(vp.Adam):
 
 
 def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
-    """Also where the library's list of those with kernels has it."""
-    monkeypatch.setattr(program, "OPTIMIZERS", (*program.OPTIMIZERS, ThreeMoments))
+    """Also where the library says of it that it has a kernel."""
+    monkeypatch.setitem(catalog.BY_CLASS, ThreeMoments, catalog.Part(ThreeMoments, kernel=True))
     settings = {"optimizer": ThreeMoments(0.05), "epochs": 4}
     theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels know 2"
     with pytest.warns(UserWarning, match=notice):
@@ -272,6 +272,24 @@ def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
     with pytest.warns(UserWarning, match=notice):
         model.fit(X, T[:, 0])
     assert model.n_iter_ == 4
+
+
+@pytest.mark.parametrize("kind", ["layer", "activation", "loss", "penalty", "optimizer"])
+def test_a_part_of_the_library_without_a_kernel_runs_on_the_reference(monkeypatch, kind):
+    part = {
+        "layer": vp.LayerNorm(),
+        "activation": vp.Tanh(),
+        "loss": vp.SquaredError(),
+        "penalty": vp.L1(0.01),
+        "optimizer": vp.Adam(0.01),
+    }[kind]
+    monkeypatch.setitem(catalog.BY_CLASS, type(part), catalog.Part(type(part), kernel=False))
+    every = vp.Network(6, [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dense(3)], vp.SquaredError(), vp.L1(0.01))
+    settings = {"optimizer": vp.Adam(0.01), "epochs": 3}
+    with pytest.warns(UserWarning, match=f"is slower: {type(part).__name__} has no kernel"):
+        found = vp.train(every, every.init(0), X, T, **settings)
+    expected = vp.train(every, every.init(0), X, T, engine="reference", **settings)
+    np.testing.assert_array_equal(found.theta, expected.theta)
 
 
 def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):

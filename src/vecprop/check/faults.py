@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core import activations
-from ..core.activations import logistic
+from .. import catalog
+from ..core.activations import Identity, logistic
 from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.layers import Activation, Layer
@@ -18,17 +18,7 @@ from ..core.losses import Loss, one_hot
 from ..core.network import Network
 from .network import penalty_divisor
 
-KNOWN: tuple[Activation, ...] = (
-    activations.Identity(),
-    activations.Logistic(),
-    activations.Tanh(),
-    activations.ReLU(),
-    activations.LeakyReLU(),
-    activations.ELU(),
-    activations.GELU(),
-    activations.SiLU(),
-    activations.Softplus(),
-)
+KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def _wrong_backwards(
     if isinstance(layer, Activation):
         yield f"the slope of {name} is missing", lambda saved, delta: delta
         for other in known:
-            if other != layer and type(other) is not activations.Identity:
+            if other != layer and type(other) is not Identity:
                 yield (
                     f"{name} has the slope of {type(other).__name__}",
                     lambda saved, delta, other=other: other.slope(saved[0], other.value(saved[0])) * delta,

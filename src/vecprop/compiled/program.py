@@ -6,22 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+from .. import catalog
 from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
-from ..core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    Huber,
-    Poisson,
-    Quantile,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
 from ..core.network import Network
 from ..core.penalties import L1, L2
-from ..optimize.adam_hat import AdamHat
-from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .batches import batch_address
 from .context import Context
 from .dense import Way, dense_addresses, product_address
@@ -34,12 +23,6 @@ from .products import gather_address, multiply_address
 from .scores import LOOPS
 from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
 from .steps import BLOCK
-
-ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
-LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)
-LOSSES = (SoftmaxCrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError, Huber, Quantile, Poisson)
-OPTIMIZERS = (GradientDescent, Momentum, Nesterov, RMSProp, Adam, AdamHat, AdamW)
-PENALTIES = (L1, L2)
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, those of small networks' tiles, and how many bytes layers may leave of a tile to be small.
@@ -65,16 +48,13 @@ MOST_SHARDS = 4
 
 def unsupported(network: Network, optimizer: Any = None, score: str | None = None) -> str | None:
     """Say which part has no kernel, or return None where all have; a derived class is a part of its own."""
-    parts = [
-        (network.layers, LAYERS),
-        ([network.loss_function], LOSSES),
-        (network.penalties, PENALTIES),
-        ([] if optimizer is None else [optimizer], OPTIMIZERS),
-    ]
-    for some, known in parts:
-        for part in some:
-            if type(part) not in known:
-                return f"{type(part).__name__} is not one of the library's own parts"
+    optimizers = [] if optimizer is None else [optimizer]
+    for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
+        own = catalog.BY_CLASS.get(type(part))
+        if own is None:
+            return f"{type(part).__name__} is not one of the library's own parts"
+        if not own.kernel:
+            return f"{type(part).__name__} has no kernel"
     if optimizer is not None and len(optimizer.moments) >= len(UPDATES):
         return f"{type(optimizer).__name__} has {len(optimizer.moments)} moments, and kernels know {len(UPDATES) - 1}"
     return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .. import catalog
 from .batches import batch_address
 from .dense import Way, dense_addresses, product_address
 from .epochs import epochs_address
@@ -11,7 +12,6 @@ from .kernels import gradient_address, predict_address
 from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
 from .population import members_address
 from .products import gather_address, has_vectors, multiply_address
-from .program import ACTIVATIONS, LOSSES, OPTIMIZERS
 from .scores import LOOPS, score_address
 from .shuffling import shuffle_address
 
@@ -38,12 +38,12 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{kind} predictions", lambda F=F: predict_address(F)
         yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)
         yield f"{kind} Dropout", lambda F=F: drop_address(F)
-        for activation in ACTIVATIONS:
+        for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{kind} {activation.__name__}",
                 lambda F=F, a=activation: (map_address(a(), F), slope_address(a(), F)),
             )
-        for loss in LOSSES:
+        for loss in catalog.compiled(catalog.LOSSES):
             yield f"{kind} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
-        for optimizer in OPTIMIZERS:
+        for optimizer in catalog.compiled(catalog.OPTIMIZERS):
             yield f"{kind} {optimizer.__name__}", lambda F=F, a=optimizer: update_address(a(), F)

@@ -5,13 +5,14 @@ a number in float64 for each member, (*M,). The definitions are scikit-learn's.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .elementary import Array, namespace, where
 from .inputs import Batch
 from .losses import one_hot
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
+"""The names of the scores: each is that of its function here, and of its loop in ``compiled``, if it has one."""
 
 
 def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
@@ -72,12 +73,20 @@ def _share(right: Array, weight: Array | None) -> Array:
     return xp.sum(weight * right, axis=-1) / xp.sum(weight, axis=-1)
 
 
-SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {
-    "accuracy": accuracy,
-    "subset_accuracy": subset_accuracy,
-    "r2": r2,
-}
-"""The scores by name; the compiled engine has a loop for each."""
+SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {name: globals()[name] for name in get_args(Score)}
+"""The scores by name."""
+
+
+def meanings() -> list[str]:
+    """Return what each score is, in the words of its function.
+
+    Examples
+    --------
+    >>> meanings()[1]
+    '"subset_accuracy" is the weighted share of rows all of whose outputs are on the same side of ½ as the targets'
+    """
+    first_lines = {name: (score.__doc__ or "").partition("\n")[0] for name, score in SCORES.items()}
+    return [f'"{name}" is {line.removeprefix("Return ").rstrip(".")}' for name, line in first_lines.items()]
 
 
 def score(name: Score, network: Any, theta: Array, batch: Batch) -> Array:

@@ -38,8 +38,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     hidden_layer_sizes : int or sequence of int, default (100,)
         The width of each hidden layer.
     activation : str, Activation or list, default "relu"
-        The hidden layers' activation: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
-        "softplus", or an `Activation` of your own; one for all layers, or a list with one for each.
+        The hidden layers' activation, one for all layers or a list with one for each:
+        {activations},
+        or an `Activation` of your own.
     {settings}
     loss : "log_loss" or Loss, default "log_loss"
         What a wrong output costs: the cross-entropy, of two classes or independent labels with a logistic link, of more

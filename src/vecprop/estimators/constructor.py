@@ -1,6 +1,6 @@
 """The settings that classifier and regressor share: each name, its default and what it may be, once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -8,17 +8,22 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from .. import catalog
 from ..core.initializers import Initializer
 from ..core.layers import Activation
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
 
-ACTIVATIONS = {"identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"}
 SHARE = Interval(Real, 0, 1, closed="left")
 FROM_ZERO = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
+
+
+def names(parts: Iterable[catalog.Part]) -> StrOptions:
+    """Return the constraint that a setting is the name of one of these parts."""
+    return StrOptions(set(catalog.named(parts)))
 
 
 class Positional:
@@ -65,11 +70,11 @@ class Constructor(Positional):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", COUNT],
-        "activation": [StrOptions(ACTIVATIONS), Activation, list, tuple],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw", "rmsprop", "nesterov"}), Optimizer, LBFGS],
+        "activation": [names(catalog.ACTIVATIONS), Activation, list, tuple],
+        "solver": [names(catalog.OPTIMIZERS), Optimizer, LBFGS],
         "alpha": [FROM_ZERO],
         "batch_size": [StrOptions({"auto"}), COUNT],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine", "one_cycle"}), Schedule],
+        "learning_rate": [names(catalog.SCHEDULES), Schedule],
         "learning_rate_init": [POSITIVE],
         "power_t": [FROM_ZERO],
         "max_iter": [COUNT],
@@ -89,7 +94,7 @@ class Constructor(Positional):
         "max_fun": [COUNT],
         "dropout": [SHARE, list, tuple],
         "layer_norm": ["boolean"],
-        "initializer": [StrOptions({"glorot", "he"}), Initializer, None],
+        "initializer": [names(catalog.INITIALIZERS), Initializer, None],
         "scoring": [str, callable, None],
         "callbacks": [list, tuple, None],
         "n_restarts": [COUNT],

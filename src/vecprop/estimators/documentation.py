@@ -1,21 +1,26 @@
 """The text of the settings that classifier and regressor share, written once into both docstrings."""
 
+from collections.abc import Iterable
 from typing import TypeVar
+
+from .. import catalog
 
 T = TypeVar("T", bound=type)
 
 SHARED = """\
 solver : str, Optimizer or LBFGS, default "adam"
-    How the parameters move: "sgd" (with momentum), "adam", "lbfgs" (on all rows at once, for small tables), "adamw",
-    "rmsprop", "nesterov", or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``.
+    How the parameters move: {solvers},
+    or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``. "sgd" has momentum; "lbfgs"
+    takes all rows at once, for small tables.
 alpha : float, default 0.0001
     The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
 batch_size : int or "auto", default "auto"
     How many rows a step sees; "auto" is at most 200. All of them for "lbfgs".
 learning_rate : str or Schedule, default "constant"
-    How the learning rate changes: "constant"; "invscaling" divides it after each epoch by (1 + rows seen) to the
-    power ``power_t``; "adaptive" divides it by 5 when training would end, until it is below 1e-6; "cosine";
-    "one_cycle"; or a schedule. As in scikit-learn, "invscaling" and "adaptive" do nothing with "adam" and "adamw".
+    How the learning rate changes: {schedules},
+    or a schedule. "invscaling" divides it after each epoch by (1 + rows seen) to the power ``power_t``; "adaptive"
+    divides it by 5 when training would end, until it is below 1e-6. As in scikit-learn, these two do nothing with
+    "adam" and "adamw".
 learning_rate_init : float, default 0.001
     The learning rate at the start.
 power_t : float, default 0.5
@@ -55,8 +60,9 @@ dropout : float or list of float, default 0
     The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
 layer_norm : bool, default False
     Whether each hidden layer is normalized before its activation.
-initializer : {"glorot", "he"}, Initializer or None, default None
-    How weights are drawn. None draws weights and biases as scikit-learn does, the same numbers for the same seed.
+initializer : str, Initializer or None, default None
+    How weights are drawn: {initializers}, or an initializer. None draws weights and biases as scikit-learn does, the
+    same numbers for the same seed.
 scoring : str, callable or None, default None
     The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is given
     the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
@@ -135,13 +141,27 @@ oob_score_ : float
 
 
 def documented(cls: T) -> T:
-    """Write the shared text into a docstring, where it says ``{settings}``, ``{attributes}`` and ``{notes}``."""
-    return _filled(cls, {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES})
+    """Write the shared text into a docstring, where it says ``{settings}``, ``{attributes}`` and ``{notes}``.
+
+    And the names that a setting may have, where it says ``{activations}``, ``{losses}`` and so on.
+    """
+    names = {
+        "activations": _names(catalog.ACTIVATIONS),
+        "losses": _names(catalog.LOSSES),
+        "solvers": _names(catalog.OPTIMIZERS),
+        "schedules": _names(catalog.SCHEDULES),
+        "initializers": _names(catalog.INITIALIZERS),
+    }
+    return _filled(cls, {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES, **names})
 
 
 def documented_ensemble(cls: T) -> T:
     """Write the text that ensembles share into a docstring, where it says ``{settings}`` and ``{attributes}``."""
     return _filled(cls, {"settings": ENSEMBLE, "attributes": MEMBERS})
+
+
+def _names(parts: Iterable[catalog.Part]) -> str:
+    return ", ".join(f'"{name}"' for name in catalog.named(parts))
 
 
 def _filled(cls: T, parts: dict[str, str]) -> T:

@@ -1,44 +1,26 @@
 """The parts that names stand for: what an estimator's settings say, as layers, losses, optimizers and schedules."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from ..core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from ..core.initializers import Glorot, He, Initializer
+from .. import catalog
+from ..core.activations import Logistic
+from ..core.initializers import Initializer
 from ..core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from ..core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    Huber,
-    Loss,
-    Poisson,
-    Quantile,
-    RegressionLoss,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
+from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
 from ..optimize.adam_hat import AdamHat
 from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import AdamW, Momentum, Nesterov, Optimizer, RMSProp
-from ..optimize.schedules import Constant, Cosine, OneCycle, Schedule
+from ..optimize.optimizers import Momentum, Nesterov, Optimizer
+from ..optimize.schedules import Adaptive, Constant, InverseScaling, Schedule
 from .constructor import Constructor
 from .schedules import Cuts, SampleScaling
 
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Identity(),
-    "logistic": Logistic(),
-    "tanh": Tanh(),
-    "relu": ReLU(),
-    "leaky_relu": LeakyReLU(),
-    "elu": ELU(),
-    "gelu": GELU(),
-    "silu": SiLU(),
-    "softplus": Softplus(),
-}
-
-INITIALIZERS: dict[str, Initializer] = {"glorot": Glorot(), "he": He()}
+ACTIVATIONS: dict[str, Activation] = {name: cls() for name, cls in catalog.named(catalog.ACTIVATIONS).items()}
+INITIALIZERS: dict[str, Initializer] = {name: cls() for name, cls in catalog.named(catalog.INITIALIZERS).items()}
+LOSSES, OPTIMIZERS, SCHEDULES = map(catalog.named, (catalog.LOSSES, catalog.OPTIMIZERS, catalog.SCHEDULES))
 
 LINKS: dict[type, str] = {
     SoftmaxCrossEntropy: "softmax",
@@ -104,14 +86,7 @@ def regression_loss(loss: str | Loss, quantile: float) -> Loss:
     """Return the loss that a regressor's settings name."""
     if isinstance(loss, Loss):
         return loss
-    named = {
-        "squared_error": SquaredError(),
-        "absolute_error": AbsoluteError(),
-        "huber": Huber(),
-        "quantile": Quantile(quantile),
-        "poisson": Poisson(),
-    }
-    return named[loss]
+    return Quantile(quantile) if LOSSES[loss] is Quantile else LOSSES[loss]()
 
 
 def link_of(loss: Loss) -> str:
@@ -123,40 +98,31 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
     """Return the optimizer that the solver names."""
     if not isinstance(settings.solver, str):
         return settings.solver
-    rate = settings.learning_rate_init
-    momentum = min(settings.momentum, float(np.nextafter(1, 0)))  # scikit-learn allows 1
-    betas = {"beta1": settings.beta_1, "beta2": settings.beta_2, "epsilon": settings.epsilon}
-    match settings.solver:
-        case "sgd":
-            return (Nesterov if settings.nesterovs_momentum else Momentum)(rate, momentum)
-        case "nesterov":
-            return Nesterov(rate, momentum)
-        case "rmsprop":
-            return RMSProp(rate, epsilon=settings.epsilon)
-        case "adamw":
-            return AdamW(rate, **betas)
-        case "lbfgs":
-            return LBFGS(tolerance=max(settings.tol, np.finfo(float).tiny), max_evaluations=settings.max_fun)
-        case _:
-            return AdamHat(rate, **betas)
+    cls = OPTIMIZERS.get(settings.solver, AdamHat)  # asked for before a wrong name is refused
+    if cls is Momentum and settings.nesterovs_momentum:
+        cls = Nesterov
+    settings_of = {
+        "learning_rate": settings.learning_rate_init,
+        "momentum": min(settings.momentum, float(np.nextafter(1, 0))),  # scikit-learn allows 1
+        "beta1": settings.beta_1,
+        "beta2": settings.beta_2,
+        "epsilon": settings.epsilon,
+        "tolerance": max(settings.tol, np.finfo(float).tiny),
+        "max_evaluations": settings.max_fun,
+    }
+    return cls(**{field.name: settings_of[field.name] for field in fields(cls) if field.name in settings_of})
 
 
 def schedule(settings: Constructor, rows: int) -> Schedule:
     """Return the schedule that the learning rate names; adam and adamw have rates of their own, as in scikit-learn."""
     if isinstance(settings.learning_rate, Schedule):
         return settings.learning_rate
-    own_rates = isinstance(settings.solver, str) and settings.solver in ("adam", "adamw")
-    match settings.learning_rate:
-        case "cosine":
-            return Cosine()
-        case "one_cycle":
-            return OneCycle()
-        case "invscaling" if not own_rates:
-            return SampleScaling(rows, settings.power_t)
-        case "adaptive" if not own_rates:
-            return Cuts()
-        case _:
-            return Constant()
+    cls = SCHEDULES[settings.learning_rate]
+    if cls not in (InverseScaling, Adaptive):
+        return cls()
+    if isinstance(settings.solver, str) and settings.solver in ("adam", "adamw"):
+        return Constant()
+    return SampleScaling(rows, settings.power_t) if cls is InverseScaling else Cuts()
 
 
 def _each(name: str, value: Any, count: int) -> Sequence[Any]:

@@ -8,18 +8,17 @@ import numpy as np
 from scipy.special import xlogy
 from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
+from .. import catalog
 from ..core.losses import Loss, Poisson
 from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
-from .constructor import Constructor
+from .constructor import Constructor, names
 from .documentation import documented
 from .rows import Rows
 from .targets import Numbers
-
-LOSSES = {"squared_error", "absolute_error", "huber", "quantile", "poisson"}
 
 
 @documented
@@ -33,15 +32,16 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
-        What a wrong prediction costs, with d = prediction - y: "squared_error" ½ d²; "absolute_error" |d|, for a
-        median; "huber", squared for |d| ≤ 1 and linear beyond; "quantile", for the quantile at level ``quantile``;
-        "poisson" half its deviance, for counts and rates, with predictions exp(z); or a `Loss`, such as
-        ``Huber(threshold=3)``.
+        What a wrong prediction costs: {losses},
+        or a `Loss`, such as ``Huber(threshold=3)``. With d = prediction - y, "squared_error" is ½ d²; "absolute_error"
+        is |d|, for a median; "huber" is squared for |d| ≤ 1 and linear beyond; "quantile" is for the quantile at level
+        ``quantile``; "poisson" is half its deviance, for counts and rates, with predictions exp(z).
     hidden_layer_sizes : int or sequence of int, default (100,)
         The width of each hidden layer.
     activation : str, Activation or list, default "relu"
-        The hidden layers' activation: "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
-        "softplus", or an `Activation` of your own; one for all layers, or a list with one for each.
+        The hidden layers' activation, one for all layers or a list with one for each:
+        {activations},
+        or an `Activation` of your own.
     {settings}
     quantile : float, default 0.5
         The level of "quantile", between 0 and 1: the share of targets below the prediction.
@@ -77,7 +77,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     _y_is: ClassVar[dict[str, bool]] = {"y_numeric": True}
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Constructor._parameter_constraints,
-        "loss": [StrOptions(LOSSES), Loss],
+        "loss": [names(catalog.LOSSES), Loss],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "scale_target": ["boolean"],
     }

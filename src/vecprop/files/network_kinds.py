@@ -4,29 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core import activations, initializers, layers, losses, penalties
+from .. import catalog
+from ..core.layers import Layer
+from ..core.losses import Loss
 from ..core.network import Network
-from ..optimize import optimizers, schedules
-from ..optimize.lbfgs import LBFGS
+from ..core.penalties import Penalty
 from ..train.history import History
 from ..train.state import TrainingState
 from .kinds import Kind, described, fits
 from .trained import TrainedNetwork
-
-_PARTS = (
-    *(activations.Identity, activations.Logistic, activations.Tanh, activations.ReLU, activations.LeakyReLU),
-    *(activations.ELU, activations.GELU, activations.SiLU, activations.Softplus),
-    *(layers.Dense, layers.Dropout, layers.LayerNorm),
-    *(initializers.Normal, initializers.Glorot, initializers.He),
-    *(losses.SoftmaxCrossEntropy, losses.BinaryCrossEntropy, losses.SquaredError, losses.AbsoluteError),
-    *(losses.Huber, losses.Quantile, losses.Poisson),
-    *(penalties.L2, penalties.L1),
-    *(optimizers.GradientDescent, optimizers.Momentum, optimizers.Nesterov, optimizers.RMSProp),
-    *(optimizers.Adam, optimizers.AdamW, LBFGS),
-    *(schedules.Constant, schedules.InverseScaling, schedules.Adaptive, schedules.Cosine),
-    *(schedules.OneCycle, schedules.WarmUp),
-    History,
-)
 
 
 def _network_state(network: Network) -> dict[str, Any]:
@@ -40,9 +26,9 @@ def _network_state(network: Network) -> dict[str, Any]:
 
 def _network(state: dict[str, Any]) -> Network:
     if not (
-        fits(state["layers"], list[layers.Layer])
-        and isinstance(state["loss"], losses.Loss)
-        and fits(state["penalties"], list[penalties.Penalty])
+        fits(state["layers"], list[Layer])
+        and isinstance(state["loss"], Loss)
+        and fits(state["penalties"], list[Penalty])
     ):
         raise ValueError("a network has other parts than layers, a loss and penalties")
     return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
@@ -81,7 +67,8 @@ def _is_whole(trained: TrainedNetwork) -> bool:
 
 
 KINDS = [
-    *(described(cls) for cls in _PARTS),
+    *(described(part.cls) for part in catalog.PARTS if part.savable),
+    described(History),
     described(TrainingState, _is_consistent),
     Kind("Network", Network, _network_state, _network),
     described(TrainedNetwork, _is_whole),

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .. import catalog
 from ..core.layers import Activation
-from ..estimators.constructor import ACTIVATIONS, COUNT, FROM_ZERO, POSITIVE, SHARE
+from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..train.progress import Headway
 
 T = TypeVar("T", bound=type)
@@ -91,7 +92,7 @@ class Settings(Positional):
         "target": [str, None],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": ["array-like", COUNT],
-        "activation": [StrOptions(ACTIVATIONS), Activation],
+        "activation": [names(catalog.ACTIVATIONS), Activation],
         "dropout": [SHARE],
         "weight_decay": [FROM_ZERO],
         "learning_rate_init": [POSITIVE],

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.elementary import Array, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from ..core.scores import Score, score
+from ..core.scores import Score, meanings, score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
@@ -72,10 +72,9 @@ def train(
         The rows' weights.
     validation : tuple (X, T) or (X, T, sample_weight), optional
         Rows that are not trained on, whose loss is measured before the first epoch and after each.
-    validation_score : {"accuracy", "subset_accuracy", "r2"}, optional
-        What these rows are scored by beside their loss. "accuracy" is the weighted share of rows whose largest output
-        is that of the target (a single output, on the same side of ½); "subset_accuracy" of rows all of whose outputs
-        are on the target's side of ½; "r2" the coefficient of determination, its mean over outputs.
+    validation_score : str, optional
+        What these rows are scored by beside their loss, where larger is better:
+        {scores}.
     training_loss : {"exact", "running"}, default "exact"
         What the history records: the loss of all rows, measured before the first epoch and after each; or the mean over
         each epoch's batches as they were met, which costs nothing. L-BFGS measures exactly anyway.
@@ -166,6 +165,9 @@ def train(
             if isinstance(callback, AbstractContextManager):
                 stack.enter_context(callback)
         return run.result(move())
+
+
+train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
 
 
 def _evaluations(

@@ -1,0 +1,120 @@
+"""The library's own parts, each told once: its class, its name in settings, and what is known of it.
+
+What the estimators take by name and list in their docstrings, what the compiled engine has a kernel for, and what model
+files may hold all follow from here. A part that is not here is one of the user's own: it works in networks and in
+training all the same. The scores are `core.scores.SCORES`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+from .core.initializers import Glorot, He, Normal
+from .core.layers import Dense, Dropout, LayerNorm
+from .core.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Huber,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from .core.penalties import L1, L2
+from .optimize.adam_hat import AdamHat
+from .optimize.lbfgs import LBFGS
+from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the library's own parts.
+
+    Parameters
+    ----------
+    cls : type
+        Its class; a class derived from it is another part.
+    name : str, optional
+        What the estimators' settings call it; without a name it is given there as an object, if at all.
+    kernel : bool, default False
+        Whether the compiled engine has it. Else it runs on the reference engine.
+    savable : bool, default True
+        Whether it is public, and model files may hold it.
+    """
+
+    cls: type
+    name: str | None = None
+    kernel: bool = False
+    savable: bool = True
+
+
+ACTIVATIONS = (
+    Part(Identity, "identity", kernel=True),
+    Part(Logistic, "logistic", kernel=True),
+    Part(Tanh, "tanh", kernel=True),
+    Part(ReLU, "relu", kernel=True),
+    Part(LeakyReLU, "leaky_relu", kernel=True),
+    Part(ELU, "elu", kernel=True),
+    Part(GELU, "gelu", kernel=True),
+    Part(SiLU, "silu", kernel=True),
+    Part(Softplus, "softplus", kernel=True),
+)
+LAYERS = (Part(Dense, kernel=True), Part(Dropout, kernel=True), Part(LayerNorm, kernel=True), *ACTIVATIONS)
+LOSSES = (
+    Part(SoftmaxCrossEntropy, kernel=True),
+    Part(BinaryCrossEntropy, kernel=True),
+    Part(SquaredError, "squared_error", kernel=True),
+    Part(AbsoluteError, "absolute_error", kernel=True),
+    Part(Huber, "huber", kernel=True),
+    Part(Quantile, "quantile", kernel=True),
+    Part(Poisson, "poisson", kernel=True),
+)
+"""The losses; those with a name are the regressor's."""
+
+PENALTIES = (Part(L2, kernel=True), Part(L1, kernel=True))
+INITIALIZERS = (Part(Glorot, "glorot"), Part(He, "he"), Part(Normal))
+OPTIMIZERS = (
+    Part(GradientDescent, kernel=True),
+    Part(Momentum, "sgd", kernel=True),
+    Part(Nesterov, "nesterov", kernel=True),
+    Part(RMSProp, "rmsprop", kernel=True),
+    Part(Adam, kernel=True),
+    Part(AdamHat, "adam", kernel=True, savable=False),
+    Part(AdamW, "adamw", kernel=True),
+    Part(LBFGS, "lbfgs"),
+)
+SCHEDULES = (
+    Part(Constant, "constant"),
+    Part(InverseScaling, "invscaling"),
+    Part(Adaptive, "adaptive"),
+    Part(Cosine, "cosine"),
+    Part(OneCycle, "one_cycle"),
+    Part(WarmUp),
+)
+"""The schedules. By the names "invscaling" and "adaptive" the estimators take scikit-learn's, which count otherwise."""
+
+PARTS = (*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES)
+BY_CLASS = {part.cls: part for part in PARTS}
+
+
+def named(parts: Iterable[Part]) -> dict[str, type]:
+    """Return the classes of those parts that have a name, by name.
+
+    Examples
+    --------
+    >>> named(INITIALIZERS)
+    {'glorot': <class 'vecprop.core.initializers.Glorot'>, 'he': <class 'vecprop.core.initializers.He'>}
+    """
+    return {part.name: part.cls for part in parts if part.name is not None}
+
+
+def compiled(parts: Iterable[Part]) -> tuple[type, ...]:
+    """Return the classes of those parts that have a kernel.
+
+    Examples
+    --------
+    >>> [cls.__name__ for cls in compiled(PENALTIES)]
+    ['L2', 'L1']
+    """
+    return tuple(part.cls for part in parts if part.kernel)

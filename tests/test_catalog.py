@@ -1,0 +1,45 @@
+"""The estimators' names and docstrings derive from the catalog, and the public names agree with it."""
+
+import inspect
+
+import pytest
+
+import vecprop as vp
+from vecprop import catalog
+from vecprop.core.scores import SCORES
+from vecprop.estimators import parts
+
+
+def test_the_catalog_and_the_public_names_agree():
+    roles = (vp.Layer, vp.Loss, vp.Penalty, vp.Initializer, vp.Optimizer, vp.Schedule, vp.LBFGS)
+    public = [getattr(vp, name) for name in vp.__all__]
+    public = {cls for cls in public if inspect.isclass(cls) and issubclass(cls, roles) and not inspect.isabstract(cls)}
+    assert {part.cls for part in catalog.PARTS if part.savable} == public
+    assert len(catalog.BY_CLASS) == len(catalog.PARTS)
+
+
+MADE = {
+    "ACTIVATIONS": ("activation", lambda model: parts.activations(model)[0]),
+    "LOSSES": ("loss", lambda model: parts.regression_loss(model.loss, model.quantile)),
+    "INITIALIZERS": ("initializer", lambda model: parts.layers(model, 1)[0].initializer),
+    "OPTIMIZERS": ("solver", parts.optimizer),
+    "SCHEDULES": ("learning_rate", lambda model: parts.schedule(model.set_params(solver="sgd"), 10)),
+}
+"""The setting that takes a list's names, and what makes the part that one stands for."""
+
+
+@pytest.mark.parametrize("table", MADE)
+def test_the_estimators_take_and_list_every_name(table):
+    names, (setting, made) = catalog.named(getattr(catalog, table)), MADE[table]
+    assert names
+    of_scikit_learn = {"invscaling": "SampleScaling", "adaptive": "Cuts"}
+    for name, cls in names.items():
+        model = vp.MLPRegressor(nesterovs_momentum=False, **{setting: name})
+        model._validate_params()
+        assert type(made(model)).__name__ == of_scikit_learn.get(name, cls.__name__)
+        assert f'"{name}"' in (vp.MLPRegressor.__doc__ or "")
+
+
+def test_training_lists_every_score():
+    for name in SCORES:
+        assert f'"{name}" is' in (vp.train.__doc__ or "")
