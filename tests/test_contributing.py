@@ -1,0 +1,276 @@
+"""CONTRIBUTING.md is true: what it names exists, and a part that is added as it says works everywhere."""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import registry
+import vecprop as vp
+from vecprop import catalog, pictures
+from vecprop.compiled.scores import LOOPS
+from vecprop.core.scores import SCORES, Score
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "vecprop"
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\|.*\|$", TEXT, re.MULTILINE)[2:]]
+NAME = re.compile(r"`(\w+)(?:\([^)]*\))?`")
+
+
+def module_of(path):
+    return import_module("vecprop." + path.removesuffix(".py").replace("/", "."))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_each_row_of_the_table(row):
+    """The file holds the base and parts of the list; the list holds parts of that base alone; tests have them all."""
+    _, file, in_catalog, in_registry, task = row
+    (path,), (listed,), (tested,) = (re.findall(r"`([^`]+)`", cell) for cell in (file, in_catalog, in_registry))
+    module, (base, *methods) = module_of(path), NAME.findall(task)
+    classes = [part.cls for part in getattr(catalog, listed)]
+    base = getattr(vp, base)
+    assert any(cls.__module__ == module.__name__ for cls in classes)
+    assert base.__module__ == module.__name__ or (base is vp.Activation and path == "core/activations.py")
+    bases = (base, *(getattr(vp, name) for name in methods if hasattr(vp, name)))
+    assert all(issubclass(cls, bases) for cls in classes if cls is not vp.LBFGS)
+    for method in methods:
+        assert hasattr(vp, method) or any(hasattr(each, method) for each in bases), method
+    instances = {type(part) for part in getattr(registry, tested)} | {vp.LBFGS}
+    assert {part.cls for part in getattr(catalog, listed) if part.savable} <= instances
+
+
+def test_there_is_a_row_for_each_list_of_the_catalog():
+    lists = [name for name, value in vars(catalog).items() if name.isupper() and isinstance(value, tuple)]
+    assert {row[2].strip("`") for row in ROWS} == {*lists} - {"PARTS"}
+
+
+def test_every_file_that_it_names_is_there():
+    paths = {
+        name for name in re.findall(r"`([\w./]+)`", TEXT) if "/" in name or name.endswith((".py", ".pyi", ".toml"))
+    }
+    assert len(paths) > 12
+    paths -= {"benchmarks/"}  # which a source distribution does without
+    missing = [path for path in paths if not any((folder / path).exists() for folder in (ROOT, PACKAGE))]
+    assert missing == []
+
+
+def test_scores_and_pictures_stand_where_it_says():
+    assert all(SCORES[name].__module__ == "vecprop.core.scores" for name in get_args(Score))
+    assert set(LOOPS) <= set(SCORES)
+    files = {getattr(pictures, name).__module__.rpartition(".")[2] for name in pictures.__all__}
+    assert {f"{file}.py" for file in files} < {path.name for path in (PACKAGE / "pictures").iterdir()}
+    for name in pictures.__all__:
+        parameters = inspect.signature(getattr(pictures, name)).parameters
+        assert name.endswith("_each") or parameters["ax"].default is None, name
+
+
+def test_its_floors_are_those_of_the_import_contract():
+    drawn = re.search(r"```\n(app .*?)```", TEXT, re.DOTALL)
+    assert drawn is not None
+    floors = [line[:22].split() for line in drawn[1].splitlines()]
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    assert floors == [layer.split(" | ") for layer in contract[0]["layers"]]
+
+
+MISH = {
+    "src/vecprop/core/activations.py": [
+        (
+            "@dataclass(frozen=True)\nclass Softplus(",
+            '''@dataclass(frozen=True)
+class Mish(Activation):
+    """Mish, y = z tanh(softplus(z)) (Misra, 2019).
+
+    Examples
+    --------
+    >>> float(Mish().value(0.0)), float(Mish().value(1000.0))
+    (0.0, 1000.0)
+    """
+
+    def value(self, z: Array) -> Array:
+        """Return z tanh(softplus(z))."""
+        return z * tanh(softplus(z))
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return t + z (1 - t²) logistic(z) with t = tanh(softplus(z))."""
+        t = tanh(softplus(z))
+        return t + z * (1 - t * t) * logistic(z)
+
+
+@dataclass(frozen=True)
+class Softplus(''',
+        )
+    ],
+    "src/vecprop/catalog.py": [
+        ("LeakyReLU, Logistic, ReLU", "LeakyReLU, Logistic, Mish, ReLU"),
+        ("    Part(Softplus,", '    Part(Mish, "mish", kernel=True),\n    Part(Softplus,'),
+    ],
+    "src/vecprop/__init__.pyi": [
+        (
+            "from .core.activations import ReLU",
+            "from .core.activations import Mish as Mish\nfrom .core.activations import ReLU",
+        )
+    ],
+    "tests/registry.py": [("    vp.Softplus(),\n", "    vp.Softplus(),\n    vp.Mish(),\n")],
+}
+CLOSENESS = {
+    "src/vecprop/core/scores.py": [
+        ('"r2"]', '"r2", "closeness"]'),
+        (
+            "def _share(",
+            '''def closeness(Y: Array, T: Array, weight: Array | None = None) -> Array:
+    """Return less the weighted mean of the rows' absolute errors."""
+    xp = namespace(Y)
+    errors = xp.astype(xp.sum(abs(Y - one_hot(T, Y)), axis=-1), xp.float64)
+    w = xp.ones_like(errors) if weight is None else xp.astype(weight, xp.float64)
+    return -xp.sum(w * errors, axis=-1) / xp.sum(w, axis=-1)
+
+
+def _share(''',
+        ),
+    ],
+    "src/vecprop/compiled/scores.py": [
+        (
+            "LOOPS: dict",
+            """def _closeness(context):
+    c, like, total, error = words_at(context, SLOTS), number(0), 0.0, 0.0
+    for s in range(c[Slot.HELD_ROWS]):
+        weight = _weight(c, s, like)
+        total += weight
+        for o in range(c[Slot.OUTPUTS]):
+            error += weight * abs(_target(c, s, o, like) - _prediction(c, s, o, like))
+    return -error / total
+
+
+LOOPS: dict""",
+        ),
+        ('"r2": _r2', '"r2": _r2, "closeness": _closeness'),
+    ],
+    "tests/compiled/test_compiled_training.py": [
+        (
+            '    "r2": (vp.SquaredError(), T),\n',
+            '    "r2": (vp.SquaredError(), T),\n    "closeness": (vp.SquaredError(), T),\n',
+        )
+    ],
+}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a copy of the source tree, and what runs a program in it."""
+    for folder in ("src", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "CONTRIBUTING.md", "README.md"):
+        shutil.copy(ROOT / file, tmp_path)
+
+    def run(*arguments):
+        settings = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "VECPROP_CACHE_DIR": str(tmp_path / "kernels")}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        return done.stdout
+
+    return tmp_path, run
+
+
+def make(path, edits):
+    """Make edits in a file."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in edits:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+USES = """
+import warnings
+warnings.simplefilter("error")  # as a notice of the reference engine would be
+import numpy as np, vecprop as vp
+assert vp.__file__.startswith({folder!r})
+assert "mish" in vp.MLPClassifier.__doc__
+X = np.random.default_rng(0).normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
+model = vp.MLPClassifier((4,), "mish", tol=10.0, n_iter_no_change=1, random_state=0).fit(X, y)
+assert type(model.network_.layers[1]) is vp.Mish
+expected = model.predict_proba(X)
+vp.save(model, "model.vecprop")
+np.testing.assert_array_equal(vp.load("model.vecprop").predict_proba(X), expected)
+source = {{}}
+exec(vp.to_numpy(model), source)
+np.testing.assert_allclose(source["predict_proba"](X), expected, rtol=1e-9)
+import onnxruntime
+graph = vp.to_onnx(model, dtype=np.float64).SerializeToString()
+names = ["probabilities"]
+(found,) = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(names, {{"X": X}})
+np.testing.assert_allclose(found, expected, rtol=1e-6)
+print("done")
+"""
+GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributing.py", "test_registry.py"]
+GO_THROUGH += [
+    f"compiled/test_{name}.py" for name in ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
+]
+
+
+@pytest.mark.long
+def test_an_activation_added_in_four_files_works_everywhere(copy):
+    folder, run = copy
+    assert len(MISH) <= 4
+    for path, edits in MISH.items():
+        make(folder / path, edits)
+    assert run("-c", USES.format(folder=str(folder))).endswith("done\n")
+    every = [f"tests/{path}" for path in GO_THROUGH]
+    run(
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not long",
+        "-k",
+        "Mish or registry or contributing or kernels",
+        *every,
+    )
+    listed = run(
+        "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "-m", "not long", "-k", "Mish", *every
+    )
+    for file in (
+        "test_gradients",
+        "test_elementary_and_formulas",
+        "test_compiled_training",
+        "test_onnx",
+        "test_numpy_source",
+        "test_model_file",
+    ):
+        assert f"{file}.py: " in listed
+
+
+@pytest.mark.long
+def test_a_score_added_in_three_files_has_its_loop_and_without_it_runs_on_the_reference(copy):
+    folder, run = copy
+    use = (
+        "import numpy as np, vecprop as vp, warnings\n"
+        "warnings.simplefilter({filter!r})\n"
+        "assert 'closeness' in vp.train.__doc__\n"
+        "X = np.linspace(-1, 1, 40)[:, None]; network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())\n"
+        "held = {{'validation': (X[::3], X[::3] ** 2), 'validation_score': 'closeness'}}\n"
+        "found, expected = (vp.train(network, np.ones(2), X, X**2, optimizer=vp.Adam(0.1), engine=e, **held)\n"
+        "                   for e in ('auto', 'reference'))\n"
+        "np.testing.assert_allclose(found.history.validation_score, expected.history.validation_score, rtol=1e-9)\n"
+        "print('done')"
+    )
+    for number, (path, edits) in enumerate(CLOSENESS.items()):
+        make(folder / path, edits)
+        if number == 0:
+            assert run("-c", use.format(filter="ignore")).endswith("done\n")
+    assert run("-c", use.format(filter="error")).endswith("done\n")
+    scored = ["tests/compiled/test_compiled_training.py", "tests/core/test_scores.py"]
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "closeness or score", *scored)
