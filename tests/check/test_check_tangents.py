@@ -12,6 +12,7 @@ from vecprop.core.activations import ReLU, Tanh
 from vecprop.core.layers import Dense
 from vecprop.core.losses import SquaredError
 from vecprop.core.network import Network
+from vecprop.core.penalties import L1, L2
 
 rng = np.random.default_rng(0)
 relu = ReLU().value
@@ -50,6 +51,34 @@ def test_a_layer_that_cannot_be_followed_is_stepped():
     (stepped, maybe_tied), (followed, tied) = opaque.derivatives(moves), plain.derivatives(moves)
     np.testing.assert_allclose(stepped, followed, rtol=1e-12)
     assert (maybe_tied, tied) == (True, False)
+
+
+class Renamed(Dense):
+    """Whose weights are named otherwise."""
+
+    def parameters(self, inputs):
+        shapes, width = super().parameters(inputs)
+        return {"V": shapes["W"], "W": shapes["b"]}, width
+
+    def forward(self, p, X, noise=None):
+        return super().forward({"W": p["V"], "b": p["W"]}, X)
+
+    def backward(self, p, saved, delta, J):
+        return super().backward({"W": p["V"], "b": p["W"]}, saved, delta, {"W": J["V"], "b": J["W"]})
+
+
+def test_penalties_are_on_what_layers_declare_whatever_its_name():
+    X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
+    layers = [[cls(3), Tanh(), cls(1)] for cls in (Renamed, Dense)]
+    renamed, plain = (Network(2, each, SquaredError(), [L2(0.3), L1(0.2)]) for each in layers)
+    theta = plain.init(0)
+    U = [rng.standard_normal((3, part.size)) for part in point(plain, theta, X, T).parts]
+    found, expected = (
+        at._summands([*zip(at.parts, U, strict=True)], Tangent)
+        for at in (point(network, theta, X, T) for network in (renamed, plain))
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert expected[:, 5:].any(axis=1).tolist() == 2 * (3 * [True] + 3 * [False])
 
 
 @pytest.mark.parametrize("compared", [

@@ -65,6 +65,8 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
         noise.split(0).split(1),
         noise.at_layer(2).split(0),
     ]
+    of_part = counted_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # no row has such a number
+    assert (noise.split(6).uniform(5, 4) == of_part).all()
     drawn = [key.uniform(5, 4) for key in (noise, *split)]
     assert len(np.unique(drawn)) == np.size(drawn)
     assert (split[2].uniform(5, 4) == Noise(1, 2, layer=3).split(0).split(0).uniform(5, 4)).all()
