@@ -298,6 +298,32 @@ def test_what_the_rewriter_does_not_know_is_refused(method):
         compiled_method(Odd, method, np.float64)
 
 
+def test_a_class_without_the_formula_has_no_kernel():
+    with pytest.raises(ValueError, match="SoftmaxCrossEntropy has no formula 'element', which its kernel"):
+        compiled_method(vp.SoftmaxCrossEntropy, "element", np.float64)
+
+
+@dataclass(frozen=True)
+class TooMany(OwnFormula):
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 1.0
+    d: float = 1.0
+    e: float = 1.0
+    f: float = 1.0
+    g: float = 1.0
+    h: float = 1.0
+    i: float = 1.0
+
+    def value(self, z):
+        return self.i * z
+
+
+def test_more_hyperparameters_than_a_kernel_takes():
+    with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, and a kernel takes 8 at most"):
+        compiled_method(TooMany, "value", np.float64)
+
+
 @dataclass(frozen=True)
 class Divides(vp.Optimizer):
     """Divides by what may be 0, which an estimate of 1 / b would make NaN."""

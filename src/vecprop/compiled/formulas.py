@@ -67,7 +67,10 @@ def _numbers(cls: type) -> list[str]:
 
 
 def _owner(cls: type, name: str) -> type:
-    return next(base for base in cls.__mro__ if name in vars(base))
+    owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+    if owner is None:
+        raise ValueError(f"{cls.__name__} has no formula {name!r}, which its kernel would be compiled from.")
+    return owner
 
 
 @cache
