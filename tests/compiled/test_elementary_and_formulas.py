@@ -187,8 +187,20 @@ class ByMethod(OwnFormula):
         return k * z
 
 
+@dataclass(frozen=True)
+class OfTime(OwnFormula):
+    """Whose helper's argument has the name of an optimizer's step, but is an array."""
+
+    def value(self, z):
+        return of_time(z / 3)
+
+
+def of_time(t):
+    return t * 0.1 + t * t
+
+
 @pytest.mark.parametrize("F", TYPES)
-@pytest.mark.parametrize("activation", [ByName(), ByName(0.5), ByDefault(), ByMethod()], ids=registry.name)
+@pytest.mark.parametrize("activation", [ByName(), ByName(0.5), ByDefault(), ByMethod(), OfTime()], ids=registry.name)
 def test_arguments_given_by_name_or_by_default(activation, F):
     found, expected = compare(activation, "value", F, np.linspace(-2, 2, 9).astype(F))
     np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
@@ -259,6 +271,15 @@ class Odd(OwnFormula):
 
     def a_builtin(self, z):
         return abs(z)
+
+    def a_function_of_numbers(self, z):
+        return z * scaled(self.alpha)
+
+    def a_method_of_numbers(self, z):
+        return z * self.itself(self.alpha)
+
+    def itself(self, z):
+        return z
 
     def stars(self, z):
         return scaled(*(z, 2.0))

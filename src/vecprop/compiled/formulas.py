@@ -43,7 +43,7 @@ MOST_NUMBERS = 8
 """The length of the vector h: every loop takes its numbers one by one."""
 
 WEAK = {"rate", "t"}
-"""The arguments that are Python numbers in an array formula; all others are arrays."""
+"""The arguments of an optimizer's methods that are Python numbers in an array formula; all others are arrays."""
 
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
@@ -94,7 +94,7 @@ class _Scalars(ast.NodeTransformer):
         self.name, self.globals = function.__qualname__, function.__globals__
         self.owner, self.cls, self.F, self.names = owner, cls, F, names
         self.local: dict[str, bool] = {}
-        self.estimates = cls is not None and issubclass(cls, Optimizer)
+        self.is_optimizer = cls is not None and issubclass(cls, Optimizer)
 
     def function(self, node: ast.stmt) -> None:
         """Rewrite the whole function in place."""
@@ -107,7 +107,7 @@ class _Scalars(ast.NodeTransformer):
         takes.kwonlyargs, takes.kw_defaults, takes.defaults = [], [], []
         for argument in [*takes.posonlyargs, *takes.args, *([takes.vararg] if takes.vararg else [])]:
             argument.annotation = None
-            self.local[argument.arg] = argument.arg in WEAK
+            self.local[argument.arg] = self.is_optimizer and argument.arg in WEAK
         node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
 
     def refuse(self, node: ast.AST, why: str) -> NoReturn:
@@ -154,7 +154,7 @@ class _Scalars(ast.NodeTransformer):
         left, right = self.visit(node.left), self.visit(node.right)
         if _weak(left) and _weak(right):
             return _mark(ast.BinOp(left, node.op, right), weak=True)
-        if self.estimates and isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
+        if self.is_optimizer and isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
             self.names["_ratio"] = elementary.ratio
             return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
         return ast.BinOp(_cast(left), node.op, _cast(right))
@@ -197,7 +197,9 @@ class _Scalars(ast.NodeTransformer):
                 called = self.globals.get(name)
                 if name in self.local or not isinstance(called, FunctionType):
                     self.refuse(node, "calls what is no function of its module")
-                arguments = [_cast(argument) for _, argument in self.arguments(node, called)]
+                given = self.arguments(node, called)
+                self.require_arrays(node, given)
+                arguments = [_cast(argument) for _, argument in given]
                 is_known = called.__module__ == core_elementary.__name__ or called in elementary.OWN
                 self.names[name] = called if is_known else _compiled(None, called, None, self.F)
                 return ast.Call(ast.Name(name, ast.Load()), arguments, [])
@@ -214,8 +216,14 @@ class _Scalars(ast.NodeTransformer):
         self.names[name] = _compiled(owner, method, self.cls, self.F)
         with_self = ast.Call(node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords)
         given = self.arguments(with_self, vars(owner)[method])
-        arguments = [argument if parameter in WEAK else _cast(argument) for parameter, argument in given]
+        self.require_arrays(node, given[1:])
+        arguments = [a if self.is_optimizer and parameter in WEAK else _cast(a) for parameter, a in given]
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+
+    def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
+        """Refuse a call on numbers alone: Python would find it in double precision, compiled code in that of arrays."""
+        if all(_weak(argument) for _, argument in given):
+            self.refuse(node, "is given numbers alone: write it out, or as a hyperparameter")
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
         """Return each parameter of a function and what a call gives for it, rewritten: by its place, name or default.
