@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -329,6 +330,39 @@ def test_what_progress_raises_is_raised_when_all_have_stopped():
             vp.train_population(members, X, T, progress=progress)
     assert threading.active_count() <= before + 2
     assert_equal(vp.train_population([member()], X, T)[0], alone(member()))
+
+
+def test_equal_settings_are_trained_in_one_cohort_and_others_are_not():
+    def own(width=5, rate=0.05, decay=1e-3, start=0.1, seed=0):
+        schedule = vp.Cosine(final=start)
+        return member(network(width, penalty=vp.L2(decay)), seed, optimizer=vp.Momentum(rate), schedule=schedule)
+
+    equal = [own(seed=seed) for seed in range(3)]
+    others = [own(width=6), own(rate=0.1), own(decay=1e-2), own(start=0.2)]
+    results = vp.train_population([*equal, *others], X, T)
+    assert [cohort.numbers for cohort in results._cohorts] == [[0, 1, 2], [3], [4], [5], [6]]
+    for each, result in zip([*equal, *others], results, strict=True):
+        assert_equal(result, alone(each))
+
+
+@dataclass(frozen=True)
+class Rescaled(vp.Momentum):
+    """An optimizer of the user's own with settings that cannot be compared."""
+
+    factors: Any = None
+
+    def update(self, theta, J, rate, t, *moments):
+        return super().update(theta, self.factors * J, rate, t, *moments)
+
+
+@pytest.mark.parametrize("factors", [[np.ones(43), np.full(43, 2.0)], [1.0, 2.0]])
+@pytest.mark.filterwarnings("ignore:Training on the reference engine")
+def test_parts_of_the_users_own_are_told_apart(factors):
+    members = [member(optimizer=Rescaled(0.05, factors=factor)) for factor in factors]
+    results = vp.train_population(members, X, T)
+    for each, result in zip(members, results, strict=True):
+        assert_equal(result, alone(each))
+    assert (results[0].theta != results[1].theta).any()
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.uint64])

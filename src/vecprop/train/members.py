@@ -1,5 +1,6 @@
 """The members of a population, and the data that they share."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,13 +63,40 @@ class Member:
     early_stopping: EarlyStopping | Stagnation | None = None
     clip: float | None = None
 
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """What members have in common that differ in their initial parameters and seeds alone."""
-        parts = (self.network, self.optimizer, self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
-        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip, id(self.schedule))
+    def kind(self, alike: "Alike") -> tuple[Any, ...]:
+        """Return what members have in common that differ in their initial parameters and seeds alone."""
+        parts = (self.network, self.optimizer, self.schedule)
+        data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
+        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip)
         stopping = (self.validation_score, self.early_stopping)
-        return (*map(id, parts), *plan, *stopping, np.shape(self.theta), getattr(self.theta, "dtype", None))
+        shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
+        return (*map(alike, parts), *map(id, data), *plan, *stopping, *shape)
+
+
+class Alike:
+    """Tells which parts are equal; what has no hash equals itself alone.
+
+    A part that has come before is known by where it is, for to work out a network's hash takes ten microseconds.
+
+    Examples
+    --------
+    >>> alike = Alike()
+    >>> alike(Momentum(0.1)) == alike(Momentum(0.1)), alike(Momentum(0.1)) == alike(Momentum(0.2))
+    (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, Any]] = {}  # the part beside its number, so that it is not replaced
+        self._first: dict[Any, int] = {}
+
+    def __call__(self, part: Any) -> int:
+        """Return the number of a part, which is that of all that are equal."""
+        if id(part) not in self._known:
+            number = len(self._known)
+            with suppress(TypeError, ValueError):  # of a part of the user's own, which cannot be compared
+                number = self._first.setdefault(part, number)
+            self._known[id(part)] = number, part
+        return self._known[id(part)][0]
 
 
 class Data:

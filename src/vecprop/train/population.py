@@ -8,7 +8,7 @@ import numpy as np
 from ..core.inputs import checked_theta
 from .cohorts import Cohort, run_cohorts
 from .engine import Engine
-from .members import Data, Member
+from .members import Alike, Data, Member
 from .progress import Headway
 from .results import TrainingResults
 from .watch import Watch
@@ -87,14 +87,14 @@ def train_population(
 
 def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterable[list[int]]:
     """Return the numbers of members that differ in their initial parameters and seeds alone, kind by kind."""
-    together = defaultdict(list)
+    together, alike = defaultdict(list), Alike()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
             raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
         if not isinstance(member.seed, int | np.integer):
             raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
         try:
-            together[member.kind].append(number)
+            together[member.kind(alike)].append(number)
         except TypeError as error:  # a setting that has no hash is mostly one that is refused
             _cohort([number], members, data, engine)
             raise _in_member(number, error) from None
