@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
+from ..optimize.stopping import observed
 from .arrays import add, copy, doubles_at, numbers_at, total, words_at
 from .context import SLOTS, Slot
 from .formulas import INNER, ONCE
@@ -41,7 +42,7 @@ class Stopping(IntEnum):
 
     PATIENCE = 0
     TOLERANCE = 1
-    STAGNATION = 2
+    FROM_LOWEST = 2
     WATCHED = 3
 
 
@@ -62,6 +63,8 @@ class Memory(IntEnum):
 
 
 STOPPING, MEMORY = len(Stopping), len(Memory)
+
+_observed = njit(**INNER)(observed)
 
 
 @njit(**INNER)
@@ -215,25 +218,24 @@ def run_epochs(context, worker):
 
 @njit(**INNER)
 def _has_stalled(c, epoch, theta):
-    """Return whether early stopping ends training, as `train.early_stopping` has it, and keep the best parameters."""
+    """Return whether early stopping ends training, and keep the best parameters."""
     rule, memory = doubles_at(c[Slot.STOPPING], STOPPING), doubles_at(c[Slot.MEMORY], MEMORY)
-    tolerance, watched = rule[Stopping.TOLERANCE], np.int64(rule[Stopping.WATCHED])
+    watched, lowest = np.int64(rule[Stopping.WATCHED]), memory[Memory.LOWEST]
     if watched == Watched.HELD_SCORE:
         loss = -doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch]
     else:
         by_held = watched == Watched.HELD_LOSS and c[Slot.HELD_ROWS] > 0
         loss = np.float64(numbers_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1, theta)[epoch])
-    if rule[Stopping.STAGNATION]:
-        progresses = not loss > memory[Memory.LOWEST] - tolerance
-    else:
-        progresses = loss < memory[Memory.AT] - tolerance
-    if loss < memory[Memory.LOWEST]:
-        memory[Memory.LOWEST] = loss
+    if loss < lowest:
         copy(theta, numbers_at(c[Slot.BEST], theta.size, theta))
-    if progresses:
-        memory[Memory.AT], memory[Memory.STALLED] = loss, 0
-    else:
-        memory[Memory.STALLED] += 1
+    memory[Memory.LOWEST], memory[Memory.AT], memory[Memory.STALLED] = _observed(
+        loss,
+        lowest,
+        memory[Memory.AT],
+        memory[Memory.STALLED],
+        rule[Stopping.TOLERANCE],
+        rule[Stopping.FROM_LOWEST] != 0,
+    )
     return memory[Memory.STALLED] >= rule[Stopping.PATIENCE]
 
 

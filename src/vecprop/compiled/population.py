@@ -71,7 +71,7 @@ def _fit(context, c, run_epochs, size):
 def _is_blind_at_start(c):
     """Return whether early stopping does not look at the initial parameters, or does not know their loss."""
     rule = doubles_at(c[Slot.STOPPING], STOPPING)
-    return rule[Stopping.STAGNATION] != 0 or (c[Slot.RUNNING] and np.int64(rule[Stopping.WATCHED]) == Watched.LOSS)
+    return rule[Stopping.FROM_LOWEST] != 0 or (c[Slot.RUNNING] and np.int64(rule[Stopping.WATCHED]) == Watched.LOSS)
 
 
 def run_members(contexts, numbers, count, queue, scratch, kinds, slots, run_epochs):

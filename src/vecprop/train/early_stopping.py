@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..core.elementary import Array, namespace
+from ..optimize.stopping import observed
 from .history import History
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
@@ -46,16 +47,14 @@ class EarlyStopping:
 
     from_start = True
     """Whether it looks at the initial parameters too."""
+    from_lowest = False
+    """Whether progress is counted from the lowest loss, not from that of the latest progress."""
     restores = True
     """Whether training returns the best parameters, not the last."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         _check(self)
-
-    def progresses(self, loss: np.ndarray, lowest: np.ndarray, progress_at: np.ndarray) -> np.ndarray:
-        """Return where a loss is progress, beside the lowest so far and that of the latest progress."""
-        return loss < progress_at - self.tolerance
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,7 @@ class Stagnation:
     on: Watched = "loss"
 
     from_start = False
+    from_lowest = True
 
     @property
     def restores(self) -> bool:
@@ -100,14 +100,10 @@ class Stagnation:
         """Refuse values out of range."""
         _check(self)
 
-    def progresses(self, loss: np.ndarray, lowest: np.ndarray, progress_at: np.ndarray) -> np.ndarray:
-        """Return where a loss is progress, beside the lowest so far and that of the latest progress."""
-        return ~(loss > lowest - self.tolerance)
-
 
 def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
     """Return a rule as the compiled engine has it, see `compiled.epochs.Stopping`."""
-    return rule.patience, rule.tolerance, isinstance(rule, Stagnation), get_args(Watched).index(rule.on)
+    return rule.patience, rule.tolerance, rule.from_lowest, get_args(Watched).index(rule.on)
 
 
 def _check(rule: EarlyStopping | Stagnation) -> None:
@@ -154,15 +150,14 @@ class Best:
     def observe(self, theta: Array, history: History) -> bool:
         """Take note of parameters and of what was measured last; return whether all members have stopped."""
         loss = self._watched(history)
-        lowest, progress_at, stalled = self.memory
-        better = (loss < lowest) & ~self._stopped
-        progress = self.rule.progresses(loss, lowest, progress_at)
+        better = (loss < self.memory[0]) & ~self._stopped
         xp = namespace(theta)
         mask = xp.asarray(better, device=theta.device)
         self.theta[...] = xp.where(mask[..., None], theta, self.theta)
-        stalled = np.where(progress, 0, stalled + 1)
-        self.memory[...] = np.where(better, loss, lowest), np.where(progress, loss, progress_at), stalled
-        self._stopped |= stalled >= self.rule.patience
+        for member in np.ndindex(loss.shape):
+            own = (slice(None), *member)
+            self.memory[own] = observed(loss[member], *self.memory[own], self.rule.tolerance, self.rule.from_lowest)
+        self._stopped |= self.memory[2] >= self.rule.patience
         return bool(self._stopped.all())
 
     def _watched(self, history: History) -> Any:
