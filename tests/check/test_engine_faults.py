@@ -446,12 +446,7 @@ class Own(vp.Tanh):
         (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise(step=-1), "a step of at least 0"),
     ],
 )
-def test_what_it_takes_no_step_of_is_said(network, F, noise, reason):
-    with pytest.raises(ValueError, match=reason):
-        step(network, network.init(0), np.ones((5, 2)), np.ones((5, 1)), F, noise)
-
-
-def test_it_takes_one_network_at_a_time():
-    theta = SMALL.network.init([0, 1])
-    with pytest.raises(ValueError, match="one network at a time"):
-        step(SMALL.network, theta, SMALL.X, SMALL.T)
+def test_what_it_does_not_take_is_said(network, F, noise, reason):
+    theta = network.init(0, F)
+    with pytest.raises(ValueError, match=f"The compiled engine cannot be checked: .*{reason}"):
+        vp.check_gradients(network, theta, np.ones((5, 2)), np.ones((5, 1)), noise=noise, engine="compiled")

@@ -157,17 +157,6 @@ def test_without_a_place_to_write_there_is_one_notice(tmp_path):
     assert said.count("No folder can be written") == 1
 
 
-def test_without_numba_there_is_one_notice():
-    code = "import importlib.util, sys\n" + FIT.replace(', engine="compiled"', "")
-    hidden = (
-        "find = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *more: None if name == 'numba' else find(name, *more)\n"
-    )
-    shown, said = run(code.replace("import numpy", hidden + "import numpy"))
-    assert said.count("reference engine, which is slower: Numba is not installed") == 1
-    assert shown.startswith("[")
-
-
 def test_the_names_of_all_kernels():
     from vecprop import catalog
     from vecprop.compiled.warm_up import kernels

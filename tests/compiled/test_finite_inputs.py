@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 
-compiled_descent = importlib.import_module("vecprop.train.compiled_descent")  # vecprop.train is the function
+compiled_descent = importlib.import_module("vecprop.train.compiled.descent")  # vecprop.train is the function
 
 
 @settings(deadline=None)  # kernels may have to be compiled

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..train.engine import NAMES, kind_of
 from .judge import SAFETY, Row
 from .network import Candidate, NetworkPoint
 from .verdict import Verdict
@@ -45,32 +46,21 @@ def of_engines(
     ValueError
         Where the compiled engine alone is asked for and does not take the network.
     """
+    batch = batch_at(np.zeros(0, dtype))
+    judged = []
+    for name in ("reference", *(other for other in NAMES if other != "reference")) if engine == BOTH else (engine,):
+        kind = kind_of(name)
+        refusal = kind.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
+        if refusal is None:
+            for what, gradient in kind(network).gradients(noise).items():
+                judged.append(Candidate(_at(gradient, batch_at), name, is_own=name == "reference", what=what))
+        elif engine == name:
+            raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
+    return tuple(judged)
 
-    def reference(theta: np.ndarray) -> tuple[Any, np.ndarray]:
-        return network.batch_loss_and_gradient(theta, batch_at(theta), noise)
 
-    own = Candidate(reference, "reference", is_own=True)
-    if engine == "reference":
-        return (own,)
-    from ..compiled.network import compile
-    from ..compiled.step import gradient_of_a_step, no_step
-
-    theta = np.zeros(network.layout.size, dtype)
-    reason = no_step(network, theta, batch_at(theta), noise)
-    if reason and engine == "compiled":
-        raise ValueError(f'The compiled engine cannot be checked: {reason}; take engine="reference".')
-    if reason:
-        return (own,)
-    kernels = compile(network)
-
-    def evaluated(theta: np.ndarray) -> tuple[Any, np.ndarray]:
-        return kernels.batch_loss_and_gradient(theta, batch_at(theta), noise)
-
-    def step(theta: np.ndarray) -> tuple[Any, np.ndarray]:
-        return gradient_of_a_step(network, theta, batch_at(theta), noise)
-
-    compiled = Candidate(evaluated, "compiled"), Candidate(step, "compiled", what="a step of training")
-    return (own, *compiled) if engine == "both" else compiled
+def _at(gradient: Callable[[np.ndarray, Batch], Any], batch_at: Callable[[np.ndarray], Batch]) -> Any:
+    return lambda theta: gradient(theta, batch_at(theta))
 
 
 def merged(

@@ -18,7 +18,6 @@ from ..optimize.plan import Plan
 from .context import Context, Slot
 from .fit import Epochs
 from .guards import held_back_interrupts
-from .program import unsupported
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 
@@ -51,11 +50,6 @@ def gradient_of_a_step(
     gradient : ndarray (P,)
         Its gradient.
 
-    Raises
-    ------
-    ValueError
-        Where the engine takes no step of what is given; see `no_step`.
-
     Examples
     --------
     >>> network = Network(1, [Dense(1)], SquaredError())
@@ -64,9 +58,6 @@ def gradient_of_a_step(
     >>> float(loss), gradient
     (5.0, array([7., 3.]))
     """
-    reason = no_step(network, theta, batch, noise)
-    if reason is not None:
-        raise ValueError(f"The compiled engine takes no step of training here: {reason}.")
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # whose loss is the step's own
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
@@ -76,20 +67,6 @@ def gradient_of_a_step(
     # History has the same sum, but not where the gradient is not finite.
     loss = _sum(epochs.context, Slot.PARTIAL, Slot.SHARDS) + _sum(epochs.context, Slot.COSTS, Slot.BLOCK_COUNT)
     return theta.dtype.type(loss), 0 - moment
-
-
-def no_step(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None = None) -> str | None:
-    """Return why no step can be taken of what `gradient_of_a_step` is given, or None where one can."""
-    reason = unsupported(network)
-    if reason is not None:
-        return reason
-    if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
-        return "it takes NumPy arrays of float32 and float64"
-    if theta.ndim != 1 or batch.members:
-        return "it trains one network at a time"
-    if noise is not None and not (noise.rows is None and isinstance(noise.seed, int | np.integer) and noise.step >= 0):
-        return "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
-    return None
 
 
 def _sum(context: Context, slot: Slot, count: Slot) -> float:

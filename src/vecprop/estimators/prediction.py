@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ..core.network import Network
+from ..train.engine import engine_for
 from .sparse import SparseNetwork
 
 
@@ -35,17 +36,8 @@ class Predictions:
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
         if self._of_dense_rows is None:
-            self._of_dense_rows = self._fastest()
+            self._of_dense_rows = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
         return self._of_dense_rows(X)
-
-    def _fastest(self) -> Any:
-        """Return what predicts dense rows: machine code where all parts have kernels."""
-        try:
-            from ..compiled.network import compile
-
-            return compile(self.network).predictor(self.theta, copy=False)
-        except (ImportError, ValueError):  # no Numba, or a part of the user's own
-            return lambda X: self.network.predict(self.theta, X)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to this process."""

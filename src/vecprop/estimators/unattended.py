@@ -8,7 +8,7 @@ from typing import Any
 from scipy import sparse
 
 from ..train.early_stopping import Stagnation
-from ..train.engine import has_kernels
+from ..train.engine import engine_for
 from ..train.history import History
 from ..train.population import Member
 from ..train.state import DivergenceError, TrainingResult
@@ -62,7 +62,8 @@ class Unattended:
         elsewhere = held_out is not None and held_out.table is not table
         if self.needs_python() or elsewhere or sparse.issparse(table.X):
             return None
-        if not has_kernels(self.model.network_, self.optimizer):
+        engine = engine_for(self.model.network_, self.model.theta_, (), self.optimizer, silent=True)
+        if engine.cohort is None:
             return None
         return Member(
             self.model.network_,

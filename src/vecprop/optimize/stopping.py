@@ -1,4 +1,4 @@
-"""The rule that ends training when a loss gets no better, once: for members, for kernels and for scikit-learn's models."""
+"""The rule that ends training when a loss gets no better: one for arrays of members, kernels and estimators."""
 
 
 def observed(

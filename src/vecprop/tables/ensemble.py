@@ -9,6 +9,7 @@ from ..core.network import Network
 from ..optimize.optimizers import AdamW
 from ..optimize.schedules import Cosine
 from ..train.early_stopping import EarlyStopping
+from ..train.engine import engine_for
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Headway
@@ -85,11 +86,8 @@ class Ensemble:
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Yield each member's predictions, (N, O), of inputs (N, I)."""
-        from ..compiled.network import compile
-
-        compiled = compile(self.network)
         for theta in self.thetas:
-            yield compiled.predictor(theta, copy=False)(X).astype(float)
+            yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
 
 
 def trained(

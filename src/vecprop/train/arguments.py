@@ -11,6 +11,7 @@ from ..core.network import Network
 from ..core.scores import SCORES
 from ..optimize.lbfgs import LBFGS
 from .early_stopping import EarlyStopping, Stagnation
+from .engine import NAMES
 from .state import TrainingState
 
 
@@ -44,7 +45,7 @@ def check_arguments(
 
 def check_choices(engine: str, training_loss: str, shuffle: bool) -> None:
     """Refuse what is none of the choices."""
-    if engine not in ("auto", "compiled", "reference"):
+    if engine not in ("auto", *NAMES):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')
     if training_loss not in ("exact", "running"):
         raise ValueError(f'training_loss is {training_loss!r}, but it is "exact" or "running".')

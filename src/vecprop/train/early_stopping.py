@@ -149,15 +149,16 @@ class Best:
 
     def observe(self, theta: Array, history: History) -> bool:
         """Take note of parameters and of what was measured last; return whether all members have stopped."""
-        loss = self._watched(history)
+        rule, loss = self.rule, self._watched(history)
         better = (loss < self.memory[0]) & ~self._stopped
         xp = namespace(theta)
         mask = xp.asarray(better, device=theta.device)
         self.theta[...] = xp.where(mask[..., None], theta, self.theta)
         for member in np.ndindex(loss.shape):
             own = (slice(None), *member)
-            self.memory[own] = observed(loss[member], *self.memory[own], self.rule.tolerance, self.rule.from_lowest)
-        self._stopped |= self.memory[2] >= self.rule.patience
+            lowest, progress_at, stalled = self.memory[own]
+            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, rule.tolerance, rule.from_lowest)
+        self._stopped |= self.memory[2] >= rule.patience
         return bool(self._stopped.all())
 
     def _watched(self, history: History) -> Any:

@@ -1,67 +1,233 @@
-"""Which engine trains: the compiled one where it can, else the reference."""
+"""The engines: one interface to what computes a network and trains it, and which of them does."""
 
 import warnings
-from functools import lru_cache
-from importlib.util import find_spec
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from ..core.counted import Noise
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
+from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
+from ..optimize.schedules import Schedule
+from .run import Run
+from .state import Reason, TrainingResult
 
-Engine = Literal["auto", "compiled", "reference"]
+if TYPE_CHECKING:
+    from .members import Data, Member
+    from .watch import Watch
+
+EngineName = Literal["auto", "compiled", "reference"]
+
+NAMES = ("compiled", "reference")
+"""The engines, the fastest first; the last takes every network."""
 
 
-def compiles(
-    engine: Engine,
+class Refusal(NamedTuple):
+    """Why an engine does not take something.
+
+    Parameters
+    ----------
+    reason : str
+        The reason, as the end of a sentence.
+    is_said : bool
+        Whether a person hears of it who asked for no engine: where a part of their own makes training slower.
+    """
+
+    reason: str
+    is_said: bool
+
+
+class Evaluation(Protocol):
+    """The loss of one batch, ready to be evaluated at many parameters."""
+
+    def loss(self, theta: Array) -> Array:
+        """Return the loss."""
+        ...
+
+    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
+        """Return the loss and its gradient."""
+        ...
+
+
+class Descent(ABC):
+    """The steps of an optimizer along the gradients of batches.
+
+    Parameters
+    ----------
+    run : Run
+        What measures the epochs.
+    network : Network
+        What is trained.
+    batch, held_out : Batch
+        The rows of training, and those of validation, if there are any.
+    optimizer : Optimizer
+        How theta moves.
+    schedule : Schedule
+        What the learning rate is multiplied by.
+    plan : Plan
+        How the epochs run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        network: Network,
+        batch: Batch,
+        held_out: Batch | None,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        plan: Plan,
+    ) -> None:
+        self.run, self.state, self.network = run, run.state, network
+        self.batch, self.held_out = batch, held_out
+        self.optimizer, self.schedule, self.plan = optimizer, schedule, plan
+        self.per_epoch = -(-batch.rows // plan.batch_size)
+        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
+
+    @abstractmethod
+    def descend(self) -> Reason:
+        """Move theta until the epochs are done or something ends them; return what it was."""
+
+
+class Cohort(ABC):
+    """Members of a population that differ in their initial parameters and seeds alone, trained together.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Their numbers in the population.
+    members : sequence of Member
+        The members.
+    data : Data
+        What they choose their rows from.
+    """
+
+    def __init__(self, numbers: Sequence[int], members: "Sequence[Member]", data: "Data") -> None:
+        self.numbers = numbers
+
+    @classmethod
+    @abstractmethod
+    def run(cls, cohorts: Sequence[Any], watch: "Watch") -> None:
+        """Train the members of all cohorts, until that which watches them has them stopped."""
+
+    @abstractmethod
+    def standing(self) -> np.ndarray:
+        """Return where each member is while they run, (5, M).
+
+        That is: whether it has ended, the share of its epochs that is done, how many rows it has met, and its latest
+        losses, of training and of validation; nan where they are not known.
+        """
+
+    @abstractmethod
+    def last_losses(self) -> np.ndarray:
+        """Return each member's latest training loss, (M,); nan where none is known."""
+
+    @abstractmethod
+    def result(self, place: int) -> TrainingResult:
+        """Return what `train` would return for the member at a place."""
+
+
+class Engine(ABC):
+    """What computes a network and trains it.
+
+    Parameters
+    ----------
+    network : Network
+        A network that it takes; see `refusal`.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @staticmethod
+    @abstractmethod
+    def refusal(
+        network: Network,
+        theta: Array,
+        batches: Iterable[Batch] = (),
+        optimizer: Any = None,
+        noise: Noise | None = None,
+        score: str | None = None,
+    ) -> Refusal | None:
+        """Return why it does not take a network with such parameters, rows, optimizer, noise and score, or None."""
+
+    @property
+    @abstractmethod
+    def descent(self) -> type[Descent]:
+        """How it trains one network, by the steps of an optimizer."""
+
+    @property
+    def cohort(self) -> type[Cohort] | None:
+        """How it trains many at once; None where it trains each by itself."""
+        return None
+
+    @abstractmethod
+    def evaluation(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Evaluation:
+        """Return the loss of a batch, and its gradient, as functions of parameters like these."""
+
+    @abstractmethod
+    def predictor(self, theta: Array) -> Callable[[Array], Array]:
+        """Return a function that predicts rows with these parameters, and follows what is written into them."""
+
+    @abstractmethod
+    def gradients(self, noise: Noise | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+        """Return every way in which it finds a batch's loss and gradient, by what is said of it; "" needs no word."""
+
+    def predict(self, theta: Array, X: Array) -> Array:
+        """Return the predictions of rows."""
+        return self.predictor(theta)(X)
+
+
+def engine_for(
     network: Network,
     theta: Array,
-    batch: Batch,
-    held_out: Batch | None,
+    batches: Iterable[Batch] = (),
     optimizer: Any = None,
+    name: EngineName = "auto",
+    *,
     score: str | None = None,
-) -> bool:
-    """Return whether the compiled engine is to train; with "compiled" it has to, or the reason is raised.
+    silent: bool = False,
+) -> Engine:
+    """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or that of a name.
 
-    With "auto" there is one notice where a part without a kernel, or a missing Numba, leaves it to the reference.
+    Where a part of the user's own leaves it to a slower one there is a notice, unless it is to be silent.
+
+    Raises
+    ------
+    ValueError
+        Where the engine of that name does not take it.
     """
-    if engine == "reference":
-        return False
-    reason = _unsuitable(theta, batch, held_out, optimizer)
-    notice = None if reason else _missing() or _without_kernel(network, optimizer, score)
-    if engine == "compiled" and (reason or notice):
-        raise ValueError(f'The compiled engine cannot train this: {reason or notice}; use engine="auto".')
-    if notice:
-        warnings.warn(f"Training on the reference engine, which is slower: {notice}.", stacklevel=3)
-    return not (reason or notice)
+    for own in NAMES[:-1] if name == "auto" else (name,):
+        refusal = kind_of(own).refusal(network, theta, batches, optimizer, score=score)
+        if refusal is None:
+            return kind_of(own)(network)
+        if name != "auto":
+            raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
+        if refusal.is_said and not silent:
+            warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
+    return kind_of(NAMES[-1])(network)
 
 
-def _unsuitable(theta: Array, batch: Batch, held_out: Batch | None, optimizer: Any) -> str | None:
-    """Return what the compiled engine does not take, or None."""
-    batches = [batch] if held_out is None else [batch, held_out]
-    if not all(isinstance(array, np.ndarray) for array in (theta, *(b.X for b in batches))):
-        return "it takes NumPy arrays"
-    if theta.dtype not in (np.float32, np.float64):
-        return f"it takes float32 and float64, not {theta.dtype}"
-    several = theta.ndim > 1 or any(batch.members for batch in batches)
-    if several or isinstance(getattr(optimizer, "learning_rate", None), tuple):
-        return "it trains one network at a time"
-    return None
+@cache
+def kind_of(name: str) -> type[Engine]:
+    """Return the engine of a name."""
+    if name == "compiled":
+        from .compiled import Compiled
 
+        return Compiled
+    from .reference import Reference
 
-@lru_cache(maxsize=1)
-def _missing() -> str | None:
-    return None if find_spec("numba") else "Numba is not installed (pip install numba)"
-
-
-def has_kernels(network: Network, optimizer: Any) -> bool:
-    """Return whether the compiled engine has all parts of a network and its optimizer, and is there."""
-    return not (_missing() or _without_kernel(network, optimizer))
-
-
-def _without_kernel(network: Network, optimizer: Any, score: str | None = None) -> str | None:
-    from ..compiled.program import unsupported
-
-    return unsupported(network, optimizer, score)
+    return Reference

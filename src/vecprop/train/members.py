@@ -15,7 +15,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, Schedule
 from .arguments import check_arguments, check_choices, check_watchers
 from .early_stopping import EarlyStopping, Stagnation
-from .engine import Engine, compiles
+from .engine import Cohort, EngineName, engine_for
 from .state import DivergenceError, TrainingResult, TrainingState
 from .trainer import train
 
@@ -129,8 +129,8 @@ class Data:
             self._batches[key] = network.batch(theta, *data)
         return self._batches[key]
 
-    def compiles(self, member: Member, engine: Engine) -> bool:
-        """Return whether the compiled program trains a member, after a look at whether its parts fit together."""
+    def check(self, member: Member, engine: EngineName) -> None:
+        """Refuse a member whose parts do not fit together."""
         check_choices(engine, member.training_loss, member.shuffle)
         if not isinstance(member.network, Network):
             raise TypeError(f"network is {member.network!r}, but a Network is needed.")
@@ -140,12 +140,15 @@ class Data:
         for rows in (member.rows, member.validation_rows):
             if rows is not None:
                 checked_rows(rows, len(self.of(member)[0]))
-        if engine == "reference" or isinstance(member.optimizer, LBFGS) or not isinstance(member.theta, np.ndarray):
-            return False
-        if member.schedule is not None and member.schedule.init():
-            return False  # it watches the loss
-        parts = member.optimizer, member.validation_score
-        return compiles(engine, member.network, theta, self.batch(member), None, *parts)
+
+    def cohort(self, member: Member, engine: EngineName) -> type[Cohort] | None:
+        """Return how an engine trains a member together with others; None where each is trained by itself."""
+        watches_the_loss = member.schedule is not None and member.schedule.init()
+        if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
+            return None
+        batches = map(self.batch, [member])  # looked at if the engine needs to know them
+        score = member.validation_score
+        return engine_for(member.network, member.theta, batches, member.optimizer, engine, score=score).cohort
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""
@@ -164,7 +167,7 @@ class Data:
         state = TrainingState(theta, own, schedule, epochs=int(member.epochs), rows=rows)
         return TrainingResult(theta, state.history, state, "interrupted")
 
-    def train(self, member: Member, engine: Engine) -> TrainingResult:
+    def train(self, member: Member, engine: EngineName) -> TrainingResult:
         """Train a member by itself."""
         X, T, weight = self.chosen(member, member.rows)
         held_out = None if member.validation_rows is None else self.chosen(member, member.validation_rows)

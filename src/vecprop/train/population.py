@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from ..core.inputs import checked_theta
-from .cohorts import Cohort, run_cohorts
-from .engine import Engine
+from .engine import Cohort, EngineName
 from .members import Alike, Data, Member
 from .progress import Headway
 from .results import TrainingResults
@@ -21,7 +20,7 @@ def train_population(
     *,
     sample_weight: np.ndarray | None = None,
     progress: Callable[[Headway], object] | None = None,
-    engine: Engine = "auto",
+    engine: EngineName = "auto",
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
 
@@ -71,7 +70,8 @@ def train_population(
         cohorts += [cohort] if cohort else []
         alone += [] if cohort else numbers
     watch = Watch(cohorts, len(members), progress)
-    run_cohorts(cohorts, watch)
+    for kind in dict.fromkeys(map(type, cohorts)):
+        kind.run([cohort for cohort in cohorts if type(cohort) is kind], watch)
     others = {}
     for number in sorted(alone):
         if watch.stopped:
@@ -85,7 +85,7 @@ def train_population(
     return TrainingResults(cohorts, others)
 
 
-def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterable[list[int]]:
+def _of_a_kind(members: Sequence[Member], data: Data, engine: EngineName) -> Iterable[list[int]]:
     """Return the numbers of members that differ in their initial parameters and seeds alone, kind by kind."""
     together, alike = defaultdict(list), Alike()
     for number, member in enumerate(members):
@@ -101,12 +101,14 @@ def _of_a_kind(members: Sequence[Member], data: Data, engine: Engine) -> Iterabl
     return together.values()
 
 
-def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: Engine) -> Cohort | None:
-    """Return members of a kind that the compiled program trains together, or None where it does not."""
+def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: EngineName) -> Cohort | None:
+    """Return members of a kind, to be trained together, or None where each is trained by itself."""
     own = [members[number] for number in numbers]
     try:
-        if data.compiles(own[0], engine):
-            return Cohort(numbers, own, data)
+        data.check(own[0], engine)
+        kind = data.cohort(own[0], engine)
+        if kind is not None:
+            return kind(numbers, own, data)
         for member in own:
             checked_theta(member.network, member.theta)
         return None

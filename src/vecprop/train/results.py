@@ -9,7 +9,7 @@ import numpy as np
 from .state import TrainingResult
 
 if TYPE_CHECKING:
-    from .cohorts import Cohort
+    from .engine import Cohort
 
 
 class TrainingResults(Sequence[TrainingResult]):

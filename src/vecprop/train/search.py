@@ -1,11 +1,12 @@
 """Search: training by L-BFGS, whose line search decides where to look."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import Batch
+from ..core.scores import Score, score
 from ..optimize.lbfgs import LBFGS
+from .engine import Engine
 from .run import Run
 from .state import Reason
 
@@ -17,10 +18,12 @@ class Search:
     ----------
     run : Run
         What measures the iterations.
-    evaluate : callable
-        Takes parameters and returns the loss of the rows of training and its gradient.
-    validate : callable
-        Takes parameters and returns the loss and the score of the rows of validation, None for what is not measured.
+    engine : Engine
+        What computes losses and gradients.
+    batch, held_out : Batch
+        The rows of training, and those of validation, if there are any.
+    score : str or None
+        What the rows of validation are scored by.
     optimizer : LBFGS
         How to search.
     """
@@ -28,22 +31,24 @@ class Search:
     def __init__(
         self,
         run: Run,
-        evaluate: Callable[[Array], tuple[Array, Array]],
-        validate: Callable[[Array], tuple[Array | None, Array | None]],
+        engine: Engine,
+        batch: Batch,
+        held_out: Batch | None,
+        score: Score | None,
         optimizer: LBFGS,
     ) -> None:
-        self.run = run
-        self.state = run.state
-        self.evaluate = evaluate
-        self.validate = validate
-        self.optimizer = optimizer
+        self.run, self.state, self.engine = run, run.state, engine
+        self.held_out, self.optimizer = held_out, optimizer
+        self.score: Score | None = score
+        self.evaluation = engine.evaluation(self.state.theta, batch)
+        self.of_held_out = None if held_out is None else engine.evaluation(self.state.theta, held_out)
         self.reason: Reason | None = None
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
 
     def search(self) -> Reason:
         """Move theta until the search or something else ends; return what it was."""
         start = on_host(self.state.theta).astype(float)
-        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validate(self.state.theta))
+        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated())
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"
@@ -58,7 +63,7 @@ class Search:
         if self.seen is None or not np.array_equal(self.seen[0], point):
             like = self.state.theta
             theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-            loss, gradient = self.evaluate(theta)
+            loss, gradient = self.evaluation.loss_and_gradient(theta)
             self.seen = point.copy(), float(loss), on_host(gradient).astype(float)
         return self.seen[1], self.seen[2]
 
@@ -70,6 +75,13 @@ class Search:
         state.epoch, state.step = state.epoch + 1, state.step + 1
         state.history.moved(np.asarray(self.length), np.asarray(np.linalg.norm(point - self.point)))
         self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(np.asarray(loss), *self.validate(state.theta))
+        self.reason = self.run.after_epoch(np.asarray(loss), *self.validated())
         if self.reason is not None:
             raise StopIteration
+
+    def validated(self) -> tuple[Array | None, Array | None]:
+        """Return the loss and the score of the rows of validation, None for what is not measured."""
+        theta, held_out, name = self.state.theta, self.held_out, self.score
+        if held_out is None or self.of_held_out is None:
+            return None, None
+        return self.of_held_out.loss(theta), None if name is None else score(name, self.engine, theta, held_out)

@@ -1,8 +1,7 @@
 """The entrance to training: `train` checks what it is given and puts the parts together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,15 +9,14 @@ import numpy as np
 from ..core.elementary import Array, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from ..core.scores import Score, meanings, score
+from ..core.scores import Score, meanings
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
 from .arguments import check_arguments, check_choices, check_score, check_watchers
-from .descent import Descent
 from .early_stopping import EarlyStopping, Stagnation
-from .engine import Engine, compiles
+from .engine import EngineName, engine_for
 from .run import Callback, Run
 from .search import Search
 from .state import TrainingResult, TrainingState
@@ -43,7 +41,7 @@ def train(
     early_stopping: EarlyStopping | Stagnation | None = None,
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
-    engine: Engine = "auto",
+    engine: EngineName = "auto",
     state: TrainingState | None = None,
 ) -> TrainingResult:
     """Train a network, or all members of theta at once.
@@ -134,14 +132,15 @@ def train(
     held_out = None if validation is None else _validation_batch(network, theta, validation)
     held_rows, held_weight = (None, None) if held_out is None else (held_out.rows, held_out.weight)
     check_score(validation_score, early_stopping, held_rows, held_weight)
+    batches = [batch] if held_out is None else [batch, held_out]
+    computes = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
         batch.require_finite_inputs()
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        evaluations = _evaluations(network, theta, batch, held_out, validation_score, engine)
-        move = Search(run, *evaluations, optimizer).search
+        move = Search(run, computes, batch, held_out, validation_score, optimizer).search
     else:
         schedule = schedule or Constant()
         if state is None:
@@ -151,14 +150,9 @@ def train(
         rate = getattr(optimizer, "learning_rate", "unknown")
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
-        descent = Descent
-        if compiles(engine, network, theta, batch, held_out, optimizer, validation_score):
-            from .compiled_descent import CompiledDescent as descent
-        else:
-            batch.require_finite_inputs()
         rows = int(min(batch_size or batch.rows, batch.rows))
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
-        move = descent(run, network, batch, held_out, optimizer, schedule, plan).descend
+        move = computes.descent(run, network, batch, held_out, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # What overflows shows in a loss that is not finite, and is said in words.
         for callback in callbacks:
@@ -168,27 +162,6 @@ def train(
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
-
-
-def _evaluations(
-    network: Network, theta: Array, batch: Batch, held_out: Batch | None, name: Score | None, engine: Engine
-) -> tuple[Callable[[Array], tuple[Array, Array]], Callable[[Array], tuple[Array | None, Array | None]]]:
-    """Return what computes the loss and gradient of the rows of training, and the loss and score of validation."""
-    predictor, on_batch = network, partial(network.batch_loss_and_gradient, batch=batch)
-    on_held_out = None if held_out is None else partial(network.batch_loss, batch=held_out)
-    if compiles(engine, network, theta, batch, held_out):
-        from ..compiled.evaluation import Evaluation
-        from ..compiled.network import compile
-
-        predictor, on_batch = compile(network), Evaluation(network, theta.dtype.type, batch).loss_and_gradient
-        on_held_out = None if held_out is None else Evaluation(network, theta.dtype.type, held_out).loss
-
-    def validate(theta: Array) -> tuple[Array | None, Array | None]:
-        if held_out is None or on_held_out is None:
-            return None, None
-        return on_held_out(theta), None if name is None else score(name, predictor, theta, held_out)
-
-    return on_batch, validate
 
 
 def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:

@@ -9,7 +9,7 @@ from .progress import Headway
 from .state import TrainingResult
 
 if TYPE_CHECKING:
-    from .cohorts import Cohort
+    from .engine import Cohort
 
 
 class Watch:

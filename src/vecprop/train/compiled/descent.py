@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..compiled.fit import Epochs, Progress
-from ..compiled.guards import held_back_interrupts
-from ..core.layers import Dense
-from ..optimize.schedules import Constant
-from .descent import Descent
-from .early_stopping import as_numbers
-from .state import DivergenceError, Reason
+from ...compiled.fit import Epochs, Progress
+from ...compiled.guards import held_back_interrupts
+from ...core.layers import Dense
+from ...optimize.schedules import Constant
+from ..early_stopping import as_numbers
+from ..engine import Descent
+from ..state import DivergenceError, Reason
 
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
@@ -24,7 +24,7 @@ that have next to none."""
 
 
 class CompiledDescent(Descent):
-    """The steps of an optimizer as `Descent` takes them, to rounding.
+    """The steps of an optimizer, to rounding those of the reference engine.
 
     Callbacks and schedules that watch the loss are served after each epoch. Without them, or where a callback's
     interval is longer, several short epochs run as one, and the times of their losses are spread evenly.

@@ -1,8 +1,8 @@
 """The running loss: the mean over an epoch's batches, each as it was met."""
 
-from ..core.elementary import Array, namespace
-from ..core.inputs import Batch
-from ..core.network import Network
+from ...core.elementary import Array, namespace
+from ...core.inputs import Batch
+from ...core.network import Network
 
 
 class RunningLoss:

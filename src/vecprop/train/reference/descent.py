@@ -2,66 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise, permutation
-from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch
-from ..core.network import Network
-from ..core.scores import score
-from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
-from ..optimize.schedules import Constant, Schedule
-from .run import Run
+from ...core.counted import Noise, permutation
+from ...core.elementary import Array, namespace, on_host
+from ...core.scores import score
+from ...optimize.optimizers import Optimizer
+from ...optimize.schedules import Constant
+from ..engine import Descent
+from ..state import Reason
 from .running_loss import RunningLoss
-from .state import Reason
 
 
-class Descent:
-    """The steps of an optimizer along the gradients of batches.
+class ReferenceDescent(Descent):
+    """The steps of an optimizer, taken one by one in Python."""
 
-    Parameters
-    ----------
-    run : Run
-        What measures the epochs.
-    network : Network
-        What is trained.
-    batch, held_out : Batch
-        The rows of training, and those of validation, if there are any.
-    optimizer : Optimizer
-        How theta moves.
-    schedule : Schedule
-        What the learning rate is multiplied by.
-    plan : Plan
-        How the epochs run.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        network: Network,
-        batch: Batch,
-        held_out: Batch | None,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        plan: Plan,
-    ) -> None:
-        self.run = run
-        self.state = run.state
-        self.network = network
-        self.batch = batch
-        self.held_out = held_out
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.plan = plan
-        self.full = plan.batch_size == batch.rows
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.batch.require_finite_inputs()
+        self.full = self.plan.batch_size == self.batch.rows
         self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
-        self.running = RunningLoss(network, batch) if plan.running else None
+        self.running = RunningLoss(self.network, self.batch) if self.plan.running else None
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
-        self.per_epoch = -(-batch.rows // plan.batch_size)
-        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""

@@ -1,38 +1,30 @@
 """Cohorts: members that the compiled program trains together, and what `train` would return for each."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..core.inputs import Batch, checked_theta
-from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
-from ..optimize.schedules import Constant
-from .arguments import check_score
-from .early_stopping import as_numbers
-from .history import History
-from .members import Data, Member, checked_rows
-from .state import TrainingResult, TrainingState
-from .watch import Watch
+from ...compiled import population
+from ...core.inputs import Batch, checked_theta
+from ...optimize.optimizers import Optimizer
+from ...optimize.plan import Plan
+from ...optimize.schedules import Constant
+from ..arguments import check_score
+from ..early_stopping import as_numbers
+from ..engine import Cohort
+from ..history import History
+from ..members import Data, Member, checked_rows
+from ..state import TrainingResult, TrainingState
+from ..watch import Watch
 
 
-class Cohort:
-    """Members that differ in their initial parameters and seeds alone.
-
-    Parameters
-    ----------
-    numbers : sequence of int
-        Their numbers in the population.
-    members : sequence of Member
-        The members.
-    data : Data
-        What they choose their rows from.
-    """
+class CompiledCohort(Cohort):
+    """Members that threads take one after the other, with nothing of Python between their steps."""
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
-        from ..compiled.population import Fits
-
-        self.numbers, self.member = numbers, members[0]
+        super().__init__(numbers, members, data)
+        self.member = members[0]
         assert isinstance(self.member.optimizer, Optimizer)  # those that compile are
         self.optimizer = self.member.optimizer
         member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
@@ -42,7 +34,7 @@ class Cohort:
         self.rows = batch.rows if rows is None else len(rows)
         size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
-        self.fits = Fits(
+        self.fits = population.Fits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
@@ -64,12 +56,21 @@ class Cohort:
         steps = max(int(self.member.epochs) * self.per_epoch, 1)
         return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
 
-    def standing(self) -> np.ndarray:
-        """Return where each member is while they run, (5, M).
+    @classmethod
+    def run(cls, cohorts: Sequence[Any], watch: Watch) -> None:
+        """Run cohorts, those of a floating type in one program."""
+        try:
+            for F in (np.float64, np.float32):
+                own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
+                if own and not watch.stopped:
+                    population.run(own, watch.look)
+        except KeyboardInterrupt:  # those that are not done say so
+            watch.stopped = True
+        for cohort in cohorts:
+            cohort.fits.release()
 
-        That is: whether it has ended, the share of its epochs that is done, how many rows it has met, and its latest
-        losses, of training and of validation; nan where they are not known.
-        """
+    def standing(self) -> np.ndarray:
+        """Return where each member is while they run, (5, M); see `Cohort.standing`."""
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
@@ -117,21 +118,6 @@ class Cohort:
             fits.sizes[place, :epochs],
             fits.seconds[place] / max(epochs, 1) * np.arange(known),
         )
-
-
-def run_cohorts(cohorts: Sequence[Cohort], watch: Watch) -> None:
-    """Run cohorts, those of a floating type in one program."""
-    from ..compiled.population import run
-
-    try:
-        for F in (np.float64, np.float32):
-            own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
-            if own and not watch.stopped:
-                run(own, watch.look)
-    except KeyboardInterrupt:  # those that are not done say so
-        watch.stopped = True
-    for cohort in cohorts:
-        cohort.fits.release()
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:

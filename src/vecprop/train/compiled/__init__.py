@@ -1,0 +1,90 @@
+"""The compiled engine: the kernels of ``vecprop.compiled``, which are imported when something needs them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.counted import Noise
+from ...core.elementary import Array
+from ...core.inputs import Batch
+from ...core.network import Network
+from ...optimize.lbfgs import LBFGS
+from ..engine import Engine, Refusal
+
+if TYPE_CHECKING:
+    from ...compiled.evaluation import Evaluation
+    from .cohort import CompiledCohort
+    from .descent import CompiledDescent
+
+
+class Compiled(Engine):
+    """What computes networks of the library's own parts, in float32 or float64, and trains one or many of them."""
+
+    name = "compiled"
+
+    @staticmethod
+    def refusal(
+        network: Network,
+        theta: Array,
+        batches: Iterable[Batch] = (),
+        optimizer: Any = None,
+        noise: Noise | None = None,
+        score: str | None = None,
+    ) -> Refusal | None:
+        """Return what of all this kernels do not take, or None."""
+        batches = list(batches)
+        if not all(isinstance(array, np.ndarray) for array in (theta, *(batch.X for batch in batches))):
+            return Refusal("it takes NumPy arrays", is_said=False)
+        if theta.dtype not in (np.float32, np.float64):
+            return Refusal(f"it takes float32 and float64, not {theta.dtype}", is_said=False)
+        several = theta.ndim > 1 or any(batch.members for batch in batches)
+        if several or isinstance(getattr(optimizer, "learning_rate", None), tuple):
+            return Refusal("it trains one network at a time", is_said=False)
+        if noise is not None and (
+            noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
+        ):
+            reason = "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
+            return Refusal(reason, is_said=False)
+        from ...compiled.program import unsupported
+
+        by_steps = not isinstance(optimizer, LBFGS)  # which needs the network's kernels alone
+        reason = unsupported(network, optimizer, score) if by_steps else unsupported(network)
+        return Refusal(reason, is_said=True) if reason else None
+
+    @property
+    def descent(self) -> "type[CompiledDescent]":
+        """How it trains one network, by the steps of an optimizer."""
+        from .descent import CompiledDescent
+
+        return CompiledDescent
+
+    @property
+    def cohort(self) -> "type[CompiledCohort]":
+        """How it trains many at once."""
+        from .cohort import CompiledCohort
+
+        return CompiledCohort
+
+    def evaluation(self, theta: np.ndarray, batch: Batch, noise: Noise | None = None) -> "Evaluation":
+        """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
+        from ...compiled.evaluation import Evaluation
+
+        return Evaluation(self.network, theta.dtype.type, batch, noise)
+
+    def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
+        """Return a function that predicts rows with these parameters, a single row in a few microseconds."""
+        from ...compiled.network import CompiledNetwork
+
+        return CompiledNetwork(self.network).predictor(theta, copy=False)
+
+    def gradients(self, noise: Noise | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
+        """Return the gradient of a batch by itself, and that of a step of training, which is found in another way."""
+        from ...compiled.network import CompiledNetwork
+        from ...compiled.step import gradient_of_a_step
+
+        kernels = CompiledNetwork(self.network)
+        return {
+            "": lambda theta, batch: kernels.batch_loss_and_gradient(theta, batch, noise),
+            "a step of training": lambda theta, batch: gradient_of_a_step(self.network, theta, batch, noise),
+        }

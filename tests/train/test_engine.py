@@ -1,0 +1,77 @@
+"""Both engines have one interface, and one place chooses between them."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.core.scores import score
+from vecprop.train.engine import NAMES, engine_for, kind_of
+
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))
+NETWORK = vp.Network(4, [vp.Dense(5), vp.Tanh(), vp.Dropout(0.2), vp.Dense(2)], vp.SquaredError(), vp.L2(0.01))
+THETA = NETWORK.init(0)
+BATCH = NETWORK.batch(THETA, X, T)
+
+
+class Own(vp.Tanh):
+    """An activation of one's own."""
+
+
+OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
+
+
+@pytest.mark.parametrize("noise", [None, vp.Noise(3)])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_engine_computes_the_network(name, noise):
+    engine = kind_of(name)(NETWORK)
+    loss, gradient = NETWORK.loss_and_gradient(THETA, X, T, noise=noise)
+    evaluation = engine.evaluation(THETA, BATCH, noise)
+    np.testing.assert_allclose(evaluation.loss(THETA), loss, rtol=1e-13)
+    for found in (
+        evaluation.loss_and_gradient(THETA),
+        *(way(THETA, BATCH) for way in engine.gradients(noise).values()),
+    ):
+        np.testing.assert_allclose(found[0], loss, rtol=1e-13)
+        np.testing.assert_allclose(found[1], gradient, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(engine.predict(THETA, X), NETWORK.predict(THETA, X), rtol=1e-13)
+    assert score("r2", engine, THETA, BATCH) == pytest.approx(score("r2", NETWORK, THETA, BATCH), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predictions_follow_what_is_written_into_theta(name):
+    theta = THETA.copy()
+    predict = kind_of(name)(NETWORK).predictor(theta)
+    before = predict(X)
+    theta *= 2
+    assert (predict(X) != before).any()
+    np.testing.assert_allclose(predict(X), NETWORK.predict(theta, X), rtol=1e-13)
+
+
+def test_the_fastest_that_takes_a_network_is_chosen():
+    adam = vp.Adam()
+    assert engine_for(NETWORK, THETA, [BATCH], adam).name == "compiled"
+    assert engine_for(NETWORK, THETA, [BATCH], adam, "reference").name == "reference"
+    assert engine_for(NETWORK, np.stack([THETA, THETA]), [BATCH], adam).name == "reference"
+    assert engine_for(NETWORK, THETA, [BATCH], vp.Adam((0.1, 0.2))).name == "reference"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert engine_for(OWN, THETA, silent=True).name == "reference"
+    with pytest.warns(UserWarning, match="reference engine, which is slower: Own is not one of the library's own"):
+        assert engine_for(OWN, THETA, [BATCH], adam).name == "reference"
+    with pytest.raises(ValueError, match=r'The compiled engine cannot train this: Own is not .*; use engine="auto"'):
+        engine_for(OWN, THETA, [BATCH], adam, "compiled")
+
+
+def test_what_kernels_do_not_take_does_not_wait_for_numba():
+    code = (
+        "import sys, numpy as np, vecprop as vp\n"
+        "network = vp.Network(2, [vp.Dense(1)], vp.SquaredError())\n"
+        "vp.train(network, network.init([0, 1]), np.ones((5, 2)), np.ones(5), optimizer=vp.Adam(), epochs=1)\n"
+        "assert 'numba' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
