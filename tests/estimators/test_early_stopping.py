@@ -18,7 +18,7 @@ from vecprop import (
     MLPSearchCV,
     SquaredError,
 )
-from vecprop.estimators import fitting, rows
+from vecprop.estimators import record, rows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -124,13 +124,25 @@ def test_its_scores_are_those_of_score(name):
 
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
-    monkeypatch.setattr(fitting.Fitting, "train", None)
+    """All epochs of a fit are recorded at once, when it has ended."""
+    recorded, record_epochs = [], record.Record.__call__
+
+    def counted(self, state):
+        recorded.append(len(state.history.latest_losses))
+        return record_epochs(self, state)
+
+    monkeypatch.setattr(record.Record, "__call__", counted)
     for model, y in TARGETS.values():
         model = clone(model).set_params(early_stopping=True, max_iter=30, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(X, y)
-            MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise").fit(X, y)
+            assert recorded == [model.n_iter_] != [1]
+            recorded.clear()
+            search = MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise", refit=False).fit(X, y)
+        assert len(recorded) == search.n_splits_
+        assert min(recorded) > 1
+        recorded.clear()
 
 
 def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):

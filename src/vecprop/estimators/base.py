@@ -28,9 +28,9 @@ from .fitting import Fitting
 from .inspection import Inspection
 from .plots import Drawable
 from .prediction import Predictions
-from .restarts import fitting_of
 from .rows import Rows
 from .tasks import CallbackSupport
+from .together import fitting_of
 
 
 def has_partial_fit(model: Any) -> bool:
@@ -226,9 +226,12 @@ class MultilayerPerceptron(
         self.n_layers_ = len(self.coefs_) + 1
         self.out_activation_ = parts.link_of(network.loss_function)
         self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
-        self.loss_curve_, self.validation_loss_curve_ = [], None
-        self.validation_scores_, self.score_curve_ = None, None
-        self.best_loss_, self.best_validation_score_ = None, None
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] | None = None
+        self.validation_scores_: list[float] | None = None
+        self.score_curve_: list[float] | None = None
+        self.best_loss_: float | None = None
+        self.best_validation_score_: float | None = None
         self.restart_losses_: np.ndarray | None = None
         self.best_restart_: int | None = None
         self._no_improvement_count = 0

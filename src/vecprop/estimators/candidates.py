@@ -14,9 +14,8 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from .base import MultilayerPerceptron, require_inherited_fit
-from .restarts import fitting_of
 from .rows import Rows
-from .together import random_states
+from .together import fitting_of, random_states
 
 
 class Candidate:

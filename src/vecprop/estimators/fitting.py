@@ -1,33 +1,39 @@
-"""Fitting: one call of `fit` or `partial_fit`, from rows to trained parameters."""
+"""Fitting: one call of `fit` or `partial_fit`, which prepares, trains and records what came of it in the model."""
 
 import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..optimize.lbfgs import LBFGS
-from ..optimize.schedules import Constant, Schedule
+from ..optimize.schedules import Constant, Schedule, has_horizon
+from ..train.early_stopping import Stagnation
+from ..train.engine import engine_for
 from ..train.history import History
+from ..train.members import Member
 from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, TrainingResult
 from ..train.trainer import train
 from . import parts
 from .diagnosis import diagnosis_of_sample
 from .prediction import Predictions
-from .schedules import has_horizon
+from .record import Record, print_epoch
+from .rows import Rows
+from .schedules import Cuts
 from .sparse import SparseNetwork
-from .stopping import Watch, print_epoch
 from .symptoms import Ending
 from .tasks import EpochTasks
-from .unattended import Unattended
+
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
 
 
-class Fitting(Unattended):
+class Fitting:
     """One call of training.
 
     Parameters
@@ -40,7 +46,9 @@ class Fitting(Unattended):
         Where the split and the seed come from.
     """
 
-    def __init__(self, model: Any, rows: Any, held_out: Any, random: np.random.RandomState) -> None:
+    def __init__(
+        self, model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
+    ) -> None:
         self.model, self.all_rows, self.rows, self.held_out = model, rows, rows, held_out
         self.dtype = model.theta_.dtype
         self.optimizer = parts.optimizer(model)
@@ -48,17 +56,14 @@ class Fitting(Unattended):
         if model.early_stopping and held_out is None and not self.by_search:
             self.set_aside(random)
         self.seed = model._draw_seed(random)
-        self.by_score = model.early_stopping and self.held_out is not None
         self.score = None if self.held_out is None or model.scoring is not None else model._own_score(self.held_out)
         self.schedule: Schedule = parts.schedule(model, len(self.rows))
+        self.by_score = model.early_stopping and self.held_out is not None
+        watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
+        self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
         self.result: TrainingResult | None = None
         self.seconds = 0.0
         self.prepare()
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended training."""
-        return self.result is not None and self.result.reason == "interrupted"
 
     def set_aside(self, random: np.random.RandomState) -> None:
         """Set rows aside for validation; where there are two classes, the same share of each."""
@@ -91,12 +96,11 @@ class Fitting(Unattended):
 
     def run(self) -> None:
         """Train so, and say nothing if more epochs were needed."""
-        started, tasks = time.perf_counter(), self.tasks()
-        if self.needs_python():
-            self.train(self.model.max_iter, tasks)
-        else:
-            self.train_by_itself()
-        self.warn_of_interrupt()
+        started, tasks = time.perf_counter(), None
+        if getattr(self.model, "_skl_callbacks", None):
+            metadata = {} if self.all_rows.weight is None else {"sample_weight": self.all_rows.weight}
+            tasks = EpochTasks(self.model, self.all_rows.X, self.all_rows.y, metadata)
+        self.train(self.model.max_iter, tasks, by_python=self.needs_python())
         if tasks is not None:
             tasks.end()
         self.seconds = time.perf_counter() - started
@@ -108,57 +112,63 @@ class Fitting(Unattended):
                 f"{self.model.learning_rate!r} needs to know how many epochs there are, which partial_fit cannot tell: "
                 "use fit, or another learning_rate."
             )
-        self.train(1, None)
-        self.warn_of_interrupt()
+        self.train(1, None, by_python=True)
 
-    def tasks(self) -> EpochTasks | None:
-        """Return the tasks of scikit-learn's callbacks, where that release has any."""
-        if not hasattr(self.model, "_init_callback_context"):
-            return None
-        rows = self.all_rows
-        metadata = {} if rows.weight is None else {"sample_weight": rows.weight}
-        return EpochTasks(self.model, rows.X, rows.y, metadata)
+    def needs_python(self) -> bool:
+        """Return whether Python has a part in each epoch, or in when training ends."""
+        model = self.model
+        return bool(
+            self.by_search
+            or self.scores()
+            or model.callbacks
+            or model.verbose
+            or getattr(model, "_skl_callbacks", None)
+            or isinstance(self.schedule, Cuts)
+            or model.loss_curve_  # earlier calls count
+            or (not self.by_score and model._loss_constant(self.rows))  # which rounds otherwise than the loss alone
+        )
 
-    def train(self, epochs: int, tasks: EpochTasks | None) -> None:
-        """Train with Python after each epoch, and leave in the model what was learned."""
-        watch = self.watch()
+    def train(self, epochs: int, tasks: EpochTasks | None, by_python: bool) -> None:
+        """Train, with Python after each epoch or without, and leave in the model what was learned."""
+        record, error = self.record(), None
+        watchers = {"callbacks": self.callbacks(record, tasks)} if by_python else {"early_stopping": self.ending()}
         try:
             with self.threads():
-                result = self.move(epochs, callbacks=self.callbacks(watch, tasks))
-        except DivergenceError as error:
-            raise self.divergence(error.result) from error
-        self.leave(result, result.theta if watch.best_theta is None else watch.best_theta)
+                result = self.move(epochs, **watchers)
+        except DivergenceError as caught:
+            error, result = caught, caught.result
+        if by_python:
+            self.leave(result, record.best_theta, error)
+        else:
+            self.take(result, error)
+        if self.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
 
-    def watch(self) -> Watch:
-        """Return what records each epoch in the model."""
-        return Watch(
-            self.model,
-            0 if self.by_search else len(self.rows),
-            self.scores(),
-            by_score=self.by_score,
-            by_loss=not (self.by_search or self.by_score),
-            rate=getattr(self.optimizer, "learning_rate", 0.0),
-            constant=self.model._loss_constant(self.rows),
-            constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
+    def ending(self) -> Stagnation | None:
+        """Return what ends training, where Python does not: the rule, unless the epochs are used up before."""
+        return self.rule if self.by_score or self.rule.patience <= self.model.max_iter else None
+
+    def member(self) -> Member | None:
+        """Return what a population may train in the place of `run`, if it can."""
+        table, held_out, model = self.rows.table, self.held_out, self.model
+        elsewhere = held_out is not None and held_out.table is not table
+        if self.needs_python() or elsewhere or sparse.issparse(table.X):
+            return None
+        if engine_for(model.network_, model.theta_, (), self.optimizer, silent=True).cohort is None:
+            return None
+        return Member(
+            model.network_,
+            model.theta_,
+            self.optimizer,
+            rows=self.rows.numbers,
+            validation_rows=None if held_out is None else held_out.numbers,
+            X=table.X,
+            T=table.T,
+            sample_weight=table.weight,
+            epochs=model.max_iter,
+            early_stopping=self.ending(),
+            **self.steps(),
         )
-
-    def leave(self, result: TrainingResult, theta: np.ndarray) -> None:
-        """Leave in the model what was learned, and where training stands."""
-        self.result = result
-        self.keep(theta)
-        self.model._ending = Ending(result.reason, result.state.step)
-        goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
-        self.model._state = replace(result.state, history=History()) if goes_on else None
-
-    def divergence(self, result: TrainingResult) -> ValueError:
-        """Return the error that says that training diverged, and leave the last finite parameters in the model."""
-        self.keep(result.theta)
-        self.model._ending = Ending("diverged", result.state.step)
-        message = (
-            "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-            "preprocessed."
-        )
-        return ValueError(diagnosis_of_sample(self.model, self.rows).after(message))
 
     def move(self, epochs: int, **watchers: Any) -> TrainingResult:
         """Return what the epochs have made of the model's parameters."""
@@ -184,46 +194,19 @@ class Fitting(Unattended):
 
     def steps(self) -> dict[str, Any]:
         """Return what the steps of an epoch are like."""
+        wished, rows = self.model.batch_size, len(self.rows)
+        size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
+        if not isinstance(wished, str) and wished > rows:
+            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+            warnings.warn(message, stacklevel=8)
         return {
-            "batch_size": self.batch_size(),
+            "batch_size": size,
             "shuffle": self.model.shuffle,
             "seed": self.seed,
             "validation_score": self.score,
             "training_loss": "running",
             "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
         }
-
-    def batch_size(self) -> int:
-        """Return how many rows a step sees."""
-        wished, rows = self.model.batch_size, len(self.rows)
-        if wished == "auto":
-            return min(200, rows)
-        if wished > rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=9
-            )
-        return min(int(wished), rows)
-
-    def scores(self) -> dict[str, Any]:
-        """Return what has to measure the model after each epoch, by the attributes that list it."""
-        model, scores = self.model, {}
-        if self.held_out is not None and model.scoring != "loss" and self.score is None:
-            scores["validation_scores_"] = model._scorer(self.held_out, model.scoring)
-        if model.scoring not in (None, "loss"):
-            scores["score_curve_"] = model._scorer(self.rows, model.scoring)
-        return scores
-
-    def callbacks(self, watch: Watch, tasks: EpochTasks | None) -> list[Any]:
-        """Return what is called after each epoch; the watch is first, so that others see the model as it is."""
-        model = self.model
-        others: list[Any] = [watch, *(model.callbacks or ())]
-        if model.verbose == "bar":
-            others.append(ProgressBar(type(model).__name__))
-        elif model.verbose:
-            others.insert(1, print_epoch(model))
-        if tasks is not None and tasks.has_callbacks:
-            return [tasks.watching(others)]
-        return others
 
     def threads(self) -> AbstractContextManager[Any]:
         """Return what limits the threads to n_jobs."""
@@ -235,16 +218,72 @@ class Fitting(Unattended):
 
         return at_most_threads(effective_n_jobs(self.model.n_jobs))
 
-    def keep(self, theta: np.ndarray) -> None:
-        """Leave parameters in the model."""
+    def scores(self) -> dict[str, Any]:
+        """Return what has to measure the model after each epoch, by the attributes that list it."""
+        model, scores = self.model, {}
+        if self.held_out is not None and model.scoring != "loss" and self.score is None:
+            scores["validation_scores_"] = model._scorer(self.held_out, model.scoring)
+        if model.scoring not in (None, "loss"):
+            scores["score_curve_"] = model._scorer(self.rows, model.scoring)
+        return scores
+
+    def callbacks(self, record: Record, tasks: EpochTasks | None) -> list[Any]:
+        """Return what is called after each epoch; the record is first, so that others see the model as it is."""
         model = self.model
+        others: list[Any] = [record, *(model.callbacks or ())]
+        if model.verbose == "bar":
+            others.append(ProgressBar(type(model).__name__))
+        elif model.verbose:
+            others.insert(1, print_epoch(model))
+        return others if tasks is None else [tasks.watching(others)]
+
+    def record(self) -> Record:
+        """Return what records each epoch in the model."""
+        return Record(
+            self.model,
+            0 if self.by_search else len(self.rows),
+            self.scores(),
+            self.rule,
+            ends=self.by_score or not self.by_search,
+            rate=getattr(self.optimizer, "learning_rate", 0.0),
+            constant=self.model._loss_constant(self.rows),
+            constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
+        )
+
+    def take(self, result: TrainingResult, error: DivergenceError | None = None) -> None:
+        """Record the epochs of a training without Python, and leave in the model what was learned."""
+        measured = result.history
+        if len(measured.loss):
+            history = History()  # that begins with the first epoch
+            history.extend(
+                measured.loss, measured.validation_loss[1:], measured.time[-1:], measured.validation_score[1:]
+            )
+            self.record()(replace(result.state, history=history))
+            self.seconds = float(measured.time[-1])
+        ended = replace(result, reason="callback") if result.reason == "early stopping" else result
+        self.leave(ended, None, error)
+
+    def leave(self, result: TrainingResult, best: np.ndarray | None, error: DivergenceError | None) -> None:
+        """Leave in the model what was learned, and where training stands; raise an error where it diverged."""
+        model, diverged = self.model, result.reason == "diverged"
+        theta = result.theta if diverged or best is None else best
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
+        model._ending = Ending(result.reason, result.state.step)
+        if diverged:
+            message = (
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+            raise ValueError(diagnosis_of_sample(model, self.rows).after(message)) from error
+        self.result = result
+        goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
+        model._state = replace(result.state, history=History()) if goes_on else None
 
-    def warn_of_interrupt(self) -> None:
-        """Warn where Ctrl-C has ended training."""
-        if self.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has ended training."""
+        return self.result is not None and self.result.reason == "interrupted"
 
     def warn_of_shortfall(self) -> bool:
         """Warn where training has not converged; return whether it has not."""

@@ -14,9 +14,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .base import require_inherited_fit
-from .restarts import fitting_of
 from .rows import Rows
-from .together import fit_together
+from .together import fit_together, fitting_of
 
 COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")

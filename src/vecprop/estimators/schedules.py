@@ -65,15 +65,3 @@ class Cuts(Schedule):
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return the product of the cuts so far."""
         return state["factor"]
-
-
-def has_horizon(schedule: Schedule) -> bool:
-    """Return whether a schedule depends on how many steps there are in all.
-
-    Examples
-    --------
-    >>> has_horizon(Cosine()), has_horizon(WarmUp(2))
-    (True, False)
-    """
-    state = schedule.init()
-    return any(schedule.factor(step, 10, state) != schedule.factor(step, 1000, state) for step in range(10))

@@ -37,11 +37,6 @@ class EpochTasks:
         self.fit.call_on_fit_task_begin(estimator=model, **self.told)
         self.epoch: Any = None
 
-    @property
-    def has_callbacks(self) -> bool:
-        """Whether anyone listens."""
-        return bool(getattr(self.model, "_skl_callbacks", None))
-
     def begin(self) -> None:
         """Begin an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")

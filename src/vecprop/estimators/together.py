@@ -1,18 +1,24 @@
-"""Many models fitted at once: as one population where the rules allow it, the others one by one in threads."""
+"""Many fits at once: restarts of a model, and models that one population trains where the rules allow it."""
 
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from joblib import effective_n_jobs
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
+from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
 from .fitting import Fitting
+from .rows import Rows
+
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
 
 
 def random_states(random_state: Any, count: int) -> list[Any]:
@@ -25,16 +31,84 @@ def random_states(random_state: Any, count: int) -> list[Any]:
     """
     if count == 1:
         return [random_state]
-    random = check_random_state(deepcopy(random_state))
+    random = check_random_state(copy.deepcopy(random_state))
     return [random_state, *random.randint(2**31 - 1, size=count - 1).tolist()]
 
 
-def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Exception | None]:
+def fitting_of(
+    model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
+) -> "AnyFitting":
+    """Return what fits a model whose network and parameters are new: once, or with restarts."""
+    kind = Fitting if model.n_restarts == 1 else Restarts
+    return kind(model, rows, held_out, random)
+
+
+class Restarts:
+    """One call of training with restarts, in the place of a `Fitting`.
+
+    The first start is that of a fit without restarts. All are trained on the same rows, and what is best on the same
+    rows of validation is left in the model; without such rows, what has the lowest loss.
+
+    Parameters
+    ----------
+    model, rows, held_out, random
+        As for `Fitting`.
+    """
+
+    def __init__(
+        self, model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
+    ) -> None:
+        self.model = model
+        first = Fitting(model, rows, held_out, random)
+        self.fittings = [first]
+        for state in random_states(model.random_state, model.n_restarts)[1:]:
+            other, random = copy.copy(model), check_random_state(state)
+            other.random_state = state
+            other.__dict__.pop("_skl_callbacks", None)  # which are told of one fit
+            other._prepare(rows, random, first=True)
+            self.fittings.append(Fitting(other, first.rows, first.held_out, random))
+        self.kept, self.seconds = first, 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has ended training."""
+        return any(fitting.interrupted for fitting in self.fittings)
+
+    def fit(self) -> None:
+        """Train from each start, and keep the best."""
+        self.run()
+        self.kept.warn_of_shortfall()
+
+    def warn_of_shortfall(self) -> bool:
+        """Warn where the training that was kept has not converged; return whether it has not."""
+        return self.kept.warn_of_shortfall()
+
+    def member(self) -> None:
+        """Return None: one population's member has one start."""
+
+    def run(self) -> None:
+        """Train from each start, and keep the best, without a warning."""
+        errors = fit_together(self.fittings, self.model.n_jobs)
+        good = [fitting for fitting, error in zip(self.fittings, errors, strict=True) if error is None]
+        if not good:
+            raise errors[0] or AssertionError
+        self.kept = max(good, key=_quality)
+        losses = [fitting.model.loss_ if fitting in good else np.inf for fitting in self.fittings]
+        self.seconds = sum(fitting.seconds for fitting in self.fittings)
+        self.model.__dict__.update(vars(self.kept.model) | {"random_state": self.model.random_state})
+        self.model.restart_losses_ = np.array(losses)
+        self.model.best_restart_ = self.fittings.index(self.kept)
+
+
+AnyFitting: TypeAlias = Fitting | Restarts
+
+
+def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exception | None]:
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun.
 
     Parameters
     ----------
-    fittings : sequence of Fitting
+    fittings : sequence of Fitting or Restarts
         The fits that are to be done.
     n_jobs : int or None
         How many threads to use at most; None for as many as there are processors.
@@ -60,7 +134,9 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
             stack.enter_context(at_most_threads(effective_n_jobs(n_jobs)))
         trained = _trained({number: member for number, member in enumerate(members) if member is not None})
         for number, result in trained.items():
-            attempt(number, fittings[number].take, result)
+            fitting = fittings[number]
+            assert isinstance(fitting, Fitting)  # which alone is a population's member
+            attempt(number, fitting.take, result)
         if any(fittings[number].interrupted for number in trained):
             return errors
         threads = usable_threads()
@@ -84,9 +160,9 @@ def fit_together(fittings: Sequence[Fitting], n_jobs: int | None) -> list[Except
     return errors
 
 
-def _trained(members: dict[int, Any]) -> dict[int, TrainingResult]:
+def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
     """Return the results of training members, by number, without those with which something is wrong."""
-    population = list(members.values())
+    population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
     try:
@@ -99,3 +175,13 @@ def _trained(members: dict[int, Any]) -> dict[int, TrainingResult]:
                 trained |= _trained({number: members[number] for number in some})
         return trained
     return dict(zip(members, results, strict=True))
+
+
+def _quality(fitting: Fitting) -> Any:
+    """Return what is to be as large as possible: the validation score, or the negative loss."""
+    model = fitting.model
+    if fitting.by_score:
+        return model.best_validation_score_
+    if fitting.held_out is None:
+        return -model.loss_
+    return model.validation_scores_[-1] if model.validation_scores_ else -np.inf  # it may have ended before an epoch

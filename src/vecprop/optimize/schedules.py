@@ -244,3 +244,15 @@ class WarmUp(Schedule):
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + cos(pi * share)) / 2
+
+
+def has_horizon(schedule: Schedule) -> bool:
+    """Return whether a schedule depends on how many steps there are in all.
+
+    Examples
+    --------
+    >>> has_horizon(Cosine()), has_horizon(WarmUp(2))
+    (True, False)
+    """
+    state = schedule.init()
+    return any(schedule.factor(step, 10, state) != schedule.factor(step, 1000, state) for step in range(10))

@@ -66,7 +66,7 @@ class Stagnation:
 
     Parameters
     ----------
-    patience : int, default 10
+    patience : int or inf, default 10
         Training ends when there was no progress in this many epochs in a row, the last of them included.
     tolerance : float, default 0.0001
         By how much the loss must be below the lowest so far to be progress, in units of the loss.
@@ -84,7 +84,7 @@ class Stagnation:
     Stagnation(patience=11, tolerance=0.0001, on='loss')
     """
 
-    patience: int = 10
+    patience: float = 10
     tolerance: float = 1e-4
     on: Watched = "loss"
 

@@ -1,33 +1,39 @@
-"""scikit-learn's rules for when training ends, watched epoch by epoch."""
+"""What training leaves in a model epoch by epoch, in scikit-learn's attributes, and when its rule ends training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..optimize.stopping import observed
+from ..train.early_stopping import Stagnation
 from ..train.state import TrainingState
 from .schedules import Cuts
 
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
+
 
 @dataclass(eq=False)
-class Watch:
+class Record:
     """Records each epoch in a model's attributes, and says when training is to end.
 
-    Without early stopping it ends after more than ``n_iter_no_change`` epochs in a row whose loss was not below the
-    best by ``tol``; with early stopping, where the validation score was not above the best by ``tol``. A learning rate
-    that adapts is divided by 5 first, as long as it is above 1e-6.
+    The rule goes on from what the model's attributes say of earlier calls. A learning rate that adapts is divided by 5
+    first, as long as it is above 1e-6.
 
     Parameters
     ----------
-    model : estimator
+    model : MultilayerPerceptron
         The model, which holds what earlier calls have counted.
     rows : int
         How many rows count for ``t_`` in an epoch.
     scores : dict of callable
         What measures the model after each epoch beside training itself, by the name of the attribute that lists it.
-    by_score, by_loss : bool
-        Whether the score or the loss ends training.
+    rule : Stagnation
+        When training is to end.
+    ends : bool
+        Whether it does end training.
     rate : float
         The learning rate at the start.
     constant, constant_val : float
@@ -36,14 +42,15 @@ class Watch:
     Attributes
     ----------
     best_theta : ndarray (P,) or None
-        The parameters with the best score; where no epoch was better than those before this call, the first.
+        The parameters with the best score; where no epoch was better than those before this call, the first. None where
+        it is the training loss that counts.
     """
 
-    model: Any
+    model: "MultilayerPerceptron"
     rows: int
     scores: dict[str, Callable[[TrainingState], float]]
-    by_score: bool
-    by_loss: bool
+    rule: Stagnation
+    ends: bool
     rate: float
     constant: float
     constant_val: float
@@ -51,17 +58,15 @@ class Watch:
 
     def __post_init__(self) -> None:
         """Begin with the model's parameters as the best."""
-        if self.by_score:
+        if self.rule.restores:
             self.best_theta = self.model.theta_.copy()
 
     @property
     def interval(self) -> float:
         """How many epochs may run as one: where the loss counts, training cannot end before so many more of them."""
-        return (
-            1
-            if self.scores or self.by_score
-            else max(self.model.n_iter_no_change + 1 - self.model._no_improvement_count, 1)
-        )
+        if self.scores or self.rule.restores:
+            return 1
+        return max(self.rule.patience - self.model._no_improvement_count, 1)
 
     def __call__(self, state: TrainingState) -> bool:
         """Record the epochs since the last call; return whether training is to end."""
@@ -82,37 +87,36 @@ class Watch:
             model.t_ += self.rows
             model.loss_ = loss + self.constant
             model.loss_curve_.append(model.loss_)
-            over = self.is_over(state, self.has_improved(state))
+            over = self.has_stalled(state) and self.ends and not self.adapts(state)
         return over
 
-    def has_improved(self, state: TrainingState) -> bool:
-        """Compare the epoch with the best so far, and keep what is best."""
-        model = self.model
-        if self.by_score:
-            score, best = model.validation_scores_[-1], model.best_validation_score_
-            if score > best:
-                model.best_validation_score_, self.best_theta = score, state.theta.copy()
-            return not score < best + model.tol
-        loss, best = model.loss_, model.best_loss_
-        model.best_loss_ = min(loss, best)
-        return loss <= best - model.tol
+    def has_stalled(self, state: TrainingState) -> bool:
+        """Compare the epoch with the best so far, keep what is best, and return whether there were too many without."""
+        model, rule, by_score = self.model, self.rule, self.rule.restores
+        loss = -model.validation_scores_[-1] if by_score else model.loss_
+        lowest = -model.best_validation_score_ if by_score else model.best_loss_
+        count = model._no_improvement_count
+        best, _, count = observed(loss, lowest, lowest, count, rule.tolerance, rule.from_lowest)
+        model._no_improvement_count = int(count)
+        if not by_score:
+            model.best_loss_ = best
+        elif best < lowest:
+            model.best_validation_score_, self.best_theta = -best, state.theta.copy()
+        return count >= rule.patience
 
-    def is_over(self, state: TrainingState, improved: bool) -> bool:
-        """Count epochs without progress; when there are too many, cut the learning rate or end training."""
+    def adapts(self, state: TrainingState) -> bool:
+        """Return whether the learning rate is cut in the place of an end."""
         model = self.model
-        model._no_improvement_count = 0 if improved else model._no_improvement_count + 1
-        if not (self.by_loss or self.by_score) or model._no_improvement_count <= model.n_iter_no_change:
-            return False
-        what = "Validation score" if self.by_score else "Training loss"
+        what = "Validation score" if self.rule.restores else "Training loss"
         message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
         factor = state.schedule.get("factor") if model.learning_rate == "adaptive" else None
         if factor is not None and self.rate * factor > 1e-6:
             Cuts().cut(state.schedule)
             model._no_improvement_count = 0
             self.say(f"{message} Setting learning rate to {self.rate * state.schedule['factor']:f}")
-            return False
+            return True
         self.say(f"{message} Stopping.")
-        return True
+        return False
 
     def say(self, message: str) -> None:
         """Print a message where the model is verbose."""
@@ -120,7 +124,7 @@ class Watch:
             print(message)
 
 
-def print_epoch(model: Any) -> Callable[[TrainingState], None]:
+def print_epoch(model: "MultilayerPerceptron") -> Callable[[TrainingState], None]:
     """Return a callback that prints an epoch as scikit-learn does."""
 
     def after_epoch(state: TrainingState) -> None:
