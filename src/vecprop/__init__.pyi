@@ -66,14 +66,14 @@ from .optimize.schedules import InverseScaling as InverseScaling
 from .optimize.schedules import OneCycle as OneCycle
 from .optimize.schedules import Schedule as Schedule
 from .optimize.schedules import WarmUp as WarmUp
+from .optimize.stopping import EarlyStopping as EarlyStopping
+from .optimize.stopping import Stagnation as Stagnation
 from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError
 from .tables.reading import read_chunks as read_chunks
 from .tables.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
 from .tables.task import guess_task as guess_task
-from .train.early_stopping import EarlyStopping as EarlyStopping
-from .train.early_stopping import Stagnation as Stagnation
 from .train.history import History as History
 from .train.members import Member as Member
 from .train.population import train_population as train_population

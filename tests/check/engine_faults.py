@@ -160,7 +160,7 @@ def _callers(module: ModuleType, name: str) -> Iterator[Any]:
 
 def _forget() -> None:
     """Forget what has been compiled into programs, and at which addresses it stands."""
-    for name in ("batches", "dense", "epochs", "formulas", "kernels", "loops", "packed", "products", "program"):
+    for name in ("batches", "dense", "epochs", "fit", "formulas", "kernels", "loops", "packed", "products", "program"):
         for value in vars(import_module(f"vecprop.compiled.{name}")).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

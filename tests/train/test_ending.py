@@ -258,3 +258,8 @@ class Now:
 def test_intervals_are_one_epoch_at_least(interval, engine):
     with pytest.raises(ValueError, match="it is 1 epoch at least"):
         fit(callbacks=[Now(interval)], engine=engine)
+
+
+@pytest.mark.parametrize("rule", [vp.EarlyStopping, vp.Stagnation])
+def test_rules_that_were_pickled_where_they_stood_before_are_found(rule):
+    assert pickle.loads(f"cvecprop.train.early_stopping\n{rule.__name__}\n.".encode()) is rule

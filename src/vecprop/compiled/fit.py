@@ -18,7 +18,7 @@ from .context import Context, Slot, as_word
 from .epochs import CHUNK, Ended, epochs_address, run_epochs
 from .formulas import hyperparameters
 from .guards import single_threaded_blas
-from .loops import link_address, update_address
+from .loops import update_address
 from .program import Program, program_of, rows_of
 from .scores import score_address
 from .shuffling import shuffle_address
@@ -112,10 +112,11 @@ class Epochs:
         )
         context.clear("in_tile")
         context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
+        update, update_h = _update_of(optimizer, F)
         context.set(
             theta=theta,
-            update=update_address(optimizer, F),
-            update_h=hyperparameters(optimizer),
+            update=update,
+            update_h=update_h,
             seed=as_word(plan.seed),
             everyone=np.arange(max(N, held)),
             last_finite=last_finite,
@@ -170,6 +171,12 @@ class Epochs:
         )
 
 
+@lru_cache(maxsize=256)
+def _update_of(optimizer: Optimizer, F: type) -> tuple[int, np.ndarray]:
+    """Return the address of an optimizer's step, and its hyperparameters."""
+    return update_address(optimizer, F), hyperparameters(optimizer)
+
+
 @lru_cache(maxsize=64)
 def _told(
     program: Program,
@@ -211,7 +218,7 @@ def _told(
     if score:
         context.set(
             score_of_held_rows=score_address(score, program.F),
-            link=link_address(program.network.loss_function, program.F),
+            link=program.link,
         )
     context.release()
     return context

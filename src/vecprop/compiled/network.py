@@ -15,7 +15,6 @@ from .context import Slot, place_of
 from .evaluation import Evaluation
 from .guards import single_threaded_blas
 from .kernels import predict_address
-from .loops import link_address
 from .program import program_of, unsupported
 
 _WORD = ctypes.c_int64
@@ -155,7 +154,7 @@ class Predictor:
         self._type = theta.dtype
         program = program_of(network, theta.dtype.type)
         self._context, self._uses_blas = program.context(workers=1), program.uses_blas
-        self._context.set(link=link_address(network.loss_function, program.F), theta=self._theta)
+        self._context.set(link=program.link, theta=self._theta)
         self._words = self._context.words.data  # a memoryview, written to word by word in half the time
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)

@@ -17,7 +17,7 @@ from .dense import Way, dense_addresses, product_address
 from .formulas import hyperparameters
 from .kernels import FEATURES, IN_TILE, gradient_address
 from .layers import COLUMNS, Column, Kind
-from .loops import UPDATES, drop_address, loss_address, map_address, norm_addresses, slope_address
+from .loops import UPDATES, drop_address, link_address, loss_address, map_address, norm_addresses, slope_address
 from .packed import room_of
 from .products import gather_address, multiply_address
 from .scores import LOOPS
@@ -64,6 +64,15 @@ def unsupported(network: Network, optimizer: Any = None, score: str | None = Non
 def program_of(network: Network, F: type, batch: int = 0) -> "Program":
     """Return a network's program, the same one where it has been asked for lately: it never changes."""
     return Program(network, F, batch)
+
+
+@lru_cache(maxsize=256)
+def _program_for_batches(program: "Program", rows: int) -> "Program":
+    if rows * program.operations < 2 * SHARD_OPERATIONS:
+        return program
+    if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in program._dense_sizes()):
+        return program
+    return program_of(program.network, program.F, rows)
 
 
 class Program:
@@ -196,15 +205,16 @@ class Program:
 
     def for_batches(self, rows: int) -> "Program":
         """Return the program for training on batches of so many rows: threads may share layers, see `sharing`."""
-        if rows * self.operations < 2 * SHARD_OPERATIONS:
-            return self
-        if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in self._dense_sizes()):
-            return self
-        return program_of(self.network, self.F, rows)
+        return _program_for_batches(self, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""
         return QUARTERS if self.shared else self.shards(rows)
+
+    @cached_property
+    def link(self) -> int:
+        """The address of the loss's link, which makes predictions of the last layer's outputs."""
+        return link_address(self.network.loss_function, self.F)
 
     @cached_property
     def _network_told(self) -> Context:

@@ -10,7 +10,7 @@ from .counted import Noise
 from .elementary import Array, namespace
 from .initializers import fill
 from .inputs import Batch, checked_batch, checked_rows, checked_theta
-from .layers import Layer
+from .layers import Activation, Layer
 from .layout import Layout
 from .losses import Loss
 from .penalties import Penalty
@@ -125,6 +125,11 @@ class Network:
     def random(self) -> bool:
         """Whether some layer uses noise in training."""
         return any(getattr(layer, "random", False) for layer in self.layers)
+
+    @property
+    def activations(self) -> list[int]:
+        """The numbers of the layers that are activations: what hidden units put out."""
+        return [number for number, layer in enumerate(self.layers) if isinstance(layer, Activation)]
 
     def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
         """Draw initial parameters.

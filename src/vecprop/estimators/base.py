@@ -30,10 +30,10 @@ from .plots import Drawable
 from .prediction import Predictions
 from .rows import Rows
 from .tasks import CallbackSupport
-from .together import fitting_of
+from .together import AnyFitting, Restarts
 
 
-def has_partial_fit(model: Any) -> bool:
+def has_partial_fit(model: "MultilayerPerceptron") -> bool:
     """Return True, or say why the solver has no partial_fit."""
     if isinstance(parts.optimizer(model), LBFGS):
         raise AttributeError(f"partial_fit is only available for stochastic optimizers, and {model.solver} is not one.")
@@ -113,7 +113,7 @@ class MultilayerPerceptron(
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)
         held_out = self._hold_out(X_val, y_val, sample_weight_val)
-        (fitting_of if first else Fitting)(self, rows, held_out, random).fit()
+        (self._fitting(rows, held_out, random) if first else Fitting(self, rows, held_out, random)).fit()
         return self
 
     @available_if(has_partial_fit)
@@ -204,6 +204,10 @@ class MultilayerPerceptron(
         self.network_ = network
         self._rows = Predictions(network, self.theta_)
 
+    def _fitting(self, rows: Rows, held_out: Rows | None, random: np.random.RandomState) -> AnyFitting:
+        """Return what fits this model, whose network and parameters are new: once, or with restarts."""
+        return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, held_out, random)
+
     def _hold_out(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
         """Return the rows of validation, checked, if there are any."""
         if (X_val is None) != (y_val is None):
@@ -223,7 +227,7 @@ class MultilayerPerceptron(
         if adopt:
             for name, values in given.items():
                 setattr(self, name, values)
-        self.n_layers_ = len(self.coefs_) + 1
+        self.n_layers_ = len(parts.hidden_layer_sizes(self)) + 2
         self.out_activation_ = parts.link_of(network.loss_function)
         self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
         self.loss_curve_: list[float] = []

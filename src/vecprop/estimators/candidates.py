@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 
 from .base import MultilayerPerceptron, require_inherited_fit
 from .rows import Rows
-from .together import fitting_of, random_states
+from .together import random_states
 
 
 class Candidate:
@@ -142,7 +142,7 @@ class Fold:
         if head is not None:
             estimator = copy.copy(head)
             estimator.steps = [*head.steps[:-1], (candidate.name, model)]
-        return fitting_of(model, rows, held_out, random), estimator
+        return model._fitting(rows, held_out, random), estimator
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.

@@ -19,7 +19,7 @@ from .rows import Rows
 from .targets import Labels, class_weights
 
 
-def _has_probabilities(model: Any) -> bool:
+def _has_probabilities(model: "MLPClassifier") -> bool:
     if isinstance(model.loss, RegressionLoss | Poisson):
         raise AttributeError(f"{type(model.loss).__name__} gives no probabilities: use a loss such as 'log_loss'.")
     return True

@@ -1,11 +1,15 @@
 """The diagnosis: what is wrong with a model's training, in sentences that say what to change."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .rows import Rows
 from .symptoms import SYMPTOMS, Case, Ending, some
+
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
 
 MANY, FEW = 1_000, 200
 """How many rows are looked at, at most, where nobody asked; and how many for the hidden units, which takes longest."""
@@ -69,13 +73,13 @@ class Diagnosable:
         return diagnosis_of(self, self._read(X, y, None))
 
 
-def diagnosis_of(model: Any, rows: Any, few: int | None = None) -> Diagnosis:
+def diagnosis_of(model: "MultilayerPerceptron", rows: Rows, few: int | None = None) -> Diagnosis:
     """Return what is wrong with a model's training on rows that it has read; of units, on few of them."""
     case = Case(model, rows, few)
     with np.errstate(all="ignore"):  # what overflows is what is looked for
         return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
-def diagnosis_of_sample(model: Any, rows: Any) -> Diagnosis:
+def diagnosis_of_sample(model: "MultilayerPerceptron", rows: Rows) -> Diagnosis:
     """Return the same from some of the rows, so that it takes no time to speak of beside training."""
     return diagnosis_of(model, some(rows, MANY), FEW)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
-from ..train.early_stopping import Stagnation
+from ..optimize.stopping import Stagnation
 from ..train.engine import engine_for
 from ..train.history import History
 from ..train.members import Member
@@ -252,14 +252,12 @@ class Fitting:
 
     def take(self, result: TrainingResult, error: DivergenceError | None = None) -> None:
         """Record the epochs of a training without Python, and leave in the model what was learned."""
-        measured = result.history
-        if len(measured.loss):
-            history = History()  # that begins with the first epoch
-            history.extend(
-                measured.loss, measured.validation_loss[1:], measured.time[-1:], measured.validation_score[1:]
-            )
-            self.record()(replace(result.state, history=history))
-            self.seconds = float(measured.time[-1])
+        history = result.history
+        losses = history.loss
+        if len(losses):
+            of_held_out = history.validation_loss[1:], history.validation_score[1:]  # from the first epoch on
+            self.record().epochs(result.state, losses, *of_held_out)
+            self.seconds = float(history.time[-1])
         ended = replace(result, reason="callback") if result.reason == "early stopping" else result
         self.leave(ended, None, error)
 

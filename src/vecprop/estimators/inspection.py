@@ -6,7 +6,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.layers import Activation
 from ..core.network import Network
 
 if TYPE_CHECKING:
@@ -88,14 +87,9 @@ class Inspection:
         return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
 
 
-def hidden_places(network: Network) -> list[int]:
-    """Return where among a network's layers the outputs of the hidden ones come from: the activations."""
-    return [place for place, layer in enumerate(network.layers) if isinstance(layer, Activation)]
-
-
 def place_of_hidden_layer(network: Network, layer: int) -> int:
     """Return where a hidden layer's output comes from, or say that there is no such layer."""
-    places = hidden_places(network)
+    places = network.activations
     if not -len(places) <= layer < len(places):
         raise IndexError(f"There is no hidden layer {layer}: this model has {len(places)}, from 0.")
     return places[layer]

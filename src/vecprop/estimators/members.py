@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .base import require_inherited_fit
 from .rows import Rows
-from .together import fit_together, fitting_of
+from .together import fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
@@ -141,7 +141,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             rows = rows.take(samples)
         own = check_random_state(member.random_state)
         member._prepare(rows, own, first=True)
-        return member, samples, features, fitting_of(member, rows, None, own)
+        return member, samples, features, member._fitting(rows, None, own)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Yield each member's outputs, (N, O), for rows that are checked here."""

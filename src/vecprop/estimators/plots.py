@@ -13,6 +13,8 @@ from .inspection import place_of_hidden_layer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .base import MultilayerPerceptron
+
 
 class Plots:
     """The pictures of a model. Each takes ``ax=None`` and returns the Axes; all need matplotlib.
@@ -31,7 +33,7 @@ class Plots:
     ['no', 'yes']
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "MultilayerPerceptron") -> None:
         self.model = model
 
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
@@ -177,6 +179,6 @@ class Drawable:
     """A model that can be drawn."""
 
     @property
-    def plot(self) -> Plots:
+    def plot(self: Any) -> Plots:
         """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
         return Plots(self)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..optimize.stopping import observed
-from ..train.early_stopping import Stagnation
+from ..optimize.stopping import Stagnation, observed
 from ..train.state import TrainingState
 from .schedules import Cuts
 
@@ -70,15 +69,21 @@ class Record:
 
     def __call__(self, state: TrainingState) -> bool:
         """Record the epochs since the last call; return whether training is to end."""
-        model, history = self.model, state.history
-        model.theta_ = state.theta
+        self.model.theta_ = state.theta
         for name, measure in self.scores.items():
-            getattr(model, name).append(measure(state))
-        held_losses, scores = history.latest_validation_losses.tolist(), history.latest_validation_scores.tolist()
+            getattr(self.model, name).append(measure(state))
+        history = state.history
+        return self.epochs(
+            state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
+        )
+
+    def epochs(self, state: TrainingState, losses: np.ndarray, held_losses: np.ndarray, scores: np.ndarray) -> bool:
+        """Record epochs with these losses and scores, as far as there are any; return whether training is to end."""
+        model, over = self.model, False
         if model.scoring == "loss":
-            scores = [-loss for loss in held_losses]
-        over = False
-        for epoch, loss in enumerate(history.latest_losses.tolist()):
+            scores = -held_losses
+        held_losses, scores = held_losses.tolist(), scores.tolist()
+        for epoch, loss in enumerate(losses.tolist()):
             if held_losses:
                 model.validation_loss_curve_.append(held_losses[epoch] + self.constant_val)
             if scores:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -14,9 +14,12 @@ from ..core.layers import Activation
 from ..core.losses import RegressionLoss
 from ..train.state import Reason
 from . import parts
-from .inspection import hidden_places
 from .prediction import Predictions
+from .rows import Rows
 from .sparse import SparseNetwork
+
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
 
 LARGE, SMALL = 10.0, 0.01
 """A column is unscaled if the root of its mean square is above the first, or its largest entry below the second."""
@@ -61,8 +64,8 @@ class Case:
         How many of them the hidden units are looked at on, at most; by default all.
     """
 
-    model: Any
-    rows: Any
+    model: "MultilayerPerceptron"
+    rows: Rows
     few: int | None = None
 
     @property
@@ -79,7 +82,7 @@ class Case:
         """Each hidden layer's number, activation, and mean slope of its units over few rows."""
         layers: Any = self.model.network_.layers
         outputs, found = self.outputs, []
-        for number, place in enumerate(hidden_places(self.model.network_)):
+        for number, place in enumerate(self.model.network_.activations):
             slopes = np.abs(layers[place].slope(outputs[place - 1], outputs[place]))
             found.append((number, layers[place], np.broadcast_to(slopes, outputs[place].shape).mean(axis=0)))
         return found
@@ -100,7 +103,7 @@ class Case:
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
 
 
-def some(rows: Any, most: int | None) -> Any:
+def some(rows: Rows, most: int | None) -> Rows:
     """Return rows at equal distances, no more than most."""
     if most is None or len(rows) <= most:
         return rows

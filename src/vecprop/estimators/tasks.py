@@ -1,9 +1,12 @@
 """scikit-learn's callbacks (from release 1.9 on): each epoch is a task of the fit."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..train.state import TrainingState
+
+if TYPE_CHECKING:
+    from .base import MultilayerPerceptron
 
 
 def _support() -> Any:
@@ -31,7 +34,7 @@ class EpochTasks:
         The rows that are trained on.
     """
 
-    def __init__(self, model: Any, X: Any, y: Any, metadata: dict[str, Any]) -> None:
+    def __init__(self, model: "MultilayerPerceptron", X: Any, y: Any, metadata: dict[str, Any]) -> None:
         self.model, self.told = model, {"X": X, "y": y, "metadata": metadata}
         self.fit = model._init_callback_context(max_subtasks=model.max_iter)
         self.fit.call_on_fit_task_begin(estimator=model, **self.told)

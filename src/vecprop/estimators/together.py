@@ -35,14 +35,6 @@ def random_states(random_state: Any, count: int) -> list[Any]:
     return [random_state, *random.randint(2**31 - 1, size=count - 1).tolist()]
 
 
-def fitting_of(
-    model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
-) -> "AnyFitting":
-    """Return what fits a model whose network and parameters are new: once, or with restarts."""
-    kind = Fitting if model.n_restarts == 1 else Restarts
-    return kind(model, rows, held_out, random)
-
-
 class Restarts:
     """One call of training with restarts, in the place of a `Fitting`.
 

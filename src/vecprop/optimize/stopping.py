@@ -1,4 +1,113 @@
-"""The rule that ends training when a loss gets no better: one for arrays of members, kernels and estimators."""
+"""When training ends: the rules of early stopping, and the formula that all of them count by."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Watched = Literal["loss", "validation_loss", "validation_score"]
+"""What a rule watches, by the names of `History` in ``train``."""
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the loss has not fallen for a while, and restore the best parameters.
+
+    Each member of a population stops by itself: what it does after that does not count, and training ends when all have
+    stopped.
+
+    Parameters
+    ----------
+    patience : int, default 10
+        How many epochs in a row without progress end training.
+    tolerance : float, default 0.0
+        By how much the loss must fall below the best so far to count as progress, in units of the loss.
+    on : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
+        What it watches: the validation loss, or the training loss where there is no validation data; the validation
+        score, which rises as a loss falls; or the training loss.
+
+    Raises
+    ------
+    ValueError
+        Where patience is less than 1, tolerance less than 0 or on is none of these.
+
+    Examples
+    --------
+    >>> EarlyStopping(patience=3, on="validation_score")
+    EarlyStopping(patience=3, tolerance=0.0, on='validation_score')
+    """
+
+    patience: int = 10
+    tolerance: float = 0.0
+    on: Watched = "validation_loss"
+
+    from_start = True
+    """Whether it looks at the initial parameters too."""
+    from_lowest = False
+    """Whether progress is counted from the lowest loss, not from that of the latest progress."""
+    restores = True
+    """Whether training returns the best parameters, not the last."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _check(self)
+
+
+@dataclass(frozen=True)
+class Stagnation:
+    """Stop when the training loss stagnates, and keep the last parameters: scikit-learn's rule.
+
+    Progress is counted from the lowest loss so far, from the first epoch on, so that many steps that are each smaller
+    than the tolerance are none. Where it watches rows of validation, it restores the best parameters.
+
+    Parameters
+    ----------
+    patience : int or inf, default 10
+        Training ends when there was no progress in this many epochs in a row, the last of them included.
+    tolerance : float, default 0.0001
+        By how much the loss must be below the lowest so far to be progress, in units of the loss.
+    on : {"loss", "validation_loss", "validation_score"}, default "loss"
+        What it watches, see `EarlyStopping`.
+
+    Raises
+    ------
+    ValueError
+        Where patience is less than 1, tolerance less than 0 or on is none of these.
+
+    Examples
+    --------
+    >>> Stagnation(patience=11)
+    Stagnation(patience=11, tolerance=0.0001, on='loss')
+    """
+
+    patience: float = 10
+    tolerance: float = 1e-4
+    on: Watched = "loss"
+
+    from_start = False
+    from_lowest = True
+
+    @property
+    def restores(self) -> bool:
+        """Whether training returns the best parameters, not the last."""
+        return self.on != "loss"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        _check(self)
+
+
+def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
+    """Return a rule as the compiled engine has it, see `compiled.epochs.Stopping`."""
+    return rule.patience, rule.tolerance, rule.from_lowest, get_args(Watched).index(rule.on)
+
+
+def _check(rule: EarlyStopping | Stagnation) -> None:
+    name = type(rule).__name__
+    if not rule.patience >= 1:
+        raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
+    if not rule.tolerance >= 0:
+        raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
+    if rule.on not in get_args(Watched):
+        raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {rule.on!r}.")
 
 
 def observed(

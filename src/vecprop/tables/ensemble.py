@@ -8,7 +8,7 @@ import numpy as np
 from ..core.network import Network
 from ..optimize.optimizers import AdamW
 from ..optimize.schedules import Cosine
-from ..train.early_stopping import EarlyStopping
+from ..optimize.stopping import EarlyStopping
 from ..train.engine import engine_for
 from ..train.members import Member
 from ..train.population import train_population

@@ -10,7 +10,7 @@ from ..core.elementary import Array, is_of, namespace
 from ..core.network import Network
 from ..core.scores import SCORES
 from ..optimize.lbfgs import LBFGS
-from .early_stopping import EarlyStopping, Stagnation
+from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import NAMES
 from .state import TrainingState
 

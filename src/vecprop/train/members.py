@@ -13,8 +13,8 @@ from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, Schedule
+from ..optimize.stopping import EarlyStopping, Stagnation
 from .arguments import check_arguments, check_choices, check_watchers
-from .early_stopping import EarlyStopping, Stagnation
 from .engine import Cohort, EngineName, engine_for
 from .state import DivergenceError, TrainingResult, TrainingState
 from .trainer import train

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from .early_stopping import Best, EarlyStopping, Stagnation
+from ..optimize.stopping import EarlyStopping, Stagnation
+from .early_stopping import Best
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]

@@ -14,8 +14,8 @@ from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Constant, Schedule
+from ..optimize.stopping import EarlyStopping, Stagnation
 from .arguments import check_arguments, check_choices, check_score, check_watchers
-from .early_stopping import EarlyStopping, Stagnation
 from .engine import EngineName, engine_for
 from .run import Callback, Run
 from .search import Search

@@ -10,8 +10,8 @@ from ...core.inputs import Batch, checked_theta
 from ...optimize.optimizers import Optimizer
 from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
+from ...optimize.stopping import as_numbers
 from ..arguments import check_score
-from ..early_stopping import as_numbers
 from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_rows

@@ -8,7 +8,7 @@ from ...compiled.fit import Epochs, Progress
 from ...compiled.guards import held_back_interrupts
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
-from ..early_stopping import as_numbers
+from ...optimize.stopping import as_numbers
 from ..engine import Descent
 from ..state import DivergenceError, Reason
 

@@ -1,0 +1,78 @@
+"""How much of the library a reader has to know to follow a call: the functions and files that it passes through."""
+
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+ROOT = str(Path(vp.__file__).parent)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(500, 20))
+y = (X[:, 0] + X[:, 1] > 0).astype(int)
+
+
+def passed_by(call):
+    """Return the functions and the files of the library that a call passes through when it is made again.
+
+    Comprehensions, which are functions in some releases of Python, do not count.
+    """
+    functions = set()
+
+    def note(frame, event, argument):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(ROOT) and not code.co_name.startswith("<"):
+            functions.add((code.co_filename, code.co_qualname))
+
+    before = sys.getprofile()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call()
+        threading.setprofile(note)
+        sys.setprofile(note)
+        try:
+            call()
+        finally:
+            sys.setprofile(before)
+            threading.setprofile(None)
+    return sorted(functions), sorted({Path(file).relative_to(ROOT).as_posix() for file, _ in functions})
+
+
+@pytest.fixture
+def predict(tmp_path):
+    import pandas as pd
+
+    from vecprop.app.command_line import app
+
+    table = pd.DataFrame(X[:, :4], columns=list("abcd"))
+    table["kind"], table["y"] = np.where(X[:, 4] > 0, "u", "v"), np.where(y > 0, "yes", "no")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    vp.save(vp.TabularClassifier("y", n_members=3, max_iter=3, random_state=0).fit(table), tmp_path / "model.npz")
+    files = [str(tmp_path / name) for name in ("model.npz", "table.csv", "predictions.csv")]
+    return lambda: app(["predict", *files[:2], "-o", files[2], "--force", "-q"], standalone_mode=False)
+
+
+def assert_passes(call, files, functions):
+    """Assert that a call passes through no more files and functions than it did, give or take another machine's."""
+    passed, places = passed_by(call)
+    assert len(places) <= files, places
+    assert len(passed) <= functions + 3, passed
+
+
+def test_a_fit():
+    assert_passes(lambda: vp.MLPClassifier(max_iter=3, random_state=0).fit(X, y), files=36, functions=212)
+
+
+@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 19, 80), ("reference", 17, 107)])
+def test_a_training(engine, files, functions):
+    network = vp.Network(20, [vp.Dense(32), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    theta, settings = network.init(0), {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 200, "engine": engine}
+    assert_passes(lambda: vp.train(network, theta, X, y, **settings), files, functions)
+
+
+def test_a_prediction_on_the_command_line(predict):
+    assert_passes(predict, files=37, functions=121)
