@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..train.engine import NAMES, kind_of
+from ..train.engine import kind_of
 from .judge import SAFETY, Row
 from .network import Candidate, NetworkPoint
 from .verdict import Verdict
 
 Engine = Literal["both", "reference", "compiled"]
 
-BOTH = "both"
+ENGINES = get_args(Engine)
+BOTH, *EACH = ENGINES
 
 
 def of_engines(
@@ -48,7 +49,7 @@ def of_engines(
     """
     batch = batch_at(np.zeros(0, dtype))
     judged = []
-    for name in ("reference", *(other for other in NAMES if other != "reference")) if engine == BOTH else (engine,):
+    for name in EACH if engine == BOTH else [engine]:
         kind = kind_of(name)
         refusal = kind.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:

@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from ..core.counted import Noise
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from .engines import Engine, of_engines
+from .engines import ENGINES, Engine, of_engines
 from .function import called, checked_function
 from .judge import Limit
 from .judging import judged_report
@@ -18,7 +18,6 @@ from .parameters import real_numbers
 from .report import Report
 
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
-ENGINES = get_args(Engine)
 
 WORK = 2e10
 """How many multiplications the exact mode may take before the fast one is chosen: about a second or two."""

@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EngineName = Literal["auto", "compiled", "reference"]
 
-NAMES = ("compiled", "reference")
+NAMES = get_args(EngineName)[1:]
 """The engines, the fastest first; the last takes every network."""
 
 
