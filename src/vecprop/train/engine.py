@@ -201,7 +201,7 @@ def engine_for(
     score: str | None = None,
     silent: bool = False,
 ) -> Engine:
-    """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or that of a name.
+    """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
 
     Where a part of the user's own leaves it to a slower one there is a notice, unless it is to be silent.
 
