@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,8 +19,8 @@ from numba import cfunc
 from numba.core.dispatcher import Dispatcher
 
 import vecprop as vp
-from vecprop.compiled import machine_code
-from vecprop.compiled.machine_code import address_of
+from vecprop.compiled.jit import machine_code
+from vecprop.compiled.jit.machine_code import address_of
 from vecprop.compiled.step import gradient_of_a_step
 
 FAULTY = "<planted fault>"
@@ -33,7 +32,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
     "packed": {"has_vectors": lambda: True, "LARGE": 40},
 }
-"""What in `compiled.dense` has products computed in one way."""
+"""What in `compiled.run.dense` has products computed in one way."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
     """Have dense layers computed in one way; programs and addresses are asked for anew, within and after."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(f"vecprop.compiled.dense.{name}", value)
+            patch.setattr(f"vecprop.compiled.run.dense.{name}", value)
         _forget()
         yield patch
     _forget()
@@ -116,7 +115,7 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
             getsource=lambda formula: source if formula is function else inspect.getsource(formula),
             getsourcefile=lambda formula: FAULTY if formula is function else inspect.getsourcefile(formula),
         )
-        patch.setattr("vecprop.compiled.formulas.inspect", altered)
+        patch.setattr("vecprop.compiled.lower.formulas.inspect", altered)
         return
     stale = [function]
     for old in stale:
@@ -137,8 +136,11 @@ def _made(source: str, name: str, module: ModuleType) -> Any:
 
 def _function(name: str) -> Any:
     """Return a function by its name: that of its module, of a class where it is a method, and its own."""
-    package, module, *path = name.split(".")
-    found: Any = import_module(f"vecprop.{package}.{module}")
+    *modules, last = name.split(".")
+    path = [last]
+    while (module := sys.modules.get(".".join(["vecprop", *modules]))) is None:
+        path.insert(0, modules.pop())
+    found: Any = module
     for part in path:
         found = vars(found)[part]
     return found
@@ -159,8 +161,8 @@ def _callers(module: ModuleType, name: str) -> Iterator[Any]:
 
 def _forget() -> None:
     """Forget what has been compiled into programs, and at which addresses it stands."""
-    for name in ("batches", "dense", "epochs", "formulas", "kernels", "loops", "packed", "products", "program"):
-        for value in vars(import_module(f"vecprop.compiled.{name}")).values():
+    for module in _modules():
+        for value in vars(module).values() if ".jit." not in module.__name__ else ():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
 

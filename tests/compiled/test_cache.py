@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.compiled import cache
-from vecprop.compiled.products import dots_of, multiply_of, transpose_of
+from vecprop.compiled.gemm.products import dots_of, multiply_of, transpose_of
+from vecprop.compiled.jit import cache
 
 FIT = """
 import numpy as np, vecprop as vp
@@ -27,7 +27,7 @@ print(repr(result.theta.tolist()))
 DENSE = """
 import ctypes, sys
 import numpy as np
-from vecprop.compiled.dense import Way, dense_addresses
+from vecprop.compiled.run.dense import Way, dense_addresses
 for F in map(np.dtype, sys.argv[1:]):
     forward, _ = dense_addresses(Way.BLOCKS, F.type)
     A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)

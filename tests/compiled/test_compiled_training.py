@@ -8,8 +8,8 @@ import pytest
 
 import registry
 import vecprop as vp
-from vecprop.compiled.context import Slot
-from vecprop.compiled.epochs import CHUNK
+from vecprop.compiled.jit.record import Slot
+from vecprop.compiled.run.epochs import CHUNK
 from vecprop.core.counted import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan

@@ -10,9 +10,9 @@ from scipy.special import expit
 
 import registry
 import vecprop as vp
-from vecprop.compiled.elementary import OWN
-from vecprop.compiled.formulas import compiled_method, hyperparameters
-from vecprop.compiled.loops import update_address
+from vecprop.compiled.lower.elementary import OWN
+from vecprop.compiled.lower.formulas import compiled_method, hyperparameters
+from vecprop.compiled.lower.loops import update_address
 from vecprop.core import elementary
 
 TYPES = [np.float32, np.float64]

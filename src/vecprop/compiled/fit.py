@@ -13,16 +13,16 @@ from ..core.scores import Score as ScoreName
 from ..core.threads import run_together
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from .ahead import compile_ahead
-from .context import Context, Slot, as_word
-from .epochs import CHUNK, Ended, epochs_address, run_epochs
-from .formulas import hyperparameters
-from .guards import single_threaded_blas
-from .loops import link_address, update_address
+from .jit.guards import single_threaded_blas
+from .jit.precompile import compile_ahead
+from .jit.record import Context, Slot, as_word
+from .lower.formulas import hyperparameters
+from .lower.loops import link_address, update_address
+from .lower.scores import Score, score_address
+from .lower.shuffling import shuffle_address
 from .program import Program, program_of, rows_of
-from .scores import Score, score_address
-from .shuffling import shuffle_address
-from .steps import BLOCK
+from .run.epochs import CHUNK, Ended, epochs_address, run_epochs
+from .run.steps import BLOCK
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
 

@@ -11,12 +11,12 @@ from ..core.counted import Noise
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
-from .context import Slot, place_of
 from .evaluation import Evaluation
-from .guards import single_threaded_blas
-from .kernels import predict_address
-from .loops import link_address
+from .jit.guards import single_threaded_blas
+from .jit.record import Slot, place_of
+from .lower.loops import link_address
 from .program import program_of, unsupported
+from .run.kernels import predict_address
 
 _WORD = ctypes.c_int64
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)

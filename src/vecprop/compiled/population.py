@@ -15,14 +15,14 @@ from ..core.processors import at_most_threads, usable_threads
 from ..core.threads import run_watched
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from .arrays import doubles_at, words_at
-from .context import LINE, SLOTS, Slot, aligned, as_word, layout
-from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
-from .formulas import INNER
-from .guards import held_back_interrupts, single_threaded_blas
-from .machine_code import address_of
-from .pointers import atomic_add, call_epochs
+from .jit.arrays import doubles_at, words_at
+from .jit.guards import held_back_interrupts, single_threaded_blas
+from .jit.machine_code import address_of
+from .jit.options import INNER
+from .jit.pointers import atomic_add, call_epochs
+from .jit.record import LINE, SLOTS, Slot, aligned, as_word, layout
+from .run.epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}

@@ -22,17 +22,17 @@ from ..core.network import Network
 from ..core.penalties import L1, L2
 from ..optimize.adam_hat import AdamHat
 from ..optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
-from .batches import batch_address
-from .context import Context
-from .dense import Way, dense_addresses, product_address
-from .formulas import hyperparameters
-from .kernels import FEATURES, IN_TILE, gradient_address
-from .layers import COLUMNS, Column, Kind
-from .loops import drop_address, loss_address, map_address, norm_addresses, slope_address
-from .packed import room_of
-from .products import gather_address, multiply_address
-from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
-from .steps import BLOCK
+from .gemm.packed import room_of
+from .gemm.products import gather_address, multiply_address
+from .jit.record import Context
+from .lower.formulas import hyperparameters
+from .lower.loops import drop_address, loss_address, map_address, norm_addresses, slope_address
+from .run.batches import batch_address
+from .run.dense import Way, dense_addresses, product_address
+from .run.kernels import FEATURES, IN_TILE, gradient_address
+from .run.layers import COLUMNS, Column, Kind
+from .run.sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
+from .run.steps import BLOCK
 
 ACTIVATIONS = (Identity, Logistic, Tanh, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus)
 LAYERS = (Dense, Dropout, LayerNorm, *ACTIVATIONS)

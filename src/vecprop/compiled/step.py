@@ -15,9 +15,9 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
 from ..optimize.plan import Plan
-from .context import Context, Slot
 from .fit import Epochs
-from .guards import held_back_interrupts
+from .jit.guards import held_back_interrupts
+from .jit.record import Context, Slot
 from .program import unsupported
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)

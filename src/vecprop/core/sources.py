@@ -8,7 +8,7 @@ _PARTS = ("core", "optimize", "compiled")
 def sources() -> list[Path]:
     """Return the source files of formulas and kernels."""
     package = Path(__file__).parent.parent
-    return [source for part in _PARTS for source in sorted((package / part).glob("[!.]*.py"))]
+    return [source for part in _PARTS for source in sorted((package / part).rglob("[!.]*.py"))]
 
 
 def _times() -> list[tuple[Path, int]]:

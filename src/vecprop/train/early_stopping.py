@@ -106,7 +106,7 @@ class Stagnation:
 
 
 def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
-    """Return a rule as the compiled engine has it, see `compiled.epochs.Stopping`."""
+    """Return a rule as the compiled engine has it, see `compiled.run.epochs.Stopping`."""
     return rule.patience, rule.tolerance, isinstance(rule, Stagnation), get_args(Watched).index(rule.on)
 
 
@@ -136,7 +136,7 @@ class Best:
         The best parameters.
     memory : ndarray (3, *M)
         The lowest loss, that of the latest progress, and how many epochs ago that was. The compiled engine goes on from
-        here; see `compiled.epochs`.
+        here; see `compiled.run.epochs`.
     """
 
     def __init__(self, rule: EarlyStopping | Stagnation, theta: Array) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import doubles_at, numbers_at, words_at
+from ..jit.arrays import doubles_at, numbers_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import ONCE
+from ..jit.record import SLOTS, Slot
 from .by_inputs import backward_by_inputs, forward_by_inputs, gather_by_inputs
-from .context import SLOTS, Slot
-from .formulas import ONCE
 from .joint import backward_together, forward_together
 from .kernels import IN_TILE, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
 from .layers import COLUMNS, ROW, Column, Kind, backward, forward
-from .machine_code import address_of
 from .shards import delta_of, memory_of, rows_of, tile_of, work_of
 from .sharing import Sharing
 

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba.core import config
 
-from ..core.sources import require_unchanged, sources
+from ...core.sources import require_unchanged, sources
 
 _COPY = "vecprop-"
 _config: Any = config  # its settings are made when it is imported

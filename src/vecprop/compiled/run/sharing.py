@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .context import LINE
+from ..jit.record import LINE
 from .dense import Way
 
 QUARTERS = 4

@@ -9,9 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from vecprop.compiled import ahead, cache
-from vecprop.compiled.cache import folder, is_kept
-from vecprop.compiled.scores import score_address, score_of_held_rows
+from vecprop.compiled.jit import cache, precompile
+from vecprop.compiled.jit.cache import folder, is_kept
+from vecprop.compiled.lower.scores import score_address, score_of_held_rows
 
 NAME = "score_of_held_rows_float32"
 
@@ -20,7 +20,7 @@ from numba.core.ccallback import CFunc
 compile_here = CFunc._compile_uncached
 CFunc._compile_uncached = lambda self: print(self._pyfunc.__qualname__) or compile_here(self)
 import numpy as np, vecprop as vp
-from vecprop.compiled import machine_code
+from vecprop.compiled.jit import machine_code
 wait_for = machine_code.wait_for
 machine_code.wait_for = lambda name: print("look for", name) or wait_for(name)
 network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
@@ -42,13 +42,13 @@ def empty(monkeypatch, tmp_path):
 
 def begin():
     """Begin to compile a small kernel, and return the other process, if there is one."""
-    ahead.compile_ahead.__wrapped__(score_address, score_of_held_rows, np.float32)
-    return ahead._running.get(NAME)
+    precompile.compile_ahead.__wrapped__(score_address, score_of_held_rows, np.float32)
+    return precompile._running.get(NAME)
 
 
 def test_compiled_by_another_process(empty):
     begin()
-    ahead.wait_for(NAME)
+    precompile.wait_for(NAME)
     assert is_kept(NAME)
 
 
@@ -64,7 +64,7 @@ def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, her
 
 
 def test_what_is_kept_is_not_compiled_again(empty, monkeypatch):
-    monkeypatch.setattr(ahead, "is_kept", lambda name: name == NAME)
+    monkeypatch.setattr(precompile, "is_kept", lambda name: name == NAME)
     assert begin() is None
 
 
@@ -87,9 +87,9 @@ def test_not_where_it_cannot_help(empty, monkeypatch, why):
 
 
 def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
-    monkeypatch.setattr(ahead, "_CODE", "raise ImportError")
+    monkeypatch.setattr(precompile, "_CODE", "raise ImportError")
     assert begin().wait() == 1
-    ahead.wait_for(NAME)
+    precompile.wait_for(NAME)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert begin() is None
 
@@ -99,17 +99,17 @@ def test_several_threads_start_one_process(empty, monkeypatch):
         started.append(arguments[0])
         start(*arguments)
 
-    started, start = [], ahead._start
-    monkeypatch.setattr(ahead, "_CODE", "import time; time.sleep(60)")
-    monkeypatch.setattr(ahead, "_start", start_and_count)
+    started, start = [], precompile._start
+    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(precompile, "_start", start_and_count)
     threads = [threading.Thread(target=begin) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert started == [NAME]
-    ahead._end()
-    assert ahead._running == {}
+    precompile._end()
+    assert precompile._running == {}
 
 
 def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
@@ -118,14 +118,14 @@ def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_pat
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [*sys.path, None])  # which Python itself passes over
     begin()
-    ahead.wait_for(NAME)
+    precompile.wait_for(NAME)
     assert is_kept(NAME)
 
 
 def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
-    monkeypatch.setattr(ahead, "_CODE", "import time; time.sleep(60)")
-    monkeypatch.setattr(ahead, "_LONGEST", 0.01)
+    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(precompile, "_LONGEST", 0.01)
     process = begin()
-    ahead.wait_for(NAME)
+    precompile.wait_for(NAME)
     assert process.returncode
-    assert ahead._running == {}
+    assert precompile._running == {}

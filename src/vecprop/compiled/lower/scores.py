@@ -9,10 +9,10 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at, words_at
-from .context import SLOTS, Slot
-from .formulas import INNER
-from .machine_code import address_of
+from ..jit.arrays import numbers_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import INNER
+from ..jit.record import SLOTS, Slot
 
 number = float
 """The floating type, which `address_of` fills in."""

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, njit, types
 
-from ..core import counted, elementary
-from ..core.layers import Dropout, LayerNorm
-from ..core.losses import SoftmaxCrossEntropy
-from .arrays import matrix, vector
+from ...core import counted, elementary
+from ...core.layers import Dropout, LayerNorm
+from ...core.losses import SoftmaxCrossEntropy
+from ..jit.arrays import matrix, vector
+from ..jit.hints import use_widest_vectors, without_overlaps
+from ..jit.machine_code import address_of
 from .elementary import quotient
 from .formulas import compiled_method
-from .machine_code import address_of
-from .vectors import use_widest_vectors, without_overlaps
 
 # What `address_of` fills in: a class's formulas, the floating type and half its range.
 formula: Any = None

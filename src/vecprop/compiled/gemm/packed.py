@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at
-from .formulas import INNER, OPTIONS
-from .machine_code import address_of, filled_in
+from ..jit.arrays import numbers_at
+from ..jit.machine_code import address_of, filled_in
+from ..jit.options import INNER, OPTIONS
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
 # What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import copy, doubles_at, numbers_at, words_at
-from .context import LINE, SLOTS, Slot
-from .formulas import INNER, ONCE
+from ..jit.arrays import copy, doubles_at, numbers_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import INNER, ONCE
+from ..jit.pointers import call_gather, call_link, call_loss
+from ..jit.record import LINE, SLOTS, Slot
 from .layers import COLUMNS, ROW, Column, Kind, backward, forward, inputs_at
-from .machine_code import address_of
-from .pointers import call_gather, call_link, call_loss
 
 # What `address_of` fills in: the floating type, and how many bytes its numbers have.
 number: Any = float

@@ -8,10 +8,10 @@ from enum import IntEnum
 
 from numba import njit
 
-from .arrays import copy, numbers_at, put_ones, words_at
-from .context import Slot
-from .formulas import INNER, ONCE
-from .pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
+from ..jit.arrays import copy, numbers_at, put_ones, words_at
+from ..jit.options import INNER, ONCE
+from ..jit.pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
+from ..jit.record import Slot
 from .quarters import multiply_quarter, sum_quarters
 from .sharing import QUARTERS, Sharing
 

@@ -13,8 +13,8 @@ from numba import njit, types
 from numba.extending import intrinsic, overload
 from numpy.polynomial import Chebyshev, Polynomial
 
-from ..core import elementary
-from ..core.activations import logistic
+from ...core import elementary
+from ...core.activations import logistic
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
 # sums; nothing else is allowed to change, since these formulas count on the order of their roundings.

@@ -6,12 +6,12 @@ So what it packs of the weights serves all rows, and there is one gradient inste
 import numpy as np
 from numba import njit
 
-from .arrays import put_ones, words_at
-from .context import Slot
-from .formulas import INNER, ONCE
+from ..gemm.packed import AT_ONCE, PANEL, depth_of
+from ..jit.arrays import put_ones, words_at
+from ..jit.options import INNER, ONCE
+from ..jit.pointers import call_packed, wait_for_all
+from ..jit.record import Slot
 from .layers import COLUMNS, ROW, Column, inputs_at
-from .packed import AT_ONCE, PANEL, depth_of
-from .pointers import call_packed, wait_for_all
 from .shards import delta_of, rows_of, tile_of, work_of
 
 

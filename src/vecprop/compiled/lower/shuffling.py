@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from ..core import counted
-from .arrays import numbers_at, words_at
-from .formulas import INNER
+from ...core import counted
+from ..jit.arrays import numbers_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import INNER
 from .loops import count, mix
-from .machine_code import address_of
 
 _SHUFFLE = np.uint64(counted._SHUFFLE)
 

@@ -7,10 +7,10 @@ What is done to a block is done while it is near the processor. Which worker has
 import numpy as np
 from numba import njit
 
-from .arrays import add, add_pair, doubles_at, numbers_at, words_at
-from .context import Slot
-from .formulas import INNER
-from .pointers import call_update
+from ..jit.arrays import add, add_pair, doubles_at, numbers_at, words_at
+from ..jit.options import INNER
+from ..jit.pointers import call_update
+from ..jit.record import Slot
 
 BLOCK = 2048
 """How many parameters are summed and moved as one."""

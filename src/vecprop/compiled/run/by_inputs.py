@@ -6,11 +6,11 @@ A worker's products are kept apart, and summed by the worker that has the shard 
 import numpy as np
 from numba import njit
 
-from .arrays import put_ones, words_at
-from .context import Slot
-from .formulas import ONCE
+from ..jit.arrays import put_ones, words_at
+from ..jit.options import ONCE
+from ..jit.pointers import call_dense_back, call_gather, wait_for_all
+from ..jit.record import Slot
 from .layers import COLUMNS, ROW, Column, inputs_at
-from .pointers import call_dense_back, call_gather, wait_for_all
 from .quarters import inputs_of, multiply_quarter, sum_quarters
 from .shards import delta_of, quarters_of, rows_of, tile_of, work_of
 from .sharing import QUARTERS

@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from .arrays import add, copy, doubles_at, numbers_at, total, words_at
-from .context import SLOTS, Slot
-from .formulas import INNER, ONCE
-from .machine_code import address_of
-from .pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
+from ..jit.arrays import add, copy, doubles_at, numbers_at, total, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import INNER, ONCE
+from ..jit.pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
+from ..jit.record import SLOTS, Slot
 from .shards import quarters_of
 from .sharing import QUARTERS
 from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block

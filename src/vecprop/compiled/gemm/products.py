@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .formulas import OPTIONS
-from .machine_code import address_of, filled_in
+from ..jit.machine_code import address_of, filled_in
+from ..jit.options import OPTIONS
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
 # What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .arrays import numbers_at, put_ones, total
-from .formulas import INNER, OPTIONS
-from .machine_code import address_of, filled_in
-from .packed import packed_address
-from .pointers import blas_address, blas_product, call_packed
-from .products import dots_of, has_vectors, multiply_of, transpose_of
-from .vectors import vector_bytes
+from ..gemm.blas import blas_address, blas_product
+from ..gemm.packed import packed_address
+from ..gemm.products import dots_of, has_vectors, multiply_of, transpose_of
+from ..gemm.vectors import vector_bytes
+from ..jit.arrays import numbers_at, put_ones, total
+from ..jit.machine_code import address_of, filled_in
+from ..jit.options import INNER, OPTIONS
+from ..jit.pointers import call_packed
 
 # What `address_of` fills in: the floating type, how many bytes its numbers have, how many outputs are few, products of
 # blocks of numbers, and the way by blocks, for few rows.

@@ -12,10 +12,10 @@ from typing import Any
 
 from numba import cfunc
 
-from ..core.sources import require_unchanged
-from .ahead import wait_for
+from ...core.sources import require_unchanged
 from .cache import cached_in_folder, forget, is_kept
-from .formulas import OPTIONS
+from .options import OPTIONS
+from .precompile import wait_for
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 _kept: list[Any] = []  # an address is good as long as its code lives

@@ -19,21 +19,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..optimize.optimizers import Optimizer
+from ...optimize.optimizers import Optimizer
+from ..jit.options import OPTIONS
 from . import elementary
-
-# A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning. No references are counted,
-# since kernels own nothing: that takes the compiler time.
-OPTIONS: dict[str, Any] = {
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "arcp"},
-    "nogil": True,
-    "_nrt": False,
-}
-
-INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""For functions that are called in one place: compiled there, not by themselves too, which would take longer."""
 
 WEAK = {"rate", "t"}
 """The arguments that are Python numbers in an array formula; all others are arrays."""

@@ -2,9 +2,9 @@
 
 from numba import njit
 
-from .arrays import numbers_at
-from .context import Slot
-from .formulas import INNER, ONCE
+from ..jit.arrays import numbers_at
+from ..jit.options import INNER, ONCE
+from ..jit.record import Slot
 from .sharing import QUARTERS
 
 

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
-from .formulas import INNER
+from .options import INNER
 
 
 def _generate(kind, dimensions):
