@@ -103,13 +103,13 @@ DENSE = [
     # shared by inputs
     Fault("compiled.run.quarters.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
     Fault("compiled.run.by_inputs.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
-    Fault("compiled.run.by_inputs.backward_by_inputs", "c[Slot.THETA] + start", "c[Slot.THETA]", BY_INPUTS_LATER),
+    Fault("compiled.run.by_inputs.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
     # joint
-    Fault("compiled.run.joint._multiply_weights", "row[Column.INPUTS] + 1", "row[Column.INPUTS]", JOINT, "packed"),
+    Fault("compiled.run.joint._multiply_weights", "row.inputs + 1", "row.inputs", JOINT, "packed"),
     Fault(
         "compiled.run.joint._multiply_weights",
-        "row[Column.OUTPUTS], step_k, step_m",
-        "row[Column.OUTPUTS] - 1, step_k, step_m",
+        "row.outputs, step_k, step_m",
+        "row.outputs - 1, step_k, step_m",
         JOINT,
         "packed",
     ),
@@ -331,7 +331,7 @@ def test_points_go_the_ways_that_they_are_meant_for():
     for at, way, kinds in ((BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (JOINT, "packed", [2, 2])):
         with computing(way):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
-            assert [kind for kind in program.table[:, 9] if kind] == kinds
+            assert [kind for kind in program.table["sharing"] if kind] == kinds
     with computing("blocks"):
         assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
 

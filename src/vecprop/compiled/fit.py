@@ -15,7 +15,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from .jit.guards import single_threaded_blas
 from .jit.precompile import compile_ahead
-from .jit.record import Context, Slot, as_word
+from .jit.record import PLACES, Context, as_word
 from .lower.formulas import hyperparameters
 from .lower.loops import link_address, update_address
 from .lower.scores import Score, score_address
@@ -111,7 +111,7 @@ class Epochs:
             _told(program, self.workers, N, held, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
         context.clear("in_tile")
-        context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
+        context.set(training=data, validation=held_data)
         context.set(
             theta=theta,
             update=update_address(optimizer, F),
@@ -125,12 +125,12 @@ class Epochs:
         self.run_epochs = _RUN(epochs_address(F))  # last, for another process may be compiling it
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
-        """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
+        """Have a rule end the epochs, see `epochs.STOPPING`; its memory and the best parameters are kept as given."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
     def measure(self) -> Progress:
         """Measure the losses and the score at the current parameters; early stopping takes no notice."""
-        stopping = self.context.words[Slot.STOPPING]
+        stopping = self.context.words[PLACES["stopping"]]
         self.context.set(stopping=0)
         progress = self.run(0, 0, 0, 0, np.zeros(1))
         self.context.set(stopping=stopping)
@@ -149,8 +149,8 @@ class Epochs:
             rates=rates,
             rate_stride=int(rates.size > 1),
             losses=losses,
-            held_losses=held_losses,
-            held_scores=held_scores,
+            validation_losses=held_losses,
+            validation_scores=held_scores,
             norms=norms,
             sizes=sizes,
             done=done,
@@ -202,7 +202,7 @@ def _told(
     )
     context.set(
         shards=shards,
-        clip=np.array([clip]),
+        clip=clip,
         batch_size=batch_size,
         running=running,
         full=batch_size == rows,
@@ -211,7 +211,7 @@ def _told(
     if score:
         context.set(
             score=Score[score.upper()],
-            score_of_held_rows=score_address(program.F),
+            validation_score=score_address(program.F),
             link=link_address(program.network.loss_function, program.F),
         )
     context.release()

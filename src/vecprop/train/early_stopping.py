@@ -106,7 +106,7 @@ class Stagnation:
 
 
 def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
-    """Return a rule as the compiled engine has it, see `compiled.run.epochs.Stopping`."""
+    """Return a rule as the compiled engine has it, see `compiled.run.epochs.STOPPING`."""
     return rule.patience, rule.tolerance, isinstance(rule, Stagnation), get_args(Watched).index(rule.on)
 
 

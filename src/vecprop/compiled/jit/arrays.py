@@ -4,13 +4,12 @@ Numba has `carray` for this; it counts references, for which the compiler takes 
 nothing that could be counted.
 """
 
-import operator
+from typing import Any
 
-import numba
 import numpy as np
-from numba import njit, types
+from numba import from_dtype, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from .options import INNER
@@ -76,24 +75,22 @@ def doubles_at(typing, address, size):
     return array_type(types.intp, types.intp), generate
 
 
-if tuple(int(part) for part in numba.__version__.split(".")[:2]) < (
-    0,
-    68,
-):  # they took no names of an IntEnum as places
+def record_at(fields: np.dtype) -> Any:
+    """Return what gives, in compiled code, the record at an address, whose fields are read and written by name.
 
-    @overload(operator.getitem)
-    def _at(array, place):
-        if isinstance(array, types.Array) and isinstance(place, types.IntEnumMember):
-            return lambda array, place: array[np.int64(place)]
+    It is neither copied nor counted: a field is a load or a store at its offset from the address, and a group of fields
+    is a record again.
+    """
+    record = from_dtype(fields)
 
-    @overload(operator.setitem)
-    def _set_at(array, place, value):
-        if isinstance(array, types.Array) and isinstance(place, types.IntEnumMember):
+    @intrinsic
+    def at(typing, address):
+        def generate(context, builder, signature, values):
+            return builder.inttoptr(values[0], context.get_value_type(record))
 
-            def put(array, place, value):
-                array[np.int64(place)] = value
+        return record(types.intp), generate
 
-            return put
+    return at
 
 
 @njit(**INNER)

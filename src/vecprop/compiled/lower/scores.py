@@ -12,7 +12,7 @@ from numba import njit, types
 from ..jit.arrays import numbers_at, words_at
 from ..jit.machine_code import address_of
 from ..jit.options import INNER
-from ..jit.record import SLOTS, Slot
+from ..jit.record import fit_at
 
 number = float
 """The floating type, which `address_of` fills in."""
@@ -30,37 +30,37 @@ class Score(IntEnum):
 @njit(**INNER)
 def _place(c, s):
     """Return the number in the data of a held-out row."""
-    return words_at(c[Slot.HELD_CHOSEN], c[Slot.HELD_ROWS])[s] if c[Slot.HELD_CHOSEN] else s
+    return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
 
 
 @njit(**INNER)
 def _weight(c, s, like):
     """Return a row's weight."""
-    if not c[Slot.HELD_WEIGHT]:
+    if not c.validation.weight:
         return 1.0
-    return np.float64(numbers_at(c[Slot.HELD_WEIGHT], c[Slot.HELD_DATA_ROWS], like)[_place(c, s)])
+    return np.float64(numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)])
 
 
 @njit(**INNER)
 def _target(c, s, o, like):
     """Return a row's target of an output; that of its class is 1."""
-    place, O, N = _place(c, s), c[Slot.OUTPUTS], c[Slot.HELD_DATA_ROWS]
-    if c[Slot.HELD_CLASSES]:
-        return 1.0 if words_at(c[Slot.HELD_CLASSES], N)[place] == o else 0.0
-    return np.float64(numbers_at(c[Slot.HELD_T], N * O, like)[place * O + o])
+    place, O, N = _place(c, s), c.outputs, c.validation.data_rows
+    if c.validation.classes:
+        return 1.0 if words_at(c.validation.classes, N)[place] == o else 0.0
+    return np.float64(numbers_at(c.validation.t, N * O, like)[place * O + o])
 
 
 @njit(**INNER)
 def _prediction(c, s, o, like):
-    O = c[Slot.OUTPUTS]
-    return np.float64(numbers_at(c[Slot.PREDICTIONS], c[Slot.HELD_ROWS] * O, like)[s * O + o])
+    O = c.outputs
+    return np.float64(numbers_at(c.predictions, c.validation.rows * O, like)[s * O + o])
 
 
 @njit(**INNER)
 def _has_right_class(c, s, like):
     """Return whether the largest prediction, the first of equal ones, is that of the target."""
     predicted, right = 0, 0
-    for o in range(1, c[Slot.OUTPUTS]):
+    for o in range(1, c.outputs):
         if _prediction(c, s, o, like) > _prediction(c, s, predicted, like):
             predicted = o
         if _target(c, s, o, like) > _target(c, s, right, like):
@@ -72,16 +72,16 @@ def _has_right_class(c, s, like):
 def _has_right_labels(c, s, like):
     """Return whether all predictions are on the targets' side of ½."""
     right = True
-    for o in range(c[Slot.OUTPUTS]):
+    for o in range(c.outputs):
         right = right and (_prediction(c, s, o, like) > 0.5) == (_target(c, s, o, like) > 0.5)
     return right
 
 
 @njit(**INNER)
 def _share_of_right_rows(c, like):
-    by_class = c[Slot.SCORE] == Score.ACCURACY and c[Slot.OUTPUTS] > 1
+    by_class = c.score == Score.ACCURACY and c.outputs > 1
     right, total = 0.0, 0.0
-    for s in range(c[Slot.HELD_ROWS]):
+    for s in range(c.validation.rows):
         weight = _weight(c, s, like)
         total += weight
         if _has_right_class(c, s, like) if by_class else _has_right_labels(c, s, like):
@@ -93,12 +93,12 @@ def _share_of_right_rows(c, like):
 def _determination(c, o, like):
     """Return R² of an output."""
     first, sum_of_t, total, residual, spread = _target(c, 0, o, like), 0.0, 0.0, 0.0, 0.0
-    for s in range(c[Slot.HELD_ROWS]):
+    for s in range(c.validation.rows):
         weight = _weight(c, s, like)
         total += weight
         sum_of_t += weight * (_target(c, s, o, like) - first)
     mean = sum_of_t / total
-    for s in range(c[Slot.HELD_ROWS]):
+    for s in range(c.validation.rows):
         weight, t, y = _weight(c, s, like), _target(c, s, o, like), _prediction(c, s, o, like)
         residual += weight * (t - y) ** 2
         spread += weight * (t - first - mean) ** 2
@@ -109,10 +109,10 @@ def _determination(c, o, like):
 
 def score_of_held_rows(context):
     """Return the score of the held-out rows, whose predictions are known."""
-    c, like = words_at(context, SLOTS), number(0)
-    if c[Slot.SCORE] != Score.R2:
+    c, like = fit_at(context), number(0)
+    if c.score != Score.R2:
         return _share_of_right_rows(c, like)
-    total, O = 0.0, c[Slot.OUTPUTS]
+    total, O = 0.0, c.outputs
     for o in range(O):
         total += _determination(c, o, like)
     return total / O

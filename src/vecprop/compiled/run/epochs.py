@@ -12,11 +12,11 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from ..jit.arrays import add, copy, doubles_at, numbers_at, total, words_at
+from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
 from ..jit.machine_code import address_of
 from ..jit.options import INNER, ONCE
 from ..jit.pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
-from ..jit.record import SLOTS, Slot
+from ..jit.record import fit_at
 from .shards import quarters_of
 from .sharing import QUARTERS
 from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
@@ -36,13 +36,12 @@ class Ended(IntEnum):
     AT_START = 3
 
 
-class Stopping(IntEnum):
-    """A rule of early stopping, in an array of doubles."""
+STOPPING = np.dtype(
+    [("patience", np.float64), ("tolerance", np.float64), ("stagnation", np.float64), ("watched", np.float64)]
+)
+"""A rule of early stopping, as an array of doubles."""
 
-    PATIENCE = 0
-    TOLERANCE = 1
-    STAGNATION = 2
-    WATCHED = 3
+stopping_at = record_at(STOPPING)
 
 
 class Watched(IntEnum):
@@ -53,43 +52,38 @@ class Watched(IntEnum):
     HELD_SCORE = 2
 
 
-class Memory(IntEnum):
-    """What early stopping remembers of a fit, in an array of doubles."""
+MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
+"""What early stopping remembers of a fit, as an array of doubles: see `train.early_stopping.Best`."""
 
-    LOWEST = 0
-    AT = 1
-    STALLED = 2
-
-
-STOPPING, MEMORY = len(Stopping), len(Memory)
+_memory_at = record_at(MEMORY)
 
 
 @njit(**INNER)
-def _scale(c, distance, rows, like):
+def _scale(c, data, rows, like):
     """Return what the rows' losses are multiplied by beside their weights: 1 / Σ w for a mean, 1 for a sum."""
-    if not c[Slot.MEAN]:
+    if not c.mean:
         return 1.0
-    if not c[Slot.WEIGHT + distance]:
+    if not data.weight:
         return 1 / rows.size
-    weight, total = numbers_at(c[Slot.WEIGHT + distance], c[Slot.DATA_ROWS + distance], like), 0.0
-    chosen = words_at(c[Slot.CHOSEN + distance], c[Slot.ROWS + distance])
+    weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
+    chosen = words_at(data.chosen, data.rows)
     for row in rows:
-        total += weight[chosen[row] if c[Slot.CHOSEN + distance] else row]
+        total += weight[chosen[row] if data.chosen else row]
     return 1 / total if total > 0 else 0.0
 
 
 @njit(**INNER)
 def _shards_of(c, worker):
     """Return a worker's first shard and that of the next worker, where no layers are shared."""
-    first, end = quarters_of(worker, c[Slot.WORKERS])
-    return first * c[Slot.SHARDS] // QUARTERS, end * c[Slot.SHARDS] // QUARTERS
+    first, end = quarters_of(worker, c.workers)
+    return first * c.shards // QUARTERS, end * c.shards // QUARTERS
 
 
 @njit(**ONCE)
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
     """Find the losses and gradients of a worker's shards of some rows, from its first to the next worker's."""
-    B, P, shards = rows.size, c[Slot.P], c[Slot.SHARDS]
-    partial, (first, end) = doubles_at(c[Slot.PARTIAL], shards), own_shards
+    B, P, shards = rows.size, c.p, c.shards
+    partial, (first, end) = doubles_at(c.partial, shards), own_shards
     for shard in range(first, end):
         own, some = gradients[shard * P :], rows
         if shards > 1:  # to divide takes as long as a small layer
@@ -98,7 +92,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
             for p in range(P):
                 own[p] = 0
         partial[shard] = call_rows(
-            c[Slot.GRADIENT_OF_ROWS],
+            c.gradient_of_rows,
             (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
         )
     if in_pairs(c):
@@ -108,45 +102,45 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
 
 def run_epochs(context, worker):
     """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
-    c, zero = words_at(context, SLOTS), number(0)
-    barrier, workers, shards = words_at(c[Slot.BARRIER], 16), c[Slot.WORKERS], c[Slot.SHARDS]
-    N, P, full, noisy = c[Slot.ROWS], c[Slot.P], c[Slot.FULL], c[Slot.NOISY]
-    theta = numbers_at(c[Slot.THETA], P, zero)
-    gradients = numbers_at(c[Slot.GRADIENTS], shards * P, zero)
-    own_moved = numbers_at(c[Slot.MOVED], (worker + 1) * BLOCK, zero)[worker * BLOCK :]
-    last_finite, rates, clip = numbers_at(c[Slot.LAST_FINITE], P, zero), c[Slot.RATES], doubles_at(c[Slot.CLIP], 1)[0]
-    order, everyone = words_at(c[Slot.ORDER], N), words_at(c[Slot.EVERYONE], N)
-    losses = numbers_at(c[Slot.LOSSES], c[Slot.EPOCHS], zero)
-    norms, sizes = numbers_at(c[Slot.NORMS], c[Slot.EPOCHS], zero), numbers_at(c[Slot.SIZES], c[Slot.EPOCHS], zero)
+    c, zero = fit_at(context), number(0)
+    barrier, workers, shards = words_at(c.barrier, 16), c.workers, c.shards
+    N, P, full, noisy = c.training.rows, c.p, c.full, c.noisy
+    theta = numbers_at(c.theta, P, zero)
+    gradients = numbers_at(c.gradients, shards * P, zero)
+    own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
+    last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
+    order, everyone = words_at(c.order, N), words_at(c.everyone, N)
+    losses = numbers_at(c.losses, c.epochs, zero)
+    norms, sizes = numbers_at(c.norms, c.epochs, zero), numbers_at(c.sizes, c.epochs, zero)
     first, end = quarters_of(worker, workers)
     first_shard, end_shard = _shards_of(c, worker)
-    own = 0 if c[Slot.GRADIENT_OF_BATCH] else first_shard  # a worker sums in memory of its own
+    own = 0 if c.gradient_of_batch else first_shard  # a worker sums in memory of its own
     J = gradients[own * P :]
-    done = words_at(c[Slot.DONE], 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
-    blocks, partial = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.PARTIAL], shards)
-    squares, moves = doubles_at(c[Slot.SQUARES], blocks), doubles_at(c[Slot.MOVES], blocks)
-    costs = doubles_at(c[Slot.COSTS], blocks)
-    running = c[Slot.RUNNING]
+    done = words_at(c.done, 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
+    blocks, partial = c.block_count, doubles_at(c.partial, shards)
+    squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
+    costs = doubles_at(c.costs, blocks)
+    running = c.running
     carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
-    everything = _scale(c, np.int64(0), everyone[:N], theta) if running else 0.0
+    everything = _scale(c, c.training, everyone[:N], theta) if running else 0.0
     step = 0
-    for epoch in range(max(c[Slot.EPOCHS], 1)):  # no epoch at all measures the losses
-        if c[Slot.STOP] and words_at(c[Slot.STOP], 1)[0]:  # for a worker that is alone
+    for epoch in range(max(c.epochs, 1)):  # no epoch at all measures the losses
+        if c.stop and words_at(c.stop, 1)[0]:  # for a worker that is alone
             done[3] = Ended.INTERRUPTED
             return
-        if c[Slot.SHUFFLE] and worker == 0:
+        if c.shuffle and worker == 0:
             call_shuffle(
-                c[Slot.SHUFFLE],
-                (c[Slot.SEED], c[Slot.FIRST_EPOCH] + epoch, N, c[Slot.KEYS], c[Slot.PLACES], c[Slot.ORDER]),
+                c.shuffle,
+                (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
             )
         wait_for_all(barrier, workers)
         first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
-        for start in range(0, N if c[Slot.EPOCHS] else 0, c[Slot.BATCH_SIZE]):
-            rows = (order if c[Slot.SHUFFLE] else everyone)[start : min(start + c[Slot.BATCH_SIZE], N)]
-            B, scale = rows.size, _scale(c, np.int64(0), rows, theta)
-            step_number = c[Slot.FIRST_STEP] + step if noisy else -1
-            if c[Slot.GRADIENT_OF_BATCH]:
-                call_batch(c[Slot.GRADIENT_OF_BATCH], (context, worker, rows.ctypes.data, B, scale, step_number))
+        for start in range(0, N if c.epochs else 0, c.batch_size):
+            rows = (order if c.shuffle else everyone)[start : min(start + c.batch_size, N)]
+            B, scale = rows.size, _scale(c, c.training, rows, theta)
+            step_number = c.first_step + step if noisy else -1
+            if c.gradient_of_batch:
+                call_batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
             else:
                 own_shards = first_shard, end_shard
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
@@ -154,8 +148,8 @@ def run_epochs(context, worker):
             loss = total(partial)
             judged = carried and epoch > 0  # the loss decides first whether theta moves
             at_once = clip == 0 and not judged  # a block moves while it is near the processor
-            rate = doubles_at(rates, step + 1)[step * c[Slot.RATE_STRIDE]]
-            t = np.float64(c[Slot.STEPS_BEFORE] + step + 1)
+            rate = doubles_at(rates, step + 1)[step * c.rate_stride]
+            t = np.float64(c.steps_before + step + 1)
             for block in range(blocks):
                 low, high, quarter, alone = block_at(c, block)
                 if not first <= quarter < end:
@@ -198,14 +192,14 @@ def run_epochs(context, worker):
             done[1] = step
             if running:
                 losses[epoch] = met
-        last = epoch >= c[Slot.EPOCHS] - 1
-        known = running or (carried and not last and not c[Slot.STOPPING])
+        last = epoch >= c.epochs - 1
+        known = running or (carried and not last and not c.stopping)
         if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(met))):
             return
-        if worker == 0 and (last or not carried or c[Slot.STOPPING]):
+        if worker == 0 and (last or not carried or c.stopping):
             copy(theta, last_finite)
             done[0] = epoch + 1
-        if c[Slot.STOPPING]:
+        if c.stopping:
             if worker == 0 and _has_stalled(c, epoch, theta):
                 done[3] = Ended.STALLED
             wait_for_all(barrier, workers)
@@ -216,32 +210,29 @@ def run_epochs(context, worker):
 @njit(**INNER)
 def _has_stalled(c, epoch, theta):
     """Return whether early stopping ends training, as `train.early_stopping` has it, and keep the best parameters."""
-    rule, memory = doubles_at(c[Slot.STOPPING], STOPPING), doubles_at(c[Slot.MEMORY], MEMORY)
-    tolerance, watched = rule[Stopping.TOLERANCE], np.int64(rule[Stopping.WATCHED])
+    rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
+    tolerance, watched = rule.tolerance, np.int64(rule.watched)
     if watched == Watched.HELD_SCORE:
-        loss = -doubles_at(c[Slot.HELD_SCORES], epoch + 1)[epoch]
+        loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
     else:
-        by_held = watched == Watched.HELD_LOSS and c[Slot.HELD_ROWS] > 0
-        loss = np.float64(numbers_at(c[Slot.HELD_LOSSES if by_held else Slot.LOSSES], epoch + 1, theta)[epoch])
-    if rule[Stopping.STAGNATION]:
-        progresses = not loss > memory[Memory.LOWEST] - tolerance
-    else:
-        progresses = loss < memory[Memory.AT] - tolerance
-    if loss < memory[Memory.LOWEST]:
-        memory[Memory.LOWEST] = loss
-        copy(theta, numbers_at(c[Slot.BEST], theta.size, theta))
+        by_held = watched == Watched.HELD_LOSS and c.validation.rows > 0
+        loss = np.float64(numbers_at(c.validation_losses if by_held else c.losses, epoch + 1, theta)[epoch])
+    progresses = not loss > memory.lowest - tolerance if rule.stagnation else loss < memory.at - tolerance
+    if loss < memory.lowest:
+        memory.lowest = loss
+        copy(theta, numbers_at(c.best, theta.size, theta))
     if progresses:
-        memory[Memory.AT], memory[Memory.STALLED] = loss, 0
+        memory.at, memory.stalled = loss, 0
     else:
-        memory[Memory.STALLED] += 1
-    return memory[Memory.STALLED] >= rule[Stopping.PATIENCE]
+        memory.stalled += 1
+    return memory.stalled >= rule.patience
 
 
 @njit(**INNER)
 def _running(c, loss, penalty, everything, scale, rows):
     """Return a batch's part in the epoch's running loss, as `train.running_loss` has it."""
-    if not c[Slot.MEAN]:
-        return loss + penalty * rows / c[Slot.ROWS]
+    if not c.mean:
+        return loss + penalty * rows / c.training.rows
     return (loss + penalty) * (everything / scale) if scale > 0 else 0.0
 
 
@@ -261,35 +252,35 @@ def _measured(context, c, worker, epoch, known, theta):
     """
     finite = True
     for held in range(2):
-        N, losses = c[Slot.HELD_ROWS if held else Slot.ROWS], c[Slot.HELD_LOSSES if held else Slot.LOSSES]
+        N, losses = (c.validation.rows if held else c.training.rows), (c.validation_losses if held else c.losses)
         if N == 0 or (known and not held):
             continue
         parts = (N + CHUNK - 1) // CHUNK
-        if c[Slot.FULL] and not c[Slot.NOISY] and not held:
-            parts = c[Slot.SHARDS]  # as the steps sum it, so that its bits do not depend on who asks
+        if c.full and not c.noisy and not held:
+            parts = c.shards  # as the steps sum it, so that its bits do not depend on who asks
         loss = _loss(context, c, worker, held, N, parts, theta)
         finite = finite and np.isfinite(theta.dtype.type(loss))
         if worker == 0:
             numbers_at(losses, epoch + 1, theta)[epoch] = loss
-            if held and c[Slot.SCORE]:
-                scores = doubles_at(c[Slot.HELD_SCORES], epoch + 1)
-                scores[epoch] = call_score(c[Slot.SCORE_OF_HELD_ROWS], (context,))
+            if held and c.score:
+                scores = doubles_at(c.validation_scores, epoch + 1)
+                scores[epoch] = call_score(c.validation_score, (context,))
     return finite
 
 
 @njit(**INNER)
 def _loss(context, c, worker, held, N, parts, theta):
     """Return the loss of rows that are cut into parts, with the penalty; all workers return the same."""
-    barrier, workers, rows = words_at(c[Slot.BARRIER], 16), c[Slot.WORKERS], words_at(c[Slot.EVERYONE], N)
-    partial = doubles_at(c[Slot.PARTIAL], parts)
-    scale = _scale(c, Slot.HELD_X - Slot.X if held else 0, rows, theta)
+    barrier, workers, rows = words_at(c.barrier, 16), c.workers, words_at(c.everyone, N)
+    partial = doubles_at(c.partial, parts)
+    scale = _scale(c, c.validation if held else c.training, rows, theta)
     wait_for_all(barrier, workers)  # partial is free
     for part in range(worker, parts, workers):
         some = rows[part * N // parts : (part + 1) * N // parts]
         partial[part] = call_rows(
-            c[Slot.GRADIENT_OF_ROWS], (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
+            c.gradient_of_rows, (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
-    blocks, costs = c[Slot.BLOCK_COUNT], doubles_at(c[Slot.COSTS], c[Slot.BLOCK_COUNT])
+    blocks, costs = c.block_count, doubles_at(c.costs, c.block_count)
     first, end = quarters_of(worker, workers)
     for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
         low, high, quarter, _ = block_at(c, block)

@@ -6,29 +6,34 @@ the fast axis: what is elementwise, the softmax and the normalization all run al
 
 from enum import IntEnum
 
+import numpy as np
 from numba import njit
 
-from ..jit.arrays import copy, numbers_at, put_ones, words_at
+from ..jit.arrays import copy, numbers_at, put_ones, record_at
 from ..jit.options import INNER, ONCE
 from ..jit.pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
-from ..jit.record import Slot
 from .quarters import multiply_quarter, sum_quarters
 from .sharing import QUARTERS, Sharing
 
+LAYER = np.dtype(
+    [
+        ("kind", np.int64),  # see `Kind`
+        ("inputs", np.int64),
+        ("outputs", np.int64),
+        ("start", np.int64),  # of its parameters in theta
+        ("product", np.int64),  # addresses of what it calls
+        ("value", np.int64),
+        ("slope", np.int64),
+        ("output_at", np.int64),  # where its output is in a tile's work, and what it keeps beside it
+        ("extra_at", np.int64),
+        ("sharing", np.int64),  # see `sharing.Sharing`
+    ],
+    align=True,
+)
+"""A layer, as a row of a network's table."""
 
-class Column(IntEnum):
-    """The columns of a network's table."""
-
-    KIND = 0
-    INPUTS = 1
-    OUTPUTS = 2
-    START = 3
-    PRODUCT = 4
-    VALUE = 5
-    SLOPE = 6
-    OUTPUT_AT = 7
-    EXTRA_AT = 8
-    SHARING = 9
+_at = record_at(LAYER)
+SIZE = LAYER.itemsize
 
 
 class Kind(IntEnum):
@@ -40,8 +45,10 @@ class Kind(IntEnum):
     LAYER_NORM = 3
 
 
-COLUMNS = len(Column)
-ROW = 8 * COLUMNS
+@njit(**INNER)
+def layer_at(c, number):
+    """Return a layer's row of the network's table."""
+    return _at(c.table + SIZE * number)
 
 
 @njit(**INNER)
@@ -52,35 +59,35 @@ def inputs_at(c, number, tile, work):
     """
     if number == 0:
         return tile.ctypes.data
-    return work[words_at(c[Slot.TABLE] + ROW * (number - 1), COLUMNS)[Column.OUTPUT_AT] :].ctypes.data
+    return work[layer_at(c, number - 1).output_at :].ctypes.data
 
 
 @njit(**ONCE)
 def forward(c, number, tile, S, noisy, step, rows, work):
     """Run a layer over a tile; it leaves its output in work. Dropout takes part where noisy."""
-    layer, A = words_at(c[Slot.TABLE] + ROW * number, COLUMNS), inputs_at(c, number, tile, work)
-    h, I, kind = c[Slot.H] + 64 * number, layer[Column.INPUTS], layer[Column.KIND]
-    at, extra = layer[Column.OUTPUT_AT], work[layer[Column.EXTRA_AT] :].ctypes.data
-    out = work[at : at + layer[Column.OUTPUTS] * S]
+    layer, A = layer_at(c, number), inputs_at(c, number, tile, work)
+    h, I, kind = c.h + 64 * number, layer.inputs, layer.kind
+    at, extra = layer.output_at, work[layer.extra_at :].ctypes.data
+    out = work[at : at + layer.outputs * S]
     if kind == Kind.DENSE:
-        O, p = layer[Column.OUTPUTS], c[Slot.THETA] + tile.itemsize * layer[Column.START]
-        by_rows = c[Slot.BY_ROWS] if number == 0 else 0
-        if layer[Column.SHARING] == Sharing.BY_INPUTS:  # as it is computed together
+        O, p = layer.outputs, c.theta + tile.itemsize * layer.start
+        by_rows = c.by_rows if number == 0 else 0
+        if layer.sharing == Sharing.BY_INPUTS:  # as it is computed together
             put_ones(A + I * S * tile.itemsize, S, tile)
             for quarter in range(QUARTERS):
-                multiply_quarter(layer[Column.PRODUCT], quarter, (I, O, S), p, A, extra, tile.itemsize)
-            sum_quarters(work[layer[Column.EXTRA_AT] :], out)
+                multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)
+            sum_quarters(work[layer.extra_at :], out)
         else:
-            call_dense(layer[Column.VALUE], (I, O, S, p, A, out.ctypes.data, by_rows, layer[Column.PRODUCT], extra))
+            call_dense(layer.value, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
     elif kind == Kind.ACTIVATION:
-        call_map(layer[Column.VALUE], (I * S, A, out.ctypes.data, h))
+        call_map(layer.value, (I * S, A, out.ctypes.data, h))
     elif kind == Kind.LAYER_NORM:
-        p = c[Slot.THETA] + tile.itemsize * layer[Column.START]
-        call_norm(layer[Column.VALUE], (I, S, p, A, extra, out.ctypes.data, h))
+        p = c.theta + tile.itemsize * layer.start
+        call_norm(layer.value, (I, S, p, A, extra, out.ctypes.data, h))
     elif noisy:
-        mask, seed = extra, c[Slot.SEED]
+        mask, seed = extra, c.seed
         call_drop(
-            layer[Column.VALUE],
+            layer.value,
             (I, S, A, out.ctypes.data, mask, rows.ctypes.data, h, seed, step, number),
         )
     else:
@@ -93,22 +100,22 @@ def backward(c, number, tile, S, noisy, work, delta, before, turned, gradient, a
 
     A dense layer puts that one into another buffer, unless it is the first: nothing asks for the inputs' own.
     """
-    layer, A = words_at(c[Slot.TABLE] + ROW * number, COLUMNS), inputs_at(c, number, tile, work)
-    h, I, O, kind = c[Slot.H] + 64 * number, layer[Column.INPUTS], layer[Column.OUTPUTS], layer[Column.KIND]
-    extra = work[layer[Column.EXTRA_AT] :]
+    layer, A = layer_at(c, number), inputs_at(c, number, tile, work)
+    h, I, O, kind = c.h + 64 * number, layer.inputs, layer.outputs, layer.kind
+    extra = work[layer.extra_at :]
     if kind == Kind.DENSE:
-        start = tile.itemsize * layer[Column.START]
-        by_rows, before_at = (0, before.ctypes.data) if number else (c[Slot.BY_ROWS], 0)
-        operands = c[Slot.THETA] + start, A, delta.ctypes.data, gradient + start, add, before_at, turned
-        call_dense_back(layer[Column.SLOPE], (I, O, S, *operands, by_rows, layer[Column.PRODUCT], extra.ctypes.data))
+        start = tile.itemsize * layer.start
+        by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
+        operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, turned
+        call_dense_back(layer.slope, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
     elif kind == Kind.ACTIVATION:
-        out = work[layer[Column.OUTPUT_AT] :].ctypes.data
-        call_slope(layer[Column.SLOPE], (O * S, A, out, delta.ctypes.data, h))
+        out = work[layer.output_at :].ctypes.data
+        call_slope(layer.slope, (O * S, A, out, delta.ctypes.data, h))
     elif kind == Kind.LAYER_NORM:
-        start = tile.itemsize * layer[Column.START]
+        start = tile.itemsize * layer.start
         call_norm_back(
-            layer[Column.SLOPE],
-            (I, S, c[Slot.THETA] + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add),
+            layer.slope,
+            (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add),
         )
     elif noisy:
         for i in range(I * S):

@@ -4,7 +4,6 @@ from numba import njit
 
 from ..jit.arrays import numbers_at
 from ..jit.options import INNER, ONCE
-from ..jit.record import Slot
 from .sharing import QUARTERS
 
 
@@ -17,30 +16,30 @@ def quarters_of(worker, workers):
 @njit(**ONCE)
 def rows_of(c, rows, shard):
     """Return a shard's rows of those of a batch."""
-    return rows[shard * rows.size // c[Slot.SHARDS] : (shard + 1) * rows.size // c[Slot.SHARDS]]
+    return rows[shard * rows.size // c.shards : (shard + 1) * rows.size // c.shards]
 
 
 @njit(**ONCE)
-def memory_of(c, slot, shard, count, like):
-    """Return a shard's memory for so many numbers a row."""
-    room = count * c[Slot.TILE_ROWS]
-    return numbers_at(c[slot] + shard * like.itemsize * room, room, like)
+def memory_of(c, address, shard, count, like):
+    """Return a shard's part, so many numbers a row, of the memory at an address."""
+    room = count * c.tile_rows
+    return numbers_at(address + shard * like.itemsize * room, room, like)
 
 
 @njit(**ONCE)
 def tile_of(c, shard, like):
     """Return a shard's inputs."""
-    return memory_of(c, Slot.TILE, shard, c[Slot.INPUTS] + 1, like)
+    return memory_of(c, c.tile, shard, c.inputs + 1, like)
 
 
 @njit(**ONCE)
 def work_of(c, shard, like):
     """Return what the layers leave of a shard, and where a worker of the same number packs."""
-    return numbers_at(c[Slot.WORK] + shard * like.itemsize * c[Slot.WORK_SIZE], c[Slot.WORK_SIZE], like)
+    return numbers_at(c.work + shard * like.itemsize * c.work_size, c.work_size, like)
 
 
 @njit(**ONCE)
 def delta_of(c, shard, which, like):
     """Return one of the two deltas of a shard."""
     place = 2 * shard + which
-    return numbers_at(c[Slot.DELTAS] + place * like.itemsize * c[Slot.DELTA_SIZE], c[Slot.DELTA_SIZE], like)
+    return numbers_at(c.deltas + place * like.itemsize * c.delta_size, c.delta_size, like)

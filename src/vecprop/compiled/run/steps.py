@@ -7,10 +7,9 @@ What is done to a block is done while it is near the processor. Which worker has
 import numpy as np
 from numba import njit
 
-from ..jit.arrays import add, add_pair, doubles_at, numbers_at, words_at
+from ..jit.arrays import add, add_pair, numbers_at, words_at
 from ..jit.options import INNER
 from ..jit.pointers import call_update
-from ..jit.record import Slot
 
 BLOCK = 2048
 """How many parameters are summed and moved as one."""
@@ -19,17 +18,17 @@ BLOCK = 2048
 @njit(**INNER)
 def block_at(c, number):
     """Return where a block starts and ends, its quarter, and whether its gradient is one alone; see `sharing`."""
-    words = words_at(c[Slot.BLOCKS] + 32 * number, 4)
+    words = words_at(c.blocks + 32 * number, 4)
     return words[0], words[1], words[2], words[3]
 
 
 @njit(**INNER)
 def penalty_of(c, theta, low, high, scale):
     """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
-    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
-    l2, l1 = strengths[0] + scale * strengths[1], strengths[2] + scale * strengths[3]
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
     squares, sizes = 0.0, 0.0
-    for span in range(c[Slot.WEIGHT_SPANS]):
+    for span in range(c.weight_spans):
         W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
         if l2:
             squares += _squares(W)
@@ -41,13 +40,13 @@ def penalty_of(c, theta, low, high, scale):
 @njit(**INNER)
 def in_pairs(c):
     """Return whether workers sum the gradients of two shards each, so that others have half as much to read."""
-    return c[Slot.SHARDS] == 4 and c[Slot.WORKERS] <= 2 and not c[Slot.GRADIENT_OF_BATCH]
+    return c.shards == 4 and c.workers <= 2 and not c.gradient_of_batch
 
 
 @njit(**INNER)
 def _sum_shards(c, gradients, P, low, high, own):
     """Sum the shards' gradients of a block of parameters in memory of one of them: of two, or of two pairs."""
-    shards, J = c[Slot.SHARDS], gradients[own * P + low : own * P + high]
+    shards, J = c.shards, gradients[own * P + low : own * P + high]
     if shards == 4 and not in_pairs(c):
         add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
         add_pair(gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :], J)
@@ -60,11 +59,11 @@ def _sum_shards(c, gradients, P, low, high, own):
 def sum_block(c, theta, gradients, alone, low, high, scale, own):
     """Sum a block of the gradient in memory of one shard, with the penalties'; return the sum of squares."""
     F, J = theta.dtype.type, gradients[own * theta.size :]
-    if c[Slot.SHARDS] > 1 and not alone:
+    if c.shards > 1 and not alone:
         _sum_shards(c, gradients, theta.size, low, high, own)
-    spans, strengths = words_at(c[Slot.SPANS], 2 * c[Slot.WEIGHT_SPANS]), doubles_at(c[Slot.PENALTIES], 4)
-    l2, l1 = F(strengths[0] + scale * strengths[1]), F(strengths[2] + scale * strengths[3])
-    for span in range(c[Slot.WEIGHT_SPANS]):
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    l2, l1 = F(c.l2 + scale * c.l2_averaged), F(c.l1 + scale * c.l1_averaged)
+    for span in range(c.weight_spans):
         first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
         W, J_W = theta[first:end], J[first:end]
         for i in range(W.size if l2 else 0):
@@ -95,9 +94,9 @@ def move_block(c, theta, J, low, high, rate, t, shorten, moved):
         own = J[low:high]
         for p in range(own.size):
             own[p] *= theta.dtype.type(shorten)
-    first, second = numbers_at(c[Slot.FIRST], theta.size, J)[low:], numbers_at(c[Slot.SECOND], theta.size, J)[low:]
+    first, second = numbers_at(c.first, theta.size, J)[low:], numbers_at(c.second, theta.size, J)[low:]
     square = call_update(
-        c[Slot.UPDATE],
+        c.update,
         (
             high - low,
             rate,
@@ -107,7 +106,7 @@ def move_block(c, theta, J, low, high, rate, t, shorten, moved):
             first.ctypes.data,
             second.ctypes.data,
             moved.ctypes.data,
-            c[Slot.UPDATE_H],
+            c.update_h,
         ),
     )
     return square if np.isfinite(square) else _squares(moved[: high - low])
