@@ -4,24 +4,28 @@ A fault is one expression of a kernel's source that is replaced by another. The 
 source, with all that is compiled from it; nothing of that is kept on disk, and all else is taken from there.
 """
 
+import ast
 import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from numba import cfunc
 from numba.core.dispatcher import Dispatcher
 
 import vecprop as vp
 from vecprop.compiled.jit import machine_code
-from vecprop.compiled.jit.machine_code import address_of
+from vecprop.compiled.jit.machine_code import Kernel
+from vecprop.compiled.lower import formulas
+from vecprop.compiled.lower.formulas import definition_of
 from vecprop.compiled.step import gradient_of_a_step
+
+address_of_kernel = Kernel.address
 
 FAULTY = "<planted fault>"
 """The file that altered code is said to come from, by which it is known wherever it is called."""
@@ -85,11 +89,9 @@ class Fault:
 def planted(fault: Fault) -> Iterator[None]:
     """Have the compiled engine compute with a fault; nothing that is compiled meanwhile is kept on disk."""
     with computing(fault.way) as patch:
-        patch.setattr("numba.core.caching.IndexDataCacheFile.save", lambda *arguments: None)
+        patch.setattr(machine_code, "keep", lambda name, code: None)
+        patch.setattr(machine_code.Kernel, "address", _address)
         _alter(fault, patch)
-        for module in _modules():
-            if "address_of" in vars(module):
-                patch.setattr(module, "address_of", _address_of)
         yield
 
 
@@ -111,11 +113,11 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
     assert source.count(fault.right) == 1, f"{fault.right!r} stands {source.count(fault.right)} times in:\n{source}"
     source = source.replace(fault.right, fault.wrong)
     if not fault.function.startswith("compiled."):
-        altered = SimpleNamespace(
-            getsource=lambda formula: source if formula is function else inspect.getsource(formula),
-            getsourcefile=lambda formula: FAULTY if formula is function else inspect.getsourcefile(formula),
+        patch.setattr(
+            formulas,
+            "definition_of",
+            lambda formula: ast.parse(source).body[0] if formula is function else definition_of(formula),
         )
-        patch.setattr("vecprop.compiled.lower.formulas.inspect", altered)
         return
     stale = [function]
     for old in stale:
@@ -167,33 +169,14 @@ def _forget() -> None:
                 value.cache_clear()
 
 
-_kept: list[Any] = []  # an address is good as long as its code lives
 _addresses: dict[str, int] = {}
 
 
-def _address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
-    """Return the address of a kernel: compiled here alone where it is faulty, else once for all faults."""
-    function = machine_code.filled_in(template, suffix, **names)
-    if _is_faulty(function, set()):
-        _kept.append(cfunc(signature, cache=False, **machine_code._OPTIONS)(function))
-        return _kept[-1].address
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name not in _addresses:
-        _addresses[name] = address_of(template, signature, suffix, **names)
-    return _addresses[name]
-
-
-def _is_faulty(function: FunctionType, seen: set[FunctionType]) -> bool:
-    """Return whether a function is altered, or one that it calls."""
-    seen.add(function)
-    if function.__code__.co_filename == FAULTY:
-        return True
-    for name in function.__code__.co_names:
-        called = function.__globals__.get(name)
-        called = called.py_func if isinstance(called, Dispatcher) else getattr(called, "_defn", None)  # of an intrinsic
-        if isinstance(called, FunctionType) and called not in seen and _is_faulty(called, seen):
-            return True
-    return False
+def _address(kernel: Kernel) -> int:
+    """Return the address of a kernel, compiled or loaded once for all faults that it does not reach."""
+    if kernel.name not in _addresses:
+        _addresses[kernel.name] = address_of_kernel(kernel)
+    return _addresses[kernel.name]
 
 
 # What is seen of it.

@@ -21,7 +21,7 @@ from .lower.loops import link_address, update_address
 from .lower.scores import Score, score_address
 from .lower.shuffling import shuffle_address
 from .program import Program, program_of, rows_of
-from .run.epochs import CHUNK, Ended, epochs_address, run_epochs
+from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel
 from .run.steps import BLOCK
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
@@ -94,7 +94,7 @@ class Epochs:
         held_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
-        compile_ahead(epochs_address, run_epochs, F)
+        compile_ahead(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
         held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)

@@ -1,48 +1,31 @@
-"""Where compiled code is kept: a folder of the user's, with a name that changes with anything it was compiled from."""
+"""Where compiled kernels are kept: a folder of the user's, with a file for each, named after what it is made of."""
 
-import atexit
 import hashlib
 import os
-import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numba
-import numpy as np
-from numba.core import config
-
-from ...core.sources import require_unchanged, sources
-
-_COPY = "vecprop-"
-_config: Any = config  # its settings are made when it is imported
+_SUFFIX = ".kernel"
+_CHECKSUM = hashlib.sha256
+_CHECKSUM_BYTES = _CHECKSUM().digest_size
 
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder for this version of formulas, kernels and libraries, or None where none can be written.
+    """Return the folder where kernels are kept, or None where there is none that could be written.
 
-    Numba notices a change in the file of a kernel, but not in the formulas that the kernel calls; so the folder's name
-    is a digest of all of them. Set ``VECPROP_CACHE_DIR`` to choose the place.
+    One that can only be read is good for the kernels that are there. Set ``VECPROP_CACHE_DIR`` to choose the place.
     """
-    require_unchanged()
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    for source in sources():
-        digest.update(source.read_bytes())
     for place in _places():
-        path = place / digest.hexdigest()[:16]
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):
-                return path
-        except OSError:
-            with suppress(OSError):
-                return _copy(path)
+        with suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+        if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
+            return place
     warnings.warn(
         "No folder can be written to keep compiled kernels in, so they are compiled anew in each process: "
         "set VECPROP_CACHE_DIR to a folder that can.",
@@ -51,21 +34,10 @@ def folder() -> Path | None:
     return None
 
 
-def _copy(path: Path) -> Path:
-    """Return a copy, for this process, of a folder that can only be read: Numba uses none that it may not write."""
-    if not path.is_dir():
-        raise FileNotFoundError(path)
-    copy, maker = Path(tempfile.mkdtemp(prefix=_COPY)), os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == maker:  # and not a child of it
-            shutil.rmtree(copy, ignore_errors=True)
-
-    atexit.register(remove)
-    shutil.copytree(path, copy, dirs_exist_ok=True)
-    for directory in (copy, *filter(Path.is_dir, copy.rglob("*"))):
-        directory.chmod(0o700)  # which are copied as read-only too
-    return copy
+def _is_writable(place: Path) -> bool:
+    with suppress(OSError), tempfile.TemporaryFile(dir=place):
+        return True
+    return False
 
 
 def _places() -> Iterator[Path]:
@@ -86,30 +58,40 @@ def _places() -> Iterator[Path]:
 def is_shared() -> bool:
     """Return whether other processes find in the folder what this one keeps there."""
     path = folder()
-    return path is not None and not path.name.startswith(_COPY)
+    return path is not None and _is_writable(path)
+
+
+def _file(name: str) -> Path | None:
+    path = folder()
+    return None if path is None else path / f"{name}{_SUFFIX}"
 
 
 def is_kept(name: str) -> bool:
-    """Return whether the folder holds a function of this name."""
-    path = folder()
-    return path is not None and any(path.rglob(f"*.{name}-*.nbi"))
+    """Return whether the folder has a kernel of this name."""
+    file = _file(name)
+    return file is not None and file.is_file()
 
 
-def forget(name: str) -> None:
-    """Remove what the folder holds of a function of this name."""
-    path = folder()
+def kept(name: str) -> bytes | None:
+    """Return what is kept under a name, or None where there is nothing, or it is damaged."""
+    file = _file(name)
     with suppress(OSError):
-        for file in path.rglob(f"*.{name}-*.nb?") if path is not None else ():
-            file.unlink(missing_ok=True)
+        content = b"" if file is None else file.read_bytes()
+        checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+        if checksum == _CHECKSUM(code).digest():
+            return code
+    return None
 
 
-@contextmanager
-def cached_in_folder() -> Iterator[bool]:
-    """Let Numba keep what is decorated within in the folder; gives whether it can."""
-    path = folder()
-    before = _config.CACHE_DIR
-    _config.CACHE_DIR = str(path or before)
-    try:
-        yield path is not None
-    finally:
-        _config.CACHE_DIR = before
+def keep(name: str, code: bytes) -> None:
+    """Keep a kernel under a name, whole or not at all, for others may read it at any moment."""
+    file = _file(name)
+    if file is None:
+        return
+    with suppress(OSError):  # no room, or a folder that can only be read: it is compiled anew in the next process
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
+            made.write(_CHECKSUM(code).digest() + code)
+        try:
+            os.replace(made.name, file)
+        except OSError:
+            os.unlink(made.name)

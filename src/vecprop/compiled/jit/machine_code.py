@@ -2,20 +2,27 @@
 
 import gc
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from types import FunctionType
 from typing import Any
 
-from numba import cfunc
+import llvmlite
+import numba
+import numpy as np
+from numba.core import config, serialize, sigutils
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
 
-from ...core.sources import require_unchanged
-from .cache import cached_in_folder, forget, is_kept
+from .cache import is_kept, keep, kept
 from .options import OPTIONS
 from .precompile import wait_for
+from .reached import digest
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 _kept: list[Any] = []  # an address is good as long as its code lives
@@ -42,15 +49,13 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _compile(function: FunctionType, signature: Any, kept: bool) -> Any:
-    """Return a function compiled, or as it is kept; where what is kept is of no use, compiled anew."""
-    try:
-        return cfunc(signature, cache=kept, **_OPTIONS)(function)
-    except Exception:  # of any kind where a file is damaged, or there is no room for it
-        if not kept:
-            raise
-    forget(function.__qualname__)
-    return cfunc(signature, cache=False, **_OPTIONS)(function)
+@cache
+def _compiler() -> tuple[Any, ...]:
+    """Return what else machine code depends on: the libraries, the processor, and how Numba is set."""
+    versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
+    settings: Any = config  # which are made when it is imported
+    target: Any = cpu_target.target_context
+    return *versions, repr(target.codegen().magic_tuple()), settings.BOUNDSCHECK, settings.OPT
 
 
 def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
@@ -65,8 +70,8 @@ def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType
     return function
 
 
-def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
-    """Compile a template, with these names filled in, and return its address.
+class Kernel:
+    """A function to be compiled for the processor, or found compiled.
 
     Parameters
     ----------
@@ -79,14 +84,53 @@ def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any
     **names
         What the template's open names stand for.
     """
-    function = filled_in(template, suffix, **names)
-    with _one_at_a_time:  # for where compiled code is kept is a setting of Numba's
-        wait_for(function.__qualname__)
-        if not is_kept(function.__qualname__):
-            require_unchanged()
-            _say_once()
-        with cached_in_folder() as kept, _no_garbage_collection():
-            compiled = _compile(function, signature, kept)
-    _kept.append(compiled)
-    assert compiled.address is not None
-    return compiled.address
+
+    def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
+        self.function, self.signature = filled_in(template, suffix, **names), signature
+
+    @cached_property
+    def name(self) -> str:
+        """Under what it is kept: its own name, and a digest of all code that it reaches; see `reached`."""
+        made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
+        return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
+
+    def address(self) -> int:
+        """Return the address of its machine code."""
+        with _one_at_a_time:
+            wait_for(self.name)
+            if not is_kept(self.name):
+                _say_once()
+            compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS)
+            compiled._cache = _Kept(self.name)
+            with _no_garbage_collection():
+                compiled.compile()
+        _kept.append(compiled)
+        assert compiled.address is not None
+        return compiled.address
+
+
+class _Kept:
+    """What Numba asks for code that it need not compile, and gives what it has compiled."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return what is kept, or None."""
+        code = kept(self.name)
+        if code is None:
+            return None
+        target.refresh()  # which makes it ready, as compiling does
+        try:
+            return CompileResult._rebuild(target, *pickle.loads(code))
+        except Exception:  # of any kind where it is not what this compiler has made
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep what has been compiled."""
+        keep(self.name, serialize.dumps(compiled._reduce()))
+
+
+def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
+    """Compile a template, with these names filled in, and return its address; see `Kernel`."""
+    return Kernel(template, signature, suffix, **names).address()

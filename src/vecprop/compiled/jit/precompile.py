@@ -13,17 +13,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from typing import Protocol
 
 from ...core.processors import allowed_threads
 from .cache import folder, is_kept, is_shared
 
 _CODE = """
 import importlib, sys
-_, module, address, kind, *sys.path = sys.argv
+_, module, kernel, kind, *sys.path = sys.argv
 import numpy
-getattr(importlib.import_module(module), address)(getattr(numpy, kind))
+getattr(importlib.import_module(module), kernel)(getattr(numpy, kind)).address()
 """
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
 _LONGEST = 60
 """How many seconds the other process is waited for at most: it takes three."""
 
@@ -44,22 +51,20 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def compile_ahead(address: Callable[[type], int], template: FunctionType, F: type) -> None:
+def compile_ahead(kernel: Callable[[type], _Named], F: type) -> None:
     """Have another process compile a kernel, unless it is kept already or cannot be; later calls do nothing.
 
     Parameters
     ----------
-    address : callable
-        What returns its address for a floating type.
-    template : function
-        What it compiles.
+    kernel : function
+        What returns it, a `machine_code.Kernel`, for a floating type; the other process calls it by its name.
     F : type
         The floating type.
     """
-    name = f"{template.__name__}_{F.__name__}"
+    name = kernel(F).name
     with _one_at_a_time:
         if name not in _running and is_shared() and not is_kept(name) and _can_start():
-            _start(name, address.__module__, address.__name__, F.__name__)
+            _start(name, kernel.__module__, kernel.__name__, F.__name__)
 
 
 def _start(name: str, *arguments: str) -> None:
@@ -70,7 +75,7 @@ def _start(name: str, *arguments: str) -> None:
     with suppress(OSError, ValueError):  # no such program, or no room for another process: it will be compiled here
         _running[name] = subprocess.Popen(
             [sys.executable, "-I", "-c", _CODE, *arguments, *places],
-            env={**os.environ, "VECPROP_CACHE_DIR": str(path.parent)},
+            env={**os.environ, "VECPROP_CACHE_DIR": str(path)},
             stdin=nothing,
             stdout=nothing,
             stderr=nothing,

@@ -15,6 +15,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
+from ..jit.reached import OVERLOADS
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
 # sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
@@ -148,8 +149,18 @@ OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, eleme
 """The functions that compiled code has in a form of its own."""
 
 
+def _overload(function, **options):
+    """Have compiled code call what is decorated in place of a function, and note that kernels reach it."""
+
+    def note(implementation):
+        OVERLOADS[function] = implementation, options, _EXACT
+        return overload(function, jit_options=_EXACT, **options)(implementation)
+
+    return note
+
+
 def _overload_for_scalars(function):
-    @overload(function, inline="never", jit_options=_EXACT)
+    @_overload(function, inline="never")
     def scalar(z):
         own = _FUNCTIONS[z][function.__name__] if z in _FUNCTIONS else None
         return None if own is None else lambda z: own(z)
@@ -159,38 +170,38 @@ for _function in OWN:
     _overload_for_scalars(_function)
 
 
-@overload(elementary.sqrt, jit_options=_EXACT)
+@_overload(elementary.sqrt)
 def _sqrt(z):
     return lambda z: np.sqrt(z)
 
 
-@overload(elementary.real, jit_options=_EXACT)
+@_overload(elementary.real)
 def _real(z):
     return lambda z: z
 
 
-@overload(elementary.where, jit_options=_EXACT)
+@_overload(elementary.where)
 def _where(condition, a, b):
     return lambda condition, a, b: a if condition else b
 
 
-@overload(elementary.one, jit_options=_EXACT)
+@_overload(elementary.one)
 def _one(z):
     F = {types.float32: np.float32, types.float64: np.float64}[z]
     return lambda z: F(1)
 
 
-@overload(elementary.absolute, jit_options=_EXACT)
+@_overload(elementary.absolute)
 def _absolute(z):
     return lambda z: abs(z)
 
 
-@overload(elementary.sign, jit_options=_EXACT)
+@_overload(elementary.sign)
 def _sign(z):
     F = {types.float32: np.float32, types.float64: np.float64}[z]
     return lambda z: F(np.sign(z))
 
 
-@overload(elementary.clip, jit_options=_EXACT)
+@_overload(elementary.clip)
 def _clip(z, low, high):
     return lambda z, low, high: min(max(z, low), high)  # which keeps NaN

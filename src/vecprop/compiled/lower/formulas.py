@@ -11,9 +11,10 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numba import njit
 
 from ...optimize.optimizers import Optimizer
 from ..jit.options import OPTIONS
+from ..jit.reached import same_code
 from . import elementary
 
 WEAK = {"rate", "t"}
@@ -52,14 +54,46 @@ def _owner(cls: type, name: str) -> type:
 def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
     """Return a compiled function, or a compiled method that an owner defines for a class."""
     function = name if isinstance(name, FunctionType) else vars(owner)[name]
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     names: dict[str, Any] = {"_cast": F}
-    (definition,) = tree.body
-    assert isinstance(definition, ast.FunctionDef)
+    definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
-    ast.fix_missing_locations(tree)
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
     exec(compile(tree, inspect.getsourcefile(function) or "<formula>", "exec"), names)
     return njit(names[function.__name__], forceinline=True, **OPTIONS)
+
+
+def definition_of(function: FunctionType) -> ast.FunctionDef:
+    """Return a function's definition as its file has it, which has to say what the function does.
+
+    Raises
+    ------
+    RuntimeError
+        Where it does something else: the file has been edited since it was imported, and not in its comments alone.
+    """
+    with suppress(OSError, SyntaxError):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # its lines, unless they have moved
+        if found := _defined_in(tree, [function.__name__], function):
+            return found
+    with suppress(OSError, SyntaxError):
+        lines, _ = inspect.findsource(inspect.getmodule(function) or function)
+        if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
+            return found
+    file = inspect.getsourcefile(function)
+    raise RuntimeError(f"{function.__qualname__} in {file} has changed since it was imported: restart Python.")
+
+
+def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
+    """Return the definition with this path of names, if it does what a function does."""
+    node: Any = tree
+    for name in path:
+        node = next((each for each in node.body if getattr(each, "name", None) == name), None)
+        if node is None:
+            return None
+    codes = [compile(tree, "<formula>", "exec")]
+    for code in codes:
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+    is_same = any(code.co_qualname == ".".join(path) and same_code(code, function.__code__) for code in codes)
+    return node if is_same and isinstance(node, ast.FunctionDef) else None
 
 
 class _Scalars(ast.NodeTransformer):

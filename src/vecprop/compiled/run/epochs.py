@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
-from ..jit.machine_code import address_of
+from ..jit.machine_code import Kernel
 from ..jit.options import INNER, ONCE
 from ..jit.pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
 from ..jit.record import fit_at
@@ -290,8 +290,12 @@ def _loss(context, c, worker, held, N, parts, theta):
     return total(partial) + total(costs)
 
 
+def epochs_kernel(F: type) -> Kernel:
+    """Return `run_epochs` for numbers of type F."""
+    return Kernel(run_epochs, types.void(types.intp, types.intp), F.__name__, number=F)
+
+
 @cache
 def epochs_address(F: type) -> int:
     """Return the address of `run_epochs` for numbers of type F."""
-    signature = types.void(types.intp, types.intp)
-    return address_of(run_epochs, signature, F.__name__, number=F)
+    return epochs_kernel(F).address()
