@@ -110,8 +110,9 @@ def run_epochs(context, worker):
     own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
     order, everyone = words_at(c.order, N), words_at(c.everyone, N)
-    losses = numbers_at(c.losses, c.epochs, zero)
-    norms, sizes = numbers_at(c.norms, c.epochs, zero), numbers_at(c.sizes, c.epochs, zero)
+    recorded = max(c.epochs, 1)  # no epoch at all measures the losses
+    losses = numbers_at(c.losses, recorded, zero)
+    norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
     first_shard, end_shard = _shards_of(c, worker)
     own = 0 if c.gradient_of_batch else first_shard  # a worker sums in memory of its own
@@ -124,7 +125,7 @@ def run_epochs(context, worker):
     carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
     everything = _scale(c, c.training, everyone[:N], theta) if running else 0.0
     step = 0
-    for epoch in range(max(c.epochs, 1)):  # no epoch at all measures the losses
+    for epoch in range(recorded):
         if c.stop and words_at(c.stop, 1)[0]:  # for a worker that is alone
             done[3] = Ended.INTERRUPTED
             return
