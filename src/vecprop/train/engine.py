@@ -1,5 +1,9 @@
-"""Which engine trains: the compiled one where it can, else the reference."""
+"""Which engine trains: the compiled one where it can, else the reference.
 
+Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: all that chooses by itself is then plain Python.
+"""
+
+import os
 import warnings
 from functools import lru_cache
 from importlib.util import find_spec
@@ -14,6 +18,14 @@ from ..core.network import Network
 Engine = Literal["auto", "compiled", "reference"]
 
 
+def engine_of(engine: Engine = "auto") -> Engine:
+    """Return the engine of an argument; the environment's VECPROP_ENGINE may decide in the place of "auto"."""
+    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
+    if chosen not in ("auto", "reference"):
+        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
+    return "reference" if engine == "auto" and chosen == "reference" else engine
+
+
 def compiles(
     engine: Engine, network: Network, theta: Array, batch: Batch, held_out: Batch | None, optimizer: Any = None
 ) -> bool:
@@ -21,6 +33,7 @@ def compiles(
 
     With "auto" there is one notice where a part of the user's own, or a missing Numba, leaves it to the reference.
     """
+    engine = engine_of(engine)
     if engine == "reference":
         return False
     reason = _unsuitable(theta, batch, held_out, optimizer)
@@ -51,8 +64,8 @@ def _missing() -> str | None:
 
 
 def has_kernels(network: Network, optimizer: Any) -> bool:
-    """Return whether the compiled engine has all parts of a network and its optimizer, and is there."""
-    return not (_missing() or _own_part(network, optimizer))
+    """Return whether the compiled engine has all parts of a network and its optimizer, and is not turned off."""
+    return engine_of() != "reference" and not (_missing() or _own_part(network, optimizer))
 
 
 def _own_part(network: Network, optimizer: Any) -> str | None:
