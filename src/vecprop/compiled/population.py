@@ -176,7 +176,7 @@ class Fits:
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
-        memory = _apart(M, len(MEMORY), float)
+        memory = _apart(M, MEMORY.itemsize // 8, float)
         memory[:, :2] = np.inf  # the lowest loss, and that of the last progress
         if stopping:
             fit.stop_early(stopping, memory[0], self.best[0])

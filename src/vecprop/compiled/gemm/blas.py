@@ -3,7 +3,8 @@
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+
+from ..jit.intrinsics import intrinsic
 
 
 def blas_address(F):

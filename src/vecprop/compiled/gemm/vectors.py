@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.extending import intrinsic
+
+from ..jit.intrinsics import intrinsic
 
 AHEAD = 1024
 """How many bytes ahead of a block's products packed matrices are fetched: panels and C leave no room for each other."""

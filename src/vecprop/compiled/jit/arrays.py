@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from .options import INNER
+from .intrinsics import intrinsic
+from .options import IN_ORDER, INNER
 
 
 def _generate(kind, dimensions):
@@ -107,7 +107,7 @@ def add(source, target):
         target[i] += source[i]
 
 
-@njit(**{**INNER, "fastmath": False})
+@njit(**IN_ORDER)
 def add_pair(first, second, target):
     """Add the sum of two numbers to others: in this order, as if the sum had been kept."""
     for i in range(target.size):

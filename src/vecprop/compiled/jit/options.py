@@ -12,5 +12,8 @@ OPTIONS: dict[str, Any] = {
 }
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
+"""For sums whose order is promised."""
+
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
 """For functions that are called in one place: compiled there, not by themselves too, which would take longer."""

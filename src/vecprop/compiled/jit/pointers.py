@@ -7,7 +7,8 @@ once and serve every choice of activation, loss and optimizer.
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+
+from .intrinsics import intrinsic
 
 _WORD = ir.IntType(64)
 _yield = types.ExternalFunction("sched_yield", types.int32())

@@ -6,7 +6,6 @@ digest of what is reached is the name under which a kernel is kept; see `cache`.
 
 import dis
 import hashlib
-import typing
 from collections.abc import Iterator
 from enum import EnumType
 from functools import lru_cache
@@ -27,7 +26,7 @@ _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
 _BY_NAME = (BuiltinFunctionType, np.ufunc)
-_BY_TEXT = (Type, ir.Type, ir.Constant, typing._SpecialForm)  # pyright: ignore[reportAttributeAccessIssue]
+_BY_TEXT = (Type, ir.Type, ir.Constant)
 _CONSTANTS = frozenset(dis.hasconst)
 
 

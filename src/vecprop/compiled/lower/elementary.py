@@ -6,20 +6,22 @@ to be normal numbers are 0.
 """
 
 from math import factorial
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
+from ..jit.intrinsics import intrinsic
 from ..jit.reached import OVERLOADS
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
 # sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
-_EXACT = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
+_EXACT: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
 
 
 @intrinsic
@@ -57,7 +59,11 @@ def ratio(a, b):
 
 def _near(series, low, high, degree, F):
     """Return a compiled polynomial that is near Σ series(k) x^k between two bounds."""
-    sums = Chebyshev.interpolate(lambda x: sum(series(k) * x**k for k in range(40, -1, -1)), degree, [low, high])
+
+    def sum_at(x) -> Any:
+        return sum(series(k) * x**k for k in range(40, -1, -1))
+
+    sums = Chebyshev.interpolate(sum_at, degree, [low, high])
     coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in x itself
     names = {f"c{k}": F(coefficient) for k, coefficient in enumerate(coefficients)}
     horner = f"c{degree}"

@@ -28,7 +28,7 @@ half: Any = None
 
 clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
 _GOLDEN, _DROPOUT = np.uint64(counted._GOLDEN), np.uint64(counted._DROPOUT)
-mix = njit(counted._mix, nogil=True)
+mix: Any = njit(counted._mix, nogil=True)
 
 
 @njit(nogil=True)
