@@ -16,7 +16,7 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop import catalog, pictures
-from vecprop.compiled.scores import LOOPS
+from vecprop.compiled.lower.scores import LOOPS
 from vecprop.core.scores import SCORES, Score
 
 ROOT = Path(__file__).parent.parent
@@ -73,12 +73,15 @@ def test_scores_and_pictures_stand_where_it_says():
         assert name.endswith("_each") or parameters["ax"].default is None, name
 
 
-def test_its_floors_are_those_of_the_import_contract():
+def test_its_floors_and_rooms_are_those_of_the_import_contracts():
     drawn = re.search(r"```\n(app .*?)```", TEXT, re.DOTALL)
     assert drawn is not None
-    floors = [line[:22].split() for line in drawn[1].splitlines()]
+    floors = [line[:22].split() for line in drawn[1].splitlines() if not line.startswith(" ")]
+    rooms = [line[:22].split() for line in drawn[1].splitlines() if line.startswith(" ")]
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
     assert floors == [layer.split(" | ") for layer in contract[0]["layers"]]
+    below_the_faces = [layer.split(" | ") for layer in contract[1]["layers"]]
+    assert rooms == below_the_faces[below_the_faces.index(["program"]) + 1 :]
 
 
 MISH = {

@@ -16,8 +16,6 @@ import types
 
 import lazy_loader
 
-from .core import sources as _sources  # noqa: F401 (notes what they are at this moment)
-
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

@@ -4,25 +4,28 @@ A fault is one expression of a kernel's source that is replaced by another. The 
 source, with all that is compiled from it; nothing of that is kept on disk, and all else is taken from there.
 """
 
+import ast
 import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from numba import cfunc
 from numba.core.dispatcher import Dispatcher
 
 import vecprop as vp
-from vecprop.compiled import machine_code
-from vecprop.compiled.machine_code import address_of
+from vecprop.compiled.jit import machine_code
+from vecprop.compiled.jit.machine_code import Kernel
+from vecprop.compiled.lower import formulas
+from vecprop.compiled.lower.formulas import definition_of
 from vecprop.compiled.step import gradient_of_a_step
+
+address_of_kernel = Kernel.address
 
 FAULTY = "<planted fault>"
 """The file that altered code is said to come from, by which it is known wherever it is called."""
@@ -33,7 +36,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
     "packed": {"has_vectors": lambda: True, "LARGE": 40},
 }
-"""What in `compiled.dense` has products computed in one way."""
+"""What in `compiled.run.dense` has products computed in one way."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,9 @@ class Fault:
 def planted(fault: Fault) -> Iterator[None]:
     """Have the compiled engine compute with a fault; nothing that is compiled meanwhile is kept on disk."""
     with computing(fault.way) as patch:
-        patch.setattr("numba.core.caching.IndexDataCacheFile.save", lambda *arguments: None)
+        patch.setattr(machine_code, "keep", lambda name, code: None)
+        patch.setattr(machine_code.Kernel, "address", _address)
         _alter(fault, patch)
-        for module in _modules():
-            if "address_of" in vars(module):
-                patch.setattr(module, "address_of", _address_of)
         yield
 
 
@@ -99,7 +100,7 @@ def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
     """Have dense layers computed in one way; programs and addresses are asked for anew, within and after."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(f"vecprop.compiled.dense.{name}", value)
+            patch.setattr(f"vecprop.compiled.run.dense.{name}", value)
         _forget()
         yield patch
     _forget()
@@ -112,12 +113,11 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
     assert source.count(fault.right) == 1, f"{fault.right!r} stands {source.count(fault.right)} times in:\n{source}"
     source = source.replace(fault.right, fault.wrong)
     if not fault.function.startswith("compiled."):
-        altered = SimpleNamespace(
-            getsource=lambda formula: source if formula is function else inspect.getsource(formula),
-            getsourcefile=lambda formula: FAULTY if formula is function else inspect.getsourcefile(formula),
-            signature=inspect.signature,
+        patch.setattr(
+            formulas,
+            "definition_of",
+            lambda formula: ast.parse(source).body[0] if formula is function else definition_of(formula),
         )
-        patch.setattr("vecprop.compiled.formulas.inspect", altered)
         return
     stale = [function]
     for old in stale:
@@ -138,8 +138,11 @@ def _made(source: str, name: str, module: ModuleType) -> Any:
 
 def _function(name: str) -> Any:
     """Return a function by its name: that of its module, of a class where it is a method, and its own."""
-    package, module, *path = name.split(".")
-    found: Any = import_module(f"vecprop.{package}.{module}")
+    *modules, last = name.split(".")
+    path = [last]
+    while (module := sys.modules.get(".".join(["vecprop", *modules]))) is None:
+        path.insert(0, modules.pop())
+    found: Any = module
     for part in path:
         found = vars(found)[part]
     return found
@@ -160,39 +163,20 @@ def _callers(module: ModuleType, name: str) -> Iterator[Any]:
 
 def _forget() -> None:
     """Forget what has been compiled into programs, and at which addresses it stands."""
-    for name in ("batches", "dense", "epochs", "fit", "formulas", "kernels", "loops", "packed", "products", "program"):
-        for value in vars(import_module(f"vecprop.compiled.{name}")).values():
+    for module in _modules():
+        for value in vars(module).values() if ".jit." not in module.__name__ else ():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
 
 
-_kept: list[Any] = []  # an address is good as long as its code lives
 _addresses: dict[str, int] = {}
 
 
-def _address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
-    """Return the address of a kernel: compiled here alone where it is faulty, else once for all faults."""
-    function = machine_code.filled_in(template, suffix, **names)
-    if _is_faulty(function, set()):
-        _kept.append(cfunc(signature, cache=False, **machine_code._OPTIONS)(function))
-        return _kept[-1].address
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name not in _addresses:
-        _addresses[name] = address_of(template, signature, suffix, **names)
-    return _addresses[name]
-
-
-def _is_faulty(function: FunctionType, seen: set[FunctionType]) -> bool:
-    """Return whether a function is altered, or one that it calls."""
-    seen.add(function)
-    if function.__code__.co_filename == FAULTY:
-        return True
-    for name in function.__code__.co_names:
-        called = function.__globals__.get(name)
-        called = called.py_func if isinstance(called, Dispatcher) else getattr(called, "_defn", None)  # of an intrinsic
-        if isinstance(called, FunctionType) and called not in seen and _is_faulty(called, seen):
-            return True
-    return False
+def _address(kernel: Kernel) -> int:
+    """Return the address of a kernel, compiled or loaded once for all faults that it does not reach."""
+    if kernel.name not in _addresses:
+        _addresses[kernel.name] = address_of_kernel(kernel)
+    return _addresses[kernel.name]
 
 
 # What is seen of it.

@@ -7,7 +7,7 @@ from mutation_suite import PLACES, case
 
 import registry
 import vecprop as vp
-from vecprop.compiled.cache import folder
+from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of
 from vecprop.compiled.step import gradient_of_a_step
 from vecprop.optimize.adam_hat import AdamHat
@@ -52,67 +52,73 @@ DROPOUT = hidden(vp.Dropout(0.3), noise=vp.Noise(seed=3, step=2))
 
 DENSE = [
     # by loops
-    Fault("compiled.dense._loops", "p[o:], O, I + 1", "p[o:], O, I", SMALL, "loops"),
-    Fault("compiled.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
-    Fault("compiled.dense._put_weighted_rows", "out[s] += a * A[s]", "out[s] -= a * A[s]", SMALL, "loops"),
-    Fault("compiled.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
-    Fault("compiled.dense._loops_back", "J_ko += A_k", "J_ko -= A_k", SMALL, "loops"),
-    Fault("compiled.dense._loops_back", "J[k * O + o] + J_ko if add", "J_ko if add", SEVERAL_TILES, "loops"),
-    Fault("compiled.dense._loops_back", "np.int64(1), O)", "np.int64(1), O - 1)", SMALL, "loops"),
+    Fault("compiled.run.dense._loops", "p[o:], O, I + 1", "p[o:], O, I", SMALL, "loops"),
+    Fault("compiled.run.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
+    Fault("compiled.run.dense._put_weighted_rows", "out[s] += a * A[s]", "out[s] -= a * A[s]", SMALL, "loops"),
+    Fault("compiled.run.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
+    Fault("compiled.run.dense._loops_back", "J_ko += A_k", "J_ko -= A_k", SMALL, "loops"),
+    Fault("compiled.run.dense._loops_back", "J[k * O + o] + J_ko if add", "J_ko if add", SEVERAL_TILES, "loops"),
+    Fault("compiled.run.dense._loops_back", "np.int64(1), O)", "np.int64(1), O - 1)", SMALL, "loops"),
     # by blocks
-    Fault("compiled.dense._blocks", "I + 1, left", "I, left", SMALL),
-    Fault("compiled.dense._blocks", "S, O, A, np.int64(size)", "S, O, A, np.int64(0)", ONE_ROW),
-    Fault("compiled.dense._blocks_back", "multiply(I + 1, O, S", "multiply(I + 1, O, S - 1", SMALL),
+    Fault("compiled.run.dense._blocks", "I + 1, left", "I, left", SMALL),
+    Fault("compiled.run.dense._blocks", "S, O, A, np.int64(size)", "S, O, A, np.int64(0)", ONE_ROW),
+    Fault("compiled.run.dense._blocks_back", "multiply(I + 1, O, S", "multiply(I + 1, O, S - 1", SMALL),
     Fault(
-        "compiled.dense._blocks_back",
+        "compiled.run.dense._blocks_back",
         "turned, column, J, column, add",
         "turned, column, J, column, 0 * one",
         SEVERAL_TILES,
     ),
-    Fault("compiled.dense._blocks_back", "dots(I + 1, O, S", "dots(I + 1, O, S - 1", SMALL),
-    Fault("compiled.dense._blocks_back", "delta, row, J, column, add", "delta, row, J, column, 0 * one", SEVERAL_TILES),
-    Fault("compiled.dense._blocks_back", "multiply(I, S, O", "multiply(I, S, O - 1", SMALL),
-    Fault("compiled.dense._blocks_back", "dots(I, S, O", "dots(I, S, O - 1", ONE_ROW),
-    Fault("compiled.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
-    Fault("compiled.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
-    Fault("compiled.products.transpose", "A + m * A_m + n * size", "A + m * A_m", SMALL),
-    Fault("compiled.products.gather", "numbers + 8 * m", "numbers", SMALL),
-    Fault("compiled.vectors.dots_block", "builder.fadd(old, v.pick(total, total, places))", "old", SMALL),
-    Fault("compiled.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
-    # of what is packed
-    Fault("compiled.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
-    Fault("compiled.dense._packed_back", "(I + 1, O, S", "(I + 1, O, S - 1", LARGE, "packed"),
-    Fault("compiled.dense._packed_back", "(I, S, O", "(I, S, O - 1", LARGE, "packed"),
-    Fault("compiled.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
-    Fault("compiled.packed.multiply", "left + m_of * K_here * size", "left", LARGE, "packed"),
-    Fault("compiled.packed.pack", "to[m] = some[m]", "to[m] = some[0]", LARGE, "packed"),
-    Fault("compiled.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
-    # through BLAS
-    Fault("compiled.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
-    Fault("compiled.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
+    Fault("compiled.run.dense._blocks_back", "dots(I + 1, O, S", "dots(I + 1, O, S - 1", SMALL),
     Fault(
-        "compiled.dense._through_blas_back", "np.int64(1), add, J", "np.int64(1), np.int64(0), J", SEVERAL_TILES, "BLAS"
+        "compiled.run.dense._blocks_back", "delta, row, J, column, add", "delta, row, J, column, 0 * one", SEVERAL_TILES
     ),
-    Fault("compiled.dense._through_blas_back", "zero), I, S, O", "zero), I, S, O - 1", SMALL, "BLAS"),
-    # shared by inputs
-    Fault("compiled.quarters.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
-    Fault("compiled.by_inputs.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
-    Fault("compiled.by_inputs.backward_by_inputs", "c[Slot.THETA] + start", "c[Slot.THETA]", BY_INPUTS_LATER),
-    # joint
-    Fault("compiled.joint._multiply_weights", "row[Column.INPUTS] + 1", "row[Column.INPUTS]", JOINT, "packed"),
+    Fault("compiled.run.dense._blocks_back", "multiply(I, S, O", "multiply(I, S, O - 1", SMALL),
+    Fault("compiled.run.dense._blocks_back", "dots(I, S, O", "dots(I, S, O - 1", ONE_ROW),
+    Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
+    Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
+    Fault("compiled.gemm.products.transpose", "A + m * A_m + n * size", "A + m * A_m", SMALL),
+    Fault("compiled.gemm.products.gather", "numbers + 8 * m", "numbers", SMALL),
+    Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.pick(total, total, places))", "old", SMALL),
+    Fault("compiled.gemm.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
+    # of what is packed
+    Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
+    Fault("compiled.run.dense._packed_back", "(I + 1, O, S", "(I + 1, O, S - 1", LARGE, "packed"),
+    Fault("compiled.run.dense._packed_back", "(I, S, O", "(I, S, O - 1", LARGE, "packed"),
+    Fault("compiled.gemm.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
+    Fault("compiled.gemm.packed.multiply", "left + m_of * K_here * size", "left", LARGE, "packed"),
+    Fault("compiled.gemm.packed.pack", "to[m] = some[m]", "to[m] = some[0]", LARGE, "packed"),
+    Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
+    # through BLAS
+    Fault("compiled.run.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
+    Fault("compiled.run.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
     Fault(
-        "compiled.joint._multiply_weights",
-        "row[Column.OUTPUTS], step_k, step_m",
-        "row[Column.OUTPUTS] - 1, step_k, step_m",
+        "compiled.run.dense._through_blas_back",
+        "np.int64(1), add, J",
+        "np.int64(1), np.int64(0), J",
+        SEVERAL_TILES,
+        "BLAS",
+    ),
+    Fault("compiled.run.dense._through_blas_back", "zero), I, S, O", "zero), I, S, O - 1", SMALL, "BLAS"),
+    # shared by inputs
+    Fault("compiled.run.quarters.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
+    Fault("compiled.run.by_inputs.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
+    Fault("compiled.run.by_inputs.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
+    # joint
+    Fault("compiled.run.joint._multiply_weights", "row.inputs + 1", "row.inputs", JOINT, "packed"),
+    Fault(
+        "compiled.run.joint._multiply_weights",
+        "row.outputs, step_k, step_m",
+        "row.outputs - 1, step_k, step_m",
         JOINT,
         "packed",
     ),
-    Fault("compiled.joint._put_gradient", "np.int64(shard > 0)", "np.int64(0)", JOINT, "packed"),
+    Fault("compiled.run.joint._put_gradient", "np.int64(shard > 0)", "np.int64(0)", JOINT, "packed"),
 ]
 
 ACTIVATIONS = [
-    Fault("compiled.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
-    Fault("compiled.loops._slope", "delta[i] *= formula", "delta[i] = formula", SMALL),
+    Fault("compiled.lower.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
+    Fault("compiled.lower.loops._slope", "delta[i] *= formula", "delta[i] = formula", SMALL),
     Fault("core.activations.Identity.value", "return z", "return z + z", hidden(vp.Identity())),
     Fault("core.activations.Identity.slope", "return one(z)", "return one(z) + one(z)", hidden(vp.Identity())),
     Fault("core.activations.Logistic.value", "return logistic(z)", "return logistic(-z)", hidden(vp.Logistic())),
@@ -141,11 +147,11 @@ def scored(loss):
 
 
 LOSSES = [
-    Fault("compiled.loops._softmax_loss", "* (log_total[s] - (", "* (log_total[s] + (", SOFT),
-    Fault("compiled.loops._softmax_loss", "* total[s] - t[c, s]", "* total[s]", CLASSES),
-    Fault("compiled.loops._softmax_loss", "= weight[s] * (delta", "= (delta", CLASSES),
-    Fault("compiled.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
-    Fault("compiled.loops._elementwise_loss", "weight[s] * slope", "slope", WEIGHTED),
+    Fault("compiled.lower.loops._softmax_loss", "* (log_total[s] - (", "* (log_total[s] + (", SOFT),
+    Fault("compiled.lower.loops._softmax_loss", "* total[s] - t[c, s]", "* total[s]", CLASSES),
+    Fault("compiled.lower.loops._softmax_loss", "= weight[s] * (delta", "= (delta", CLASSES),
+    Fault("compiled.lower.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
+    Fault("compiled.lower.loops._elementwise_loss", "weight[s] * slope", "slope", WEIGHTED),
     Fault(
         "core.losses.BinaryCrossEntropy.element",
         "(1 - T) * softplus(Z)",
@@ -171,49 +177,54 @@ LOSSES = [
 ]
 
 NORMALIZATION = [
-    Fault("compiled.loops._norm", "* kept[k, s] + b[k]", "* kept[k, s]", NORM),
-    Fault("compiled.loops._norm", "= g[k] * kept", "= kept", NORM),
-    Fault("compiled.loops._norm", "/ n + epsilon", "/ n", NORM),
-    Fault("compiled.loops._norm", "x[k, s] - deviation[s] / n", "x[k, s]", NORM),
-    Fault("compiled.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
-    Fault("compiled.loops._norm_back", "delta[k, s] - mean[s] / n -", "delta[k, s] -", NORM),
-    Fault("compiled.loops._norm_back", " - kept[k, s] * (slant[s] / n)", "", NORM),
-    Fault("compiled.loops._norm_back", ") / deviation[s]", ")", NORM),
-    Fault("compiled.loops._norm_back", "scale += delta[k, s] * kept[k, s]", "scale += delta[k, s]", NORM),
-    Fault("compiled.loops._norm_back", "shift += delta[k, s]", "shift += delta[k, s] * g[k]", NORM),
-    Fault("compiled.loops._norm_back", "J[k] + scale if add", "scale if add", NORM_TILES),
-    Fault("compiled.loops._norm_back", "J[I + k] + shift if add", "shift if add", NORM_TILES),
+    Fault("compiled.lower.loops._norm", "* kept[k, s] + b[k]", "* kept[k, s]", NORM),
+    Fault("compiled.lower.loops._norm", "= g[k] * kept", "= kept", NORM),
+    Fault("compiled.lower.loops._norm", "/ n + epsilon", "/ n", NORM),
+    Fault("compiled.lower.loops._norm", "x[k, s] - deviation[s] / n", "x[k, s]", NORM),
+    Fault("compiled.lower.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
+    Fault("compiled.lower.loops._norm_back", "delta[k, s] - mean[s] / n -", "delta[k, s] -", NORM),
+    Fault("compiled.lower.loops._norm_back", " - kept[k, s] * (slant[s] / n)", "", NORM),
+    Fault("compiled.lower.loops._norm_back", ") / deviation[s]", ")", NORM),
+    Fault("compiled.lower.loops._norm_back", "scale += delta[k, s] * kept[k, s]", "scale += delta[k, s]", NORM),
+    Fault("compiled.lower.loops._norm_back", "shift += delta[k, s]", "shift += delta[k, s] * g[k]", NORM),
+    Fault("compiled.lower.loops._norm_back", "J[k] + scale if add", "scale if add", NORM_TILES),
+    Fault("compiled.lower.loops._norm_back", "J[I + k] + shift if add", "shift if add", NORM_TILES),
 ]
 
 DROPPING = [
-    Fault("compiled.loops._drop", "1 / (1 - h[0])", "1 / h[0]", DROPOUT),
-    Fault("compiled.loops._drop", "u >= h[0]", "u < h[0]", DROPOUT),
-    Fault("compiled.loops._drop", "count(row, k)", "count(row, s)", DROPOUT),
-    Fault("compiled.loops._drop", "_DROPOUT), step)", "_DROPOUT), 0)", DROPOUT),
-    Fault("compiled.loops._drop", "x[k, s] * mask[k, s]", "x[k, s] * mask[k, s]; mask[k, s] = 1", DROPOUT),
-    Fault("compiled.layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
+    Fault("compiled.lower.loops._drop", "1 / (1 - h[0])", "1 / h[0]", DROPOUT),
+    Fault("compiled.lower.loops._drop", "u >= h[0]", "u < h[0]", DROPOUT),
+    Fault("compiled.lower.loops._drop", "count(row, k)", "count(row, s)", DROPOUT),
+    Fault("compiled.lower.loops._drop", "_DROPOUT), step)", "_DROPOUT), 0)", DROPOUT),
+    Fault("compiled.lower.loops._drop", "x[k, s] * mask[k, s]", "x[k, s] * mask[k, s]; mask[k, s] = 1", DROPOUT),
+    Fault("compiled.run.layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
 ]
 
 ROWS = [
-    Fault("compiled.kernels.weigh", "(weight[places[s]] if", "(1 if", WEIGHTED),
-    Fault("compiled.kernels._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
-    Fault("compiled.kernels.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
-    Fault("compiled.kernels.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
-    Fault("compiled.kernels.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE),
-    Fault("compiled.epochs._scale", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
-    Fault("compiled.epochs._scale", "total += weight[", "total += 1 + 0 * weight[", WEIGHTED),
+    Fault("compiled.run.kernels.weigh", "(weight[places[s]] if", "(1 if", WEIGHTED),
+    Fault("compiled.run.kernels._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
+    Fault("compiled.run.kernels.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
+    Fault("compiled.run.kernels.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
     Fault(
-        "compiled.steps._sum_shards", "gradients[other * P + low : other", "gradients[own * P + low : own", TWO_SHARDS
+        "compiled.run.kernels.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE
+    ),
+    Fault("compiled.run.epochs._scale", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
+    Fault("compiled.run.epochs._scale", "total += weight[", "total += 1 + 0 * weight[", WEIGHTED),
+    Fault(
+        "compiled.run.steps._sum_shards",
+        "gradients[other * P + low : other",
+        "gradients[own * P + low : own",
+        TWO_SHARDS,
     ),
 ]
 
 PENALTIES = [
-    Fault("compiled.steps.sum_block", "J_W[i] += l2 * W[i]", "J_W[i] += l2 / 2 * W[i]", PENALIZED),
-    Fault("compiled.steps.sum_block", "J_W[i] += l1", "J_W[i] -= l1", PENALIZED),
-    Fault("compiled.steps.sum_block", "scale * strengths[1]", "strengths[1]", AVERAGED),
-    Fault("compiled.steps.sum_block", "scale * strengths[3]", "strengths[3]", AVERAGED),
-    Fault("compiled.steps.penalty_of", "l2 / 2 * squares", "l2 * squares", PENALIZED),
-    Fault("compiled.steps.penalty_of", "l1 * sizes", "-l1 * sizes", PENALIZED),
+    Fault("compiled.run.steps.sum_block", "J_W[i] += l2 * W[i]", "J_W[i] += l2 / 2 * W[i]", PENALIZED),
+    Fault("compiled.run.steps.sum_block", "J_W[i] += l1", "J_W[i] -= l1", PENALIZED),
+    Fault("compiled.run.steps.sum_block", "scale * strengths[1]", "strengths[1]", AVERAGED),
+    Fault("compiled.run.steps.sum_block", "scale * strengths[3]", "strengths[3]", AVERAGED),
+    Fault("compiled.run.steps.penalty_of", "l2 / 2 * squares", "l2 * squares", PENALIZED),
+    Fault("compiled.run.steps.penalty_of", "l1 * sizes", "-l1 * sizes", PENALIZED),
 ]
 
 OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS, *PENALTIES]
@@ -272,21 +283,21 @@ OF_STEPS = [
         stepping(vp.AdamW(0.05)),
     ),
     Fault(
-        "compiled.loops._update0",
+        "compiled.lower.loops._update0",
         "(theta[i],) = formula(h, before, J[i]",
         "(theta[i],) = formula(h, before, J[0]",
         stepping(vp.GradientDescent(0.1)),
     ),
     Fault(
-        "compiled.loops._update1",
+        "compiled.lower.loops._update1",
         "theta[i], first[i] = formula",
         "theta[i], first[0] = formula",
         stepping(vp.Momentum(0.05)),
     ),
-    Fault("compiled.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
-    Fault("compiled.loops._update2", "moved[i] = before - theta[i]", "moved[i] = theta[i]", ADAM),
-    Fault("compiled.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
-    Fault("compiled.epochs.run_epochs", "clip / np.sqrt(square)", "clip / square", CLIPPED),
+    Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
+    Fault("compiled.lower.loops._update2", "moved[i] = before - theta[i]", "moved[i] = theta[i]", ADAM),
+    Fault("compiled.run.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
+    Fault("compiled.run.epochs.run_epochs", "clip / np.sqrt(square)", "clip / square", CLIPPED),
 ]
 
 # Where nothing is wrong.
@@ -320,7 +331,7 @@ def test_points_go_the_ways_that_they_are_meant_for():
     for at, way, kinds in ((BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (JOINT, "packed", [2, 2])):
         with computing(way):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
-            assert [kind for kind in program.table[:, 9] if kind] == kinds
+            assert [kind for kind in program.table["sharing"] if kind] == kinds
     with computing("blocks"):
         assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
 
@@ -368,11 +379,14 @@ def test_faults_of_steps_are_seen(fault):
 
 
 def test_nothing_is_kept_of_a_fault():
+    fault = SAMPLE[1]
+    assert fault.function.endswith("Tanh.slope")
     assert not found(SMALL)
-    before = {path: path.stat().st_mtime_ns for path in folder().rglob("*") if path.is_file()}
-    with planted(SAMPLE[1]):
+    kept = set(folder().glob("loops._slope_Tanh_float64-*"))
+    assert kept
+    with planted(fault):
         assert found(SMALL)
-    assert {path: path.stat().st_mtime_ns for path in folder().rglob("*") if path.is_file()} == before
+    assert set(folder().glob("loops._slope_Tanh_float64-*")) == kept
 
 
 # The gradient of a step itself.

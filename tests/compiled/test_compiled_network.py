@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import registry
 import vecprop as vp
 from vecprop import compile
-from vecprop.compiled import dense, program
+from vecprop.compiled import program
+from vecprop.compiled.run import dense
 
 CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}

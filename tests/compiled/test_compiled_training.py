@@ -10,9 +10,8 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop import catalog
-from vecprop.compiled.context import Slot
-from vecprop.compiled.epochs import CHUNK
-from vecprop.compiled.scores import LOOPS
+from vecprop.compiled.lower.scores import LOOPS
+from vecprop.compiled.run.epochs import CHUNK
 from vecprop.core.counted import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan
@@ -170,7 +169,7 @@ def test_the_order_of_rows_is_the_counted_one(rows):
     epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], np.zeros(2), plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     if rows // 2 >= 1 and rows > 1:
-        order = (ctypes.c_int64 * rows).from_address(int(epochs.context.words[Slot.ORDER]))
+        order = (ctypes.c_int64 * rows).from_address(int(epochs.context.record["order"][0]))
         np.testing.assert_array_equal(order, permutation(7, 3, rows))
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import cfunc
 
-from vecprop.compiled import packed
-from vecprop.compiled.machine_code import filled_in
-from vecprop.compiled.vectors import vector_bytes
+from vecprop.compiled.gemm import packed
+from vecprop.compiled.gemm.vectors import vector_bytes
+from vecprop.compiled.jit.machine_code import filled_in
 
 WIDTHS = [width for width in (32, 64) if width <= max(32, vector_bytes())]
 BEYOND = 7.0

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import cfunc, types
 
-from vecprop.compiled import products
-from vecprop.compiled.vectors import vector_bytes
+from vecprop.compiled.gemm import products
+from vecprop.compiled.gemm.vectors import vector_bytes
 
 WIDTHS = [width for width in (32, 64) if width <= max(32, vector_bytes())]
 SIZES = st.integers(1, 40)

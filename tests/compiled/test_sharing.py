@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
-from vecprop.compiled import dense, shards, sharing
-from vecprop.compiled.products import has_vectors
+from vecprop.compiled.gemm.products import has_vectors
 from vecprop.compiled.program import program_of
-from vecprop.compiled.sharing import SharedLayer, Sharing, blocks_of, sharing_of
+from vecprop.compiled.run import dense, shards, sharing
+from vecprop.compiled.run.sharing import SharedLayer, Sharing, blocks_of, sharing_of
 from vecprop.core.processors import at_most_threads
 
 WIDE = vp.Network(

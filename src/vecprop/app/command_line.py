@@ -44,7 +44,7 @@ def warmup() -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from ..compiled.cache import folder
+    from ..compiled.jit.cache import folder
     from ..compiled.warm_up import kernels
 
     for _, compiled in track(list(kernels()), "compiling", console=Console(stderr=True)):

@@ -9,10 +9,10 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..core.processors import usable_threads
 from ..core.threads import run_together
-from .context import as_word
-from .guards import held_back_interrupts, single_threaded_blas
-from .kernels import gradient_address
+from .jit.guards import held_back_interrupts, single_threaded_blas
+from .jit.record import as_word
 from .program import program_of, rows_of
+from .run.kernels import gradient_address
 
 _WORD = ctypes.c_int64
 _ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
@@ -49,7 +49,7 @@ class Evaluation:
             self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
         self.context = program.training_context(self.workers)
         self.context.clear("in_tile")
-        self.context.set(everyone=self.rows, seed=as_word(noise.seed if noise else 0), **rows_of(batch, F))
+        self.context.set(everyone=self.rows, seed=as_word(noise.seed if noise else 0), training=rows_of(batch, F))
         self.gradient_of_rows = _ROWS(gradient_address(F))
 
     def loss(self, theta: np.ndarray) -> np.ndarray:

@@ -13,16 +13,16 @@ from ..core.scores import Score
 from ..core.threads import run_together
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from .ahead import compile_ahead
-from .context import Context, Slot, as_word
-from .epochs import CHUNK, Ended, epochs_address, run_epochs
-from .formulas import hyperparameters
-from .guards import single_threaded_blas
-from .loops import update_address
+from .jit.guards import single_threaded_blas
+from .jit.precompile import compile_ahead
+from .jit.record import PLACES, Context, as_word
+from .lower.formulas import hyperparameters
+from .lower.loops import update_address
+from .lower.scores import score_address
+from .lower.shuffling import shuffle_address
 from .program import Program, program_of, rows_of
-from .scores import score_address
-from .shuffling import shuffle_address
-from .steps import BLOCK
+from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel
+from .run.steps import BLOCK
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
 
@@ -94,7 +94,7 @@ class Epochs:
         held_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
-        compile_ahead(epochs_address, run_epochs, F)
+        compile_ahead(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
         held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)
@@ -111,7 +111,7 @@ class Epochs:
             _told(program, self.workers, N, held, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
         context.clear("in_tile")
-        context.set(**data, **{f"held_{name}": value for name, value in held_data.items()})
+        context.set(training=data, validation=held_data)
         update, update_h = _update_of(optimizer, F)
         context.set(
             theta=theta,
@@ -126,12 +126,12 @@ class Epochs:
         self.run_epochs = _RUN(epochs_address(F))  # last, for another process may be compiling it
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
-        """Have a rule end the epochs, see `epochs.Stopping`; its memory and the best parameters are kept as given."""
+        """Have a rule end the epochs, see `epochs.STOPPING`; its memory and the best parameters are kept as given."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
     def measure(self) -> Progress:
         """Measure the losses and the score at the current parameters; early stopping takes no notice."""
-        stopping = self.context.words[Slot.STOPPING]
+        stopping = self.context.words[PLACES["stopping"]]
         self.context.set(stopping=0)
         progress = self.run(0, 0, 0, 0, np.zeros(1))
         self.context.set(stopping=stopping)
@@ -150,8 +150,8 @@ class Epochs:
             rates=rates,
             rate_stride=int(rates.size > 1),
             losses=losses,
-            held_losses=held_losses,
-            held_scores=held_scores,
+            validation_losses=held_losses,
+            validation_scores=held_scores,
             norms=norms,
             sizes=sizes,
             done=done,
@@ -209,7 +209,7 @@ def _told(
     )
     context.set(
         shards=shards,
-        clip=np.array([clip]),
+        clip=clip,
         batch_size=batch_size,
         running=running,
         full=batch_size == rows,
@@ -217,7 +217,7 @@ def _told(
     )
     if score:
         context.set(
-            score_of_held_rows=score_address(score, program.F),
+            validation_score=score_address(score, program.F),
             link=program.link,
         )
     context.release()

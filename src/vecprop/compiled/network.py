@@ -11,11 +11,11 @@ from ..core.counted import Noise
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
-from .context import Slot, place_of
 from .evaluation import Evaluation
-from .guards import single_threaded_blas
-from .kernels import predict_address
+from .jit.guards import single_threaded_blas
+from .jit.record import PLACES, place_of
 from .program import program_of, unsupported
+from .run.kernels import predict_address
 
 _WORD = ctypes.c_int64
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)
@@ -155,7 +155,6 @@ class Predictor:
         program = program_of(network, theta.dtype.type)
         self._context, self._uses_blas = program.context(workers=1), program.uses_blas
         self._context.set(link=program.link, theta=self._theta)
-        self._words = self._context.words.data  # a memoryview, written to word by word in half the time
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
         self._guard = threading.Lock()
@@ -166,13 +165,13 @@ class Predictor:
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        N, words = len(X), self._words
+        N, words = len(X), self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:
             if len(self._numbers) < N:
                 self._numbers = np.arange(N)
             words[_X], words[_PREDICTIONS] = place_of(X), place_of(Y)
-            words[_DATA_ROWS] = words[_ROWS_] = N
+            words[_DATA_ROWS] = words[_ROWS] = N
             with single_threaded_blas(True) if self._uses_blas else nullcontext():
                 self._predict(self._context.address, 0, place_of(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
@@ -180,8 +179,8 @@ class Predictor:
         return Y
 
 
-_X, _PREDICTIONS = Slot.X.value, Slot.PREDICTIONS.value
-_DATA_ROWS, _ROWS_ = Slot.DATA_ROWS.value, Slot.ROWS.value
+_X, _PREDICTIONS = PLACES["training"]["x"], PLACES["predictions"]
+_DATA_ROWS, _ROWS = PLACES["training"]["data_rows"], PLACES["training"]["rows"]
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: Noise | None = None) -> bool:

@@ -15,14 +15,14 @@ from ..core.processors import at_most_threads, usable_threads
 from ..core.threads import run_watched
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from .arrays import doubles_at, words_at
-from .context import LINE, SLOTS, Slot, aligned, as_word, layout
-from .epochs import MEMORY, STOPPING, Ended, Memory, Stopping, Watched, epochs_address
 from .fit import Epochs
-from .formulas import INNER
-from .guards import held_back_interrupts, single_threaded_blas
-from .machine_code import address_of
-from .pointers import atomic_add, call_epochs
+from .jit.arrays import doubles_at, words_at
+from .jit.guards import held_back_interrupts, single_threaded_blas
+from .jit.machine_code import address_of
+from .jit.options import INNER
+from .jit.pointers import atomic_add, call_epochs
+from .jit.record import FIT, LINE, PLACES, aligned, as_word, fit_at, layout
+from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
@@ -32,6 +32,7 @@ size: int = 8  # what `members_address` fills in: how many bytes a number has
 
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
+SIZE = FIT.itemsize
 _MONOTONIC = np.int32(getattr(time, "CLOCK_MONOTONIC", 1))
 
 
@@ -46,23 +47,23 @@ def _now(place):
 @njit(**INNER)
 def _fit(context, c, run_epochs, size):
     """Measure, and run the epochs; a number has so many bytes."""
-    epochs, stopping, done = c[Slot.EPOCHS], c[Slot.STOPPING], words_at(c[Slot.DONE], 4)
+    epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
     done[3] = 0
-    if not c[Slot.RUNNING] or c[Slot.HELD_ROWS]:
-        c[Slot.EPOCHS] = 0
+    if not c.running or c.validation.rows:
+        c.epochs = 0
         if stopping and _is_blind_at_start(c):
-            c[Slot.STOPPING] = 0
+            c.stopping = 0
         call_epochs(run_epochs, (context, 0))
-        c[Slot.EPOCHS], c[Slot.STOPPING] = epochs, stopping
+        c.epochs, c.stopping = epochs, stopping
         if not done[0]:
             done[3] = Ended.AT_START
         if done[3]:
             return
         done[0] = 0
-        c[Slot.HELD_LOSSES] += size
-        c[Slot.HELD_SCORES] += 8
-        if not c[Slot.RUNNING]:
-            c[Slot.LOSSES] += size
+        c.validation_losses += size
+        c.validation_scores += 8
+        if not c.running:
+            c.losses += size
     if epochs:
         call_epochs(run_epochs, (context, 0))
 
@@ -70,24 +71,24 @@ def _fit(context, c, run_epochs, size):
 @njit(**INNER)
 def _is_blind_at_start(c):
     """Return whether early stopping does not look at the initial parameters, or does not know their loss."""
-    rule = doubles_at(c[Slot.STOPPING], STOPPING)
-    return rule[Stopping.FROM_LOWEST] != 0 or (c[Slot.RUNNING] and np.int64(rule[Stopping.WATCHED]) == Watched.LOSS)
+    rule = stopping_at(c.stopping)
+    return rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS)
 
 
-def run_members(contexts, numbers, count, queue, scratch, kinds, slots, run_epochs):
+def run_members(contexts, numbers, count, queue, scratch, kinds, places, run_epochs):
     """Run fits, as long as there are any that no other thread has taken."""
-    state, own, slots = words_at(queue, 2), words_at(scratch, kinds), words_at(slots, kinds)
+    state, own, places = words_at(queue, 2), words_at(scratch, kinds), words_at(places, kinds)
     clock = scratch + 8 * kinds
     while not state[1]:
         taken = atomic_add(queue, np.int64(1))
         if taken >= count:
             return
-        context = contexts + 8 * SLOTS * words_at(numbers, count)[taken]
-        c = words_at(context, SLOTS)
+        context = contexts + SIZE * words_at(numbers, count)[taken]
+        c, words = fit_at(context), words_at(context, SIZE // 8)
         for kind in range(kinds):
-            c[slots[kind]] = own[kind]
-        words_at(c[Slot.IN_TILE], 2)[0] = 0
-        seconds = doubles_at(c[Slot.SECONDS], 1)
+            words[places[kind]] = own[kind]
+        words_at(c.in_tile, 2)[0] = 0
+        seconds = doubles_at(c.seconds, 1)
         seconds[0] = -_now(clock)
         _fit(context, c, run_epochs, size)
         seconds[0] += _now(clock)
@@ -117,7 +118,7 @@ class Fits:
     rates : ndarray
         The learning rate of each step, or one for all.
     stopping : tuple of float or None
-        When to stop early, see `epochs.Stopping`.
+        When to stop early, see `epochs.STOPPING`.
 
     Attributes
     ----------
@@ -175,20 +176,20 @@ class Fits:
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
-        memory = _apart(M, MEMORY, float)
-        memory[:, [Memory.LOWEST, Memory.AT]] = np.inf
+        memory = _apart(M, MEMORY.itemsize // 8, float)
+        memory[:, :2] = np.inf  # the lowest loss, and that of the last progress
         if stopping:
             fit.stop_early(stopping, memory[0], self.best[0])
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
         fit.context.release()
         self.context = fit.context
-        self.words = np.tile(fit.context.words, (M, 1))
+        self.records = np.repeat(fit.context.record, M)
         each = {
             "theta": self.thetas,
             "last_finite": self.last_finite,
             "losses": self.losses,
-            "held_losses": self.held_losses,
-            "held_scores": self.held_scores,
+            "validation_losses": self.held_losses,
+            "validation_scores": self.held_scores,
             "norms": self.norms,
             "sizes": self.sizes,
             "done": self.done,
@@ -199,13 +200,13 @@ class Fits:
             each |= {"memory": memory, "best": self.best}
         for name, array in each.items():
             first = array.__array_interface__["data"][0]  # costs half of .ctypes
-            self.words[:, Slot[name.upper()]] = first + array.strides[0] * np.arange(M)
-        self.words[:, Slot.SEED] = [as_word(seed) for seed in seeds]
+            self.records[name] = first + array.strides[0] * np.arange(M)
+        self.records["seed"] = [as_word(seed) for seed in seeds]
         self.kept = [*each.values()]  # what kernels write on
 
     def release(self) -> None:
         """Let go of what fits need while they run: the data among it."""
-        del self.context, self.words, self.kept
+        del self.context, self.records, self.kept
 
     @property
     def measured(self) -> np.ndarray:
@@ -236,8 +237,8 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
         Called several times a second; where it returns True the fits that have not ended are stopped.
     """
     F = cohorts[0].F
-    contexts = np.concatenate([cohort.words for cohort in cohorts])
-    work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.words) for cohort in cohorts])
+    contexts = np.concatenate([cohort.records for cohort in cohorts])
+    work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
     workers = min(usable_threads(), len(contexts))
     queue = np.zeros(2, np.int64)  # how many are taken; whether to stop
@@ -246,10 +247,10 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
     memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # what a fit needs while it runs, and leaves to the next
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
     scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
-    slots = np.array([Slot[name.upper()] for name in needed])
-    everyone = np.arange(contexts[:, [Slot.ROWS, Slot.HELD_ROWS]].max())
-    contexts[:, Slot.EVERYONE] = everyone.ctypes.data
-    contexts[:, Slot.STOP] = queue[1:].ctypes.data
+    places = np.array([PLACES[name] for name in needed])
+    everyone = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
+    contexts["everyone"] = everyone.ctypes.data
+    contexts["stop"] = queue[1:].ctypes.data
     run_members = _RUN(members_address(F))
     run_epochs = epochs_address(F)
 
@@ -263,7 +264,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
             queue.ctypes.data,
             scratch[worker].ctypes.data,
             len(needed),
-            slots.ctypes.data,
+            places.ctypes.data,
             run_epochs,
         )
 

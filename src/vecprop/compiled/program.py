@@ -1,7 +1,6 @@
 """A network as a table of numbers: what the kernels read."""
 
 from functools import cached_property, lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,18 @@ from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L1, L2
-from .batches import batch_address
-from .context import Context
-from .dense import Way, dense_addresses, product_address
-from .formulas import hyperparameters
-from .kernels import FEATURES, IN_TILE, gradient_address
-from .layers import COLUMNS, Column, Kind
-from .loops import UPDATES, drop_address, link_address, loss_address, map_address, norm_addresses, slope_address
-from .packed import room_of
-from .products import gather_address, multiply_address
-from .scores import LOOPS
-from .sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
-from .steps import BLOCK
+from .gemm.packed import room_of
+from .gemm.products import gather_address, multiply_address
+from .jit.record import Context
+from .lower.formulas import hyperparameters
+from .lower.loops import UPDATES, drop_address, link_address, loss_address, map_address, norm_addresses, slope_address
+from .lower.scores import LOOPS
+from .run.batches import batch_address
+from .run.dense import Way, dense_addresses, product_address
+from .run.kernels import FEATURES, IN_TILE, gradient_address
+from .run.layers import LAYER, Kind
+from .run.sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
+from .run.steps import BLOCK
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, those of small networks' tiles, and how many bytes layers may leave of a tile to be small.
@@ -91,8 +90,8 @@ class Program:
     ----------
     shared : list of SharedLayer
         The layers that threads share.
-    table : ndarray (L, COLUMNS) of int64
-        A row for each layer; the columns stand in `layers.Column`.
+    table : ndarray (L,) of LAYER
+        A row for each layer.
     h : ndarray (L, 8)
         The layers' hyperparameters.
     tile : int
@@ -116,7 +115,7 @@ class Program:
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
         self.shared: list[SharedLayer] = []
-        self.table = np.zeros((len(network.layers), COLUMNS), np.int64)
+        self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
         ways = [way_of(I, O, batch) for I, O in self._dense_sizes()]
@@ -129,39 +128,40 @@ class Program:
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
             row = self.table[number]
-            row[Column.INPUTS], row[Column.OUTPUTS] = inputs, outputs
-            row[Column.START] = starts.get(number, 0)
-            row[Column.OUTPUT_AT] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
+            row["inputs"], row["outputs"] = inputs, outputs
+            row["start"] = starts.get(number, 0)
+            row["output_at"] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
                 self.h[number] = hyperparameters(layer)
             self._describe(layer, row)
             inputs = outputs
         self.tile = self._rows_of_tile()
         self.work *= self.tile
-        self.table[:, [Column.OUTPUT_AT, Column.EXTRA_AT]] *= self.tile
+        self.table["output_at"] *= self.tile
+        self.table["extra_at"] *= self.tile
         self.width = max(network.inputs, *network.widths)
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
-            I, O = int(row[Column.INPUTS]), int(row[Column.OUTPUTS])
+            I, O = int(row["inputs"]), int(row["outputs"])
             way, sharing = way_of(I, O, self.batch), sharing_of(I, O, self.batch)
-            row[Column.KIND], row[Column.EXTRA_AT], row[Column.SHARING] = Kind.DENSE, self.room, sharing
-            row[Column.PRODUCT] = product_address(way, self.F)
-            row[Column.VALUE], row[Column.SLOPE] = dense_addresses(way, self.F)
+            row["kind"], row["extra_at"], row["sharing"] = Kind.DENSE, self.room, sharing
+            row["product"] = product_address(way, self.F)
+            row["value"], row["slope"] = dense_addresses(way, self.F)
             if sharing is not Sharing.NONE:
-                self.shared.append(SharedLayer(int(row[Column.START]), I, O))
+                self.shared.append(SharedLayer(int(row["start"]), I, O))
             if sharing is Sharing.BY_INPUTS:
-                row[Column.EXTRA_AT], row[Column.PRODUCT] = self._reserve(QUARTERS * O), multiply_address(self.F)
+                row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
-            row[Column.KIND], row[Column.EXTRA_AT] = Kind.LAYER_NORM, self._reserve(int(row[Column.INPUTS]) + 3)
-            row[Column.VALUE], row[Column.SLOPE] = norm_addresses(self.F)
+            row["kind"], row["extra_at"] = Kind.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
+            row["value"], row["slope"] = norm_addresses(self.F)
         elif isinstance(layer, Dropout):
-            row[Column.KIND], row[Column.EXTRA_AT] = Kind.DROPOUT, self._reserve(int(row[Column.INPUTS]))
-            row[Column.VALUE] = drop_address(self.F)
+            row["kind"], row["extra_at"] = Kind.DROPOUT, self._reserve(int(row["inputs"]))
+            row["value"] = drop_address(self.F)
         else:
-            row[Column.KIND] = Kind.ACTIVATION
-            row[Column.VALUE], row[Column.SLOPE] = map_address(layer, self.F), slope_address(layer, self.F)
+            row["kind"] = Kind.ACTIVATION
+            row["value"], row["slope"] = map_address(layer, self.F), slope_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
@@ -238,10 +238,15 @@ class Program:
     def _training_told(self) -> Context:
         """What a context for losses and gradients tells of the network."""
         network, spans = self.network, self._weight_spans()
-        strengths = [
-            sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged)
-            for kind, averaged in product((L2, L1), (False, True))
-        ]
+        strengths = {
+            field: float(sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged))
+            for field, kind, averaged in (
+                ("l2", L2, False),
+                ("l2_averaged", L2, True),
+                ("l1", L1, False),
+                ("l1_averaged", L1, True),
+            )
+        }
         return Context(
             self._network_told,
             loss=loss_address(network.loss_function, self.F),
@@ -249,7 +254,7 @@ class Program:
             noisy=network.random,
             spans=spans,
             weight_spans=len(spans),
-            penalties=np.array(strengths, float),
+            **strengths,
             multiple=self._multiple(),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
@@ -303,7 +308,7 @@ class Program:
 
 
 def rows_of(batch: Batch, F: type) -> dict[str, Any]:
-    """Return a batch's arrays, contiguous and of type F, by the names of their slots."""
+    """Return a batch's arrays, contiguous and of type F, by the names of their fields."""
     nothing = np.zeros(0, F)
     return {
         "x": np.ascontiguousarray(batch.X, F),

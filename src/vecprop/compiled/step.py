@@ -15,9 +15,8 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
 from ..optimize.plan import Plan
-from .context import Context, Slot
 from .fit import Epochs
-from .guards import held_back_interrupts
+from .jit.guards import held_back_interrupts
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 
@@ -64,11 +63,12 @@ def gradient_of_a_step(
     epochs.context.set(noisy=network.random and noise is not None)
     with held_back_interrupts():  # threads that meet cannot be left half way
         epochs.run(1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1))
+    record = epochs.context.record[0]
     # History has the same sum, but not where the gradient is not finite.
-    loss = _sum(epochs.context, Slot.PARTIAL, Slot.SHARDS) + _sum(epochs.context, Slot.COSTS, Slot.BLOCK_COUNT)
+    loss = _sum(record["partial"], record["shards"]) + _sum(record["costs"], record["block_count"])
     return theta.dtype.type(loss), 0 - moment
 
 
-def _sum(context: Context, slot: Slot, count: Slot) -> float:
-    """Return the sum of the doubles that a slot points to; how many there are, another says."""
-    return sum((ctypes.c_double * int(context.words[count])).from_address(int(context.words[slot])))
+def _sum(address: np.int64, count: np.int64) -> float:
+    """Return the sum of so many doubles at an address."""
+    return sum((ctypes.c_double * int(count)).from_address(int(address)))

@@ -5,15 +5,23 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import catalog
-from .batches import batch_address
-from .dense import Way, dense_addresses, product_address
-from .epochs import epochs_address
-from .kernels import gradient_address, predict_address
-from .loops import drop_address, link_address, loss_address, map_address, norm_addresses, slope_address, update_address
+from .gemm.products import gather_address, has_vectors, multiply_address
+from .lower.loops import (
+    drop_address,
+    link_address,
+    loss_address,
+    map_address,
+    norm_addresses,
+    slope_address,
+    update_address,
+)
+from .lower.scores import LOOPS, score_address
+from .lower.shuffling import shuffle_address
 from .population import members_address
-from .products import gather_address, has_vectors, multiply_address
-from .scores import LOOPS, score_address
-from .shuffling import shuffle_address
+from .run.batches import batch_address
+from .run.dense import Way, dense_addresses, product_address
+from .run.epochs import epochs_address
+from .run.kernels import gradient_address, predict_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..compiled.guards import single_threaded_blas
+from ..compiled.jit.guards import single_threaded_blas
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss

@@ -25,7 +25,7 @@ class Best:
         The best parameters.
     memory : ndarray (3, *M)
         The lowest loss, that of the latest progress, and how many epochs ago that was. The compiled engine goes on from
-        here; see `compiled.epochs`.
+        here; see `compiled.run.epochs`.
     """
 
     def __init__(self, rule: EarlyStopping | Stagnation, theta: Array) -> None:

@@ -1,5 +1,9 @@
-"""The engines: one interface to what computes a network and trains it, and which of them does."""
+"""The engines: one interface to what computes a network and trains it, and which of them does.
 
+Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: all that chooses by itself is then plain Python.
+"""
+
+import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,8 +212,9 @@ def engine_for(
     Raises
     ------
     ValueError
-        Where the engine of that name does not take it.
+        Where the engine of that name does not take it, or VECPROP_ENGINE names none that may be chosen.
     """
+    name = _by_environment(name)
     for own in NAMES[:-1] if name == "auto" else (name,):
         refusal = kind_of(own).refusal(network, theta, batches, optimizer, score=score)
         if refusal is None:
@@ -219,6 +224,14 @@ def engine_for(
         if refusal.is_said and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
     return kind_of(NAMES[-1])(network)
+
+
+def _by_environment(name: EngineName) -> EngineName:
+    """Return the engine of an argument; the environment's VECPROP_ENGINE may decide in the place of "auto"."""
+    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
+    if chosen not in ("auto", "reference"):
+        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
+    return "reference" if name == "auto" and chosen == "reference" else name
 
 
 @cache

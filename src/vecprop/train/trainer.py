@@ -90,7 +90,7 @@ def train(
     engine : {"auto", "compiled", "reference"}, default "auto"
         What computes: machine code made for this processor, or the formulas as they stand; they agree to rounding.
         "auto" takes the compiled engine where it can: for one network of the library's own parts, in float32 or float64
-        NumPy arrays.
+        NumPy arrays. With ``VECPROP_ENGINE=reference`` in the environment it takes the formulas, for a debugger.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled.fit import Epochs, Progress
-from ...compiled.guards import held_back_interrupts
+from ...compiled.jit.guards import held_back_interrupts
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers

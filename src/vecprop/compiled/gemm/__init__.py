@@ -1,0 +1,52 @@
+r"""Products of matrices, C = A B, which know no network: addresses, sizes and steps in bytes are all that they take.
+
+There are three ways. `products` computes blocks of C in the processor's registers, straight from A and B; `packed`
+copies pieces of large A and B into panels first; `blas` leaves the product to SciPy where there are no wide vectors.
+`vectors` has the instructions of a block.
+
+**A block in registers** (`products.multiply`). The sums of ``rows`` rows and two vectors of C stay in registers while
+k runs over the depth. Each k takes one row of B, two vectors, and one number of each row of A::
+
+                                     B (K, N)
+                               k ->  [ b b b b | b b b b ]        one row: two vectors
+                                       |          |
+      A (M, K)                 C (M, N)
+         k                     [ sums of 4 lanes | 4 lanes ]      row m      += a[m, k] * row of B
+       [ a . . . ]             [ sums            | ...     ]      row m + 1  += a[m + 1, k] * row of B
+       [ a . . . ]             [      ...        | ...     ]      ...
+         |
+         one number of each row, copied to all lanes
+
+With 32 registers, 8 rows of 2 vectors are 16 sums; B takes 2 more, and A one. The last few rows take 4 vectors instead,
+so that enough sums are added to independently. What a block has beyond the edges of C is masked.
+
+**The depth is cut** where B is large and C is not: as many rows of B as stay in the nearest cache are added to all of C
+before the next ones are read. A number of C is still summed in the order of k::
+
+      C  =  A[:, 0:d] B[0:d]  +  A[:, d:2d] B[d:2d]  +  ...
+
+**Panels** (`packed.multiply`). In large matrices a row of A or B lies a page apart from the next, so pieces of both
+are copied into panels that are read from front to back (sizes are those for vectors of 64 bytes)::
+
+      A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
+      +-----------------------------+         +------+------+---
+      | k=0: a a a ... a (14 rows)  |         | k=0  | k=0  |
+      | k=1: a a a ... a            |  panel  | k=1  | k=1  |   each panel: K rows of two vectors
+      | ...                         |         | ...  | ...  |
+      +-----------------------------+         +------+------+---
+      | next 14 rows                |           ^
+                                                one of these stays in the nearest cache, while all of A pass by it
+
+A piece is at most 264 deep, so that a panel of B fits into that cache; the pieces of A and B together fit into the
+second one. The order in which a number of C is summed depends on the depth of the pieces alone, so a product may be cut
+along rows and columns, between threads, without changing one bit.
+
+**Transposes** (`products.transpose`, `gather`). A square of as many rows as a vector has lanes is loaded; its halves
+change places, then its quarters, and at last single elements::
+
+      a0 a1 | a2 a3        a0 a1 | c0 c1        a0 b0 | c0 d0
+      b0 b1 | b2 b3        b0 b1 | d0 d1        a1 b1 | c1 d1
+      ------+------   ->   ------+------   ->   ------+------
+      c0 c1 | c2 c3        a2 a3 | c2 c3        a2 b2 | c2 d2
+      d0 d1 | d2 d3        b2 b3 | d2 d3        a3 b3 | c3 d3
+"""

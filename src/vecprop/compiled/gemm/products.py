@@ -1,0 +1,140 @@
+"""Products and transposes of the matrices of a tile, block by block; see `vectors`.
+
+A BLAS packs its operands and plans each call. That pays for large matrices, but costs as much as the product itself for
+those of one tile.
+"""
+
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from ..jit.machine_code import address_of, filled_in
+from ..jit.options import OPTIONS
+from .vectors import dots_block, product_block, transposed_block, vector_bytes
+
+# What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.
+block: Any = None
+half: Any = None
+quarter: Any = None
+one: Any = None
+two: Any = None
+four: Any = None
+rows = columns = lanes = size = 0
+
+NEAR, LEAST_DEPTH = 2**15, 32
+"""How many bytes of B stay near the processor, and how many rows of it are worth adding to C at once at least."""
+
+
+def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes.
+
+    Where B is large and C is not, as many rows of B are done with at once as stay near. A number's products are added
+    in the order of K all the same.
+    """
+    depth = max(NEAR // (N * size), LEAST_DEPTH) if M < K and K * N * size > NEAR else max(K, 1)
+    for k in range(0, max(K, 1), depth):
+        K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
+        for m in range(0, M, rows):
+            A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
+            if M - m <= rows // 4:
+                for n in range(0, N, 2 * columns):
+                    quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+            elif M - m <= rows // 2:
+                for n in range(0, N, 2 * columns):
+                    half(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+            else:
+                for n in range(0, N, columns):
+                    block(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
+
+
+def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
+    """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and steps in bytes."""
+    if N == 1:
+        for m in range(0, M, lanes):
+            one(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+    elif N == 2:
+        for m in range(0, M, lanes // 2):
+            two(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
+    else:
+        for m in range(0, M, lanes // 4):
+            for n in range(0, N, 4):
+                four(M - m, N - n, K, A + m * A_m, A_m, B + n * B_n, B_n, C + m * C_m + n * size, C_m, add)
+
+
+def transpose(M, N, A, A_m, B, B_n):
+    """B = Aᵀ, for A (M, N) and B (N, M): addresses, and steps from row to row in bytes."""
+    for m in range(0, M, rows):
+        for n in range(0, N, columns):
+            block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n)
+
+
+def gather(M, N, A, A_m, B, B_n, numbers):
+    """B = Aᵀ of the rows of A that have these numbers."""
+    for m in range(0, M, rows):
+        for n in range(0, N, columns):
+            block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, numbers + 8 * m)
+
+
+def has_vectors() -> bool:
+    """Return whether the processor has vectors that blocks are made for."""
+    return vector_bytes() > 16
+
+
+def _lanes(F: type) -> int:
+    return vector_bytes() // np.dtype(F).itemsize
+
+
+def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
+    return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **OPTIONS)
+
+
+def _names_of_multiply(F: type) -> dict[str, Any]:
+    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # sums fill half of the registers
+    return {
+        "block": product_block(F, lanes, rows, 2),
+        "half": product_block(F, lanes, rows // 2, 4),
+        "quarter": product_block(F, lanes, rows // 4, 4),
+        "rows": rows,
+        "columns": 2 * lanes,
+    }
+
+
+@cache
+def multiply_of(F: type) -> Any:
+    """Return `multiply` for numbers of type F, for compiled code."""
+    return _compiled(multiply, F, **_names_of_multiply(F))
+
+
+@cache
+def multiply_address(F: type) -> int:
+    """Return the address of `multiply` for numbers of type F; see `pointers.call_product`."""
+    names, kind = _names_of_multiply(F) | {"size": np.dtype(F).itemsize}, f"{F.__name__}_{vector_bytes()}"
+    return address_of(multiply, types.void(*[types.intp] * 11), kind, **names)
+
+
+@cache
+def dots_of(F: type) -> Any:
+    """Return `dots` for numbers of type F, for compiled code."""
+    lanes = _lanes(F)
+    one, two, four = (dots_block(F, lanes, columns) for columns in (1, 2, 4))
+    return _compiled(dots, F, one=one, two=two, four=four, lanes=lanes)
+
+
+@cache
+def transpose_of(F: type) -> Any:
+    """Return `transpose` for numbers of type F, for compiled code."""
+    lanes = _lanes(F)
+    return _compiled(transpose, F, block=transposed_block(F, lanes, numbered=False), rows=lanes, columns=lanes)
+
+
+@cache
+def gather_address(F: type) -> int:
+    """Return the address of `gather` for numbers of type F; see `pointers.call_gather`."""
+    lanes = _lanes(F)
+    names = {"rows": lanes, "columns": lanes, "size": np.dtype(F).itemsize}
+    block = transposed_block(F, lanes, numbered=True)
+    kind = f"{F.__name__}_{vector_bytes()}"
+    return address_of(gather, types.void(*[types.intp] * 7), kind, block=block, **names)

@@ -1,0 +1,131 @@
+"""Addresses as arrays: what kernels read and write.
+
+Numba has `carray` for this; it counts references, for which the compiler takes a tenth of its time, and kernels own
+nothing that could be counted.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import from_dtype, njit, types
+from numba.core import cgutils
+from numba.np.arrayobj import make_array, populate_array
+
+from .intrinsics import intrinsic
+from .options import IN_ORDER, INNER
+
+
+def _generate(kind, dimensions):
+    """Return the type of an array of a kind of numbers, and what generates it from an address and the sizes."""
+    array_type = types.Array(kind, dimensions, "C")
+
+    def generate(context, builder, signature, values):
+        number = context.get_data_type(kind)
+        address, sizes = values[0], list(values[1 : 1 + dimensions])
+        pointer = number.as_pointer()
+        if isinstance(address.type, type(pointer)):
+            data = builder.bitcast(address, pointer)
+        else:
+            data = builder.inttoptr(address, pointer)
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
+        strides = [itemsize]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+        array = make_array(array_type)(context, builder)
+        populate_array(
+            array, data=data, shape=cgutils.pack_array(builder, sizes), strides=strides, itemsize=itemsize, meminfo=None
+        )
+        return array._getvalue()
+
+    return array_type, generate
+
+
+@intrinsic
+def vector(typing, pointer, size):
+    """Return so many numbers that a pointer points to as an array."""
+    array_type, generate = _generate(pointer.dtype, 1)
+    return array_type(pointer, types.intp), generate
+
+
+@intrinsic
+def matrix(typing, pointer, rows, columns):
+    """Return the numbers that a pointer points to as a matrix by rows."""
+    array_type, generate = _generate(pointer.dtype, 2)
+    return array_type(pointer, types.intp, types.intp), generate
+
+
+@intrinsic
+def numbers_at(typing, address, size, like):
+    """Return an address as an array of so many numbers, of the type of a number or array."""
+    array_type, generate = _generate(like.dtype if isinstance(like, types.Array) else like, 1)
+    return array_type(types.intp, types.intp, like), generate
+
+
+@intrinsic
+def words_at(typing, address, size):
+    """Return an address as an array of so many words."""
+    array_type, generate = _generate(types.int64, 1)
+    return array_type(types.intp, types.intp), generate
+
+
+@intrinsic
+def doubles_at(typing, address, size):
+    """Return an address as an array of so many doubles."""
+    array_type, generate = _generate(types.float64, 1)
+    return array_type(types.intp, types.intp), generate
+
+
+def record_at(fields: np.dtype) -> Any:
+    """Return what gives, in compiled code, the record at an address, whose fields are read and written by name.
+
+    It is neither copied nor counted: a field is a load or a store at its offset from the address, and a group of fields
+    is a record again.
+    """
+    record = from_dtype(fields)
+
+    @intrinsic
+    def at(typing, address):
+        def generate(context, builder, signature, values):
+            return builder.inttoptr(values[0], context.get_value_type(record))
+
+        return record(types.intp), generate
+
+    return at
+
+
+@njit(**INNER)
+def copy(source, target):
+    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@njit(**INNER)
+def add(source, target):
+    """Add numbers to others."""
+    for i in range(target.size):
+        target[i] += source[i]
+
+
+@njit(**IN_ORDER)
+def add_pair(first, second, target):
+    """Add the sum of two numbers to others: in this order, as if the sum had been kept."""
+    for i in range(target.size):
+        target[i] += first[i] + second[i]
+
+
+@njit(**INNER)
+def put_ones(address, count, like):
+    """Put so many ones at an address; biases are their weights."""
+    ones = numbers_at(address, count, like)
+    for i in range(count):
+        ones[i] = 1
+
+
+@njit(**INNER)
+def total(values):
+    """Return the sum of numbers, in their own type."""
+    result = values.dtype.type(0)
+    for i in range(values.size):
+        result += values[i]
+    return result

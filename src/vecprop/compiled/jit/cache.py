@@ -1,0 +1,97 @@
+"""Where compiled kernels are kept: a folder of the user's, with a file for each, named after what it is made of."""
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+_SUFFIX = ".kernel"
+_CHECKSUM = hashlib.sha256
+_CHECKSUM_BYTES = _CHECKSUM().digest_size
+
+
+@lru_cache(maxsize=1)
+def folder() -> Path | None:
+    """Return the folder where kernels are kept, or None where there is none that could be written.
+
+    One that can only be read is good for the kernels that are there. Set ``VECPROP_CACHE_DIR`` to choose the place.
+    """
+    for place in _places():
+        with suppress(OSError):
+            place.mkdir(parents=True, exist_ok=True)
+        if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
+            return place
+    warnings.warn(
+        "No folder can be written to keep compiled kernels in, so they are compiled anew in each process: "
+        "set VECPROP_CACHE_DIR to a folder that can.",
+        stacklevel=2,
+    )
+    return None
+
+
+def _is_writable(place: Path) -> bool:
+    with suppress(OSError), tempfile.TemporaryFile(dir=place):
+        return True
+    return False
+
+
+def _places() -> Iterator[Path]:
+    """Yield where compiled code may be kept, the best place first."""
+    if chosen := os.environ.get("VECPROP_CACHE_DIR"):
+        yield Path(os.path.abspath(os.path.expanduser(chosen)))
+        return
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA")
+    elif sys.platform == "darwin":
+        home = os.path.expanduser("~/Library/Caches")
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if home and not home.startswith("~"):  # as it does where nobody knows whose home it is
+        yield Path(home) / "vecprop"
+
+
+def is_shared() -> bool:
+    """Return whether other processes find in the folder what this one keeps there."""
+    path = folder()
+    return path is not None and _is_writable(path)
+
+
+def _file(name: str) -> Path | None:
+    path = folder()
+    return None if path is None else path / f"{name}{_SUFFIX}"
+
+
+def is_kept(name: str) -> bool:
+    """Return whether the folder has a kernel of this name."""
+    file = _file(name)
+    return file is not None and file.is_file()
+
+
+def kept(name: str) -> bytes | None:
+    """Return what is kept under a name, or None where there is nothing, or it is damaged."""
+    file = _file(name)
+    with suppress(OSError):
+        content = b"" if file is None else file.read_bytes()
+        checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+        if checksum == _CHECKSUM(code).digest():
+            return code
+    return None
+
+
+def keep(name: str, code: bytes) -> None:
+    """Keep a kernel under a name, whole or not at all, for others may read it at any moment."""
+    file = _file(name)
+    if file is None:
+        return
+    with suppress(OSError):  # no room, or a folder that can only be read: it is compiled anew in the next process
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
+            made.write(_CHECKSUM(code).digest() + code)
+        try:
+            os.replace(made.name, file)
+        except OSError:
+            os.unlink(made.name)

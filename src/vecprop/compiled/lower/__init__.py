@@ -1,0 +1,1 @@
+"""What turns formulas into kernels: their source rewritten for scalars, elementary functions, and loops around both."""

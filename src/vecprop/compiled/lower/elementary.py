@@ -1,0 +1,213 @@
+"""The names of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
+
+Exponentials and logarithms are polynomials without branches or calls, so that a loop over them is vectorized, where the
+call that Numba would make is not. Each is accurate to a few units in the last place; results that are nearly too small
+to be normal numbers are 0.
+"""
+
+from math import factorial
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import overload
+from numpy.polynomial import Chebyshev, Polynomial
+
+from ...core import elementary
+from ...core.activations import logistic
+from ..jit.intrinsics import intrinsic
+from ..jit.reached import OVERLOADS
+
+# Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
+# sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
+_EXACT: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
+
+
+@intrinsic
+def _float_of_bits(typing, bits):
+    made, kind = {types.int32: (types.float32, ir.FloatType()), types.int64: (types.float64, ir.DoubleType())}[bits]
+    return made(bits), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], kind)
+
+
+@intrinsic
+def _bits_of_float(typing, x):
+    made, kind = {types.float32: (types.int32, ir.IntType(32)), types.float64: (types.int64, ir.IntType(64))}[x]
+    return made(x), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], kind)
+
+
+@intrinsic
+def quotient(typing, a, b):
+    """Return a / b for b that is neither 0 nor infinite, which may be found from an estimate of 1 / b.
+
+    A vector's division keeps the processor for as long as 32 of its other instructions. An estimate that is refined
+    twice, see `use_widest_vectors`, takes eight and is rounded as the division is, but for one of many millions; so it
+    does not matter which numbers of a loop are left over for single divisions.
+    """
+
+    def generate(context, builder, signature, arguments):
+        return builder.fdiv(*arguments, flags=("arcp", "ninf", "contract"))
+
+    return a(a, a), generate
+
+
+@njit(**_EXACT)
+def ratio(a, b):
+    """Return a / b for b that is infinite or a normal number, as `quotient` finds it."""
+    return a * type(a)(0) if b == np.inf else quotient(a, b)
+
+
+def _near(series, low, high, degree, F):
+    """Return a compiled polynomial that is near Σ series(k) x^k between two bounds."""
+
+    def sum_at(x) -> Any:
+        return sum(series(k) * x**k for k in range(40, -1, -1))
+
+    sums = Chebyshev.interpolate(sum_at, degree, [low, high])
+    coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in x itself
+    names = {f"c{k}": F(coefficient) for k, coefficient in enumerate(coefficients)}
+    horner = f"c{degree}"
+    for k in range(degree - 1, -1, -1):
+        horner = f"({horner}) * x + c{k}"
+    return njit(eval(f"lambda x: {horner}", names), **_EXACT)
+
+
+def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
+    """Return exp, expm1, log and log1p for one floating type, and with them tanh and the logistic.
+
+    ln 2 is given in two parts, so that k times the high one is exact for every exponent k.
+    """
+    information = np.finfo(F)
+    zero, half, one, two, infinity, nan = F(0), F(0.5), F(1), F(2), F(np.inf), F(np.nan)
+    log2_e, ln2_high, ln2_low = F(1 / np.log(2)), F(ln2_high), F(ln2_low)
+    lowest, highest = F(np.log(information.smallest_normal)), F(np.log(information.max))
+    lowest_normal, many, digits = information.smallest_normal, F(2.0**mantissa), F(mantissa)
+    shift, root_half_bits = I(mantissa), I(F(0.5**0.5).view(I))
+    rounding = F(1.5 * 2.0**mantissa)  # what is added to it becomes a whole number, which its last bits show
+    bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
+    # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
+    exponential = _near(lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F)
+    arctangent = _near(lambda k: 2 / (2 * k + 3), 0, (2**0.5 - 1) ** 4, degree_of_log, F)
+
+    @njit(**_EXACT)
+    def reduced(x, most):
+        """Return expm1(r) and 2^(k - 1), where x, or the bound that it passed, is k ln 2 + r, |r| at most ln 2 / 2.
+
+        The power is 0 where it is no normal number.
+        """
+        bounded = min(max(x, lowest), most)
+        rounded = bounded * log2_e + rounding
+        k = rounded - rounding
+        r = (bounded - k * ln2_high) - k * ln2_low
+        power = _float_of_bits(I((_bits_of_float(rounded) + bias_of_half) << shift))
+        return exponential(r) * r * r + r, power
+
+    @njit(**_EXACT)
+    def exp(x):
+        p, power = reduced(x, highest + one)  # of which the power is infinite
+        return (two * p + two) * power  # 2^k itself would overflow just below the largest number
+
+    @njit(**_EXACT)
+    def expm1(x):
+        p, power = reduced(x, highest)
+        y = two * (p * power + (power - half))
+        return infinity if x > highest else y
+
+    @njit(**_EXACT)
+    def log(x):
+        small = x < lowest_normal
+        bits = _bits_of_float(x * many if small else x)
+        k = I(I(bits - root_half_bits) >> shift)  # differences of small integers are wide ones
+        m = _float_of_bits(I(bits - (k << shift)))  # between √½ and √2
+        s = (m - one) / (m + one)
+        e = F(k) - (digits if small else zero)
+        s2 = s * s
+        y = e * ln2_high + (two * s + (arctangent(s2) * s2 * s + e * ln2_low))
+        special = x if x > zero else -infinity if x == zero else nan
+        return y if zero < x < infinity else special
+
+    @njit(**_EXACT)
+    def log1p(x):
+        u = one + x
+        return x if u == infinity else log(u) + (x - (u - one)) / u
+
+    @njit(**_EXACT)
+    def tanh(x):
+        e = expm1(-two * abs(x))
+        t = quotient(-e, two + e)
+        return -t if x < zero else t
+
+    @njit(**_EXACT)
+    def logistic(x):
+        e = exp(-abs(x))
+        return quotient(e if x < zero else one, one + e)
+
+    return {function.__name__: function for function in (exp, expm1, log, log1p, tanh, logistic)}
+
+
+_FUNCTIONS = {
+    types.float64: _functions(np.float64, np.int64, 52, 0.693147180369123816490, 1.90821492927058770002e-10, 9, 6),
+    types.float32: _functions(np.float32, np.int32, 23, 0.693359375, -2.12194440e-4, 4, 2),
+}
+
+
+OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
+"""The functions that compiled code has in a form of its own."""
+
+
+def _overload(function, **options):
+    """Have compiled code call what is decorated in place of a function, and note that kernels reach it."""
+
+    def note(implementation):
+        OVERLOADS[function] = implementation, options, _EXACT
+        return overload(function, jit_options=_EXACT, **options)(implementation)
+
+    return note
+
+
+def _overload_for_scalars(function):
+    @_overload(function, inline="never")
+    def scalar(z):
+        own = _FUNCTIONS[z][function.__name__] if z in _FUNCTIONS else None
+        return None if own is None else lambda z: own(z)
+
+
+for _function in OWN:
+    _overload_for_scalars(_function)
+
+
+@_overload(elementary.sqrt)
+def _sqrt(z):
+    return lambda z: np.sqrt(z)
+
+
+@_overload(elementary.real)
+def _real(z):
+    return lambda z: z
+
+
+@_overload(elementary.where)
+def _where(condition, a, b):
+    return lambda condition, a, b: a if condition else b
+
+
+@_overload(elementary.one)
+def _one(z):
+    F = {types.float32: np.float32, types.float64: np.float64}[z]
+    return lambda z: F(1)
+
+
+@_overload(elementary.absolute)
+def _absolute(z):
+    return lambda z: abs(z)
+
+
+@_overload(elementary.sign)
+def _sign(z):
+    F = {types.float32: np.float32, types.float64: np.float64}[z]
+    return lambda z: F(np.sign(z))
+
+
+@_overload(elementary.clip)
+def _clip(z, low, high):
+    return lambda z, low, high: min(max(z, low), high)  # which keeps NaN

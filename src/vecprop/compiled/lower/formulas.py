@@ -1,0 +1,299 @@
+"""The formulas of ``core`` and ``optimize``, compiled from their own source for scalars.
+
+A formula stands once, written for arrays. There Python's numbers are weak: ``1 - y`` has the type of the array y, while
+``1 - beta1**t`` is worked out in double precision before it meets an array. Compiled scalars know no such rule, so it
+is written into the formula's syntax tree: what is made of numbers alone stays double, and is cast where it meets an
+array's element. ``self`` becomes a vector h of the hyperparameters, in the order of the dataclass's fields, and
+functions and methods that a formula calls are compiled in the same way.
+
+A formula is assignments and a return, made of numbers, names, ``self``'s fields, + - * / **, one comparison at a time
+and calls. Anything else is refused: what the rewriter does not know might mean something else for scalars.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any, NoReturn
+
+import numpy as np
+from numba import njit
+
+from ...core import elementary as core_elementary
+from ...optimize.optimizers import Optimizer
+from ..jit.options import OPTIONS
+from ..jit.reached import same_code
+from . import elementary
+
+MOST_NUMBERS = 8
+"""The length of the vector h: every loop takes its numbers one by one."""
+
+WEAK = {"rate", "t"}
+"""The arguments of an optimizer's methods that are Python numbers in an array formula; all others are arrays."""
+
+
+def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
+    """Return a class's method for scalars of type F; hyperparameters h stand in the place of self."""
+    return _compiled(_owner(cls, name), name, cls, F)
+
+
+def hyperparameters(description: Any) -> np.ndarray:
+    """Return the numbers among a description's fields, as the vector h, filled up with zeros."""
+    numbers = [getattr(description, name) for name in _numbers(type(description))]
+    return np.array(numbers + [0] * (MOST_NUMBERS - len(numbers)), float)
+
+
+@cache
+def _numbers(cls: type) -> list[str]:
+    """Return the names of the fields that hold numbers; how rows are reduced is no part of a formula."""
+    names = [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
+    if len(names) > MOST_NUMBERS:
+        raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {MOST_NUMBERS} at most.")
+    return names
+
+
+def _owner(cls: type, name: str) -> type:
+    owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+    if owner is None:
+        raise ValueError(f"{cls.__name__} has no formula {name!r}, which its kernel would be compiled from.")
+    return owner
+
+
+@cache
+def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
+    """Return a compiled function, or a compiled method that an owner defines for a class."""
+    function = name if isinstance(name, FunctionType) else vars(owner)[name]
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # by a decorator
+        raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is no plain function.")
+    names: dict[str, Any] = {"_cast": F}
+    definition = definition_of(function)
+    _Scalars(function, owner, cls, F, names).function(definition)
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    exec(compile(tree, inspect.getsourcefile(function) or "<formula>", "exec"), names)
+    return njit(names[function.__name__], forceinline=True, **OPTIONS)
+
+
+def definition_of(function: FunctionType) -> ast.FunctionDef:
+    """Return a function's definition as its file has it, which has to say what the function does.
+
+    Raises
+    ------
+    RuntimeError
+        Where it does something else: the file has been edited since it was imported, and not in its comments alone.
+    """
+    with suppress(OSError, SyntaxError):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # its lines, unless they have moved
+        if found := _defined_in(tree, [function.__name__], function):
+            return found
+    with suppress(OSError, SyntaxError):
+        lines, _ = inspect.findsource(inspect.getmodule(function) or function)
+        if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
+            return found
+    file = inspect.getsourcefile(function)
+    raise RuntimeError(f"{function.__qualname__} in {file} has changed since it was imported: restart Python.")
+
+
+def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
+    """Return the definition with this path of names, if it does what a function does."""
+    node: Any = tree
+    for name in path:
+        node = next((each for each in node.body if getattr(each, "name", None) == name), None)
+        if node is None:
+            return None
+    codes = [compile(tree, "<formula>", "exec")]
+    for code in codes:
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+    is_same = any(code.co_qualname == ".".join(path) and same_code(code, function.__code__) for code in codes)
+    return node if is_same and isinstance(node, ast.FunctionDef) else None
+
+
+class _Scalars(ast.NodeTransformer):
+    """Rewrites a formula for scalars: each visit returns a node that knows whether it is weak."""
+
+    def __init__(self, function: FunctionType, owner: type | None, cls: type | None, F: type, names: dict[str, Any]):
+        self.name, self.globals = function.__qualname__, function.__globals__
+        self.owner, self.cls, self.F, self.names = owner, cls, F, names
+        self.local: dict[str, bool] = {}
+        self.is_optimizer = cls is not None and issubclass(cls, Optimizer)
+
+    def function(self, node: ast.stmt) -> None:
+        """Rewrite the whole function in place."""
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+            self.refuse(node, "is no plain function")
+        node.returns, takes = None, node.args
+        if takes.kwarg or (takes.vararg and takes.kwonlyargs):
+            self.refuse(node, "takes arguments by two stars, or by name after those by a star")
+        takes.args += takes.kwonlyargs  # for calls hand over every argument in its place, see `arguments`
+        takes.kwonlyargs, takes.kw_defaults, takes.defaults = [], [], []
+        for argument in [*takes.posonlyargs, *takes.args, *([takes.vararg] if takes.vararg else [])]:
+            argument.annotation = None
+            self.local[argument.arg] = self.is_optimizer and argument.arg in WEAK
+        node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
+
+    def refuse(self, node: ast.AST, why: str) -> NoReturn:
+        """Say what cannot be compiled."""
+        text = ast.unparse(node).partition("\n")[0]
+        raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {why}.")
+
+    def generic_visit(self, node: ast.AST) -> NoReturn:
+        """Refuse what has no method of its own here: for scalars it might mean something else than for arrays."""
+        self.refuse(node, "is not what a formula is made of: see compiled/lower/formulas.py")
+
+    def strong(self, node: ast.expr) -> ast.expr:
+        """Return the node rewritten, and cast where it is made of numbers alone."""
+        return _cast(self.visit(node))
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if not _is_number(node.value):
+            self.refuse(node, "is no real number")
+        return _mark(node, weak=True)
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in self.local:
+            return _mark(node, weak=self.local[node.id])
+        if not _is_number(self.globals.get(node.id)):
+            self.refuse(node, "is neither an argument nor a real number")
+        return _mark(ast.Constant(float(self.globals[node.id])), weak=True)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        of_self = isinstance(node.value, ast.Name) and node.value.id == "self" and self.cls is not None
+        if not of_self or node.attr not in _numbers(self.cls):
+            self.refuse(node, "is none of the hyperparameters")
+        place = ast.Constant(_numbers(self.cls).index(node.attr))
+        return _mark(ast.Subscript(ast.Name("self", ast.Load()), place, ast.Load()), weak=True)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        if not isinstance(node.op, ast.USub):
+            self.generic_visit(node)
+        operand = self.visit(node.operand)
+        return _mark(ast.UnaryOp(node.op, operand), weak=_weak(operand))
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow):
+            self.generic_visit(node)
+        left, right = self.visit(node.left), self.visit(node.right)
+        if _weak(left) and _weak(right):
+            return _mark(ast.BinOp(left, node.op, right), weak=True)
+        if self.is_optimizer and isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
+            self.names["_ratio"] = elementary.ratio
+            return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
+        return ast.BinOp(_cast(left), node.op, _cast(right))
+
+    def is_root_and_number(self, node: ast.expr) -> bool:
+        """Return whether an expression is √v + ε, which is never 0, so that a division by it may be estimated."""
+        match node:
+            case ast.BinOp(ast.Call(ast.Name(name)), ast.Add(), ast.Attribute(ast.Name("self"), "epsilon")):
+                return self.globals.get(name) is core_elementary.sqrt
+        return False
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        if len(node.ops) > 1 or not isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq | ast.NotEq):
+            self.generic_visit(node)
+        return ast.Compare(self.strong(node.left), node.ops, [self.strong(value) for value in node.comparators])
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.expr:
+        if isinstance(node.ctx, ast.Store):
+            return node
+        return ast.Tuple([self.strong(element) for element in node.elts], node.ctx)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        value = self.visit(node.value)
+        for target in node.targets:
+            names = target.elts if isinstance(target, ast.Tuple) else [target]
+            for name in names:
+                if not isinstance(name, ast.Name):
+                    self.generic_visit(node)
+                self.local[name.id] = _weak(value)
+        return ast.Assign(node.targets, value)
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        if node.value is None:
+            self.refuse(node, "gives no number")
+        return ast.Return(self.strong(node.value))
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        match node.func:
+            case ast.Name(name):
+                called = self.globals.get(name)
+                if name in self.local or not isinstance(called, FunctionType):
+                    self.refuse(node, "calls what is no function of its module")
+                given = self.arguments(node, called)
+                self.require_arrays(node, given)
+                arguments = [_cast(argument) for _, argument in given]
+                is_known = called.__module__ == core_elementary.__name__ or called in elementary.OWN
+                self.names[name] = called if is_known else _compiled(None, called, None, self.F)
+                return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+            case ast.Attribute(ast.Name("self"), method) if self.cls is not None:
+                bases = self.cls.__mro__
+            case ast.Attribute(ast.Call(ast.Name("super"), [], []), method) if self.cls is not None and self.owner:
+                bases = self.cls.__mro__[self.cls.__mro__.index(self.owner) + 1 :]
+            case _:
+                self.refuse(node, "calls what is no function of its module, and no method of self")
+        owner = next((base for base in bases if isinstance(vars(base).get(method), FunctionType)), None)
+        if owner is None:
+            self.refuse(node, "calls no plain method")
+        name = f"_{owner.__name__}_{method}"
+        self.names[name] = _compiled(owner, method, self.cls, self.F)
+        with_self = ast.Call(node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords)
+        given = self.arguments(with_self, vars(owner)[method])
+        self.require_arrays(node, given[1:])
+        arguments = [a if self.is_optimizer and parameter in WEAK else _cast(a) for parameter, a in given]
+        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+
+    def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
+        """Refuse a call on numbers alone: Python would find it in double precision, compiled code in that of arrays."""
+        if all(_weak(argument) for _, argument in given):
+            self.refuse(node, "is given numbers alone: write it out, or as a hyperparameter")
+
+    def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
+        """Return each parameter of a function and what a call gives for it, rewritten: by its place, name or default.
+
+        Arguments by a star are handed on as they are.
+        """
+        by_place, by_name = node.args, {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+        signature = inspect.signature(called)
+        if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in signature.parameters.values()):
+            *names, rest = signature.parameters
+            *before, star = by_place
+            if node.keywords or len(names) != len(before) or not isinstance(star, ast.Starred):
+                self.refuse(node, "has to give as many arguments as the function takes, and a star for its star")
+            if not isinstance(star.value, ast.Name) or star.value.id not in self.local:
+                self.refuse(node, "gives by a star what is no argument")
+            return [*zip(names, map(self.visit, before), strict=True), (rest, star)]
+        if any(isinstance(argument, ast.Starred) for argument in by_place) or len(by_name) < len(node.keywords):
+            self.refuse(node, "gives arguments by a star that the function takes one by one")
+        try:
+            bound = signature.bind(*by_place, **by_name)
+        except TypeError as error:
+            self.refuse(node, f"does not fit what it calls: {error}")
+        bound.apply_defaults()
+        given = {
+            name: value if isinstance(value, ast.expr) else ast.Constant(value)
+            for name, value in bound.arguments.items()
+        }
+        return [(name, self.visit(value)) for name, value in given.items()]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _cast(node: Any) -> Any:
+    return ast.Call(ast.Name("_cast", ast.Load()), [node], []) if _weak(node) else node
+
+
+def _mark(node: Any, weak: bool) -> Any:
+    node.weak = weak
+    return node
+
+
+def _weak(node: Any) -> bool:
+    return getattr(node, "weak", False)

@@ -1,0 +1,313 @@
+"""The loops over formulas: an activation, a loss or an optimizer each becomes a function that kernels call by address.
+
+Tiles have features as rows and the batch's rows as the fast axis, so that every loop is over contiguous numbers and is
+vectorized, however narrow a layer is.
+"""
+
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numba import from_dtype, njit, types
+
+from ...core import counted, elementary
+from ...core.layers import Dropout, LayerNorm
+from ...core.losses import SoftmaxCrossEntropy
+from ..jit.arrays import matrix, vector
+from ..jit.hints import use_widest_vectors, without_overlaps
+from ..jit.machine_code import address_of
+from .elementary import quotient
+from .formulas import compiled_method
+
+# What `address_of` fills in: a class's formulas, the floating type and half its range.
+formula: Any = None
+slope: Any = None
+number: Any = None
+half: Any = None
+
+clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
+_GOLDEN, _DROPOUT = np.uint64(counted._GOLDEN), np.uint64(counted._DROPOUT)
+mix: Any = njit(counted._mix, nogil=True)
+
+
+@njit(nogil=True)
+def count(state, number):
+    """Return the state of the stream that a count picks; see `core.counted.counted_bits`."""
+    return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
+
+
+@njit(nogil=True)
+def values(h):
+    """Return the hyperparameters by themselves: read in the loop they would halve its vectors, for they are doubles."""
+    h = vector(h, 8)
+    return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
+
+
+def _map(n, z, y, h):
+    use_widest_vectors()
+    without_overlaps()
+    z, y, h = vector(z, n), vector(y, n), values(h)
+    for i in range(n):
+        y[i] = formula(h, z[i])
+
+
+def _slope(n, z, y, delta, h):
+    use_widest_vectors()
+    without_overlaps()
+    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
+    for i in range(n):
+        delta[i] *= formula(h, z[i], y[i])
+
+
+def _elementwise_link(rows, outputs, z, y, h):
+    use_widest_vectors()
+    without_overlaps()
+    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), values(h)
+    for i in range(rows * outputs):
+        y[i] = formula(h, z[i])
+
+
+def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
+    use_widest_vectors()
+    without_overlaps()
+    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
+    weight, loss, h = vector(weight, rows), vector(loss, rows), values(h)
+    for s in range(rows):
+        loss[s] = 0
+    for o in range(outputs):
+        for s in range(rows):
+            loss[s] += formula(h, z[o, s], t[o, s])
+            delta[o, s] = weight[s] * slope(h, z[o, s], t[o, s])
+
+
+def _softmax_link(rows, outputs, z, y, h):
+    """Apply the softmax, as `SoftmaxCrossEntropy.predict` does."""
+    use_widest_vectors()
+    without_overlaps()
+    z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
+    for s in range(rows):
+        largest = clip(z[0, s], -half, half)
+        for c in range(1, outputs):
+            largest = max(largest, clip(z[c, s], -half, half))
+        total = largest - largest
+        for c in range(outputs):
+            y[c, s] = exp(clip(z[c, s], -half, half) - largest)
+            total += y[c, s]
+        for c in range(outputs):
+            y[c, s] /= total
+
+
+def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
+    """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does.
+
+    Behind delta there is room for three rows more: for the largest z, Σ exp(z) where z is less that, and its logarithm.
+    """
+    use_widest_vectors()
+    without_overlaps()
+    z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs + 3, rows)
+    weight, loss = vector(weight, rows), vector(loss, rows)
+    largest, total, log_total, last = delta[outputs], delta[outputs + 1], delta[outputs + 2], z[outputs - 1]
+    for s in range(rows):
+        largest[s] = max(clip(z[0, s], -half, half), clip(last[s], -half, half))
+        total[s] = 0
+    for c in range(1, outputs - 1):
+        for s in range(rows):
+            largest[s] = max(largest[s], clip(z[c, s], -half, half))
+    for c in range(outputs):
+        for s in range(rows):
+            delta[c, s] = exp(clip(z[c, s], -half, half) - largest[s])
+            total[s] += delta[c, s]
+    for s in range(rows):
+        log_total[s] = log(total[s])
+        total[s] = quotient(number(1), total[s])
+        loss[s] = 0
+    for c in range(outputs):
+        for s in range(rows):
+            loss[s] += t[c, s] * (log_total[s] - (clip(z[c, s], -half, half) - largest[s]))
+            delta[c, s] = weight[s] * (delta[c, s] * total[s] - t[c, s])
+
+
+def _update0(n, rate, t, theta, J, first, second, moved, h):
+    use_widest_vectors()
+    without_overlaps()
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
+    for i in range(n):
+        before = theta[i]
+        (theta[i],) = formula(h, before, J[i], rate, t)
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
+
+
+def _update1(n, rate, t, theta, J, first, second, moved, h):
+    use_widest_vectors()
+    without_overlaps()
+    theta, J, first, moved, h = vector(theta, n), vector(J, n), vector(first, n), vector(moved, n), values(h)
+    square = number(0)
+    for i in range(n):
+        before = theta[i]
+        theta[i], first[i] = formula(h, before, J[i], rate, t, first[i])
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
+
+
+def _update2(n, rate, t, theta, J, first, second, moved, h):
+    use_widest_vectors()
+    without_overlaps()
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
+    first, second = vector(first, n), vector(second, n)
+    for i in range(n):
+        before = theta[i]
+        theta[i], first[i], second[i] = formula(h, before, J[i], rate, t, first[i], second[i])
+        moved[i] = before - theta[i]
+        square += moved[i] * moved[i]
+    return square
+
+
+def _norm(I, rows, p, x, extra, y, h):
+    """Normalize rows, with x̂ and the rows' deviations kept in extra; see `core.layers.LayerNorm`."""
+    g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
+    x, y, h = matrix(x, I, rows), matrix(y, I, rows), values(h)
+    kept = matrix(extra, I + 3, rows)
+    deviation, n, epsilon = kept[I], number(I), number(h[0])
+    for s in range(rows):
+        deviation[s] = 0
+    for k in range(I):
+        for s in range(rows):
+            deviation[s] += x[k, s]
+    for k in range(I):
+        for s in range(rows):
+            kept[k, s] = x[k, s] - deviation[s] / n
+    for s in range(rows):
+        deviation[s] = 0
+    for k in range(I):
+        for s in range(rows):
+            deviation[s] += kept[k, s] * kept[k, s]
+    for s in range(rows):
+        deviation[s] = sqrt(deviation[s] / n + epsilon)
+    for k in range(I):
+        for s in range(rows):
+            kept[k, s] /= deviation[s]
+            y[k, s] = g[k] * kept[k, s] + b[k]
+
+
+def _norm_back(I, rows, p, extra, delta, J, add):
+    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; see `core.layers.LayerNorm`."""
+    g, J, delta, kept = (
+        vector(p, I),
+        vector(J, 2 * I),
+        matrix(delta, I, rows),
+        matrix(extra, I + 3, rows),
+    )
+    deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
+    for s in range(rows):
+        mean[s] = 0
+        slant[s] = 0
+    for k in range(I):
+        shift, scale = number(0), number(0)
+        for s in range(rows):
+            shift += delta[k, s]
+            scale += delta[k, s] * kept[k, s]
+        J[k] = J[k] + scale if add else scale
+        J[I + k] = J[I + k] + shift if add else shift
+        for s in range(rows):
+            delta[k, s] *= g[k]
+            mean[s] += delta[k, s]
+            slant[s] += delta[k, s] * kept[k, s]
+    for k in range(I):
+        for s in range(rows):
+            delta[k, s] = (delta[k, s] - mean[s] / n - kept[k, s] * (slant[s] / n)) / deviation[s]
+
+
+def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
+    """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counted.Noise`."""
+    x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
+    numbers, h = vector(numbers, rows), values(h)
+    kept = number(1 / (1 - h[0]))
+    state = count(count(count(mix(np.uint64(seed)), _DROPOUT), step), layer)
+    for s in range(rows):
+        row = count(state, numbers[s])
+        for k in range(I):
+            u = np.float64(count(row, k) >> np.uint64(11)) * 2.0**-53
+            mask[k, s] = kept if u >= h[0] else number(0)
+            y[k, s] = x[k, s] * mask[k, s]
+
+
+UPDATES = (_update0, _update1, _update2)
+"""The loop over an optimizer's formula, by the number of its moments: with more of them there is none."""
+
+_INTEGER, _H = types.intp, types.CPointer(types.float64)
+
+
+def _signature(template: FunctionType, F: type) -> Any:
+    """Return the arguments of a template for numbers of type F; `pointers` has the same lists for its callers."""
+    a = types.CPointer(from_dtype(np.dtype(F)))
+    arguments = {
+        "_map": (_INTEGER, a, a, _H),
+        "_slope": (_INTEGER, a, a, a, _H),
+        "_elementwise_link": (_INTEGER, _INTEGER, a, a, _H),
+        "_softmax_link": (_INTEGER, _INTEGER, a, a, _H),
+        "_elementwise_loss": (_INTEGER, _INTEGER, a, a, a, a, a, _H),
+        "_softmax_loss": (_INTEGER, _INTEGER, a, a, a, a, a, _H),
+        "_norm": (_INTEGER, _INTEGER, a, a, a, a, _H),
+        "_norm_back": (_INTEGER, _INTEGER, a, a, a, a, _INTEGER),
+        "_drop": (_INTEGER, _INTEGER, a, a, a, types.CPointer(_INTEGER), _H, _INTEGER, _INTEGER, _INTEGER),
+    }.get(template.__name__)
+    if arguments is None:
+        return types.float64(_INTEGER, types.float64, types.float64, a, a, a, a, a, _H)
+    return types.void(*arguments)
+
+
+@cache
+def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
+    """Return the address of a loop over a class's formulas for numbers of type F, compiled when first asked for."""
+    formulas = dict(zip(("formula", "slope"), (compiled_method(cls, method, F) for method in methods), strict=False))
+    return address_of(
+        template,
+        _signature(template, F),
+        f"{cls.__name__}_{F.__name__}",
+        half=F(np.finfo(F).max / 2),
+        number=F,
+        **formulas,
+    )
+
+
+def norm_addresses(F: type) -> tuple[int, int]:
+    """Return the addresses of layer normalization, forward and back; see `pointers.call_norm`."""
+    return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
+
+
+def drop_address(F: type) -> int:
+    """Return the address of dropout; see `pointers.call_drop`."""
+    return _address(_drop, Dropout, F)
+
+
+def map_address(activation: Any, F: type) -> int:
+    """Return the address of y = value(z); see `pointers.call_map`."""
+    return _address(_map, type(activation), F, "value")
+
+
+def slope_address(activation: Any, F: type) -> int:
+    """Return the address of delta *= slope(z, y); see `pointers.call_slope`."""
+    return _address(_slope, type(activation), F, "slope")
+
+
+def link_address(loss: Any, F: type) -> int:
+    """Return the address of a loss's link; see `pointers.call_link`."""
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return _address(_softmax_link, type(loss), F)
+    return _address(_elementwise_link, type(loss), F, "predict")
+
+
+def loss_address(loss: Any, F: type) -> int:
+    """Return the address of a loss and its gradient; see `pointers.call_loss`."""
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return _address(_softmax_loss, type(loss), F)
+    return _address(_elementwise_loss, type(loss), F, "element", "delta")
+
+
+def update_address(optimizer: Any, F: type) -> int:
+    """Return the address of an optimizer's step; see `pointers.call_update`."""
+    return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")

@@ -1,0 +1,53 @@
+"""The order of an epoch's rows, in compiled code."""
+
+from functools import cache
+
+import numpy as np
+from numba import njit, types
+
+from ...core import counted
+from ..jit.arrays import numbers_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.options import INNER
+from .loops import count, mix
+
+_SHUFFLE = np.uint64(counted._SHUFFLE)
+
+
+@njit(**INNER)
+def _bucket(key, n):
+    """Return which of n equal parts of the range a key lies in."""
+    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+def shuffle(seed, epoch, n, keys, places, order):
+    """Fill order with `core.counted.permutation`: the rows sorted by a random key each.
+
+    Keys are uniform, so they are counted into as many buckets as rows by their leading digits; the few of a bucket are
+    sorted by insertion. A key is made twice, which costs less than looking for it.
+    """
+    keys, places, order = numbers_at(keys, n, np.uint64(0)), words_at(places, n + 1), words_at(order, n)
+    state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
+    for bucket in range(n + 1):
+        places[bucket] = 0
+    for row in range(n):
+        places[_bucket(count(state, row), n) + 1] += 1
+    for bucket in range(n):
+        places[bucket + 1] += places[bucket]
+    for row in range(n):
+        key = count(state, row)
+        place = places[_bucket(key, n)]
+        places[_bucket(key, n)] = place + 1
+        keys[place], order[place] = key, row
+    for i in range(1, n):
+        key, row, j = keys[i], order[i], i - 1
+        while j >= 0 and keys[j] > key:
+            keys[j + 1], order[j + 1] = keys[j], order[j]
+            j -= 1
+        keys[j + 1], order[j + 1] = key, row
+
+
+@cache
+def shuffle_address() -> int:
+    """Return the address of `shuffle`."""
+    return address_of(shuffle, types.void(*[types.intp] * 6), "rows")

@@ -1,0 +1,302 @@
+"""Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
+
+Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
+the shards' gradients are summed in one order, block of parameters by block; wide layers have one gradient, see
+`sharing`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
+under its number, and they meet at a barrier.
+"""
+
+from enum import IntEnum
+from functools import cache
+
+import numpy as np
+from numba import njit, types
+
+from ...optimize.stopping import observed
+from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
+from ..jit.machine_code import Kernel
+from ..jit.options import INNER, ONCE
+from ..jit.pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
+from ..jit.record import fit_at
+from .shards import quarters_of
+from .sharing import QUARTERS
+from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
+
+CHUNK = 1024
+"""How many rows' losses are summed as one."""
+
+number = float
+"""The floating type, which `address_of` fills in."""
+
+
+class Ended(IntEnum):
+    """Why epochs ended early."""
+
+    STALLED = 1
+    INTERRUPTED = 2
+    AT_START = 3
+
+
+STOPPING = np.dtype(
+    [("patience", np.float64), ("tolerance", np.float64), ("from_lowest", np.float64), ("watched", np.float64)]
+)
+"""A rule of early stopping, as an array of doubles."""
+
+stopping_at = record_at(STOPPING)
+
+
+class Watched(IntEnum):
+    """What a rule watches."""
+
+    LOSS = 0
+    HELD_LOSS = 1
+    HELD_SCORE = 2
+
+
+MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
+"""What early stopping remembers of a fit, as an array of doubles: see `train.early_stopping.Best`."""
+
+_memory_at = record_at(MEMORY)
+
+_observed = njit(**INNER)(observed)
+
+
+@njit(**INNER)
+def _scale(c, data, rows, like):
+    """Return what the rows' losses are multiplied by beside their weights: 1 / Σ w for a mean, 1 for a sum."""
+    if not c.mean:
+        return 1.0
+    if not data.weight:
+        return 1 / rows.size
+    weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
+    chosen = words_at(data.chosen, data.rows)
+    for row in rows:
+        total += weight[chosen[row] if data.chosen else row]
+    return 1 / total if total > 0 else 0.0
+
+
+@njit(**INNER)
+def _shards_of(c, worker):
+    """Return a worker's first shard and that of the next worker, where no layers are shared."""
+    first, end = quarters_of(worker, c.workers)
+    return first * c.shards // QUARTERS, end * c.shards // QUARTERS
+
+
+@njit(**ONCE)
+def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
+    """Find the losses and gradients of a worker's shards of some rows, from its first to the next worker's."""
+    B, P, shards = rows.size, c.p, c.shards
+    partial, (first, end) = doubles_at(c.partial, shards), own_shards
+    for shard in range(first, end):
+        own, some = gradients[shard * P :], rows
+        if shards > 1:  # to divide takes as long as a small layer
+            some = rows[shard * B // shards : (shard + 1) * B // shards]
+        if not some.size:
+            for p in range(P):
+                own[p] = 0
+        partial[shard] = call_rows(
+            c.gradient_of_rows,
+            (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
+        )
+    if in_pairs(c):
+        for shard in range(first, end, 2):
+            add(gradients[(shard + 1) * P : (shard + 2) * P], gradients[shard * P : (shard + 1) * P])
+
+
+def run_epochs(context, worker):
+    """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
+    c, zero = fit_at(context), number(0)
+    barrier, workers, shards = words_at(c.barrier, 16), c.workers, c.shards
+    N, P, full, noisy = c.training.rows, c.p, c.full, c.noisy
+    theta = numbers_at(c.theta, P, zero)
+    gradients = numbers_at(c.gradients, shards * P, zero)
+    own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
+    last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
+    order, everyone = words_at(c.order, N), words_at(c.everyone, N)
+    recorded = max(c.epochs, 1)  # no epoch at all measures the losses
+    losses = numbers_at(c.losses, recorded, zero)
+    norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
+    first, end = quarters_of(worker, workers)
+    first_shard, end_shard = _shards_of(c, worker)
+    own = 0 if c.gradient_of_batch else first_shard  # a worker sums in memory of its own
+    J = gradients[own * P :]
+    done = words_at(c.done, 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
+    blocks, partial = c.block_count, doubles_at(c.partial, shards)
+    squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
+    costs = doubles_at(c.costs, blocks)
+    running = c.running
+    carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
+    everything = _scale(c, c.training, everyone[:N], theta) if running else 0.0
+    step = 0
+    for epoch in range(recorded):
+        if c.stop and words_at(c.stop, 1)[0]:  # for a worker that is alone
+            done[3] = Ended.INTERRUPTED
+            return
+        if c.shuffle and worker == 0:
+            call_shuffle(
+                c.shuffle,
+                (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
+            )
+        wait_for_all(barrier, workers)
+        first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
+        for start in range(0, N if c.epochs else 0, c.batch_size):
+            rows = (order if c.shuffle else everyone)[start : min(start + c.batch_size, N)]
+            B, scale = rows.size, _scale(c, c.training, rows, theta)
+            step_number = c.first_step + step if noisy else -1
+            if c.gradient_of_batch:
+                call_batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
+            else:
+                own_shards = first_shard, end_shard
+                _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
+            wait_for_all(barrier, workers)
+            loss = total(partial)
+            judged = carried and epoch > 0  # the loss decides first whether theta moves
+            at_once = clip == 0 and not judged  # a block moves while it is near the processor
+            rate = doubles_at(rates, step + 1)[step * c.rate_stride]
+            t = np.float64(c.steps_before + step + 1)
+            for block in range(blocks):
+                low, high, quarter, alone = block_at(c, block)
+                if not first <= quarter < end:
+                    continue
+                squares[block] = sum_block(c, theta, gradients, alone, low, high, scale, own)
+                costs[block] = penalty_of(c, theta, low, high, scale) if judged or running else 0.0
+                if at_once:
+                    moves[block] = move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
+            wait_for_all(barrier, workers)
+            square, cost, finite = total(squares), total(costs), True
+            if judged:
+                finite = np.isfinite(theta.dtype.type(loss + cost))  # as it is recorded
+                if worker == 0:
+                    losses[epoch - 1] = loss + cost
+                    done[0] = epoch if finite else epoch - 1
+            if not (finite and np.isfinite(square)):
+                if worker == 0:
+                    norms[epoch], done[1], done[2] = np.sqrt(square), step, finite
+                return
+            if not at_once:
+                shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
+                for block in range(blocks):
+                    low, high, quarter, _ = block_at(c, block)
+                    if not first <= quarter < end:
+                        continue
+                    if judged:
+                        copy(theta[low:high], last_finite[low:high])
+                    moves[block] = move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
+                wait_for_all(barrier, workers)
+            step += 1
+            moved = total(moves)
+            if running:
+                met += _running(c, loss, cost, everything, scale, B)
+                if not (np.isfinite(moved) or _is_finite(theta)):
+                    met = np.nan
+            norm += np.sqrt(square)
+            size += np.sqrt(moved)
+        if worker == 0:
+            norms[epoch], sizes[epoch] = norm / max(step - first_step, 1), size / max(step - first_step, 1)
+            done[1] = step
+            if running:
+                losses[epoch] = met
+        last = epoch >= c.epochs - 1
+        known = running or (carried and not last and not c.stopping)
+        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(met))):
+            return
+        if worker == 0 and (last or not carried or c.stopping):
+            copy(theta, last_finite)
+            done[0] = epoch + 1
+        if c.stopping:
+            if worker == 0 and _has_stalled(c, epoch, theta):
+                done[3] = Ended.STALLED
+            wait_for_all(barrier, workers)
+            if done[3]:
+                return
+
+
+@njit(**INNER)
+def _has_stalled(c, epoch, theta):
+    """Return whether early stopping ends training, and keep the best parameters."""
+    rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
+    watched = np.int64(rule.watched)
+    if watched == Watched.HELD_SCORE:
+        loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
+    else:
+        by_held = watched == Watched.HELD_LOSS and c.validation.rows > 0
+        loss = np.float64(numbers_at(c.validation_losses if by_held else c.losses, epoch + 1, theta)[epoch])
+    if loss < memory.lowest:
+        copy(theta, numbers_at(c.best, theta.size, theta))
+    memory.lowest, memory.at, memory.stalled = _observed(
+        loss, memory.lowest, memory.at, memory.stalled, rule.tolerance, rule.from_lowest != 0
+    )
+    return memory.stalled >= rule.patience
+
+
+@njit(**INNER)
+def _running(c, loss, penalty, everything, scale, rows):
+    """Return a batch's part in the epoch's running loss, as `train.running_loss` has it."""
+    if not c.mean:
+        return loss + penalty * rows / c.training.rows
+    return (loss + penalty) * (everything / scale) if scale > 0 else 0.0
+
+
+@njit(**INNER)
+def _is_finite(values):
+    for value in values:  # noqa: SIM110 (Numba knows no all() of a generator)
+        if not np.isfinite(value):
+            return False
+    return True
+
+
+@njit(**INNER)
+def _measured(context, c, worker, epoch, known, theta):
+    """Record losses and score at the current parameters, that of training unless it is known.
+
+    Return whether the losses are finite.
+    """
+    finite = True
+    for held in range(2):
+        N, losses = (c.validation.rows if held else c.training.rows), (c.validation_losses if held else c.losses)
+        if N == 0 or (known and not held):
+            continue
+        parts = (N + CHUNK - 1) // CHUNK
+        if c.full and not c.noisy and not held:
+            parts = c.shards  # as the steps sum it, so that its bits do not depend on who asks
+        loss = _loss(context, c, worker, held, N, parts, theta)
+        finite = finite and np.isfinite(theta.dtype.type(loss))
+        if worker == 0:
+            numbers_at(losses, epoch + 1, theta)[epoch] = loss
+            if held and c.validation_score:
+                scores = doubles_at(c.validation_scores, epoch + 1)
+                scores[epoch] = call_score(c.validation_score, (context,))
+    return finite
+
+
+@njit(**INNER)
+def _loss(context, c, worker, held, N, parts, theta):
+    """Return the loss of rows that are cut into parts, with the penalty; all workers return the same."""
+    barrier, workers, rows = words_at(c.barrier, 16), c.workers, words_at(c.everyone, N)
+    partial = doubles_at(c.partial, parts)
+    scale = _scale(c, c.validation if held else c.training, rows, theta)
+    wait_for_all(barrier, workers)  # partial is free
+    for part in range(worker, parts, workers):
+        some = rows[part * N // parts : (part + 1) * N // parts]
+        partial[part] = call_rows(
+            c.gradient_of_rows, (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
+        )
+    blocks, costs = c.block_count, doubles_at(c.costs, c.block_count)
+    first, end = quarters_of(worker, workers)
+    for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
+        low, high, quarter, _ = block_at(c, block)
+        if first <= quarter < end:
+            costs[block] = penalty_of(c, theta, low, high, scale)
+    wait_for_all(barrier, workers)
+    return total(partial) + total(costs)
+
+
+def epochs_kernel(F: type) -> Kernel:
+    """Return `run_epochs` for numbers of type F."""
+    return Kernel(run_epochs, types.void(types.intp, types.intp), F.__name__, number=F)
+
+
+@cache
+def epochs_address(F: type) -> int:
+    """Return the address of `run_epochs` for numbers of type F."""
+    return epochs_kernel(F).address()

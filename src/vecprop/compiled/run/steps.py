@@ -1,0 +1,112 @@
+"""A step of the optimizer, block of parameters by block: the shards' gradients summed, penalties, and the move.
+
+What is done to a block is done while it is near the processor. Which worker has which, and whose gradients are summed,
+`sharing` and `epochs` say.
+"""
+
+import numpy as np
+from numba import njit
+
+from ..jit.arrays import add, add_pair, numbers_at, words_at
+from ..jit.options import INNER
+from ..jit.pointers import call_update
+
+BLOCK = 2048
+"""How many parameters are summed and moved as one."""
+
+
+@njit(**INNER)
+def block_at(c, number):
+    """Return where a block starts and ends, its quarter, and whether its gradient is one alone; see `sharing`."""
+    words = words_at(c.blocks + 32 * number, 4)
+    return words[0], words[1], words[2], words[3]
+
+
+@njit(**INNER)
+def penalty_of(c, theta, low, high, scale):
+    """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
+    squares, sizes = 0.0, 0.0
+    for span in range(c.weight_spans):
+        W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
+        if l2:
+            squares += _squares(W)
+        for i in range(W.size if l1 else 0):
+            sizes += abs(np.float64(W[i]))
+    return l2 / 2 * squares + l1 * sizes
+
+
+@njit(**INNER)
+def in_pairs(c):
+    """Return whether workers sum the gradients of two shards each, so that others have half as much to read."""
+    return c.shards == 4 and c.workers <= 2 and not c.gradient_of_batch
+
+
+@njit(**INNER)
+def _sum_shards(c, gradients, P, low, high, own):
+    """Sum the shards' gradients of a block of parameters in memory of one of them: of two, or of two pairs."""
+    shards, J = c.shards, gradients[own * P + low : own * P + high]
+    if shards == 4 and not in_pairs(c):
+        add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
+        add_pair(gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :], J)
+    else:
+        other = own ^ (shards >> 1)
+        add(gradients[other * P + low : other * P + high], J)
+
+
+@njit(**INNER)
+def sum_block(c, theta, gradients, alone, low, high, scale, own):
+    """Sum a block of the gradient in memory of one shard, with the penalties'; return the sum of squares."""
+    F, J = theta.dtype.type, gradients[own * theta.size :]
+    if c.shards > 1 and not alone:
+        _sum_shards(c, gradients, theta.size, low, high, own)
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    l2, l1 = F(c.l2 + scale * c.l2_averaged), F(c.l1 + scale * c.l1_averaged)
+    for span in range(c.weight_spans):
+        first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
+        W, J_W = theta[first:end], J[first:end]
+        for i in range(W.size if l2 else 0):
+            J_W[i] += l2 * W[i]
+        for i in range(W.size if l1 else 0):
+            J_W[i] += l1 * F(np.sign(W[i]))
+    return _squares(J[low:high])
+
+
+@njit(**INNER)
+def _squares(values):
+    """Return the sum of the squares: in the numbers' own type, or as doubles where that overflows."""
+    total = values.dtype.type(0)
+    for i in range(values.size):
+        total += values[i] * values[i]
+    if np.isfinite(total):
+        return np.float64(total)
+    wide = 0.0
+    for i in range(values.size):
+        wide += np.float64(values[i]) * np.float64(values[i])
+    return wide
+
+
+@njit(**INNER)
+def move_block(c, theta, J, low, high, rate, t, shorten, moved):
+    """Take the optimizer's step for a block of parameters; return the square of its length."""
+    if shorten != 1:
+        own = J[low:high]
+        for p in range(own.size):
+            own[p] *= theta.dtype.type(shorten)
+    first, second = numbers_at(c.first, theta.size, J)[low:], numbers_at(c.second, theta.size, J)[low:]
+    square = call_update(
+        c.update,
+        (
+            high - low,
+            rate,
+            t,
+            theta[low:].ctypes.data,
+            J[low:].ctypes.data,
+            first.ctypes.data,
+            second.ctypes.data,
+            moved.ctypes.data,
+            c.update_h,
+        ),
+    )
+    return square if np.isfinite(square) else _squares(moved[: high - low])

@@ -1,0 +1,131 @@
+"""A kernel is compiled in another process where that helps, and in this one where anything goes wrong."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from small_kernel import small_kernel
+
+from vecprop.compiled.jit import cache, precompile
+from vecprop.compiled.jit.cache import folder, is_kept
+
+NAME = small_kernel(np.float32).name
+
+COMPILED_HERE = """
+from numba.core.ccallback import CFunc
+compile_here = CFunc._compile_uncached
+CFunc._compile_uncached = lambda self: print(self._pyfunc.__qualname__) or compile_here(self)
+import numpy as np, vecprop as vp
+from vecprop.compiled.jit import machine_code
+wait_for = machine_code.wait_for
+machine_code.wait_for = lambda name: print("look for", name.split(".")[1].split("-")[0]) or wait_for(name)
+network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
+X = np.linspace(-1, 1, 20).reshape(10, 2)
+vp.train(network, np.linspace(-1, 1, 13), X, X[:, 0], optimizer=vp.Momentum(), epochs=3, engine="compiled")
+"""
+
+
+@pytest.fixture
+def empty(monkeypatch, tmp_path):
+    """No kernels, and two processors, for a test."""
+    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
+    folder.cache_clear()
+    yield
+    monkeypatch.undo()
+    folder.cache_clear()
+
+
+def begin():
+    """Begin to compile a small kernel, and return the other process, if there is one."""
+    precompile.compile_ahead.__wrapped__(small_kernel, np.float32)
+    return precompile._running.get(NAME)
+
+
+def test_compiled_by_another_process(empty):
+    begin()
+    precompile.wait_for(NAME)
+    assert is_kept(NAME)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("threads", "here"), [("1", True), ("2", False)])
+def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, here):
+    settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path), "VECPROP_NUM_THREADS": threads}
+    compiled_here = subprocess.check_output([sys.executable, "-c", COMPILED_HERE], env=settings, text=True)
+    lines = compiled_here.splitlines()
+    assert lines.index("gradient_of_rows_float64") < lines.index("look for run_epochs_float64")
+    assert ("run_epochs_float64" in lines) == here
+    assert len(list(tmp_path.glob("*run_epochs_float64*.kernel"))) == 1
+
+
+def test_what_is_kept_is_not_compiled_again(empty, monkeypatch):
+    monkeypatch.setattr(precompile, "is_kept", lambda name: name == NAME)
+    assert begin() is None
+
+
+@pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child", "read only"])
+def test_not_where_it_cannot_help(empty, monkeypatch, why):
+    if why == "one thread":
+        monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
+    elif why == "no Python":
+        monkeypatch.setattr(sys, "executable", "/usr/bin/true")
+    elif why == "nowhere":
+        monkeypatch.setattr(sys, "executable", "")
+    elif why == "frozen":
+        monkeypatch.setattr(sys, "frozen", True, raising=False)
+    elif why == "child":
+        monkeypatch.setattr(multiprocessing, "parent_process", lambda: "a process")
+    else:
+        assert folder()
+        monkeypatch.setattr(cache, "_is_writable", lambda place: False)
+    assert begin() is None
+
+
+def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
+    monkeypatch.setattr(precompile, "_CODE", "raise ImportError")
+    assert begin().wait() == 1
+    precompile.wait_for(NAME)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert begin() is None
+
+
+def test_several_threads_start_one_process(empty, monkeypatch):
+    def start_and_count(*arguments):
+        started.append(arguments[0])
+        start(*arguments)
+
+    started, start = [], precompile._start
+    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(precompile, "_start", start_and_count)
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert started == [NAME]
+    precompile._end()
+    assert precompile._running == {}
+
+
+def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
+    (tmp_path / "importlib.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path, None])  # which Python itself passes over
+    begin()
+    precompile.wait_for(NAME)
+    assert is_kept(NAME)
+
+
+def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
+    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(precompile, "_LONGEST", 0.01)
+    process = begin()
+    precompile.wait_for(NAME)
+    assert process.returncode
+    assert precompile._running == {}

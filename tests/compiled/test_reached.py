@@ -1,0 +1,172 @@
+"""A kernel is kept by the code that it reaches: what changes none of it compiles nothing anew."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit, types
+
+import vecprop as vp
+from vecprop.compiled.jit.reached import digest, same_code
+
+PACKAGE = Path(vp.__file__).parent
+
+NAMES = """
+from vecprop.compiled.jit.machine_code import Kernel
+Kernel.address = lambda kernel: print(kernel.name) or 1
+from vecprop.compiled.warm_up import kernels
+for _, address in kernels():
+    address()
+"""
+
+LIVE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import numpy as np, vecprop as vp
+from pathlib import Path
+from test_reached import reworded
+from vecprop.compiled.jit.machine_code import Kernel
+from vecprop.compiled.lower.loops import slope_address
+Kernel.address = lambda kernel: print(kernel.name) or 1
+file = Path(vp.core.activations.__file__)
+file.write_text(reworded(file.read_text()))
+slope_address(vp.Logistic(), np.float32)
+file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
+try:
+    slope_address(vp.Logistic(), np.float64)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def reworded(source):
+    """Return a source with other comments and docstrings, on other lines."""
+    source = re.sub(r'^( *)"""(?=\w)', r'\1"""In other words: ', source, flags=re.MULTILINE)
+    return "# A comment.\n\n\n" + re.sub(r"^( +)(return .*)$", r"\1# a comment\n\1\2", source, flags=re.MULTILINE)
+
+
+def started(package, code=NAMES):
+    variables = {**os.environ, "PYTHONPATH": str(package.parent)}
+    return subprocess.Popen([sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, text=True)
+
+
+def lines_of(process):
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return output.splitlines()
+
+
+def copy(folder):
+    """Return a copy of the package in a folder."""
+    return Path(shutil.copytree(PACKAGE, folder / "vecprop", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def test_only_what_a_kernel_reaches_is_part_of_its_name(tmp_path):
+    other_words, other_formula = copy(tmp_path / "other words"), copy(tmp_path / "another formula")
+    for part in ("core", "optimize", "compiled"):
+        for file in (other_words / part).rglob("*.py"):
+            file.write_text(reworded(file.read_text()))
+    file = other_formula / "core" / "activations.py"
+    assert file.read_text().count("return y * (1 - y)") == 1  # the slope of the logistic
+    file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
+    names, of_reworded, of_another = map(
+        lines_of, [started(package) for package in (PACKAGE, other_words, other_formula)]
+    )
+    assert len(names) == len(set(names)) > 100
+    assert of_reworded == names
+    changed = {name.split("-")[0] for name in set(of_another) - set(names)}
+    assert changed == {"loops._slope_Logistic_float32", "loops._slope_Logistic_float64"}
+
+
+def test_a_session_goes_on_after_an_edit_of_words_but_not_of_a_formula(tmp_path):
+    package = copy(tmp_path)
+    name, error = lines_of(started(package, LIVE))
+    assert name.startswith("loops._slope_Logistic_float32-")
+    file = package / "core" / "activations.py"
+    assert error == f"Logistic.slope in {file} has changed since it was imported: restart Python."
+
+
+# What a digest sees.
+
+
+def function(source, **names):
+    made = {}
+    exec(source, {"np": np, **names}, made)
+    return made["f"]
+
+
+@njit
+def helper(x):
+    return x + 1
+
+
+@njit
+def other_helper(x):
+    return x + 2
+
+
+PLAIN = "def f(x):\n    return helper(x) * 2.0"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        function('def f(x):\n    """Say something."""\n    # and more\n    return helper(x) * 2.0', helper=helper),
+        function("def f(x: float) -> float:\n\n    return helper(x) * 2.0", helper=helper),
+        function(PLAIN, helper=helper, another=3),
+    ],
+)
+def test_what_does_the_same(same):
+    plain = function(PLAIN, helper=helper)
+    assert digest(same) == digest(plain)
+    assert same_code(same.__code__, plain.__code__)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        function("def f(x):\n    return helper(x) * 3.0", helper=helper),
+        function("def f(x):\n    return helper(x) / 2.0", helper=helper),
+        function("def f(x):\n    return helper(x) * 2", helper=helper),
+        function("def f(x, y=1):\n    return helper(x) * 2.0", helper=helper),
+        function(PLAIN, helper=other_helper),
+        function(PLAIN, helper=njit(fastmath=True)(helper.py_func)),
+        function(PLAIN, helper=helper.py_func),
+    ],
+)
+def test_what_does_not(other):
+    assert digest(other) != digest(function(PLAIN, helper=helper))
+
+
+def test_values_are_told_apart():
+    values = [1, 1.0, True, "1", np.float32(1), np.int64(1), (1,), [1], None, np.float32, types.float32, np.ones(1)]
+    values += [
+        np.ones(2),
+        np.zeros(1),
+        -0.0,
+        0.0,
+        {1: 2},
+        {1: 3},
+        frozenset([1]),
+        helper,
+        other_helper,
+        (1, (2,)),
+        (1, 2),
+    ]
+    assert len({digest(value) for value in values}) == len(values)
+
+
+def test_functions_that_call_each_other():
+    names = {}
+    exec("def f(x):\n    return g(x - 1) if x else 0\n\ndef g(x):\n    return f(x) + 1", names)
+    assert digest(names["f"]) != digest(names["g"])
+
+
+def test_what_nobody_can_judge_is_refused():
+    with pytest.raises(TypeError, match="of which nobody can say whether it has changed"):
+        digest(function("def f(x):\n    return thing", thing=object()))

@@ -1,0 +1,77 @@
+"""Which engine trains may be said in the environment: the reference one, for a debugger."""
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+NETWORK = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
+X = np.random.default_rng(0).normal(size=(20, 2))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often the formulas' own loss and gradient are asked for: kernels do without them."""
+    counted, original = [], vp.Network.batch_loss_and_gradient
+
+    def count(*arguments, **options):
+        counted.append(1)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(vp.Network, "batch_loss_and_gradient", count)
+    return counted
+
+
+def in_train(**options):
+    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Momentum(0.1), epochs=2, **options)
+
+
+def in_lbfgs():
+    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.LBFGS(), epochs=2)
+
+
+def in_a_population():
+    vp.train_population([vp.Member(NETWORK, NETWORK.init(0), vp.Momentum(0.1), epochs=2)], X, X[:, 0])
+
+
+def in_an_estimator():
+    model = vp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, tol=0, random_state=0, early_stopping=True).fit(
+        X, X[:, 0]
+    )
+    model.predict(X)
+
+
+EVERYWHERE = pytest.mark.parametrize("run", [in_train, in_lbfgs, in_a_population, in_an_estimator])
+WARNS = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@WARNS
+@EVERYWHERE
+def test_the_environment_says_reference(run, calls, monkeypatch):
+    monkeypatch.setenv("VECPROP_ENGINE", "reference")
+    run()
+    assert calls
+
+
+@WARNS
+@EVERYWHERE
+@pytest.mark.parametrize("value", ["", "auto"])
+def test_it_says_nothing(run, value, calls, monkeypatch):
+    monkeypatch.setenv("VECPROP_ENGINE", value)
+    run()
+    assert not calls
+
+
+def test_an_argument_comes_first(calls, monkeypatch):
+    monkeypatch.setenv("VECPROP_ENGINE", "reference")
+    in_train(engine="compiled")
+    assert not calls
+
+
+@EVERYWHERE
+def test_another_value_is_refused(run, monkeypatch):
+    monkeypatch.setenv("VECPROP_ENGINE", "fast")
+    with pytest.raises(
+        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "reference"\.$'
+    ):
+        run()
