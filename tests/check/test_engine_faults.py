@@ -232,9 +232,9 @@ OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS,
 
 SAMPLE = [
     next(fault for fault in OF_GRADIENTS if fault.function.endswith(name))
-    for name in (".dense._blocks", "Tanh.slope", "._softmax_loss", "._norm_back", ".steps.sum_block")
+    for name in (".dense._blocks", "Tanh.slope", "._softmax_loss", "._norm_back")
 ]
-"""One fault of each kind: a dense layer, a slope, a loss, a layer on its way back, a penalty."""
+"""One fault of each kind of kernel that is soon compiled: a dense layer, a slope, a loss, a layer on its way back."""
 
 
 def stepping(optimizer, **options):
@@ -357,7 +357,7 @@ def test_every_fault_is_found(fault, F):
 
 @pytest.mark.long
 def test_both_gradients_see_what_both_compute_and_the_step_what_it_alone_does():
-    of_both, of_steps = SAMPLE[0], SAMPLE[-1]
+    of_both, of_steps = SAMPLE[0], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.sum_block"))
     with planted(of_both):
         assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
     with planted(of_steps):

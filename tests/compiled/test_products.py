@@ -17,7 +17,14 @@ BEYOND = 7.0
 """What stands in memory beyond a result."""
 
 
-@pytest.fixture(params=[(F, width) for F in (np.float32, np.float64) for width in WIDTHS], scope="module")
+@pytest.fixture(
+    params=[
+        (np.float32, WIDTHS[-1]),
+        *(pytest.param((F, width), marks=pytest.mark.long) for F in (np.float32, np.float64) for width in WIDTHS[:-1]),
+        (np.float64, WIDTHS[-1]),
+    ],
+    scope="module",
+)
 def machine(request):
     """Return a type, and what calls a compiled function for vectors of one width."""
     F, width = request.param

@@ -57,7 +57,7 @@ def assert_same_course(found, expected, tolerance):
 
 
 @NETWORKS
-@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def test_trains_as_the_reference_does(network, F):
     assert program_of(network, F).for_batches(128).shared
     options = {"optimizer": vp.Momentum(0.01)}
@@ -66,7 +66,9 @@ def test_trains_as_the_reference_does(network, F):
     )
 
 
-@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "large"])
+@pytest.mark.parametrize(
+    "network", [WIDE, NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)], ids=["first", "second", "large"]
+)
 def test_no_layer_is_shared_where_products_go_through_blas(network, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: False)
     program_of.cache_clear()
@@ -86,7 +88,7 @@ def test_every_number_of_moments(optimizer, clip):
 
 
 @NETWORKS
-@pytest.mark.parametrize("batch_size", [64, 128, 150])
+@pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (64, 128)), 150])
 def test_bits_do_not_know_of_threads(network, batch_size):
     results = []
     for threads in (1, 2, 3, 4):
@@ -97,7 +99,7 @@ def test_bits_do_not_know_of_threads(network, batch_size):
 
 
 @pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "joint"])
-@pytest.mark.parametrize("batch_size", [3, 100, 128])
+@pytest.mark.parametrize("batch_size", [3, 100, pytest.param(128, marks=pytest.mark.long)])
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
     assert bool(program_of(network, np.float64).for_batches(batch_size).shared) == (network is LARGE or batch_size > 3)
@@ -108,7 +110,7 @@ def test_full_batches(network, batch_size):
 
 
 @pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "joint"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_losses_do_not_know_who_measures_them(network, threads):
     """Of full batches the next step does, or a measurement of its own where the epochs are cut in two."""
     options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
@@ -120,7 +122,7 @@ def test_losses_do_not_know_who_measures_them(network, threads):
 
 
 @NETWORKS
-@pytest.mark.parametrize("rows", [257, 258])
+@pytest.mark.parametrize("rows", [257, pytest.param(258, marks=pytest.mark.long)])
 def test_a_last_batch_of_fewer_rows_than_shards(network, rows):
     options = {"rows": rows, "batch_size": 256, "optimizer": vp.Momentum(0.01)}
     assert_same_course(trained(network, **options), trained(network, engine="reference", **options), 1e-9)
