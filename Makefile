@@ -4,7 +4,7 @@ OUT ?= vecprop-demo
 BIN = .venv/bin
 IN_PARALLEL = --numprocesses=auto --maxprocesses=8
 
-.PHONY: demo test test-all bench format clean
+.PHONY: demo test test-all campaigns bench format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
@@ -18,6 +18,9 @@ test: .venv/ready-dev
 
 test-all: .venv/ready-dev-all test
 	$(BIN)/pytest $(IN_PARALLEL)
+
+campaigns: .venv/ready-dev-all
+	$(BIN)/python benchmarks/mutations.py
 
 bench: .venv/ready-bench
 	$(BIN)/python benchmarks/engine.py
