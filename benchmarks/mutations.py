@@ -5,9 +5,9 @@ tests and examples of the folder are run until one fails. The changes are drawn 
 
 ``python benchmarks/mutations.py [--folder NAME ...] [--count N] [--seed S]``
 
-What has been tried is kept in `benchmarks/results/mutations.json`, so that a run which was ended goes on where it was;
-a change is tried again when its line has changed. Changes that change nothing are listed, each with its reason, in
-`benchmarks/equivalent_mutations.json`, and are not counted.
+What has been noticed is kept in `benchmarks/results/mutations.json`, so that a run which was ended goes on where it
+was; what has survived is tried again, and so is a change whose line has moved. Changes that change nothing are listed,
+each with its reason, in `benchmarks/equivalent_mutations.json`, and are not counted.
 """
 
 import argparse
@@ -179,11 +179,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    equivalent = json.loads(EQUIVALENT.read_text())
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(folder)
         for name in given.folder:
             for change in drawn(name, given.count or FOLDERS[name][0], given.seed):
-                if change.key not in known:
+                if not known.get(change.key) and change.key not in equivalent:
                     began = time.time()
                     known[change.key] = copy.failed(change, name)
                     print(f"{time.time() - began:4.0f} s  {change.key}: {known[change.key] or 'SURVIVES'}", flush=True)
@@ -196,7 +197,7 @@ def main() -> None:
 
 def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
     """Return the figures, and which changes survive."""
-    equivalent = json.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
+    equivalent = json.loads(EQUIVALENT.read_text())
     lines = ["| folder | changes | change nothing | noticed | survive | may survive |", "|---|---|---|---|---|---|"]
     surviving = []
     for name, own in tried.items():

@@ -67,3 +67,23 @@ def test_warm_up_passes_the_loss_on():
 def test_out_of_range(build):
     with pytest.raises(ValueError, match="needs"):
         build()
+
+
+def test_the_least_and_the_most_that_is_in_range():
+    adaptive = vp.Adaptive(patience=1, tolerance=0.0)
+    state = adaptive.init()
+    for loss in (1.0, 1.0):
+        adaptive.observe(loss, state)
+    assert adaptive.factor(0, 1, state) == pytest.approx(0.2)
+    flat = vp.OneCycle(start=1.0, final=1.0)
+    assert [flat.factor(step, 10, {}) for step in (0, 5, 9)] == pytest.approx([1, 1, 1])
+    assert vp.OneCycle(start=0.0, final=0.0).factor(0, 10, {}) == 0
+
+
+def test_adaptive_counts_a_fall_of_more_than_a_ten_thousandth_as_progress():
+    for fall, factor in ((1.5e-4, 1.0), (0.5e-4, 0.2)):
+        schedule = vp.Adaptive(patience=1)
+        state = schedule.init()
+        for loss in (1.0, 1.0 - fall):
+            schedule.observe(loss, state)
+        assert schedule.factor(0, 1, state) == pytest.approx(factor)

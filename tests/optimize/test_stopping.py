@@ -1,28 +1,30 @@
-"""The formula that rules of early stopping count by, as Python and as a kernel."""
+"""The rule that ends training, as one formula."""
 
-import numpy as np
 import pytest
-from numba import njit
 
-from vecprop.optimize.stopping import observed
-
-NAN = float("nan")
+import vecprop as vp
+from vecprop.optimize.stopping import as_numbers, observed
 
 
-@pytest.mark.parametrize("count", [observed, njit(observed)], ids=["Python", "kernel"])
-@pytest.mark.parametrize(
-    ("loss", "from_lowest", "expected"),
-    [  # after a lowest loss of 3, progress at 4 two epochs ago and a tolerance of 0.5
-        (3.75, False, (3.0, 4.0, 3.0)),
-        (3.5, False, (3.0, 4.0, 3.0)),  # just the tolerance is no progress
-        (3.25, False, (3.0, 3.25, 0.0)),
-        (2.75, False, (2.75, 2.75, 0.0)),
-        (NAN, False, (3.0, 4.0, 3.0)),
-        (3.25, True, (3.0, 4.0, 3.0)),
-        (2.75, True, (2.75, 4.0, 3.0)),  # many small steps are no progress
-        (2.5, True, (2.5, 2.5, 0.0)),  # but just the tolerance is
-        (NAN, True, (3.0, NAN, 0.0)),
-    ],
-)
-def test_it_is_what_was_worked_out_by_hand(count, loss, from_lowest, expected):
-    np.testing.assert_array_equal(count(loss, 3.0, 4.0, 2.0, 0.5, from_lowest), expected)
+def watched(rule, losses):
+    """Return after which loss a rule ends training, or None."""
+    patience, tolerance, from_lowest, _ = as_numbers(rule)
+    lowest = progress_at = float("inf")
+    stalled = 0.0
+    for epoch, loss in enumerate(losses):
+        lowest, progress_at, stalled = observed(loss, lowest, progress_at, stalled, tolerance, bool(from_lowest))
+        if stalled >= patience:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize(("rule", "end"), [
+    (vp.EarlyStopping(patience=2, tolerance=0.5), None),  # each second loss is half below the latest progress
+    (vp.Stagnation(patience=2, tolerance=0.5), 2),  # no loss is half below the lowest
+])  # fmt: skip
+def test_progress_is_counted_from_the_latest_or_from_the_lowest(rule, end):
+    assert watched(rule, [3.0, 2.7, 2.4, 2.1, 1.8, 1.5, 1.2]) == end
+
+
+def test_no_tolerance_is_one():
+    assert watched(vp.EarlyStopping(patience=1, tolerance=0), [1.0, 0.999, 0.998, 0.998]) == 3
