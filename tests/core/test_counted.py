@@ -73,3 +73,11 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
     seeds = Noise(seed=np.array([[1, 7], [8, 1]]), step=2, layer=3).uniform(5, 4)
     assert seeds.shape == (2, 2, 5, 4)
     assert (seeds[1, 1] == u).all()
+
+
+def test_numbers_that_fits_of_earlier_versions_have_drawn():
+    """A seed has to shuffle rows and drop units tomorrow as it does today."""
+    assert permutation(0, 0, 8).tolist() == [0, 7, 2, 5, 4, 6, 3, 1]
+    assert permutation(5, 2, 6).tolist() == [5, 0, 2, 3, 1, 4]
+    u = [0.2049182627270777, 0.3072685466549242, 0.6407294073084873]
+    assert Noise(1, 2, layer=3).uniform(1, 3).tolist() == [u]

@@ -172,3 +172,13 @@ def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
     assert NETWORK.batch(THETA, X, t).X is X
     with pytest.raises(ValueError, match="X is not finite: row 2097156, column 0 is nan"):
         NETWORK.batch(THETA, changed(X, (-1, 0), np.nan), t)
+
+
+def test_soft_labels_sum_to_1_as_exactly_as_they_are_used():
+    """Labels that were rounded to float32 are off by 1e-8, which a gradient in float64 would be wrong by."""
+    loss, exact = vp.SoftmaxCrossEntropy(), np.array([[0.25, 0.75], [0.0, 1.0]])
+    rounded = np.array([[0.1, 0.2, 0.7]]).astype(np.float32).astype(np.float64)
+    assert loss.exact_targets(exact) is exact
+    assert abs(rounded.sum() - 1) > 1e-9
+    np.testing.assert_allclose(loss.exact_targets(rounded).sum(), 1, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(loss.exact_targets(rounded), rounded, rtol=1e-7)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from vecprop.core import threads
+from vecprop.core.processors import allowed_threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
 
@@ -128,3 +129,15 @@ def test_helpers_that_there_are_wait_for_others_where_no_more_start(monkeypatch)
     with pytest.raises(RuntimeError, match="can't start"):
         threads.run_together(lambda worker: None, before + 5)
     assert len(threads._idle) == before
+
+
+def test_the_environment_says_how_many_threads_may_run(monkeypatch):
+    for number in ("1", "3"):
+        monkeypatch.setenv("VECPROP_NUM_THREADS", number)
+        assert allowed_threads() == int(number)
+    for wrong in ("0", "-1", "two"):
+        monkeypatch.setenv("VECPROP_NUM_THREADS", wrong)
+        with pytest.raises(
+            ValueError, match=f"VECPROP_NUM_THREADS is '{wrong}', but a positive whole number is needed"
+        ):
+            allowed_threads()
