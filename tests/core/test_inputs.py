@@ -167,7 +167,7 @@ def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
-    monkeypatch.setattr("vecprop.core.threads._helpers", refuse)
+    monkeypatch.setattr("vecprop.system.threads._helpers", refuse)
     X, t = np.zeros((2**21 + 5, 2)), np.zeros(2**21 + 5, int)
     assert NETWORK.batch(THETA, X, t).X is X
     with pytest.raises(ValueError, match="X is not finite: row 2097156, column 0 is nan"):

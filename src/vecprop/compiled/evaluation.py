@@ -7,8 +7,8 @@ import numpy as np
 from ..core.counted import Noise
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..core.processors import usable_threads
-from ..core.threads import run_together
+from ..system.processors import usable_threads
+from ..system.threads import run_together
 from .jit.guards import held_back_interrupts, single_threaded_blas
 from .jit.record import as_word
 from .program import program_of, rows_of

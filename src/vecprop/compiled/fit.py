@@ -8,11 +8,11 @@ import numpy as np
 
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..core.processors import usable_threads
 from ..core.scores import Score
-from ..core.threads import run_together
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
+from ..system.processors import usable_threads
+from ..system.threads import run_together
 from .jit.guards import single_threaded_blas
 from .jit.precompile import compile_ahead
 from .jit.record import PLACES, Context, as_word

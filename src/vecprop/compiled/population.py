@@ -11,10 +11,10 @@ from numba import njit, types
 
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..core.processors import at_most_threads, usable_threads
-from ..core.threads import run_watched
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
+from ..system.processors import at_most_threads, usable_threads
+from ..system.threads import run_watched
 from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
 from .jit.guards import held_back_interrupts, single_threaded_blas

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ..system.processors import usable_threads
+from ..system.threads import run_together
 from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
-from .processors import usable_threads
-from .threads import run_together
 
 if TYPE_CHECKING:
     from .network import Network

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from vecprop.core import threads
-from vecprop.core.processors import allowed_threads
+from vecprop.system import threads
+from vecprop.system.processors import allowed_threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
 
