@@ -6,22 +6,23 @@ tests and examples of the folder are run until one fails. The changes are drawn 
 ``python benchmarks/mutations.py [--folder NAME ...] [--count N] [--seed S]``
 
 What has been noticed is kept in `benchmarks/results/mutations.json`, so that a run which was ended goes on where it
-was; what has survived is tried again, and so is a change whose line has moved. Changes that change nothing are listed,
-each with its reason, in `benchmarks/equivalent_mutations.json`, and are not counted.
+was; what has survived is tried again. Changes that change nothing are listed, each with its reason, in
+`benchmarks/equivalent_mutations.json`, and are not counted.
 """
 
 import argparse
 import ast
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -51,16 +52,17 @@ class Change:
 
     file: str
     line: int
-    column: int
     start: int
     end: int
     old: str
     new: str
+    number: int = 1
+    """Which of the file's changes of this expression to that one it is."""
 
     @property
     def key(self) -> str:
-        """What names the change while its line is as it was."""
-        return f"{self.file}: {self.old} -> {self.new} (line {self.line}, column {self.column})"
+        """What names the change, be its line as it may."""
+        return f"{self.file}: {self.old} -> {self.new}{f' ({self.number})' if self.number > 1 else ''}"
 
     def applied(self, source: str) -> str:
         """Return the file with the change."""
@@ -77,13 +79,17 @@ def changes(path: Path) -> list[Change]:
 
     def change(node: ast.AST, new: str) -> Change:
         start, end = (starts[getattr(node, f"{e}lineno")] + getattr(node, f"{e}col_offset") for e in ("", "end_"))
-        return Change(str(path.relative_to(ROOT)), line, column, start, end, source.encode()[start:end].decode(), new)
+        return Change(str(path.relative_to(ROOT)), line, start, end, source.encode()[start:end].decode(), new)
 
     starts.insert(0, 0)  # lines are counted from 1
     found = []
     for node in _code(ast.parse(source)):
-        line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+        line = getattr(node, "lineno", 0)
         found += [change(node, new) for new in _replacements(node)]
+    seen = Counter()
+    for place, one in enumerate(found):
+        seen[one.key] += 1
+        found[place] = replace(one, number=seen[one.key])
     return found
 
 
@@ -128,10 +134,10 @@ def _is_text(node: ast.BinOp) -> bool:
 
 
 def drawn(folder: str, count: int, seed: int) -> list[Change]:
-    """Return changes of a folder's files, drawn by a seed."""
+    """Return changes of a folder's files, drawn by a seed: the same ones where others come or go."""
     files = sorted((ROOT / "src" / "vecprop" / folder).rglob("*.py"))
     every = [change for path in files for change in changes(path)]
-    return random.Random(f"{seed} {folder}").sample(every, min(count, len(every)))
+    return sorted(every, key=lambda one: sha256(f"{seed} {one.key}".encode()).digest())[:count]
 
 
 class Copy:

@@ -81,3 +81,4 @@ def test_numbers_that_fits_of_earlier_versions_have_drawn():
     assert permutation(5, 2, 6).tolist() == [5, 0, 2, 3, 1, 4]
     u = [0.2049182627270777, 0.3072685466549242, 0.6407294073084873]
     assert Noise(1, 2, layer=3).uniform(1, 3).tolist() == [u]
+    assert (Noise(1, 2).uniform(2, 3) == Noise(1, 2, layer=0).uniform(2, 3)).all()

@@ -56,6 +56,11 @@ BAD = {
         ValueError,
         r"T has shape \(4,\).*takes \(\*M, 4, 2\)",
     ),
+    "T too short for one output": (
+        (REGRESSION, np.zeros(3), X, np.ones(3)),
+        ValueError,
+        r"on 1 outputs and 4 rows takes \(\*M, 4, 1\) or \(4,\)\.$",
+    ),
     "T out of [0, 1]": (
         (vp.Network(2, [vp.Dense(1)], vp.BinaryCrossEntropy()), np.zeros(3), X, np.array([0, 1, 2, 0])),
         ValueError,

@@ -67,8 +67,8 @@ class Network:
     layers: tuple[Layer, ...]
     loss_function: Loss
     penalties: tuple[Penalty, ...]
-    widths: tuple[int, ...] = field(repr=False, compare=False)
-    layout: Layout = field(repr=False, compare=False)
+    widths: tuple[int, ...] = field(compare=False)
+    layout: Layout = field(compare=False)
 
     def __init__(
         self, inputs: int, layers: Iterable[Layer], loss: Loss, penalty: Penalty | Sequence[Penalty] | None = None
