@@ -106,12 +106,17 @@ def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
     _forget()
 
 
-def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
-    """Alter a function, and have everything that is compiled from it compiled anew."""
+def faulty_source(fault: Fault) -> str:
+    """Return the source of a function with a fault planted in it."""
     function = _function(fault.function)
     source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
     assert source.count(fault.right) == 1, f"{fault.right!r} stands {source.count(fault.right)} times in:\n{source}"
-    source = source.replace(fault.right, fault.wrong)
+    return source.replace(fault.right, fault.wrong)
+
+
+def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    """Alter a function, and have everything that is compiled from it compiled anew."""
+    function, source = _function(fault.function), faulty_source(fault)
     if not fault.function.startswith("compiled."):
         patch.setattr(
             formulas,

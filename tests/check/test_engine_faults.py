@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from engine_faults import Fault, Point, computing, found, planted, trains_alike, wrong_gradients
+from engine_faults import Fault, Point, computing, faulty_source, found, planted, trains_alike, wrong_gradients
 from mutation_suite import PLACES, case
 
 import registry
@@ -221,8 +221,8 @@ ROWS = [
 PENALTIES = [
     Fault("compiled.run.steps.sum_block", "J_W[i] += l2 * W[i]", "J_W[i] += l2 / 2 * W[i]", PENALIZED),
     Fault("compiled.run.steps.sum_block", "J_W[i] += l1", "J_W[i] -= l1", PENALIZED),
-    Fault("compiled.run.steps.sum_block", "scale * strengths[1]", "strengths[1]", AVERAGED),
-    Fault("compiled.run.steps.sum_block", "scale * strengths[3]", "strengths[3]", AVERAGED),
+    Fault("compiled.run.steps.sum_block", "scale * c.l2_averaged", "c.l2_averaged", AVERAGED),
+    Fault("compiled.run.steps.sum_block", "scale * c.l1_averaged", "c.l1_averaged", AVERAGED),
     Fault("compiled.run.steps.penalty_of", "l2 / 2 * squares", "l2 * squares", PENALIZED),
     Fault("compiled.run.steps.penalty_of", "l1 * sizes", "-l1 * sizes", PENALIZED),
 ]
@@ -337,6 +337,12 @@ def test_points_go_the_ways_that_they_are_meant_for():
 
 
 # Where there is a fault.
+
+
+@pytest.mark.parametrize("fault", [*OF_GRADIENTS, *OF_STEPS], ids=str)
+def test_every_fault_can_be_planted(fault):
+    """Its line stands in the source once, so that the long tests plant what they say."""
+    compile(faulty_source(fault), "<faulty>", "exec")
 
 
 @pytest.mark.parametrize("fault", SAMPLE, ids=str)
