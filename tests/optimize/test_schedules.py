@@ -69,6 +69,10 @@ def test_out_of_range(build):
         build()
 
 
+def test_defaults():
+    assert factors(vp.InverseScaling(), 4) == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
+
+
 def test_the_least_and_the_most_that_is_in_range():
     adaptive = vp.Adaptive(patience=1, tolerance=0.0)
     state = adaptive.init()

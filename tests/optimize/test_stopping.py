@@ -26,5 +26,12 @@ def test_progress_is_counted_from_the_latest_or_from_the_lowest(rule, end):
     assert watched(rule, [3.0, 2.7, 2.4, 2.1, 1.8, 1.5, 1.2]) == end
 
 
+def test_what_comes_back():
+    """The best parameters, but for scikit-learn's rule where it watches the loss that falls by itself."""
+    assert vp.EarlyStopping(on="loss").restores
+    assert vp.Stagnation(on="validation_loss").restores
+    assert not vp.Stagnation().restores
+
+
 def test_no_tolerance_is_one():
     assert watched(vp.EarlyStopping(patience=1, tolerance=0), [1.0, 0.999, 0.998, 0.998]) == 3
