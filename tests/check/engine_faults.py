@@ -132,6 +132,9 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
             for name in [name for name, value in vars(module).items() if value is old]:
                 patch.setattr(module, name, new)
                 stale += [caller for caller in _callers(module, name) if caller not in stale]
+            for name, value in [*vars(module).items()]:  # a list of functions, such as one for each number of moments
+                if isinstance(value, tuple) and any(each is old for each in value):
+                    patch.setattr(module, name, tuple(new if each is old else each for each in value))
 
 
 def _made(source: str, name: str, module: ModuleType) -> Any:
