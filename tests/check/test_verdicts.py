@@ -10,8 +10,8 @@ from scipy import sparse
 from scipy.special import expit
 
 from vecprop.check import Verdict, check_gradients, torch_function
-from vecprop.core.activations import GELU, Tanh
-from vecprop.core.layers import Activation, Dense, Layer, LayerNorm
+from vecprop.core.activations import Tanh
+from vecprop.core.layers import Activation, Dense, Layer
 from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
 from vecprop.core.network import Network
 
@@ -675,18 +675,6 @@ def test_kinks_between_short_steps(center):
         return np.array([np.sum(k * np.sign(t - p[0]) * e) / 1e-3 * p[1], np.sum(e * k)])
 
     assert verdict(f, np.array([center + 0.123e-3, 0.7]), gradient=gradient) in (Verdict.PASS, Verdict.INCONCLUSIVE)
-
-
-def test_deep_networks_whose_bound_of_rounding_says_nothing():
-    draw = np.random.default_rng(0)
-    X, T = draw.normal(size=(15, 4)), draw.normal(size=(15, 2))
-    network = Network(4, [*(part for _ in range(12) for part in (Dense(16), LayerNorm(), GELU())), Dense(2)],
-                      SquaredError())  # fmt: skip
-    theta = network.init(seed=3)
-    assert verdict(network, theta, X, T) is Verdict.PASS
-    J = network.loss_and_gradient(theta, X, T)[1]
-    J[100] += 2e-4 * np.abs(J).max()
-    assert verdict(network, theta, X, T, gradient=J) is Verdict.FAIL
 
 
 def test_a_product_of_many_matrices():

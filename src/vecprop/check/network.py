@@ -17,7 +17,7 @@ from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
 from .noise import EPS
 from .parameters import Part
 from .point import Point, random_signs, typical_size
-from .rounding import Bound, rounding_bound, rounding_experiment, tightened
+from .rounding import Bound, rounding_bound, rounding_experiment
 from .suitability import unconfirmed
 from .tangents import Tangent, Ties
 
@@ -158,7 +158,6 @@ class NetworkPoint(Point):
             bound = rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
             return self._experiment()
-        bound = tightened(bound, self.largest(self.own_gradient), self._experiment)
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))

@@ -98,11 +98,16 @@ class Point(ABC):
         return np.where(theta == 0, typical_size(theta), np.abs(theta))
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the largest absolute value among the entries of each entry's part, (outputs, P)."""
+        """Return how large the entries of each entry's part may be thought to be, (outputs, P).
+
+        That is their largest absolute value, or, where the gradient vanishes as in a trained network, what the value
+        is for each unit that the parameters move by.
+        """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
-            own = np.nan_to_num(np.abs(gradient[:, part.span]))
-            largest[:, part.span] = own.max(axis=1, keepdims=True, initial=0)
+            own = np.nan_to_num(np.abs(gradient[:, part.span])).max(axis=1, initial=0)
+            by_value = np.abs(self.value) / self.sizes(part).max(initial=EPS)
+            largest[:, part.span] = np.fmax(own, by_value)[:, None]
         return largest
 
     @cached_property
