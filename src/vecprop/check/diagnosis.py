@@ -57,7 +57,9 @@ def diagnosed(
     own = is_network and point.judged[number].is_own
     expected = {name: _expected(point, part, given, found, own, method) for name, part in parts.items()}
     least = 1e-8 if point.is_followed else TRUSTED[method]
-    precision = max(least, 2 * max(_unsure(row, expected[row.name]) for row in rows if row.name in failed))
+    precision = max(
+        least, 2 * max(_unsure(row, expected[row.name], found.get(row.name)) for row in rows if row.name in failed)
+    )
     texts = {
         name: pattern(
             given[:, part.span].ravel(),
@@ -90,10 +92,11 @@ def _shape(point: Any, part: Part) -> tuple[int, ...]:
     return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
 
 
-def _unsure(row: Row, expected: np.ndarray) -> float:
-    """Return how far the largest entry of a part is known, as a share of it."""
+def _unsure(row: Row, expected: np.ndarray, found: Compared | None) -> float:
+    """Return how far the entries of a part are known, as a share of the largest."""
     largest = np.max(np.abs(expected[np.isfinite(expected)]), initial=0)
-    return min(row.tolerance / largest, 1e-2) if largest else 0.0
+    tolerance = row.tolerance if found is None else float(np.max(found.tolerance))
+    return min(tolerance / largest, 1e-2) if largest else 0.0
 
 
 def _expected(
