@@ -17,7 +17,7 @@ test: .venv/ready-dev
 	$(BIN)/pytest $(IN_PARALLEL) -m "not long"
 
 test-all: .venv/ready-dev-all test
-	$(BIN)/pytest $(IN_PARALLEL)
+	$(BIN)/pytest $(IN_PARALLEL) -m long
 
 campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/mutations.py
