@@ -1,0 +1,176 @@
+"""Errors that rounding, coarse numbers or scales far apart may hide, and right gradients that they make look wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from vecprop.check import Verdict, check_gradients
+from vecprop.core.activations import Tanh
+from vecprop.core.layers import Activation, Dense
+from vecprop.core.losses import SquaredError
+from vecprop.core.network import Network
+
+rng = np.random.default_rng(0)
+
+
+def verdict(*arguments, **options):
+    report = check_gradients(*arguments, **options)
+    str(report)  # it may not fail either
+    return report.verdict
+
+
+@pytest.mark.parametrize("constant", [27.3, 1e3])
+def test_values_in_float32_that_hardly_change(constant):
+    """Their steps may be all of one size, or none, where a parameter moves by a millionth of itself."""
+
+    def f(w):
+        return np.float32(np.sum(np.sin(np.real(w))) + constant), np.cos(np.real(w))
+
+    for scale in (1.0, 0.1, 0.03):
+        w = scale * np.array([-0.29, -0.75, 1.58, 1.1])
+        assert verdict(f, w) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+        assert verdict(lambda w: (f(w)[0], -f(w)[1]), w) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
+    def f(w):
+        return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array([-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])])
+
+    assert verdict(f, np.array([1 + 1e-13, 0.7])) is not Verdict.FAIL
+
+
+def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
+    x = rng.normal(size=25)
+
+    def f(p):
+        """The likelihood of a hidden Markov model of three normals, by the scaled forward recurrence."""
+        A = np.exp(p["A"])
+        A = A / A.sum(axis=1, keepdims=True)
+        a, log_likelihood = np.ones(3) / 3, 0.0
+        for value in x:
+            a = a @ A * np.exp(-((value - p["mu"]) ** 2) / 2)
+            log_likelihood = log_likelihood + np.log(a.sum())
+            a = a / a.sum()
+        return log_likelihood
+
+    def slopes(p, factor=1.0):
+        J = {}
+        for name in p:
+            J[name] = np.zeros(p[name].shape)
+            for index in np.ndindex(p[name].shape):
+                moved = {n: v.astype(complex) for n, v in p.items()}
+                moved[name][index] += 1e-20j
+                J[name][index] = f(moved).imag / 1e-20
+        J["mu"][0] *= factor
+        return J
+
+    p = {"A": rng.normal(size=(3, 3)), "mu": np.array([-1.0, 0.0, 1.5])}
+    assert verdict(f, p, gradient=slopes) is Verdict.PASS
+    assert verdict(f, p, gradient=lambda p: slopes(p, 1.00001)) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("w", [1e-3, 1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize(("f", "slope"), [
+    (lambda w: (1 - np.cos(w)) / w**2, lambda w: -w / 12),
+    (lambda w: (np.exp(w) - 1 - w) / w**2, lambda w: 1 / 6 + w / 12),
+    (lambda w: (w - np.sin(w)) / w**3, lambda w: -w / 60),
+    (lambda w: (1e8 + w) ** 2 - 1e16, lambda w: 2 * (1e8 + w)),
+    (lambda w: ((1e8 + w) - 1e8) ** 2, lambda w: 2 * w),
+])  # fmt: skip
+def test_lost_digits_are_no_failure_and_no_proof(f, slope, w):
+    theta = w * np.array([1.0, 0.7, 1.3])
+    assert verdict(lambda t: np.sum(f(t)), theta, gradient=slope) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    wrong = verdict(lambda t: np.sum(f(t)), theta, gradient=lambda t: -1.1 * slope(t))
+    assert wrong in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+def smeared(center, width):
+    """Return Σ k log(1 + u²) a, where u = (t - p) / width, with its gradient: p is far larger than what it moves by."""
+    t, k = center + width * np.linspace(-3, 3, 31), np.arange(31)
+
+    def f(theta):
+        p, a = theta
+        u = (t - p) / width
+        return np.sum(k * np.log(1 + u * u)) * a
+
+    def gradient(theta):
+        p, a = theta
+        u = (t - p) / width
+        return np.array([-2 * a / width * np.sum(k * u / (1 + u * u)), np.sum(k * np.log(1 + u * u))])
+
+    return f, gradient, np.array([center + 0.123 * width, 0.7])
+
+
+@pytest.mark.parametrize("width", [600.0, 60.0, 0.1, 1e-3])
+@pytest.mark.parametrize("factor", [2, -1, 0])
+def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
+    """A Unix time moved by a tenth of itself is far from all data, where another entry's slope is all there is."""
+    f, gradient, theta = smeared(1.7e9, width)
+    assert verdict(f, theta, gradient=gradient) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    wrong = verdict(f, theta, gradient=lambda w: gradient(w) * [factor, 1])
+    assert wrong in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("f", "theta"), [
+    (lambda w: (1e9 + np.sin(w).sum() + 1e-4 * np.abs(w).sum(), np.cos(w)), np.array([0.3, -0.7, 1.1])),
+    (lambda w: (1e12 + np.sin(w).sum() + 0.1 * np.abs(w).sum(), np.cos(w)), np.array([0.3, -0.7, 1.1])),
+    (lambda w: (1e12 + 0.01 * np.abs(w).sum(), 0 * w), np.array([0.3, -0.7, 1.1])),
+    (lambda p: (1e10 + p["a"] @ p["a"] + 1e-3 * np.abs(p["b"]).sum(), {"a": 2 * p["a"], "b": 0 * p["b"]}),
+     {"a": np.ones(2), "b": np.array([0.3, -0.7])}),
+    (lambda p: (np.sum(np.abs(np.tanh(3e-6 * np.arange(-3, 4) - p + 10) / 1e-6) * np.arange(7)), 0 * p),
+     np.array([10 + 1.23e-7])),
+])  # fmt: skip
+def test_what_complex_numbers_lose_on_top_of_a_large_value(f, theta):
+    assert verdict(f, theta) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize("center", [2000.0, 2454833.5])
+def test_kinks_between_short_steps(center):
+    t, k = center + 1e-3 * np.linspace(-3, 3, 31), np.arange(31)
+
+    def f(p):
+        return np.sum(np.exp(-np.abs(t - p[0]) / 1e-3) * k) * p[1]
+
+    def gradient(p):
+        e = np.exp(-np.abs(t - p[0]) / 1e-3)
+        return np.array([np.sum(k * np.sign(t - p[0]) * e) / 1e-3 * p[1], np.sum(e * k)])
+
+    assert verdict(f, np.array([center + 0.123e-3, 0.7]), gradient=gradient) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+
+
+def test_a_product_of_many_matrices():
+    draw = np.random.default_rng(1)
+    matrices = [draw.normal(size=(5, 5)) * 0.6 for _ in range(22)]
+    x = draw.normal(size=5)
+
+    def f(matrices):
+        outputs = [x]
+        for W in matrices:
+            outputs.append(W @ outputs[-1])
+        delta, J = outputs[-1], []
+        for W, X in zip(matrices[::-1], outputs[-2::-1], strict=True):
+            J.append(delta[:, None] * X[None])
+            delta = W.T @ delta
+        return outputs[-1] @ outputs[-1] / 2, J[::-1]
+
+    assert verdict(f, matrices) is Verdict.PASS
+    assert verdict(lambda W: (f(W)[0], [1.0001 * J for J in f(W)[1]]), matrices) is Verdict.FAIL
+
+
+@dataclass(frozen=True)
+class TanhInFloat32(Activation):
+    """An activation that computes in float32 whatever it is given."""
+
+    def value(self, z):
+        return np.tanh(z.astype(np.float32))
+
+    def slope(self, z, y):
+        return 1 - y * y
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_own_layer_in_float32(seed):
+    network = Network(3, [Dense(4), Tanh(), Dense(4), TanhInFloat32(), Dense(2)], SquaredError())
+    right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(8, 3)), rng.normal(size=(8, 2)))
+    assert right in (Verdict.PASS, Verdict.INCONCLUSIVE)
