@@ -86,6 +86,13 @@ class Compared:
     wrong: np.ndarray
 
     @property
+    def worst(self) -> tuple[int, int]:
+        """The output and the direction of the largest error among the wrong ones."""
+        errors = np.abs(self.given - self.expected) * self.wrong
+        output, direction = np.unravel_index(np.argmax(errors), errors.shape)
+        return int(output), int(direction)
+
+    @property
     def unknown(self) -> np.ndarray:
         """Where no slope could be found, so that nothing can be said."""
         return ~np.isfinite(self.tolerance) & ~self.wrong

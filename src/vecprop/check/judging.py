@@ -196,12 +196,12 @@ def _is_seen_from_afar(point: Point, part: Part, found: Compared) -> bool:
 
     The bound of a value's rounding grows from step to step of a recurrence, and may be far above what rounding does.
     """
-    errors = np.abs(found.given - found.expected) * found.wrong
-    output, entry = np.unravel_index(np.argmax(errors), errors.shape)
+    output, entry = found.worst
+    given, expected = found.given[output, entry], found.expected[output, entry]
     u = np.zeros((1, part.size))
     u[0, entry] = 1
     slope, error, _ = (values[0, output] for values in differences_from_afar(point, part, u))
-    agrees = abs(slope - found.expected[output, entry]) + DISTRUST * error < 0.1 * errors[output, entry]
+    agrees = abs(slope - expected) + DISTRUST * error < 0.1 * abs(given - expected)
     return bool(agrees and slope != 0)  # a value that stands still may have lost all its digits
 
 

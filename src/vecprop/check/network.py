@@ -157,16 +157,13 @@ class NetworkPoint(Point):
         try:
             bound = rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
-            return self._experiment()
+            with np.errstate(all="ignore"):
+                return rounding_experiment(
+                    lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps, may_be_coarse=True
+                )
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
-
-    def _experiment(self) -> Bound:
-        with np.errstate(all="ignore"):
-            return rounding_experiment(
-                lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps, may_be_coarse=True
-            )
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), at each row of thetas."""

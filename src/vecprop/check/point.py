@@ -100,8 +100,7 @@ class Point(ABC):
     def largest(self, gradient: np.ndarray) -> np.ndarray:
         """Return how large the entries of each entry's part may be thought to be, (outputs, P).
 
-        That is their largest absolute value, or, where the gradient vanishes as in a trained network, what the value
-        is for each unit that the parameters move by.
+        That is their largest absolute value, or, near an optimum, the value divided by the part's largest parameter.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:

@@ -155,8 +155,7 @@ def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
     """
     part = next(part for part in point.parts if part.name == row.name)
     if found is not None:
-        errors = np.abs(found.given - found.expected) * found.wrong
-        output, entry = (int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
+        output, entry = found.worst
         given = found.given[output, entry]
     elif row.index is not None:
         lead = len(point.outputs)
