@@ -1,4 +1,4 @@
-"""The library's own parts, each told once: its class, its name in settings, and what is known of it.
+"""The catalog of the library's own parts: the class of each, its name in settings, its kernel and its files.
 
 What the estimators take by name and list in their docstrings, what the compiled engine has a kernel for, and what model
 files may hold all follow from here. A part that is not here is one of the user's own: it works in networks and in

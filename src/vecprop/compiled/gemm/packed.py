@@ -46,7 +46,7 @@ def depth_of(K):
 def pack(M, K, A, A_m, A_k, out):
     """Lay A (M, K) into panels of some of its rows, each column by column: an address, and steps in bytes.
 
-    One of the steps is a number's size. Beyond the last row nothing is known to stand.
+    One of the steps is a number's size. What is beyond the last row is not initialized.
     """
     complete = M // width * width
     if A_m == size:  # columns are contiguous

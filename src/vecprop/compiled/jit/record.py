@@ -153,7 +153,7 @@ _AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
 
 
 class KeptMemory:
-    """Memory of a fit, in which nothing is known to stand; when the fit is done it is kept for the next.
+    """Uninitialized workspace of a fit; when the fit is done it is kept for the next.
 
     The system takes longer to make large memory ready than a small epoch takes to run. Smaller memory is kept by the
     allocator itself, and none that is more than twice as large as it is needed is used.
@@ -239,7 +239,7 @@ class Context:
         return self._array.view(FIT)
 
     def reserve(self, kept: bool = False, /, **sizes: int) -> None:
-        """Reserve memory for fields, once, so many bytes each, in which nothing is known to stand.
+        """Reserve uninitialized memory for fields, by the number of bytes of each; once for each context.
 
         It may be kept for the next context when this one is gone; see `KeptMemory`.
         """
@@ -270,7 +270,7 @@ def aligned(place: int) -> int:
 
 
 def layout(sizes: Iterable[int]) -> list[int]:
-    """Return where parts of so many bytes start that share no line, and at last where they end.
+    """Return the start of each part, by its number of bytes, and the end of the last: no two share a cache line.
 
     Examples
     --------

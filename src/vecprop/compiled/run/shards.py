@@ -21,7 +21,7 @@ def rows_of(c, rows, shard):
 
 @njit(**ONCE)
 def memory_of(c, address, shard, count, like):
-    """Return a shard's part, so many numbers a row, of the memory at an address."""
+    """Return the part of the memory at an address that belongs to a shard, with this number of numbers for each row."""
     room = count * c.tile_rows
     return numbers_at(address + shard * like.itemsize * room, room, like)
 
