@@ -7,7 +7,7 @@ import vecprop as vp
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3))
 T = np.sin(X @ RNG.normal(size=(3, 2)))
-HELD_OUT = (RNG.normal(size=(10, 3)), RNG.normal(size=(10, 2)))
+VALIDATION = (RNG.normal(size=(10, 3)), RNG.normal(size=(10, 2)))
 NETWORK = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError(), vp.L2(1e-3))
 DROPPING = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dropout(0.3), vp.Dense(2)], vp.SquaredError())
 THETA = NETWORK.init(1)

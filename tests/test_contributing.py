@@ -102,7 +102,7 @@ class Mish(Activation):
         """Return z tanh(softplus(z))."""
         return z * tanh(softplus(z))
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return t + z (1 - t²) logistic(z) with t = tanh(softplus(z))."""
         t = tanh(softplus(z))
         return t + z * (1 - t * t) * logistic(z)

@@ -14,7 +14,7 @@ from .core.activations import ReLU as ReLU
 from .core.activations import SiLU as SiLU
 from .core.activations import Softplus as Softplus
 from .core.activations import Tanh as Tanh
-from .core.counted import Noise as Noise
+from .core.counter_rng import RandomKey as RandomKey
 from .core.initializers import Glorot as Glorot
 from .core.initializers import He as He
 from .core.initializers import Initializer as Initializer
@@ -77,7 +77,7 @@ from .tables.task import guess_task as guess_task
 from .train.history import History as History
 from .train.members import Member as Member
 from .train.population import train_population as train_population
-from .train.progress import Headway as Headway
+from .train.progress import Progress as Progress
 from .train.progress import ProgressBar as ProgressBar
 from .train.results import TrainingResults as TrainingResults
 from .train.state import DivergenceError as DivergenceError

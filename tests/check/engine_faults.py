@@ -48,7 +48,7 @@ class Point:
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray | None = None
-    noise: vp.Noise | None = None
+    noise: vp.RandomKey | None = None
 
     def in_type(self, F: type) -> "Point":
         """Return the point with its parameters in a floating type, in which the network then computes."""

@@ -60,7 +60,7 @@ class OwnSoftsign(Activation):
     def value(self, z):
         return z / (1 + np.abs(z))
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return (1 - np.abs(y)) ** 2 if self.right else 1 - np.abs(y)
 
 
@@ -73,7 +73,7 @@ class OwnSine(Activation):
     def value(self, z):
         return np.sin(np.asarray(z, dtype=float))
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return np.cos(np.asarray(z, dtype=float)) if self.right else -np.cos(np.asarray(z, dtype=float))
 
 
@@ -86,7 +86,7 @@ class OwnExpit(Activation):
     def value(self, z):
         return expit(z)
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return y * (1 - y) if self.right else y
 
 

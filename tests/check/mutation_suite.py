@@ -8,7 +8,7 @@ import numpy as np
 
 from vecprop.check import Verdict, check_gradients
 from vecprop.core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from vecprop.core.counted import Noise
+from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, LayerNorm
 from vecprop.core.losses import (
     AbsoluteError,
@@ -61,7 +61,7 @@ class Case:
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray | None
-    noise: Noise | None
+    noise: RandomKey | None
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Return the right gradient."""
@@ -111,7 +111,7 @@ def case(seed: int) -> Case:
     X = draw.standard_normal((rows, inputs))
     T = targets(draw, loss, rows, outputs)
     weight = draw.uniform(0.1, 3, rows) if draw.random() < 0.4 else None
-    noise = Noise(seed) if draw.random() < 0.7 else None
+    noise = RandomKey(seed) if draw.random() < 0.7 else None
     if place in ("exact kink", "near a kink"):
         # Zero inputs and biases put every unit of a row at its kink; whole numbers put others there by cancelling.
         X, theta = np.round(X), np.round(2 * theta)
@@ -184,9 +184,9 @@ class Faulty(Activation):
         """Return the right value."""
         return self.right.value(z)
 
-    def slope(self, z: Any, y: Any) -> Any:
+    def derivative(self, z: Any, y: Any) -> Any:
         """Return a wrong slope."""
-        return np.ones_like(z) if self.taken is None else self.taken.slope(z, y)
+        return np.ones_like(z) if self.taken is None else self.taken.derivative(z, y)
 
 
 def mutations(case: Case, count: int) -> Iterator[Mutation]:

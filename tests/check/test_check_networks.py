@@ -6,7 +6,7 @@ import pytest
 from vecprop.check import GradientError, Verdict, assert_gradients, check_gradients
 from vecprop.check.network import NetworkPoint
 from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
-from vecprop.core.counted import Noise
+from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
 from vecprop.core.losses import AbsoluteError, Loss, SoftmaxCrossEntropy, SquaredError
 from vecprop.core.network import Network
@@ -39,7 +39,7 @@ def test_it_checks_what_is_trained():
         2, [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)], SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)]
     )
     weight = rng.uniform(0, 2, 12)
-    for noise in (None, 3, Noise(seed=2, step=5, rows=np.arange(12) + 7)):
+    for noise in (None, 3, RandomKey(seed=2, step=5, rows=np.arange(12) + 7)):
         assert check_gradients(network, network.init(0), X, T, weight, noise).passed
     report = check_gradients(network, network.init(0), X, T)
     assert "Dropout was checked with the masks of noise=0, held fixed" in report.notes
@@ -181,7 +181,7 @@ class Noisy(Activation):
     def value(self, z):
         return z * np.random.default_rng().uniform(0.9, 1.1)
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return np.ones_like(z)
 
 
@@ -198,8 +198,8 @@ class SlopeOf(Activation):
     def value(self, z):
         return self.right.value(z)
 
-    def slope(self, z, y):
-        return self.taken.slope(z, y)
+    def derivative(self, z, y):
+        return self.taken.derivative(z, y)
 
 
 class SwappedTranspose(Dense):
@@ -261,7 +261,7 @@ def test_a_layer_whose_arithmetic_cannot_be_followed_is_judged_all_the_same():
     assert check_gradients(network, network.init(0), X, T).passed
 
     class Wrong(Opaque):
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 1 - y
 
     assert (

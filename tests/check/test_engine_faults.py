@@ -48,7 +48,7 @@ PENALIZED = point(*LAYERS, penalty=(vp.L2(0.3), vp.L1(0.2)))
 AVERAGED = point(*LAYERS, penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)), weighted=True)
 NORM = hidden(vp.LayerNorm(epsilon=0.1))
 NORM_TILES = hidden(vp.LayerNorm(), rows=1300)
-DROPOUT = hidden(vp.Dropout(0.3), noise=vp.Noise(seed=3, step=2))
+DROPOUT = hidden(vp.Dropout(0.3), noise=vp.RandomKey(seed=3, step=2))
 
 DENSE = [
     # by loops
@@ -118,27 +118,27 @@ DENSE = [
 
 ACTIVATIONS = [
     Fault("compiled.lower.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
-    Fault("compiled.lower.loops._slope", "delta[i] *= formula", "delta[i] = formula", SMALL),
+    Fault("compiled.lower.loops._derivative", "delta[i] *= formula", "delta[i] = formula", SMALL),
     Fault("core.activations.Identity.value", "return z", "return z + z", hidden(vp.Identity())),
-    Fault("core.activations.Identity.slope", "return one(z)", "return one(z) + one(z)", hidden(vp.Identity())),
+    Fault("core.activations.Identity.derivative", "return one(z)", "return one(z) + one(z)", hidden(vp.Identity())),
     Fault("core.activations.Logistic.value", "return logistic(z)", "return logistic(-z)", hidden(vp.Logistic())),
-    Fault("core.activations.Logistic.slope", "y * (1 - y)", "y * (1 + y)", hidden(vp.Logistic())),
+    Fault("core.activations.Logistic.derivative", "y * (1 - y)", "y * (1 + y)", hidden(vp.Logistic())),
     Fault("core.activations.Tanh.value", "return tanh(z)", "return tanh(z) / 2", SMALL),
-    Fault("core.activations.Tanh.slope", "1 - y * y", "1 - y", SMALL),
+    Fault("core.activations.Tanh.derivative", "1 - y * y", "1 - y", SMALL),
     Fault("core.activations.ReLU.value", "real(z) > 0, z, 0)", "real(z) > 0, z, -z)", hidden(vp.ReLU())),
-    Fault("core.activations.ReLU.slope", "one(z), 0)", "one(z), one(z))", hidden(vp.ReLU())),
+    Fault("core.activations.ReLU.derivative", "one(z), 0)", "one(z), one(z))", hidden(vp.ReLU())),
     Fault("core.activations.LeakyReLU.value", "self.leak * z", "z", hidden(vp.LeakyReLU())),
-    Fault("core.activations.LeakyReLU.slope", "one(z), self.leak", "one(z), 0", hidden(vp.LeakyReLU())),
+    Fault("core.activations.LeakyReLU.derivative", "one(z), self.leak", "one(z), 0", hidden(vp.LeakyReLU())),
     Fault("core.activations.ELU.value", "self.alpha * expm1", "expm1", hidden(vp.ELU(0.7))),
-    Fault("core.activations.ELU.slope", "one(z), y + self.alpha", "one(z), self.alpha", hidden(vp.ELU(0.7))),
+    Fault("core.activations.ELU.derivative", "one(z), y + self.alpha", "one(z), self.alpha", hidden(vp.ELU(0.7))),
     Fault("core.activations.GELU.value", "return z * logistic(2 * u)", "return z * logistic(u)", hidden(vp.GELU())),
-    Fault("core.activations.GELU.slope", "s + 2 * y * (1 - s)", "s + y * (1 - s)", hidden(vp.GELU())),
+    Fault("core.activations.GELU.derivative", "s + 2 * y * (1 - s)", "s + y * (1 - s)", hidden(vp.GELU())),
     Fault("core.activations._gelu_u", "0.044715 * c * c * c", "0.044715 * c * c", hidden(vp.GELU())),
     Fault("core.activations._gelu_u", "1 + 3 *", "1 + 2 *", hidden(vp.GELU())),
     Fault("core.activations.SiLU.value", "return z * logistic(z)", "return logistic(z)", hidden(vp.SiLU())),
-    Fault("core.activations.SiLU.slope", "return s + y * (1 - s)", "return s + y * s", hidden(vp.SiLU())),
+    Fault("core.activations.SiLU.derivative", "return s + y * (1 - s)", "return s + y * s", hidden(vp.SiLU())),
     Fault("core.activations.softplus", "0, z) + log1p", "0, z) - log1p", hidden(vp.Softplus())),
-    Fault("core.activations.Softplus.slope", "return logistic(z)", "return logistic(y)", hidden(vp.Softplus())),
+    Fault("core.activations.Softplus.derivative", "return logistic(z)", "return logistic(y)", hidden(vp.Softplus())),
 ]
 
 
@@ -151,7 +151,7 @@ LOSSES = [
     Fault("compiled.lower.loops._softmax_loss", "* total[s] - t[c, s]", "* total[s]", CLASSES),
     Fault("compiled.lower.loops._softmax_loss", "= weight[s] * (delta", "= (delta", CLASSES),
     Fault("compiled.lower.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
-    Fault("compiled.lower.loops._elementwise_loss", "weight[s] * slope", "slope", WEIGHTED),
+    Fault("compiled.lower.loops._elementwise_loss", "weight[s] * derivative", "derivative", WEIGHTED),
     Fault(
         "core.losses.BinaryCrossEntropy.element",
         "(1 - T) * softplus(Z)",
@@ -232,7 +232,7 @@ OF_GRADIENTS = [*DENSE, *ACTIVATIONS, *LOSSES, *NORMALIZATION, *DROPPING, *ROWS,
 
 SAMPLE = [
     next(fault for fault in OF_GRADIENTS if fault.function.endswith(name))
-    for name in (".dense._blocks", "Tanh.slope", "._softmax_loss", "._norm_back")
+    for name in (".dense._blocks", "Tanh.derivative", "._softmax_loss", "._norm_back")
 ]
 """One fault of each kind of kernel that is soon compiled: a dense layer, a slope, a loss, a layer on its way back."""
 
@@ -303,7 +303,7 @@ OF_STEPS = [
 # Where nothing is wrong.
 
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
-POINTS = [SUMMED, point(*LAYERS, noise=vp.Noise(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
+POINTS = [SUMMED, point(*LAYERS, noise=vp.RandomKey(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
 POINTS += [hidden(layer) for layer in registry.LAYERS]
 RIGHT = [(fault.way, fault.at) for fault in OF_GRADIENTS]
 RIGHT += [("blocks", at) for at in POINTS]
@@ -386,7 +386,7 @@ def test_faults_of_steps_are_seen(fault):
 
 def test_nothing_is_kept_of_a_fault():
     fault = SAMPLE[1]
-    assert fault.function.endswith("Tanh.slope")
+    assert fault.function.endswith("Tanh.derivative")
     assert not found(SMALL)
     kept = set(folder().glob("loops._slope_Tanh_float64-*"))
     assert kept
@@ -448,7 +448,7 @@ def test_it_is_the_gradient_of_training():
     at, rate = DROPOUT, 2.0**-10
     options = {"optimizer": vp.GradientDescent(rate), "epochs": 1, "seed": 7, "engine": "compiled"}
     moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
-    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.Noise(seed=7))
+    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.RandomKey(seed=7))
     np.testing.assert_array_equal(moved, at.theta - rate * gradient)
 
 
@@ -461,9 +461,19 @@ class Own(vp.Tanh):
     [
         (vp.Network(2, [vp.Dense(1), Own()], vp.SquaredError()), np.float64, None, "Own is not one of the library's"),
         (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float16, None, "float32 and float64"),
-        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise(rows=np.arange(5)), "rows as they lie"),
-        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise([1, 2]), "one whole number as its seed"),
-        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.Noise(step=-1), "a step of at least 0"),
+        (
+            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
+            np.float64,
+            vp.RandomKey(rows=np.arange(5)),
+            "rows as they lie",
+        ),
+        (
+            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
+            np.float64,
+            vp.RandomKey([1, 2]),
+            "one whole number as its seed",
+        ),
+        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.RandomKey(step=-1), "a step of at least 0"),
     ],
 )
 def test_what_it_does_not_take_is_said(network, F, noise, reason):

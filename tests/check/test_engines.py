@@ -7,7 +7,7 @@ from vecprop import MLPClassifier, compile
 from vecprop.check import Verdict, assert_gradients, check_gradients
 from vecprop.compiled import step
 from vecprop.core.activations import Tanh
-from vecprop.core.counted import Noise
+from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Dense, Dropout, LayerNorm
 from vecprop.core.losses import SoftmaxCrossEntropy
 from vecprop.core.network import Network
@@ -51,7 +51,7 @@ def test_both_engines_by_default(dtype, method):
     assert report.to_dict()["rows"][0]["engine"] == "both"
 
 
-@pytest.mark.parametrize("noise", [None, 3, Noise(seed=2, step=5)])
+@pytest.mark.parametrize("noise", [None, 3, RandomKey(seed=2, step=5)])
 @pytest.mark.parametrize("weight", [None, rng.uniform(0, 2, 12)])
 def test_one_engine(noise, weight):
     for engine in ("reference", "compiled"):
@@ -66,8 +66,8 @@ def test_a_compiled_network_may_be_given_itself():
 
 def test_the_reference_alone_where_there_are_no_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
-    assert engines(assert_gradients(NETWORK, THETA, X, T, noise=Noise(1, rows=np.arange(12)))) == {"reference"}
-    for network, noise, reason in ((OWN, None, "Own is not one"), (NETWORK, Noise(1, rows=np.arange(12)), "noise")):
+    assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
+    for network, noise, reason in ((OWN, None, "Own is not one"), (NETWORK, RandomKey(1, rows=np.arange(12)), "noise")):
         with pytest.raises(ValueError, match=reason):
             check_gradients(network, network.init(0), X, T, noise=noise, engine="compiled")
     with pytest.raises(ValueError, match="There is no engine 'fast'"):

@@ -64,7 +64,7 @@ def test_own_layers_that_complex_numbers_corrupt(how):
 
 def test_a_right_layer_is_not_blamed_for_the_wrong_one_behind_it():
     class Wrong(Tanh):
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 1 - y
 
     network = Network(3, [Dense(4), Normalized("var"), Wrong(), Dense(2)], SoftmaxCrossEntropy())
@@ -101,7 +101,7 @@ def test_an_own_activation_that_refuses_complex_numbers():
         def value(self, z):
             return expit(z)
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return self.factor * y * (1 - y)
 
     for factor, expected in ((1.0, Verdict.PASS), (1.001, Verdict.FAIL)):

@@ -126,7 +126,7 @@ def test_what_has_no_kernel():
         def value(self, z):
             return 2 * z
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 2
 
     with pytest.raises(ValueError, match="Twice is not one of the library's own parts"):

@@ -12,7 +12,7 @@ import vecprop as vp
 from vecprop import catalog
 from vecprop.compiled.lower.scores import LOOPS
 from vecprop.compiled.run.epochs import CHUNK
-from vecprop.core.counted import permutation
+from vecprop.core.counter_rng import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.plan import Plan
 
@@ -21,7 +21,7 @@ X = RNG.normal(size=(150, 6))
 T = np.sin(X @ RNG.normal(size=(6, 3)))
 t = T.argmax(axis=1)
 W = RNG.uniform(0.1, 2, 150)
-HELD_OUT = (RNG.normal(size=(40, 6)), RNG.normal(size=(40, 3)))
+VALIDATION = (RNG.normal(size=(40, 6)), RNG.normal(size=(40, 3)))
 PENALTY = (vp.L2(1e-3), vp.L1(1e-4))
 
 
@@ -92,9 +92,9 @@ def test_every_layer(layer, F):
         {"batch_size": 1000},
         {"clip": 0.1, "batch_size": 32},
         {"clip": 0.1},
-        {"validation": HELD_OUT, "batch_size": 32},
-        {"validation": HELD_OUT},
-        {"validation": HELD_OUT, "batch_size": 32, "early_stopping": vp.EarlyStopping(2), "epochs": 100},
+        {"validation": VALIDATION, "batch_size": 32},
+        {"validation": VALIDATION},
+        {"validation": VALIDATION, "batch_size": 32, "early_stopping": vp.EarlyStopping(2), "epochs": 100},
         {"schedule": vp.WarmUp(5, vp.Cosine()), "batch_size": 32},
         {"schedule": vp.Adaptive(patience=1, tolerance=0.1), "batch_size": 32},
         {"seed": -5, "batch_size": 32},
@@ -103,7 +103,7 @@ def test_every_layer(layer, F):
         {"epochs": 0, "training_loss": "running"},
         {"training_loss": "running"},
         {"training_loss": "running", "batch_size": 32, "clip": 0.5},
-        {"training_loss": "running", "batch_size": 32, "sample_weight": W, "validation": HELD_OUT},
+        {"training_loss": "running", "batch_size": 32, "sample_weight": W, "validation": VALIDATION},
         {"training_loss": "running", "batch_size": 32, "early_stopping": vp.EarlyStopping(2, 0.05), "epochs": 100},
         {"shuffle": False, "batch_size": 32},
         {"shuffle": False, "batch_size": 32, "training_loss": "running"},
@@ -195,10 +195,10 @@ def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
     loss, targets = SCORED[name]
     outputs = 1 if "one output" in name or "two" in name else 3
     scored = vp.Network(6, [vp.Dense(30), vp.Tanh(), vp.Dense(outputs)], loss)
-    held_out = (X, targets) if weight is None else (X, targets, weight)
+    validation = (X, targets) if weight is None else (X, targets, weight)
     theta, score = scored.init(0, F), name.split()[0]
     for optimizer in (vp.Momentum(0.1), vp.LBFGS()):
-        settings = {"optimizer": optimizer, "validation": held_out, "validation_score": score, "epochs": 3}
+        settings = {"optimizer": optimizer, "validation": validation, "validation_score": score, "epochs": 3}
         if isinstance(optimizer, vp.Momentum):
             settings |= {"batch_size": 40, "training_loss": "running"}
         found, expected = (vp.train(scored, theta, X, targets, engine=e, **settings) for e in ("auto", "reference"))
@@ -221,7 +221,7 @@ def largest_error(Y, T, weight=None):
 
 def test_a_score_without_a_kernel_is_found_by_its_formula(monkeypatch):
     monkeypatch.setitem(SCORES, "largest_error", largest_error)
-    settings = {"validation": HELD_OUT, "validation_score": "largest_error", "optimizer": vp.Momentum(0.05)}
+    settings = {"validation": VALIDATION, "validation_score": "largest_error", "optimizer": vp.Momentum(0.05)}
     settings |= {"epochs": 4, "early_stopping": vp.EarlyStopping(2, on="validation_score")}
     theta, notice = network().init(0), "reference engine, which is slower: the score 'largest_error' has no kernel"
     expected = vp.train(network(), theta, X, T, engine="reference", **settings)
@@ -229,7 +229,7 @@ def test_a_score_without_a_kernel_is_found_by_its_formula(monkeypatch):
         found = vp.train(network(), theta, X, T, **settings)
     np.testing.assert_array_equal(found.history.validation_score, expected.history.validation_score)
     np.testing.assert_array_equal(found.theta, expected.theta)
-    assert found.history.validation_score[0] == largest_error(network().predict(theta, HELD_OUT[0]), HELD_OUT[1])
+    assert found.history.validation_score[0] == largest_error(network().predict(theta, VALIDATION[0]), VALIDATION[1])
     with pytest.raises(ValueError, match="cannot train this: the score 'largest_error' has no kernel"):
         vp.train(network(), theta, X, T, engine="compiled", **settings)
     rows = {"rows": np.arange(100), "validation_rows": np.arange(100, 150)}
@@ -293,7 +293,7 @@ def test_a_part_of_the_library_without_a_kernel_runs_on_the_reference(monkeypatc
 
 def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
     wide = network(width=300)
-    settings = {"optimizer": vp.Momentum(0.2), "validation": HELD_OUT, "epochs": 200, "batch_size": 128}
+    settings = {"optimizer": vp.Momentum(0.2), "validation": VALIDATION, "epochs": 200, "batch_size": 128}
     settings |= {"validation_score": "r2", "early_stopping": vp.EarlyStopping(2, on="validation_score")}
     found = []
     for threads in (1, 2):
@@ -366,7 +366,7 @@ def test_a_part_of_ones_own_runs_on_the_reference_with_a_notice():
         def value(self, z):
             return 2 * z
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 2 + 0 * z
 
     own = network(Twice())

@@ -88,7 +88,7 @@ def compare(cls_or_part, method, F, *arrays):
 def test_activations(activation, F):
     z = np.concatenate([4 * np.random.default_rng(0).normal(size=40), [0.0, 100.0, -100.0]]).astype(F)
     y = activation.value(z)
-    for found, expected in [compare(activation, "value", F, z), compare(activation, "slope", F, z, y)]:
+    for found, expected in [compare(activation, "value", F, z), compare(activation, "derivative", F, z, y)]:
         np.testing.assert_allclose(found, expected, rtol=8 * np.finfo(F).eps, atol=8 * np.finfo(F).eps)
 
 
@@ -142,13 +142,13 @@ def test_loops_over_optimizers(optimizer, F, n):
 def test_the_library_s_own_formulas_are_what_is_compiled(monkeypatch):
     """The compiled code comes from the source of core: a changed formula is a changed kernel."""
     y = np.array([0.1, 0.25, 0.75])
-    compiled = compiled_method(vp.Logistic, "slope", np.float64)
+    compiled = compiled_method(vp.Logistic, "derivative", np.float64)
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y))
-    source = inspect.getsource(vp.Logistic.slope)
+    source = inspect.getsource(vp.Logistic.derivative)
     changed = textwrap.dedent(source).replace("y * (1 - y)", "y * (1 - y) - 1")
     assert changed != textwrap.dedent(source)
     monkeypatch.setattr(formulas, "definition_of", lambda function: ast.parse(changed).body[0])
-    compiled = formulas._compiled.__wrapped__(vp.Logistic, "slope", vp.Logistic, np.float64)
+    compiled = formulas._compiled.__wrapped__(vp.Logistic, "derivative", vp.Logistic, np.float64)
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1)
 
 
@@ -159,7 +159,7 @@ def scaled(z, k=2.0, *, shift=0):
 class OwnFormula(vp.Activation):
     """Whose slopes are of no interest here."""
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return y
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 
-compiled_descent = importlib.import_module("vecprop.train.compiled.descent")  # vecprop.train is the function
+compiled_loop = importlib.import_module("vecprop.train.compiled.training_loop")  # vecprop.train is the function
 
 
 @settings(deadline=None)  # kernels may have to be compiled
@@ -34,7 +34,7 @@ def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, colum
     weight[row if weighed == "others" else slice(None if weighed == "none" else 0)] = 0
     options = {"batch_size": batch_size, "training_loss": "running" if running else "exact", "sample_weight": weight}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_descent, "MUCH", 1)
+        patch.setattr(compiled_loop, "MUCH", 1)
         with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
             vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
         assert error.value.__context__ is None
@@ -43,7 +43,7 @@ def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, colum
 
 
 def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch):
-    monkeypatch.setattr(compiled_descent, "MUCH", 1)
+    monkeypatch.setattr(compiled_loop, "MUCH", 1)
     network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
     with pytest.raises(ValueError, match="X is not finite: row 1, column 0 is -inf"):
@@ -61,7 +61,7 @@ def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch)
 
 
 def test_callbacks_are_not_begun_where_x_is_not_finite(monkeypatch):
-    monkeypatch.setattr(compiled_descent, "MUCH", 1)
+    monkeypatch.setattr(compiled_loop, "MUCH", 1)
     X, begun = np.full((4, 2), np.nan), []
 
     class Log(contextlib.nullcontext):

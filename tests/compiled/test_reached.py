@@ -31,14 +31,14 @@ import numpy as np, vecprop as vp
 from pathlib import Path
 from test_reached import reworded
 from vecprop.compiled.jit.machine_code import Kernel
-from vecprop.compiled.lower.loops import slope_address
+from vecprop.compiled.lower.loops import derivative_address
 Kernel.address = lambda kernel: print(kernel.name) or 1
 file = Path(vp.core.activations.__file__)
 file.write_text(reworded(file.read_text()))
-slope_address(vp.Logistic(), np.float32)
+derivative_address(vp.Logistic(), np.float32)
 file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
 try:
-    slope_address(vp.Logistic(), np.float64)
+    derivative_address(vp.Logistic(), np.float64)
 except RuntimeError as error:
     print(error)
 """
@@ -72,7 +72,7 @@ def test_only_what_a_kernel_reaches_is_part_of_its_name(tmp_path):
         for file in (other_words / part).rglob("*.py"):
             file.write_text(reworded(file.read_text()))
     file = other_formula / "core" / "activations.py"
-    assert file.read_text().count("return y * (1 - y)") == 1  # the slope of the logistic
+    assert file.read_text().count("return y * (1 - y)") == 1  # the derivative of the logistic
     file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
     names, of_reworded, of_another = map(
         lines_of, [started(package) for package in (PACKAGE, other_words, other_formula)]
@@ -88,7 +88,7 @@ def test_a_session_goes_on_after_an_edit_of_words_but_not_of_a_formula(tmp_path)
     name, error = lines_of(started(package, LIVE))
     assert name.startswith("loops._slope_Logistic_float32-")
     file = package / "core" / "activations.py"
-    assert error == f"Logistic.slope in {file} has changed since it was imported: restart Python."
+    assert error == f"Logistic.derivative in {file} has changed since it was imported: restart Python."
 
 
 # What a digest sees.

@@ -166,7 +166,7 @@ def test_members_are_as_alone(wide):
 @pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "joint"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_in_x_shows_in_the_gradient(network, value, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("vecprop.train.compiled.descent"), "MUCH", 1)
+    monkeypatch.setattr(importlib.import_module("vecprop.train.compiled.training_loop"), "MUCH", 1)
     X, t = data(network, 300)
     X[257, 19] = value
     with pytest.raises(ValueError, match="X is not finite: row 257, column 19"):

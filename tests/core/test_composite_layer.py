@@ -74,11 +74,11 @@ def test_its_gradient_is_right_with_penalties_on_all_its_matrices(noise):
 def test_its_random_layers_have_masks_of_their_own():
     twice = Residual((vp.Dropout(0.5), vp.Dropout(0.5)))
     ones = np.ones((200, 100))
-    Y, masks = twice.forward({}, ones, vp.Noise(3))
+    Y, masks = twice.forward({}, ones, vp.RandomKey(3))
     kept = (Y - ones) != 0
     assert abs(kept.mean() - 0.25) < 0.01  # of one mask for both it would be 0.5
     assert abs(np.corrcoef(masks[0].ravel(), masks[1].ravel())[0, 1]) < 0.02
-    for other in (vp.Noise(3, step=1), vp.Noise(3, layer=1), vp.Noise(4)):
+    for other in (vp.RandomKey(3, step=1), vp.RandomKey(3, layer=1), vp.RandomKey(4)):
         assert abs(((twice.forward({}, ones, other)[0] - ones != 0) & kept).mean() - 0.0625) < 0.01
 
 

@@ -31,7 +31,7 @@ def assert_close(found, expected, tolerance=CLOSE):
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_slope(activation):
     z = np.concatenate([np.linspace(-9, 9, 61)[:30], np.linspace(-9, 9, 61)[31:], [-30.0, 30.0, -700.0, 700.0, 1e-8]])
-    slope = activation.slope(z, activation.value(z)) * np.ones_like(z)
+    slope = activation.derivative(z, activation.value(z)) * np.ones_like(z)
     np.testing.assert_allclose(slope, activation.value(z + 1j * H).imag / H, rtol=1e-12, atol=1e-15)
 
 
@@ -46,7 +46,7 @@ def test_layer_gradients_of_inputs_and_parameters(layer):
     rng = np.random.default_rng(1)
     shapes, outputs = layer.parameters(3)
     p = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    X, C, noise = rng.normal(size=(4, 3)), rng.normal(size=(4, outputs)), vp.Noise(seed=2)
+    X, C, noise = rng.normal(size=(4, 3)), rng.normal(size=(4, outputs)), vp.RandomKey(seed=2)
 
     def f(X=X, **changed):
         return (C * layer.forward({**p, **changed}, X, noise)[0]).sum()
@@ -115,14 +115,14 @@ def test_any_shape(widths, inputs, rows, members, activation, loss, seed):
 def test_smooth_activations_have_their_slope_at_zero(activation):
     z = np.zeros(1)
     np.testing.assert_allclose(
-        activation.value(z + 1j * H).imag / H, activation.slope(z, activation.value(z)), rtol=1e-15
+        activation.value(z + 1j * H).imag / H, activation.derivative(z, activation.value(z)), rtol=1e-15
     )
 
 
 def test_kinks_have_the_slopes_that_their_docstrings_say():
     zero = np.zeros((1, 1))
-    assert vp.ReLU().slope(zero, zero) == 0
-    assert vp.LeakyReLU(0.2).slope(zero, zero) == 0.2
+    assert vp.ReLU().derivative(zero, zero) == 0
+    assert vp.LeakyReLU(0.2).derivative(zero, zero) == 0.2
     assert vp.AbsoluteError().delta(zero, zero) == 0
     assert vp.Quantile(0.9).delta(zero, zero) == 0
     assert vp.L1(1.0).gradient(zero) == 0

@@ -155,7 +155,7 @@ def test_the_median_and_quantiles_minimize_their_losses(seed):
 
 
 def test_dropout_keeps_the_share_and_the_mean():
-    Y, _ = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.Noise(seed=1))
+    Y, _ = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.RandomKey(seed=1))
     assert set(np.unique(Y)) == {0.0, 1 / 0.7}
     assert abs((Y == 0).mean() - 0.3) < 0.005
     assert abs(Y.mean() - 1) < 0.01

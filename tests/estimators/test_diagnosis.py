@@ -298,7 +298,7 @@ def test_activations_of_the_users_own_are_looked_at():
         def value(self, z):
             return 1.0 * (z > 0)
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 0.0
 
     model = MLPRegressor(activation=Step(), max_iter=2, random_state=0).fit(X, t)

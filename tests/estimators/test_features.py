@@ -133,7 +133,7 @@ def test_layers_are_what_the_settings_say():
         def value(self, z):
             return z * z * z
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             return 3 * z * z
 
     model = MLPClassifier((4, 3), ["tanh", Cube()], dropout=[0.0, 0.2], layer_norm=True, random_state=0)
@@ -214,8 +214,8 @@ def test_curves_of_training_and_validation(solver):
     assert model.score_curve_[-1] == model.score(X2[:60], y2[:60])
     assert model.validation_scores_[-1] == model.score(X2[60:], y2[60:])
     network = model.network_
-    held_loss = network.loss(model.theta_, X2[60:], y2[60:, None].astype(float))
-    assert abs(model.validation_loss_curve_[-1] - held_loss) < 1e-12
+    validation_loss = network.loss(model.theta_, X2[60:], y2[60:, None].astype(float))
+    assert abs(model.validation_loss_curve_[-1] - validation_loss) < 1e-12
     assert model.best_loss_ is not None
 
 

@@ -51,7 +51,7 @@ def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_star
     assert model.best_validation_score_ > first.best_validation_score_
     rows, random = model._accept(X, y, None, first=True), check_random_state(5)
     model._prepare(rows, random, first=True)
-    of_first, *of_others = [fitting.held_out.numbers for fitting in Restarts(model, rows, None, random).fittings]
+    of_first, *of_others = [fitting.validation.numbers for fitting in Restarts(model, rows, None, random).fittings]
     assert len(of_first) == 8
     assert all(np.array_equal(numbers, of_first) for numbers in of_others)
 

@@ -215,7 +215,7 @@ class Cube(vp.Activation):
     def value(self, z):
         return z**3
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return 3 * z**2
 
 

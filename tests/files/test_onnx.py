@@ -175,7 +175,7 @@ class Sine(vp.Activation):
     def value(self, z):
         return vp.Tanh().value(z) * z**2
 
-    def slope(self, z, y):
+    def derivative(self, z, y):
         return z
 
 

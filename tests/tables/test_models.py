@@ -290,7 +290,7 @@ def test_divergence_and_interruption_are_said():
     told = []
     model = TabularRegressor("spends", **SMALL, progress=told.append)
     model.fit(frame)
-    assert all(headway.members == 3 for headway in told)
+    assert all(progress.members == 3 for progress in told)
 
 
 def test_few_and_rare_classes():

@@ -9,7 +9,7 @@ import pytest
 
 import registry
 import vecprop as vp
-from fits import HELD_OUT, NETWORK, THETA, T, X, fit
+from fits import NETWORK, THETA, VALIDATION, T, X, fit
 from vecprop.core.scores import r2
 
 
@@ -22,12 +22,12 @@ def test_a_running_loss_stops_where_the_last_step_diverges(engine):
 
 
 def test_early_stopping_restores_the_best():
-    result = fit(optimizer=vp.Adam(0.1), epochs=400, validation=HELD_OUT, early_stopping=vp.EarlyStopping(patience=5))
+    result = fit(optimizer=vp.Adam(0.1), epochs=400, validation=VALIDATION, early_stopping=vp.EarlyStopping(patience=5))
     losses = result.history.validation_loss
     assert result.reason == "early stopping"
     assert len(losses) < 400
     assert np.argmin(losses) == len(losses) - 6
-    assert NETWORK.loss(result.theta, *HELD_OUT) == losses.min()
+    assert NETWORK.loss(result.theta, *VALIDATION) == losses.min()
 
 
 def test_early_stopping_counts_progress_beyond_the_tolerance():
@@ -40,7 +40,7 @@ def test_early_stopping_counts_progress_beyond_the_tolerance():
 def test_stagnation_counts_from_the_lowest_training_loss_and_keeps_the_last_parameters(training_loss):
     """With small steps each epoch is better than all before, but none by the tolerance; loss_k > lowest - tolerance."""
     slow = {"optimizer": vp.GradientDescent(1e-4), "epochs": 50, "training_loss": training_loss}
-    result = fit(early_stopping=vp.Stagnation(3), validation=HELD_OUT, **slow)  # steps are 0.7 of the tolerance
+    result = fit(early_stopping=vp.Stagnation(3), validation=VALIDATION, **slow)  # steps are 0.7 of the tolerance
     assert result.state.epoch == 4  # the first is the lowest so far
     assert result.reason == "early stopping"
     np.testing.assert_array_equal(result.theta, result.state.theta)
@@ -116,11 +116,11 @@ def test_ctrl_c_within_an_epoch_returns_what_has_been_trained():
     class Interrupting(vp.Tanh):
         calls = 0
 
-        def slope(self, z, y):
+        def derivative(self, z, y):
             type(self).calls += 1
             if type(self).calls == 7:
                 raise KeyboardInterrupt
-            return super().slope(z, y)
+            return super().derivative(z, y)
 
     network = vp.Network(3, [vp.Dense(4), Interrupting(), vp.Dense(2)], vp.SquaredError())
     result = fit(network, epochs=50, batch_size=10)
@@ -164,7 +164,7 @@ def test_divergence_before_the_first_step_is_told_apart():
 
 def test_divergence_of_the_validation_loss_is_named():
     with pytest.raises(vp.DivergenceError, match="validation loss is inf"):
-        fit(validation=(HELD_OUT[0], 1e300 * HELD_OUT[1]))
+        fit(validation=(VALIDATION[0], 1e300 * VALIDATION[1]))
 
 
 @pytest.mark.parametrize("rule", [{"patience": 0}, {"tolerance": -1}])
@@ -197,13 +197,15 @@ def test_a_divergence_passes_between_processes():
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_the_validation_score_may_stop_training(engine):
-    settings = {"optimizer": vp.Momentum(0.3), "validation": HELD_OUT, "validation_score": "r2", "epochs": 300}
+    settings = {"optimizer": vp.Momentum(0.3), "validation": VALIDATION, "validation_score": "r2", "epochs": 300}
     rule = vp.EarlyStopping(4, 0.01, on="validation_score")
     result = fit(early_stopping=rule, engine=engine, **settings)
     scores = result.history.validation_score
     assert result.reason == "early stopping"
     assert len(scores) == len(result.history.validation_loss) == result.state.epoch + 1
-    np.testing.assert_allclose(r2(NETWORK.predict(result.theta, HELD_OUT[0]), HELD_OUT[1]), scores.max(), rtol=1e-12)
+    np.testing.assert_allclose(
+        r2(NETWORK.predict(result.theta, VALIDATION[0]), VALIDATION[1]), scores.max(), rtol=1e-12
+    )
     progress, since = scores[0], 0
     for score in scores[1:]:
         since = 0 if score > progress + 0.01 else since + 1
@@ -215,7 +217,7 @@ def test_the_validation_score_may_stop_training(engine):
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
     """The initial parameters do not count, an equal score is progress, and the best parameters are restored."""
-    settings = {"optimizer": vp.Momentum(0.3), "validation": HELD_OUT, "validation_score": "r2", "epochs": 300}
+    settings = {"optimizer": vp.Momentum(0.3), "validation": VALIDATION, "validation_score": "r2", "epochs": 300}
     result = fit(early_stopping=vp.Stagnation(5, 0.01, on="validation_score"), engine=engine, **settings)
     scores, best, since = result.history.validation_score, -np.inf, []
     for score in scores[1:]:
@@ -223,7 +225,7 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
         best = max(best, score)
     assert since[-1] == 5
     assert max(since[:-1]) < 5
-    np.testing.assert_allclose(r2(NETWORK.predict(result.theta, HELD_OUT[0]), HELD_OUT[1]), best, rtol=1e-12)
+    np.testing.assert_allclose(r2(NETWORK.predict(result.theta, VALIDATION[0]), VALIDATION[1]), best, rtol=1e-12)
     flat = {"optimizer": vp.GradientDescent(1e-300), "epochs": 3}
     again = fit(early_stopping=vp.Stagnation(1, 0, on="validation_score"), engine=engine, **settings | flat)
     assert again.reason == "epochs"
@@ -232,10 +234,13 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        ({"validation_score": "f1", "validation": HELD_OUT}, "validation_score is 'f1', but it is one of accuracy, su"),
+        (
+            {"validation_score": "f1", "validation": VALIDATION},
+            "validation_score is 'f1', but it is one of accuracy, su",
+        ),
         ({"validation_score": "r2"}, "no rows of validation"),
-        ({"validation_score": "r2", "validation": tuple(a[:1] for a in HELD_OUT)}, "at least 2 rows"),
-        ({"early_stopping": vp.Stagnation(on="validation_score"), "validation": HELD_OUT}, "name it, as in"),
+        ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 rows"),
+        ({"early_stopping": vp.Stagnation(on="validation_score"), "validation": VALIDATION}, "name it, as in"),
     ],
 )
 def test_scores_that_cannot_be(arguments, pattern):

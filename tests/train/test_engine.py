@@ -25,7 +25,7 @@ class Own(vp.Tanh):
 OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 
-@pytest.mark.parametrize("noise", [None, vp.Noise(3)])
+@pytest.mark.parametrize("noise", [None, vp.RandomKey(3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_engine_computes_the_network(name, noise):
     engine = kind_of(name)(NETWORK)

@@ -42,8 +42,8 @@ def alone(member, X=X, T=T, weight=None):
     own = chosen(member.rows)
     names = ("epochs", "batch_size", "shuffle", "seed", "training_loss", "schedule", "early_stopping", "clip")
     settings = {name: getattr(member, name) for name in (*names, "validation_score")}
-    held_out = None if member.validation_rows is None else chosen(member.validation_rows)
-    arguments = {"optimizer": member.optimizer, "sample_weight": own[2], "validation": held_out, **settings}
+    validation = None if member.validation_rows is None else chosen(member.validation_rows)
+    arguments = {"optimizer": member.optimizer, "sample_weight": own[2], "validation": validation, **settings}
     try:
         return vp.train(member.network, member.theta, *own[:2], **arguments)
     except vp.DivergenceError as error:
@@ -172,8 +172,8 @@ def test_members_go_on_exactly():
 def test_progress_and_stopping():
     seen = []
 
-    def progress(headway):
-        seen.append((headway.ended, headway.members))
+    def progress(progress):
+        seen.append((progress.ended, progress.members))
         return len(seen) > 1
 
     members = [member(seed=seed, epochs=10**6) for seed in range(8)]
@@ -192,16 +192,16 @@ def test_progress_and_stopping():
 
 
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
-@pytest.mark.parametrize("held_out", [True, False])
-def test_progress_tells_the_latest_losses_and_the_rows(training_loss, held_out):
+@pytest.mark.parametrize("validation", [True, False])
+def test_progress_tells_the_latest_losses_and_the_rows(training_loss, validation):
     seen = []
     one = member(
-        epochs=10**6, batch_size=16, training_loss=training_loss, validation_rows=np.arange(9) if held_out else None
+        epochs=10**6, batch_size=16, training_loss=training_loss, validation_rows=np.arange(9) if validation else None
     )
 
-    def progress(headway):
-        seen.append(headway)
-        return headway.rows > 0
+    def progress(progress):
+        seen.append(progress)
+        return progress.rows > 0
 
     [result] = vp.train_population([one], X, T, progress=progress)
     last, history = seen[-1], result.history
@@ -209,7 +209,7 @@ def test_progress_tells_the_latest_losses_and_the_rows(training_loss, held_out):
     assert rest == 0
     assert last.share == pytest.approx(epoch / 10**6)
     assert last.loss == history.loss[epoch - (training_loss == "running")]
-    assert last.validation_loss == history.validation_loss[epoch] if held_out else np.isnan(last.validation_loss)
+    assert last.validation_loss == history.validation_loss[epoch] if validation else np.isnan(last.validation_loss)
     assert (last.ended, last.members) == (0, 1)
 
 
@@ -232,8 +232,8 @@ def test_what_stops_a_population_stops_all_of_it():
     ]
     seen = []
 
-    def stop(headway):
-        seen.append(headway)
+    def stop(progress):
+        seen.append(progress)
         return len(seen) == 1
 
     results = vp.train_population(members, X, T, progress=stop)
@@ -264,8 +264,8 @@ def test_what_a_part_of_ones_own_raises_keeps_its_trace():
 def test_progress_is_told_of_members_that_are_trained_by_themselves():
     seen = []
     vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
-    assert [headway.ended for headway in seen] == [1, 2, 3]
-    assert [headway.rows for headway in seen] == [6 * N, 12 * N, 18 * N]
+    assert [progress.ended for progress in seen] == [1, 2, 3]
+    assert [progress.rows for progress in seen] == [6 * N, 12 * N, 18 * N]
     assert seen[-1].share == 1
 
 
@@ -321,7 +321,7 @@ def test_bad_members(members, error, pattern):
 def test_what_progress_raises_is_raised_when_all_have_stopped():
     members = [member(seed=seed, epochs=30_000, batch_size=4) for seed in range(4)]
 
-    def progress(headway):
+    def progress(progress):
         raise RuntimeError("my mistake")
 
     before = threading.active_count()

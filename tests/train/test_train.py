@@ -7,8 +7,8 @@ import pytest
 
 import registry
 import vecprop as vp
-from fits import DROPPING, HELD_OUT, NETWORK, RNG, THETA, T, X, fit
-from vecprop.core.counted import permutation
+from fits import DROPPING, NETWORK, RNG, THETA, VALIDATION, T, X, fit
+from vecprop.core.counter_rng import permutation
 
 
 def test_full_batches_are_the_optimizer_s_steps():
@@ -38,7 +38,7 @@ def test_mini_batches_are_the_counted_order():
     for epoch in range(2):
         order = permutation(9, epoch, 30)
         for rows in (order[:8], order[8:16], order[16:24], order[24:]):
-            noise = vp.Noise(9, step, rows)
+            noise = vp.RandomKey(9, step, rows)
             optimizer.step(theta, DROPPING.loss_and_gradient(theta, X[rows], T[rows], noise=noise)[1], state)
             step += 1
         losses.append(DROPPING.loss(theta, X, T))
@@ -70,8 +70,8 @@ def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_what_the_history_records_changes_no_step(engine):
-    exact = fit(batch_size=8, engine=engine, validation=HELD_OUT)
-    running = fit(batch_size=8, engine=engine, validation=HELD_OUT, training_loss="running")
+    exact = fit(batch_size=8, engine=engine, validation=VALIDATION)
+    running = fit(batch_size=8, engine=engine, validation=VALIDATION, training_loss="running")
     np.testing.assert_array_equal(running.theta, exact.theta)
     np.testing.assert_array_equal(running.history.validation_loss, exact.history.validation_loss)
     assert running.history.loss.shape == (5,)
@@ -116,7 +116,7 @@ def test_going_on_does_not_change_the_earlier_result():
     assert len(first.history.loss) == 6
 
 
-@pytest.mark.parametrize("arguments", [{}, {"batch_size": 7}, {"clip": 0.1}, {"validation": HELD_OUT}])
+@pytest.mark.parametrize("arguments", [{}, {"batch_size": 7}, {"clip": 0.1}, {"validation": VALIDATION}])
 def test_members_are_trained_as_alone(arguments):
     thetas = DROPPING.init(range(3))
     together = fit(DROPPING, thetas, early_stopping=vp.EarlyStopping(2, tolerance=0.05), epochs=20, **arguments)
@@ -144,22 +144,22 @@ def test_clipping_shortens_the_gradient_of_each_member():
 
 
 def test_validation_loss_is_measured_with_the_training_loss():
-    result = fit(validation=HELD_OUT)
+    result = fit(validation=VALIDATION)
     assert result.history.validation_loss.shape == (6,)
-    assert result.history.validation_loss[-1] == NETWORK.loss(result.theta, *HELD_OUT)
-    weighted = fit(validation=(*HELD_OUT, np.arange(10.0)))
-    assert weighted.history.validation_loss[0] == NETWORK.loss(THETA, *HELD_OUT, np.arange(10.0))
+    assert result.history.validation_loss[-1] == NETWORK.loss(result.theta, *VALIDATION)
+    weighted = fit(validation=(*VALIDATION, np.arange(10.0)))
+    assert weighted.history.validation_loss[0] == NETWORK.loss(THETA, *VALIDATION, np.arange(10.0))
 
 
 def test_a_gradient_whose_squares_overflow_has_a_norm():
-    from vecprop.train.reference.descent import norm
+    from vecprop.train.reference.training_loop import norm
 
     np.testing.assert_allclose(norm(np.array([[3e200, 4e200], [0.0, 0.0], [3e-200, 4e-200]])), [5e200, 0, 5e-200])
 
 
 def test_lbfgs_finds_least_squares():
     linear = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
-    result = fit(linear, np.zeros(8), optimizer=vp.LBFGS(tolerance=1e-9), epochs=200, validation=HELD_OUT)
+    result = fit(linear, np.zeros(8), optimizer=vp.LBFGS(tolerance=1e-9), epochs=200, validation=VALIDATION)
     A = np.column_stack([X, np.ones(30)])
     np.testing.assert_allclose(result.theta.reshape(4, 2), np.linalg.lstsq(A, T, rcond=None)[0], atol=1e-7)
     assert result.reason == "converged"
@@ -178,9 +178,9 @@ def test_lbfgs_keeps_float32_and_stops_early():
     result = fit(theta=THETA.astype(np.float32), optimizer=vp.LBFGS(), epochs=10)
     assert result.theta.dtype == np.float32
     assert result.history.loss[-1] < result.history.loss[0]
-    stopped = fit(optimizer=vp.LBFGS(), epochs=500, validation=HELD_OUT, early_stopping=vp.EarlyStopping(2))
+    stopped = fit(optimizer=vp.LBFGS(), epochs=500, validation=VALIDATION, early_stopping=vp.EarlyStopping(2))
     assert stopped.reason == "early stopping"
-    assert NETWORK.loss(stopped.theta, *HELD_OUT) == stopped.history.validation_loss.min()
+    assert NETWORK.loss(stopped.theta, *VALIDATION) == stopped.history.validation_loss.min()
 
 
 def test_zero_epochs_measure_and_change_nothing():
@@ -191,7 +191,7 @@ def test_zero_epochs_measure_and_change_nothing():
 
 
 def test_history_turns_into_a_frame():
-    frame = fit(validation=HELD_OUT).history.to_frame()
+    frame = fit(validation=VALIDATION).history.to_frame()
     assert list(frame.columns) == ["loss", "validation_loss", "gradient_norm", "step_size", "time"]
     assert frame.index.name == "epoch"
     assert len(frame) == 6
@@ -204,7 +204,7 @@ def test_history_turns_into_a_frame():
 
 
 def test_the_progress_bar_shows_the_loss(capsys):
-    fit(epochs=3, validation=HELD_OUT, callbacks=[vp.ProgressBar("sines")])
+    fit(epochs=3, validation=VALIDATION, callbacks=[vp.ProgressBar("sines")])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "sines" in shown.err

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..train.progress import Headway
+from ..train.progress import Progress
 
 WIDTH = 8
 """How wide the bar is: so that all stands in a line of 80 characters."""
 
-Show = Callable[[Headway], object]
+Show = Callable[[Progress], object]
 
 
 @contextmanager
@@ -23,31 +23,36 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     quiet : bool
         Whether there is to be no bar; there is none either where standard error is no terminal.
     """
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    texts = TextColumn("{task.description}"), TextColumn("{task.fields[said]}")
-    with Progress(texts[0], BarColumn(WIDTH), texts[1], TimeElapsedColumn(), console=console) as progress:
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(WIDTH),
+        rich_progress.TextColumn("{task.fields[said]}"),
+        rich_progress.TimeElapsedColumn(),
+    )
+    with rich_progress.Progress(*columns, console=console) as progress:
         task, started = progress.add_task(description, total=1, said=""), time.perf_counter()
 
-        def show(now: Headway) -> None:
+        def show(now: Progress) -> None:
             progress.update(task, completed=now.share, said=in_words(now, time.perf_counter() - started))
 
         yield show
 
 
-def in_words(now: Headway, seconds: float) -> str:
+def in_words(now: Progress, seconds: float) -> str:
     """Return how far training is after so many seconds.
 
     Examples
     --------
-    >>> in_words(Headway(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
-    'loss 0.25, held out 0.5, 45,000 rows/s, 3 of 8 done'
+    >>> in_words(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
+    'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
     """
-    losses = {"loss": now.loss, "held out": now.validation_loss}
+    losses = {"loss": now.loss, "validation": now.validation_loss}
     known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
     return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])

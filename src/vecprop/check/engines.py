@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..train.engine import kind_of
@@ -23,7 +23,7 @@ BOTH, *EACH = ENGINES
 def of_engines(
     network: Network,
     batch_at: Callable[[np.ndarray], Batch],
-    noise: Noise | None,
+    noise: RandomKey | None,
     dtype: np.dtype,
     engine: Engine,
 ) -> tuple[Candidate, ...]:
@@ -35,7 +35,7 @@ def of_engines(
         The network.
     batch_at : callable
         The rows in the type of the parameters that it is given.
-    noise : Noise or None
+    noise : RandomKey or None
         The key of random layers.
     dtype : dtype
         The type of the parameters.

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import catalog
 from ..core.activations import Identity, logistic
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.layers import Activation, Layer
 from ..core.losses import Loss, one_hot
@@ -31,7 +31,7 @@ class _OtherBackward:
     def parameters(self, inputs: int) -> Any:
         return self.layer.parameters(inputs)
 
-    def forward(self, p: Any, X: Any, noise: Noise | None = None) -> Any:
+    def forward(self, p: Any, X: Any, noise: RandomKey | None = None) -> Any:
         return self.layer.forward(p, X, noise)
 
     def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
@@ -63,10 +63,12 @@ class OtherDelta:
         return self.other(Z, T)
 
 
-def faults(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None) -> Iterator[tuple[str, np.ndarray]]:
+def faults(
+    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what may have been done wrong, in words, with the gradient that comes of it, (P,)."""
 
-    def gradient(of: Network, weight: Any = batch.weight, key: Noise | None = noise) -> np.ndarray:
+    def gradient(of: Network, weight: Any = batch.weight, key: RandomKey | None = noise) -> np.ndarray:
         return of.batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
 
     def network_with(layers: Any = network.layers, loss: Any = network.loss_function, penalty: Any = None) -> Network:
@@ -122,21 +124,21 @@ def _wrong_backwards(
             if other != layer and type(other) is not Identity:
                 yield (
                     f"{name} has the slope of {type(other).__name__}",
-                    lambda saved, delta, other=other: other.slope(saved[0], other.value(saved[0])) * delta,
+                    lambda saved, delta, other=other: other.derivative(saved[0], other.value(saved[0])) * delta,
                 )
                 yield (
                     f"{name} has the slope of {type(other).__name__} (as a function of its own output)",
-                    lambda saved, delta, other=other: other.slope(*saved) * delta,
+                    lambda saved, delta, other=other: other.derivative(*saved) * delta,
                 )
         yield f"the slope of {name} is taken at its output y instead of z", _slope_at_output(layer)
-        yield f"the slope of {name} is applied twice", lambda saved, delta: layer.slope(*saved) ** 2 * delta
+        yield f"the slope of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
         yield f"{name} passes its output back instead of its slope", lambda saved, delta: saved[1] * delta
     elif getattr(layer, "random", False):
         yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
 
 
 def _slope_at_output(layer: Activation) -> Callable[[Any, np.ndarray], np.ndarray]:
-    return lambda saved, delta: layer.slope(saved[1], layer.value(saved[1])) * delta
+    return lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
 
 
 def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:

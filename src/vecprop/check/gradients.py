@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .engines import ENGINES, Engine, of_engines
@@ -29,7 +29,7 @@ def check_gradients(
     X: Any = None,
     T: Any = None,
     sample_weight: Any = None,
-    noise: Noise | int | None = None,
+    noise: RandomKey | int | None = None,
     *,
     args: Sequence[Any] = (),
     gradient: Any = None,
@@ -51,7 +51,7 @@ def check_gradients(
         it is matched by key.
     X, T, sample_weight : array, optional
         A network's rows; see `Network.loss`.
-    noise : Noise or int, optional
+    noise : RandomKey or int, optional
         The key of random layers, held fixed. Where it is not given, a network that has random layers is checked with
         the masks of seed 0, since that is how it is trained, unless ``gradient`` is given.
     args : sequence, optional
@@ -162,11 +162,11 @@ def _check_network(
     if batch.X.ndim != 2:
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
-    noise = Noise.of(noise)
-    if not isinstance(noise, Noise | None):
-        raise TypeError(f"noise is {noise!r}: give a whole number, a Noise, or None.")
+    noise = RandomKey.of(noise)
+    if not isinstance(noise, RandomKey | None):
+        raise TypeError(f"noise is {noise!r}: give a whole number, a RandomKey, or None.")
     if noise is None and gradient is None and network.random:
-        noise = Noise(0)
+        noise = RandomKey(0)
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
     exact = Batch(_float64(batch.X), _float64(batch.T), None if batch.weight is None else _float64(batch.weight))
     float64 = theta.dtype == np.float64

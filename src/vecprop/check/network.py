@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise as Key
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.layers import Layer
 from ..core.network import Network
@@ -35,7 +35,7 @@ class _AtLayer:
     def parameters(self, inputs: int) -> Any:
         return self.layer.parameters(inputs)
 
-    def forward(self, p: Any, X: Any, noise: Key | None = None) -> Any:
+    def forward(self, p: Any, X: Any, noise: RandomKey | None = None) -> Any:
         return self.layer.forward(p, X, noise and noise.at_layer(self.number))
 
     def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
@@ -80,7 +80,7 @@ class NetworkPoint(Point):
         The parameters, in float64.
     batch : Batch
         The rows, in float64.
-    noise : Key or None
+    noise : RandomKey or None
         The key of random layers.
     judged : tuple of Candidate
         The gradients that are checked.
@@ -97,7 +97,7 @@ class NetworkPoint(Point):
         network: Network,
         theta: np.ndarray,
         batch: Batch,
-        noise: Key | None,
+        noise: RandomKey | None,
         judged: tuple[Candidate, ...],
         dtype: Any,
         elsewhere: Batch | None = None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.layers import Activation, Layer
 from ..core.network import Network
@@ -15,7 +15,7 @@ from .faults import KNOWN, OtherDelta, wrong_deltas
 from .point import random_signs
 
 
-def own_faults(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None) -> list[str]:
+def own_faults(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
     """Return which parts of a network have a backward pass that is not the derivative of their forward pass.
 
     Each layer is tried by itself: with a random delta D, the gradient of Σ D * forward(X) along a random direction.
@@ -88,7 +88,7 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
         if _agree(slope, np.ones_like(slope)):
             return ": its slope is missing"
         for other in KNOWN:
-            if _agree(slope, other.slope(X, other.value(X))) or _agree(slope, other.slope(*saved)):
+            if _agree(slope, other.derivative(X, other.value(X))) or _agree(slope, other.derivative(*saved)):
                 return f": its slope is that of {type(other).__name__}"
         if _agree(slope, -true):
             return ": its slope has the wrong sign"

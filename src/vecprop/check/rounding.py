@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from .bounded import Arithmetic, Bounded
@@ -67,7 +67,7 @@ def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]
     return replace(bound, gradient=np.where(absurd, np.minimum(bound.gradient, shown), bound.gradient), running=False)
 
 
-def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, dtype: Any) -> Bound:
+def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, dtype: Any) -> Bound:
     """Bound the rounding error of each entry of a network's gradient.
 
     Parameters
@@ -78,7 +78,7 @@ def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noi
         The parameters, in float64.
     batch : Batch
         The rows, in float64.
-    noise : Noise or None
+    noise : RandomKey or None
         The key of random layers.
     dtype : dtype
         The type that the gradient was computed in.
@@ -100,7 +100,7 @@ def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: Noi
 
 
 def _running_bound(
-    network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, arithmetic: Arithmetic
+    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, arithmetic: Arithmetic
 ) -> tuple[np.ndarray, float]:
     """Return the bounds of the gradient, (P,), and of the loss."""
     carried = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
@@ -113,7 +113,7 @@ def _running_bound(
 
 
 def _tightness(
-    network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None, bound: np.ndarray, dtype: np.dtype
+    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, bound: np.ndarray, dtype: np.dtype
 ) -> float:
     """Return 3 times the largest share of the bound that the network's own gradient in the type fills, at most 1.
 

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..system.processors import usable_threads
@@ -32,11 +32,11 @@ class Evaluation:
         The parameters' type, numpy.float32 or numpy.float64.
     batch : Batch
         Rows without leading axes.
-    noise : Noise, optional
+    noise : RandomKey, optional
         The key of random layers; None is prediction.
     """
 
-    def __init__(self, network: Network, F: type, batch: Batch, noise: Noise | None = None) -> None:
+    def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
         self.network, self.F, self.batch = network, F, batch
         self.step = noise.step if noise else -1
         program, N = program_of(network, F), batch.rows

@@ -36,9 +36,9 @@ class Progress(NamedTuple):
         How many ended with a finite loss.
     steps : int
         How many steps were taken.
-    losses, held_losses, norms, sizes : ndarray (count,)
+    losses, validation_losses, norms, sizes : ndarray (count,)
         The losses after each epoch; the mean norms of the gradients and lengths of the steps.
-    held_scores : ndarray (count,)
+    validation_scores : ndarray (count,)
         The scores of the rows of validation after each epoch.
     gradient_diverged : bool
         Whether it was a gradient that was not finite.
@@ -49,10 +49,10 @@ class Progress(NamedTuple):
     epochs: int
     steps: int
     losses: np.ndarray
-    held_losses: np.ndarray
+    validation_losses: np.ndarray
     norms: np.ndarray
     sizes: np.ndarray
-    held_scores: np.ndarray
+    validation_scores: np.ndarray
     gradient_diverged: bool
     stalled: bool
 
@@ -66,7 +66,7 @@ class Epochs:
         A network whose parts all have kernels.
     theta : ndarray (P,)
         The parameters, which are moved in place.
-    batch, held_out : Batch
+    batch, validation_batch : Batch
         The rows of training, and those of validation, if there are any.
     optimizer : Optimizer
         One that has a kernel.
@@ -76,7 +76,7 @@ class Epochs:
         A copy of the parameters, which will be the last of them with a finite loss.
     plan : Plan
         How the epochs run.
-    rows, held_rows : ndarray of int, optional
+    rows, validation_rows : ndarray of int, optional
         The numbers of the rows to train on and of those of validation, where both are chosen from one batch.
     """
 
@@ -85,40 +85,42 @@ class Epochs:
         network: Network,
         theta: np.ndarray,
         batch: Batch,
-        held_out: Batch | None,
+        validation_batch: Batch | None,
         optimizer: Optimizer,
         moments: list[np.ndarray],
         last_finite: np.ndarray,
         plan: Plan,
         rows: np.ndarray | None = None,
-        held_rows: np.ndarray | None = None,
+        validation_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
         compile_ahead(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
-        held_data = data if held_rows is not None else {} if held_out is None else rows_of(held_out, F)
+        validation_data = (
+            data if validation_rows is not None else {} if validation_batch is None else rows_of(validation_batch, F)
+        )
         if rows is not None:
             data = {**data, **_chosen(rows)}
-        if held_rows is not None:
-            held_data = {**held_data, **_chosen(held_rows)}
-        N, held = data["rows"], held_data.get("rows", 0)
+        if validation_rows is not None:
+            validation_data = {**validation_data, **_chosen(validation_rows)}
+        N, validation_N = data["rows"], validation_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
         self.context = context = Context(
-            _told(program, self.workers, N, held, plan.batch_size, shuffled, clip, plan.running, plan.score)
+            _told(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
         context.clear("in_tile")
-        context.set(training=data, validation=held_data)
+        context.set(training=data, validation=validation_data)
         update, update_h = _update_of(optimizer, F)
         context.set(
             theta=theta,
             update=update,
             update_h=update_h,
             seed=as_word(plan.seed),
-            everyone=np.arange(max(N, held)),
+            everyone=np.arange(max(N, validation_N)),
             last_finite=last_finite,
             barrier=np.zeros(16, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
@@ -139,8 +141,8 @@ class Epochs:
 
     def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
         """Run some epochs: from their first numbers, with the learning rate of each step, or one for all."""
-        losses, held_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
-        held_scores = np.zeros(max(count, 1))
+        losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
+        validation_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
         self.context.set(
             epochs=count,
@@ -150,8 +152,8 @@ class Epochs:
             rates=rates,
             rate_stride=int(rates.size > 1),
             losses=losses,
-            validation_losses=held_losses,
-            validation_scores=held_scores,
+            validation_losses=validation_losses,
+            validation_scores=validation_scores,
             norms=norms,
             sizes=sizes,
             done=done,
@@ -162,10 +164,10 @@ class Epochs:
             epochs=int(done[0]),
             steps=int(done[1]),
             losses=losses,
-            held_losses=held_losses,
+            validation_losses=validation_losses,
             norms=norms,
             sizes=sizes,
-            held_scores=held_scores,
+            validation_scores=validation_scores,
             gradient_diverged=bool(done[2]),
             stalled=bool(done[3] == Ended.STALLED),
         )
@@ -182,7 +184,7 @@ def _told(
     program: Program,
     workers: int,
     rows: int,
-    held_rows: int,
+    validation_rows: int,
     batch_size: int,
     shuffled: bool,
     clip: float,
@@ -197,7 +199,7 @@ def _told(
     context = program.training_context(
         workers,
         gradients=number * shards * program.network.layout.size,
-        partial=8 * max(-(-max(rows, held_rows) // CHUNK), shards),
+        partial=8 * max(-(-max(rows, validation_rows) // CHUNK), shards),
         squares=8 * blocks,
         moves=8 * blocks,
         costs=8 * blocks,
@@ -205,7 +207,7 @@ def _told(
         keys=8 * rows * shuffled,
         places=8 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,
-        predictions=number * held_rows * program.network.outputs if score else 0,
+        predictions=number * validation_rows * program.network.outputs if score else 0,
     )
     context.set(
         shards=shards,

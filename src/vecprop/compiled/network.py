@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
@@ -64,18 +64,18 @@ class CompiledNetwork:
         self.network = network
 
     def loss(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: Noise | int | None = None
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> Array:
         """Return the loss, (*M,); see `Network.loss`."""
         theta = checked_theta(self.network, theta)
-        return self.batch_loss(theta, self.network.batch(theta, X, T, sample_weight), Noise.of(noise))
+        return self.batch_loss(theta, self.network.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def loss_and_gradient(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: Noise | int | None = None
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> tuple[Array, Array]:
         """Return the loss, (*M,), and its gradient, (*M, P); see `Network.loss_and_gradient`."""
         theta = checked_theta(self.network, theta)
-        return self.batch_loss_and_gradient(theta, self.network.batch(theta, X, T, sample_weight), Noise.of(noise))
+        return self.batch_loss_and_gradient(theta, self.network.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions, (*M, N, O); see `Network.predict`."""
@@ -108,20 +108,22 @@ class CompiledNetwork:
             raise ValueError(f"A predictor has one network's parameters, (P,), not {theta.shape} of {theta.dtype}.")
         return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
 
-    def batch_loss(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Array:
+    def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
         """Return the loss on a batch that has been checked; see `Network.batch_loss`."""
         if not _has_kernels(theta, batch.X, noise=noise):
             return self.network.batch_loss(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=False)[0]
 
-    def batch_loss_and_gradient(self, theta: Array, batch: Batch, noise: Noise | None = None) -> tuple[Array, Array]:
+    def batch_loss_and_gradient(
+        self, theta: Array, batch: Batch, noise: RandomKey | None = None
+    ) -> tuple[Array, Array]:
         """Return the loss and gradient on a batch that has been checked; see `Network.batch_loss_and_gradient`."""
         if not _has_kernels(theta, batch.X, noise=noise):
             return self.network.batch_loss_and_gradient(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=True)
 
     def _each_member(
-        self, theta: np.ndarray, batch: Batch, noise: Noise | None, with_gradient: bool
+        self, theta: np.ndarray, batch: Batch, noise: RandomKey | None, with_gradient: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and gradient of each member, one after the other."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
@@ -183,7 +185,7 @@ _X, _PREDICTIONS = PLACES["training"]["x"], PLACES["predictions"]
 _DATA_ROWS, _ROWS = PLACES["training"]["data_rows"], PLACES["training"]["rows"]
 
 
-def _has_kernels(theta: Array, *arrays: Array, noise: Noise | None = None) -> bool:
+def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
     """Return whether kernels take these arguments."""
     plain = noise is None or (noise.rows is None and isinstance(noise.seed, int))
     arrays_fit = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))

@@ -105,7 +105,7 @@ class Fits:
         The initial parameters.
     batch : Batch
         The data that rows are chosen from.
-    rows, held_rows : ndarray of int or None
+    rows, validation_rows : ndarray of int or None
         The rows to train on, all for None; those of validation, if there are any.
     optimizer : Optimizer
         One that has a kernel.
@@ -128,10 +128,10 @@ class Fits:
         The optimizer's moments.
     last_finite, best : ndarray (M, P)
         The last parameters with a finite loss, and those with the lowest.
-    losses, held_losses : ndarray (M, epochs + 1)
+    losses, validation_losses : ndarray (M, epochs + 1)
         The losses before each epoch, and the last at the end; a running loss in each epoch. Here and below nothing is
         known to stand beyond the epochs that are done.
-    held_scores : ndarray (M, epochs + 1)
+    validation_scores : ndarray (M, epochs + 1)
         The scores of the rows of validation at the same parameters as their losses. Without such rows they and their
         losses are (M, 0).
     norms, sizes : ndarray (M, epochs + 1)
@@ -149,7 +149,7 @@ class Fits:
         thetas: np.ndarray,
         batch: Batch,
         rows: np.ndarray | None,
-        held_rows: np.ndarray | None,
+        validation_rows: np.ndarray | None,
         optimizer: Optimizer,
         plan: Plan,
         seeds: Sequence[int],
@@ -164,15 +164,15 @@ class Fits:
         self.thetas[...] = self.last_finite[...] = self.best[...] = thetas
         self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
         self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
-        self.held_losses = np.empty((M, 0 if held_rows is None else epochs + 1), self.F)
-        self.held_scores = np.empty((M, epochs + 1 if plan.score else 0))
+        self.validation_losses = np.empty((M, 0 if validation_rows is None else epochs + 1), self.F)
+        self.validation_scores = np.empty((M, epochs + 1 if plan.score else 0))
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             finite = self.last_finite[0]
-            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, finite, plan, rows, held_rows)
+            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, finite, plan, rows, validation_rows)
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
@@ -188,8 +188,8 @@ class Fits:
             "theta": self.thetas,
             "last_finite": self.last_finite,
             "losses": self.losses,
-            "validation_losses": self.held_losses,
-            "validation_scores": self.held_scores,
+            "validation_losses": self.validation_losses,
+            "validation_scores": self.validation_scores,
             "norms": self.norms,
             "sizes": self.sizes,
             "done": self.done,
@@ -226,14 +226,14 @@ def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
 
-def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
+def run(cohorts: Sequence[Fits], monitor: Callable[[], bool]) -> None:
     """Run fits of one floating type, the longest first.
 
     Parameters
     ----------
     cohorts : sequence of Fits
         What to run.
-    watch : callable
+    monitor : callable
         Called several times a second; where it returns True the fits that have not ended are stopped.
     """
     F = cohorts[0].F
@@ -274,7 +274,7 @@ def run(cohorts: Sequence[Fits], watch: Callable[[], bool]) -> None:
             queue[1] = 1
 
         def look() -> None:
-            if received or watch():
+            if received or monitor():
                 stop()
 
         run_watched(work_on, workers, look, stop)

@@ -14,7 +14,15 @@ from .gemm.packed import room_of
 from .gemm.products import gather_address, multiply_address
 from .jit.record import Context
 from .lower.formulas import hyperparameters
-from .lower.loops import UPDATES, drop_address, link_address, loss_address, map_address, norm_addresses, slope_address
+from .lower.loops import (
+    UPDATES,
+    derivative_address,
+    drop_address,
+    link_address,
+    loss_address,
+    map_address,
+    norm_addresses,
+)
 from .lower.scores import LOOPS
 from .run.batches import batch_address
 from .run.dense import Way, dense_addresses, product_address
@@ -148,20 +156,20 @@ class Program:
             way, sharing = way_of(I, O, self.batch), sharing_of(I, O, self.batch)
             row["kind"], row["extra_at"], row["sharing"] = Kind.DENSE, self.room, sharing
             row["product"] = product_address(way, self.F)
-            row["value"], row["slope"] = dense_addresses(way, self.F)
+            row["value"], row["derivative"] = dense_addresses(way, self.F)
             if sharing is not Sharing.NONE:
                 self.shared.append(SharedLayer(int(row["start"]), I, O))
             if sharing is Sharing.BY_INPUTS:
                 row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
             row["kind"], row["extra_at"] = Kind.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
-            row["value"], row["slope"] = norm_addresses(self.F)
+            row["value"], row["derivative"] = norm_addresses(self.F)
         elif isinstance(layer, Dropout):
             row["kind"], row["extra_at"] = Kind.DROPOUT, self._reserve(int(row["inputs"]))
             row["value"] = drop_address(self.F)
         else:
             row["kind"] = Kind.ACTIVATION
-            row["value"], row["slope"] = map_address(layer, self.F), slope_address(layer, self.F)
+            row["value"], row["derivative"] = map_address(layer, self.F), derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""

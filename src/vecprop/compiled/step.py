@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
@@ -22,7 +22,7 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 
 
 def gradient_of_a_step(
-    network: Network, theta: np.ndarray, batch: Batch, noise: Noise | None = None
+    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
 ) -> tuple[Any, np.ndarray]:
     """Return the loss and the gradient of a step of training on a full batch, as the kernels find them.
 
@@ -38,7 +38,7 @@ def gradient_of_a_step(
         The parameters of one network, in float32 or float64; they are not moved.
     batch : Batch
         Rows without leading axes, as `Network.batch` returns them.
-    noise : Noise, optional
+    noise : RandomKey, optional
         The key of random layers: a whole number as its seed, and the number of the step. None is no noise: training
         never goes without, but the kernels can.
 

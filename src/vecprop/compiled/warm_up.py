@@ -7,12 +7,12 @@ import numpy as np
 from .. import catalog
 from .gemm.products import gather_address, has_vectors, multiply_address
 from .lower.loops import (
+    derivative_address,
     drop_address,
     link_address,
     loss_address,
     map_address,
     norm_addresses,
-    slope_address,
     update_address,
 )
 from .lower.scores import LOOPS, score_address
@@ -49,7 +49,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{kind} {activation.__name__}",
-                lambda F=F, a=activation: (map_address(a(), F), slope_address(a(), F)),
+                lambda F=F, a=activation: (map_address(a(), F), derivative_address(a(), F)),
             )
         for loss in catalog.compiled(catalog.LOSSES):
             yield f"{kind} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))

@@ -1,7 +1,7 @@
-"""The activations: a value and a slope each, a line each.
+"""The activations: a value and a derivative each, a line each.
 
-``value(z)`` is the function, ``slope(z, y)`` its derivative at z where y = value(z), so that a slope that is simple in
-terms of its own value, as the logistic's y (1 - y), is written that way.
+``value(z)`` is the function and ``derivative(z, y)`` its derivative at z, where y = value(z): a derivative that is
+simple in terms of y, as the logistic's y (1 - y), is written that way.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def softplus(z: Array) -> Array:
     >>> float(softplus(-1000.0)), float(softplus(1000.0))
     (0.0, 1000.0)
     """
-    # Both terms take z = 0 to be positive, so that their slopes there, 1 and -1/2, belong together.
+    # Both terms take z = 0 to be positive, so that their derivatives there, 1 and -1/2, belong together.
     return where(real(z) < 0, 0, z) + log1p(exp(-absolute(z)))
 
 
@@ -49,7 +49,7 @@ class Identity(Activation):
         """Return z."""
         return z
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return 1."""
         return one(z)
 
@@ -60,7 +60,7 @@ class Logistic(Activation):
 
     Examples
     --------
-    >>> float(Logistic().value(0.0)), float(Logistic().slope(0.0, 0.5))
+    >>> float(Logistic().value(0.0)), float(Logistic().derivative(0.0, 0.5))
     (0.5, 0.25)
     """
 
@@ -68,7 +68,7 @@ class Logistic(Activation):
         """Return 1 / (1 + exp(-z))."""
         return logistic(z)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return y (1 - y)."""
         return y * (1 - y)
 
@@ -79,7 +79,7 @@ class Tanh(Activation):
 
     Examples
     --------
-    >>> float(Tanh().value(0.0)), float(Tanh().slope(0.0, 0.0))
+    >>> float(Tanh().value(0.0)), float(Tanh().derivative(0.0, 0.0))
     (0.0, 1.0)
     """
 
@@ -87,14 +87,14 @@ class Tanh(Activation):
         """Return tanh(z)."""
         return tanh(z)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return 1 - y²."""
         return 1 - y * y
 
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """The rectified linear unit, y = max(z, 0). Its slope at the kink z = 0 is taken as 0.
+    """The rectified linear unit, y = max(z, 0). Its derivative at the kink z = 0 is taken as 0.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class ReLU(Activation):
         """Return max(z, 0)."""
         return where(real(z) > 0, z, 0)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return 1 where z > 0, else 0."""
         return where(real(z) > 0, one(z), 0)
 
@@ -118,7 +118,7 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     leak : float, default 0.01
-        The slope for z <= 0.
+        The derivative for z <= 0.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class LeakyReLU(Activation):
         """Return z where z > 0, else leak z."""
         return where(real(z) > 0, z, self.leak * z)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return 1 where z > 0, else leak."""
         return where(real(z) > 0, one(z), self.leak)
 
@@ -158,7 +158,7 @@ class ELU(Activation):
         """Return z where z > 0, else alpha (exp(z) - 1)."""
         return where(real(z) > 0, z, self.alpha * expm1(clip(z, -inf, 0.0)))
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return 1 where z > 0, else alpha exp(z) = y + alpha."""
         return where(real(z) > 0, one(z), y + self.alpha)
 
@@ -181,15 +181,15 @@ class GELU(Activation):
         u, _ = _gelu_u(z)
         return z * logistic(2 * u)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return s + 2 y (1 - s) u' with s = logistic(2 u)."""
-        u, u_slope = _gelu_u(z)
+        u, u_derivative = _gelu_u(z)
         s = logistic(2 * u)
-        return s + 2 * y * (1 - s) * u_slope
+        return s + 2 * y * (1 - s) * u_derivative
 
 
 def _gelu_u(z: Array) -> tuple[Array, Array]:
-    """Return u and its slope. Beyond |z| = 25 the logistic is 0 or 1 to the last bit, and z³ need not overflow."""
+    """Return u and its derivative. Beyond |z| = 25 the logistic is 0 or 1 to the last bit, and z³ need not overflow."""
     c = clip(z, -25.0, 25.0)
     return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * c * c)
 
@@ -208,7 +208,7 @@ class SiLU(Activation):
         """Return z logistic(z)."""
         return z * logistic(z)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return s + y (1 - s) with s = logistic(z)."""
         s = logistic(z)
         return s + y * (1 - s)
@@ -228,6 +228,6 @@ class Softplus(Activation):
         """Return log(1 + exp(z))."""
         return softplus(z)
 
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return logistic(z)."""
         return logistic(z)

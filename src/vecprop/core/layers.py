@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .counted import Noise
+from .counter_rng import RandomKey
 from .elementary import Array, namespace, real, sqrt
 from .initializers import Glorot, Initializer, fill
 from .layout import Penalized
@@ -38,7 +38,7 @@ class Layer(ABC):
         fill(p, generator)
 
     @abstractmethod
-    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Any]:
+    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
         """Return the output (*M, N, outputs) and what backward needs; noise=None is prediction.
 
         A layer that is made of layers hands ``noise.split(number)`` to each, so that their random numbers differ.
@@ -107,7 +107,7 @@ class Dense(Layer):
         """Draw W from the initializer and set b to 0."""
         fill(p, generator, self.initializer)
 
-    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Array]:
+    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array]:
         """Return X W + b, and X for the backward pass."""
         return affine(X, p["W"], p["b"]), X
 
@@ -122,7 +122,7 @@ class Dense(Layer):
 class Activation(Layer):
     """A function applied to every number by itself, without parameters.
 
-    Derive a frozen dataclass from it and write ``value`` and ``slope`` to make your own.
+    Derive a frozen dataclass from it and write ``value`` and ``derivative`` to make your own.
     """
 
     @abstractmethod
@@ -130,17 +130,17 @@ class Activation(Layer):
         """Return the function's value at z."""
 
     @abstractmethod
-    def slope(self, z: Array, y: Array) -> Array:
+    def derivative(self, z: Array, y: Array) -> Array:
         """Return the function's derivative at z, where y = value(z)."""
 
-    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
         """Return value(X), with X for the backward pass."""
         Y = self.value(X)
         return Y, (X, Y)
 
     def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
-        """Return slope * delta."""
-        return self.slope(*saved) * delta
+        """Return derivative * delta."""
+        return self.derivative(*saved) * delta
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Dropout(Layer):
 
     Examples
     --------
-    >>> Y, mask = Dropout(0.5).forward({}, np.ones((1, 4)), noise=Noise(seed=1))
+    >>> Y, mask = Dropout(0.5).forward({}, np.ones((1, 4)), noise=RandomKey(seed=1))
     >>> sorted(set(Y.ravel().tolist())) == [0.0, 2.0]
     True
     """
@@ -174,7 +174,7 @@ class Dropout(Layer):
         if not 0 <= self.rate < 1:
             raise ValueError(f"Dropout needs a rate of at least 0 and less than 1, not {self.rate!r}.")
 
-    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, Array | None]:
+    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array | None]:
         """Return X times a mask of 0 and 1 / (1 - rate), and the mask; X itself in prediction."""
         if noise is None:
             return X, None
@@ -227,7 +227,7 @@ class LayerNorm(Layer):
         """Set g to 1 and b to 0."""
         p["g"][...], p["b"][...] = 1, 0
 
-    def forward(self, p: Parameters, X: Array, noise: Noise | None = None) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
         """Return g x̂ + b, with x̂ and the rows' standard deviations for the backward pass."""
         centred = X - _row_mean(X)
         deviation = sqrt(_row_mean(centred * centred) + self.epsilon)

@@ -229,7 +229,7 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True)
 class AbsoluteError(RegressionLoss):
-    """The absolute error, ℓ = |y - t|, summed over outputs. The prediction is a median. Its slope at y = t is 0.
+    """The absolute error, ℓ = |y - t|, summed over outputs. The prediction is a median. Its derivative at y = t is 0.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ class Huber(RegressionLoss):
 class Quantile(RegressionLoss):
     """The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs. The prediction is a quantile.
 
-    ℓ = level (t - y) where t > y, else (1 - level) (y - t). Its slope at y = t is 0.
+    ℓ = level (t - y) where t > y, else (1 - level) (y - t). Its derivative at y = t is 0.
 
     Parameters
     ----------

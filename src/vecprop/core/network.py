@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .counted import Noise
+from .counter_rng import RandomKey
 from .elementary import Array, namespace
 from .initializers import fill
 from .inputs import Batch, checked_batch, checked_rows, checked_theta
@@ -166,7 +166,7 @@ class Network:
             getattr(layer, "init", fill)(p, generator)
         return theta.astype(dtype)
 
-    def forward(self, theta: Array, X: Array, noise: Noise | None = None) -> tuple[list[Array], list[Any]]:
+    def forward(self, theta: Array, X: Array, noise: RandomKey | None = None) -> tuple[list[Array], list[Any]]:
         """Run the layers.
 
         Parameters
@@ -175,7 +175,7 @@ class Network:
             The parameters.
         X : array (*M, N, I)
             The inputs.
-        noise : Noise, optional
+        noise : RandomKey, optional
             The key of random layers; None is prediction.
 
         Returns
@@ -278,7 +278,7 @@ class Network:
         X: Array,
         T: Array,
         sample_weight: Array | None = None,
-        noise: Noise | int | None = None,
+        noise: RandomKey | int | None = None,
     ) -> Array:
         """Return the loss: the rows' losses, reduced, plus the penalty.
 
@@ -293,7 +293,7 @@ class Network:
             (N, O) are one-hot rows, also where they could be the classes of N members.
         sample_weight : array (*M, N), optional
             The rows' weights, at least 0; 1 by default.
-        noise : Noise or int, optional
+        noise : RandomKey or int, optional
             The key of random layers such as dropout, or its seed; None is prediction.
 
         Returns
@@ -307,7 +307,7 @@ class Network:
             Where an argument has a wrong shape or type, is not finite, or does not suit the loss.
         """
         theta = checked_theta(self, theta)
-        return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), Noise.of(noise))
+        return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def loss_and_gradient(
         self,
@@ -315,7 +315,7 @@ class Network:
         X: Array,
         T: Array,
         sample_weight: Array | None = None,
-        noise: Noise | int | None = None,
+        noise: RandomKey | int | None = None,
     ) -> tuple[Array, Array]:
         """Return the loss and its gradient with respect to theta, by backpropagation.
 
@@ -329,14 +329,16 @@ class Network:
             Its gradient. Where theta is real and X carries a leading axis of N single rows, it is a gradient per row.
         """
         theta = checked_theta(self, theta)
-        return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), Noise.of(noise))
+        return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
-    def batch_loss(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Array:
+    def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
         """Return the loss on a batch that has been checked; see `loss`."""
         outputs, _ = self.forward(theta, batch.X, noise)
         return self._reduced(theta, outputs[-1], batch)
 
-    def batch_loss_and_gradient(self, theta: Array, batch: Batch, noise: Noise | None = None) -> tuple[Array, Array]:
+    def batch_loss_and_gradient(
+        self, theta: Array, batch: Batch, noise: RandomKey | None = None
+    ) -> tuple[Array, Array]:
         """Return the loss and gradient on a batch that has been checked; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)

@@ -70,7 +70,7 @@ class L2(Penalty):
 
 @dataclass(frozen=True)
 class L1(Penalty):
-    """The absolute penalty, λ Σ |W|, which makes weights vanish; also called lasso. Its slope at 0 is taken as 0.
+    """The absolute penalty, λ Σ |W|, which makes weights vanish; also called lasso. Its derivative at 0 is taken as 0.
 
     Parameters
     ----------

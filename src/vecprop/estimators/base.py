@@ -112,8 +112,8 @@ class MultilayerPerceptron(
         random, first = check_random_state(self.random_state), self._is_first()
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)
-        held_out = self._hold_out(X_val, y_val, sample_weight_val)
-        (self._fitting(rows, held_out, random) if first else Fitting(self, rows, held_out, random)).fit()
+        validation = self._hold_out(X_val, y_val, sample_weight_val)
+        (self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)).fit()
         return self
 
     @available_if(has_partial_fit)
@@ -204,9 +204,9 @@ class MultilayerPerceptron(
         self.network_ = network
         self._rows = Predictions(network, self.theta_)
 
-    def _fitting(self, rows: Rows, held_out: Rows | None, random: np.random.RandomState) -> AnyFitting:
+    def _fitting(self, rows: Rows, validation: Rows | None, random: np.random.RandomState) -> AnyFitting:
         """Return what fits this model, whose network and parameters are new: once, or with restarts."""
-        return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, held_out, random)
+        return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, validation, random)
 
     def _hold_out(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
         """Return the rows of validation, checked, if there are any."""

@@ -133,7 +133,7 @@ class Fold:
         """Return what fits a candidate with a random state, and the estimator that will be fitted with it."""
         head = self.once(candidate.preprocessing, lambda: self.preprocessed(candidate))
         read = self.once((candidate.preprocessing, candidate.targets), lambda: self.accepted(candidate, head))
-        template, rows, held_out = read
+        template, rows, validation = read
         model = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
         random = self.random(model.random_state)
@@ -142,7 +142,7 @@ class Fold:
         if head is not None:
             estimator = copy.copy(head)
             estimator.steps = [*head.steps[:-1], (candidate.name, model)]
-        return model._fitting(rows, held_out, random), estimator
+        return model._fitting(rows, validation, random), estimator
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
@@ -172,9 +172,9 @@ class Fold:
         """Return a model that knows the rows' inputs and targets, the rows, and those of validation."""
         template: Any = clone(candidate.model)
         X, params = (self.X, self.params) if head is None else (head.steps[-1][1].X, head.steps[-1][1].params)
-        validation = dict(params)
-        rows = template._accept(X, self.y, validation.pop("sample_weight", None), first=True)
-        held_out = template._hold_out(**validation)
+        validation_params = dict(params)
+        rows = template._accept(X, self.y, validation_params.pop("sample_weight", None), first=True)
+        validation = template._hold_out(**validation_params)
         if head is None and self.shared is not None and isinstance(rows.y, np.ndarray):
             rows = rows.within(self.shared, self.numbers)
-        return template, rows, held_out
+        return template, rows, validation

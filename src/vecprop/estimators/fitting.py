@@ -40,25 +40,25 @@ class Fitting:
     ----------
     model : MultilayerPerceptron
         The model, whose network and parameters are ready.
-    rows, held_out : Rows
+    rows, validation : Rows
         The rows of training, and those of validation, if any are given.
     random : RandomState
         Where the split and the seed come from.
     """
 
     def __init__(
-        self, model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
+        self, model: "MultilayerPerceptron", rows: Rows, validation: Rows | None, random: np.random.RandomState
     ) -> None:
-        self.model, self.all_rows, self.rows, self.held_out = model, rows, rows, held_out
+        self.model, self.all_rows, self.rows, self.validation = model, rows, rows, validation
         self.dtype = model.theta_.dtype
         self.optimizer = parts.optimizer(model)
         self.by_search = isinstance(self.optimizer, LBFGS)
-        if model.early_stopping and held_out is None and not self.by_search:
+        if model.early_stopping and validation is None and not self.by_search:
             self.set_aside(random)
         self.seed = model._draw_seed(random)
-        self.score = None if self.held_out is None or model.scoring is not None else model._own_score(self.held_out)
+        self.score = None if self.validation is None or model.scoring is not None else model._own_score(self.validation)
         self.schedule: Schedule = parts.schedule(model, len(self.rows))
-        self.by_score = model.early_stopping and self.held_out is not None
+        self.by_score = model.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
         self.result: TrainingResult | None = None
@@ -70,8 +70,8 @@ class Fitting:
         T = self.rows.T
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
         strata = T.astype(bool) if two_classes else None
-        self.rows, self.held_out = self.rows.split(random, self.model.validation_fraction, strata)
-        if len(self.held_out) < 2:
+        self.rows, self.validation = self.rows.split(random, self.model.validation_fraction, strata)
+        if len(self.validation) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
@@ -83,7 +83,7 @@ class Fitting:
         model.best_loss_ = None if self.by_score else np.inf if model.best_loss_ is None else model.best_loss_
         if self.by_score and model.best_validation_score_ is None:
             model.best_validation_score_ = -np.inf
-        lists = {"validation_loss_curve_": self.held_out, "validation_scores_": self.held_out}
+        lists = {"validation_loss_curve_": self.validation, "validation_scores_": self.validation}
         lists["score_curve_"] = None if model.scoring in (None, "loss") else self.rows
         for name, measured in lists.items():
             if measured is not None and getattr(model, name) is None:
@@ -150,8 +150,8 @@ class Fitting:
 
     def member(self) -> Member | None:
         """Return what a population may train in the place of `run`, if it can."""
-        table, held_out, model = self.rows.table, self.held_out, self.model
-        elsewhere = held_out is not None and held_out.table is not table
+        table, validation, model = self.rows.table, self.validation, self.model
+        elsewhere = validation is not None and validation.table is not table
         if self.needs_python() or elsewhere or sparse.issparse(table.X):
             return None
         if engine_for(model.network_, model.theta_, (), self.optimizer, silent=True).cohort is None:
@@ -161,7 +161,7 @@ class Fitting:
             model.theta_,
             self.optimizer,
             rows=self.rows.numbers,
-            validation_rows=None if held_out is None else held_out.numbers,
+            validation_rows=None if validation is None else validation.numbers,
             X=table.X,
             T=table.T,
             sample_weight=table.weight,
@@ -176,14 +176,14 @@ class Fitting:
         is_sparse = sparse.issparse(self.rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.by_search else theta.dtype
-        X, *held_X = (
+        X, *validation_X = (
             (rows.X.tocsr() if is_sparse else rows.X).astype(dtype, copy=False)
-            for rows in (self.rows, self.held_out)
+            for rows in (self.rows, self.validation)
             if rows is not None
         )
         settings: dict[str, Any] = {"sample_weight": self.rows.weight, "epochs": epochs, **watchers}
-        if self.held_out is not None:
-            settings["validation"] = (*held_X, self.held_out.T, self.held_out.weight)
+        if self.validation is not None:
+            settings["validation"] = (*validation_X, self.validation.T, self.validation.weight)
         if self.by_search:
             settings["validation_score"] = self.score
         else:
@@ -221,8 +221,8 @@ class Fitting:
     def scores(self) -> dict[str, Any]:
         """Return what has to measure the model after each epoch, by the attributes that list it."""
         model, scores = self.model, {}
-        if self.held_out is not None and model.scoring != "loss" and self.score is None:
-            scores["validation_scores_"] = model._scorer(self.held_out, model.scoring)
+        if self.validation is not None and model.scoring != "loss" and self.score is None:
+            scores["validation_scores_"] = model._scorer(self.validation, model.scoring)
         if model.scoring not in (None, "loss"):
             scores["score_curve_"] = model._scorer(self.rows, model.scoring)
         return scores
@@ -247,7 +247,7 @@ class Fitting:
             ends=self.by_score or not self.by_search,
             rate=getattr(self.optimizer, "learning_rate", 0.0),
             constant=self.model._loss_constant(self.rows),
-            constant_val=0.0 if self.held_out is None else self.model._loss_constant(self.held_out),
+            constant_val=0.0 if self.validation is None else self.model._loss_constant(self.validation),
         )
 
     def take(self, result: TrainingResult, error: DivergenceError | None = None) -> None:
@@ -255,8 +255,8 @@ class Fitting:
         history = result.history
         losses = history.loss
         if len(losses):
-            of_held_out = history.validation_loss[1:], history.validation_score[1:]  # from the first epoch on
-            self.record().epochs(result.state, losses, *of_held_out)
+            on_validation = history.validation_loss[1:], history.validation_score[1:]  # from the first epoch on
+            self.record().epochs(result.state, losses, *on_validation)
             self.seconds = float(history.time[-1])
         ended = replace(result, reason="callback") if result.reason == "early stopping" else result
         self.leave(ended, None, error)

@@ -51,10 +51,10 @@ class Plots:
         Axes
         """
         check_is_fitted(self.model)
-        loss, held_out = self.model.loss_curve_, self.model.validation_loss_curve_
-        if held_out is not None:  # there may have been epochs without validation rows before
-            held_out = [np.nan] * (len(loss) - len(held_out)) + held_out
-        return plot_loss(SimpleNamespace(loss=loss, validation_loss=held_out), ax, first=1, **curve)
+        loss, validation = self.model.loss_curve_, self.model.validation_loss_curve_
+        if validation is not None:  # there may have been epochs without validation rows before
+            validation = [np.nan] * (len(loss) - len(validation)) + validation
+        return plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1, **curve)
 
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw which class is predicted where, and the rows; see `vecprop.pictures.plot_decision_boundary`.

@@ -77,15 +77,17 @@ class Record:
             state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
         )
 
-    def epochs(self, state: TrainingState, losses: np.ndarray, held_losses: np.ndarray, scores: np.ndarray) -> bool:
+    def epochs(
+        self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
+    ) -> bool:
         """Record epochs with these losses and scores, as far as there are any; return whether training is to end."""
         model, over = self.model, False
         if model.scoring == "loss":
-            scores = -held_losses
-        held_losses, scores = held_losses.tolist(), scores.tolist()
+            scores = -validation_losses
+        validation_losses, scores = validation_losses.tolist(), scores.tolist()
         for epoch, loss in enumerate(losses.tolist()):
-            if held_losses:
-                model.validation_loss_curve_.append(held_losses[epoch] + self.constant_val)
+            if validation_losses:
+                model.validation_loss_curve_.append(validation_losses[epoch] + self.constant_val)
             if scores:
                 model.validation_scores_.append(scores[epoch])
             model.n_iter_ += 1

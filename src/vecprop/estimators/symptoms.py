@@ -83,7 +83,7 @@ class Case:
         layers: Any = self.model.network_.layers
         outputs, found = self.outputs, []
         for number, place in enumerate(self.model.network_.activations):
-            slopes = np.abs(layers[place].slope(outputs[place - 1], outputs[place]))
+            slopes = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
             found.append((number, layers[place], np.broadcast_to(slopes, outputs[place].shape).mean(axis=0)))
         return found
 
@@ -159,7 +159,7 @@ def dead_units(case: Case) -> Iterator[str]:
 def saturated_units(case: Case) -> Iterator[str]:
     """Say how many units of a bounded activation are nearly flat, so that hardly any gradient passes them."""
     flat = (
-        (number, slopes < SATURATED * float(kind.slope(0.0, kind.value(0.0))))
+        (number, slopes < SATURATED * float(kind.derivative(0.0, kind.value(0.0))))
         for number, kind, slopes in case.hidden
         if _is_bounded(kind)
     )

@@ -43,22 +43,22 @@ class Restarts:
 
     Parameters
     ----------
-    model, rows, held_out, random
+    model, rows, validation, random
         As for `Fitting`.
     """
 
     def __init__(
-        self, model: "MultilayerPerceptron", rows: Rows, held_out: Rows | None, random: np.random.RandomState
+        self, model: "MultilayerPerceptron", rows: Rows, validation: Rows | None, random: np.random.RandomState
     ) -> None:
         self.model = model
-        first = Fitting(model, rows, held_out, random)
+        first = Fitting(model, rows, validation, random)
         self.fittings = [first]
         for state in random_states(model.random_state, model.n_restarts)[1:]:
             other, random = copy.copy(model), check_random_state(state)
             other.random_state = state
             other.__dict__.pop("_skl_callbacks", None)  # which are told of one fit
             other._prepare(rows, random, first=True)
-            self.fittings.append(Fitting(other, first.rows, first.held_out, random))
+            self.fittings.append(Fitting(other, first.rows, first.validation, random))
         self.kept, self.seconds = first, 0.0
 
     @property
@@ -174,6 +174,6 @@ def _quality(fitting: Fitting) -> Any:
     model = fitting.model
     if fitting.by_score:
         return model.best_validation_score_
-    if fitting.held_out is None:
+    if fitting.validation is None:
         return -model.loss_
     return model.validation_scores_[-1] if model.validation_scores_ else -np.inf  # it may have ended before an epoch

@@ -133,7 +133,7 @@ def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
     >>> error_hidden(np.array([[0.5, 0.5, 1.0]]), np.ones((3, 2)), np.array([[1.0, 1.0]]))
     array([[0.5, 0.5, 0. ]])
     """
-    return activations.Logistic().slope(None, H) * layers.input_gradient(Eo, Wo)
+    return activations.Logistic().derivative(None, H) * layers.input_gradient(Eo, Wo)
 
 
 def gradient_weight_hidden(X: Array, Eh: Array) -> Array:

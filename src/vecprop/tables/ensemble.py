@@ -12,7 +12,7 @@ from ..optimize.stopping import EarlyStopping
 from ..train.engine import engine_for
 from ..train.members import Member
 from ..train.population import train_population
-from ..train.progress import Headway
+from ..train.progress import Progress
 from ..train.results import TrainingResults
 from ..train.state import DivergenceError
 
@@ -95,7 +95,7 @@ def trained(
     rows: Rows,
     training: Training,
     seed: int,
-    progress: Callable[[Headway], object] | None,
+    progress: Callable[[Progress], object] | None,
 ) -> tuple[list[Ensemble], np.ndarray, TrainingResults]:
     """Return an ensemble of each network with a member for each fold, trained on the rows of all others.
 

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .. import catalog
 from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
-from ..train.progress import Headway
+from ..train.progress import Progress
 
 T = TypeVar("T", bound=type)
 
@@ -44,8 +44,8 @@ random_state : int, RandomState or None, default None
 n_jobs : int or None, default None
     How many threads to use at most; None for as many as there are processors.
 progress : callable or None, default None
-    Called several times a second with a `Headway`: how many networks have ended, the rows trained on, the losses. Where
-    it returns True, the others are stopped where they are."""
+    Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
+    losses. If it returns True, the others are stopped."""
 
 ATTRIBUTES = """\
 notes_ : list of str
@@ -86,7 +86,7 @@ class Settings(Positional):
     max_iter: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
-    progress: Callable[[Headway], object] | None = None
+    progress: Callable[[Progress], object] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "target": [str, None],

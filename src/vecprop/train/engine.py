@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 
 import numpy as np
 
-from ..core.counted import Noise
+from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
@@ -24,7 +24,7 @@ from .state import Reason, TrainingResult
 
 if TYPE_CHECKING:
     from .members import Data, Member
-    from .watch import Watch
+    from .monitor import Monitor
 
 EngineName = Literal["auto", "compiled", "reference"]
 
@@ -59,7 +59,7 @@ class Evaluation(Protocol):
         ...
 
 
-class Descent(ABC):
+class TrainingLoop(ABC):
     """The steps of an optimizer along the gradients of batches.
 
     Parameters
@@ -68,7 +68,7 @@ class Descent(ABC):
         What measures the epochs.
     network : Network
         What is trained.
-    batch, held_out : Batch
+    batch, validation_batch : Batch
         The rows of training, and those of validation, if there are any.
     optimizer : Optimizer
         How theta moves.
@@ -83,13 +83,13 @@ class Descent(ABC):
         run: Run,
         network: Network,
         batch: Batch,
-        held_out: Batch | None,
+        validation_batch: Batch | None,
         optimizer: Optimizer,
         schedule: Schedule,
         plan: Plan,
     ) -> None:
         self.run, self.state, self.network = run, run.state, network
-        self.batch, self.held_out = batch, held_out
+        self.batch, self.validation_batch = batch, validation_batch
         self.optimizer, self.schedule, self.plan = optimizer, schedule, plan
         self.per_epoch = -(-batch.rows // plan.batch_size)
         self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
@@ -117,7 +117,7 @@ class Cohort(ABC):
 
     @classmethod
     @abstractmethod
-    def run(cls, cohorts: Sequence[Any], watch: "Watch") -> None:
+    def run(cls, cohorts: Sequence[Any], monitor: "Monitor") -> None:
         """Train the members of all cohorts, until that which watches them has them stopped."""
 
     @abstractmethod
@@ -163,14 +163,14 @@ class Engine(ABC):
         theta: Array,
         batches: Iterable[Batch] = (),
         optimizer: Any = None,
-        noise: Noise | None = None,
+        noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Refusal | None:
         """Return why it does not take a network with such parameters, rows, optimizer, noise and score, or None."""
 
     @property
     @abstractmethod
-    def descent(self) -> type[Descent]:
+    def training_loop(self) -> type[TrainingLoop]:
         """How it trains one network, by the steps of an optimizer."""
 
     @property
@@ -179,7 +179,7 @@ class Engine(ABC):
         return None
 
     @abstractmethod
-    def evaluation(self, theta: Array, batch: Batch, noise: Noise | None = None) -> Evaluation:
+    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Evaluation:
         """Return the loss of a batch, and its gradient, as functions of parameters like these."""
 
     @abstractmethod
@@ -187,7 +187,7 @@ class Engine(ABC):
         """Return a function that predicts rows with these parameters, and follows what is written into them."""
 
     @abstractmethod
-    def gradients(self, noise: Noise | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
         """Return every way in which it finds a batch's loss and gradient, by what is said of it; "" needs no word."""
 
     def predict(self, theta: Array, X: Array) -> Array:

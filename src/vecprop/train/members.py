@@ -170,7 +170,7 @@ class Data:
     def train(self, member: Member, engine: EngineName) -> TrainingResult:
         """Train a member by itself."""
         X, T, weight = self.chosen(member, member.rows)
-        held_out = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
+        validation_batch = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
         try:
             return train(
                 member.network,
@@ -183,7 +183,7 @@ class Data:
                 shuffle=member.shuffle,
                 seed=member.seed,
                 sample_weight=weight,
-                validation=held_out,
+                validation=validation_batch,
                 validation_score=member.validation_score,
                 training_loss=member.training_loss,
                 schedule=member.schedule,

@@ -8,9 +8,9 @@ import numpy as np
 from ..core.inputs import checked_theta
 from .engine import Cohort, EngineName
 from .members import Alike, Data, Member
-from .progress import Headway
+from .monitor import Monitor
+from .progress import Progress
 from .results import TrainingResults
-from .watch import Watch
 
 
 def train_population(
@@ -19,7 +19,7 @@ def train_population(
     T: np.ndarray,
     *,
     sample_weight: np.ndarray | None = None,
-    progress: Callable[[Headway], object] | None = None,
+    progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
@@ -35,7 +35,7 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The rows' weights.
     progress : callable, optional
-        Called several times a second with a `Headway`: how many members have ended, the rows trained on, the losses.
+        Called several times a second with a `Progress`: how many members have ended, the rows trained on, the losses.
         Where it returns True, the others are stopped where they are, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
         See `train`. On the compiled engine threads take members, one after the other, and nothing of Python is between
@@ -69,19 +69,19 @@ def train_population(
         cohort = _cohort(numbers, members, data, engine)
         cohorts += [cohort] if cohort else []
         alone += [] if cohort else numbers
-    watch = Watch(cohorts, len(members), progress)
+    monitor = Monitor(cohorts, len(members), progress)
     for kind in dict.fromkeys(map(type, cohorts)):
-        kind.run([cohort for cohort in cohorts if type(cohort) is kind], watch)
+        kind.run([cohort for cohort in cohorts if type(cohort) is kind], monitor)
     others = {}
     for number in sorted(alone):
-        if watch.stopped:
+        if monitor.stopped:
             others[number] = data.not_begun(members[number])
             continue
         try:
             others[number] = data.train(members[number], engine)
         except (TypeError, ValueError) as error:
             raise _in_member(number, error) from error  # which may come from a part of the user's own
-        watch.ended(others[number])
+        monitor.ended(others[number])
     return TrainingResults(cohorts, others)
 
 

@@ -10,7 +10,7 @@ from .state import TrainingState
 
 
 @dataclass(frozen=True)
-class Headway:
+class Progress:
     """How far the training of a population is.
 
     Parameters

@@ -17,8 +17,8 @@ from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .arguments import check_arguments, check_choices, check_score, check_watchers
 from .engine import EngineName, engine_for
+from .lbfgs_training import LBFGSTraining
 from .run import Callback, Run
-from .search import Search
 from .state import TrainingResult, TrainingState
 
 
@@ -129,10 +129,12 @@ def train(
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
-    held_out = None if validation is None else _validation_batch(network, theta, validation)
-    held_rows, held_weight = (None, None) if held_out is None else (held_out.rows, held_out.weight)
-    check_score(validation_score, early_stopping, held_rows, held_weight)
-    batches = [batch] if held_out is None else [batch, held_out]
+    validation_batch = None if validation is None else _validation_batch(network, theta, validation)
+    validation_rows, validation_weight = (
+        (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.weight)
+    )
+    check_score(validation_score, early_stopping, validation_rows, validation_weight)
+    batches = [batch] if validation_batch is None else [batch, validation_batch]
     computes = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
@@ -140,7 +142,7 @@ def train(
         batch.require_finite_inputs()
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        move = Search(run, computes, batch, held_out, validation_score, optimizer).search
+        move = LBFGSTraining(run, computes, batch, validation_batch, validation_score, optimizer).search
     else:
         schedule = schedule or Constant()
         if state is None:
@@ -152,7 +154,7 @@ def train(
         run = Run(state, early_stopping, callbacks, remedy)
         rows = int(min(batch_size or batch.rows, batch.rows))
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
-        move = computes.descent(run, network, batch, held_out, optimizer, schedule, plan).descend
+        move = computes.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # What overflows shows in a loss that is not finite, and is said in words.
         for callback in callbacks:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-# A step or a slope may be reordered as a sum may; infinities and NaN keep their meaning. No references are counted,
-# since kernels own nothing: that takes the compiler time.
+# Sums may be reordered; infinities and NaN keep their meaning. No references are counted, since kernels own nothing:
+# that takes the compiler time.
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "arcp"},

@@ -42,8 +42,8 @@ def _caller(*kinds, result=None):
 call_map = _caller("integer", "address", "address", "address")
 """Call f(n, z, y, h): y = value(z) for n numbers."""
 
-call_slope = _caller("integer", "address", "address", "address", "address")
-"""Call f(n, z, y, delta, h): delta *= slope(z, y) for n numbers."""
+call_derivative = _caller("integer", "address", "address", "address", "address")
+"""Call f(n, z, y, delta, h): delta *= derivative(z, y) for n numbers."""
 
 call_norm = _caller("integer", "integer", "address", "address", "address", "address", "address")
 """Call f(I, rows, p, X, extra, Y, h): layer normalization of a tile."""
@@ -80,7 +80,7 @@ call_shuffle = _caller(*["integer"] * 6)
 """Call f(seed, epoch, n, keys, places, order): n rows in the order of an epoch."""
 
 call_score = _caller("integer", result="number")
-"""Call f(context): the score of the held-out rows."""
+"""Call f(context): the score of the validation rows."""
 
 call_epochs = _caller("integer", "integer")
 """Call f(context, worker): epochs."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, njit, types
 
-from ...core import counted, elementary
+from ...core import counter_rng, elementary
 from ...core.layers import Dropout, LayerNorm
 from ...core.losses import SoftmaxCrossEntropy
 from ..jit.arrays import matrix, vector
@@ -22,18 +22,18 @@ from .formulas import compiled_method
 
 # What `address_of` fills in: a class's formulas, the floating type and half its range.
 formula: Any = None
-slope: Any = None
+derivative: Any = None
 number: Any = None
 half: Any = None
 
 clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
-_GOLDEN, _DROPOUT = np.uint64(counted._GOLDEN), np.uint64(counted._DROPOUT)
-mix: Any = njit(counted._mix, nogil=True)
+_GOLDEN, _DROPOUT = np.uint64(counter_rng._GOLDEN), np.uint64(counter_rng._DROPOUT)
+mix: Any = njit(counter_rng._mix, nogil=True)
 
 
 @njit(nogil=True)
 def count(state, number):
-    """Return the state of the stream that a count picks; see `core.counted.counted_bits`."""
+    """Return the state of the stream that a count picks; see `core.counter_rng.counter_bits`."""
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
@@ -52,7 +52,7 @@ def _map(n, z, y, h):
         y[i] = formula(h, z[i])
 
 
-def _slope(n, z, y, delta, h):
+def _derivative(n, z, y, delta, h):
     use_widest_vectors()
     without_overlaps()
     z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
@@ -78,7 +78,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
     for o in range(outputs):
         for s in range(rows):
             loss[s] += formula(h, z[o, s], t[o, s])
-            delta[o, s] = weight[s] * slope(h, z[o, s], t[o, s])
+            delta[o, s] = weight[s] * derivative(h, z[o, s], t[o, s])
 
 
 def _softmax_link(rows, outputs, z, y, h):
@@ -222,7 +222,7 @@ def _norm_back(I, rows, p, extra, delta, J, add):
 
 
 def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
-    """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counted.Noise`."""
+    """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
     numbers, h = vector(numbers, rows), values(h)
     kept = number(1 / (1 - h[0]))
@@ -246,7 +246,7 @@ def _signature(template: FunctionType, F: type) -> Any:
     a = types.CPointer(from_dtype(np.dtype(F)))
     arguments = {
         "_map": (_INTEGER, a, a, _H),
-        "_slope": (_INTEGER, a, a, a, _H),
+        "_derivative": (_INTEGER, a, a, a, _H),
         "_elementwise_link": (_INTEGER, _INTEGER, a, a, _H),
         "_softmax_link": (_INTEGER, _INTEGER, a, a, _H),
         "_elementwise_loss": (_INTEGER, _INTEGER, a, a, a, a, a, _H),
@@ -263,7 +263,9 @@ def _signature(template: FunctionType, F: type) -> Any:
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over a class's formulas for numbers of type F, compiled when first asked for."""
-    formulas = dict(zip(("formula", "slope"), (compiled_method(cls, method, F) for method in methods), strict=False))
+    formulas = dict(
+        zip(("formula", "derivative"), (compiled_method(cls, method, F) for method in methods), strict=False)
+    )
     return address_of(
         template,
         _signature(template, F),
@@ -289,9 +291,9 @@ def map_address(activation: Any, F: type) -> int:
     return _address(_map, type(activation), F, "value")
 
 
-def slope_address(activation: Any, F: type) -> int:
-    """Return the address of delta *= slope(z, y); see `pointers.call_slope`."""
-    return _address(_slope, type(activation), F, "slope")
+def derivative_address(activation: Any, F: type) -> int:
+    """Return the address of delta *= derivative(z, y); see `pointers.call_derivative`."""
+    return _address(_derivative, type(activation), F, "derivative")
 
 
 def link_address(loss: Any, F: type) -> int:

@@ -1,4 +1,4 @@
-"""The scores of held-out rows, from predictions that kernels have left: a loop for each, by its name in `core.scores`.
+"""The scores of validation rows, from predictions that kernels have left: a loop each, by its name in `core.scores`.
 
 Sums are over rows in their order, by one thread, so that a score's bits do not depend on how many there are.
 """
@@ -20,7 +20,7 @@ number = float
 
 @njit(**INNER)
 def _place(c, s):
-    """Return the number in the data of a held-out row."""
+    """Return the number in the data of a validation row."""
     return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
 
 

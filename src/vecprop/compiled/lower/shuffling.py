@@ -5,13 +5,13 @@ from functools import cache
 import numpy as np
 from numba import njit, types
 
-from ...core import counted
+from ...core import counter_rng
 from ..jit.arrays import numbers_at, words_at
 from ..jit.machine_code import address_of
 from ..jit.options import INNER
 from .loops import count, mix
 
-_SHUFFLE = np.uint64(counted._SHUFFLE)
+_SHUFFLE = np.uint64(counter_rng._SHUFFLE)
 
 
 @njit(**INNER)
@@ -21,7 +21,7 @@ def _bucket(key, n):
 
 
 def shuffle(seed, epoch, n, keys, places, order):
-    """Fill order with `core.counted.permutation`: the rows sorted by a random key each.
+    """Fill order with `core.counter_rng.permutation`: the rows sorted by a random key each.
 
     Keys are uniform, so they are counted into as many buckets as rows by their leading digits; the few of a bucket are
     sorted by insertion. A key is made twice, which costs less than looking for it.

@@ -59,10 +59,10 @@ def backward_by_inputs(c, layer, worker, rows, here, turned, like):
         S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, here, like).ctypes.data
         A = inputs_at(c, layer, tile_of(c, shard, like), work_of(c, shard, like)) + low * S * one
         operands, add = (O, S, none, A, delta, c.gradients + start), np.int64(shard > 0)
-        call_dense_back(row.slope, (high - low - 1, *operands, add, none, turned, none, none, none))
+        call_dense_back(row.derivative, (high - low - 1, *operands, add, none, turned, none, none, none))
         if layer:
             before = delta_of(c, shard, 1 - here, like)[low * S :].ctypes.data
             operands = O, S, c.theta + start, A, delta, none, none, before
-            call_dense_back(row.slope, (min(high, I) - low, *operands, turned, none, none, none))
+            call_dense_back(row.derivative, (min(high, I) - low, *operands, turned, none, none, none))
     if layer:
         wait_for_all(barrier, c.workers)  # the layer before it writes where this one's delta is

@@ -49,8 +49,8 @@ class Watched(IntEnum):
     """What a rule watches."""
 
     LOSS = 0
-    HELD_LOSS = 1
-    HELD_SCORE = 2
+    VALIDATION_LOSS = 1
+    VALIDATION_SCORE = 2
 
 
 MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
@@ -216,10 +216,10 @@ def _has_stalled(c, epoch, theta):
     """Return whether early stopping ends training, and keep the best parameters."""
     rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
     watched = np.int64(rule.watched)
-    if watched == Watched.HELD_SCORE:
+    if watched == Watched.VALIDATION_SCORE:
         loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
     else:
-        by_held = watched == Watched.HELD_LOSS and c.validation.rows > 0
+        by_held = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
         loss = np.float64(numbers_at(c.validation_losses if by_held else c.losses, epoch + 1, theta)[epoch])
     if loss < memory.lowest:
         copy(theta, numbers_at(c.best, theta.size, theta))

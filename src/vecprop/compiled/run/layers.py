@@ -11,7 +11,7 @@ from numba import njit
 
 from ..jit.arrays import copy, numbers_at, put_ones, record_at
 from ..jit.options import INNER, ONCE
-from ..jit.pointers import call_dense, call_dense_back, call_drop, call_map, call_norm, call_norm_back, call_slope
+from ..jit.pointers import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from .quarters import multiply_quarter, sum_quarters
 from .sharing import QUARTERS, Sharing
 
@@ -23,7 +23,7 @@ LAYER = np.dtype(
         ("start", np.int64),  # of its parameters in theta
         ("product", np.int64),  # addresses of what it calls
         ("value", np.int64),
-        ("slope", np.int64),
+        ("derivative", np.int64),
         ("output_at", np.int64),  # where its output is in a tile's work, and what it keeps beside it
         ("extra_at", np.int64),
         ("sharing", np.int64),  # see `sharing.Sharing`
@@ -107,14 +107,14 @@ def backward(c, number, tile, S, noisy, work, delta, before, turned, gradient, a
         start = tile.itemsize * layer.start
         by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
         operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, turned
-        call_dense_back(layer.slope, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
+        call_dense_back(layer.derivative, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
     elif kind == Kind.ACTIVATION:
         out = work[layer.output_at :].ctypes.data
-        call_slope(layer.slope, (O * S, A, out, delta.ctypes.data, h))
+        call_derivative(layer.derivative, (O * S, A, out, delta.ctypes.data, h))
     elif kind == Kind.LAYER_NORM:
         start = tile.itemsize * layer.start
         call_norm_back(
-            layer.slope,
+            layer.derivative,
             (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add),
         )
     elif noisy:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.counted import Noise
+from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
 from ...core.inputs import Batch
 from ...core.network import Network
@@ -15,7 +15,7 @@ from ..engine import Engine, Refusal
 if TYPE_CHECKING:
     from ...compiled.evaluation import Evaluation
     from .cohort import CompiledCohort
-    from .descent import CompiledDescent
+    from .training_loop import CompiledTrainingLoop
 
 
 class Compiled(Engine):
@@ -29,7 +29,7 @@ class Compiled(Engine):
         theta: Array,
         batches: Iterable[Batch] = (),
         optimizer: Any = None,
-        noise: Noise | None = None,
+        noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Refusal | None:
         """Return what of all this kernels do not take, or None."""
@@ -53,11 +53,11 @@ class Compiled(Engine):
         return Refusal(reason, is_said=True) if reason else None
 
     @property
-    def descent(self) -> "type[CompiledDescent]":
+    def training_loop(self) -> "type[CompiledTrainingLoop]":
         """How it trains one network, by the steps of an optimizer."""
-        from .descent import CompiledDescent
+        from .training_loop import CompiledTrainingLoop
 
-        return CompiledDescent
+        return CompiledTrainingLoop
 
     @property
     def cohort(self) -> "type[CompiledCohort]":
@@ -66,7 +66,7 @@ class Compiled(Engine):
 
         return CompiledCohort
 
-    def evaluation(self, theta: np.ndarray, batch: Batch, noise: Noise | None = None) -> "Evaluation":
+    def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "Evaluation":
         """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
         from ...compiled.evaluation import Evaluation
 
@@ -78,7 +78,7 @@ class Compiled(Engine):
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
-    def gradients(self, noise: Noise | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
         """Return the gradient of a batch by itself, and that of a step of training, which is found in another way."""
         from ...compiled.network import CompiledNetwork
         from ...compiled.step import gradient_of_a_step

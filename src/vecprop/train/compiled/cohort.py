@@ -15,8 +15,8 @@ from ..arguments import check_score
 from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_rows
+from ..monitor import Monitor
 from ..state import TrainingResult, TrainingState
-from ..watch import Watch
 
 
 class CompiledCohort(Cohort):
@@ -28,9 +28,13 @@ class CompiledCohort(Cohort):
         assert isinstance(self.member.optimizer, Optimizer)  # those that compile are
         self.optimizer = self.member.optimizer
         member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
-        rows, held_rows = (_checked_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows))
-        held_weight = None if batch.weight is None or held_rows is None else batch.weight[held_rows]
-        check_score(member.validation_score, rule, None if held_rows is None else len(held_rows), held_weight)
+        rows, validation_rows = (
+            _checked_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows)
+        )
+        validation_weight = None if batch.weight is None or validation_rows is None else batch.weight[validation_rows]
+        check_score(
+            member.validation_score, rule, None if validation_rows is None else len(validation_rows), validation_weight
+        )
         self.rows = batch.rows if rows is None else len(rows)
         size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
@@ -39,7 +43,7 @@ class CompiledCohort(Cohort):
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
             rows,
-            held_rows,
+            validation_rows,
             self.optimizer,
             Plan(size, member.shuffle, 0, member.clip, member.training_loss == "running", member.validation_score),
             [member.seed for member in members],
@@ -57,15 +61,15 @@ class CompiledCohort(Cohort):
         return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
 
     @classmethod
-    def run(cls, cohorts: Sequence[Any], watch: Watch) -> None:
+    def run(cls, cohorts: Sequence[Any], monitor: Monitor) -> None:
         """Run cohorts, those of a floating type in one program."""
         try:
             for F in (np.float64, np.float32):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
-                if own and not watch.stopped:
-                    population.run(own, watch.look)
+                if own and not monitor.stopped:
+                    population.run(own, monitor.look)
         except KeyboardInterrupt:  # those that are not done say so
-            watch.stopped = True
+            monitor.stopped = True
         for cohort in cohorts:
             cohort.fits.release()
 
@@ -74,14 +78,14 @@ class CompiledCohort(Cohort):
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
-        held_losses = np.nan if self.member.validation_rows is None else fits.held_losses[every, epochs]
+        validation_losses = np.nan if self.member.validation_rows is None else fits.validation_losses[every, epochs]
         return np.stack(
             [
                 ended,
                 np.where(ended, 1, epochs / max(fits.epochs, 1)),
                 epochs * self.rows,
                 np.where(epochs > 0, losses, np.nan),
-                np.where(epochs > 0, held_losses, np.nan),
+                np.where(epochs > 0, validation_losses, np.nan),
             ]
         )
 
@@ -112,8 +116,8 @@ class CompiledCohort(Cohort):
         member, fits, known = self.member, self.fits, epochs + 1
         return History.of(
             fits.losses[place, : epochs + (member.training_loss == "exact")],
-            None if member.validation_rows is None else fits.held_losses[place, :known],
-            None if member.validation_score is None else fits.held_scores[place, :known],
+            None if member.validation_rows is None else fits.validation_losses[place, :known],
+            None if member.validation_score is None else fits.validation_scores[place, :known],
             fits.norms[place, :epochs],
             fits.sizes[place, :epochs],
             fits.seconds[place] / max(epochs, 1) * np.arange(known),

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...core.counted import Noise
+from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
 from ...core.inputs import Batch
 from ...core.network import Network
 from ..engine import Engine
-from .descent import ReferenceDescent
+from .training_loop import ReferenceTrainingLoop
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class ReferenceEvaluation:
 
     network: Network
     batch: Batch
-    noise: Noise | None
+    noise: RandomKey | None
 
     def loss(self, theta: Array) -> Array:
         """Return the loss."""
@@ -41,17 +41,17 @@ class Reference(Engine):
         theta: Array,
         batches: Iterable[Batch] = (),
         optimizer: Any = None,
-        noise: Noise | None = None,
+        noise: RandomKey | None = None,
         score: str | None = None,
     ) -> None:
         """Return None: it takes everything."""
 
     @property
-    def descent(self) -> type[ReferenceDescent]:
+    def training_loop(self) -> type[ReferenceTrainingLoop]:
         """How it trains one network, by the steps of an optimizer."""
-        return ReferenceDescent
+        return ReferenceTrainingLoop
 
-    def evaluation(self, theta: Array, batch: Batch, noise: Noise | None = None) -> ReferenceEvaluation:
+    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> ReferenceEvaluation:
         """Return the loss of a batch, and its gradient, as functions of parameters."""
         return ReferenceEvaluation(self.network, batch, noise)
 
@@ -59,6 +59,6 @@ class Reference(Engine):
         """Return a function that predicts rows with these parameters."""
         return partial(self.network.predict, theta)
 
-    def gradients(self, noise: Noise | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
         """Return its one way to find a batch's loss and gradient."""
         return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}

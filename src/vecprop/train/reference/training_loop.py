@@ -1,4 +1,4 @@
-"""Descent: the optimizer's steps, batch by batch and epoch by epoch, on the reference engine."""
+"""The training loop of the reference engine: the optimizer's steps, batch by batch and epoch by epoch."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ...core.counted import Noise, permutation
+from ...core.counter_rng import RandomKey, permutation
 from ...core.elementary import Array, namespace, on_host
 from ...core.scores import score
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant
-from ..engine import Descent
+from ..engine import TrainingLoop
 from ..state import Reason
 from .running_loss import RunningLoss
 
 
-class ReferenceDescent(Descent):
+class ReferenceTrainingLoop(TrainingLoop):
     """The steps of an optimizer, taken one by one in Python."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -49,10 +49,12 @@ class ReferenceDescent(Descent):
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
         """Return the losses of training and validation and the validation score at the current parameters."""
-        theta, held_out, name = self.state.theta, self.held_out, self.plan.score
-        held_loss = None if held_out is None else self.network.batch_loss(theta, held_out)
-        held_score = None if held_out is None or name is None else score(name, self.network, theta, held_out)
-        return self.loss(), held_loss, held_score
+        theta, validation_batch, name = self.state.theta, self.validation_batch, self.plan.score
+        validation_loss = None if validation_batch is None else self.network.batch_loss(theta, validation_batch)
+        validation_score = (
+            None if validation_batch is None or name is None else score(name, self.network, theta, validation_batch)
+        )
+        return self.loss(), validation_loss, validation_score
 
     def loss(self) -> Array | None:
         """Return the loss that the history records: the latest epoch's running loss, or that of all rows.
@@ -89,7 +91,7 @@ class ReferenceDescent(Descent):
             gradient, self.gradient = self.gradient, None
             return gradient
         batch = self.batch if rows is None else self.batch.take(rows)
-        noise = Noise(self.plan.seed, self.state.step, rows) if self.network.random else None
+        noise = RandomKey(self.plan.seed, self.state.step, rows) if self.network.random else None
         loss, gradient = self.network.batch_loss_and_gradient(self.state.theta, batch, noise)
         if self.running is not None:
             self.running.meet(loss, self.state.theta, batch)

@@ -1,4 +1,4 @@
-"""Search: training by L-BFGS, whose line search decides where to look."""
+"""Training by L-BFGS, whose line search decides where to look."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .run import Run
 from .state import Reason
 
 
-class Search:
+class LBFGSTraining:
     """The iterations of L-BFGS on the loss of all rows; an iteration counts as an epoch.
 
     Parameters
@@ -20,7 +20,7 @@ class Search:
         What measures the iterations.
     engine : Engine
         What computes losses and gradients.
-    batch, held_out : Batch
+    batch, validation_batch : Batch
         The rows of training, and those of validation, if there are any.
     score : str or None
         What the rows of validation are scored by.
@@ -33,15 +33,15 @@ class Search:
         run: Run,
         engine: Engine,
         batch: Batch,
-        held_out: Batch | None,
+        validation_batch: Batch | None,
         score: Score | None,
         optimizer: LBFGS,
     ) -> None:
         self.run, self.state, self.engine = run, run.state, engine
-        self.held_out, self.optimizer = held_out, optimizer
+        self.validation_batch, self.optimizer = validation_batch, optimizer
         self.score: Score | None = score
         self.evaluation = engine.evaluation(self.state.theta, batch)
-        self.of_held_out = None if held_out is None else engine.evaluation(self.state.theta, held_out)
+        self.on_validation = None if validation_batch is None else engine.evaluation(self.state.theta, validation_batch)
         self.reason: Reason | None = None
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
 
@@ -81,7 +81,9 @@ class Search:
 
     def validated(self) -> tuple[Array | None, Array | None]:
         """Return the loss and the score of the rows of validation, None for what is not measured."""
-        theta, held_out, name = self.state.theta, self.held_out, self.score
-        if held_out is None or self.of_held_out is None:
+        theta, validation_batch, name = self.state.theta, self.validation_batch, self.score
+        if validation_batch is None or self.on_validation is None:
             return None, None
-        return self.of_held_out.loss(theta), None if name is None else score(name, self.engine, theta, held_out)
+        return self.on_validation.loss(theta), None if name is None else score(
+            name, self.engine, theta, validation_batch
+        )

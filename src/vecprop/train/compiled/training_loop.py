@@ -1,4 +1,4 @@
-"""Descent on the compiled engine: as many epochs at a time as nobody needs to see one by one."""
+"""The training loop of the compiled engine: as many epochs at a time as nobody needs to see one by one."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ...compiled.jit.guards import held_back_interrupts
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
-from ..engine import Descent
+from ..engine import TrainingLoop
 from ..state import DivergenceError, Reason
 
 SECONDS = 0.05
@@ -23,7 +23,7 @@ OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
 that have next to none."""
 
 
-class CompiledDescent(Descent):
+class CompiledTrainingLoop(TrainingLoop):
     """The steps of an optimizer, to rounding those of the reference engine.
 
     Callbacks and schedules that watch the loss are served after each epoch. Without them, or where a callback's
@@ -43,7 +43,7 @@ class CompiledDescent(Descent):
             self.network,
             self.state.theta,
             self.batch,
-            self.held_out,
+            self.validation_batch,
             self.optimizer,
             moments,
             self.run.last_finite,
@@ -52,7 +52,7 @@ class CompiledDescent(Descent):
         if self.run.best is not None:
             self.epochs.stop_early(as_numbers(self.run.best.rule), self.run.best.memory, self.run.best.theta)
         # Seconds an epoch, until one has been timed.
-        rows = self.batch.rows + (self.held_out.rows if self.held_out else 0)
+        rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
         self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.per_epoch / STEPS_A_SECOND
 
     def descend(self) -> Reason:
@@ -80,14 +80,14 @@ class CompiledDescent(Descent):
 
     def measured(self) -> tuple[Any, Any, Any]:
         """Return the losses of training and validation and the validation score at the current parameters."""
-        if self.plan.running and not self.held_out:
+        if self.plan.running and not self.validation_batch:
             return None, None, None
         with held_back_interrupts():  # threads that meet cannot be left half way
             known = self.epochs.measure()
         return (
             None if self.plan.running else known.losses[0],
-            known.held_losses[0] if self.held_out else None,
-            known.held_scores[0] if self.plan.score else None,
+            known.validation_losses[0] if self.validation_batch else None,
+            known.validation_scores[0] if self.plan.score else None,
         )
 
     def some_epochs(self) -> Reason | None:
@@ -101,10 +101,10 @@ class CompiledDescent(Descent):
         reason = None
         if done:
             state.history.moved_often(progress.norms[:done], progress.sizes[:done])
-            held_losses = progress.held_losses[:done] if self.held_out else None
-            held_scores = progress.held_scores[:done] if self.plan.score else None
+            validation_losses = progress.validation_losses[:done] if self.validation_batch else None
+            validation_scores = progress.validation_scores[:done] if self.plan.score else None
             times = began + self.pace * np.arange(1, done + 1)
-            state.history.extend(progress.losses[:done], held_losses, times, held_scores)
+            state.history.extend(progress.losses[:done], validation_losses, times, validation_scores)
             reason = self.run.reason_to_stop(progress.stalled)
         if done < count and not progress.stalled:
             self.diverged(progress)
@@ -132,4 +132,4 @@ class CompiledDescent(Descent):
         if progress.gradient_diverged:
             self.run.require_finite("gradient's norm", progress.norms[progress.epochs])
         self.run.require_finite("loss", progress.losses[progress.epochs])
-        self.run.require_finite("validation loss", progress.held_losses[progress.epochs])
+        self.run.require_finite("validation loss", progress.validation_losses[progress.epochs])

@@ -25,7 +25,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def counted_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
+def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
     """Return 64 random bits for a seed and each combination of counts.
 
     Parameters
@@ -42,7 +42,7 @@ def counted_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
 
     Examples
     --------
-    >>> bool(counted_bits(7, 3, np.arange(5))[2] == counted_bits(7, 3, 2)[0])
+    >>> bool(counter_bits(7, 3, np.arange(5))[2] == counter_bits(7, 3, 2)[0])
     True
     """
     state = _mix(_words(seed))
@@ -57,16 +57,16 @@ def _words(count: int | Array) -> np.ndarray:
     return np.atleast_1d(np.asarray(count)).astype(np.uint64)
 
 
-def counted_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
-    """Return the same as `counted_bits` as float64 numbers, uniform in [0, 1).
+def counter_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
+    """Return the same as `counter_bits` as float64 numbers, uniform in [0, 1).
 
     Examples
     --------
-    >>> u = counted_uniform(7, np.arange(1000))
+    >>> u = counter_uniform(7, np.arange(1000))
     >>> bool(0 <= u.min() and u.max() < 1 and abs(u.mean() - 0.5) < 0.05)
     True
     """
-    return (counted_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
+    return (counter_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
 
 
 def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
@@ -87,11 +87,11 @@ def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
     >>> sorted(permutation(0, 1, 4).tolist())
     [0, 1, 2, 3]
     """
-    return np.argsort(counted_bits(seed, _SHUFFLE, epoch, np.arange(rows)), kind="stable")
+    return np.argsort(counter_bits(seed, _SHUFFLE, epoch, np.arange(rows)), kind="stable")
 
 
 @dataclass(frozen=True, eq=False)
-class Noise:
+class RandomKey:
     """The key of a forward pass's random numbers: with the same key a layer finds the same numbers.
 
     Parameters
@@ -109,7 +109,7 @@ class Noise:
 
     Examples
     --------
-    >>> Noise(seed=3, step=5).uniform(rows=4, columns=2).shape
+    >>> RandomKey(seed=3, step=5).uniform(rows=4, columns=2).shape
     (4, 2)
     """
 
@@ -120,7 +120,7 @@ class Noise:
     parts: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, noise: "Noise | int | None") -> "Noise | None":
+    def of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
         """Return the key itself; a whole number stands for the key with that seed."""
         return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
 
@@ -138,7 +138,7 @@ class Noise:
 
         Examples
         --------
-        >>> noise = Noise(seed=3)
+        >>> noise = RandomKey(seed=3)
         >>> bool((noise.split(0).uniform(4, 2) == noise.split(1).uniform(4, 2)).any())
         False
         """
@@ -149,4 +149,4 @@ class Noise:
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
         parts = (-1 - part for part in self.parts)  # which no row has as its number
-        return counted_uniform(seed, _DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))
+        return counter_uniform(seed, _DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .progress import Headway
+from .progress import Progress
 from .state import TrainingResult
 
 if TYPE_CHECKING:
     from .engine import Cohort
 
 
-class Watch:
+class Monitor:
     """What is told of a population's progress, and whether the rest of it is to be stopped.
 
     Parameters
@@ -30,7 +30,7 @@ class Watch:
         Whether the rest is to be stopped.
     """
 
-    def __init__(self, cohorts: Sequence["Cohort"], total: int, progress: Callable[[Headway], object] | None) -> None:
+    def __init__(self, cohorts: Sequence["Cohort"], total: int, progress: Callable[[Progress], object] | None) -> None:
         self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
         self._alone: list[list[float]] = []
 
@@ -44,16 +44,18 @@ class Watch:
 
     def look(self) -> bool:
         """Tell how far training is; return whether the rest is to be stopped."""
-        if self.progress is not None and self.progress(self.headway()) is True:
+        if self.progress is not None and self.progress(self.latest()) is True:
             self.stopped = True
         return self.stopped
 
-    def headway(self) -> Headway:
-        """Return how far training is."""
+    def latest(self) -> Progress:
+        """Return the progress of training."""
         standing = [*(cohort.standing() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
-        ended, share, rows, losses, held_losses = np.concatenate(standing, axis=1)
+        ended, share, rows, losses, validation_losses = np.concatenate(standing, axis=1)
         done = share.sum() / self.total
-        return Headway(int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(held_losses))
+        return Progress(
+            int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(validation_losses)
+        )
 
 
 def _middle(losses: np.ndarray) -> float:

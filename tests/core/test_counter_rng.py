@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecprop.core.counted import Noise, counted_bits, counted_uniform, permutation
+from vecprop.core.counter_rng import RandomKey, counter_bits, counter_uniform, permutation
 
 SEEDS = st.integers(-(2**70), 2**70)
 
@@ -28,35 +28,35 @@ def test_every_row_is_as_often_at_every_place():
 
 @given(seed=SEEDS, counts=st.lists(st.integers(0, 2**40), max_size=3), n=st.integers(1, 20))
 def test_a_number_does_not_depend_on_which_others_are_asked_for(seed, counts, n):
-    alone = [counted_bits(seed, *counts, i)[0] for i in range(n)]
-    assert (counted_bits(seed, *counts, np.arange(n)) == alone).all()
+    alone = [counter_bits(seed, *counts, i)[0] for i in range(n)]
+    assert (counter_bits(seed, *counts, np.arange(n)) == alone).all()
 
 
 def test_uniform_numbers_are_uniform_and_uncorrelated():
-    u = counted_uniform(3, np.arange(300)[:, None], np.arange(300))
+    u = counter_uniform(3, np.arange(300)[:, None], np.arange(300))
     assert np.abs(np.histogram(u, 20)[0] / 4500 - 1).max() < 0.1
     for a, b in [
         (u[1:], u[:-1]),
         (u[:, 1:], u[:, :-1]),
-        (u, counted_uniform(4, np.arange(300)[:, None], np.arange(300))),
+        (u, counter_uniform(4, np.arange(300)[:, None], np.arange(300))),
     ]:
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
 
 
 def test_bits_of_splitmix64():
     """The first numbers of the reference stream with seed 0 (state 0 advanced by the golden gamma each time)."""
-    from vecprop.core.counted import _GOLDEN, _mix
+    from vecprop.core.counter_rng import _GOLDEN, _mix
 
     states = np.arange(1, 4, dtype=np.uint64) * np.uint64(_GOLDEN)
     assert [int(x) for x in _mix(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
 def test_noise_depends_on_seed_step_layer_and_row_alone():
-    noise = Noise(seed=1, step=2, layer=3)
+    noise = RandomKey(seed=1, step=2, layer=3)
     u = noise.uniform(5, 4)
-    assert (Noise(1, 2, rows=np.array([4, 0]), layer=3).uniform(2, 4) == u[[4, 0]]).all()
+    assert (RandomKey(1, 2, rows=np.array([4, 0]), layer=3).uniform(2, 4) == u[[4, 0]]).all()
     assert (noise.uniform(3, 2) == u[:3, :2]).all()
-    for other in (Noise(2, 2, layer=3), Noise(1, 3, layer=3), noise.at_layer(2)):
+    for other in (RandomKey(2, 2, layer=3), RandomKey(1, 3, layer=3), noise.at_layer(2)):
         assert not (other.uniform(5, 4) == u).any()
     split = [
         noise.split(0),
@@ -65,12 +65,12 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
         noise.split(0).split(1),
         noise.at_layer(2).split(0),
     ]
-    of_part = counted_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # no row has such a number
+    of_part = counter_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # no row has such a number
     assert (noise.split(6).uniform(5, 4) == of_part).all()
     drawn = [key.uniform(5, 4) for key in (noise, *split)]
     assert len(np.unique(drawn)) == np.size(drawn)
-    assert (split[2].uniform(5, 4) == Noise(1, 2, layer=3).split(0).split(0).uniform(5, 4)).all()
-    seeds = Noise(seed=np.array([[1, 7], [8, 1]]), step=2, layer=3).uniform(5, 4)
+    assert (split[2].uniform(5, 4) == RandomKey(1, 2, layer=3).split(0).split(0).uniform(5, 4)).all()
+    seeds = RandomKey(seed=np.array([[1, 7], [8, 1]]), step=2, layer=3).uniform(5, 4)
     assert seeds.shape == (2, 2, 5, 4)
     assert (seeds[1, 1] == u).all()
 
@@ -80,5 +80,5 @@ def test_numbers_that_fits_of_earlier_versions_have_drawn():
     assert permutation(0, 0, 8).tolist() == [0, 7, 2, 5, 4, 6, 3, 1]
     assert permutation(5, 2, 6).tolist() == [5, 0, 2, 3, 1, 4]
     u = [0.2049182627270777, 0.3072685466549242, 0.6407294073084873]
-    assert Noise(1, 2, layer=3).uniform(1, 3).tolist() == [u]
-    assert (Noise(1, 2).uniform(2, 3) == Noise(1, 2, layer=0).uniform(2, 3)).all()
+    assert RandomKey(1, 2, layer=3).uniform(1, 3).tolist() == [u]
+    assert (RandomKey(1, 2).uniform(2, 3) == RandomKey(1, 2, layer=0).uniform(2, 3)).all()
