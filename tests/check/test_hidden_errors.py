@@ -71,7 +71,7 @@ def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
 
 
 @pytest.mark.parametrize("w", [1e-3, 1e-5, 1e-7, 1e-9])
-@pytest.mark.parametrize(("f", "derivative"), [
+@pytest.mark.parametrize(("f", "slope"), [
     (lambda w: (1 - np.cos(w)) / w**2, lambda w: -w / 12),
     (lambda w: (np.exp(w) - 1 - w) / w**2, lambda w: 1 / 6 + w / 12),
     (lambda w: (w - np.sin(w)) / w**3, lambda w: -w / 60),
