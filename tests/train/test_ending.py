@@ -12,6 +12,8 @@ import vecprop as vp
 from fits import NETWORK, THETA, VALIDATION, T, X, fit
 from vecprop.core.scores import r2
 
+SUMMED = vp.Network(3, NETWORK.layers, vp.SquaredError(reduction="sum"))
+
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_a_running_loss_stops_where_the_last_step_diverges(engine):
@@ -239,6 +241,10 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
             "validation_score is 'f1', but it is one of accuracy, su",
         ),
         ({"validation_score": "r2"}, "no rows of validation"),
+        (
+            {"validation_score": "r2", "validation": (*VALIDATION, np.zeros(10)), "network": SUMMED},
+            "rows of validation all have weight 0, so that they have no score",
+        ),
         ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 rows"),
         ({"early_stopping": vp.Stagnation(on="validation_score"), "validation": VALIDATION}, "name it, as in"),
     ],
@@ -268,3 +274,12 @@ def test_intervals_are_one_epoch_at_least(interval, engine):
 @pytest.mark.parametrize("rule", [vp.EarlyStopping, vp.Stagnation])
 def test_rules_that_were_pickled_where_they_stood_before_are_found(rule):
     assert pickle.loads(f"cvecprop.train.early_stopping\n{rule.__name__}\n.".encode()) is rule
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_the_best_parameters_are_those_of_the_lowest_loss_however_small_the_progress(engine):
+    rule = vp.EarlyStopping(patience=6, tolerance=1.0)  # no epoch is progress by that much
+    result = fit(optimizer=vp.Adam(0.05), epochs=50, validation=(X, T), early_stopping=rule, engine=engine)
+    losses = result.history.validation_loss
+    assert losses.argmin() > 1
+    assert NETWORK.loss(result.theta, X, T) == pytest.approx(losses.min(), rel=1e-12)

@@ -221,6 +221,26 @@ def test_ctrl_c_returns_what_has_been_trained():
     assert any(result.state.epoch for result in results)
 
 
+def test_a_member_that_has_ended_is_a_share_of_one():
+    seen = []
+
+    def progress(now):
+        seen.append(now)
+        return now.ended == 1
+
+    vp.train_population([member(epochs=1), member(epochs=10**7, seed=1)], X, T, progress=progress)
+    assert seen[-1].ended == 1
+    assert 0.5 <= seen[-1].share < 0.6
+
+
+def test_scores_need_validation_rows_that_weigh_something():
+    weight = np.where(np.arange(N) < 9, 0.0, 1.0)
+    summed = vp.Network(network().inputs, network().layers, vp.SquaredError(reduction="sum"))
+    one = member(summed, validation_rows=np.arange(9), validation_score="r2")
+    with pytest.raises(ValueError, match="The rows of validation all have weight 0, so that they have no score"):
+        vp.train_population([one], X, T, sample_weight=weight)
+
+
 def test_what_stops_a_population_stops_all_of_it():
     long = {"epochs": 10**6}
     adaptive = member(schedule=vp.Adaptive(), seed=3)  # watches the loss, so it is trained by itself
@@ -242,6 +262,7 @@ def test_what_stops_a_population_stops_all_of_it():
     for result, never_begun in zip(results, (True, False, True, True), strict=True):
         assert (result.state.epoch == 0) == never_begun
     np.testing.assert_array_equal(results[0].theta, adaptive.theta)
+    assert not np.shares_memory(results[0].theta, adaptive.theta)
 
 
 def test_members_by_themselves_are_asked_for_their_own_rows_alone():

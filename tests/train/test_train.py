@@ -1,6 +1,8 @@
 import copy
+import importlib
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +166,7 @@ def test_lbfgs_finds_least_squares():
     np.testing.assert_allclose(result.theta.reshape(4, 2), np.linalg.lstsq(A, T, rcond=None)[0], atol=1e-7)
     assert result.reason == "converged"
     history = result.history
+    assert result.state.step == result.state.epoch == len(history.step_size)
     assert (
         len(history.loss)
         == len(history.validation_loss)
@@ -211,6 +214,18 @@ def test_the_progress_bar_shows_the_loss(capsys):
     assert "3/3" in shown.err
     assert "validation" in shown.err
     assert "rows/s" in shown.err
+
+
+def test_the_progress_bar_shows_the_pace(monkeypatch):
+    bar, shown, clock = vp.ProgressBar("sines"), [], iter([0.0, 1.0, 3.0, 4.0])
+    module = importlib.import_module("vecprop.train.progress")  # vecprop.train is the function
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    with bar:
+        monkeypatch.setattr(bar._progress, "update", lambda task, **fields: shown.append(fields["pace"]))
+        state = vp.TrainingState(THETA, {}, {}, rows=30)
+        for _ in range(3):
+            bar(state)
+    assert shown == ["30 rows/s", "20 rows/s", "22 rows/s"]
 
 
 @pytest.mark.parametrize(
