@@ -12,7 +12,7 @@ from vecprop.compiled.gemm.products import has_vectors
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run import dense, shards, sharing
 from vecprop.compiled.run.sharing import SharedLayer, Sharing, blocks_of, sharing_of
-from vecprop.system.processors import at_most_threads
+from vecprop.system.threads import at_most_threads
 
 WIDE = vp.Network(
     300,

@@ -104,7 +104,7 @@ def test_blas_is_set_back_by_whoever_is_last():
     """Also where another thread, which is still there, had set it to one thread."""
     from threadpoolctl import threadpool_info
 
-    from vecprop.compiled.jit.guards import single_threaded_blas
+    from vecprop.system.threads import single_threaded_blas
 
     with single_threaded_blas(True):
         pass  # BLAS is loaded

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from vecprop.system import threads
-from vecprop.system.processors import allowed_threads
+from vecprop.system.threads import allowed_threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
 

@@ -7,9 +7,7 @@ import numpy as np
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..system.processors import usable_threads
-from ..system.threads import run_together
-from .jit.guards import held_back_interrupts, single_threaded_blas
+from ..system.threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
 from .jit.record import as_word
 from .program import program_of, rows_of
 from .run.kernels import gradient_address

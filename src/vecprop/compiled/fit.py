@@ -11,9 +11,7 @@ from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from ..system.processors import usable_threads
-from ..system.threads import run_together
-from .jit.guards import single_threaded_blas
+from ..system.threads import run_together, single_threaded_blas, usable_threads
 from .jit.precompile import compile_ahead
 from .jit.record import PLACES, Context, as_word
 from .lower.formulas import hyperparameters

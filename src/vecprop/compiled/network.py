@@ -11,8 +11,8 @@ from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
+from ..system.threads import single_threaded_blas
 from .evaluation import Evaluation
-from .jit.guards import single_threaded_blas
 from .jit.record import PLACES, place_of
 from .program import program_of, unsupported
 from .run.kernels import predict_address

@@ -13,11 +13,9 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from ..system.processors import at_most_threads, usable_threads
-from ..system.threads import run_watched
+from ..system.threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
 from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
-from .jit.guards import held_back_interrupts, single_threaded_blas
 from .jit.machine_code import address_of
 from .jit.options import INNER
 from .jit.pointers import atomic_add, call_epochs

@@ -15,8 +15,8 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
 from ..optimize.plan import Plan
+from ..system.threads import held_back_interrupts
 from .fit import Epochs
-from .jit.guards import held_back_interrupts
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..system.processors import usable_threads
-from ..system.threads import run_together
+from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
 

@@ -214,7 +214,7 @@ class Fitting:
             return nullcontext()
         from joblib import effective_n_jobs
 
-        from ..system.processors import at_most_threads
+        from ..system.threads import at_most_threads
 
         return at_most_threads(effective_n_jobs(self.model.n_jobs))
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..compiled.jit.guards import single_threaded_blas
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
+from ..system.threads import single_threaded_blas
 from ..train.state import Reason
 from . import parts
 from .prediction import Predictions

@@ -110,7 +110,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     list of Exception or None
         For each what went wrong with it, if anything did.
     """
-    from ..system.processors import at_most_threads, usable_threads
+    from ..system.threads import at_most_threads, usable_threads
 
     errors: list[Exception | None] = [None] * len(fittings)
 

@@ -1,1 +1,1 @@
-"""What of the machine is used: its processors, and threads that run together."""
+"""What of the machine is used: its threads."""

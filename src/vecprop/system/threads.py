@@ -1,11 +1,49 @@
-"""Threads that work together, and where they start."""
+"""Threads: how many may run, how they work together, and what waits meanwhile: Ctrl-C, and the threads of BLAS."""
 
+import _signal  # pyright: ignore[reportMissingImports] (what signal wraps in a search for handlers' names: 6 us)
 import ctypes
 import os
+import re
+import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import lru_cache
 from queue import Empty, SimpleQueue
+from typing import Any
+
+_most: ContextVar[int | None] = ContextVar("most", default=None)
+
+
+@contextmanager
+def at_most_threads(count: int) -> Iterator[None]:
+    """Use no more threads in the block than so many."""
+    before = _most.set(count)
+    try:
+        yield
+    finally:
+        _most.reset(before)
+
+
+def usable_threads() -> int:
+    """Return how many threads may run here: those that may run at all, or fewer within `at_most_threads`.
+
+    The number changes how fast a network is trained, and not one bit of the result.
+    """
+    most = _most.get()
+    return allowed_threads() if most is None else min(most, allowed_threads())
+
+
+def allowed_threads() -> int:
+    """Return how many threads may run at all: VECPROP_NUM_THREADS, or the processors that this process may use."""
+    chosen = os.environ.get("VECPROP_NUM_THREADS", "")
+    if chosen.isdigit() and int(chosen) > 0:
+        return int(chosen)
+    if chosen:
+        raise ValueError(f"VECPROP_NUM_THREADS is {chosen!r}, but a positive whole number is needed.")
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 _number_of_processor: Callable[[], int] | None = None
 if hasattr(os, "sched_setaffinity"):
@@ -144,3 +182,83 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
             helper.join()
         raise
     _idle.extend(helpers)
+
+
+@contextmanager
+def held_back_interrupts() -> Iterator[list[Any]]:
+    """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way.
+
+    The block may look at the list that it is given: it fills when Ctrl-C is pressed.
+    """
+    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
+        yield []  # signals go to the main thread; None is a handler that is not Python's and could not be put back
+        return
+    received: list[Any] = []
+    before = _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    try:
+        yield received
+    finally:
+        _signal.signal(signal.SIGINT, before)
+    if received and callable(before):
+        before(*received[0])
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
+    from threadpoolctl import ThreadpoolController
+
+    every = ThreadpoolController().select(user_api="blas")
+    own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]
+    return every.select(filepath=own) if own else every  # NumPy and others may have a BLAS of their own
+
+
+def _set_blas(counts: list[int]) -> list[int]:
+    """Set the threads of each BLAS, and return how many they were."""
+    import threadpoolctl
+
+    # Since its release 3.8 threadpoolctl lets one thread alone set OpenBLAS. Here it is set back by whoever is last.
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    release = getattr(openblas, "clear_controlling_thread", lambda force: None)
+    libraries = _controller().lib_controllers
+    before = [library.num_threads for library in libraries]
+    release(force=True)
+    for library, count in zip(libraries, counts, strict=True):
+        library.set_num_threads(count)
+    release(force=True)
+    return before
+
+
+_guard = threading.Lock()
+_users = 0
+_before: list[int] = []
+
+
+def _forget_users() -> None:
+    """Forget, in a child, who used BLAS in its parent: they are not here to release anything."""
+    global _guard, _users
+    _guard, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_users)
+
+
+@contextmanager
+def single_threaded_blas(used: bool) -> Iterator[None]:
+    """Keep BLAS at one thread while anyone uses it here, and set it back as it was after the last."""
+    global _users, _before
+    if not used:
+        yield
+        return
+    with _guard:
+        if _users == 0:
+            _before = _set_blas([1] * len(_controller().lib_controllers))
+        _users += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _users = max(_users - 1, 0)  # a child that was forked meanwhile has forgotten them
+            if _users == 0:
+                _set_blas(_before)

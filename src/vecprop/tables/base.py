@@ -146,7 +146,7 @@ class TableModel(Settings, BaseEstimator, ABC):
 
     def _threads(self) -> ExitStack:
         """Return what holds the number of threads to ``n_jobs``."""
-        from ..system.processors import at_most_threads
+        from ..system.threads import at_most_threads
 
         stack = ExitStack()
         if self.n_jobs is not None:

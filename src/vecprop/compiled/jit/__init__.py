@@ -1,1 +1,1 @@
-"""What Numba needs, and nothing of networks' mathematics: options, machine code and its cache, addresses, guards."""
+"""What Numba needs, and nothing of networks' mathematics: options, machine code and its cache, addresses."""

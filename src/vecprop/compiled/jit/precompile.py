@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from ...system.processors import allowed_threads
+from ...system.threads import allowed_threads
 from .cache import folder, is_kept, is_shared
 
 _CODE = """

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from ...compiled.fit import Epochs, Progress
-from ...compiled.jit.guards import held_back_interrupts
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
+from ...system.threads import held_back_interrupts
 from ..engine import TrainingLoop
 from ..state import DivergenceError, Reason
 
