@@ -19,7 +19,7 @@ def test_the_catalog_and_the_public_names_agree():
 
 
 MADE = {
-    "ACTIVATIONS": ("activation", lambda model: parts.activations(model)[0]),
+    "ACTIVATIONS": ("activation", lambda model: parts.layers(model, 1)[1]),
     "LOSSES": ("loss", lambda model: parts.regression_loss(model.loss, model.quantile)),
     "INITIALIZERS": ("initializer", lambda model: parts.layers(model, 1)[0].initializer),
     "OPTIMIZERS": ("solver", parts.optimizer),

@@ -18,7 +18,7 @@ from vecprop import (
     MLPSearchCV,
     SquaredError,
 )
-from vecprop.estimators import record, rows
+from vecprop.estimators import data, fitting
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -125,13 +125,13 @@ def test_its_scores_are_those_of_score(name):
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
     """All epochs of a fit are recorded at once, when it has ended."""
-    recorded, epochs = [], record.Record.epochs
+    recorded, epochs = [], fitting.Record.epochs
 
     def counted(self, state, losses, *measured):
         recorded.append(len(losses))
         return epochs(self, state, losses, *measured)
 
-    monkeypatch.setattr(record.Record, "epochs", counted)
+    monkeypatch.setattr(fitting.Record, "epochs", counted)
     for model, y in TARGETS.values():
         model = clone(model).set_params(early_stopping=True, max_iter=30, random_state=0)
         with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
 
 def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
     drawn = []
-    monkeypatch.setattr(rows, "train_test_split", lambda *a, **k: drawn.append(k) or train_test_split(*a, **k))
+    monkeypatch.setattr(data, "train_test_split", lambda *a, **k: drawn.append(k) or train_test_split(*a, **k))
     model = MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
     grid = {"alpha": [0.1, 0.2, 0.3], "validation_fraction": [0.1, 0.3]}
     with warnings.catch_warnings():

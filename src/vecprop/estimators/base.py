@@ -1,6 +1,7 @@
 """What classifier and regressor share: from rows to a network, its training and its predictions."""
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from inspect import signature
@@ -8,27 +9,29 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..core.elementary import on_host
+from ..core.layers import Dense
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
+from ..optimize.schedules import has_horizon
 from ..train.state import TrainingState
 from . import parts
-from .coefficients import Coefficients, draw
 from .constructor import Constructor
-from .diagnosis import Diagnosable
+from .data import Rows, Table
+from .diagnosis import Diagnosis, Ending, diagnosis_of
 from .fitting import Fitting
 from .inspection import Inspection
-from .plots import Drawable
+from .plots import Plots
 from .prediction import Predictions
-from .rows import Rows
 from .tasks import CallbackSupport
 from .together import AnyFitting, Restarts
 
@@ -44,12 +47,11 @@ _SETTING_NAMES: dict[type, list[str]] = {}
 """The names of an estimator's settings: scikit-learn would read the signature anew for every clone."""
 
 
-class MultilayerPerceptron(
-    CallbackSupport, Coefficients, Inspection, Diagnosable, Drawable, Constructor, BaseEstimator, ABC
-):
+class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
-    _targets: Any  # Labels or Numbers
+    _targets: Any  # Labels of a classifier, Numbers of a regressor
+    _ending: Ending | None = None
     _y_is: ClassVar[dict[str, bool]] = {}
 
     @classmethod
@@ -63,16 +65,18 @@ class MultilayerPerceptron(
         """Return the loss that the settings name."""
 
     @abstractmethod
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
-        """Take note, in ``_targets``, of what targets are, if they are new; return y in its proper shape."""
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
+        """Return y in its proper shape and the network's targets for it; if they are new, ``_targets`` describes them.
+
+        Raises
+        ------
+        ValueError
+            Where y does not fit the settings, or what was fitted.
+        """
 
     @abstractmethod
     def _own_score(self, rows: Rows) -> Score | None:
         """Return the name of the network's score that is `score` of this model on such rows, if there is one."""
-
-    @abstractmethod
-    def _encode(self, y: Any) -> np.ndarray:
-        """Return the network's targets for y, or say why there are none."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -112,8 +116,14 @@ class MultilayerPerceptron(
         random, first = check_random_state(self.random_state), self._is_first()
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)
-        validation = self._hold_out(X_val, y_val, sample_weight_val)
-        (self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)).fit()
+        validation = self._validation_rows(X_val, y_val, sample_weight_val)
+        fitting = self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)
+        fitting.run()
+        if fitting.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        shortfall = fitting.shortfall()
+        if shortfall:
+            warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         return self
 
     @available_if(has_partial_fit)
@@ -147,8 +157,16 @@ class MultilayerPerceptron(
             raise ValueError("partial_fit does not support early_stopping=True")
         random, first = check_random_state(self.random_state), self._is_first(incremental=True)
         rows = self._accept(X, y, sample_weight, first, incremental=True)
+        if has_horizon(parts.schedule(self, len(rows))):
+            raise ValueError(
+                f"{self.learning_rate!r} needs to know how many epochs there are, which partial_fit cannot tell: "
+                "use fit, or another learning_rate."
+            )
         self._prepare(rows, random, first)
-        Fitting(self, rows, None, random).fit_an_epoch()
+        fitting = Fitting(self, rows, None, random)
+        fitting.train(1, by_python=True)
+        if fitting.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
         return self
 
     def initialize(self, X: Any, y: Any) -> Self:
@@ -175,7 +193,43 @@ class MultilayerPerceptron(
         first = self._is_first()
         self._prepare(self._accept(X, y, None, first), random, first)
         self._draw_seed(random)
+        self._rows = Predictions(self.network_, self.theta_)
         return self
+
+    def diagnose(self, X: Any, y: Any) -> Diagnosis:
+        """Say what is wrong with the model's training on these rows.
+
+        Looked for are: divergence; inputs or targets that are far from 1 in size (a root mean square above 10, or no
+        entry above 0.01); a learning rate that is too high, so that the loss rises and falls, or too low, so that it
+        still falls when ``max_iter`` is reached; more than a third of a hidden layer's units dead, with a slope of 0 on
+        every row, or saturated; and classes that are never predicted. `fit` shows the same with a
+        ``ConvergenceWarning``, and with the error where it diverges.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs, best those of training.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+
+        Returns
+        -------
+        Diagnosis
+            A tuple of sentences, each with what to change; it prints as them, and is empty where nothing seems wrong.
+
+        Examples
+        --------
+        >>> X, y = np.array([[0.0, 1000.0], [1.0, 2000.0], [2.0, 3000.0]]), [0, 1, 1]
+        >>> MLPClassifier(activation="leaky_relu").initialize(X, y).diagnose(X, y)
+        Inputs are unscaled, far from 1 in size: column 1 (2.16e+03): put a StandardScaler before the network.
+        """
+        check_is_fitted(self)
+        return diagnosis_of(self, self._read(X, y, None))
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
+        return Plots(self)
 
     def _is_first(self, incremental: bool = False) -> bool:
         """Return whether training begins anew."""
@@ -185,30 +239,28 @@ class MultilayerPerceptron(
         """Return the rows to train on, checked, and take note of what inputs and targets are."""
         X, y = self._checked(X, y, reset=first)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        y = self._read_targets(y, weight, new=first and not incremental)
-        rows = Rows(X, y, self._encode(y), self._weighted(y, weight))
+        y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self._targets.outputs
-        return rows
+        return Rows(Table(X, y, T, self._weighted(y, weight)))
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Have network and parameters ready for rows that were accepted."""
-        penalty = L2(self.alpha, averaged=True)
-        network = Network(rows.width, parts.layers(self, self.n_outputs_), self._loss(), penalty)
+        X, penalty = rows.table.X, L2(self.alpha, averaged=True)
+        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
         if first or "network_" not in vars(self):
-            self._begin(network, random, rows.dtype, adopt=not first)
+            self._begin(network, random, X.dtype, adopt=not first)
         elif network.layout != self.network_.layout:
             raise ValueError(
                 f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
                 "start anew with warm_start=False."
             )
         self.network_ = network
-        self._rows = Predictions(network, self.theta_)
 
     def _fitting(self, rows: Rows, validation: Rows | None, random: np.random.RandomState) -> AnyFitting:
         """Return what fits this model, whose network and parameters are new: once, or with restarts."""
         return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, validation, random)
 
-    def _hold_out(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
+    def _validation_rows(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
         """Return the rows of validation, checked, if there are any."""
         if (X_val is None) != (y_val is None):
             raise ValueError("Of X_val and y_val only one is given: give both, or none.")
@@ -220,14 +272,11 @@ class MultilayerPerceptron(
         """Draw parameters, or adopt those that were set, and forget what was counted."""
         given = self.__dict__.pop("_given", {})
         self.network_ = network
-        if self.initializer is None:
-            self.theta_ = draw(network, parts.glorot_factors(self), random, dtype)
-        else:
-            self.theta_ = network.init(random.randint(2**31 - 1), dtype)
+        self.theta_ = parts.initial_theta(self, network, random, dtype)
         if adopt:
             for name, values in given.items():
                 setattr(self, name, values)
-        self.n_layers_ = len(parts.hidden_layer_sizes(self)) + 2
+        self.n_layers_ = 1 + sum(isinstance(layer, Dense) for layer in network.layers)
         self.out_activation_ = parts.link_of(network.loss_function)
         self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
         self.loss_curve_: list[float] = []
@@ -275,8 +324,8 @@ class MultilayerPerceptron(
         """Return rows like those of training, checked."""
         X, y = self._checked(X, y, reset=False)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        y = self._read_targets(y, weight, new=False)
-        return Rows(X, y, self._encode(y), weight)
+        y, T = self._read_targets(y, weight, new=False)
+        return Rows(Table(X, y, T, weight))
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the network's predictions, (N, O), after a look at X."""
@@ -285,7 +334,7 @@ class MultilayerPerceptron(
         if predictions is None:
             check_is_fitted(self)
         theta = self.theta_
-        if predictions is None or predictions.theta is not theta:
+        if predictions is None or predictions.theta is not theta or predictions.network is not known["network_"]:
             predictions = self._rows = Predictions(self.network_, theta)
         if (
             type(X) is not np.ndarray
@@ -312,11 +361,12 @@ class MultilayerPerceptron(
         probe.__dict__.pop("feature_names_in_", None)
         parameters = signature(scorer).parameters.values()
         takes_weights = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters)
-        weight = {"sample_weight": rows.weight} if takes_weights and rows.weight is not None else {}
+        known = rows.chosen
+        weight = {"sample_weight": known.weight} if takes_weights and known.weight is not None else {}
 
         def score(state: TrainingState) -> float:
             probe.theta_ = state.theta
-            return float(scorer(probe, rows.X, rows.y, **weight))
+            return float(scorer(probe, known.X, known.y, **weight))
 
         return score
 

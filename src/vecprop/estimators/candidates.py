@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from .base import MultilayerPerceptron, require_inherited_fit
-from .rows import Rows
+from .data import Rows
 from .together import random_states
 
 
@@ -174,7 +174,7 @@ class Fold:
         X, params = (self.X, self.params) if head is None else (head.steps[-1][1].X, head.steps[-1][1].params)
         validation_params = dict(params)
         rows = template._accept(X, self.y, validation_params.pop("sample_weight", None), first=True)
-        validation = template._hold_out(**validation_params)
-        if head is None and self.shared is not None and isinstance(rows.y, np.ndarray):
+        validation = template._validation_rows(**validation_params)
+        if head is None and self.shared is not None and isinstance(rows.table.y, np.ndarray):
             rows = rows.within(self.shared, self.numbers)
         return template, rows, validation

@@ -14,9 +14,8 @@ from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, Sof
 from ..core.scores import Score
 from .base import MultilayerPerceptron, has_partial_fit
 from .constructor import Constructor
+from .data import Labels, Rows, class_weights
 from .documentation import documented
-from .rows import Rows
-from .targets import Labels, class_weights
 
 
 def _has_probabilities(model: "MLPClassifier") -> bool:
@@ -207,16 +206,21 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return None
         return "subset_accuracy" if self._targets.multilabel else "accuracy"
 
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         one_each = getattr(self.loss, "takes_classes", False)
         if new or not hasattr(self, "classes_"):
             self._targets = Labels.of(y, always_one_each=one_each)
             self.classes_ = self._targets.classes
-            return y
-        if "_targets" not in vars(self):
-            self._targets = Labels.of(y, self.classes_, one_each)
+        else:
+            if "_targets" not in vars(self):
+                self._targets = Labels.of(y, self.classes_, one_each)
+            self._require_known(y)
+        return y, self._targets.encode(y, as_classes=getattr(self._loss(), "takes_classes", False))
+
+    def _require_known(self, y: Any) -> None:
+        """Refuse labels other than those that were fitted."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self._targets.multilabel:
             raise ValueError(
@@ -231,10 +235,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
-        return y
-
-    def _encode(self, y: Any) -> np.ndarray:
-        return self._targets.encode(y, as_classes=getattr(self._loss(), "takes_classes", False))
 
     def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:

@@ -71,29 +71,3 @@ class Coefficients:
                 views[number] = own
         else:
             vars(self).setdefault("_given", {})[attribute] = list(values)
-
-
-def draw(network: Network, factors: Sequence[float], random: np.random.RandomState, dtype: Any) -> np.ndarray:
-    """Return initial parameters as scikit-learn draws them (Glorot and Bengio, 2010).
-
-    Each dense layer's W and b are uniform in [-a, a] with a = √(factor / (I + O)); other layers start as always.
-
-    Parameters
-    ----------
-    network : Network
-        The network, (P,).
-    factors : sequence of float
-        The factor of each dense layer.
-    random : RandomState
-        Where the numbers come from.
-    dtype : dtype
-        The floating type; numbers are drawn in float64 and rounded.
-    """
-    of_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
-    theta = np.empty(network.layout.size) if of_dense else network.init(seed=0)
-    dense = [p for p in network.layout.views(theta) if "W" in p]
-    for p, factor in zip(dense, factors, strict=True):
-        bound = np.sqrt(factor / sum(p["W"].shape))
-        for name in ("W", "b"):
-            p[name][...] = random.uniform(-bound, bound, p[name].shape)
-    return theta.astype(dtype)

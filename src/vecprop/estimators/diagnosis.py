@@ -1,18 +1,58 @@
 """The diagnosis: what is wrong with a model's training, in sentences that say what to change."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from scipy import sparse
 
-from .rows import Rows
-from .symptoms import SYMPTOMS, Case, Ending, some
+from ..core.activations import Logistic, Tanh
+from ..core.layers import Activation
+from ..core.losses import RegressionLoss
+from ..train.state import Reason
+from . import parts
+from .data import Rows
+from .prediction import Predictions
+from .sparse import SparseNetwork
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron
 
-MANY, FEW = 1_000, 200
+LARGE, SMALL = 10.0, 0.01
+"""A column is unscaled if the root of its mean square is above the first, or its largest entry below the second."""
+
+CROWDED = 1 / 3
+"""The share of a layer's units that have to be dead or saturated: trained well, networks have up to a quarter."""
+
+BOUNDED = Logistic, Tanh
+"""The activations whose units can saturate; those of others can die."""
+
+SATURATED = 0.02
+"""The mean slope of a saturated unit, as a share of the steepest."""
+
+WINDOW = 20
+"""How many of the last epochs are looked at, at most."""
+
+JITTER = 0.05
+"""The mean rise of an oscillating loss from epoch to epoch, as a share of the loss; noise of batches stays below."""
+
+RETURN = 0.4
+"""What an oscillating loss rises, as a share of what it falls."""
+
+NAMED = 5
+"""How many columns or classes are named."""
+
+SAMPLE, FEW = 1_000, 200
 """How many rows are looked at, at most, where nobody asked; and how many for the hidden units, which takes longest."""
+
+
+class Ending(NamedTuple):
+    """Why the last training ended, and after how many steps."""
+
+    reason: Reason
+    step: int
 
 
 class Diagnosis(tuple[str, ...]):
@@ -32,46 +72,6 @@ class Diagnosis(tuple[str, ...]):
 
     __str__ = __repr__
 
-    def after(self, message: str) -> str:
-        """Return a message followed by the sentences."""
-        return " ".join([message, *self])
-
-
-class Diagnosable:
-    """A model that says what is wrong with its training."""
-
-    _ending: Ending | None = None
-
-    def diagnose(self: Any, X: Any, y: Any) -> Diagnosis:
-        """Say what is wrong with the model's training on these rows.
-
-        Looked for are: divergence; inputs or targets that are far from 1 in size (a root mean square above 10, or no
-        entry above 0.01); a learning rate that is too high, so that the loss rises and falls, or too low, so that it
-        still falls when ``max_iter`` is reached; more than a third of a hidden layer's units dead, with a slope of 0 on
-        every row, or saturated; and classes that are never predicted. `fit` shows the same with a
-        ``ConvergenceWarning``, and with the error where it diverges.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs, best those of training.
-        y : array (N,) or (N, O)
-            The labels, or the numbers.
-
-        Returns
-        -------
-        Diagnosis
-            A tuple of sentences, each with what to change; it prints as them, and is empty where nothing seems wrong.
-
-        Examples
-        --------
-        >>> X, y = np.array([[0.0, 1000.0], [1.0, 2000.0], [2.0, 3000.0]]), [0, 1, 1]
-        >>> MLPClassifier(activation="leaky_relu").initialize(X, y).diagnose(X, y)
-        Inputs are unscaled, far from 1 in size: column 1 (2.16e+03): put a StandardScaler before the network.
-        """
-        check_is_fitted(self)
-        return diagnosis_of(self, self._read(X, y, None))
-
 
 def diagnosis_of(model: "MultilayerPerceptron", rows: Rows, few: int | None = None) -> Diagnosis:
     """Return what is wrong with a model's training on rows that it has read; of units, on few of them."""
@@ -81,5 +81,238 @@ def diagnosis_of(model: "MultilayerPerceptron", rows: Rows, few: int | None = No
 
 
 def diagnosis_of_sample(model: "MultilayerPerceptron", rows: Rows) -> Diagnosis:
-    """Return the same from some of the rows, so that it takes no time to speak of beside training."""
-    return diagnosis_of(model, some(rows, MANY), FEW)
+    """Return the same from some of the rows, so that it takes next to no time beside training."""
+    return diagnosis_of(model, some(rows, SAMPLE), FEW)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model and the rows that it is looked at on.
+
+    Parameters
+    ----------
+    model : MultilayerPerceptron
+        The model, with a network and parameters.
+    rows : Rows
+        The rows, as the model reads them.
+    few : int, optional
+        How many of them the hidden units are looked at on, at most; by default all.
+    """
+
+    model: "MultilayerPerceptron"
+    rows: Rows
+    few: int | None = None
+
+    @property
+    def outputs(self) -> list[np.ndarray]:
+        """The output of each layer, before the link, on few rows."""
+        network, X = self.model.network_, some(self.rows, self.few).chosen.X
+        if sparse.issparse(X):
+            network, X = SparseNetwork(network), X.tocsr()
+        return network.forward(self.model.theta_, X)[0]
+
+    @cached_property
+    def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
+        """Each hidden layer's number, activation, and mean slope of its units over few rows."""
+        layers: Any = self.model.network_.layers
+        outputs, found = self.outputs, []
+        for number, place in enumerate(self.model.network_.activations):
+            slopes = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
+            found.append((number, layers[place], np.broadcast_to(slopes, outputs[place].shape).mean(axis=0)))
+        return found
+
+    @property
+    def rate(self) -> str:
+        """The learning rate as a person sets it, or "" where there is none."""
+        rate = getattr(parts.optimizer(self.model), "learning_rate", None)
+        if rate is None:
+            return ""
+        name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
+        return f"{name} (now {rate:g})"
+
+    @property
+    def latest(self) -> np.ndarray:
+        """The losses of the last epochs, without those of the first half, in which they should fall fast."""
+        losses = self.model.loss_curve_
+        return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
+
+
+def some(rows: Rows, most: int | None) -> Rows:
+    """Return rows at equal distances, no more than most."""
+    if most is None or len(rows) <= most:
+        return rows
+    return rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
+
+
+def divergence(case: Case) -> Iterator[str]:
+    """Say that training met a loss or gradient that was not finite."""
+    if not _diverged(case):
+        return
+    if case.model._ending.step == 0:
+        yield "The loss is not finite before the first step: scale inputs and targets."
+        return
+    found = f"Training diverged: after step {case.model._ending.step} a loss or gradient was not finite"
+    if case.rate:
+        yield f"{found}, so the learning rate is too high for these data: lower {case.rate}."
+    else:
+        yield f"{found}: scale inputs and targets."
+
+
+def unscaled_inputs(case: Case) -> Iterator[str]:
+    """Say which columns of X are far from 1."""
+    X = case.rows.chosen.X
+    names = getattr(case.model, "feature_names_in_", range(X.shape[1]))
+    columns = _unscaled(X, list(names))
+    if columns:
+        scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
+        yield f"Inputs are unscaled, far from 1 in size: {columns}: put a {scaler} before the network."
+
+
+def unscaled_targets(case: Case) -> Iterator[str]:
+    """Say that the targets of a regression, whose link is the identity, are far from 1."""
+    if not isinstance(case.model.network_.loss_function, RegressionLoss):
+        return
+    T = case.rows.chosen.T
+    columns = _unscaled(T, ["y"] if T.shape[1] == 1 else list(range(T.shape[1])))
+    if columns:
+        scaled = getattr(case.model, "scale_target", True)
+        remedy = "scale y" if scaled else "set scale_target=True, which brings predictions back to the units of y"
+        yield f"Targets are unscaled, far from 1 in size: {columns}: {remedy}."
+
+
+def dead_units(case: Case) -> Iterator[str]:
+    """Say how many units have a slope of 0 on every row, so that no gradient passes them."""
+    layers = _crowded((number, slopes < 1e-6) for number, kind, slopes in case.hidden if not isinstance(kind, BOUNDED))
+    if layers:
+        yield (
+            f"Units are dead, with a slope of 0 on every row: {layers}: use activation='leaky_relu', scale the inputs"
+            f"{f', or lower {case.rate}' if case.rate else ''}."
+        )
+
+
+def saturated_units(case: Case) -> Iterator[str]:
+    """Say how many units of a bounded activation are nearly flat, so that hardly any gradient passes them."""
+    flat = (
+        (number, slopes < SATURATED * float(kind.derivative(0.0, kind.value(0.0))))
+        for number, kind, slopes in case.hidden
+        if isinstance(kind, BOUNDED)
+    )
+    layers = _crowded(flat)
+    if layers:
+        yield (
+            f"Units are saturated, nearly flat on the rows: {layers}: scale the inputs, raise alpha (now "
+            f"{case.model.alpha:g}){f', or lower {case.rate}' if case.rate else ''}."
+        )
+
+
+def oscillation(case: Case) -> Iterator[str]:
+    """Say that the loss rises and falls from epoch to epoch, or only rises."""
+    if case.rate and not _diverged(case) and _oscillates(case):
+        moves = np.diff(case.latest)
+        share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
+        yield (
+            f"The learning rate is too high: over the last {len(moves)} epochs the loss should fall, but rises, on "
+            f"average by {share:.2g} times its size: lower {case.rate}."
+        )
+
+
+def slowness(case: Case) -> Iterator[str]:
+    """Say that the loss still falls when the epochs are used up."""
+    model, losses = case.model, case.model.loss_curve_[-11:]
+    ending = model._ending
+    if not case.rate or ending is None or ending.reason != "epochs" or len(losses) < 2 or _oscillates(case):
+        return
+    fall = losses[0] - losses[-1]
+    if fall > model.tol:
+        share = fall / abs(losses[0])
+        yield (
+            f"The learning rate is too low, or the epochs too few: the loss still falls, by {share:.2%} over the last "
+            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {model.max_iter})."
+        )
+
+
+def missing_classes(case: Case) -> Iterator[str]:
+    """Say which classes that rows have are never predicted."""
+    model, rows = case.model, case.rows.chosen
+    if not hasattr(model, "classes_") or not model.loss_curve_:
+        return
+    counted = slice(None) if rows.weight is None else rows.weight > 0
+    predicted = model._targets.decode(Predictions(model.network_, model.theta_)(rows.X))
+    there, named = (_classes_in(labels[counted], model.classes_) for labels in (rows.y, predicted))
+    missing = [repr(name) for name in model.classes_[there & ~named].tolist()]
+    if missing:
+        remedy = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
+        which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
+        yield f"{which} never predicted, though there are such rows: {remedy}train longer."
+
+
+SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
+    divergence,
+    unscaled_inputs,
+    unscaled_targets,
+    oscillation,
+    slowness,
+    dead_units,
+    saturated_units,
+    missing_classes,
+)
+"""All rules, causes before their effects."""
+
+
+def _unscaled(X: Any, names: list[Any]) -> str:
+    """Return the columns that are far from 1, with their sizes, the farthest first; "" where there are none."""
+    largest = _row(abs(X).max(axis=0)).astype(float)
+    unit = np.where(largest > 0, largest, 1)  # squares of shares neither overflow nor vanish
+    shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
+    squares = shares.multiply(shares) if sparse.issparse(X) else shares * shares
+    size = unit * np.sqrt(_row(squares.mean(axis=0)))
+    size = np.where(largest < SMALL, largest, size)
+    wrong = np.flatnonzero((size > LARGE) | ((largest > 0) & (largest < SMALL)))
+    farthest = sorted(wrong.tolist(), key=lambda column: -abs(np.log(size[column])))
+    return _listed([f"{_column(names[column])} ({size[column]:.3g})" for column in farthest])
+
+
+def _column(name: Any) -> str:
+    return f"column {name}" if isinstance(name, int) else name if name == "y" else repr(str(name))
+
+
+def _row(values: Any) -> np.ndarray:
+    """Return one number for each column of a dense or sparse matrix's reduction."""
+    return np.asarray(values.toarray() if sparse.issparse(values) else values).ravel()
+
+
+def _listed(words: list[str]) -> str:
+    """Return the first words as a list, and how many more there are."""
+    first = ", ".join(words[:NAMED])
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return first + more
+
+
+def _crowded(layers: Any) -> str:
+    """Return of each hidden layer with too many marked units the number of them; "" if there is none."""
+    return ", ".join(
+        f"{marked.sum()} of {len(marked)} in hidden layer {number}"
+        for number, marked in layers
+        if marked.mean() > CROWDED
+    )
+
+
+def _diverged(case: Case) -> bool:
+    return case.model._ending is not None and case.model._ending.reason == "diverged"
+
+
+def _oscillates(case: Case) -> bool:
+    """Return whether the latest losses rise by much, against their size and against what they fall."""
+    losses = case.latest
+    if len(losses) < 5:
+        return False
+    moves = np.diff(losses)
+    rise, fall = np.maximum(moves, 0).mean(), np.maximum(-moves, 0).mean()
+    return bool(rise > max(JITTER * abs(np.median(losses)), RETURN * fall, case.model.tol))
+
+
+def _classes_in(labels: Any, classes: np.ndarray) -> np.ndarray:
+    """Return which classes are among the labels: (N,), or (N, C) of 0 and 1."""
+    if labels.ndim == 2:
+        return _row(labels.sum(axis=0)) > 0
+    return np.isin(classes, labels)

@@ -2,35 +2,44 @@
 
 import time
 import warnings
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
-from ..optimize.stopping import Stagnation
+from ..optimize.stopping import Stagnation, observed
+from ..system.threads import at_most_threads
 from ..train.engine import engine_for
 from ..train.history import History
 from ..train.members import Member
 from ..train.progress import ProgressBar
-from ..train.state import DivergenceError, TrainingResult
+from ..train.state import DivergenceError, TrainingResult, TrainingState
 from ..train.trainer import train
 from . import parts
-from .diagnosis import diagnosis_of_sample
+from .data import Rows
+from .diagnosis import Ending, diagnosis_of_sample
 from .prediction import Predictions
-from .record import Record, print_epoch
-from .rows import Rows
 from .schedules import Cuts
 from .sparse import SparseNetwork
-from .symptoms import Ending
 from .tasks import EpochTasks
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron
+
+
+LBFGS_SHORTFALLS: dict[Any, str] = {
+    "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
+    "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
+}
+"""Why L-BFGS has not converged, by the reason why it ended."""
 
 
 class Fitting:
@@ -61,13 +70,25 @@ class Fitting:
         self.by_score = model.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
+        # Without Python it is the rule that ends training, unless the epochs are used up before.
+        self.early_stopping = self.rule if self.by_score or self.rule.patience <= model.max_iter else None
         self.result: TrainingResult | None = None
+        self.error: DivergenceError | None = None
         self.seconds = 0.0
-        self.prepare()
+        # The lists and bests that this call goes on with.
+        model.n_iter_ = 0
+        model.best_loss_ = None if self.by_score else np.inf if model.best_loss_ is None else model.best_loss_
+        if self.by_score and model.best_validation_score_ is None:
+            model.best_validation_score_ = -np.inf
+        lists = ["validation_loss_curve_", "validation_scores_"] if self.validation is not None else []
+        lists += [] if model.scoring in (None, "loss") else ["score_curve_"]
+        for name in lists:
+            if getattr(model, name) is None:
+                setattr(model, name, [])
 
     def set_aside(self, random: np.random.RandomState) -> None:
-        """Set rows aside for validation; where there are two classes, the same share of each."""
-        T = self.rows.T
+        """Set rows aside for validation; if there are two classes, the same share of each."""
+        T = self.rows.chosen.T
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
         strata = T.astype(bool) if two_classes else None
         self.rows, self.validation = self.rows.split(random, self.model.validation_fraction, strata)
@@ -76,50 +97,24 @@ class Fitting:
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
 
-    def prepare(self) -> None:
-        """Have the lists and bests that this call goes on with."""
-        model = self.model
-        model.n_iter_ = 0
-        model.best_loss_ = None if self.by_score else np.inf if model.best_loss_ is None else model.best_loss_
-        if self.by_score and model.best_validation_score_ is None:
-            model.best_validation_score_ = -np.inf
-        lists = {"validation_loss_curve_": self.validation, "validation_scores_": self.validation}
-        lists["score_curve_"] = None if model.scoring in (None, "loss") else self.rows
-        for name, measured in lists.items():
-            if measured is not None and getattr(model, name) is None:
-                setattr(model, name, [])
-
-    def fit(self) -> None:
-        """Train for max_iter epochs, or until something ends it."""
-        self.run()
-        self.warn_of_shortfall()
-
     def run(self) -> None:
-        """Train so, and say nothing if more epochs were needed."""
+        """Train for max_iter epochs, or until something ends it."""
         started, tasks = time.perf_counter(), None
         if getattr(self.model, "_skl_callbacks", None):
-            metadata = {} if self.all_rows.weight is None else {"sample_weight": self.all_rows.weight}
-            tasks = EpochTasks(self.model, self.all_rows.X, self.all_rows.y, metadata)
-        self.train(self.model.max_iter, tasks, by_python=self.needs_python())
+            given = self.all_rows.chosen
+            metadata = {} if given.weight is None else {"sample_weight": given.weight}
+            tasks = EpochTasks(self.model, given.X, given.y, metadata)
+        self.train(self.model.max_iter, self.needs_python(), tasks)
         if tasks is not None:
             tasks.end()
         self.seconds = time.perf_counter() - started
-
-    def fit_an_epoch(self) -> None:
-        """Train for one epoch."""
-        if has_horizon(self.schedule):
-            raise ValueError(
-                f"{self.model.learning_rate!r} needs to know how many epochs there are, which partial_fit cannot tell: "
-                "use fit, or another learning_rate."
-            )
-        self.train(1, None, by_python=True)
 
     def needs_python(self) -> bool:
         """Return whether Python has a part in each epoch, or in when training ends."""
         model = self.model
         return bool(
             self.by_search
-            or self.scores()
+            or self.scores
             or model.callbacks
             or model.verbose
             or getattr(model, "_skl_callbacks", None)
@@ -128,25 +123,14 @@ class Fitting:
             or (not self.by_score and model._loss_constant(self.rows))  # which rounds otherwise than the loss alone
         )
 
-    def train(self, epochs: int, tasks: EpochTasks | None, by_python: bool) -> None:
+    def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
         """Train, with Python after each epoch or without, and leave in the model what was learned."""
-        record, error = self.record(), None
-        watchers = {"callbacks": self.callbacks(record, tasks)} if by_python else {"early_stopping": self.ending()}
-        try:
-            with self.threads():
-                result = self.move(epochs, **watchers)
-        except DivergenceError as caught:
-            error, result = caught, caught.result
-        if by_python:
-            self.leave(result, record.best_theta, error)
-        else:
-            self.take(result, error)
-        if self.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
-
-    def ending(self) -> Stagnation | None:
-        """Return what ends training, where Python does not: the rule, unless the epochs are used up before."""
-        return self.rule if self.by_score or self.rule.patience <= self.model.max_iter else None
+        if not by_python:
+            self.take(self.move(epochs, early_stopping=self.early_stopping))
+            return
+        record = self.record()
+        result = self.move(epochs, callbacks=self.callbacks(record, tasks))
+        self.leave(result, record.best_theta)
 
     def member(self) -> Member | None:
         """Return what a population may train in the place of `run`, if it can."""
@@ -166,31 +150,37 @@ class Fitting:
             T=table.T,
             sample_weight=table.weight,
             epochs=model.max_iter,
-            early_stopping=self.ending(),
+            early_stopping=self.early_stopping,
             **self.steps(),
         )
 
     def move(self, epochs: int, **watchers: Any) -> TrainingResult:
-        """Return what the epochs have made of the model's parameters."""
-        model, theta = self.model, self.model.theta_
-        is_sparse = sparse.issparse(self.rows.X)
+        """Return what the epochs make of the model's parameters, up to where they diverge."""
+        model, theta, rows = self.model, self.model.theta_, self.rows.chosen
+        is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.by_search else theta.dtype
         X, *validation_X = (
-            (rows.X.tocsr() if is_sparse else rows.X).astype(dtype, copy=False)
-            for rows in (self.rows, self.validation)
-            if rows is not None
+            (part.chosen.X.tocsr() if is_sparse else part.chosen.X).astype(dtype, copy=False)
+            for part in (self.rows, self.validation)
+            if part is not None
         )
-        settings: dict[str, Any] = {"sample_weight": self.rows.weight, "epochs": epochs, **watchers}
+        settings: dict[str, Any] = {"sample_weight": rows.weight, "epochs": epochs, **watchers}
         if self.validation is not None:
-            settings["validation"] = (*validation_X, self.validation.T, self.validation.weight)
+            settings["validation"] = (*validation_X, self.validation.chosen.T, self.validation.chosen.weight)
         if self.by_search:
             settings["validation_score"] = self.score
         else:
             continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
             settings |= {**self.steps(), "state": model._state if continues else None}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
-        return train(network, theta.astype(dtype), X, self.rows.T, optimizer=self.optimizer, **settings)
+        limit = nullcontext() if model.n_jobs is None else at_most_threads(effective_n_jobs(model.n_jobs))
+        try:
+            with limit:
+                return train(network, theta.astype(dtype), X, rows.T, optimizer=self.optimizer, **settings)
+        except DivergenceError as error:
+            self.error = error
+            return error.result
 
     def steps(self) -> dict[str, Any]:
         """Return what the steps of an epoch are like."""
@@ -208,18 +198,9 @@ class Fitting:
             "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
         }
 
-    def threads(self) -> AbstractContextManager[Any]:
-        """Return what limits the threads to n_jobs."""
-        if self.model.n_jobs is None:
-            return nullcontext()
-        from joblib import effective_n_jobs
-
-        from ..system.threads import at_most_threads
-
-        return at_most_threads(effective_n_jobs(self.model.n_jobs))
-
-    def scores(self) -> dict[str, Any]:
-        """Return what has to measure the model after each epoch, by the attributes that list it."""
+    @cached_property
+    def scores(self) -> dict[str, Callable[[TrainingState], float]]:
+        """What has to measure the model after each epoch, by the attributes that list it."""
         model, scores = self.model, {}
         if self.validation is not None and model.scoring != "loss" and self.score is None:
             scores["validation_scores_"] = model._scorer(self.validation, model.scoring)
@@ -227,7 +208,7 @@ class Fitting:
             scores["score_curve_"] = model._scorer(self.rows, model.scoring)
         return scores
 
-    def callbacks(self, record: Record, tasks: EpochTasks | None) -> list[Any]:
+    def callbacks(self, record: "Record", tasks: EpochTasks | None) -> list[Any]:
         """Return what is called after each epoch; the record is first, so that others see the model as it is."""
         model = self.model
         others: list[Any] = [record, *(model.callbacks or ())]
@@ -237,12 +218,12 @@ class Fitting:
             others.insert(1, print_epoch(model))
         return others if tasks is None else [tasks.watching(others)]
 
-    def record(self) -> Record:
+    def record(self) -> "Record":
         """Return what records each epoch in the model."""
         return Record(
             self.model,
             0 if self.by_search else len(self.rows),
-            self.scores(),
+            self.scores,
             self.rule,
             ends=self.by_score or not self.by_search,
             rate=getattr(self.optimizer, "learning_rate", 0.0),
@@ -250,7 +231,7 @@ class Fitting:
             constant_val=0.0 if self.validation is None else self.model._loss_constant(self.validation),
         )
 
-    def take(self, result: TrainingResult, error: DivergenceError | None = None) -> None:
+    def take(self, result: TrainingResult) -> None:
         """Record the epochs of a training without Python, and leave in the model what was learned."""
         history = result.history
         losses = history.loss
@@ -258,11 +239,10 @@ class Fitting:
             on_validation = history.validation_loss[1:], history.validation_score[1:]  # from the first epoch on
             self.record().epochs(result.state, losses, *on_validation)
             self.seconds = float(history.time[-1])
-        ended = replace(result, reason="callback") if result.reason == "early stopping" else result
-        self.leave(ended, None, error)
+        self.leave(replace(result, reason="callback") if result.reason == "early stopping" else result)
 
-    def leave(self, result: TrainingResult, best: np.ndarray | None, error: DivergenceError | None) -> None:
-        """Leave in the model what was learned, and where training stands; raise an error where it diverged."""
+    def leave(self, result: TrainingResult, best: np.ndarray | None = None) -> None:
+        """Leave in the model what was learned, and where training stands; raise an error if it diverged."""
         model, diverged = self.model, result.reason == "diverged"
         theta = result.theta if diverged or best is None else best
         model.theta_ = theta.astype(self.dtype, copy=False)
@@ -273,7 +253,7 @@ class Fitting:
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
-            raise ValueError(diagnosis_of_sample(model, self.rows).after(message)) from error
+            raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from self.error
         self.result = result
         goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
         model._state = replace(result.state, history=History()) if goes_on else None
@@ -283,30 +263,165 @@ class Fitting:
         """Whether Ctrl-C has ended training."""
         return self.result is not None and self.result.reason == "interrupted"
 
-    def warn_of_shortfall(self) -> bool:
-        """Warn where training has not converged; return whether it has not."""
-        shortfall = "" if self.result is None else self.shortfall(self.result)
-        if shortfall:
-            message = diagnosis_of_sample(self.model, self.rows).after(shortfall)
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
-        return bool(shortfall)
+    def shortfall(self) -> str:
+        """Return in scikit-learn's words that training has not converged, and what seems wrong; "" if it has.
 
-    def shortfall(self, result: TrainingResult) -> str:
-        """Return in scikit-learn's words that training has not converged; "" where it has, or where it was ended."""
-        if self.by_search:
-            why = {
-                "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
-                "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
-            }.get(result.reason)
-            return f"lbfgs failed to converge after {self.model.n_iter_} iteration(s): {why}." if why else ""
-        if result.reason != "epochs":
-            return ""
-        return (
-            f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
-            "converged yet."
-        )
+        What seems wrong takes as long to find as some epochs of a small network, so nobody looks for it if warnings of
+        the kind are ignored.
+        """
+        message, reason = "", None if self.result is None else self.result.reason
+        if self.by_search and reason in LBFGS_SHORTFALLS:
+            iterations = f"{self.model.n_iter_} iteration(s)"
+            message = f"lbfgs failed to converge after {iterations}: {LBFGS_SHORTFALLS[reason]}."
+        elif not self.by_search and reason == "epochs":
+            message = (
+                f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
+                "converged yet."
+            )
+        if not message or _is_ignored(ConvergenceWarning):
+            return message
+        return " ".join([message, *diagnosis_of_sample(self.model, self.rows)])
+
+
+def _is_ignored(category: type[Warning]) -> bool:
+    """Return whether all warnings of a category are ignored, whatever they say and wherever they come from."""
+    for action, message, of, module, line in warnings.filters:
+        if issubclass(category, of):
+            if action != "ignore":
+                return False
+            if message is None and module is None and line == 0:
+                return True
+    return False
 
 
 def _fits(state: Any, theta: np.ndarray, optimizer: Any, schedule: Any) -> bool:
     """Return whether a state belongs to such an optimizer and schedule."""
     return state.optimizer.keys() == optimizer.init(theta).keys() and state.schedule.keys() == schedule.init().keys()
+
+
+@dataclass(eq=False)
+class Record:
+    """Records each epoch in a model's attributes, and says when training is to end.
+
+    The rule goes on from what the model's attributes say of earlier calls. A learning rate that adapts is divided by 5
+    first, as long as it is above 1e-6.
+
+    Parameters
+    ----------
+    model : MultilayerPerceptron
+        The model, which holds what earlier calls have counted.
+    rows : int
+        How many rows count for ``t_`` in an epoch.
+    scores : dict of callable
+        What measures the model after each epoch beside training itself, by the name of the attribute that lists it.
+    rule : Stagnation
+        When training is to end.
+    ends : bool
+        Whether it does end training.
+    rate : float
+        The learning rate at the start.
+    constant, constant_val : float
+        What is added to the losses of training and validation.
+
+    Attributes
+    ----------
+    best_theta : ndarray (P,) or None
+        The parameters with the best score; where no epoch was better than those before this call, the first. None where
+        it is the training loss that counts.
+    """
+
+    model: "MultilayerPerceptron"
+    rows: int
+    scores: dict[str, Callable[[TrainingState], float]]
+    rule: Stagnation
+    ends: bool
+    rate: float
+    constant: float
+    constant_val: float
+    best_theta: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Begin with the model's parameters as the best."""
+        if self.rule.restores:
+            self.best_theta = self.model.theta_.copy()
+
+    @property
+    def interval(self) -> float:
+        """How many epochs may run as one: where the loss counts, training cannot end before so many more of them."""
+        if self.scores or self.rule.restores:
+            return 1
+        return max(self.rule.patience - self.model._no_improvement_count, 1)
+
+    def __call__(self, state: TrainingState) -> bool:
+        """Record the epochs since the last call; return whether training is to end."""
+        self.model.theta_ = state.theta
+        for name, measure in self.scores.items():
+            getattr(self.model, name).append(measure(state))
+        history = state.history
+        return self.epochs(
+            state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
+        )
+
+    def epochs(
+        self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
+    ) -> bool:
+        """Record epochs with these losses and scores, as far as there are any; return whether training is to end."""
+        model, over = self.model, False
+        if model.scoring == "loss":
+            scores = -validation_losses
+        validation_losses, scores = validation_losses.tolist(), scores.tolist()
+        for epoch, loss in enumerate(losses.tolist()):
+            if validation_losses:
+                model.validation_loss_curve_.append(validation_losses[epoch] + self.constant_val)
+            if scores:
+                model.validation_scores_.append(scores[epoch])
+            model.n_iter_ += 1
+            model.t_ += self.rows
+            model.loss_ = loss + self.constant
+            model.loss_curve_.append(model.loss_)
+            over = self.has_stalled(state) and self.ends and not self.adapts(state)
+        return over
+
+    def has_stalled(self, state: TrainingState) -> bool:
+        """Compare the epoch with the best so far, keep what is best, and return whether there were too many without."""
+        model, rule, by_score = self.model, self.rule, self.rule.restores
+        loss = -model.validation_scores_[-1] if by_score else model.loss_
+        lowest = -model.best_validation_score_ if by_score else model.best_loss_
+        count = model._no_improvement_count
+        best, _, count = observed(loss, lowest, lowest, count, rule.tolerance, rule.from_lowest)
+        model._no_improvement_count = int(count)
+        if not by_score:
+            model.best_loss_ = best
+        elif best < lowest:
+            model.best_validation_score_, self.best_theta = -best, state.theta.copy()
+        return count >= rule.patience
+
+    def adapts(self, state: TrainingState) -> bool:
+        """Return whether the learning rate is cut in the place of an end."""
+        model = self.model
+        what = "Validation score" if self.rule.restores else "Training loss"
+        message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
+        factor = state.schedule.get("factor") if model.learning_rate == "adaptive" else None
+        if factor is not None and self.rate * factor > 1e-6:
+            Cuts().cut(state.schedule)
+            model._no_improvement_count = 0
+            self.say(f"{message} Setting learning rate to {self.rate * state.schedule['factor']:f}")
+            return True
+        self.say(f"{message} Stopping.")
+        return False
+
+    def say(self, message: str) -> None:
+        """Print a message where the model is verbose."""
+        if self.model.verbose and self.model.verbose != "bar":
+            print(message)
+
+
+def print_epoch(model: "MultilayerPerceptron") -> Callable[[TrainingState], None]:
+    """Return a callback that prints an epoch as scikit-learn does."""
+
+    def after_epoch(state: TrainingState) -> None:
+        print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+        if model.validation_scores_:
+            print(f"Validation score: {model.validation_scores_[-1]:f}")
+
+    return after_epoch

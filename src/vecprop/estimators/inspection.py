@@ -1,5 +1,6 @@
 """A look inside a model: its hidden activations, each row's gradient, and proof that gradients are right."""
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,15 +8,25 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.network import Network
+from .coefficients import Coefficients
+from .data import Rows
 
 if TYPE_CHECKING:
     from ..check import Report
 
 
-class Inspection:
+class Inspection(Coefficients, ABC):
     """What a model shows of its network."""
 
-    def hidden_activations(self: Any, X: Any, layer: int = -1) -> np.ndarray:
+    @abstractmethod
+    def _checked_inputs(self, X: Any) -> Any:
+        """Return inputs as scikit-learn checks them, in theta's type."""
+
+    @abstractmethod
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Return rows like those of training, checked."""
+
+    def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the outputs of a hidden layer, after its activation, without dropout.
 
         Parameters
@@ -37,7 +48,7 @@ class Inspection:
         X = _dense(self._checked_inputs(X))
         return self.network_.hidden(self.theta_, X, place_of_hidden_layer(self.network_, layer))
 
-    def per_sample_gradients(self: Any, X: Any, y: Any) -> np.ndarray:
+    def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
         """Return the gradient of each row's loss with respect to all parameters, without penalty, weights or dropout.
 
         Parameters
@@ -56,7 +67,7 @@ class Inspection:
         network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)
         return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
 
-    def check_gradients(self: Any, X: Any, y: Any, **options: Any) -> "Report":
+    def check_gradients(self, X: Any, y: Any, **options: Any) -> "Report":
         """Prove, on these rows and at the current parameters, that the gradients of training are right.
 
         Those of both engines are proved, in the type that is trained in; ``engine="compiled"`` or ``"reference"`` takes
@@ -80,10 +91,10 @@ class Inspection:
         X, T = self._checked_rows(X, y)
         return check_gradients(self.network_, self.theta_, X, T, **options)
 
-    def _checked_rows(self: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs, dense, and targets."""
         check_is_fitted(self)
-        rows = self._read(X, y, None)
+        rows = self._read(X, y, None).table
         return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
 
 

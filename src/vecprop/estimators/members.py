@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .base import require_inherited_fit
-from .rows import Rows
+from .data import Rows
 from .together import fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -106,9 +107,9 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         if any(fitting.interrupted for fitting in fittings):
             warnings.warn("Training interrupted by user.", stacklevel=3)
-        for fitting in fittings:
-            if fitting.warn_of_shortfall():  # which is said once
-                break
+        shortfall = next(filter(None, (fitting.shortfall() for fitting in fittings)), None)  # it is said once
+        if shortfall is not None:
+            warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
             delattr(self, name)  # of another fit
         if self.oob_score:
@@ -125,7 +126,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> tuple[Any, ...]:
         """Return a new member, its rows and features, and what fits it."""
-        count, width = len(rows), rows.width
+        count, width = len(rows), rows.table.X.shape[1]
         drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
         if self.oob_score and not self.bootstrap and drawn == count:
             raise ValueError("oob_score needs rows that are left out: give bootstrap=True, or max_samples below 1.")
@@ -158,7 +159,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         ):
             left = np.setdiff1d(np.arange(len(rows)), samples)
             if len(left):
-                total[left] += member._outputs(rows.X[left][:, features])
+                total[left] += member._outputs(rows.table.X[left][:, features])
                 votes[left] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
@@ -173,7 +174,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
                 stacklevel=4,
             )
         with np.errstate(invalid="ignore"):
-            self._note_left_out(rows.y, total / votes, has_votes)
+            self._note_left_out(rows.table.y, total / votes, has_votes)
 
     @abstractmethod
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:

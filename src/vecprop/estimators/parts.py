@@ -11,6 +11,7 @@ from ..core.activations import Logistic
 from ..core.initializers import Initializer
 from ..core.layers import Activation, Dense, Dropout, Layer, LayerNorm
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
+from ..core.network import Network
 from ..optimize.adam_hat import AdamHat
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Momentum, Nesterov, Optimizer
@@ -30,44 +31,31 @@ LINKS: dict[type, str] = {
 }
 
 
-def hidden_layer_sizes(settings: Constructor) -> list[int]:
-    """Return the widths of the hidden layers.
+def layers(settings: Constructor, outputs: int) -> list[Layer]:
+    """Return the layers: for each hidden one Dense, LayerNorm if wished, its activation and Dropout if wished.
 
     Raises
     ------
     ValueError
-        Where one is not positive.
+        Where a width is not positive, or an activation is none.
     """
-    sizes = settings.hidden_layer_sizes
-    sizes = list(sizes) if np.iterable(sizes) else [sizes]
+    given, initializer = settings.hidden_layer_sizes, settings.initializer
+    sizes = list(given) if np.iterable(given) else [given]
     if not all(size > 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return sizes
-
-
-def activations(settings: Constructor) -> list[Activation]:
-    """Return the activation of each hidden layer."""
-    named = _each("activation", settings.activation, len(hidden_layer_sizes(settings)))
-    found: list[Any] = [ACTIVATIONS.get(name) if isinstance(name, str) else name for name in named]
-    for layer, (name, activation) in enumerate(zip(named, found, strict=True)):
-        if not isinstance(activation, Activation):
-            raise ValueError(
-                f"The activation of hidden layer {layer} is {name!r}: give an Activation, or one of "
-                f"{', '.join(ACTIVATIONS)}."
-            )
-    return found
-
-
-def layers(settings: Constructor, outputs: int) -> list[Layer]:
-    """Return the layers: for each hidden one Dense, LayerNorm if wished, its activation and Dropout if wished."""
-    sizes, initializer = hidden_layer_sizes(settings), settings.initializer
     if isinstance(initializer, str):
         initializer = INITIALIZERS[initializer]
     drawn = {} if initializer is None else {"initializer": initializer}
+    activations = _each("activation", settings.activation, len(sizes))
+    rates = _each("dropout", settings.dropout, len(sizes))
     stack: list[Layer] = []
-    for size, activation, rate in zip(
-        sizes, activations(settings), _each("dropout", settings.dropout, len(sizes)), strict=True
-    ):
+    for number, (size, name, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
+        activation: Any = ACTIVATIONS.get(name) if isinstance(name, str) else name
+        if not isinstance(activation, Activation):
+            raise ValueError(
+                f"The activation of hidden layer {number} is {name!r}: give an Activation, or one of "
+                f"{', '.join(ACTIVATIONS)}."
+            )
         stack.append(Dense(size, **drawn))
         stack.extend([LayerNorm()] if settings.layer_norm else [])
         stack.append(activation)
@@ -75,11 +63,24 @@ def layers(settings: Constructor, outputs: int) -> list[Layer]:
     return [*stack, Dense(outputs, **drawn)]
 
 
-def glorot_factors(settings: Constructor) -> list[float]:
-    """Return scikit-learn's factor for the initial bound of each dense layer: 2 where it feeds a logistic, else 6."""
-    hidden = activations(settings)
-    factors = [2.0 if isinstance(activation, Logistic) else 6.0 for activation in hidden]
-    return [*factors, factors[-1] if factors else 6.0]
+def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
+    """Return initial parameters, (P,): the initializer's, or as scikit-learn draws them (Glorot and Bengio, 2010).
+
+    Each dense layer's W and b are then uniform in [-a, a] with a = √(f / (I + O)), where f is 2 if the layer feeds a
+    logistic, and else 6; the last layer has the f of the one before it. They are drawn in float64 and rounded. Other
+    layers start as always.
+    """
+    if settings.initializer is not None:
+        return network.init(random.randint(2**31 - 1), dtype)
+    factors = [2.0 if isinstance(network.layers[place], Logistic) else 6.0 for place in network.activations]
+    only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
+    theta = np.empty(network.layout.size) if only_dense else network.init(seed=0)
+    dense = [p for p in network.layout.views(theta) if "W" in p]
+    for p, factor in zip(dense, [*factors, factors[-1] if factors else 6.0], strict=True):
+        bound = np.sqrt(factor / sum(p["W"].shape))
+        for name in ("W", "b"):
+            p[name][...] = random.uniform(-bound, bound, p[name].shape)
+    return theta.astype(dtype)
 
 
 def regression_loss(loss: str | Loss, quantile: float) -> Loss:

@@ -173,12 +173,3 @@ class Plots:
         if not hasattr(model, "classes_") or model._targets.multilabel:
             raise ValueError("This picture shows one class a row, which only a classifier of single labels predicts.")
         return X, T, [str(name) for name in model.classes_]
-
-
-class Drawable:
-    """A model that can be drawn."""
-
-    @property
-    def plot(self: Any) -> Plots:
-        """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
-        return Plots(self)

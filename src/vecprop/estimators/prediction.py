@@ -1,5 +1,6 @@
 """Predictions from a model's parameters as they are at the moment, a single row in a few microseconds."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..train.engine import engine_for
 from .sparse import SparseNetwork
 
 
+@dataclass(eq=False)
 class Predictions:
     """Predicts rows with a network's parameters, following their changes.
 
@@ -27,9 +29,9 @@ class Predictions:
     array([[6.]])
     """
 
-    def __init__(self, network: Network, theta: np.ndarray) -> None:
-        self.network, self.theta = network, theta
-        self._of_dense_rows: Any = None
+    network: Network
+    theta: np.ndarray
+    _of_dense_rows: Any = field(default=None, init=False)
 
     def __call__(self, X: Any) -> np.ndarray:
         """Return the predictions, (N, O), of dense or sparse rows X, (N, I), of theta's type."""

@@ -16,9 +16,8 @@ from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
 from .constructor import Constructor, names
+from .data import Numbers, Rows
 from .documentation import documented
-from .rows import Rows
-from .targets import Numbers
 
 
 @documented
@@ -106,37 +105,29 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         is_own = cls.score is RegressorMixin.score and cls.predict is MLPRegressor.predict
         return "r2" if is_own and len(rows) > 1 else None
 
-    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> Any:
+    def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        columns = _columns(y)
+        columns = y[:, None] if y.ndim == 1 else y
         if new or "_targets" not in vars(self):
-            self._targets = Numbers(columns.shape[1])
-            if self.scale_target:
-                self._targets = Numbers.standard(columns, weight)
+            self._targets = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
         elif columns.shape[1] != self._targets.outputs:
             raise ValueError(f"y has {columns.shape[1]} outputs, but was fitted with {self._targets.outputs}.")
-        return y
-
-    def _encode(self, y: Any) -> np.ndarray:
         counts = isinstance(self._loss(), Poisson)
         if counts and self.scale_target:
             raise ValueError("scale_target is for losses with an identity link, not for 'poisson': leave it out.")
         if counts and np.any(y < 0):
             raise ValueError("Some value(s) of y are negative, but loss='poisson' takes counts and rates.")
-        return self._targets.encode(_columns(y))
+        return y, self._targets.encode(columns)
 
     def _loss_constant(self, rows: Rows) -> float:
         """Return Σ w (t log t - t) / Σ w for Poisson, which makes its loss half the deviance."""
         if self.loss != "poisson":
             return 0.0
-        return float(np.average(xlogy(rows.T, rows.T) - rows.T, axis=0, weights=rows.weight).sum())
+        T = rows.chosen.T
+        return float(np.average(xlogy(T, T) - T, axis=0, weights=rows.chosen.weight).sum())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _columns(y: np.ndarray) -> np.ndarray:
-    return y[:, None] if y.ndim == 1 else y

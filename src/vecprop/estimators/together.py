@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
+from .data import Rows
 from .fitting import Fitting
-from .rows import Rows
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron
@@ -66,20 +66,15 @@ class Restarts:
         """Whether Ctrl-C has ended training."""
         return any(fitting.interrupted for fitting in self.fittings)
 
-    def fit(self) -> None:
-        """Train from each start, and keep the best."""
-        self.run()
-        self.kept.warn_of_shortfall()
-
-    def warn_of_shortfall(self) -> bool:
-        """Warn where the training that was kept has not converged; return whether it has not."""
-        return self.kept.warn_of_shortfall()
+    def shortfall(self) -> str:
+        """Return that the training that was kept has not converged; "" where it has."""
+        return self.kept.shortfall()
 
     def member(self) -> None:
         """Return None: one population's member has one start."""
 
     def run(self) -> None:
-        """Train from each start, and keep the best, without a warning."""
+        """Train from each start, and keep the best."""
         errors = fit_together(self.fittings, self.model.n_jobs)
         good = [fitting for fitting, error in zip(self.fittings, errors, strict=True) if error is None]
         if not good:

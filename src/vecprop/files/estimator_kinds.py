@@ -6,10 +6,10 @@ import numpy as np
 
 from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
+from ..estimators.data import Labels, Numbers
+from ..estimators.diagnosis import Ending
 from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
-from ..estimators.symptoms import Ending
-from ..estimators.targets import Labels, Numbers
 from ..train.state import TrainingState
 from .fitted import COMMON, Checks, estimator, is_a, is_count, optional
 from .kinds import described, fits

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.network import Network
-from ..estimators.targets import Numbers as Targets
+from ..estimators.data import Numbers as Targets
 from ..tables.calibration import Residuals
 from ..tables.categories import Categories
 from ..tables.classifier import TabularClassifier

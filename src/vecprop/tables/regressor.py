@@ -10,7 +10,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
-from ..estimators.targets import Numbers as Targets
+from ..estimators.data import Numbers as Targets
 from .base import TableModel
 from .calibration import Residuals, pinball_loss
 from .ensemble import Ensemble, Rows, out_of_fold

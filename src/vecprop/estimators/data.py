@@ -1,12 +1,111 @@
-"""Targets: labels and numbers as a person has them, and the T that a network trains on."""
+"""The data of a fit: rows that a model has accepted, and the targets that their labels or numbers become."""
 
-from dataclasses import dataclass
+import pickle
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows with their targets.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix (N, I)
+        The inputs.
+    y : array (N,) or (N, O)
+        The labels or numbers, as they were given.
+    T : ndarray
+        The targets of the network.
+    weight : ndarray (N,) or None
+        The rows' weights.
+    """
+
+    X: Any
+    y: Any
+    T: np.ndarray
+    weight: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a table, which are copied only if they are asked for.
+
+    Parameters
+    ----------
+    table : Table
+        The table, which many may share.
+    numbers : ndarray of int, optional
+        The numbers of the rows; all by default.
+
+    Examples
+    --------
+    >>> rows = Rows(Table(np.eye(3), np.arange(3), np.arange(3), None))
+    >>> few = rows.take(np.array([2, 1])).take(np.array([0]))
+    >>> few.chosen.X, len(few), few.table is rows.table
+    (array([[0., 0., 1.]]), 1, True)
+    """
+
+    table: Table
+    numbers: np.ndarray | None = None
+    _splits: dict[Any, tuple["Rows", "Rows", Any]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.table.T) if self.numbers is None else len(self.numbers)
+
+    @cached_property
+    def chosen(self) -> Table:
+        """These rows alone, as a table."""
+        table, numbers = self.table, self.numbers
+        if numbers is None:
+            return table
+        weight = None if table.weight is None else table.weight[numbers]
+        return Table(table.X[numbers], table.y[numbers], table.T[numbers], weight)
+
+    def take(self, numbers: np.ndarray) -> "Rows":
+        """Return the rows of these numbers among these rows."""
+        return Rows(self.table, numbers if self.numbers is None else self.numbers[numbers])
+
+    def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
+        """Return two random parts of the rows, the second with a share of them, of each of the strata if there are any.
+
+        They are drawn once for all models that come with the same random state, which goes on as if each had drawn.
+        """
+        key = share, pickle.dumps(random.get_state(legacy=False))
+        if key not in self._splits:
+            numbers = np.arange(len(self))
+            parts: Any = train_test_split(numbers, random_state=random, test_size=share, stratify=strata)
+            self._splits[key] = self.take(parts[0]), self.take(parts[1]), random.get_state(legacy=False)
+        first, second, state = self._splits[key]
+        random.set_state(state)
+        return first, second
+
+    def columns(self, features: np.ndarray) -> "Rows":
+        """Return the same rows with some of the inputs."""
+        return Rows(replace(self.table, X=self.table.X[:, features]), self.numbers)
+
+    def within(self, X: np.ndarray, numbers: np.ndarray) -> "Rows":
+        """Return these rows as rows of a larger X, in which they have these numbers.
+
+        The other rows of the larger table get the targets and weight of the first, which are valid.
+        """
+
+        def spread(values: Any) -> Any:
+            whole = np.empty((len(X), *values.shape[1:]), values.dtype)
+            whole[:], whole[numbers] = values[:1], values
+            return whole
+
+        own = self.chosen
+        weight = None if own.weight is None else spread(own.weight)
+        return Rows(Table(X, spread(own.y), spread(own.T), weight), numbers)
 
 
 @dataclass(frozen=True, eq=False)
