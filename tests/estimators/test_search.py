@@ -381,7 +381,8 @@ def test_interrupts_end_the_search(monkeypatch):
     assert calls == [1]
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, {"callbacks": [[interrupt], None]}, n_jobs=1, cv=2).fit(X, y)
-    monkeypatch.setattr(Fitting, "interrupted", True)
+    interrupted = property(lambda fitting: True, lambda fitting, value: None)
+    monkeypatch.setattr(Fitting, "interrupted", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, RATES).fit(X, y)
 

@@ -113,14 +113,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         ValueError
             Where data or settings do not fit, or training diverges. What was learned up to the last finite loss stays.
         """
-        random, first = check_random_state(self.random_state), self._is_first()
+        random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)
         validation = self._validation_rows(X_val, y_val, sample_weight_val)
         fitting = self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)
         fitting.run()
-        if fitting.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=3)
         shortfall = fitting.shortfall()
         if shortfall:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
@@ -155,7 +153,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        random, first = check_random_state(self.random_state), self._is_first(incremental=True)
+        random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
         rows = self._accept(X, y, sample_weight, first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
             raise ValueError(
@@ -163,10 +161,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
                 "use fit, or another learning_rate."
             )
         self._prepare(rows, random, first)
-        fitting = Fitting(self, rows, None, random)
-        fitting.train(1, by_python=True)
-        if fitting.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+        Fitting(self, rows, None, random).train(1, by_python=True)
         return self
 
     def initialize(self, X: Any, y: Any) -> Self:
@@ -190,8 +185,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
             self.__dict__.pop(name, None)
-        first = self._is_first()
-        self._prepare(self._accept(X, y, None, first), random, first)
+        self._prepare(self._accept(X, y, None, first=True), random, first=True)
         self._draw_seed(random)
         self._rows = Predictions(self.network_, self.theta_)
         return self
@@ -231,17 +225,28 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
         return Plots(self)
 
-    def _is_first(self, incremental: bool = False) -> bool:
-        """Return whether training begins anew."""
-        return not ((self.warm_start or incremental) and hasattr(self, "coefs_"))
-
-    def _accept(self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False) -> Rows:
-        """Return the rows to train on, checked, and take note of what inputs and targets are."""
-        X, y = self._checked(X, y, reset=first)
+    def _accept(
+        self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False, weighted: bool = True
+    ) -> Rows:
+        """Return rows, checked, with weights of classes if wished; the first describe inputs and targets."""
+        checked: Any = validate_data(
+            self,
+            _as_numpy(X),
+            _as_numpy(y),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=first,
+            **self._y_is,
+        )
+        X, y = checked
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self._targets.outputs
-        return Rows(Table(X, y, T, self._weighted(y, weight)))
+        return Rows(Table(X, y, T, self._weighted(y, weight) if weighted else weight))
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        return self._accept(X, y, sample_weight, first=False, weighted=False)
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Have network and parameters ready for rows that were accepted."""
@@ -277,7 +282,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
             for name, values in given.items():
                 setattr(self, name, values)
         self.n_layers_ = 1 + sum(isinstance(layer, Dense) for layer in network.layers)
-        self.out_activation_ = parts.link_of(network.loss_function)
+        loss = network.loss_function
+        links = (link for kind, link in parts.LINKS.items() if isinstance(loss, kind))
+        self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
         self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] | None = None
@@ -298,20 +305,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
             self._seed = int(random.randint(2**31 - 1))
         return self._seed
 
-    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """Return X and y as scikit-learn checks them."""
-        checked: Any = validate_data(
-            self,
-            _as_numpy(X),
-            _as_numpy(y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-            **self._y_is,
-        )
-        return checked
-
     def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weight of each row."""
         return weight
@@ -319,13 +312,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
     def _loss_constant(self, rows: Rows) -> float:
         """Return what scikit-learn's loss has beyond the network's, whatever the parameters."""
         return 0.0
-
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """Return rows like those of training, checked."""
-        X, y = self._checked(X, y, reset=False)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
-        y, T = self._read_targets(y, weight, new=False)
-        return Rows(Table(X, y, T, weight))
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the network's predictions, (N, O), after a look at X."""

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from ..train.engine import engine_for
 from ..train.history import History
 from ..train.members import Member
 from ..train.progress import ProgressBar
-from ..train.state import DivergenceError, TrainingResult, TrainingState
+from ..train.state import DivergenceError, Reason, TrainingResult, TrainingState
 from ..train.trainer import train
 from . import parts
 from .data import Rows
@@ -72,8 +71,8 @@ class Fitting:
         self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
         # Without Python it is the rule that ends training, unless the epochs are used up before.
         self.early_stopping = self.rule if self.by_score or self.rule.patience <= model.max_iter else None
-        self.result: TrainingResult | None = None
-        self.error: DivergenceError | None = None
+        self.reason: Reason | None = None
+        self.interrupted = False
         self.seconds = 0.0
         # The lists and bests that this call goes on with.
         model.n_iter_ = 0
@@ -85,6 +84,17 @@ class Fitting:
         for name in lists:
             if getattr(model, name) is None:
                 setattr(model, name, [])
+        self.record = Record(
+            model,
+            0 if self.by_search else len(self.rows),
+            self.scores(),
+            self.rule,
+            ends=self.by_score or not self.by_search,
+            rate=getattr(self.optimizer, "learning_rate", 0.0),
+            constant=model._loss_constant(self.rows),
+            constant_val=0.0 if self.validation is None else model._loss_constant(self.validation),
+            best_theta=model.theta_.copy() if self.by_score else None,
+        )
 
     def set_aside(self, random: np.random.RandomState) -> None:
         """Set rows aside for validation; if there are two classes, the same share of each."""
@@ -114,23 +124,14 @@ class Fitting:
         model = self.model
         return bool(
             self.by_search
-            or self.scores
+            or self.record.scores
             or model.callbacks
             or model.verbose
             or getattr(model, "_skl_callbacks", None)
             or isinstance(self.schedule, Cuts)
             or model.loss_curve_  # earlier calls count
-            or (not self.by_score and model._loss_constant(self.rows))  # which rounds otherwise than the loss alone
+            or (not self.by_score and self.record.constant)  # a sum rounds otherwise than the loss alone
         )
-
-    def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
-        """Train, with Python after each epoch or without, and leave in the model what was learned."""
-        if not by_python:
-            self.take(self.move(epochs, early_stopping=self.early_stopping))
-            return
-        record = self.record()
-        result = self.move(epochs, callbacks=self.callbacks(record, tasks))
-        self.leave(result, record.best_theta)
 
     def member(self) -> Member | None:
         """Return what a population may train in the place of `run`, if it can."""
@@ -154,8 +155,8 @@ class Fitting:
             **self.steps(),
         )
 
-    def move(self, epochs: int, **watchers: Any) -> TrainingResult:
-        """Return what the epochs make of the model's parameters, up to where they diverge."""
+    def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
+        """Train, with Python after each epoch or without, and leave in the model what was learned."""
         model, theta, rows = self.model, self.model.theta_, self.rows.chosen
         is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
@@ -165,7 +166,8 @@ class Fitting:
             for part in (self.rows, self.validation)
             if part is not None
         )
-        settings: dict[str, Any] = {"sample_weight": rows.weight, "epochs": epochs, **watchers}
+        settings: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": rows.weight, "epochs": epochs}
+        settings |= {"callbacks": self.callbacks(tasks)} if by_python else {"early_stopping": self.early_stopping}
         if self.validation is not None:
             settings["validation"] = (*validation_X, self.validation.chosen.T, self.validation.chosen.weight)
         if self.by_search:
@@ -175,12 +177,15 @@ class Fitting:
             settings |= {**self.steps(), "state": model._state if continues else None}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
         limit = nullcontext() if model.n_jobs is None else at_most_threads(effective_n_jobs(model.n_jobs))
+        error = None
         try:
             with limit:
-                return train(network, theta.astype(dtype), X, rows.T, optimizer=self.optimizer, **settings)
-        except DivergenceError as error:
-            self.error = error
-            return error.result
+                result = train(network, theta.astype(dtype), X, rows.T, **settings)
+        except DivergenceError as caught:
+            error, result = caught, caught.result
+        self.take(result, by_python, error)
+        if self.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
 
     def steps(self) -> dict[str, Any]:
         """Return what the steps of an epoch are like."""
@@ -188,7 +193,7 @@ class Fitting:
         size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
         if not isinstance(wished, str) and wished > rows:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-            warnings.warn(message, stacklevel=8)
+            warnings.warn(message, stacklevel=6)
         return {
             "batch_size": size,
             "shuffle": self.model.shuffle,
@@ -198,9 +203,8 @@ class Fitting:
             "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
         }
 
-    @cached_property
     def scores(self) -> dict[str, Callable[[TrainingState], float]]:
-        """What has to measure the model after each epoch, by the attributes that list it."""
+        """Return what has to measure the model after each epoch, by the attributes that list it."""
         model, scores = self.model, {}
         if self.validation is not None and model.scoring != "loss" and self.score is None:
             scores["validation_scores_"] = model._scorer(self.validation, model.scoring)
@@ -208,60 +212,38 @@ class Fitting:
             scores["score_curve_"] = model._scorer(self.rows, model.scoring)
         return scores
 
-    def callbacks(self, record: "Record", tasks: EpochTasks | None) -> list[Any]:
+    def callbacks(self, tasks: EpochTasks | None) -> list[Any]:
         """Return what is called after each epoch; the record is first, so that others see the model as it is."""
         model = self.model
-        others: list[Any] = [record, *(model.callbacks or ())]
+        others: list[Any] = [self.record, *(model.callbacks or ())]
         if model.verbose == "bar":
             others.append(ProgressBar(type(model).__name__))
         elif model.verbose:
             others.insert(1, print_epoch(model))
         return others if tasks is None else [tasks.watching(others)]
 
-    def record(self) -> "Record":
-        """Return what records each epoch in the model."""
-        return Record(
-            self.model,
-            0 if self.by_search else len(self.rows),
-            self.scores,
-            self.rule,
-            ends=self.by_score or not self.by_search,
-            rate=getattr(self.optimizer, "learning_rate", 0.0),
-            constant=self.model._loss_constant(self.rows),
-            constant_val=0.0 if self.validation is None else self.model._loss_constant(self.validation),
-        )
-
-    def take(self, result: TrainingResult) -> None:
-        """Record the epochs of a training without Python, and leave in the model what was learned."""
-        history = result.history
-        losses = history.loss
-        if len(losses):
-            on_validation = history.validation_loss[1:], history.validation_score[1:]  # from the first epoch on
-            self.record().epochs(result.state, losses, *on_validation)
-            self.seconds = float(history.time[-1])
-        self.leave(replace(result, reason="callback") if result.reason == "early stopping" else result)
-
-    def leave(self, result: TrainingResult, best: np.ndarray | None = None) -> None:
-        """Leave in the model what was learned, and where training stands; raise an error if it diverged."""
-        model, diverged = self.model, result.reason == "diverged"
-        theta = result.theta if diverged or best is None else best
+    def take(self, result: TrainingResult, by_python: bool = False, error: DivergenceError | None = None) -> None:
+        """Leave in the model what was learned, and where training stands; without Python, record its epochs first."""
+        model, history, theta, reason = self.model, result.history, result.theta, result.reason
+        if by_python and self.record.best_theta is not None and reason != "diverged":
+            theta = self.record.best_theta
+        if not by_python:
+            # Validation is measured before the first epoch too; scikit-learn's lists begin after it.
+            on_validation = history.validation_loss[1:], history.validation_score[1:]
+            self.record.epochs(result.state, history.loss, *on_validation)
+            reason = "callback" if reason == "early stopping" else reason
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
-        model._ending = Ending(result.reason, result.state.step)
-        if diverged:
+        model._ending = Ending(reason, result.state.step)
+        if reason == "diverged":
             message = (
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 "preprocessed."
             )
-            raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from self.error
-        self.result = result
+            raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from error
+        self.reason, self.interrupted = reason, reason == "interrupted"
         goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
         model._state = replace(result.state, history=History()) if goes_on else None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended training."""
-        return self.result is not None and self.result.reason == "interrupted"
 
     def shortfall(self) -> str:
         """Return in scikit-learn's words that training has not converged, and what seems wrong; "" if it has.
@@ -269,11 +251,11 @@ class Fitting:
         What seems wrong takes as long to find as some epochs of a small network, so nobody looks for it if warnings of
         the kind are ignored.
         """
-        message, reason = "", None if self.result is None else self.result.reason
-        if self.by_search and reason in LBFGS_SHORTFALLS:
+        message = ""
+        if self.by_search and self.reason in LBFGS_SHORTFALLS:
             iterations = f"{self.model.n_iter_} iteration(s)"
-            message = f"lbfgs failed to converge after {iterations}: {LBFGS_SHORTFALLS[reason]}."
-        elif not self.by_search and reason == "epochs":
+            message = f"lbfgs failed to converge after {iterations}: {LBFGS_SHORTFALLS[self.reason]}."
+        elif not self.by_search and self.reason == "epochs":
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
                 "converged yet."
@@ -339,11 +321,6 @@ class Record:
     constant: float
     constant_val: float
     best_theta: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Begin with the model's parameters as the best."""
-        if self.rule.restores:
-            self.best_theta = self.model.theta_.copy()
 
     @property
     def interval(self) -> float:

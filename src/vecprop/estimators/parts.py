@@ -90,11 +90,6 @@ def regression_loss(loss: str | Loss, quantile: float) -> Loss:
     return Quantile(quantile) if LOSSES[loss] is Quantile else LOSSES[loss]()
 
 
-def link_of(loss: Loss) -> str:
-    """Return the name of a loss's link; a loss of the user's own has its class's name."""
-    return next((link for kind, link in LINKS.items() if isinstance(loss, kind)), type(loss).__name__)
-
-
 def optimizer(settings: Constructor) -> Optimizer | LBFGS:
     """Return the optimizer that the solver names."""
     if not isinstance(settings.solver, str):

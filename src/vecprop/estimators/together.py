@@ -123,6 +123,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
         for number, result in trained.items():
             fitting = fittings[number]
             assert isinstance(fitting, Fitting)  # which alone is a population's member
+            fitting.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
             attempt(number, fitting.take, result)
         if any(fittings[number].interrupted for number in trained):
             return errors

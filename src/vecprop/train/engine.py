@@ -7,6 +7,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
@@ -59,6 +60,7 @@ class Evaluation(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class TrainingLoop(ABC):
     """The steps of an optimizer along the gradients of batches.
 
@@ -78,20 +80,17 @@ class TrainingLoop(ABC):
         How the epochs run.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        network: Network,
-        batch: Batch,
-        validation_batch: Batch | None,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        plan: Plan,
-    ) -> None:
-        self.run, self.state, self.network = run, run.state, network
-        self.batch, self.validation_batch = batch, validation_batch
-        self.optimizer, self.schedule, self.plan = optimizer, schedule, plan
-        self.per_epoch = -(-batch.rows // plan.batch_size)
+    run: Run
+    network: Network
+    batch: Batch
+    validation_batch: Batch | None
+    optimizer: Optimizer
+    schedule: Schedule
+    plan: Plan
+
+    def __post_init__(self) -> None:
+        self.state = self.run.state
+        self.per_epoch = -(-self.batch.rows // self.plan.batch_size)
         self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
 
     @abstractmethod
@@ -137,6 +136,7 @@ class Cohort(ABC):
         """Return what `train` would return for the member at a place."""
 
 
+@dataclass(frozen=True, eq=False)
 class Engine(ABC):
     """What computes a network and trains it.
 
@@ -152,9 +152,7 @@ class Engine(ABC):
     """
 
     name: ClassVar[str]
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    network: Network
 
     @staticmethod
     @abstractmethod
@@ -214,7 +212,10 @@ def engine_for(
     ValueError
         Where the engine of that name does not take it, or VECPROP_ENGINE names none that may be chosen.
     """
-    name = _by_environment(name)
+    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
+    if chosen not in ("auto", "reference"):
+        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
+    name = "reference" if name == "auto" and chosen == "reference" else name
     for own in NAMES[:-1] if name == "auto" else (name,):
         refusal = kind_of(own).refusal(network, theta, batches, optimizer, score=score)
         if refusal is None:
@@ -224,14 +225,6 @@ def engine_for(
         if refusal.is_said and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
     return kind_of(NAMES[-1])(network)
-
-
-def _by_environment(name: EngineName) -> EngineName:
-    """Return the engine of an argument; the environment's VECPROP_ENGINE may decide in the place of "auto"."""
-    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
-    if chosen not in ("auto", "reference"):
-        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
-    return "reference" if name == "auto" and chosen == "reference" else name
 
 
 @cache

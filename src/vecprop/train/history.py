@@ -1,9 +1,10 @@
 """The history: what training measured, epoch by epoch."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,63 +46,15 @@ class History:
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
 
-    @classmethod
-    def of(
-        cls,
-        losses: np.ndarray,
-        validation_losses: np.ndarray | None,
-        validation_scores: np.ndarray | None,
-        gradient_norms: np.ndarray,
-        step_sizes: np.ndarray,
-        times: np.ndarray,
-    ) -> Self:
-        """Return the history of epochs that ran as one."""
-        return cls(
-            [losses] if len(losses) else [],
-            [] if validation_losses is None else [validation_losses],
-            [] if validation_scores is None else [validation_scores],
-            [gradient_norms] if len(gradient_norms) else [],
-            [step_sizes] if len(step_sizes) else [],
-            [times],
-        )
+    def measure(self, **values: ArrayLike | None) -> None:
+        """Append values of one epoch, by the names of the attributes; None is one that is not known."""
+        self.extend(**{name: None if value is None else np.asarray(value)[None] for name, value in values.items()})
 
-    def measure(
-        self,
-        loss: np.ndarray | float | None,
-        validation_loss: np.ndarray | float | None,
-        time: np.ndarray | float,
-        validation_score: np.ndarray | float | None = None,
-    ) -> None:
-        """Append the losses and the score at the current parameters, as far as they are known."""
-        losses, validation_losses, validation_scores = (
-            None if of is None else np.asarray(of)[None] for of in (loss, validation_loss, validation_score)
-        )
-        self.extend(losses, validation_losses, np.asarray(time)[None], validation_scores)
-
-    def extend(
-        self,
-        losses: np.ndarray | None,
-        validation_losses: np.ndarray | None,
-        times: np.ndarray,
-        validation_scores: np.ndarray | None = None,
-    ) -> None:
-        """Append the losses and scores after several epochs."""
-        if losses is not None:
-            self._loss.append(losses)
-        if validation_losses is not None:
-            self._validation_loss.append(validation_losses)
-        if validation_scores is not None:
-            self._validation_score.append(validation_scores)
-        self._time.append(times)
-
-    def moved(self, gradient_norm: np.ndarray, step_size: np.ndarray) -> None:
-        """Append what the steps of an epoch were like."""
-        self.moved_often(np.asarray(gradient_norm)[None], np.asarray(step_size)[None])
-
-    def moved_often(self, gradient_norms: np.ndarray, step_sizes: np.ndarray) -> None:
-        """Append what the steps of several epochs were like."""
-        self._gradient_norm.append(gradient_norms)
-        self._step_size.append(step_sizes)
+    def extend(self, **values: np.ndarray | None) -> None:
+        """Append values of several epochs, each with a leading axis of them, by the names of the attributes."""
+        for name, several in values.items():
+            if several is not None and len(several):
+                getattr(self, f"_{name}").append(several)
 
     @property
     def loss(self) -> np.ndarray:

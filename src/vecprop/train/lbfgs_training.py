@@ -73,7 +73,7 @@ class LBFGSTraining:
         loss, gradient = self.loss_and_gradient(point)
         state.theta[...] = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
         state.epoch, state.step = state.epoch + 1, state.step + 1
-        state.history.moved(np.asarray(self.length), np.asarray(np.linalg.norm(point - self.point)))
+        state.history.measure(gradient_norm=self.length, step_size=np.linalg.norm(point - self.point))
         self.point, self.length = point.copy(), np.linalg.norm(gradient)
         self.reason = self.run.after_epoch(np.asarray(loss), *self.validated())
         if self.reason is not None:

@@ -14,10 +14,9 @@ from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
-from .arguments import check_arguments, check_choices, check_watchers
 from .engine import Cohort, EngineName, engine_for
 from .state import DivergenceError, TrainingResult, TrainingState
-from .trainer import train
+from .trainer import check_settings, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +130,23 @@ class Data:
 
     def check(self, member: Member, engine: EngineName) -> None:
         """Refuse a member whose parts do not fit together."""
-        check_choices(engine, member.training_loss, member.shuffle)
         if not isinstance(member.network, Network):
             raise TypeError(f"network is {member.network!r}, but a Network is needed.")
-        theta, settings = checked_theta(member.network, member.theta), (member.epochs, member.batch_size, member.seed)
-        check_arguments(member.network, theta, member.optimizer, *settings, member.clip)
-        check_watchers(member.optimizer, member.schedule, member.early_stopping, (), None)
+        theta = checked_theta(member.network, member.theta)
+        check_settings(
+            member.network,
+            theta,
+            member.optimizer,
+            member.epochs,
+            member.batch_size,
+            member.shuffle,
+            member.seed,
+            member.training_loss,
+            member.schedule,
+            member.early_stopping,
+            member.clip,
+            engine,
+        )
         for rows in (member.rows, member.validation_rows):
             if rows is not None:
                 checked_rows(rows, len(self.of(member)[0]))

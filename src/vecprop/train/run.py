@@ -58,7 +58,7 @@ class Run:
             validation_loss = on_host(validation_loss)
             self.require_finite("validation loss", validation_loss)
         score = None if score is None else on_host(score)
-        state.history.measure(loss, validation_loss, self.seconds, score)
+        state.history.measure(loss=loss, validation_loss=validation_loss, validation_score=score, time=self.seconds)
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
         """Measure before the first epoch, as far as the losses are known."""

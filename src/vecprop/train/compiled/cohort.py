@@ -11,12 +11,12 @@ from ...optimize.optimizers import Optimizer
 from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
-from ..arguments import check_score
 from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_rows
 from ..monitor import Monitor
 from ..state import TrainingResult, TrainingState
+from ..trainer import check_score
 
 
 class CompiledCohort(Cohort):
@@ -102,7 +102,16 @@ class CompiledCohort(Cohort):
         epochs, step, reason, measured = fits.outcome(place)
         moments = {name: moment[place] for name, moment in fits.moments.items()}
         optimizer = {"t": epochs * self.per_epoch, **moments}
-        history = self._history(place, epochs) if measured else History()
+        history, known = History(), epochs + 1
+        if measured:
+            history.extend(
+                loss=fits.losses[place, : epochs + (member.training_loss == "exact")],
+                validation_loss=None if member.validation_rows is None else fits.validation_losses[place, :known],
+                validation_score=None if member.validation_score is None else fits.validation_scores[place, :known],
+                gradient_norm=fits.norms[place, :epochs],
+                step_size=fits.sizes[place, :epochs],
+                time=fits.seconds[place] / max(epochs, 1) * np.arange(known),
+            )
         state = TrainingState(fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history)
         theta = state.theta
         if reason == "diverged":
@@ -110,18 +119,6 @@ class CompiledCohort(Cohort):
         elif member.early_stopping is not None and member.early_stopping.restores:
             theta = fits.best[place]
         return TrainingResult(theta, history, state, reason)
-
-    def _history(self, place: int, epochs: int) -> History:
-        """Return what was measured of a member in so many epochs."""
-        member, fits, known = self.member, self.fits, epochs + 1
-        return History.of(
-            fits.losses[place, : epochs + (member.training_loss == "exact")],
-            None if member.validation_rows is None else fits.validation_losses[place, :known],
-            None if member.validation_score is None else fits.validation_scores[place, :known],
-            fits.norms[place, :epochs],
-            fits.sizes[place, :epochs],
-            fits.seconds[place] / max(epochs, 1) * np.arange(known),
-        )
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:

@@ -1,7 +1,5 @@
 """The training loop of the compiled engine: as many epochs at a time as nobody needs to see one by one."""
 
-from typing import Any
-
 import numpy as np
 
 from ...compiled.fit import Epochs, Progress
@@ -10,7 +8,7 @@ from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
 from ...system.threads import held_back_interrupts
 from ..engine import TrainingLoop
-from ..state import DivergenceError, Reason
+from ..state import Reason
 
 SECONDS = 0.05
 """How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
@@ -33,8 +31,8 @@ class CompiledTrainingLoop(TrainingLoop):
     first dense layer, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN: there it is found when the gradient is.
     """
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         shows = self.state.epoch < self.state.epochs and isinstance(self.network.layers[0], Dense)
         if self.batch.X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before they run
             self.batch.require_finite_inputs()
@@ -57,16 +55,7 @@ class CompiledTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return what it was."""
-        try:
-            self.run.start(*self.measured())
-            return self.all_epochs()
-        except DivergenceError as error:
-            divergence = error
-        self.batch.require_finite_inputs()
-        raise divergence
-
-    def all_epochs(self) -> Reason:
-        """Run epochs until something ends them; return what it was."""
+        self.measure()
         try:
             while self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until what has been trained is recorded
@@ -78,13 +67,16 @@ class CompiledTrainingLoop(TrainingLoop):
         except KeyboardInterrupt:
             return "interrupted"
 
-    def measured(self) -> tuple[Any, Any, Any]:
-        """Return the losses of training and validation and the validation score at the current parameters."""
+    def measure(self) -> None:
+        """Record the losses and the score before the first epoch, as far as they are wanted."""
         if self.plan.running and not self.validation_batch:
-            return None, None, None
+            self.run.start(None, None, None)
+            return
         with held_back_interrupts():  # threads that meet cannot be left half way
             known = self.epochs.measure()
-        return (
+        if not np.isfinite([known.losses, known.validation_losses]).all():
+            self.batch.require_finite_inputs()
+        self.run.start(
             None if self.plan.running else known.losses[0],
             known.validation_losses[0] if self.validation_batch else None,
             known.validation_scores[0] if self.plan.score else None,
@@ -93,29 +85,28 @@ class CompiledTrainingLoop(TrainingLoop):
     def some_epochs(self) -> Reason | None:
         """Run some epochs and record them; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
-        count = self.count()
+        count = 1  # a schedule that watches the loss is served after each epoch
+        if not state.schedule:
+            intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
+            count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
         progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], self.rates(count))
         done, self.pace = progress.epochs, (self.run.seconds - began) / count
         state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
         state.optimizer["t"] += done * self.per_epoch
         reason = None
         if done:
-            state.history.moved_often(progress.norms[:done], progress.sizes[:done])
-            validation_losses = progress.validation_losses[:done] if self.validation_batch else None
-            validation_scores = progress.validation_scores[:done] if self.plan.score else None
-            times = began + self.pace * np.arange(1, done + 1)
-            state.history.extend(progress.losses[:done], validation_losses, times, validation_scores)
+            state.history.extend(
+                loss=progress.losses[:done],
+                validation_loss=progress.validation_losses[:done] if self.validation_batch else None,
+                validation_score=progress.validation_scores[:done] if self.plan.score else None,
+                gradient_norm=progress.norms[:done],
+                step_size=progress.sizes[:done],
+                time=began + self.pace * np.arange(1, done + 1),
+            )
             reason = self.run.reason_to_stop(progress.stalled)
         if done < count and not progress.stalled:
             self.diverged(progress)
         return reason
-
-    def count(self) -> int:
-        """Return how many epochs nobody needs to see one by one."""
-        if self.state.schedule:
-            return 1
-        intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
-        return int(min(max(SECONDS / self.pace, 1), self.state.epochs - self.state.epoch, *intervals))
 
     def rates(self, count: int) -> np.ndarray:
         """Return the learning rate of each step of the next epochs, or one for all."""
@@ -127,7 +118,8 @@ class CompiledTrainingLoop(TrainingLoop):
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 
     def diverged(self, progress: Progress) -> None:
-        """Say what was not finite in the epoch after those that ended well."""
+        """Say what was not finite in the epoch after those that ended well: X itself, or what came of it."""
+        self.batch.require_finite_inputs()
         self.state.step += progress.steps - progress.epochs * self.per_epoch
         if progress.gradient_diverged:
             self.run.require_finite("gradient's norm", progress.norms[progress.epochs])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from .running_loss import RunningLoss
 class ReferenceTrainingLoop(TrainingLoop):
     """The steps of an optimizer, taken one by one in Python."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows
         self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
@@ -120,7 +119,7 @@ class ReferenceTrainingLoop(TrainingLoop):
 
     def close_epoch(self) -> None:
         """Record what the epoch's steps were like, and count it."""
-        self.state.history.moved(np.mean(self.norms, axis=0), np.mean(self.sizes, axis=0))
+        self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
         self.norms, self.sizes = [], []
         self.state.epoch += 1
 
