@@ -16,10 +16,11 @@ X = RNG.normal(size=(500, 20))
 y = (X[:, 0] + X[:, 1] > 0).astype(int)
 
 
-def passed_by(call):
+def passed_by(call, warned="ignore"):
     """Return the functions and the files of the library that a call passes through when it is made again.
 
-    Comprehensions, which are functions in some releases of Python, do not count.
+    Comprehensions, which are functions in some releases of Python, do not count. Warnings are ignored, or caught if
+    `warned` is "always".
     """
     functions = set()
 
@@ -29,8 +30,8 @@ def passed_by(call):
             functions.add((code.co_filename, code.co_qualname))
 
     before = sys.getprofile()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter(warned)
         call()
         threading.setprofile(note)
         sys.setprofile(note)
@@ -56,18 +57,21 @@ def predict(tmp_path):
     return lambda: app(["predict", *files[:2], "-o", files[2], "--force", "-q"], standalone_mode=False)
 
 
-def assert_passes(call, files, functions):
+def assert_passes(call, files, functions, warned="ignore"):
     """Assert that a call passes through no more files and functions than it did, give or take another machine's."""
-    passed, places = passed_by(call)
+    passed, places = passed_by(call, warned)
     assert len(places) <= files, places
     assert len(passed) <= functions + 3, passed
 
 
-def test_a_fit():
-    assert_passes(lambda: vp.MLPClassifier(max_iter=3, random_state=0).fit(X, y), files=36, functions=212)
+# Three epochs are too few, of which a warning tells; the diagnosis in it is worked out if somebody is to read it.
+@pytest.mark.parametrize(("warned", "files", "functions"), [("ignore", 25, 127), ("always", 29, 171)])
+def test_a_fit(warned, files, functions):
+    model = vp.MLPClassifier(max_iter=3, random_state=0)
+    assert_passes(lambda: model.fit(X, y), files, functions, warned)
 
 
-@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 19, 80), ("reference", 17, 107)])
+@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 16, 69), ("reference", 16, 98)])
 def test_a_training(engine, files, functions):
     network = vp.Network(20, [vp.Dense(32), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
     theta, settings = network.init(0), {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 200, "engine": engine}
@@ -75,4 +79,4 @@ def test_a_training(engine, files, functions):
 
 
 def test_a_prediction_on_the_command_line(predict):
-    assert_passes(predict, files=37, functions=121)
+    assert_passes(predict, files=36, functions=120)

@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 from vecprop import ELU, Activation, Adam, MLPClassifier, MLPRegressor
+from vecprop.estimators import fitting
+from vecprop.estimators.diagnosis import Diagnosis
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 3))
@@ -239,6 +241,28 @@ def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
     assert said(with_curve(model, [0.5] * 20), "too low") == []
     assert said(with_curve(model, [0.5]), "too low") == []
     assert said(with_curve(model, np.geomspace(3, 1, 20) * np.tile([1, 2], 10)), "too low") == []  # it oscillates
+
+
+@pytest.mark.parametrize(
+    ("filters", "looks"),
+    [
+        ([{"action": "ignore"}], False),
+        ([{"action": "ignore", "category": ConvergenceWarning}], False),
+        ([{"action": "ignore", "message": "L-BFGS"}], True),
+        ([{"action": "ignore"}, {"action": "ignore", "message": "L-BFGS"}], False),
+        ([{"action": "ignore"}, {"action": "always", "category": ConvergenceWarning}], True),
+        ([{"action": "always"}, {"action": "ignore", "category": DeprecationWarning}], True),
+    ],
+)
+def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch, filters, looks):
+    looked = []
+    monkeypatch.setattr(fitting, "diagnosis_of_sample", lambda *arguments: looked.append(arguments) or Diagnosis())
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        for filter in filters:
+            warnings.filterwarnings(**filter)
+        MLPClassifier(max_iter=1).fit(X, y)
+    assert bool(looked) == looks
 
 
 def test_a_search_has_no_rate_to_change():

@@ -73,15 +73,6 @@ def program_of(network: Network, F: type, batch: int = 0) -> "Program":
     return Program(network, F, batch)
 
 
-@lru_cache(maxsize=256)
-def _program_for_batches(program: "Program", rows: int) -> "Program":
-    if rows * program.operations < 2 * SHARD_OPERATIONS:
-        return program
-    if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in program._dense_sizes()):
-        return program
-    return program_of(program.network, program.F, rows)
-
-
 class Program:
     """A network for the kernels, for one floating type.
 
@@ -211,9 +202,14 @@ class Program:
         most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
         return 1 << most.bit_length() - 1
 
+    @lru_cache(maxsize=256)  # noqa: B019 (programs are few, and kept anyway)
     def for_batches(self, rows: int) -> "Program":
         """Return the program for training on batches of so many rows: threads may share layers, see `sharing`."""
-        return _program_for_batches(self, rows)
+        if rows * self.operations < 2 * SHARD_OPERATIONS:
+            return self
+        if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in self._dense_sizes()):
+            return self
+        return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""

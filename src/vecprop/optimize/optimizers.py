@@ -36,14 +36,26 @@ class Optimizer(ABC):
 
     moments: ClassVar[tuple[str, ...]] = ()
     """The names of the vectors that the optimizer keeps, each like theta and 0 at first."""
+    shares: ClassVar[tuple[str, ...]] = ()
+    """The names of the hyperparameters that are at least 0 and less than 1."""
+    positive: ClassVar[tuple[str, ...]] = ()
+    """The names of the hyperparameters that are above 0."""
 
     def __post_init__(self) -> None:
-        """Refuse learning rates that are negative or not finite; keep several as tuples, which are frozen too."""
+        """Refuse hyperparameters out of range; keep several learning rates as tuples, which are frozen too."""
         rates = np.asarray(self.learning_rate, dtype=float)
         if not np.all((rates >= 0) & np.isfinite(rates)):
             raise ValueError(
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
             )
+        for name in self.shares:
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ValueError(f"{type(self).__name__} needs a {name} of at least 0 and less than 1, not {value!r}.")
+        for name in self.positive:
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{type(self).__name__} needs a positive {name}, not {value!r}.")
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod
@@ -91,14 +103,6 @@ class Optimizer(ABC):
                 f"{tuple(theta.shape[:-1])}: give one rate, or one per member."
             )
         return rate[..., None]
-
-    def _require_shares(self, *names: str) -> None:
-        """Refuse hyperparameters that are not at least 0 and less than 1."""
-        for name in names:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{type(self).__name__} needs a {name} of at least 0 and less than 1, not {getattr(self, name)!r}."
-                )
 
 
 def _tuples(rates: Any) -> Any:
@@ -168,11 +172,7 @@ class Momentum(Optimizer):
     momentum: float = 0.9
 
     moments: ClassVar[tuple[str, ...]] = ("M",)
-
-    def __post_init__(self) -> None:
-        """Refuse a momentum out of range."""
-        super().__post_init__()
-        self._require_shares("momentum")
+    shares: ClassVar[tuple[str, ...]] = ("momentum",)
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta + M and M = λ M - μ J."""
@@ -235,12 +235,8 @@ class RMSProp(Optimizer):
     epsilon: float = 1e-8
 
     moments: ClassVar[tuple[str, ...]] = ("v",)
-
-    def __post_init__(self) -> None:
-        """Refuse a decay or an epsilon out of range."""
-        super().__post_init__()
-        self._require_shares("decay")
-        _require_positive(self, "epsilon")
+    shares: ClassVar[tuple[str, ...]] = ("decay",)
+    positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta - μ J / (√v + ε) and v = ρ v + (1 - ρ) J²."""
@@ -279,12 +275,8 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     moments: ClassVar[tuple[str, ...]] = ("m", "v")
-
-    def __post_init__(self) -> None:
-        """Refuse a beta or an epsilon out of range."""
-        super().__post_init__()
-        self._require_shares("beta1", "beta2")
-        _require_positive(self, "epsilon")
+    shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
+    positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta - μ m̂ / (√v̂ + ε), m and v."""
@@ -331,9 +323,3 @@ class AdamW(Adam):
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return Adam's step from (1 - μ d) theta."""
         return super().update((1 - rate * self.weight_decay) * theta, J, rate, t, *moments)
-
-
-def _require_positive(optimizer: Optimizer, name: str) -> None:
-    value = getattr(optimizer, name)
-    if not value > 0:
-        raise ValueError(f"{type(optimizer).__name__} needs a positive {name}, not {value!r}.")

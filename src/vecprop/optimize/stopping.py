@@ -7,6 +7,16 @@ Watched = Literal["loss", "validation_loss", "validation_score"]
 """What a rule watches, by the names of `History` in ``train``."""
 
 
+def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:
+    name = type(rule).__name__
+    if not rule.patience >= 1:
+        raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
+    if not rule.tolerance >= 0:
+        raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
+    if rule.on not in get_args(Watched):
+        raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {rule.on!r}.")
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop when the loss has not fallen for a while, and restore the best parameters.
@@ -46,9 +56,7 @@ class EarlyStopping:
     restores = True
     """Whether training returns the best parameters, not the last."""
 
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        _check(self)
+    __post_init__ = _refuse_out_of_range
 
 
 @dataclass(frozen=True)
@@ -90,24 +98,12 @@ class Stagnation:
         """Whether training returns the best parameters, not the last."""
         return self.on != "loss"
 
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        _check(self)
+    __post_init__ = _refuse_out_of_range
 
 
 def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
     """Return a rule as the compiled engine has it, see `compiled.epochs.Stopping`."""
     return rule.patience, rule.tolerance, rule.from_lowest, get_args(Watched).index(rule.on)
-
-
-def _check(rule: EarlyStopping | Stagnation) -> None:
-    name = type(rule).__name__
-    if not rule.patience >= 1:
-        raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
-    if not rule.tolerance >= 0:
-        raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
-    if rule.on not in get_args(Watched):
-        raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {rule.on!r}.")
 
 
 def observed(

@@ -123,19 +123,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
 
 
-def _helper() -> _Helper:
-    try:
-        return _idle.pop()  # to ask first would be too late where several threads train
-    except IndexError:
-        return _Helper()
-
-
 def _helpers(count: int) -> list[_Helper]:
     """Return helpers that wait for work, new ones where there are too few."""
     helpers: list[_Helper] = []
     try:
         for _ in range(count):
-            helpers.append(_helper())
+            try:
+                helpers.append(_idle.pop())
+            except IndexError:  # to ask first would be too late if several threads train
+                helpers.append(_Helper())
     except BaseException:
         _idle.extend(helpers)
         raise

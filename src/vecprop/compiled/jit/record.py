@@ -216,18 +216,15 @@ class Context:
             self._take_memory(*self._layout)
         self.set(**entries)
 
-    def set(self, **entries: Any) -> None:
+    def set(self, places: dict[str, Any] = PLACES, /, **entries: Any) -> None:
         """Set fields by name: an array is pointed to, a number is kept, and a group's fields are set from a dict."""
-        self._set(PLACES, entries)
-
-    def _set(self, places: dict[str, Any], entries: dict[str, Any]) -> None:
         for name, value in entries.items():
             place = places[name]
             if isinstance(value, np.ndarray):
                 self._arrays[place] = value
                 value = place_of(value) if value.size else 0
             elif isinstance(value, dict):
-                self._set(place, value)
+                self.set(place, **value)
                 continue
             elif place in _DOUBLES:
                 (value,) = _AS_WORD.unpack(_AS_DOUBLE.pack(value))
