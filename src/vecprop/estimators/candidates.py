@@ -1,4 +1,4 @@
-"""What a search tries: settings of an estimator, and the folds whose rows are prepared once for all settings."""
+"""The candidates of a search, and its folds, whose rows are prepared once for all candidates."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 
 from .base import MultilayerPerceptron, require_inherited_fit
 from .data import Rows
-from .together import random_states
+from .together import AnyFitting, random_states
 
 
 class Candidate:
@@ -24,11 +24,11 @@ class Candidate:
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        What is searched.
+        The estimator of the search.
     params : dict
-        The choice.
+        The parameters.
     seeds : int
-        How many random states it is tried with.
+        The number of random states that it is fitted with.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class Candidate:
 
     @cached_property
     def preprocessing(self) -> tuple[Any, ...]:
-        """What tells its preprocessing from others."""
+        """A key that is equal for candidates with the same preprocessing."""
         if self.name is None:
             return ()
         own = (self.name, f"{self.name}__")
@@ -69,54 +69,54 @@ class Candidate:
 
     @cached_property
     def targets(self) -> tuple[Any, ...]:
-        """What tells how it reads targets from others."""
+        """A key that is equal for candidates that read targets in the same way."""
         shared = [_identity(self.settings.get(name)) for name in ("loss", "class_weight", "scale_target")]
         return type(self.model), *shared
 
 
 def _identity(value: Any) -> Any:
-    """Return what equals that of the same value: of a number or string itself, of anything else where it is."""
+    """Return a key of a value: a number or string itself, and the address of any other object."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return (type(value), value) if plain else id(value)
 
 
 class Caught(BaseEstimator):
-    """The end of a pipeline: keeps what a model there would be given.
+    """The last step of a pipeline, in the place of a model: it keeps what the model would be fitted on.
 
     Parameters
     ----------
     model : estimator
-        The model whose place it takes.
+        The model that it replaces.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: MultilayerPerceptron) -> None:
         self.model = model
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "Caught":
-        """Keep what is given."""
+        """Keep the inputs and parameters."""
         self.X, self.params = X, params
         return self
 
     def get_metadata_routing(self) -> Any:
-        """Return what the model asks for."""
+        """Return the requests of the model."""
         return self.model.get_metadata_routing()
 
 
 class Fold:
-    """The rows that one split trains on, prepared once for all candidates that have them prepared in the same way.
+    """The training rows of one split, prepared once for all candidates with the same preprocessing.
 
     Parameters
     ----------
     estimator : estimator
-        What is searched.
+        The estimator of the search.
     X, y : array
         All rows.
     train : ndarray
         The numbers of the rows to train on.
     params : dict
-        What `fit` is given beside them.
+        The other arguments of `fit`.
     shared : ndarray or None
-        All inputs, if training may choose its rows from them as they stand.
+        All inputs, if training may choose its rows from them without preprocessing.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class Fold:
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
-    def fitting(self, candidate: Candidate, random_state: Any) -> tuple[Any, Any]:
-        """Return what fits a candidate with a random state, and the estimator that will be fitted with it."""
+    def fitting(self, candidate: Candidate, random_state: Any) -> tuple[AnyFitting, BaseEstimator]:
+        """Return the training of a candidate with a random state, and the estimator that it fits."""
         head = self.once(candidate.preprocessing, lambda: self.preprocessed(candidate))
         read = self.once((candidate.preprocessing, candidate.targets), lambda: self.accepted(candidate, head))
         template, rows, validation = read
@@ -147,7 +147,7 @@ class Fold:
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
 
-        Whole numbers seed the same one anew: to make one takes as long as the rest of a preparation.
+        Whole numbers seed the same generator again: to make one takes as long as the rest of a preparation.
         """
         if not isinstance(random_state, Integral):
             return check_random_state(random_state)
@@ -155,21 +155,21 @@ class Fold:
         return self.generator
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return what was made for the key, made if it is new."""
+        """Return the value of a key, which is made when it is first asked for."""
         if key not in self.known:
             self.known[key] = make()
         return self.known[key]
 
     def preprocessed(self, candidate: Candidate) -> Pipeline | None:
-        """Return a pipeline that is fitted up to its last step, which has caught the rows; None where there is none."""
+        """Return a pipeline fitted up to its last step, which has caught the rows; None without a pipeline."""
         if candidate.name is None:
             return None
         head: Any = clone(candidate.estimator)
         head.steps[-1] = (candidate.name, Caught(candidate.model))
         return head.fit(self.X, self.y, **self.params)
 
-    def accepted(self, candidate: Candidate, head: Any) -> tuple[Any, Rows, Rows | None]:
-        """Return a model that knows the rows' inputs and targets, the rows, and those of validation."""
+    def accepted(self, candidate: Candidate, head: Any) -> tuple[MultilayerPerceptron, Rows, Rows | None]:
+        """Return a model that has accepted the rows, the rows, and the validation rows."""
         template: Any = clone(candidate.model)
         X, params = (self.X, self.params) if head is None else (head.steps[-1][1].X, head.steps[-1][1].params)
         validation_params = dict(params)

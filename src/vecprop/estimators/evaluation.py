@@ -5,27 +5,31 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._validation import _insert_error_scores, _score, _warn_or_raise_about_fit_failures
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from .candidates import Candidate, Fold
-from .together import fit_together
+from .together import AnyFitting, fit_together
+
+if TYPE_CHECKING:
+    from .search import MLPSearchCV
 
 Outcome = dict[str, Any]
-"""What scikit-learn's searches keep of a fit: its scores, times and error."""
+"""The scores, times and error of a fit, as scikit-learn's searches keep them."""
 
 
 @dataclass(eq=False)
 class Fit:
     """A candidate on a fold with a random state."""
 
-    estimator: Any = None
-    fitting: Any = None
+    estimator: BaseEstimator | None = None
+    fitting: AnyFitting | None = None
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -43,12 +47,12 @@ class Evaluation:
     splits : list of tuple
         The numbers of the rows of training and of test, for each fold.
     scorer : callable
-        What scores.
+        The scorer.
     fit_params, score_params : dict
-        What fitting and scoring are given beside the rows.
+        The other arguments of fitting and scoring.
     """
 
-    search: Any
+    search: "MLPSearchCV"
     X: Any
     y: Any
     splits: list[tuple[Any, Any]]
@@ -57,23 +61,24 @@ class Evaluation:
     score_params: dict[str, Any]
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
-        """Return what came of each choice of parameters on each fold, an outcome for each seed, by choice and fold.
+        """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold.
 
         Raises
         ------
         ValueError
-            Where all fits fail, or one does and ``error_score`` is "raise".
+            If all fits fail, or one does and ``error_score`` is "raise".
         KeyboardInterrupt
-            Where Ctrl-C has ended training.
+            If Ctrl-C has ended training.
         """
         search = self.search
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         folds = [self.prepared(candidates, train) for train, _ in self.splits]  # by fold, candidate and seed
-        ready = [fit for fits in folds for fit in fits if fit.error is None]
-        for fit, error in zip(ready, fit_together([fit.fitting for fit in ready], search.n_jobs), strict=True):
+        ready = [(fit, fit.fitting) for fits in folds for fit in fits if fit.fitting is not None]
+        errors = fit_together([fitting for _, fitting in ready], search.n_jobs)
+        for (fit, fitting), error in zip(ready, errors, strict=True):
             fit.error = error
-            fit.seconds += fit.fitting.seconds
-        if any(fit.fitting.interrupted for fit in ready):
+            fit.seconds += fitting.seconds
+        if any(fitting.interrupted for _, fitting in ready):
             raise KeyboardInterrupt
         scored = [list(self.scored(fits, *split)) for fits, split in zip(folds, self.splits, strict=True)]
         outcomes = [outcome for fold in scored for outcome in fold]
@@ -85,13 +90,13 @@ class Evaluation:
 
     @cached_property
     def shared(self) -> np.ndarray | None:
-        """All inputs, if training may choose its rows from them as they stand."""
+        """All inputs, if training may choose its rows from them without preprocessing."""
         X = self.X
         of_numbers = type(X) is np.ndarray and X.ndim == 2 and X.dtype in (np.float32, np.float64)
         return X if of_numbers and np.isfinite(X).all() else None
 
     def prepared(self, candidates: Sequence[Candidate], train: Any) -> list[Fit]:
-        """Return the fits of a fold, ready to be trained where nothing is wrong with them."""
+        """Return the fits of a fold, ready to be trained or with an error."""
         fold, fits = Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared), []
         for candidate in candidates:
             for random_state in candidate.random_states:
@@ -112,7 +117,7 @@ class Evaluation:
         for fit in fits:
             if fit.error is None:
                 yield self.outcome(fit, rows)
-                fit.estimator = fit.fitting = None  # what has been scored makes room
+                fit.estimator = fit.fitting = None  # frees memory
             elif self.search.error_score == "raise":
                 raise fit.error
             else:
@@ -121,7 +126,7 @@ class Evaluation:
                 yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text} | scores
 
     def rows(self, part: Any, train: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """Return the rows of a part, and what scoring is given beside them."""
+        """Return the rows of a part, and the other arguments of scoring."""
         given = _check_method_params(self.X, params=self.score_params, indices=part)
         return *_safe_split(self.search.estimator, self.X, self.y, part, train), given
 
@@ -134,7 +139,7 @@ class Evaluation:
         return outcome
 
     def error_scores(self) -> Any:
-        """Return what stands in the place of scores where a fit failed."""
+        """Return the scores of a fit that failed."""
         error = self.search.error_score
         return dict.fromkeys(self.scorer._scorers, error) if isinstance(self.scorer, _MultimetricScorer) else error
 
@@ -166,7 +171,7 @@ def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]
     Parameters
     ----------
     outcomes : sequence of sequence
-        What came of a choice of parameters, by fold and seed.
+        The outcomes of a choice of parameters, by fold and seed.
 
     Examples
     --------

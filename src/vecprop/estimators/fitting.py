@@ -1,4 +1,4 @@
-"""Fitting: one call of `fit` or `partial_fit`, which prepares, trains and records what came of it in the model."""
+"""Fitting: one call of `fit` or `partial_fit` prepares, trains and records the result in the model."""
 
 import time
 import warnings
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .base import MultilayerPerceptron
 
 
-LBFGS_SHORTFALLS: dict[Any, str] = {
+LBFGS_SHORTFALLS: dict[Reason | None, str] = {
     "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
     "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
 }
@@ -51,7 +51,7 @@ class Fitting:
     rows, validation : Rows
         The rows of training, and those of validation, if any are given.
     random : RandomState
-        Where the split and the seed come from.
+        The source of the split and the seed.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Fitting:
         )
 
     def member(self) -> Member | None:
-        """Return what a population may train in the place of `run`, if it can."""
+        """Return the member of a population that trains what `run` would train, or None if Python is needed."""
         table, validation, model = self.rows.table, self.validation, self.model
         elsewhere = validation is not None and validation.table is not table
         if self.needs_python() or elsewhere or sparse.issparse(table.X):
@@ -156,7 +156,7 @@ class Fitting:
         )
 
     def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
-        """Train, with Python after each epoch or without, and leave in the model what was learned."""
+        """Train, with or without Python after each epoch, and store the result in the model."""
         model, theta, rows = self.model, self.model.theta_, self.rows.chosen
         is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
@@ -188,7 +188,7 @@ class Fitting:
             warnings.warn("Training interrupted by user.", stacklevel=5)
 
     def steps(self) -> dict[str, Any]:
-        """Return what the steps of an epoch are like."""
+        """Return the settings of an epoch's steps."""
         wished, rows = self.model.batch_size, len(self.rows)
         size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
         if not isinstance(wished, str) and wished > rows:
@@ -204,7 +204,7 @@ class Fitting:
         }
 
     def scores(self) -> dict[str, Callable[[TrainingState], float]]:
-        """Return what has to measure the model after each epoch, by the attributes that list it."""
+        """Return the scorers that are called after each epoch, by the attributes that list their scores."""
         model, scores = self.model, {}
         if self.validation is not None and model.scoring != "loss" and self.score is None:
             scores["validation_scores_"] = model._scorer(self.validation, model.scoring)
@@ -213,7 +213,7 @@ class Fitting:
         return scores
 
     def callbacks(self, tasks: EpochTasks | None) -> list[Any]:
-        """Return what is called after each epoch; the record is first, so that others see the model as it is."""
+        """Return the callbacks of an epoch; the record is first, so that others see a model that is up to date."""
         model = self.model
         others: list[Any] = [self.record, *(model.callbacks or ())]
         if model.verbose == "bar":
@@ -223,7 +223,7 @@ class Fitting:
         return others if tasks is None else [tasks.watching(others)]
 
     def take(self, result: TrainingResult, by_python: bool = False, error: DivergenceError | None = None) -> None:
-        """Leave in the model what was learned, and where training stands; without Python, record its epochs first."""
+        """Store parameters and the state of training in the model; without Python, record the epochs first."""
         model, history, theta, reason = self.model, result.history, result.theta, result.reason
         if by_python and self.record.best_theta is not None and reason != "diverged":
             theta = self.record.best_theta
@@ -246,10 +246,9 @@ class Fitting:
         model._state = replace(result.state, history=History()) if goes_on else None
 
     def shortfall(self) -> str:
-        """Return in scikit-learn's words that training has not converged, and what seems wrong; "" if it has.
+        """Return scikit-learn's sentence that training has not converged, and the diagnosis; "" if it has.
 
-        What seems wrong takes as long to find as some epochs of a small network, so nobody looks for it if warnings of
-        the kind are ignored.
+        The diagnosis takes as long as some epochs of a small network, so it is left out if such warnings are ignored.
         """
         message = ""
         if self.by_search and self.reason in LBFGS_SHORTFALLS:
@@ -276,7 +275,7 @@ def _is_ignored(category: type[Warning]) -> bool:
     return False
 
 
-def _fits(state: Any, theta: np.ndarray, optimizer: Any, schedule: Any) -> bool:
+def _fits(state: TrainingState, theta: np.ndarray, optimizer: Any, schedule: Schedule) -> bool:
     """Return whether a state belongs to such an optimizer and schedule."""
     return state.optimizer.keys() == optimizer.init(theta).keys() and state.schedule.keys() == schedule.init().keys()
 
@@ -285,17 +284,17 @@ def _fits(state: Any, theta: np.ndarray, optimizer: Any, schedule: Any) -> bool:
 class Record:
     """Records each epoch in a model's attributes, and says when training is to end.
 
-    The rule goes on from what the model's attributes say of earlier calls. A learning rate that adapts is divided by 5
-    first, as long as it is above 1e-6.
+    The rule continues from the counts of earlier calls in the model's attributes. An adaptive learning rate is divided
+    by 5 before training ends, as long as it is above 1e-6.
 
     Parameters
     ----------
     model : MultilayerPerceptron
-        The model, which holds what earlier calls have counted.
+        The model, with the counts of earlier calls.
     rows : int
-        How many rows count for ``t_`` in an epoch.
+        The number of rows that an epoch adds to ``t_``.
     scores : dict of callable
-        What measures the model after each epoch beside training itself, by the name of the attribute that lists it.
+        The scorers that are called after each epoch, by the attributes that list their scores.
     rule : Stagnation
         When training is to end.
     ends : bool
@@ -303,13 +302,13 @@ class Record:
     rate : float
         The learning rate at the start.
     constant, constant_val : float
-        What is added to the losses of training and validation.
+        The constants that are added to the losses of training and validation.
 
     Attributes
     ----------
     best_theta : ndarray (P,) or None
-        The parameters with the best score; where no epoch was better than those before this call, the first. None where
-        it is the training loss that counts.
+        The parameters with the best score: those at the start if no epoch was better than those of earlier calls. None
+        if the rule watches the training loss.
     """
 
     model: "MultilayerPerceptron"
@@ -324,7 +323,7 @@ class Record:
 
     @property
     def interval(self) -> float:
-        """How many epochs may run as one: where the loss counts, training cannot end before so many more of them."""
+        """The number of epochs that may run as one: a rule on the training loss cannot end training before."""
         if self.scores or self.rule.restores:
             return 1
         return max(self.rule.patience - self.model._no_improvement_count, 1)
@@ -360,7 +359,7 @@ class Record:
         return over
 
     def has_stalled(self, state: TrainingState) -> bool:
-        """Compare the epoch with the best so far, keep what is best, and return whether there were too many without."""
+        """Compare the epoch with the best so far, keep the best, and return whether too many brought no progress."""
         model, rule, by_score = self.model, self.rule, self.rule.restores
         loss = -model.validation_scores_[-1] if by_score else model.loss_
         lowest = -model.best_validation_score_ if by_score else model.best_loss_
@@ -374,7 +373,7 @@ class Record:
         return count >= rule.patience
 
     def adapts(self, state: TrainingState) -> bool:
-        """Return whether the learning rate is cut in the place of an end."""
+        """Return whether the learning rate is divided instead of ending training."""
         model = self.model
         what = "Validation score" if self.rule.restores else "Training loss"
         message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
@@ -388,7 +387,7 @@ class Record:
         return False
 
     def say(self, message: str) -> None:
-        """Print a message where the model is verbose."""
+        """Print a message if the model is verbose."""
         if self.model.verbose and self.model.verbose != "bar":
             print(message)
 

@@ -1,4 +1,4 @@
-"""Members of an ensemble: networks that differ in their seeds, and in their rows and features where wished."""
+"""Members of an ensemble: networks that differ in their seeds, and if wished in their rows and features."""
 
 import copy
 import warnings
@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .base import require_inherited_fit
+from .base import MultilayerPerceptron, require_inherited_fit
 from .data import Rows
-from .together import fit_together
+from .together import AnyFitting, fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
@@ -25,8 +25,8 @@ SHARE = Interval(RealNotInt, 0, 1, closed="right")
 class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
 
-    _kind: Any  # what its members are
-    _targets: Any  # what they know of targets
+    _kind: Any  # the class of its members
+    _targets: Any  # the targets of its members
     n_features_in_: int
     n_outputs_: int
 
@@ -83,9 +83,9 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         Raises
         ------
         TypeError
-            Where the estimator is of another kind.
+            If the estimator is of another class.
         ValueError
-            Where data or settings do not fit, or the training of a member diverges.
+            If data or settings do not fit, or the training of a member diverges.
         """
         template: Any = clone(self._kind() if self.estimator is None else self.estimator)
         if not isinstance(template, self._kind):
@@ -116,16 +116,18 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
             self._score_left_out(rows)
         return self
 
-    def _know(self, template: Any, names: np.ndarray | None) -> None:
-        """Take over what the members' template knows of targets and inputs, whose names may be known."""
+    def _know(self, template: MultilayerPerceptron, names: np.ndarray | None) -> None:
+        """Take over the attributes of targets and inputs from the members' template, and the names of features."""
         known = vars(template) | ({} if names is None else {"feature_names_in_": names})
         for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "_targets"):
             vars(self).pop(name, None)
             if name in known:
                 setattr(self, name, known[name])
 
-    def _member(self, template: Any, rows: Rows, random: np.random.RandomState) -> tuple[Any, ...]:
-        """Return a new member, its rows and features, and what fits it."""
+    def _member(
+        self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
+    ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, AnyFitting]:
+        """Return a new member, its rows and features, and its training."""
         count, width = len(rows), rows.table.X.shape[1]
         drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
         if self.oob_score and not self.bootstrap and drawn == count:
@@ -178,7 +180,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        """Take note of the predictions Y for rows that were left out, where they have any, and of their score."""
+        """Store the predictions Y for rows that were left out by a member at least, and their score."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimators_" in vars(self)
@@ -193,7 +195,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
 
 def _number(name: str, given: float, most: int) -> int:
-    """Return how many of so many are meant by a number or a share."""
+    """Return a number that is given as such, or as a share of the largest."""
     number = max(int(given * most), 1) if isinstance(given, float) else given
     if number > most:
         raise ValueError(f"{name} is {given}, but there are {most}: give no more, or a share of them such as 0.5.")
