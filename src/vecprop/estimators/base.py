@@ -1,4 +1,4 @@
-"""What classifier and regressor share: from rows to a network, its training and its predictions."""
+"""The base of classifier and regressor: from rows to a network, its training and its predictions."""
 
 import copy
 import warnings
@@ -71,7 +71,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         Raises
         ------
         ValueError
-            Where y does not fit the settings, or what was fitted.
+            If y does not fit the settings, or the targets of an earlier fit.
         """
 
     @abstractmethod
@@ -101,7 +101,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
             The rows' weights, at least 0; 1 by default. A row of weight 2 counts as two rows.
         X_val, y_val, sample_weight_val : array, optional
             Rows that are not trained on: their loss and score are measured after each epoch, and with
-            ``early_stopping=True`` they end training in the place of rows set aside from X.
+            ``early_stopping=True`` they end training instead of rows set aside from X.
 
         Returns
         -------
@@ -111,7 +111,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         Raises
         ------
         ValueError
-            Where data or settings do not fit, or training diverges. What was learned up to the last finite loss stays.
+            If data or settings do not fit, or training diverges. The model keeps the last parameters with a finite
+            loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
         rows = self._accept(X, y, sample_weight, first)
@@ -127,7 +128,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these rows, going on exactly from where training stands.
+        """Train for one epoch on these rows, continuing exactly where training ended.
 
         Parameters
         ----------
@@ -146,7 +147,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         Raises
         ------
         ValueError
-            Where data or settings do not fit, or training diverges.
+            If data or settings do not fit, or training diverges.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -165,7 +166,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         return self
 
     def initialize(self, X: Any, y: Any) -> Self:
-        """Make the network and draw its parameters for such rows, without training.
+        """Make the network for such rows and draw its parameters, without training.
 
         The parameters are those that `fit` and the first `partial_fit` start from.
 
@@ -179,7 +180,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         Returns
         -------
         self
-            The model, ready to predict, to be looked into, and to go on with `partial_fit`.
+            The model, ready to predict, to be inspected, and to be trained by `partial_fit`.
         """
         self._validate_params()
         random = check_random_state(self.random_state)
@@ -193,11 +194,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
     def diagnose(self, X: Any, y: Any) -> Diagnosis:
         """Say what is wrong with the model's training on these rows.
 
-        Looked for are: divergence; inputs or targets that are far from 1 in size (a root mean square above 10, or no
+        It looks for divergence; inputs or targets that are far from 1 in size (a root mean square above 10, or no
         entry above 0.01); a learning rate that is too high, so that the loss rises and falls, or too low, so that it
-        still falls when ``max_iter`` is reached; more than a third of a hidden layer's units dead, with a slope of 0 on
-        every row, or saturated; and classes that are never predicted. `fit` shows the same with a
-        ``ConvergenceWarning``, and with the error where it diverges.
+        still falls when ``max_iter`` is reached; more than a third of a hidden layer's units dead, with a derivative of
+        0 on every row, or saturated; and classes that are never predicted. `fit` shows the same with a
+        ``ConvergenceWarning``, or with the error if training diverges.
 
         Parameters
         ----------
@@ -209,7 +210,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         Returns
         -------
         Diagnosis
-            A tuple of sentences, each with what to change; it prints as them, and is empty where nothing seems wrong.
+            A tuple of sentences, each with a remedy; it is empty if nothing seems wrong. It prints as its sentences.
 
         Examples
         --------
@@ -228,7 +229,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
     def _accept(
         self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False, weighted: bool = True
     ) -> Rows:
-        """Return rows, checked, with weights of classes if wished; the first describe inputs and targets."""
+        """Return checked rows, weighted by class if `weighted`; the first define the model's inputs and targets."""
         checked: Any = validate_data(
             self,
             _as_numpy(X),
@@ -249,7 +250,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         return self._accept(X, y, sample_weight, first=False, weighted=False)
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
-        """Have network and parameters ready for rows that were accepted."""
+        """Make the network, and its parameters if there are none to continue with, for rows that were accepted."""
         X, penalty = rows.table.X, L2(self.alpha, averaged=True)
         network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
         if first or "network_" not in vars(self):
@@ -262,11 +263,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         self.network_ = network
 
     def _fitting(self, rows: Rows, validation: Rows | None, random: np.random.RandomState) -> AnyFitting:
-        """Return what fits this model, whose network and parameters are new: once, or with restarts."""
+        """Return the training of this model, whose network and parameters are new: from one start, or from several."""
         return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, validation, random)
 
     def _validation_rows(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
-        """Return the rows of validation, checked, if there are any."""
+        """Return the validation rows, checked, or None."""
         if (X_val is None) != (y_val is None):
             raise ValueError("Of X_val and y_val only one is given: give both, or none.")
         if X_val is None and sample_weight_val is not None:
@@ -274,7 +275,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         return None if X_val is None else self._read(X_val, y_val, sample_weight_val)
 
     def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
-        """Draw parameters, or adopt those that were set, and forget what was counted."""
+        """Draw parameters, or adopt those that were set, and reset the attributes of training."""
         given = self.__dict__.pop("_given", {})
         self.network_ = network
         self.theta_ = parts.initial_theta(self, network, random, dtype)
@@ -310,11 +311,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         return weight
 
     def _loss_constant(self, rows: Rows) -> float:
-        """Return what scikit-learn's loss has beyond the network's, whatever the parameters."""
+        """Return the constant that scikit-learn adds to the network's loss; it does not depend on the parameters."""
         return 0.0
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Return the network's predictions, (N, O), after a look at X."""
+        """Return the network's predictions, (N, O), after a check of X."""
         known = self.__dict__
         predictions = known.get("_rows")
         if predictions is None:
@@ -335,13 +336,13 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         return predictions(X)
 
     def _checked_inputs(self, X: Any) -> Any:
-        """Return X as scikit-learn checks it, in theta's type; whatever is good already may be passed by."""
+        """Return X as scikit-learn checks it, in theta's type."""
         check_is_fitted(self)
         X = validate_data(self, _as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         return X.astype(self.theta_.dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
-        """Return what scores the parameters of a state on some rows."""
+        """Return a function that scores the parameters of a state on some rows."""
         scorer: Any = check_scoring(self, scoring=scoring)
         probe = copy.copy(self)  # has no names of features, since the rows have lost theirs
         probe.__dict__.pop("feature_names_in_", None)
@@ -366,7 +367,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
 
 
 def require_inherited_fit(model: MultilayerPerceptron) -> None:
-    """Refuse a model of a class with a `fit` of its own, where many are fitted at once: it would not be called."""
+    """Refuse a model whose class has a `fit` of its own: it would not be called if many are fitted at once."""
     kind: Any = type(model)
     if kind.fit is not MultilayerPerceptron.fit:
         raise TypeError(

@@ -42,11 +42,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         or an `Activation` of your own.
     {settings}
     loss : "log_loss" or Loss, default "log_loss"
-        What a wrong output costs: the cross-entropy, of two classes or independent labels with a logistic link, of more
-        classes with the softmax; or a `Loss` on one output for two classes and one for each of more, with targets 0
-        and 1.
+        The cost of a wrong output: the cross-entropy, with a logistic link for two classes or independent labels, with
+        the softmax for more classes; or a `Loss` on one output for two classes, on one for each of more, with targets
+        0 and 1.
     class_weight : dict, "balanced" or None, default None
-        What a row of each class counts beside its own weight. "balanced" gives all classes the same sum of weights.
+        A factor of the weights of each class's rows. "balanced" gives all classes the same sum of weights.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     @available_if(has_partial_fit)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch on these rows, going on exactly from where training stands.
+        """Train for one epoch on these rows, continuing exactly where training ended.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Raises
         ------
         ValueError
-            Where data or settings do not fit, labels are unknown, or training diverges.
+            If data or settings do not fit, labels are unknown, or training diverges.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -131,7 +131,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         -------
         ndarray (N,), or (N, C) of 0 and 1 for several labels a row
         """
-        Y = self._outputs(X)  # says so where there is nothing to predict with
+        Y = self._outputs(X)  # refuses a model that is not fitted
         return self._targets.decode(Y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -154,7 +154,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         predicted = self.predict(X)
         plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
         if plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
-            return float((y == predicted).mean())  # what it is, without a look at what both are, which takes longer
+            return float((y == predicted).mean())  # the same number without scikit-learn's checks, which take longer
         from sklearn.metrics import accuracy_score
 
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
@@ -173,12 +173,12 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         ndarray (N, C)
             In the order of ``classes_``; with several labels a row, of each label by itself.
         """
-        Y = self._outputs(X)  # says so where there is nothing to predict with
+        Y = self._outputs(X)  # refuses a model that is not fitted
         return self._targets.probabilities(Y)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class, minus infinity where it is 0.
+        """Return the logarithm of the probability of each class, minus infinity if it is 0.
 
         Parameters
         ----------

@@ -28,9 +28,9 @@ class Views(list):
 
 
 class Coefficients:
-    """What a model knows of its parameters: the network and theta, and the weights and biases as views of theta.
+    """The parameters of a model: the network and theta, and weights and biases as views of theta.
 
-    They may be set before the first training too; what is set then is where `partial_fit` starts from.
+    Weights and biases that are set before the first training are those that `partial_fit` starts from.
     """
 
     network_: Network
@@ -38,7 +38,7 @@ class Coefficients:
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """The weights of each dense layer, (inputs, outputs), views of ``theta_``: what is written into them counts."""
+        """The weights of each dense layer, (inputs, outputs), views of ``theta_``, which may be written into."""
         return self._parameters("coefs_", "W")
 
     @coefs_.setter
@@ -47,7 +47,7 @@ class Coefficients:
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each dense layer, (outputs,), views of ``theta_``: what is written into them counts."""
+        """The biases of each dense layer, (outputs,), views of ``theta_``, which may be written into."""
         return self._parameters("intercepts_", "b")
 
     @intercepts_.setter

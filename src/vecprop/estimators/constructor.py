@@ -1,4 +1,4 @@
-"""The settings that classifier and regressor share: each name, its default and what it may be, once."""
+"""The settings that classifier and regressor share: each name, its default and its constraints, once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -27,7 +27,7 @@ def names(parts: Iterable[catalog.Part]) -> StrOptions:
 
 
 class Positional:
-    """What may be given by position, in an order that each estimator has of its own."""
+    """The settings that may be given by position, in an order that each estimator has of its own."""
 
     hidden_layer_sizes: Any
     activation: Any

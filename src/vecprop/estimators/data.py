@@ -119,10 +119,9 @@ class Labels:
     multilabel : bool
         Whether a row may have several of them.
     outputs : int
-        How many outputs the network has: one for two classes, which it tells apart by a number between 0 and 1, or one
-        for each class.
+        The number of the network's outputs: one for two classes, a number between 0 and 1, or one for each class.
     sparse : bool, default False
-        Whether labels that come back are a sparse matrix, because those that were learned are.
+        Whether predicted labels are a sparse matrix, as those of training are.
 
     Examples
     --------
@@ -141,14 +140,14 @@ class Labels:
 
     @classmethod
     def of(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
-        """Return the labels of y, or of the classes where they are given.
+        """Return the labels of y, or of the classes if they are given.
 
         With `always_one_each` two classes have two outputs.
 
         Raises
         ------
         ValueError
-            Where y holds no labels.
+            If y holds no labels.
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
@@ -170,7 +169,7 @@ class Labels:
         y : array (N,), or array or sparse matrix (N, C) of 0 and 1
             Labels that are all among the classes.
         as_classes : bool
-            Whether the loss takes the numbers of classes, so that no matrix need be made of them.
+            Whether the loss takes the numbers of classes, so that no matrix of indicators is needed.
         """
         if self.multilabel:
             return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
@@ -180,7 +179,7 @@ class Labels:
         return numbers if as_classes else np.eye(self.outputs)[numbers]
 
     def decode(self, Y: np.ndarray) -> Any:
-        """Return the labels that predictions (N, O) stand for."""
+        """Return the labels of predictions (N, O)."""
         if self.multilabel:
             marked = (Y > 0.5).astype(int)
             return sparse.csr_matrix(marked) if self.sparse else marked
@@ -199,9 +198,9 @@ class Numbers:
     Parameters
     ----------
     outputs : int
-        How many outputs there are, O.
+        The number of outputs, O.
     shift, scale : ndarray (O,) or float, default 0 and 1
-        What is taken off and divided by.
+        The offset and the divisor.
 
     Examples
     --------
@@ -228,18 +227,18 @@ class Numbers:
         return (y - self.shift) / self.scale
 
     def decode(self, Y: np.ndarray) -> np.ndarray:
-        """Return predictions (N, O) in the units of y: (N,) where there is one output."""
+        """Return predictions (N, O) in the units of y: (N,) if there is one output."""
         y = (Y * self.scale + self.shift).astype(Y.dtype, copy=False)
         return y.ravel() if self.outputs == 1 else y
 
 
 def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
-    """Return what each row counts by its class.
+    """Return the factor of each row's weight that its class has.
 
     Parameters
     ----------
     class_weight : dict, list of dict or "balanced"
-        A weight for each class, 1 where it is missing (a dict for each label where a row has several); or "balanced",
+        A weight for each class, 1 where it is missing (a dict for each label if a row has several); or "balanced",
         Σ w / (C Σ_c w), with the sum over all rows and over those of the class.
     y : array (N,) or (N, C)
         The labels.

@@ -24,28 +24,28 @@ LARGE, SMALL = 10.0, 0.01
 """A column is unscaled if the root of its mean square is above the first, or its largest entry below the second."""
 
 CROWDED = 1 / 3
-"""The share of a layer's units that have to be dead or saturated: trained well, networks have up to a quarter."""
+"""The share of dead or saturated units above which a layer is named: well-trained networks have up to a quarter."""
 
 BOUNDED = Logistic, Tanh
 """The activations whose units can saturate; those of others can die."""
 
 SATURATED = 0.02
-"""The mean slope of a saturated unit, as a share of the steepest."""
+"""The mean derivative of a saturated unit, as a share of the largest."""
 
 WINDOW = 20
-"""How many of the last epochs are looked at, at most."""
+"""The largest number of epochs, from the last, in which oscillation is looked for."""
 
 JITTER = 0.05
 """The mean rise of an oscillating loss from epoch to epoch, as a share of the loss; noise of batches stays below."""
 
 RETURN = 0.4
-"""What an oscillating loss rises, as a share of what it falls."""
+"""The rise of an oscillating loss, as a share of its fall."""
 
 NAMED = 5
-"""How many columns or classes are named."""
+"""The largest number of columns or classes that a sentence names."""
 
 SAMPLE, FEW = 1_000, 200
-"""How many rows are looked at, at most, where nobody asked; and how many for the hidden units, which takes longest."""
+"""The largest number of rows in a diagnosis that `fit` makes by itself, and for hidden units, its slowest part."""
 
 
 class Ending(NamedTuple):
@@ -56,7 +56,7 @@ class Ending(NamedTuple):
 
 
 class Diagnosis(tuple[str, ...]):
-    """The sentences that say what is wrong and what to change; empty where nothing is.
+    """The sentences that say what is wrong and what to change; empty if nothing is.
 
     Examples
     --------
@@ -74,14 +74,14 @@ class Diagnosis(tuple[str, ...]):
 
 
 def diagnosis_of(model: "MultilayerPerceptron", rows: Rows, few: int | None = None) -> Diagnosis:
-    """Return what is wrong with a model's training on rows that it has read; of units, on few of them."""
+    """Return a model's diagnosis on rows that it has read; hidden units are looked at on few of them."""
     case = Case(model, rows, few)
-    with np.errstate(all="ignore"):  # what overflows is what is looked for
+    with np.errstate(all="ignore"):  # overflow is a symptom
         return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
 def diagnosis_of_sample(model: "MultilayerPerceptron", rows: Rows) -> Diagnosis:
-    """Return the same from some of the rows, so that it takes next to no time beside training."""
+    """Return a diagnosis on some of the rows, which takes little time beside training."""
     return diagnosis_of(model, some(rows, SAMPLE), FEW)
 
 
@@ -96,7 +96,7 @@ class Case:
     rows : Rows
         The rows, as the model reads them.
     few : int, optional
-        How many of them the hidden units are looked at on, at most; by default all.
+        The largest number of rows on which hidden units are looked at; all by default.
     """
 
     model: "MultilayerPerceptron"
@@ -113,7 +113,7 @@ class Case:
 
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
-        """Each hidden layer's number, activation, and mean slope of its units over few rows."""
+        """Each hidden layer's number, activation, and the mean derivative of its units over few rows."""
         layers: Any = self.model.network_.layers
         outputs, found = self.outputs, []
         for number, place in enumerate(self.model.network_.activations):
@@ -123,7 +123,7 @@ class Case:
 
     @property
     def rate(self) -> str:
-        """The learning rate as a person sets it, or "" where there is none."""
+        """The learning rate as a person sets it, or "" if there is none."""
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         if rate is None:
             return ""
@@ -181,7 +181,7 @@ def unscaled_targets(case: Case) -> Iterator[str]:
 
 
 def dead_units(case: Case) -> Iterator[str]:
-    """Say how many units have a slope of 0 on every row, so that no gradient passes them."""
+    """Say which layers have many units with a derivative of 0 on every row, so that no gradient passes them."""
     layers = _crowded((number, slopes < 1e-6) for number, kind, slopes in case.hidden if not isinstance(kind, BOUNDED))
     if layers:
         yield (
@@ -191,7 +191,7 @@ def dead_units(case: Case) -> Iterator[str]:
 
 
 def saturated_units(case: Case) -> Iterator[str]:
-    """Say how many units of a bounded activation are nearly flat, so that hardly any gradient passes them."""
+    """Say which layers have many units with a derivative near 0 of a bounded activation, which pass little gradient."""
     flat = (
         (number, slopes < SATURATED * float(kind.derivative(0.0, kind.value(0.0))))
         for number, kind, slopes in case.hidden
@@ -260,7 +260,7 @@ SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
 
 
 def _unscaled(X: Any, names: list[Any]) -> str:
-    """Return the columns that are far from 1, with their sizes, the farthest first; "" where there are none."""
+    """Return the columns that are far from 1, with their sizes, the farthest first; "" if there are none."""
     largest = _row(abs(X).max(axis=0)).astype(float)
     unit = np.where(largest > 0, largest, 1)  # squares of shares neither overflow nor vanish
     shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
@@ -282,14 +282,14 @@ def _row(values: Any) -> np.ndarray:
 
 
 def _listed(words: list[str]) -> str:
-    """Return the first words as a list, and how many more there are."""
+    """Return the first words as a list, and the number of the others."""
     first = ", ".join(words[:NAMED])
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     return first + more
 
 
 def _crowded(layers: Any) -> str:
-    """Return of each hidden layer with too many marked units the number of them; "" if there is none."""
+    """Return the number of marked units of each hidden layer that has too many; "" if none has."""
     return ", ".join(
         f"{marked.sum()} of {len(marked)} in hidden layer {number}"
         for number, marked in layers
@@ -302,7 +302,7 @@ def _diverged(case: Case) -> bool:
 
 
 def _oscillates(case: Case) -> bool:
-    """Return whether the latest losses rise by much, against their size and against what they fall."""
+    """Return whether the latest losses rise by much, relative to their size and to their fall."""
     losses = case.latest
     if len(losses) < 5:
         return False

@@ -1,4 +1,4 @@
-"""The text of the settings that classifier and regressor share, written once into both docstrings."""
+"""The documentation of the settings that classifier and regressor share, written once for both docstrings."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -15,7 +15,7 @@ solver : str, Optimizer or LBFGS, default "adam"
 alpha : float, default 0.0001
     The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
 batch_size : int or "auto", default "auto"
-    How many rows a step sees; "auto" is at most 200. All of them for "lbfgs".
+    The number of rows of a step; "auto" is at most 200. All of them for "lbfgs".
 learning_rate : str or Schedule, default "constant"
     How the learning rate changes: {schedules},
     or a schedule. "invscaling" divides it after each epoch by (1 + rows seen) to the power ``power_t``; "adaptive"
@@ -26,19 +26,19 @@ learning_rate_init : float, default 0.001
 power_t : float, default 0.5
     The power of "invscaling".
 max_iter : int, default 200
-    How many epochs, or iterations of "lbfgs", at most.
+    The largest number of epochs, or of iterations of "lbfgs".
 shuffle : bool, default True
     Whether each epoch has its own order of rows.
 random_state : int, RandomState or None, default None
     Fixes initial parameters, rows set aside, order of rows and dropout: an integer gives the same bits each time, with
     any number of threads.
 tol : float, default 1e-4
-    What counts as progress, in units of the loss or score. "lbfgs" has converged where no entry of the gradient is
-    larger.
+    The smallest progress that counts, in units of the loss or score. "lbfgs" has converged if no entry of the gradient
+    is larger.
 verbose : bool, int or "bar", default False
     Whether to print a line for each epoch, or to show a progress bar.
 warm_start : bool, default False
-    Whether `fit` goes on from where the last one ended; see Notes.
+    Whether `fit` continues where the last one ended; see Notes.
 momentum : float, default 0.9
     The momentum of "sgd" and "nesterov", between 0 and 1.
 nesterovs_momentum : bool, default True
@@ -55,7 +55,7 @@ epsilon : float, default 1e-8
 n_iter_no_change : int or inf, default 10
     Training ends after more epochs in a row than this without progress.
 max_fun : int, default 15000
-    How often "lbfgs" may compute the loss.
+    The largest number of losses that "lbfgs" computes.
 dropout : float or list of float, default 0
     The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
 layer_norm : bool, default False
@@ -69,43 +69,43 @@ scoring : str, callable or None, default None
 callbacks : list of callable or None, default None
     Called after each epoch with a `TrainingState`; one that returns True ends training.
 n_restarts : int, default 1
-    From how many initial parameters `fit` trains where it begins anew; what is best by the validation score is kept,
-    or without validation rows by the loss. The first start is that of a fit without restarts.
+    The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation score,
+    or without validation rows the one with the lowest loss. The first start is that of a fit without restarts.
 n_jobs : int or None, default None
-    How many threads to use at most; None for as many as there are processors."""
+    The largest number of threads; None for the number of processors."""
 
 ATTRIBUTES = """\
 coefs_, intercepts_ : list of ndarray
     The weights (inputs, outputs) and biases (outputs,) of each dense layer: views of ``theta_``, which may be written
-    into and assigned. `partial_fit` goes on from there.
+    into and assigned. `partial_fit` starts from them.
 theta_ : ndarray (P,)
     All parameters, layer by layer.
 network_ : Network
-    The network, for all that vecprop does with one.
+    The network, which other functions of vecprop take.
 n_iter_ : int
-    How many epochs the last call ran.
+    The number of epochs of the last call.
 t_ : int
-    How many rows training has seen, over all epochs; 0 with "lbfgs".
+    The number of rows that training has seen, over all epochs; 0 with "lbfgs".
 loss_, best_loss_ : float
     The loss of the last epoch, and the lowest; best_loss_ is None with early stopping.
 loss_curve_ : list of float
     The loss of each epoch: the mean over its batches as they were met; for "lbfgs", of all rows after each iteration.
 validation_loss_curve_ : list of float or None
-    The validation loss after each epoch, where there are validation rows.
+    The validation loss after each epoch, if there are validation rows.
 validation_scores_, best_validation_score_ : list of float and float, or None
-    The validation score after each epoch, where there are validation rows; the best, with early stopping.
+    The validation score after each epoch, if there are validation rows; the best, with early stopping.
 score_curve_ : list of float or None
-    The score of the training rows after each epoch, where ``scoring`` is given.
+    The score of the training rows after each epoch, if ``scoring`` is given.
 restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
-    Where there are several starts, the loss of each one's last epoch, infinite where it diverged, and which was kept.
+    If there are several starts, the last loss of each, infinite if it diverged, and the number of the best.
 n_features_in_, feature_names_in_ : int and ndarray
-    How many columns X has, and their names if all are strings.
+    The number of X's columns, and their names if all are strings.
 n_layers_, n_outputs_, out_activation_ : int, int and str
     The number of layers with that of the inputs, the number of outputs, and the name of the loss's link."""
 
 NOTES = """\
-With ``warm_start=True``, and with `partial_fit`, training goes on exactly: optimizer, schedule, order of rows and
-dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also where the model is
+With ``warm_start=True``, and with `partial_fit`, training continues exactly: optimizer, schedule, order of rows and
+dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also if the model is
 pickled in between. Three kinds of `fit` begin anew from the parameters that they find: "lbfgs", which has no memory of
 earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has gone
 back to the best parameters. Losses are summed over several outputs, as their gradients are.
@@ -115,27 +115,27 @@ With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a
 
 ENSEMBLE = """\
 n_estimators : int, default 10
-    How many members there are.
+    The number of members.
 bootstrap : bool, default False
     Whether each member has rows drawn with replacement. Without, members differ in their seeds, which is often enough.
 max_samples : int or float, default 1.0
-    How many rows a member has, or which share of them; drawn without replacement unless ``bootstrap`` says otherwise.
+    The number of a member's rows, or their share; drawn without replacement unless ``bootstrap`` says otherwise.
 max_features : int or float, default 1.0
-    How many features a member sees, or which share of them, drawn without replacement.
+    The number of a member's features, or their share, drawn without replacement.
 oob_score : bool, default False
     Whether each row is predicted by the members that were not trained on it, for a score without a test set.
 n_jobs : int or None, default None
-    How many threads to use at most; None for as many as there are processors.
+    The largest number of threads; None for the number of processors.
 random_state : int, RandomState or None, default None
     Fixes the members' seeds, rows and features. The estimator's own is not used."""
 
 MEMBERS = """\
 estimators_ : list
-    The members, fitted. What they know of targets (classes, balanced weights, a scale) is that of all rows.
+    The members, fitted. Their classes, balanced weights and scale of targets are those of all rows.
 estimators_samples_, estimators_features_ : list of ndarray
     The numbers of each member's rows, and of its features.
 n_features_in_, feature_names_in_ : int and ndarray
-    How many columns X has, and their names if all are strings.
+    The number of X's columns, and their names if all are strings.
 oob_score_ : float
     With ``oob_score``, the score of the rows by the members that were not trained on them."""
 

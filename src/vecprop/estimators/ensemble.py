@@ -66,14 +66,14 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean probability of each class, and if wished how far they are apart.
+        """Return the members' mean probability of each class, and their standard deviation if wished.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether the standard deviation over the members is returned too: where it is large, the probability owes
+            Whether the standard deviation over the members is returned too: if it is large, the probability owes
             much to the seed, or to the rows and features that a member has seen.
 
         Returns
@@ -89,7 +89,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the mean probability of each class, minus infinity where it is 0.
+        """Return the logarithm of the mean probability of each class, minus infinity if it is 0.
 
         Parameters
         ----------
@@ -132,14 +132,14 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     >>> network = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=500)
     >>> ensemble = MLPEnsembleRegressor(network, 5, random_state=0).fit(X, np.sin(3 * X[:, 0]))
     >>> mean, spread = ensemble.predict([[0.0], [4.0]], return_std=True)
-    >>> bool(spread[0] < spread[1])  # they disagree where there were no rows
+    >>> bool(spread[0] < spread[1])  # they disagree far from the rows
     True
     """
 
     _kind = MLPRegressor
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean prediction, and if wished how far they are apart.
+        """Return the members' mean prediction, and their standard deviation if wished.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""A look inside a model: its hidden activations, each row's gradient, and proof that gradients are right."""
+"""Inspection of a model: its hidden activations, each row's gradient, and proof that gradients are right."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Inspection(Coefficients, ABC):
-    """What a model shows of its network."""
+    """A model whose network can be inspected."""
 
     @abstractmethod
     def _checked_inputs(self, X: Any) -> Any:
@@ -43,7 +43,7 @@ class Inspection(Coefficients, ABC):
         Raises
         ------
         IndexError
-            Where there is no such layer.
+            If there is no such layer.
         """
         X = _dense(self._checked_inputs(X))
         return self.network_.hidden(self.theta_, X, place_of_hidden_layer(self.network_, layer))
@@ -99,7 +99,7 @@ class Inspection(Coefficients, ABC):
 
 
 def place_of_hidden_layer(network: Network, layer: int) -> int:
-    """Return where a hidden layer's output comes from, or say that there is no such layer."""
+    """Return the number of the network's layer that is a hidden layer's activation."""
     places = network.activations
     if not -len(places) <= layer < len(places):
         raise IndexError(f"There is no hidden layer {layer}: this model has {len(places)}, from 0.")

@@ -1,4 +1,4 @@
-"""The parts that names stand for: what an estimator's settings say, as layers, losses, optimizers and schedules."""
+"""From settings to parts: the layers, loss, optimizer and schedule that an estimator's settings describe."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -37,7 +37,7 @@ def layers(settings: Constructor, outputs: int) -> list[Layer]:
     Raises
     ------
     ValueError
-        Where a width is not positive, or an activation is none.
+        If a width is not positive, or an activation is none.
     """
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]
@@ -68,7 +68,7 @@ def initial_theta(settings: Constructor, network: Network, random: np.random.Ran
 
     Each dense layer's W and b are then uniform in [-a, a] with a = √(f / (I + O)), where f is 2 if the layer feeds a
     logistic, and else 6; the last layer has the f of the one before it. They are drawn in float64 and rounded. Other
-    layers start as always.
+    layers are initialized as in any network.
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)

@@ -37,12 +37,12 @@ class Plots:
         self.model = model
 
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
-        """Draw the loss of each epoch, and the validation loss where there were validation rows.
+        """Draw the loss of each epoch, and the validation loss if there were validation rows.
 
         Parameters
         ----------
         ax : Axes, optional
-            Where to draw; by default a new figure.
+            The Axes to draw in; a new figure by default.
         **curve
             Passed on to `matplotlib.axes.Axes.plot`.
 
@@ -66,10 +66,10 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            Where to draw; by default a new figure.
+            The Axes to draw in; a new figure by default.
         **options
-            Passed on: ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` what other columns
-            are held at, by default their medians.
+            Passed on: ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` the values of
+            the other columns, by default their medians.
 
         Returns
         -------
@@ -91,7 +91,7 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            Where to draw; by default a new figure.
+            The Axes to draw in; a new figure by default.
         layer : int, default -1
             Which hidden layer, from 0; negative numbers count from the last.
         **options
@@ -100,7 +100,7 @@ class Plots:
         Returns
         -------
         Axes
-            In three dimensions where the layer has more than two units.
+            In three dimensions if the layer has more than two units.
         """
         X, classes, names = self._classes(X, y)
         place = place_of_hidden_layer(self.model.network_, layer)
@@ -109,7 +109,7 @@ class Plots:
         )
 
     def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw how many rows of each class are predicted as which, by scikit-learn's ``ConfusionMatrixDisplay``.
+        """Draw the number of rows of each class by predicted class, by scikit-learn's ``ConfusionMatrixDisplay``.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            Where to draw; by default a new figure.
+            The Axes to draw in; a new figure by default.
         **options
             Passed on, for example ``normalize="true"``.
 
@@ -134,7 +134,7 @@ class Plots:
         return ax
 
     def calibration(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw how often a class is right where it is predicted with a probability, by ``CalibrationDisplay``.
+        """Draw the frequency of a class by its predicted probability, by ``CalibrationDisplay``.
 
         There is one curve for two classes, that of the second; of more, or of several labels a row, one for each.
 
@@ -145,7 +145,7 @@ class Plots:
         y : array (N,) or (N, C)
             The labels.
         ax : Axes, optional
-            Where to draw; by default a new figure.
+            The Axes to draw in; a new figure by default.
         **options
             Passed on, for example ``n_bins=10`` and ``strategy="quantile"``.
 

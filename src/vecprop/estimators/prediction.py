@@ -42,5 +42,5 @@ class Predictions:
         return self._of_dense_rows(X)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to this process."""
+        """Leave out the machine code, which belongs to this process."""
         return {"network": self.network, "theta": self.theta, "_of_dense_rows": None}

@@ -31,7 +31,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
-        What a wrong prediction costs: {losses},
+        The cost of a wrong prediction: {losses},
         or a `Loss`, such as ``Huber(threshold=3)``. With d = prediction - y, "squared_error" is ½ d²; "absolute_error"
         is |d|, for a median; "huber" is squared for |d| ≤ 1 and linear beyond; "quantile" is for the quantile at level
         ``quantile``; "poisson" is half its deviance, for counts and rates, with predictions exp(z).
@@ -94,7 +94,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         ndarray (N,), or (N, O) for several outputs
             In the units of y.
         """
-        Y = self._outputs(X)  # says so where there is nothing to predict with
+        Y = self._outputs(X)  # refuses a model that is not fitted
         return self._targets.decode(Y)
 
     def _loss(self) -> Loss:

@@ -13,7 +13,7 @@ class SampleScaling(Schedule):
     Parameters
     ----------
     rows : int
-        How many rows an epoch has.
+        The number of rows of an epoch.
     power : float
         The power, at least 0.
 
@@ -44,7 +44,7 @@ class SampleScaling(Schedule):
 
 @dataclass(frozen=True)
 class Cuts(Schedule):
-    """A learning rate that is cut from outside, by whoever watches training.
+    """A learning rate that is cut from outside, by a callback.
 
     Examples
     --------

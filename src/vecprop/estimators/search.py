@@ -36,9 +36,9 @@ class MLPSearchCV(BaseSearchCV):
     param_distributions : dict or list of dict, optional
         In the place of ``param_grid``: lists or distributions (with ``rvs``) that ``n_iter`` settings are drawn from.
     n_iter : int, default 10
-        How many settings are drawn.
+        The number of settings that are drawn.
     scoring : str, callable, list, tuple, dict or None, default None
-        What is scored; several scores by a list of names, or by a dict or a callable that returns one. None for
+        The score; several scores by a list of names, or by a dict or a callable that returns one. None for
         ``estimator.score``.
     cv : int, splitter, iterable or None, default None
         How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows.
@@ -48,20 +48,20 @@ class MLPSearchCV(BaseSearchCV):
     return_train_score : bool, default False
         Whether rows of training are scored too.
     n_seeds : int, default 1
-        With how many random states each setting is fitted on each fold: first with the estimator's own, then with
-        others drawn from it. Scores and times are means over them; how much the score owes to the seed stands in
-        additional columns, see ``cv_results_``.
+        The number of random states that each setting is fitted with on each fold: the estimator's own, and others
+        drawn from it. Scores and times are means over them; additional columns of ``cv_results_`` show how much the
+        score depends on the seed.
     halving : float or None, default None
         Successive halving: all settings are trained for few epochs, the best 1 in ``halving`` for ``halving`` times as
         many, and so on, the last for the estimator's ``max_iter``. "max_iter" must not be searched then.
     n_jobs : int or None, default None
-        How many threads to use at most; None for as many as there are processors.
+        The largest number of threads; None for the number of processors.
     random_state : int, RandomState or None, default None
-        Fixes which settings are drawn. What fixes each fit is the estimator's own.
+        Fixes the settings that are drawn. The estimator's own fixes each fit.
     error_score : "raise" or float, default nan
         The score of a fit that fails, such as one that diverges; or "raise", to raise its error.
     verbose : int, default 0
-        Whether to print how many fits there are.
+        Whether to print the number of fits.
 
     Attributes
     ----------
@@ -72,14 +72,14 @@ class MLPSearchCV(BaseSearchCV):
         than another by less than that may owe it to luck. With halving also ``iter`` and ``n_resources``, the number
         of the round, from 0, and its epochs.
     best_estimator_ : estimator
-        The estimator with the best setting, fitted to all rows, where ``refit`` says so.
+        The estimator with the best setting, fitted to all rows, if ``refit`` is set.
     best_score_, best_params_, best_index_ : float, dict and int
         Score and parameters of the best setting, and its row in ``cv_results_``; with halving the best of the last
         round.
     n_splits_ : int
-        How many folds there are.
+        The number of folds.
     scorer_ : callable or dict
-        What scores.
+        The scorer.
     multimetric_ : bool
         Whether there are several scores.
     refit_time_ : float
@@ -163,9 +163,9 @@ class MLPSearchCV(BaseSearchCV):
         Raises
         ------
         TypeError
-            Where the estimator is none of vecprop's.
+            If the estimator is none of vecprop's.
         ValueError
-            Where parameters are wrong, or all fits fail.
+            If parameters are wrong, or all fits fail.
         """
         scorer, metric = self._get_scorers()
         X, y = indexable(X, y)
@@ -242,7 +242,7 @@ class MLPSearchCV(BaseSearchCV):
 
     @property
     def _max_iter(self) -> str:
-        """The name of the parameter that says how many epochs there are."""
+        """The name of the parameter that is the number of epochs."""
         return f"{self.estimator.steps[-1][0]}__max_iter" if isinstance(self.estimator, Pipeline) else "max_iter"
 
     def _rounds(self, choices: Sequence[dict[str, Any]]) -> Iterator[int]:

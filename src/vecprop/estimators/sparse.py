@@ -15,7 +15,7 @@ from ..core.network import Network
 class SparseDense(Dense):
     """A dense layer on sparse rows: Y = X W + b and J_W = Xᵀ delta with X in compressed rows.
 
-    Nothing stands before it, so the gradient with respect to X, which would not be sparse, is left out.
+    It is the first layer, so the gradient with respect to X, which would not be sparse, is left out.
     """
 
     def forward(self, p: Parameters, X: Any, noise: Any = None) -> tuple[Array, Any]:

@@ -18,7 +18,7 @@ def _support() -> Any:
 
 
 CallbackSupport: Any = _support()
-"""The base of a model that takes scikit-learn's callbacks, where there are any."""
+"""The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
 
 
 class EpochTasks:
@@ -29,7 +29,7 @@ class EpochTasks:
     model : estimator
         The model that is fitted.
     metadata : dict
-        What came with X and y, such as sample weights.
+        The arguments beside X and y, such as sample weights.
     X, y : array
         The rows that are trained on.
     """
@@ -46,7 +46,7 @@ class EpochTasks:
         self.epoch.call_on_fit_task_begin(estimator=self.model, **self.told)
 
     def watching(self, others: list[Callable[[TrainingState], Any]]) -> Callable[[TrainingState], bool]:
-        """Return one callback that calls others, ends the epoch's task, and begins the next where there will be one."""
+        """Return one callback that calls others, ends the epoch's task, and begins the next if there is one."""
         self.begin()
 
         def after_epoch(state: TrainingState) -> bool:

@@ -1,4 +1,4 @@
-"""Many fits at once: restarts of a model, and models that one population trains where the rules allow it."""
+"""Many fits at once: the restarts of a model, and models that one population trains if none needs Python."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -36,10 +36,10 @@ def random_states(random_state: Any, count: int) -> list[Any]:
 
 
 class Restarts:
-    """One call of training with restarts, in the place of a `Fitting`.
+    """One call of training with restarts; it has the methods of a `Fitting`.
 
-    The first start is that of a fit without restarts. All are trained on the same rows, and what is best on the same
-    rows of validation is left in the model; without such rows, what has the lowest loss.
+    The first start is that of a fit without restarts. All are trained on the same rows. The model
+    keeps the start with the best validation score, or without validation rows the one with the lowest loss.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Restarts:
         return any(fitting.interrupted for fitting in self.fittings)
 
     def shortfall(self) -> str:
-        """Return that the training that was kept has not converged; "" where it has."""
+        """Return that the training that was kept has not converged; "" if it has."""
         return self.kept.shortfall()
 
     def member(self) -> None:
@@ -98,12 +98,12 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     fittings : sequence of Fitting or Restarts
         The fits that are to be done.
     n_jobs : int or None
-        How many threads to use at most; None for as many as there are processors.
+        The largest number of threads; None for the number of processors.
 
     Returns
     -------
     list of Exception or None
-        For each what went wrong with it, if anything did.
+        The error of each fit, if there was one.
     """
     from ..system.threads import at_most_threads, usable_threads
 
@@ -149,7 +149,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
 
 
 def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
-    """Return the results of training members, by number, without those with which something is wrong."""
+    """Return the results of training members, by number, without members whose settings are refused."""
     population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
@@ -166,7 +166,7 @@ def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
 
 
 def _quality(fitting: Fitting) -> Any:
-    """Return what is to be as large as possible: the validation score, or the negative loss."""
+    """Return the validation score, or the negative loss: the larger, the better."""
     model = fitting.model
     if fitting.by_score:
         return model.best_validation_score_

@@ -15,7 +15,7 @@ class Best:
     Parameters
     ----------
     rule : EarlyStopping or Stagnation
-        When to stop.
+        The rule.
     theta : array (*M, P)
         The parameters at the start.
 
@@ -24,8 +24,8 @@ class Best:
     theta : array (*M, P)
         The best parameters.
     memory : ndarray (3, *M)
-        The lowest loss, that of the latest progress, and how many epochs ago that was. The compiled engine goes on from
-        here; see `compiled.run.epochs`.
+        The lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine
+        updates it in place; see `compiled.run.epochs`.
     """
 
     def __init__(self, rule: EarlyStopping | Stagnation, theta: Array) -> None:
@@ -36,12 +36,12 @@ class Best:
         self._stopped = np.zeros(members, bool)
 
     def start(self, theta: Array, history: History) -> None:
-        """Take note of the initial parameters, where the rule does and what it watches is known of them."""
+        """Observe the initial parameters, if the rule does and the watched loss is known of them."""
         if self.rule.from_start and self._watched(history) is not None:
             self.observe(theta, history)
 
     def observe(self, theta: Array, history: History) -> bool:
-        """Take note of parameters and of what was measured last; return whether all members have stopped."""
+        """Compare parameters, whose loss was measured last, with the best; return whether all members have stopped."""
         rule, loss = self.rule, self._watched(history)
         better = (loss < self.memory[0]) & ~self._stopped
         xp = namespace(theta)

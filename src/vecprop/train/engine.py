@@ -1,6 +1,7 @@
-"""The engines: one interface to what computes a network and trains it, and which of them does.
+"""The engines: one interface for computing and training a network, and the choice between them.
 
-Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: all that chooses by itself is then plain Python.
+Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engines that are chosen automatically are then
+plain Python.
 """
 
 import os
@@ -41,7 +42,7 @@ class Refusal(NamedTuple):
     reason : str
         The reason, as the end of a sentence.
     is_said : bool
-        Whether a person hears of it who asked for no engine: where a part of their own makes training slower.
+        Whether a person who asked for no engine is told: if a part of their own makes training slower.
     """
 
     reason: str
@@ -67,17 +68,17 @@ class TrainingLoop(ABC):
     Parameters
     ----------
     run : Run
-        What measures the epochs.
+        The measurements of the epochs.
     network : Network
-        What is trained.
+        The network.
     batch, validation_batch : Batch
-        The rows of training, and those of validation, if there are any.
+        The training rows, and the validation rows, if there are any.
     optimizer : Optimizer
-        How theta moves.
+        The optimizer.
     schedule : Schedule
-        What the learning rate is multiplied by.
+        The factor of the learning rate.
     plan : Plan
-        How the epochs run.
+        The batches and measurements of the epochs.
     """
 
     run: Run
@@ -95,7 +96,7 @@ class TrainingLoop(ABC):
 
     @abstractmethod
     def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return what it was."""
+        """Move theta until the epochs are done or something ends them; return the reason."""
 
 
 class Cohort(ABC):
@@ -108,7 +109,7 @@ class Cohort(ABC):
     members : sequence of Member
         The members.
     data : Data
-        What they choose their rows from.
+        The data that they choose their rows from.
     """
 
     def __init__(self, numbers: Sequence[int], members: "Sequence[Member]", data: "Data") -> None:
@@ -117,28 +118,28 @@ class Cohort(ABC):
     @classmethod
     @abstractmethod
     def run(cls, cohorts: Sequence[Any], monitor: "Monitor") -> None:
-        """Train the members of all cohorts, until that which watches them has them stopped."""
+        """Train the members of all cohorts, until they are done or the monitor stops them."""
 
     @abstractmethod
     def standing(self) -> np.ndarray:
-        """Return where each member is while they run, (5, M).
+        """Return the progress of each member while they run, (5, M).
 
-        That is: whether it has ended, the share of its epochs that is done, how many rows it has met, and its latest
-        losses, of training and of validation; nan where they are not known.
+        That is: whether it has ended, the share of its epochs that is done, the number of rows it has seen, and its
+        latest losses of training and of validation; nan if they are not known.
         """
 
     @abstractmethod
     def last_losses(self) -> np.ndarray:
-        """Return each member's latest training loss, (M,); nan where none is known."""
+        """Return each member's latest training loss, (M,); nan if none is known."""
 
     @abstractmethod
     def result(self, place: int) -> TrainingResult:
-        """Return what `train` would return for the member at a place."""
+        """Return the result of the member at a place, as `train` would return it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
-    """What computes a network and trains it.
+    """Computes a network and trains it.
 
     Parameters
     ----------
@@ -169,11 +170,11 @@ class Engine(ABC):
     @property
     @abstractmethod
     def training_loop(self) -> type[TrainingLoop]:
-        """How it trains one network, by the steps of an optimizer."""
+        """The class that trains one network by the steps of an optimizer."""
 
     @property
     def cohort(self) -> type[Cohort] | None:
-        """How it trains many at once; None where it trains each by itself."""
+        """The class that trains many at once; None if it trains each by itself."""
         return None
 
     @abstractmethod
@@ -182,11 +183,11 @@ class Engine(ABC):
 
     @abstractmethod
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
-        """Return a function that predicts rows with these parameters, and follows what is written into them."""
+        """Return a function that predicts rows with these parameters, and follows changes of them in place."""
 
     @abstractmethod
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
-        """Return every way in which it finds a batch's loss and gradient, by what is said of it; "" needs no word."""
+        """Return the functions by which it computes a batch's loss and gradient, by name; "" is the main one."""
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""
@@ -205,12 +206,12 @@ def engine_for(
 ) -> Engine:
     """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
 
-    Where a part of the user's own leaves it to a slower one there is a notice, unless it is to be silent.
+    If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set.
 
     Raises
     ------
     ValueError
-        Where the engine of that name does not take it, or VECPROP_ENGINE names none that may be chosen.
+        If the engine of that name does not take it, or VECPROP_ENGINE is not a choice.
     """
     chosen = os.environ.get("VECPROP_ENGINE") or "auto"
     if chosen not in ("auto", "reference"):

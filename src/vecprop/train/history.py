@@ -1,4 +1,4 @@
-"""The history: what training measured, epoch by epoch."""
+"""The history: the measurements of training, epoch by epoch."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class History:
-    """What training measured. Entry k of a loss is measured at the parameters before epoch k + 1, the last at the end.
+    """The measurements of training. Entry k of a loss is measured before epoch k + 1, the last entry at the end.
 
     Attributes
     ----------
-    loss : ndarray (epochs + 1, *M), or (epochs, *M) where it is running
+    loss : ndarray (epochs + 1, *M), or (epochs, *M) if it is running
         The training loss, on all rows, without noise, with the penalty. A running loss is the mean over an epoch's
         batches, each with its noise and at the parameters that it met.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
         The same on the validation rows.
-    validation_score : ndarray (epochs + 1, *M), or (0,) where nothing is scored
+    validation_score : ndarray (epochs + 1, *M), or (0,) if nothing is scored
         The score of the validation rows, larger is better.
     gradient_norm : ndarray (epochs, *M)
         The Euclidean norm of the gradient before clipping, the mean over the epoch's steps.
@@ -58,7 +58,7 @@ class History:
 
     @property
     def loss(self) -> np.ndarray:
-        """The training loss, (epochs + 1, *M), or (epochs, *M) where it is running."""
+        """The training loss, (epochs + 1, *M), or (epochs, *M) if it is running."""
         return _joined(self._loss)
 
     @property
@@ -68,7 +68,7 @@ class History:
 
     @property
     def validation_score(self) -> np.ndarray:
-        """The validation score, (epochs + 1, *M), or (0,) where nothing is scored."""
+        """The validation score, (epochs + 1, *M), or (0,) if nothing is scored."""
         return _joined(self._validation_score)
 
     @property
@@ -103,7 +103,7 @@ class History:
 
     @property
     def latest_validation_scores(self) -> np.ndarray:
-        """The validation scores that were recorded together last, (E, *M), or (0,) where nothing is scored."""
+        """The validation scores that were recorded together last, (E, *M), or (0,) if nothing is scored."""
         return _joined(self._validation_score[-1:])
 
     @property
@@ -113,7 +113,7 @@ class History:
 
     @property
     def last_validation_score(self) -> np.ndarray | None:
-        """The latest validation score, (*M,), or None where nothing is scored."""
+        """The latest validation score, (*M,), or None if nothing is scored."""
         return self._validation_score[-1][-1] if self._validation_score else None
 
     def to_frame(self) -> "pd.DataFrame":
@@ -124,7 +124,7 @@ class History:
         Raises
         ------
         ImportError
-            Where pandas is not installed.
+            If pandas is not installed.
         """
         try:
             import pandas as pd

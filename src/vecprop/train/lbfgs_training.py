@@ -1,4 +1,4 @@
-"""Training by L-BFGS, whose line search decides where to look."""
+"""Training by L-BFGS, whose line search chooses the points at which the loss is computed."""
 
 import numpy as np
 
@@ -17,15 +17,15 @@ class LBFGSTraining:
     Parameters
     ----------
     run : Run
-        What measures the iterations.
+        The measurements of the iterations.
     engine : Engine
-        What computes losses and gradients.
+        The engine of losses and gradients.
     batch, validation_batch : Batch
-        The rows of training, and those of validation, if there are any.
+        The training rows, and the validation rows, if there are any.
     score : str or None
-        What the rows of validation are scored by.
+        The score of the validation rows.
     optimizer : LBFGS
-        How to search.
+        The settings of the search.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LBFGSTraining:
         self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
 
     def search(self) -> Reason:
-        """Move theta until the search or something else ends; return what it was."""
+        """Move theta until the search or something else ends; return the reason."""
         start = on_host(self.state.theta).astype(float)
         self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated())
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
@@ -68,7 +68,7 @@ class LBFGSTraining:
         return self.seen[1], self.seen[2]
 
     def after_iteration(self, point: np.ndarray) -> None:
-        """Move theta to where an iteration has ended, and measure there."""
+        """Move theta to the end of an iteration, and measure there."""
         state, like = self.state, self.state.theta
         loss, gradient = self.loss_and_gradient(point)
         state.theta[...] = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
@@ -80,7 +80,7 @@ class LBFGSTraining:
             raise StopIteration
 
     def validated(self) -> tuple[Array | None, Array | None]:
-        """Return the loss and the score of the rows of validation, None for what is not measured."""
+        """Return the loss and the score of the validation rows, None for one that is not measured."""
         theta, validation_batch, name = self.state.theta, self.validation_batch, self.score
         if validation_batch is None or self.on_validation is None:
             return None, None

@@ -21,16 +21,16 @@ from .trainer import check_settings, train
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One network of a population, with settings and rows of its own. What has no entry here is as in `train`.
+    """One network of a population, with settings and rows of its own; see `train` for those that are not described.
 
     Parameters
     ----------
     network : Network
-        What to train.
+        The network.
     theta : ndarray (P,)
         The parameters to start from; they are not changed.
     optimizer : Optimizer or LBFGS
-        How theta moves.
+        The optimizer.
     rows : ndarray of int, optional
         The numbers of the rows of X to train on; all by default.
     validation_rows : ndarray of int, optional
@@ -63,7 +63,7 @@ class Member:
     clip: float | None = None
 
     def kind(self, alike: "Alike") -> tuple[Any, ...]:
-        """Return what members have in common that differ in their initial parameters and seeds alone."""
+        """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
         plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip)
@@ -73,9 +73,9 @@ class Member:
 
 
 class Alike:
-    """Tells which parts are equal; what has no hash equals itself alone.
+    """Tells which parts are equal; a part without a hash equals itself alone.
 
-    A part that has come before is known by where it is, for to work out a network's hash takes ten microseconds.
+    A part that has come before is recognized by its address: a network's hash takes ten microseconds to compute.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Alike:
         self._first: dict[Any, int] = {}
 
     def __call__(self, part: Any) -> int:
-        """Return the number of a part, which is that of all that are equal."""
+        """Return the number of a part; equal parts have the same."""
         if id(part) not in self._known:
             number = len(self._known)
             with suppress(TypeError, ValueError):  # of a part of the user's own, which cannot be compared
@@ -99,12 +99,12 @@ class Alike:
 
 
 class Data:
-    """The data that members choose their rows from; each look at them is taken once.
+    """The data that members choose their rows from; each check of them is made once.
 
     Parameters
     ----------
     X, T, sample_weight : array
-        The inputs, targets and weights of those that have none of their own.
+        The inputs, targets and weights of members that have none of their own.
     """
 
     def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
@@ -120,7 +120,7 @@ class Data:
         )
 
     def batch(self, member: Member) -> Batch:
-        """Return them as a batch; members whose networks take the same share it."""
+        """Return a member's data as a batch, which members share if their networks take the same."""
         network, data = member.network, self.of(member)
         theta = checked_theta(network, member.theta)
         key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
@@ -152,7 +152,7 @@ class Data:
                 checked_rows(rows, len(self.of(member)[0]))
 
     def cohort(self, member: Member, engine: EngineName) -> type[Cohort] | None:
-        """Return how an engine trains a member together with others; None where each is trained by itself."""
+        """Return the class that trains a member together with others; None if each is trained by itself."""
         watches_the_loss = member.schedule is not None and member.schedule.init()
         if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
             return None

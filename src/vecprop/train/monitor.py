@@ -1,4 +1,4 @@
-"""What watches a population: it tells how far training is, and knows when the rest is to be stopped."""
+"""The monitor of a population: it reports the progress of training, and whether the rest is to be stopped."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Monitor:
-    """What is told of a population's progress, and whether the rest of it is to be stopped.
+    """Reports a population's progress, and whether the rest of it is to be stopped.
 
     Parameters
     ----------
     cohorts : sequence of Cohort
         The members that are trained together.
     total : int
-        How many members there are in all.
+        The number of all members.
     progress : callable or None
-        What is told; where it returns True, the rest is to be stopped.
+        A function of the progress; if it returns True, the rest is to be stopped.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Monitor:
         self._alone: list[list[float]] = []
 
     def ended(self, result: TrainingResult) -> None:
-        """Take note of a member that was trained by itself."""
+        """Count a member that was trained by itself."""
         losses = (result.history.last_loss, result.history.last_validation_loss)
         rows = result.state.epoch * result.state.rows
         self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
@@ -43,7 +43,7 @@ class Monitor:
         self.look()
 
     def look(self) -> bool:
-        """Tell how far training is; return whether the rest is to be stopped."""
+        """Report the progress of training; return whether the rest is to be stopped."""
         if self.progress is not None and self.progress(self.latest()) is True:
             self.stopped = True
         return self.stopped

@@ -27,7 +27,7 @@ def train_population(
     Parameters
     ----------
     members : sequence of Member
-        What to train.
+        The networks and their settings.
     X : ndarray (N, I)
         The inputs that members choose their rows from.
     T : ndarray (N, O) or (N,)
@@ -35,25 +35,25 @@ def train_population(
     sample_weight : ndarray (N,), optional
         The rows' weights.
     progress : callable, optional
-        Called several times a second with a `Progress`: how many members have ended, the rows trained on, the losses.
-        Where it returns True, the others are stopped where they are, as by Ctrl-C.
+        Called several times a second with a `Progress`: the number of members that have ended, the rows trained on, the
+        losses. If it returns True, the others are stopped at once, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        See `train`. On the compiled engine threads take members, one after the other, and nothing of Python is between
-        their steps; members that it cannot train are trained by themselves after that, one after the other, and
-        `progress` is called when each has ended.
+        See `train`. The compiled engine trains members in threads, one member after the other, without Python between
+        their steps. Members that it cannot train are trained one by one after that, and `progress` is called when each
+        has ended.
 
     Returns
     -------
     TrainingResults
-        A sequence: for each member what `train` returns for it alone, bit for bit, whatever the company, the order and
-        the number of threads; and `last_loss`, the latest training loss of each. A member that diverges is stopped at
-        its last parameters with a finite loss, its result's reason is "diverged", and no other takes notice. After
-        Ctrl-C the reason of those that were not done is "interrupted".
+        A sequence: for each member what `train` returns for it alone, bit for bit, whatever the other members, the
+        order and the number of threads; and `last_loss`, the latest training loss of each. A member that diverges is
+        stopped at its last parameters with a finite loss, its result's reason is "diverged", and the others go on.
+        After Ctrl-C the reason of those that were not done is "interrupted".
 
     Raises
     ------
     ValueError, TypeError
-        Where a member or the data are out of range or do not fit, with the number of such a member.
+        If a member or the data are out of range or do not fit, with the number of such a member.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def _of_a_kind(members: Sequence[Member], data: Data, engine: EngineName) -> Ite
 
 
 def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: EngineName) -> Cohort | None:
-    """Return members of a kind, to be trained together, or None where each is trained by itself."""
+    """Return members of a kind, to be trained together, or None if each is trained by itself."""
     own = [members[number] for number in numbers]
     try:
         data.check(own[0], engine)

@@ -1,4 +1,4 @@
-"""Progress: what is told of training while it runs, and a bar that shows it, as a callback."""
+"""The progress of training while it runs, and a progress bar as a callback."""
 
 import time
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from .state import TrainingState
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the training of a population is.
+    """The progress of a population's training.
 
     Parameters
     ----------
     ended, members : int
-        How many members have ended, and how many there are.
+        The number of members that have ended, and of all.
     share : float
         The share of all epochs that is done; a member that has ended is done with all of its own.
     rows : int
-        How many rows have been trained on, each as often as it was met.
+        The number of rows that were trained on, over all epochs.
     loss, validation_loss : float
-        The medians over the members of their latest losses; nan where none is known.
+        The medians over the members of their latest losses; nan if none is known.
     """
 
     ended: int
@@ -41,12 +41,12 @@ class ProgressBar:
     Parameters
     ----------
     description : str, default "training"
-        What stands before the bar.
+        The text before the bar.
 
     Raises
     ------
     ImportError
-        Where rich is not installed.
+        If rich is not installed.
 
     Examples
     --------
@@ -89,5 +89,5 @@ class ProgressBar:
         self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses, pace=pace)
 
     def __exit__(self, *error: object) -> None:
-        """Leave the bar as it stands; `train` does it at the end."""
+        """Stop the bar, which stays visible; `train` does it at the end."""
         self._progress.stop()

@@ -1,4 +1,4 @@
-"""The results of a population, each put together when it is asked for: most of a thousand never are."""
+"""The results of a population, each made when it is asked for: of a thousand, most never are."""
 
 import operator
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TrainingResults(Sequence[TrainingResult]):
-    """What `train_population` returns: its members' results in their order, a sequence as a list is.
+    """The results of `train_population`: a sequence, like a list, in the order of the members.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ class TrainingResults(Sequence[TrainingResult]):
         return f"{type(self).__name__}({list(self)!r})"
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        """Let the results pass from one process to another, without what they were put together from."""
+        """Pickle the results alone, without the arrays that they are made from."""
         return type(self), ((), dict(enumerate(self)))
 
     @property
     def last_loss(self) -> np.ndarray:
-        """Each member's latest training loss, (M,); nan where none is known."""
+        """Each member's latest training loss, (M,); nan if none is known."""
         losses = np.full(len(self), np.nan)
         for cohort in self._cohorts:
             losses[cohort.numbers] = cohort.last_losses()

@@ -1,4 +1,4 @@
-"""One call of training: what is measured after each epoch, and when to stop."""
+"""One call of training: the measurements after each epoch, and the reasons to stop."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ class Run:
     Parameters
     ----------
     state : TrainingState
-        Where training stands; whatever moves theta moves it there.
+        The state of training, in which theta is moved.
     early_stopping : EarlyStopping, Stagnation or None
-        When to stop.
+        The rule that ends training.
     callbacks : sequence of callable
-        What is called after each epoch.
+        The functions that are called after each epoch.
     remedy : str
-        What to try when training diverges.
+        The advice if training diverges.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Run:
         )
 
     def reason_to_stop(self, stalled: bool) -> Reason | None:
-        """Ask callbacks after what has been measured, also where early stopping ends training."""
+        """Call the callbacks, also if early stopping ends training; return a reason to stop, if there is one."""
         asked = [callback(self.state) for callback in self.callbacks]
         if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             return "callback"
@@ -87,7 +87,7 @@ class Run:
         return bool(xp.any(self.state.theta != self.last_finite))
 
     def require_finite(self, what: str, values: np.ndarray) -> None:
-        """Raise a DivergenceError where a value, of one member or of each, is not finite."""
+        """Raise a DivergenceError if a value, of one member or of each, is not finite."""
         wrong = np.argwhere(~np.isfinite(values))
         if not len(wrong):
             return
@@ -109,7 +109,7 @@ class Run:
         raise DivergenceError(message, self.result("diverged"))
 
     def result(self, reason: Reason) -> TrainingResult:
-        """Return what has been trained."""
+        """Return the result of training that ended for this reason."""
         theta = self.state.theta
         if reason == "diverged":
             theta = self.last_finite

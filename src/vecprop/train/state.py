@@ -1,4 +1,4 @@
-"""What training hands out: its state after an epoch, its result, and the error when it diverges."""
+"""The state of training after an epoch, its result, and the error if it diverges."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -12,24 +12,24 @@ Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converg
 
 @dataclass(eq=False, slots=True)
 class TrainingState:
-    """Where training stands. Callbacks receive it after each epoch, and `train` continues from it.
+    """The state of training. Callbacks receive it after each epoch, and `train` continues from it.
 
     Attributes
     ----------
     theta : array (*M, P)
-        The current parameters: the very array that training moves, so copy it to keep it. A callback may change it.
+        The current parameters: training moves this array in place, so copy it to keep it. A callback may change it.
     optimizer : dict
         The optimizer's state.
     schedule : dict
         The schedule's state.
     epoch, step : int
-        How many epochs and steps are done, over all calls of `train` that continue each other.
+        The number of epochs and of steps so far, over all calls of `train` that continue each other.
     epochs : int
         The number of the epoch at which this call will end.
     rows : int
-        How many rows an epoch trains on.
+        The number of rows of an epoch.
     history : History
-        What this call measured.
+        The measurements of this call.
     """
 
     theta: Array
@@ -56,17 +56,17 @@ class TrainingState:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TrainingResult:
-    """What training returns.
+    """The result of training.
 
     Attributes
     ----------
     theta : array (*M, P)
         The trained parameters; with early stopping, the best.
     history : History
-        What was measured.
+        The measurements.
     state : TrainingState
         Continues exactly where training stopped: ``train(network, result.theta, X, T, ..., state=result.state)``.
-        Where early stopping has put theta back to the best, training stopped at ``result.state.theta``.
+        If early stopping has restored the best parameters, training stopped at ``result.state.theta``.
     reason : str
         Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C), "converged" or
         "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
@@ -84,7 +84,7 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        What was trained up to the last parameters with a finite loss.
+        The result up to the last parameters with a finite loss.
     """
 
     def __init__(self, message: str, result: TrainingResult) -> None:
@@ -92,5 +92,5 @@ class DivergenceError(ArithmeticError):
         self.result = result
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let the error pass from one process to another."""
+        """Pickle the error with its result."""
         return type(self), (self.args[0], self.result)

@@ -1,4 +1,4 @@
-"""The entrance to training: `train` checks what it is given and puts the parts together."""
+"""The entrance to training: `train` checks its arguments and puts the parts together."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -49,7 +49,7 @@ def train(
     Parameters
     ----------
     network : Network
-        What to train.
+        The network.
     theta : array (*M, P)
         The parameters to start from; they are not changed.
     X : array (*M, N, I)
@@ -57,11 +57,11 @@ def train(
     T : array
         The targets, as the network's loss takes them.
     optimizer : Optimizer or LBFGS
-        How theta moves.
+        The optimizer.
     epochs : int, default 300
-        How many passes over the rows; iterations for LBFGS.
+        The number of passes over the rows; for LBFGS, the largest number of iterations.
     batch_size : int, optional
-        How many rows a step sees; all of them by default, in their order. The last batch may be smaller.
+        The number of rows of a step; by default all of them, in their order. The last batch may be smaller.
     shuffle : bool, default True
         Whether each epoch draws its batches from a new order of the rows; otherwise they are taken as they lie.
     seed : int, default 0
@@ -71,13 +71,13 @@ def train(
     validation : tuple (X, T) or (X, T, sample_weight), optional
         Rows that are not trained on, whose loss is measured before the first epoch and after each.
     validation_score : str, optional
-        What these rows are scored by beside their loss, where larger is better:
+        The score of these rows that is measured beside their loss; larger is better:
         {scores}.
     training_loss : {"exact", "running"}, default "exact"
-        What the history records: the loss of all rows, measured before the first epoch and after each; or the mean over
-        each epoch's batches as they were met, which costs nothing. L-BFGS measures exactly anyway.
+        The loss in the history: of all rows, measured before the first epoch and after each; or the mean over each
+        epoch's batches at the parameters before their steps, which costs nothing. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
-        What the learning rate is multiplied by from step to step; nothing by default.
+        The factor of the learning rate in each step; 1 by default.
     early_stopping : EarlyStopping or Stagnation, optional
         Ends training when a loss stops falling, or the validation score rising; EarlyStopping restores the best
         parameters.
@@ -86,10 +86,10 @@ def train(
     callbacks : sequence of callable
         Called with the `TrainingState` after each epoch; one that returns True ends training. One that is a context
         manager is entered before the first epoch and left after the last. One that has an ``interval`` may be called
-        only once in so many epochs, which is faster where epochs are short.
+        only once in that number of epochs, which is faster if epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        What computes: machine code made for this processor, or the formulas as they stand; they agree to rounding.
-        "auto" takes the compiled engine where it can: for one network of the library's own parts, in float32 or float64
+        The engine: machine code made for this processor, or the formulas in NumPy; they agree to rounding.
+        "auto" takes the compiled engine if it can: for one network of the library's own parts, in float32 or float64
         NumPy arrays. With ``VECPROP_ENGINE=reference`` in the environment it takes the formulas, for a debugger.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
@@ -97,15 +97,15 @@ def train(
     Returns
     -------
     TrainingResult
-        With theta, history, state and the reason why training ended. Ctrl-C ends training and returns what has been
-        trained so far.
+        With theta, history, state and the reason why training ended. Ctrl-C ends training and returns the result
+        so far.
 
     Raises
     ------
     DivergenceError
-        Where a loss or gradient is not finite; its ``result`` has the last parameters with a finite loss.
+        If a loss or gradient is not finite; its ``result`` has the last parameters with a finite loss.
     ValueError, TypeError
-        Where an argument is out of range or does not fit the network.
+        If an argument is out of range or does not fit the network.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def train(
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
         move = computes.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # What overflows shows in a loss that is not finite, and is said in words.
+        # Overflow ends in a loss that is not finite, for which there is an error.
         for callback in callbacks:
             if isinstance(callback, AbstractContextManager):
                 stack.enter_context(callback)
@@ -238,7 +238,7 @@ def check_settings(
 def check_score(
     name: Any, early_stopping: EarlyStopping | Stagnation | None, rows: int | None, weight: Array | None
 ) -> None:
-    """Refuse a score that so many rows of validation of these weights do not have, or that early stopping misses."""
+    """Refuse a score that these validation rows do not have, or a rule of early stopping without its score."""
     if name is None:
         if early_stopping is not None and early_stopping.on == "validation_score":
             raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
@@ -269,7 +269,7 @@ def _validation_batch(network: Network, theta: Array, validation: tuple[Array, .
 def _continued(
     state: TrainingState, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
 ) -> TrainingState:
-    """Return a copy of the state to continue from, after a look at whether it fits."""
+    """Return a copy of the state to continue from, or refuse one that does not fit."""
     needed = optimizer.init(theta)
     if _shapes(needed) != _shapes(state.optimizer):
         raise ValueError(

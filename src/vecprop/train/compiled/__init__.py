@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Compiled(Engine):
-    """What computes networks of the library's own parts, in float32 or float64, and trains one or many of them."""
+    """Computes and trains networks of the library's own parts, one or many, in float32 or float64."""
 
     name = "compiled"
 
@@ -32,7 +32,7 @@ class Compiled(Engine):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Refusal | None:
-        """Return what of all this kernels do not take, or None."""
+        """Return which of these the kernels do not take, or None."""
         batches = list(batches)
         if not all(isinstance(array, np.ndarray) for array in (theta, *(batch.X for batch in batches))):
             return Refusal("it takes NumPy arrays", is_said=False)
@@ -54,14 +54,14 @@ class Compiled(Engine):
 
     @property
     def training_loop(self) -> "type[CompiledTrainingLoop]":
-        """How it trains one network, by the steps of an optimizer."""
+        """The class that trains one network by the steps of an optimizer."""
         from .training_loop import CompiledTrainingLoop
 
         return CompiledTrainingLoop
 
     @property
     def cohort(self) -> "type[CompiledCohort]":
-        """How it trains many at once."""
+        """The class that trains many at once."""
         from .cohort import CompiledCohort
 
         return CompiledCohort
@@ -79,7 +79,7 @@ class Compiled(Engine):
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
-        """Return the gradient of a batch by itself, and that of a step of training, which is found in another way."""
+        """Return the gradient of a batch by itself, and that of a step of training, which other kernels compute."""
         from ...compiled.network import CompiledNetwork
         from ...compiled.step import gradient_of_a_step
 

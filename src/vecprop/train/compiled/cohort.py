@@ -1,4 +1,4 @@
-"""Cohorts: members that the compiled program trains together, and what `train` would return for each."""
+"""Cohorts of the compiled engine: members that it trains together, and the result of each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from ..trainer import check_score
 
 
 class CompiledCohort(Cohort):
-    """Members that threads take one after the other, with nothing of Python between their steps."""
+    """Members that threads train one after the other, without Python between their steps."""
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         super().__init__(numbers, members, data)
@@ -74,7 +74,7 @@ class CompiledCohort(Cohort):
             cohort.fits.release()
 
     def standing(self) -> np.ndarray:
-        """Return where each member is while they run, (5, M); see `Cohort.standing`."""
+        """Return the progress of each member while they run, (5, M); see `Cohort.standing`."""
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
@@ -90,14 +90,14 @@ class CompiledCohort(Cohort):
         )
 
     def last_losses(self) -> np.ndarray:
-        """Return each member's latest training loss, (M,); nan where none is known."""
+        """Return each member's latest training loss, (M,); nan if none is known."""
         fits, exact = self.fits, self.member.training_loss == "exact"
         latest = fits.done[:, 0] - (not exact)
         known = fits.measured & (latest >= 0)
         return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
 
     def result(self, place: int) -> TrainingResult:
-        """Return what `train` would return for the member at a place: views of arrays that members share."""
+        """Return the result of the member at a place, with views of arrays that members share."""
         member, fits = self.member, self.fits
         epochs, step, reason, measured = fits.outcome(place)
         moments = {name: moment[place] for name, moment in fits.moments.items()}
@@ -122,7 +122,7 @@ class CompiledCohort(Cohort):
 
 
 def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:
-    """Return the numbers of chosen rows, after a look at them and their weights."""
+    """Return the numbers of chosen rows, checked with their weights."""
     if rows is None:
         return None
     rows = checked_rows(rows, batch.rows)

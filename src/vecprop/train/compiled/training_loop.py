@@ -1,4 +1,4 @@
-"""The training loop of the compiled engine: as many epochs at a time as nobody needs to see one by one."""
+"""The training loop of the compiled engine, which runs several epochs at a time if no callback needs each."""
 
 import numpy as np
 
@@ -11,24 +11,25 @@ from ..engine import TrainingLoop
 from ..state import Reason
 
 SECONDS = 0.05
-"""How long epochs run at most before Python may look for Ctrl-C, where an epoch is shorter than that."""
+"""The longest time that several short epochs run as one: Python looks for Ctrl-C after each such run."""
 
 MUCH = 2**16
-"""From how many numbers on X is not looked at before it is trained on: for fewer that takes some microseconds."""
+"""The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
 
 OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
-"""How fast an epoch is thought to be before one has been timed: its arithmetic as on one core of a laptop, and steps
-that have next to none."""
+"""The assumed speed of an epoch until one has been timed: of its arithmetic on one core of a laptop, and of steps with
+next to no arithmetic."""
 
 
 class CompiledTrainingLoop(TrainingLoop):
     """The steps of an optimizer, to rounding those of the reference engine.
 
-    Callbacks and schedules that watch the loss are served after each epoch. Without them, or where a callback's
-    interval is longer, several short epochs run as one, and the times of their losses are spread evenly.
+    Callbacks, and schedules that watch the loss, are called after each epoch. Without them, or if a callback's interval
+    is longer, several short epochs run as one, and the times of their losses are spread evenly.
 
-    To look whether much of X is finite takes as long as a tenth of an epoch. What is not shows in the gradient of a
-    first dense layer, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN: there it is found when the gradient is.
+    A check that a large X is finite takes a tenth of an epoch, so it is left out if the first layer is dense: an input
+    that is not finite makes the layer's gradient NaN, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN. X is then checked to
+    name the row.
     """
 
     def __post_init__(self) -> None:
@@ -54,11 +55,11 @@ class CompiledTrainingLoop(TrainingLoop):
         self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.per_epoch / STEPS_A_SECOND
 
     def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return what it was."""
+        """Move theta until the epochs are done or something ends them; return the reason."""
         self.measure()
         try:
             while self.state.epoch < self.state.epochs:
-                with held_back_interrupts():  # until what has been trained is recorded
+                with held_back_interrupts():  # until the epochs are recorded
                     reason = self.some_epochs()
                 self.schedule.observe(self.state.history.last_loss, self.state.schedule)
                 if reason is not None:

@@ -1,4 +1,4 @@
-"""The reference engine: the formulas of ``core`` as they stand, on the arrays of any library."""
+"""The reference engine: the formulas of ``core``, in plain Python on the arrays of any library."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class ReferenceEvaluation:
 
 
 class Reference(Engine):
-    """What computes every network, also of parts of the user's own, and trains it step by step in Python."""
+    """Computes every network, also of parts of the user's own, and trains it step by step in Python."""
 
     name = "reference"
 
@@ -48,7 +48,7 @@ class Reference(Engine):
 
     @property
     def training_loop(self) -> type[ReferenceTrainingLoop]:
-        """How it trains one network, by the steps of an optimizer."""
+        """The class that trains one network by the steps of an optimizer."""
         return ReferenceTrainingLoop
 
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> ReferenceEvaluation:
@@ -60,5 +60,5 @@ class Reference(Engine):
         return partial(self.network.predict, theta)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
-        """Return its one way to find a batch's loss and gradient."""
+        """Return its one function of a batch's loss and gradient."""
         return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}

@@ -1,4 +1,4 @@
-"""The running loss: the mean over an epoch's batches, each as it was met."""
+"""The running loss: the mean over an epoch's batches, each at the parameters before its step."""
 
 from ...core.elementary import Array, namespace
 from ...core.inputs import Batch
@@ -11,7 +11,7 @@ class RunningLoss:
     Parameters
     ----------
     network : Network
-        What is trained.
+        The network.
     batch : Batch
         All rows.
     """
@@ -22,7 +22,7 @@ class RunningLoss:
         self.total: Array | None = None  # no batch met yet
 
     def meet(self, loss: Array, theta: Array, batch: Batch) -> None:
-        """Take note of the loss of a batch at theta."""
+        """Add the loss of a batch at theta."""
         mean = self.network.reduction == "mean"
         share = batch.rows / self.whole.rows
         if mean and batch.weight is not None:
@@ -33,7 +33,7 @@ class RunningLoss:
         self.total = part if self.total is None else self.total + part
 
     def close(self, theta: Array) -> Array | None:
-        """Return the epoch's loss, NaN where theta is not finite, and begin anew; None before the first epoch."""
+        """Return the epoch's loss, NaN if theta is not finite, and start the next sum; None before the first epoch."""
         total, self.total = self.total, None
         if total is None:
             return None

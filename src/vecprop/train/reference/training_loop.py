@@ -22,13 +22,13 @@ class ReferenceTrainingLoop(TrainingLoop):
         super().__post_init__()
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows
-        self.gradient: Array = None  # of the full batch at the current parameters, where the loss has brought it along
+        self.gradient: Array = None  # of the full batch at the current parameters, if it was computed with the loss
         self.running = RunningLoss(self.network, self.batch) if self.plan.running else None
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
 
     def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return what it was."""
+        """Move theta until the epochs are done or something ends them; return the reason."""
         self.run.start(*self.measured())
         try:
             while self.state.epoch < self.state.epochs:
@@ -74,7 +74,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         self.close_epoch()
 
     def batches(self) -> Iterator[np.ndarray | None]:
-        """Yield the row numbers of each batch in the epoch's order; None stands for all rows as they are."""
+        """Yield the row numbers of each batch in the epoch's order; None is all rows as they are."""
         if self.full:
             yield None
             return
@@ -118,7 +118,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         return replace(self.optimizer, learning_rate=np.asarray(self.optimizer.learning_rate) * factor)
 
     def close_epoch(self) -> None:
-        """Record what the epoch's steps were like, and count it."""
+        """Record the epoch's mean gradient norm and step size, and count it."""
         self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
         self.norms, self.sizes = [], []
         self.state.epoch += 1
