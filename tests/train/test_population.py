@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -219,6 +220,14 @@ def test_ctrl_c_returns_what_has_been_trained():
     results = vp.train_population([member(epochs=10**6, seed=seed) for seed in range(3)], X, T)
     assert [result.reason for result in results] == ["interrupted"] * 3
     assert any(result.state.epoch for result in results)
+
+
+def test_seconds_are_those_of_each_member():
+    began = time.perf_counter()
+    results = vp.train_population([member(epochs=epochs) for epochs in (50, 100)], X, T)
+    elapsed = time.perf_counter() - began
+    assert all(0 < result.history.time[-1] < elapsed for result in results)
+    assert results[0].history.time[0] == 0
 
 
 def test_a_member_that_has_ended_is_a_share_of_one():
