@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from vecprop.check.finite_differences import ridders
 from vecprop.check.noise import noise_along
-from vecprop.check.ridders import ridders
 
 ONE = np.ones(1)
 

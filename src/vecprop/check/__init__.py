@@ -2,10 +2,9 @@
 
 from .adapters import jax_function, torch_function
 from .gradients import assert_gradients, check_gradients
-from .judge import Row
 from .report import GradientError, Report
 from .taylor import Taylor
-from .verdict import Verdict
+from .verdict import Row, Verdict
 
 __all__ = [
     "GradientError",

@@ -9,21 +9,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from .judge import (
-    SAFETY,
-    Compared,
-    Given,
-    How,
-    Row,
-    compare,
-    entries,
-    hidden_share,
-)
+from .comparison import SAFETY, Comparison, Criteria, Given, compare, hidden_share
+from .derivatives import Derivatives, Method, derivatives_along, exact_derivatives
+from .entries import entries
 from .noise import EPS
 from .parameters import Part
 from .point import Point, random_signs
-from .slopes import Found, Method, exact_slopes, found_slopes
-from .verdict import Verdict
+from .verdict import Row, Verdict
 
 DIRECTIONS = 3
 _PIECES = 16
@@ -33,7 +25,9 @@ _DEVIATIONS = 8
 2 exp(-8²/2), which is less than 1e-13 (Hoeffding, 1963)."""
 
 
-def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, how: How) -> Compared:
+def _along(
+    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
+) -> Comparison:
     """Compare <g, u> with the slope along each row of U.
 
     A difference that the product's own rounding explains is none. How far rounding reaches in g takes longer to find,
@@ -44,10 +38,10 @@ def _along(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Fo
     slopes, error, _ = found
     if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
-        return Compared(product, slopes, tolerance, none, none)
+        return Comparison(product, slopes, tolerance, none, none)
     deviations = _DEVIATIONS if point.bound.running else 1  # an experiment finds a standard deviation itself
     tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
-    return compare(point, part, U, product, tolerance, found, how)
+    return compare(point, part, U, product, tolerance, found, criteria)
 
 
 def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
@@ -62,21 +56,21 @@ def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -
     rows: list[list[Row]] = [[] for _ in givens]
     for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
         moves = [(part, random_signs(draw, (DIRECTIONS, part.size))) for part in group]
-        for part, U, found, tied in _slopes_of(point, moves, givens[0][1].method):
-            for own, (given, how) in zip(rows, givens, strict=True):
-                own.append(_judged(point, part, given[:, part.span], U, found, tied, how))
+        for part, U, found, tied in _derivatives_of(point, moves, givens[0][1].method):
+            for own, (given, criteria) in zip(rows, givens, strict=True):
+                own.append(_judged(point, part, given[:, part.span], U, found, tied, criteria))
     return rows
 
 
-def _slopes_of(
+def _derivatives_of(
     point: Point, moves: list[tuple[Part, np.ndarray]], method: Method
-) -> Iterator[tuple[Part, np.ndarray, Found, bool]]:
+) -> Iterator[tuple[Part, np.ndarray, Derivatives, bool]]:
     """Yield each part with its directions, what was found along them, and whether there may be ties."""
     if method != "complex step":
         for part, U in moves:
-            yield part, U, found_slopes(point, part, U, method), True
+            yield part, U, derivatives_along(point, part, U, method), True
         return
-    slopes, tied = exact_slopes(point, moves)
+    slopes, tied = exact_derivatives(point, moves)
     for (part, U), along in zip(moves, np.split(slopes, len(moves), axis=1), strict=True):
         zero = np.zeros(along.shape)
         yield part, U, (along, zero, zero), tied
@@ -94,15 +88,17 @@ def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Found, tied: bool, how: How) -> Row:
+def _judged(
+    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
+) -> Row:
     """Judge a part by directions and, where one of them fails, by an entry that is wrong."""
-    along = _along(point, part, given, U, found, tied, how)
+    along = _along(point, part, given, U, found, tied, criteria)
     error = np.abs(along.given - along.expected)
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
     output, worst = np.unravel_index(_worst(ratio, along.wrong), ratio.shape)
     verdict = along.verdict
     # An error in one entry moves <g, u> by at least half of it.
-    rounding = along.tolerance - how.limit.of(along.expected, U)
+    rounding = along.tolerance - criteria.limit.of(along.expected, U)
     row = Row(
         part.name,
         (*point.outputs, *part.shape),
@@ -117,8 +113,8 @@ def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: F
     )
     if verdict is not Verdict.FAIL:
         return row
-    entry = wrong_entry(point, part, given, U[worst], int(output), how)
-    [at] = entries(point, part, [(given, how)], np.array([entry]))
+    entry = wrong_entry(point, part, given, U[worst], int(output), criteria)
+    [at] = entries(point, part, [(given, criteria)], np.array([entry]))
     if not at.wrong[output, 0]:
         return row  # many errors below what one entry could show, that add up along u
     index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
@@ -129,19 +125,19 @@ def _judged(point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: F
     )
 
 
-def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, how: How) -> int:
+def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria) -> int:
     """Return an entry that is wrong, where u fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
     pieces = min(_PIECES, max(2, point.at_once(part)))  # a large part's copies fill the memory
-    if how.method != "complex step":
+    if criteria.method != "complex step":
         pieces = 2  # a difference takes many values
     while high - low > 1:
         edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
         U = np.zeros((len(edges) - 1, part.size))
         for row, (start, end) in enumerate(pairwise(edges)):
             U[row, start:end] = u[start:end]
-        [(_, _, found, tied)] = _slopes_of(point, [(part, U)], how.method)
-        along = _along(point, part, given, U, found, tied, how)
+        [(_, _, found, tied)] = _derivatives_of(point, [(part, U)], criteria.method)
+        along = _along(point, part, given, U, found, tied, criteria)
         error = np.abs(along.given - along.expected)[output]
         keep = _worst(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny), along.wrong[output])
         low, high = int(edges[keep]), int(edges[keep + 1])

@@ -10,9 +10,9 @@ from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..train.engine import kind_of
-from .judge import SAFETY, Row
-from .network import Candidate, NetworkPoint
-from .verdict import Verdict
+from .comparison import SAFETY
+from .network_point import Candidate, NetworkPoint
+from .verdict import Row, Verdict
 
 Engine = Literal["both", "reference", "compiled"]
 
@@ -20,7 +20,7 @@ ENGINES = get_args(Engine)
 BOTH, *EACH = ENGINES
 
 
-def of_engines(
+def candidates_of(
     network: Network,
     batch_at: Callable[[np.ndarray], Batch],
     noise: RandomKey | None,

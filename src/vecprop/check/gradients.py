@@ -9,12 +9,12 @@ import numpy as np
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from .engines import ENGINES, Engine, of_engines
-from .function import called, checked_function
-from .judge import Limit
-from .judging import judged_report
-from .network import Candidate, NetworkPoint
+from .comparison import Limit
+from .engines import ENGINES, Engine, candidates_of
+from .function_point import called, checked_function
+from .network_point import Candidate, NetworkPoint
 from .parameters import real_numbers
+from .procedure import judged_report
 from .report import Report
 
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
@@ -176,7 +176,7 @@ def _check_network(
         return batch if at.dtype == theta.dtype else unrounded
 
     if gradient is None:
-        judged = of_engines(network, batch_at, noise, theta.dtype, engine)
+        judged = candidates_of(network, batch_at, noise, theta.dtype, engine)
     else:
         judged = (Candidate(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .carried import Carried
+from .arithmetic.array_pair import ArrayPair
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
 
 def _as_numbers(gradient: Any) -> Any:
     """Return a gradient as an array; numbers that carry a bound stay as they are."""
-    return gradient if isinstance(gradient, Carried) else real_numbers(gradient)
+    return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
 def real_numbers(gradient: Any) -> np.ndarray:

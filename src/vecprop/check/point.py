@@ -7,8 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from .arithmetic.kinks import OneSided
 from .complex_step import STEP, complex_step
-from .kinks import Slopes
 from .noise import EPS, Noise, noise_along
 from .parameters import Part
 from .rounding import Bound
@@ -89,7 +89,7 @@ class Point(ABC):
         """
 
     @abstractmethod
-    def slopes(self, part: Part, U: np.ndarray) -> Slopes:
+    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
         """Return the slopes along each row of U, (K, outputs), where ties may make more than one."""
 
     def sizes(self, part: Part) -> np.ndarray:

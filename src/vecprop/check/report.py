@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .judge import Row
 from .taylor import Taylor
-from .verdict import Verdict
+from .verdict import Row, Verdict
 
 COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "ratio", "where", "given", "expected")
 

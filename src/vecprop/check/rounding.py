@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
-from ..core.network import Network
-from .bounded import Arithmetic, Bounded
+from .arithmetic.running_error import Arithmetic, Bounded
 from .noise import EPS, noise_along
+
+LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
+"""A network's loss and gradient, as a function of theta and a batch."""
 
 
 @dataclass(frozen=True)
@@ -67,45 +68,44 @@ def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]
     return replace(bound, gradient=np.where(absurd, np.minimum(bound.gradient, shown), bound.gradient), running=False)
 
 
-def rounding_bound(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, dtype: Any) -> Bound:
+def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
     """Bound the rounding error of each entry of a network's gradient.
 
     Parameters
     ----------
-    network : Network
-        The network.
+    loss_and_gradient : callable
+        The network's loss and gradient, as a function of theta and a batch.
     theta : ndarray (P,)
         The parameters, in float64.
     batch : Batch
         The rows, in float64.
-    noise : RandomKey or None
-        The key of random layers.
     dtype : dtype
         The type that the gradient was computed in.
 
     Raises
     ------
     TypeError
-        Where the network has a part whose arithmetic has no rule here.
+        If the network has a part whose arithmetic has no rule here.
     """
     arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)  # in which all else is computed
-    bound, value = _running_bound(network, theta, batch, noise, arithmetic)
+    bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
     if arithmetic.dtype.itemsize < 8:
-        # float32 leaves little room, so how loose the bound is, is measured. A turned branch is all or nothing: its
-        # part of the bound stays as it is.
-        smooth, _ = _running_bound(network, theta, batch, noise, Arithmetic(dtype, turning=False))
-        measured = smooth * _tightness(network, theta, batch, noise, smooth, arithmetic.dtype)
-        bound = (bound - smooth) + measured + _running_bound(network, theta, batch, noise, Arithmetic(np.float64))[0]
+        # float32 leaves little room, so the bound is scaled to the errors that are measured. The part of it that comes
+        # from comparisons is not scaled: rounding either turns a comparison or does not.
+        smooth, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(dtype, turning=False))
+        measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
+        reference, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(np.float64))
+        bound = (bound - smooth) + measured + reference
     return Bound(bound[None], arithmetic.tied, value=value)
 
 
 def _running_bound(
-    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, arithmetic: Arithmetic
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, arithmetic: Arithmetic
 ) -> tuple[np.ndarray, float]:
     """Return the bounds of the gradient, (P,), and of the loss."""
-    carried = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
+    bounded = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
     with np.errstate(all="ignore"):
-        loss, gradient = network.batch_loss_and_gradient(carried, batch, noise)
+        loss, gradient = loss_and_gradient(bounded, batch)
     return (
         np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED),
         float(np.nan_to_num(loss.companion, nan=UNBOUNDED, posinf=UNBOUNDED)),
@@ -113,11 +113,12 @@ def _running_bound(
 
 
 def _tightness(
-    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, bound: np.ndarray, dtype: np.dtype
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, bound: np.ndarray, dtype: np.dtype
 ) -> float:
-    """Return 3 times the largest share of the bound that the network's own gradient in the type fills, at most 1.
+    """Return 3 times the largest share of the bound that an error of the gradient fills, at most 1.
 
-    It is computed in both types, here and at a few points so close that only the roundings differ.
+    The error is the difference between the gradients in the type and in float64, at theta and at four points so close
+    to it that only the rounding differs.
     """
     single = Batch(*(_rounded(part, dtype) for part in (batch.X, batch.T, batch.weight)))
     generator = np.random.default_rng(0)
@@ -125,8 +126,8 @@ def _tightness(
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
         near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
         with np.errstate(all="ignore"):
-            rounded = network.batch_loss_and_gradient(near, single, noise)[1]
-            exact = network.batch_loss_and_gradient(near.astype(np.float64), batch, noise)[1]
+            rounded = loss_and_gradient(near, single)[1]
+            exact = loss_and_gradient(near.astype(np.float64), batch)[1]
             filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))

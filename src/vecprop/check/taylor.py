@@ -70,7 +70,7 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
 
 
-def beside(opinion: Taylor, verdict: Verdict) -> Taylor:
+def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
     """Return the second opinion as it is to be read beside a verdict.
 
     Where kinks lie between the steps, or an error is too small for the steps, its slope is not that of the verdict,

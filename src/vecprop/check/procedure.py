@@ -6,27 +6,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .diagnosis import diagnosed
+from .comparison import Comparison, Criteria, Limit, hidden_share
+from .confirmation import Judgements, confirmed, unsuited
+from .derivatives import DISTRUST, Method, differences_over_long_steps
+from .diagnosis.explanation import diagnosed
 from .directions import DIRECTIONS, judge_directions
 from .engines import merged
-from .function import FunctionPoint
-from .judge import (
-    Compared,
-    How,
-    Limit,
-    Row,
-    hidden_share,
-    judge_entries,
-)
-from .nearby import Doubts, nearby, require_finite
-from .network import NetworkPoint
+from .entries import judge_entries
+from .function_point import FunctionPoint
+from .network_point import NetworkPoint
 from .parameters import Part
 from .point import Point
 from .report import Report
-from .slopes import DISTRUST, Method, differences_from_afar
-from .suitability import Judgements, confirmed, unsuited
-from .taylor import beside, taylor
-from .verdict import Verdict
+from .second_point import Doubts, nearby, require_finite
+from .taylor import reconciled, taylor
+from .verdict import Row, Verdict
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """How many parameters a function has at most for all its entries to be judged: by complex step, and by differences."""
@@ -36,7 +30,7 @@ VETO = 1.2
 
 
 @dataclass(frozen=True)
-class _Judging:
+class _Procedure:
     """How slopes are found, and whether along directions instead of every entry."""
 
     method: Method
@@ -58,13 +52,13 @@ class _Judging:
         return judged
 
     def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
-        hows = (How(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
-        givens = list(zip(gradients.values(), hows, strict=True))
+        criteria = (Criteria(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
+        givens = list(zip(gradients.values(), criteria, strict=True))
         if self.along:
             return [(rows, {}) for rows in judge_directions(point, parts, givens)]
         judged: Judgements = [([], {}) for _ in givens]
         for part in parts:
-            own = judge_entries(point, part, [(given[:, part.span], how) for given, how in givens])
+            own = judge_entries(point, part, [(given[:, part.span], criteria) for given, criteria in givens])
             for (rows, found), (row, compared) in zip(judged, own, strict=True):
                 if row.verdict is Verdict.FAIL and isinstance(point, FunctionPoint):
                     row = _doubted(point, part, row, compared)
@@ -72,7 +66,7 @@ class _Judging:
                 found[part.name] = compared
         return judged
 
-    def in_words(self, point: Point) -> str:
+    def description(self, point: Point) -> str:
         """Return how slopes were found, in which types, and whose gradients were judged."""
         words = {
             "complex step": "complex step",
@@ -107,15 +101,15 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # what a user's code warns of at theta has been seen, elsewhere it is expected
         givens = _finite(point)
-        moving = _moving(point, givens)
-        judging, reason = _judging(point, method, limit)
+        moving = _nondeterministic(point, givens)
+        procedure, reason = _procedure(point, method, limit)
         if reason and method == "complex step":
             raise ValueError(f'method="complex step" does not suit this {_kind(point)}: {reason}; take "ridders".')
-        report, doubt = _report(point, judging, givens, moving, movable)
+        report, doubt = _report(point, procedure, givens, moving, movable)
         if not reason and doubt:
             # Nothing of a complex step is left to believe, so that differences judge everything.
-            reason, judging = doubt, _by_differences(point, method, limit)
-            report, _ = _report(point, judging, givens, moving, movable)
+            reason, procedure = doubt, _by_differences(point, method, limit)
+            report, _ = _report(point, procedure, givens, moving, movable)
     said = [f"The complex step does not suit this {_kind(point)}: {reason}"] if reason else []
     return replace(report, notes=(*said, *notes))
 
@@ -137,61 +131,63 @@ def _finite(point: Point) -> list[np.ndarray]:
 
 
 def _report(
-    point: Point, judging: _Judging, givens: list[np.ndarray], moving: list[set[str]], movable: bool
+    point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
     """Return what was found, and why a complex step that it rests on is not to be believed, if it is not."""
-    judged, doubt = judging.rows(point, dict(enumerate(givens)), point.parts)
+    judged, doubt = procedure.rows(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt
     every = []
     for given, own, (rows, _) in zip(givens, moving, judged, strict=True):
         rows[:] = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in own else row for row in rows]
-        every.append(Doubts(point, given, judging.method, judging.limit))
+        every.append(Doubts(point, given, procedure.method, procedure.limit))
     doubtful = [
         {row.name for row in rows if doubts.asks(row)} if movable else set()
         for doubts, (rows, _) in zip(every, judged, strict=True)
     ]
-    elsewhere = nearby(point, judging.elsewhere, doubtful, [found for _, found in judged])
+    elsewhere = nearby(point, procedure.elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
-        settled.append(diagnosed(point, number, givens[number], rows, failed, found, judging.method))
+        settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst])
-    is_exact = judging.method == "complex step" and not point.is_followed
+    is_exact = procedure.method == "complex step" and not point.is_followed
     if is_exact and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
         doubt = "the Taylor remainder does not shrink as it should"
-    return Report(rows, judging.in_words(point), nearby_rows, beside(opinion, verdict)), doubt
+    return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
 
 
-def _by_differences(point: Point, method: str, limit: Limit) -> _Judging:
+def _by_differences(point: Point, method: str, limit: Limit) -> _Procedure:
     along = method == "directions" or (method == "auto" and point.theta.size > ENTRIES_BY_DIFFERENCES)
-    return _Judging("ridders", along, limit)
+    return _Procedure("ridders", along, limit)
 
 
-def _judging(point: Point, method: str, limit: Limit) -> tuple[_Judging, str]:
+def _procedure(point: Point, method: str, limit: Limit) -> tuple[_Procedure, str]:
     """Return how slopes are to be found, and why complex numbers do not suit the function, if they do not."""
     if method in ("ridders", "central differences"):
-        return _Judging(method, False, limit), ""  # pyright: ignore[reportArgumentType]
+        return _Procedure(method, False, limit), ""  # pyright: ignore[reportArgumentType]
     reason = "" if point.is_followed else unsuited(point)
     if reason:
         return _by_differences(point, method, limit), reason
     many = point.theta.size > ENTRIES and not point.is_followed  # of a network it depends on its rows too
-    return _Judging("complex step", method == "directions" or (method == "auto" and many), limit), ""
+    return _Procedure("complex step", method == "directions" or (method == "auto" and many), limit), ""
 
 
-def _doubted(point: FunctionPoint, part: Part, row: Row, found: Compared) -> Row:
+def _doubted(point: FunctionPoint, part: Part, row: Row, found: Comparison) -> Row:
     """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
     roughness = point.roughness(part)
-    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any() or _is_seen_from_afar(point, part, found):
+    if (np.abs(found.given - found.expected) > roughness)[found.wrong].any() or _is_seen_over_long_steps(
+        point, part, found
+    ):
         return row
     hidden = max(row.hidden, hidden_share(roughness, found.expected))
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
 
 
-def _is_seen_from_afar(point: Point, part: Part, found: Compared) -> bool:
+def _is_seen_over_long_steps(point: Point, part: Part, found: Comparison) -> bool:
     """Return whether differences over long steps show the largest error too, as they do unless digits are lost.
 
     The bound of a value's rounding grows from step to step of a recurrence, and may be far above what rounding does.
@@ -200,12 +196,12 @@ def _is_seen_from_afar(point: Point, part: Part, found: Compared) -> bool:
     given, expected = found.given[output, entry], found.expected[output, entry]
     u = np.zeros((1, part.size))
     u[0, entry] = 1
-    slope, error, _ = (values[0, output] for values in differences_from_afar(point, part, u))
+    slope, error, _ = (values[0, output] for values in differences_over_long_steps(point, part, u))
     agrees = abs(slope - expected) + DISTRUST * error < 0.1 * abs(given - expected)
     return bool(agrees and slope != 0)  # a value that stands still may have lost all its digits
 
 
-def _moving(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
+def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
     """Return, for each gradient, the parts of which two runs differ by more than the order of their sums explains."""
     if not point.may_be_random:
         return [set() for _ in givens]

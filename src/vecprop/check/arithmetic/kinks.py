@@ -18,7 +18,7 @@ LESS, BY_TANGENT, GREATER = -1, 0, 1
 
 
 @dataclass(frozen=True)
-class Slopes:
+class OneSided:
     """The slopes along K directions where ties may make more than one, each (K, outputs).
 
     Parameters

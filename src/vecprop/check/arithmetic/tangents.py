@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .carried import SHARED_FUNCTIONS, Carried
+from .array_pair import SHARED_FUNCTIONS, ArrayPair
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Ties:
     met: bool = False
 
 
-class Tangent(Carried):
+class Tangent(ArrayPair):
     """Numbers with their derivatives along several directions.
 
     Parameters

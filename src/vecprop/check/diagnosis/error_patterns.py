@@ -39,14 +39,14 @@ def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | 
     return r if same(given, r * expected, precision) and abs(r - 1) > 10 * precision else None
 
 
-def in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
+def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
     """Return what a constant ratio of the gradient given to the one expected means; of few entries it may be chance.
 
     Examples
     --------
-    >>> in_words(12.0, [12], 1e-9)
+    >>> ratio_in_words(12.0, [12], 1e-9)
     'the gradient given is N = 12 times what it should be: the sum over the rows is not divided by N'
-    >>> in_words(0.5, [12], 1e-9)
+    >>> ratio_in_words(0.5, [12], 1e-9)
     'the gradient given is 1/2 of what it should be: a factor 2 is missing'
     """
     precision = max(precision, 1e-9)
@@ -126,7 +126,7 @@ def pattern(
     size = np.max(np.abs(expected[known]), initial=0)
     r = ratio(given, expected, precision)
     if r is not None:
-        return in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
+        return ratio_in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
     errors = np.abs(given - expected)
     if not known.all() or errors.max() <= 10 * precision * size:  # too small to show a pattern among the largest
         return ""

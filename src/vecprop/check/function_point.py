@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .adapters import Differentiable
-from .bounded import Arithmetic, Bounded
-from .judge import SAFETY
-from .kinks import Slopes
+from .arithmetic.kinks import OneSided
+from .arithmetic.running_error import Arithmetic, Bounded
+from .comparison import SAFETY
 from .noise import EPS
 from .parameters import Part, Structure, flattened, gathered
 from .point import Point
@@ -108,14 +108,14 @@ class FunctionPoint(Point):
         """Return the slopes along the rows of each part's U, part by part, (K, outputs), perhaps at ties."""
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
-    def slopes(self, part: Part, U: np.ndarray) -> Slopes:
+    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
         """Return the slopes along each row of U, (K, outputs), where ties may make more than one.
 
         At a tie NumPy compares complex numbers by their imaginary parts: the complex step finds the side it steps to.
         """
         left, right = -self.stepped(part, -U), self.stepped(part, U)
         low, high = np.minimum(left, right), np.maximum(left, right)
-        return Slopes(right, low, high, low, high)
+        return OneSided(right, low, high, low, high)
 
     @cached_property
     def is_followed(self) -> bool:
@@ -148,14 +148,14 @@ class FunctionPoint(Point):
 
     def _running_bound(self) -> Bound:
         with np.errstate(all="ignore"):
-            columns = gathered(self._gradient(self._carried(self.dtype)), self.structure, self.outputs)
+            columns = gathered(self._gradient(self._bounded_theta(self.dtype)), self.structure, self.outputs)
         if not all(isinstance(c, Bounded) for c in columns):
             raise TypeError("A gradient that was not computed from theta tells nothing of its rounding.")
         errors = [c.companion for c in columns]
         bound = np.nan_to_num(np.concatenate(errors, axis=1), nan=UNBOUNDED, posinf=UNBOUNDED)
         return Bound(bound, tied=True)
 
-    def _carried(self, dtype: Any) -> Any:
+    def _bounded_theta(self, dtype: Any) -> Any:
         """Return the parameters as they were given, as numbers that carry a bound of their error."""
         return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
 
@@ -164,7 +164,7 @@ class FunctionPoint(Point):
         """How far rounding can have moved the values, (outputs,), where their arithmetic can be followed; else 0."""
         try:
             with np.errstate(all="ignore"):
-                bound = self._value(self._carried(np.float64)).companion.reshape(-1)
+                bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
         except Exception:  # as in `bound`
             return np.zeros(1)
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)

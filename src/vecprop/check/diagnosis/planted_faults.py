@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import catalog
-from ..core.activations import Identity, logistic
-from ..core.counter_rng import RandomKey
-from ..core.inputs import Batch
-from ..core.layers import Activation, Layer
-from ..core.losses import Loss, one_hot
-from ..core.network import Network
-from .network import penalty_divisor
+from ... import catalog
+from ...core.activations import Identity, logistic
+from ...core.counter_rng import RandomKey
+from ...core.inputs import Batch
+from ...core.layers import Activation, Layer
+from ...core.losses import Loss, one_hot
+from ...core.network import Network
+from ..network_point import penalty_divisor
 
 KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
 
@@ -63,7 +63,7 @@ class OtherDelta:
         return self.other(Z, T)
 
 
-def faults(
+def planted_faults(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what may have been done wrong, in words, with the gradient that comes of it, (P,)."""

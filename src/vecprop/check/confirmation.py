@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from .comparison import Comparison
 from .complex_step import STEP
-from .judge import Compared, Row
+from .derivatives import BELIEVED, DISTRUST, differences, exact_derivatives, is_independent_of
+from .finite_differences import Difference
 from .parameters import Part
 from .point import Point, random_signs, typical_size
-from .ridders import Difference
-from .slopes import BELIEVED, DISTRUST, differences, exact_slopes, stands_still
-from .verdict import Verdict
+from .verdict import Row, Verdict
 
 ROUNDING = 1e-9
 """The change of a value's real part that is thought to be rounding, as a share of the largest value."""
@@ -117,7 +117,7 @@ def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray,
 def _ignorance(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
     """Return that differences know too little of a slope to confirm a complex step; empty where they know enough."""
     known = _room(found) <= CONFIRMED * np.abs(stepped)
-    if known.all() or (known | stands_still(point, part, u)).all():
+    if known.all() or (known | is_independent_of(point, part, u)).all():
         return ""
     return f"differences know too little to confirm it (along a random direction of {part.name})"
 
@@ -127,7 +127,7 @@ def _room(found: Difference) -> np.ndarray:
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)
 
 
-Judgements = list[tuple[list[Row], dict[str, Compared]]]
+Judgements = list[tuple[list[Row], dict[str, Comparison]]]
 """For each gradient its rows, and the comparisons of those parts whose entries were compared."""
 
 
@@ -148,7 +148,7 @@ def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
     return confirmed, ""
 
 
-def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
+def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
     """Return why a part that fails by complex step may be right all the same, and why no complex step is believed.
 
     The entry with the largest error is asked, where entries are known.
@@ -166,7 +166,7 @@ def _doubt(point: Point, row: Row, found: Compared | None) -> tuple[str, str]:
     u = np.zeros((1, part.size))
     u[0, entry] = 1
     differing = differences(point, part, u)
-    reason = _contradiction(point, part, u, exact_slopes(point, [(part, u)])[0].T, differing)
+    reason = _contradiction(point, part, u, exact_derivatives(point, [(part, u)])[0].T, differing)
     if reason:
         return "", reason
     slope = Difference(*(values[0, output] for values in differing))

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from .directions import judge_directions
-from .faults import faults
-from .judge import Compared, How, Row, entries
-from .nearby import TRUSTED
-from .network import NetworkPoint
-from .own_faults import own_faults
-from .parameters import Part
-from .patterns import COARSE, in_words, pattern, ratio, same
-from .slopes import Method
-from .verdict import Verdict
+from ..comparison import Comparison, Criteria
+from ..derivatives import Method
+from ..directions import judge_directions
+from ..entries import entries
+from ..network_point import NetworkPoint
+from ..parameters import Part
+from ..second_point import TRUSTED
+from ..verdict import Row, Verdict
+from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
+from .planted_faults import planted_faults
+from .wrong_layers import wrong_layers
 
 SAMPLE = 64
 
@@ -27,7 +28,7 @@ def diagnosed(
     given: np.ndarray,
     rows: list[Row],
     candidates: set[str],
-    found: dict[str, Compared],
+    found: dict[str, Comparison],
     method: Method,
 ) -> list[Row]:
     """Return the rows with a diagnosis of what failed.
@@ -74,7 +75,7 @@ def diagnosed(
     named = ""
     if is_network:
         if own:
-            named = "; ".join(own_faults(point.network, point.theta, point.batch, point.noise_key))
+            named = "; ".join(wrong_layers(point.network, point.theta, point.batch, point.noise_key))
         else:
             with suppress(Exception):  # a user's own layer may raise anything where another is faulty
                 named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
@@ -92,7 +93,7 @@ def _shape(point: Any, part: Part) -> tuple[int, ...]:
     return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
 
 
-def _unsure(row: Row, expected: np.ndarray, found: Compared | None) -> float:
+def _unsure(row: Row, expected: np.ndarray, found: Comparison | None) -> float:
     """Return how far the entries of a part are known, as a share of the largest."""
     largest = np.max(np.abs(expected[np.isfinite(expected)]), initial=0)
     tolerance = row.tolerance if found is None else float(np.max(found.tolerance))
@@ -100,19 +101,19 @@ def _unsure(row: Row, expected: np.ndarray, found: Compared | None) -> float:
 
 
 def _expected(
-    point: Any, part: Part, given: np.ndarray, found: dict[str, Compared], own: bool, method: Method
+    point: Any, part: Part, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
 ) -> np.ndarray:
     """Return what a part should be, (outputs, size): NaN where it is not known."""
     if part.name in found:
         return found[part.name].expected
     if hasattr(point, "own_gradient") and not own:
-        [[row]] = judge_directions(point, [part], [(point.own_gradient, How(method))])
+        [[row]] = judge_directions(point, [part], [(point.own_gradient, Criteria(method))])
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
     count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference takes many values
     chosen = np.random.default_rng(3).permutation(part.size)[:count]
-    [some] = entries(point, part, [(given[:, part.span], How(method))], chosen)
+    [some] = entries(point, part, [(given[:, part.span], Criteria(method))], chosen)
     expected[:, chosen] = some.expected
     return expected
 
@@ -133,7 +134,7 @@ def _common(
     known = [r for r in ratios if r is not None]
     if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():
         count = sum(int((np.abs(e) > 1e-3 * np.abs(e).max()).sum()) for e in expected.values())
-        return in_words(known[0], point.rows, precision, count)
+        return ratio_in_words(known[0], point.rows, precision, count)
     return ""
 
 
@@ -142,7 +143,7 @@ def _fault(
 ) -> str:
     """Return the fault that turns the network's gradient into the one given, if it is a known one."""
     with np.errstate(all="ignore"):
-        for words, faulty in faults(point.network, point.theta, point.batch, point.noise_key):
+        for words, faulty in planted_faults(point.network, point.theta, point.batch, point.noise_key):
             explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
             changes = any(not same(faulty[part.span], expected[name][0], precision) for name, part in parts.items())
             if explains and changes:

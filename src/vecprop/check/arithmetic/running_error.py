@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .carried import SHARED_FUNCTIONS, Carried
-from .complex_step import STEP
+from ..complex_step import STEP
+from .array_pair import SHARED_FUNCTIONS, ArrayPair
 
 
 class Arithmetic:
@@ -41,7 +41,7 @@ class Arithmetic:
         return min(terms, 8 * terms**0.5) * self.unit
 
 
-class Bounded(Carried):
+class Bounded(ArrayPair):
     """Numbers, each with a bound of its rounding error; truth values, each with whether rounding could turn it."""
 
     def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:

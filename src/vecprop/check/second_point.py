@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from .judge import HIDDEN, Compared, Limit, Row
+from .comparison import Comparison, Limit
+from .derivatives import Method, is_independent_of
 from .parameters import Part
 from .point import Point
-from .slopes import Method, stands_still
-from .verdict import Verdict
+from .verdict import HIDDEN, Row, Verdict
 
 RESOLUTION = 1e-7
 """The share of a part's largest entry above which rounding sends the check to a second point."""
@@ -114,7 +114,7 @@ class Doubts:
         if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
         part = self._part(here)
-        still = not given and stands_still(self.point, part, self.point.sizes(part)[None]).all()
+        still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
         if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0, but for what rounding leaves")
         if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * self.largest:
@@ -136,9 +136,9 @@ def _resolution(point: Point) -> float:
 
 def nearby(
     point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[tuple[list[Row], dict[str, Compared]]]],
+    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[tuple[list[Row], dict[str, Comparison]]]],
     doubtful: list[set[str]],
-    here: list[dict[str, Compared]],
+    here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:
     """Judge doubtful parts of gradients at random points, until rounding hides little of them.
 
@@ -175,7 +175,7 @@ def nearby(
     return judged
 
 
-def _shows(here: dict[str, Compared], there: dict[str, Compared], name: str) -> bool:
+def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str) -> bool:
     """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point.
 
     There it may be 0 where the others are not.

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
+from .finite_differences import LONG_STEPS, Difference, central_differences, ladder, ridders
 from .noise import PLATEAU
 from .parameters import Part
 from .point import Point, typical_size
-from .ridders import LONG_STEPS, Difference, central_differences, ladder, ridders
 
 Method = Literal["complex step", "ridders", "central differences"]
 """How slopes are found; along which directions is another question."""
@@ -19,11 +19,11 @@ BELIEVED = 1e-9
 DISTRUST = 10
 """The factor on the error that a difference estimates of itself."""
 
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Slopes along directions, their error and the jump from left to right, each (outputs, K)."""
+Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""OneSided along directions, their error and the jump from left to right, each (outputs, K)."""
 
 
-def found_slopes(point: Point, part: Part, U: np.ndarray, method: Method) -> Found:
+def derivatives_along(point: Point, part: Part, U: np.ndarray, method: Method) -> Derivatives:
     """Return the slopes along the rows of U, how far they may be wrong and how far they jump at theta."""
     zero = np.zeros((prod(point.outputs), len(U)))
     if method == "ridders":
@@ -33,7 +33,7 @@ def found_slopes(point: Point, part: Part, U: np.ndarray, method: Method) -> Fou
     if method == "central differences":
         value, error = central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near)
         return value.T, error.T, zero
-    return exact_slopes(point, [(part, U)])[0], zero, zero
+    return exact_derivatives(point, [(part, U)])[0], zero, zero
 
 
 def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
@@ -57,7 +57,7 @@ def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
     return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
 
 
-def differences_from_afar(point: Point, part: Part, U: np.ndarray) -> Difference:
+def differences_over_long_steps(point: Point, part: Part, U: np.ndarray) -> Difference:
     """Return the slopes along the rows of U by long steps alone, over which digits that a value has lost are missed.
 
     Over short steps such a value may be smooth, with another slope.
@@ -68,7 +68,7 @@ def differences_from_afar(point: Point, part: Part, U: np.ndarray) -> Difference
         return ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.near)
 
 
-def stands_still(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
+def is_independent_of(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
     """Return which values, (outputs,), do not depend on a part, for all that rounding shows: its slopes are 0.
 
     They change by no more than rounding where the part moves along u by as much as it is large, or not at all where it
@@ -93,7 +93,7 @@ def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
-def exact_slopes(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+def exact_derivatives(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
     """Return the slopes along the rows of each part's U, part by part, (outputs, K), and whether there may be ties.
 
     One part's directions are taken in pieces where they do not fit at once; several parts are known to fit.

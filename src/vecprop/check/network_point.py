@@ -12,14 +12,14 @@ from ..core.inputs import Batch
 from ..core.layers import Layer
 from ..core.network import Network
 from ..core.penalties import Penalty
+from .arithmetic.kinks import BY_TANGENT, GREATER, LESS, OneSided, Tied
+from .arithmetic.tangents import Tangent, Ties
 from .complex_step import complex_step
-from .kinks import BY_TANGENT, GREATER, LESS, Slopes, Tied
+from .confirmation import unconfirmed
 from .noise import EPS
 from .parameters import Part
 from .point import Point, random_signs, typical_size
 from .rounding import Bound, rounding_bound, rounding_experiment
-from .suitability import unconfirmed
-from .tangents import Tangent, Ties
 
 NUMBERS_AT_ONCE = 1 << 18
 """How many numbers a layer may hold when many moved networks are run at once: 2 MB, which a processor keeps near."""
@@ -117,9 +117,13 @@ class NetworkPoint(Point):
         """Return whether a gradient is the compiled engine's: its sums are rounded in another order."""
         return self.judged[number].engine == "compiled"
 
+    def _loss_and_gradient(self, theta: Any, batch: Batch) -> tuple[Any, Any]:
+        """Return the network's own loss and gradient, by backpropagation, with the random masks held fixed."""
+        return self.network.batch_loss_and_gradient(theta, batch, self.noise_key)
+
     def _own(self, theta: np.ndarray) -> np.ndarray:
-        """Return the network's own gradient, by backpropagation, (1, P)."""
-        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise_key)[1][None]
+        """Return the network's own gradient, (1, P)."""
+        return self._loss_and_gradient(theta, self.batch)[1][None]
 
     def evaluated(self) -> list[np.ndarray]:
         """Return the gradients that are checked, and keep the loss; the network's own is found in one pass with it."""
@@ -155,7 +159,7 @@ class NetworkPoint(Point):
     def bound(self) -> Bound:
         """How far rounding can have moved the loss and the gradient."""
         try:
-            bound = rounding_bound(self.network, self.theta, self.batch, self.noise_key, self.dtype)
+            bound = rounding_bound(self._loss_and_gradient, self.theta, self.batch, self.dtype)
         except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
             with np.errstate(all="ignore"):
                 return rounding_experiment(
@@ -287,27 +291,27 @@ class NetworkPoint(Point):
         summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network.divisor(batch)
         return summands
 
-    def slopes(self, part: Part, U: np.ndarray) -> Slopes:
+    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
         """Return the slopes along each row of U, (K, 1), where ties may make more than one.
 
         Rows are independent, and so are penalties: each may be on its own side of its own kink, whatever the direction
         of theta. So backpropagation, which takes one slope at each tie, may give any sum of theirs.
         """
         if not self.is_followed:
-            return self._slopes_beside(part, U)
+            return self._one_sided_nearby(part, U)
         try:
             sides = [
                 sign * self._summands([(part, sign * U)], partial(Tied, ties=Ties(broken)))
                 for sign, broken in ((1, BY_TANGENT), (-1, BY_TANGENT), (1, LESS), (1, GREATER))
             ]
         except Exception:  # as in `derivatives`
-            return self._slopes_beside(part, U)
+            return self._one_sided_nearby(part, U)
         right, left = sides[0].sum(axis=1)[:, None], sides[1].sum(axis=1)[:, None]
         least, largest = (choose(sides, axis=0).sum(axis=1)[:, None] for choose in (np.min, np.max))
         own = (U @ self.own_gradient[0, part.span])[:, None]
-        return Slopes(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
+        return OneSided(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
 
-    def _slopes_beside(self, part: Part, U: np.ndarray) -> Slopes:
+    def _one_sided_nearby(self, part: Part, U: np.ndarray) -> OneSided:
         """Return the slopes a little to the left and to the right, where the arithmetic at ties cannot be followed."""
         here = self.stepped(part, U)
         near = 1e-9 * typical_size(self.theta[part.span])
@@ -315,4 +319,4 @@ class NetworkPoint(Point):
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)
-        return Slopes(here, low, high, low, high)
+        return OneSided(here, low, high, low, high)

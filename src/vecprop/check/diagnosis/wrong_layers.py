@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey
-from ..core.inputs import Batch
-from ..core.layers import Activation, Layer
-from ..core.network import Network
-from .complex_step import STEP
-from .faults import KNOWN, OtherDelta, wrong_deltas
-from .point import random_signs
+from ...core.counter_rng import RandomKey
+from ...core.inputs import Batch
+from ...core.layers import Activation, Layer
+from ...core.network import Network
+from ..complex_step import STEP
+from ..point import random_signs
+from .planted_faults import KNOWN, OtherDelta, wrong_deltas
 
 
-def own_faults(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
+def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
     """Return which parts of a network have a backward pass that is not the derivative of their forward pass.
 
     Each layer is tried by itself: with a random delta D, the gradient of Σ D * forward(X) along a random direction.
@@ -96,7 +96,7 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
     if X.shape == D.shape:
         try:
             columns = [slope_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in np.eye(X.shape[-1])]
-        except Exception:  # as in `own_faults`
+        except Exception:  # as in `wrong_layers`
             return ""
         jacobian = np.stack(columns) / size  # (inputs, rows, outputs)
         if _agree(delta_X, np.einsum("iri->ri", jacobian) * D):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
-class Carried(NDArrayOperatorsMixin):
+class ArrayPair(NDArrayOperatorsMixin):
     """A real array and its companion of the same shape.
 
     Parameters
@@ -45,7 +45,7 @@ class Carried(NDArrayOperatorsMixin):
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         """Return an operand's value and companion; plain numbers carry 0, one for all."""
-        if isinstance(operand, Carried):
+        if isinstance(operand, ArrayPair):
             return operand.value, operand.companion
         return np.asarray(operand), 0.0
 
@@ -58,7 +58,7 @@ class Carried(NDArrayOperatorsMixin):
         result = rule(self, *inputs)
         if out is None:
             return result
-        if not isinstance(out[0], Carried):
+        if not isinstance(out[0], ArrayPair):
             return NotImplemented
         out[0][...] = result
         return out[0]
@@ -136,7 +136,7 @@ class Namespace:
 
     __name__ = "carried"
 
-    def __init__(self, like: Carried) -> None:
+    def __init__(self, like: ArrayPair) -> None:
         self._like = like
 
     def __getattr__(self, name: str) -> Any:
@@ -146,7 +146,7 @@ class Namespace:
         """Return an array in another shape."""
         return array.reshape(shape)
 
-    def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> Carried:
+    def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> ArrayPair:
         """Return zeros that carry 0."""
         return self._like.like(np.zeros(shape), np.zeros(shape))
 
@@ -156,7 +156,7 @@ def moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
     return lambda like, array, *args, **kwargs: array.each(lambda part: function(part, *args, **kwargs))
 
 
-def mean(like: Carried, array: Carried, axis: Any = None, keepdims: bool = False) -> Any:
+def mean(like: ArrayPair, array: ArrayPair, axis: Any = None, keepdims: bool = False) -> Any:
     """Return the mean: the sum, divided by the number of terms."""
     total = np.sum(array, axis=axis, keepdims=keepdims)
     return total / (array.size // max(total.size, 1))

@@ -1,0 +1,127 @@
+"""The judgement of one part of a gradient: what it should be, how far rounding reaches, and so the verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .derivatives import Derivatives, Method
+from .noise import EPS
+from .parameters import Part
+from .point import Point
+from .verdict import Verdict
+
+SAFETY = 4
+"""The bound is that of one gradient to first order; two are compared, and not all code rounds as vecprop's does."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """OneSided along K directions: as given, as expected, and how far they may be apart; all of shape (outputs, K)."""
+
+    given: np.ndarray
+    expected: np.ndarray
+    tolerance: np.ndarray
+    kink: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def worst(self) -> tuple[int, int]:
+        """The output and the direction of the largest error among the wrong ones."""
+        errors = np.abs(self.given - self.expected) * self.wrong
+        output, direction = np.unravel_index(np.argmax(errors), errors.shape)
+        return int(output), int(direction)
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Where no slope could be found, so that nothing can be said."""
+        return ~np.isfinite(self.tolerance) & ~self.wrong
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of them all."""
+        found = ((self.wrong, Verdict.FAIL), (self.unknown, Verdict.INCONCLUSIVE), (self.kink, Verdict.KINK))
+        return next((verdict for mask, verdict in found if mask.any()), Verdict.PASS)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The error that a user allows beside that of rounding, as ``numpy.isclose`` has it: atol + rtol |slope|."""
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+    def of(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
+        """Return the error allowed for slopes, (outputs, K), along the rows of U."""
+        return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """How slopes are found, and gradients compared with them.
+
+    Parameters
+    ----------
+    method : str
+        How slopes are found.
+    limit : Limit
+        The error that the user allows.
+    any_side : bool, default False
+        Whether ties may have been broken either way, as by an engine that rounds differently and does not meet them.
+    """
+
+    method: Method
+    limit: Limit = Limit()
+    any_side: bool = False
+
+
+Given = tuple[np.ndarray, Criteria]
+"""A gradient, (outputs, size), and how it is to be compared."""
+
+
+def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return what moving the parameters by a few units in the last place does to the slopes found by complex step."""
+    spread = np.zeros(expected.shape)
+    for other in point.jittered:
+        spread = np.fmax(spread, np.abs(other.stepped(part, U).T - expected))
+    return 16 * spread
+
+
+def compare(
+    point: Point,
+    part: Part,
+    U: np.ndarray,
+    given: np.ndarray,
+    tolerance: np.ndarray,
+    found: Derivatives,
+    criteria: Criteria,
+) -> Comparison:
+    """Compare the slopes given along the rows of U with those found, within a tolerance for rounding."""
+    expected, error, jump = found
+    error = np.where(np.isfinite(expected), error, np.inf)
+    expected = np.where(np.isfinite(expected), expected, 0)
+    tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + criteria.limit.of(expected, U)
+    low, high = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2
+    room = high - low
+    if point.bound.tied and criteria.method == "complex step":
+        at = point.one_sided(part, U)
+        known = np.isfinite(at.usual + at.low + at.high).T
+        tolerance = np.where(known, tolerance, np.inf)
+        expected, room = np.where(known, at.usual.T, 0), np.where(known, (at.largest - at.least).T, 0)
+        low, high = (at.least.T, at.largest.T) if criteria.any_side else (at.low.T, at.high.T)
+    kink = room > 2 * tolerance
+
+    def within() -> np.ndarray:
+        between = (low - tolerance <= given) & (given <= high + tolerance)
+        return (np.abs(given - expected) <= tolerance) | between
+
+    agrees = within()
+    if criteria.method == "complex step" and not point.is_followed and not agrees.all():
+        tolerance = np.where(kink, tolerance, tolerance + _jitter(point, part, U, expected))
+        agrees = within()
+    return Comparison(given, expected, tolerance, kink & agrees, ~agrees)
+
+
+def hidden_share(tolerance: np.ndarray, expected: np.ndarray) -> float:
+    """Return the share of the largest entry that the tolerance hides; infinite where all entries are 0."""
+    largest = float(np.abs(expected).max(initial=0))
+    return float(np.max(tolerance, initial=0)) / largest if largest else np.inf
