@@ -238,8 +238,8 @@ class BrokenSoftmax(Loss):
 
 
 @pytest.mark.parametrize(("layers", "loss", "words"), [
-    ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its slope is missing"),
-    ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "its slope is that of Logistic"),
+    ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is missing"),
+    ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is that of Logistic"),
     ([Dense(3), Tanh(), SwappedTranspose(2)], SoftmaxCrossEntropy(), "layer 2 (SwappedTranspose) gives a wrong"),
     ([SwappedTranspose(2), Tanh(), Dense(2)], SoftmaxCrossEntropy(), "layer 0 (SwappedTranspose) gives a wrong"),
     ([Dense(3), Softmax(), Dense(2)], SoftmaxCrossEntropy(), "only the diagonal of its Jacobian is there"),

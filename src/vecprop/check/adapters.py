@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Differentiable:
-    """A function that returns its value and gradient when it is called, and has its value alone for less.
+    """A function that returns its value and gradient when called, and whose value alone costs less.
 
     Parameters
     ----------
@@ -26,15 +26,14 @@ class Differentiable:
 
 
 def torch_function(f: Callable[..., Any]) -> Differentiable:
-    """Return a function of NumPy parameters that computes a PyTorch function's value and its gradient by autograd.
+    """Return a function of NumPy parameters that computes a PyTorch function's value, and its gradient by autograd.
 
     Parameters
     ----------
     f : callable or torch.nn.Module
         A function of a tensor, or of a list or dict of tensors, and further arguments, with one tensor as its value.
-        What it computes with autograd's own functions, or with a `torch.autograd.Function` of yours, is checked. Of a
-        module theta is a dict of its parameters, such as ``dict(module.named_parameters())``, and ``args`` are its
-        inputs.
+        Gradients of autograd's own functions and of your own `torch.autograd.Function` are checked. For a module,
+        theta is a dict of its parameters, such as ``dict(module.named_parameters())``, and ``args`` are its inputs.
 
     Returns
     -------
@@ -43,29 +42,29 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 
     Notes
     -----
-    Tensors among ``args``, and a module's buffers, follow theta's precision, and its complex steps. A function that
-    holds tensors of its own in float32 is given float32, whose rounding the check then finds.
+    Tensors among ``args``, and a module's buffers, are converted to theta's type, complex types included. A function
+    that holds float32 tensors of its own gets float32 parameters; the check then measures their rounding.
     """
     import torch  # pyright: ignore[reportMissingImports]
 
     module: Any = f
-    fixed: dict[str, Any] = {}  # the type that f needs, once it has refused another
+    fixed: dict[str, Any] = {}  # the type that f needs, if it has refused float64
 
     def followed(leaf: Any, dtype: Any) -> Any:
-        """Return a tensor of data in the precision of the parameters."""
+        """Return a tensor of data in the type of the parameters."""
         is_float = isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex())
         return leaf.to(dtype) if is_float else leaf
 
     def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
         data = tuple(_mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
-            # Copies: a batch normalization in training writes into its buffers.
+            # Copied, since batch normalization in training writes into its buffers.
             state = {name: followed(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
             return torch.func.functional_call(module, {**state, **tensors}, data)
         return f(tensors, *data)
 
     def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
-        """Return the value; where f refuses the precision of theta, in float32."""
+        """Return the value; in float32 if f refuses the type of theta."""
         dtype = torch.from_numpy(np.empty(0, _dtype(theta))).dtype
         if fixed and not dtype.is_complex:
             dtype = fixed["dtype"]
@@ -89,7 +88,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         try:
             with torch.no_grad():
                 return array(computed(theta, args, constant))
-        except RuntimeError:  # f takes a gradient within, as forces are of an energy
+        except RuntimeError:  # f computes a gradient itself, such as the forces of an energy
             return array(computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
@@ -100,11 +99,11 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
             return tensors[-1]
 
         def variables(values: Any, dtype: Any) -> Any:
-            if tensors and tensors[0].dtype != dtype:  # f has refused the first type
+            if tensors and tensors[0].dtype != dtype:  # f has refused float64
                 tensors.clear()
             return variable(values, dtype)
 
-        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has turned off
+        with torch.inference_mode(False), torch.enable_grad():  # even if the caller has turned gradients off
             value = computed(theta, args, variables)
             outputs = list(value.reshape(-1))
         if not value.requires_grad:  # it depends on no parameter
@@ -141,7 +140,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
             arrays = _mapped(theta, jax.numpy.asarray)
             try:
                 return jax.jit(function)(arrays, *args)
-            except (TypeError, IndexError):  # Python looks at numbers in f, or args are no arrays
+            except (TypeError, IndexError):  # f uses numbers in Python, or args are no arrays
                 return function(arrays, *args)
 
     slopes = jax.jacrev(f)

@@ -1,4 +1,4 @@
-"""The judgement of one part of a gradient: what it should be, how far rounding reaches, and so the verdict."""
+"""The comparison of given derivatives with expected ones, within a tolerance for rounding."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,21 @@ from .point import Point
 from .verdict import Verdict
 
 SAFETY = 4
-"""The bound is that of one gradient to first order; two are compared, and not all code rounds as vecprop's does."""
+"""The factor on the rounding bound. The bound is of first order and of one gradient, but two are compared, and foreign
+code may round more often than vecprop's."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """OneSided along K directions: as given, as expected, and how far they may be apart; all of shape (outputs, K)."""
+    """Derivatives along K directions, given and expected; all arrays have shape (outputs, K).
+
+    Parameters
+    ----------
+    given, expected, tolerance : ndarray
+        The two derivatives, and the largest difference that rounding explains.
+    kink, wrong : ndarray of bool
+        Whether the verdict is KINK, and whether it is FAIL.
+    """
 
     given: np.ndarray
     expected: np.ndarray
@@ -26,47 +35,47 @@ class Comparison:
 
     @property
     def worst(self) -> tuple[int, int]:
-        """The output and the direction of the largest error among the wrong ones."""
+        """The output and the direction of the largest wrong error."""
         errors = np.abs(self.given - self.expected) * self.wrong
         output, direction = np.unravel_index(np.argmax(errors), errors.shape)
         return int(output), int(direction)
 
     @property
     def unknown(self) -> np.ndarray:
-        """Where no slope could be found, so that nothing can be said."""
+        """Whether no derivative could be found, so that nothing can be said."""
         return ~np.isfinite(self.tolerance) & ~self.wrong
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict of them all."""
+        """The worst verdict of all."""
         found = ((self.wrong, Verdict.FAIL), (self.unknown, Verdict.INCONCLUSIVE), (self.kink, Verdict.KINK))
         return next((verdict for mask, verdict in found if mask.any()), Verdict.PASS)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The error that a user allows beside that of rounding, as ``numpy.isclose`` has it: atol + rtol |slope|."""
+    """The error that the user allows in addition to rounding, atol + rtol |derivative|, as in ``numpy.isclose``."""
 
     rtol: float = 0.0
     atol: float = 0.0
 
     def of(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
-        """Return the error allowed for slopes, (outputs, K), along the rows of U."""
+        """Return the error allowed for the derivatives along the rows of U, (outputs, K)."""
         return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """How slopes are found, and gradients compared with them.
+    """How the expected derivatives are computed, and what a given gradient may differ by.
 
     Parameters
     ----------
     method : str
-        How slopes are found.
+        How the expected derivatives are computed.
     limit : Limit
         The error that the user allows.
     any_side : bool, default False
-        Whether ties may have been broken either way, as by an engine that rounds differently and does not meet them.
+        Whether ties may have been broken either way, as by an engine that rounds differently and may not meet them.
     """
 
     method: Method
@@ -75,11 +84,11 @@ class Criteria:
 
 
 Given = tuple[np.ndarray, Criteria]
-"""A gradient, (outputs, size), and how it is to be compared."""
+"""A gradient to judge, (outputs, size), and its criteria."""
 
 
 def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return what moving the parameters by a few units in the last place does to the slopes found by complex step."""
+    """Return the change of complex-step derivatives when parameters move by a few units in the last place, times 16."""
     spread = np.zeros(expected.shape)
     for other in point.jittered:
         spread = np.fmax(spread, np.abs(other.stepped(part, U).T - expected))
@@ -95,7 +104,7 @@ def compare(
     found: Derivatives,
     criteria: Criteria,
 ) -> Comparison:
-    """Compare the slopes given along the rows of U with those found, within a tolerance for rounding."""
+    """Compare the derivatives given along the rows of U with the expected ones, within a tolerance for rounding."""
     expected, error, jump = found
     error = np.where(np.isfinite(expected), error, np.inf)
     expected = np.where(np.isfinite(expected), expected, 0)
@@ -122,6 +131,6 @@ def compare(
 
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray) -> float:
-    """Return the share of the largest entry that the tolerance hides; infinite where all entries are 0."""
+    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0."""
     largest = float(np.abs(expected).max(initial=0))
     return float(np.max(tolerance, initial=0)) / largest if largest else np.inf

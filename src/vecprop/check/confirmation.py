@@ -1,7 +1,7 @@
-"""Whether a complex step is to be believed: real differences, which nothing corrupts, are asked.
+"""Whether a complex step can be believed: real differences have to confirm it.
 
-NumPy corrupts some functions in silence: the absolute value of a complex number is real, so a derivative is lost, and a
-gradient that has forgotten the same terms would pass.
+NumPy loses some derivatives in silence: the absolute value of a complex number is real, so its imaginary part is gone,
+and a gradient that has forgotten the same terms would pass.
 """
 
 from dataclasses import replace
@@ -17,25 +17,27 @@ from .point import Point, random_signs, typical_size
 from .verdict import Row, Verdict
 
 ROUNDING = 1e-9
-"""The change of a value's real part that is thought to be rounding, as a share of the largest value."""
+"""The largest change of a value's real part under a complex step that passes for rounding, as a share of the largest
+value. Beyond it the function computes something else for complex numbers."""
 
 CONFIRMED = 1e-3
-"""The share of a slope to which differences have to know it.
+"""The relative error up to which differences can confirm a derivative.
 
-Where they know less, what a complex step has lost would not show, so that they judge themselves, and leave open what
-they do not know.
+If their error is larger, a term that a complex step has lost would not show. The differences then judge themselves, and
+leave open what they do not know.
 """
 
 ALIKE = 1e3
-"""The factor within which the slopes of parts lie that are moved together."""
+"""The largest ratio between the derivatives of parts that are moved together: the loss of a small derivative would not
+show beside a much larger one."""
 
 
 def unsuited(point: Point) -> str:
-    """Return why a function is not to be differentiated by complex step; empty where it is.
+    """Return why a function cannot be differentiated by complex step; empty if it can.
 
-    Parts are moved twice: every parameter by about as much as it is large, and all alike, for what is lost of one that
-    is nearly 0 shows only where it moves as far as the others. Parts whose slopes are of one size are moved together,
-    for beside a large slope a small one that is lost would not show.
+    Parts are moved twice: first each parameter by about its own size, then all by the same distance. A lost derivative
+    of a parameter near 0 shows only in the second move. Parts are moved together if their derivatives are of similar
+    size (see `ALIKE`).
     """
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
@@ -64,7 +66,7 @@ def unsuited(point: Point) -> str:
 
 
 def _alike(slopes: list[float]) -> list[list[int]]:
-    """Return the numbers of slopes in groups that lie within a factor; those that are 0 are a group of their own.
+    """Return the indices of numbers in groups whose ratios are less than `ALIKE`; zeros are a group of their own.
 
     Examples
     --------
@@ -82,26 +84,26 @@ def _alike(slopes: list[float]) -> list[list[int]]:
 
 
 def unconfirmed(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray) -> str:
-    """Return why differences do not confirm the slopes by complex step, (1, outputs), along u, (1, size), if so."""
+    """Return why differences along u, (1, size), do not confirm the complex step, (1, outputs); empty if they do."""
     found = differences(point, part, u)
     return _contradiction(point, part, u, stepped, found) or _ignorance(point, part, u, stepped, found)
 
 
 def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return in which way differences along a direction contradict the complex step; empty where they do not.
+    """Return how differences along a direction contradict the complex step; empty if they do not.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
     part : Part
-        The part that moves.
+        The part of the parameters that moves.
     u : ndarray (1, size)
         The direction.
     stepped : ndarray (1, outputs)
-        The slopes by complex step.
+        The derivatives by complex step.
     found : Difference
-        Those by differences.
+        The derivatives by differences.
     """
     # At a kink the complex step may take either side.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
@@ -115,7 +117,7 @@ def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray,
 
 
 def _ignorance(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return that differences know too little of a slope to confirm a complex step; empty where they know enough."""
+    """Return a reason if differences are too inexact to confirm a complex step; empty if they are not."""
     known = _room(found) <= CONFIRMED * np.abs(stepped)
     if known.all() or (known | is_independent_of(point, part, u)).all():
         return ""
@@ -123,18 +125,18 @@ def _ignorance(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, fou
 
 
 def _room(found: Difference) -> np.ndarray:
-    """Return how far from the slopes that differences find a right one may be."""
+    """Return the distance from a difference within which the derivative is believed to lie."""
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)
 
 
 Judgements = list[tuple[list[Row], dict[str, Comparison]]]
-"""For each gradient its rows, and the comparisons of those parts whose entries were compared."""
+"""For each gradient, its rows and the comparisons of the parts whose entries were compared."""
 
 
 def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
-    """Return the judgements by complex step, where real differences confirm what fails, or why they are not believed.
+    """Return the judgements by complex step if real differences confirm the failures, and else why they do not.
 
-    What iterates until its value stands still has a complex step that is not yet right, to fewer digits.
+    A function that iterates until its value converges may stop before the complex step has converged.
     """
     confirmed = []
     for rows, found in judged:
@@ -149,9 +151,9 @@ def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
 
 
 def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
-    """Return why a part that fails by complex step may be right all the same, and why no complex step is believed.
+    """Return why a part that fails by complex step may still be right, and why no complex step can be believed.
 
-    The entry with the largest error is asked, where entries are known.
+    Both are empty if differences confirm the failure. They are computed for the entry with the largest error.
     """
     part = next(part for part in point.parts if part.name == row.name)
     if found is not None:
@@ -162,7 +164,7 @@ def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
         output, entry = _place(row.index[:lead], point.outputs), _place(row.index[lead:], part.shape)
         given = row.given
     else:
-        return "", ""  # of many small errors none shows by itself
+        return "", ""  # many small errors, none of which shows alone
     u = np.zeros((1, part.size))
     u[0, entry] = 1
     differing = differences(point, part, u)

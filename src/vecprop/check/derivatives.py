@@ -1,4 +1,4 @@
-"""The slopes of a function at a point, along directions: by complex step, or by differences with their error."""
+"""The expected derivatives of a function along directions: by complex step, or by differences with their error."""
 
 from math import prod
 from typing import Literal
@@ -11,20 +11,20 @@ from .parameters import Part
 from .point import Point, typical_size
 
 Method = Literal["complex step", "ridders", "central differences"]
-"""How slopes are found; along which directions is another question."""
+"""How derivatives are computed, whether for every entry or along random directions."""
 
 BELIEVED = 1e-9
-"""The share of the largest slope to which differences are believed at most."""
+"""The least relative error of a difference: its own estimate may be too small, so nine digits are believed at most."""
 
 DISTRUST = 10
-"""The factor on the error that a difference estimates of itself."""
+"""The factor on the error that a difference estimates of itself, which is no bound."""
 
 Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""OneSided along directions, their error and the jump from left to right, each (outputs, K)."""
+"""The derivatives along K directions, their error, and the right derivative less the left one, each (outputs, K)."""
 
 
 def derivatives_along(point: Point, part: Part, U: np.ndarray, method: Method) -> Derivatives:
-    """Return the slopes along the rows of U, how far they may be wrong and how far they jump at theta."""
+    """Return the derivatives along the rows of U, with their error and their jump at theta."""
     zero = np.zeros((prod(point.outputs), len(U)))
     if method == "ridders":
         found = differences(point, part, U)
@@ -37,7 +37,7 @@ def derivatives_along(point: Point, part: Part, U: np.ndarray, method: Method) -
 
 
 def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
-    """Return the slopes along the rows of U by Ridders' differences."""
+    """Return the derivatives along the rows of U by Ridders' differences."""
     typical, reach = typical_size(point.theta[part.span]), np.abs(U).max(axis=1)
     scale = _scale(point, part, U)
     others = np.stack([np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))])
@@ -50,7 +50,8 @@ def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
-    # Short steps may see another function than long ones do: where they deny one another, it may be either.
+    # A function that has lost its digits looks smooth over short steps, with another derivative than over long ones. If
+    # the two disagree, either may be right.
     farther = found(rounding)
     apart = np.abs(near.value - farther.value)
     agree = apart <= DISTRUST * (near.error + farther.error)
@@ -58,9 +59,9 @@ def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
 
 
 def differences_over_long_steps(point: Point, part: Part, U: np.ndarray) -> Difference:
-    """Return the slopes along the rows of U by long steps alone, over which digits that a value has lost are missed.
+    """Return the derivatives along the rows of U by long steps alone, over which lost digits of a value show.
 
-    Over short steps such a value may be smooth, with another slope.
+    Over short steps such a value may be smooth, with another derivative.
     """
     steps = LONG_STEPS[:, None] * _scale(point, part, U)
     here = point.moved(part, np.zeros_like(U[:1]))
@@ -69,10 +70,10 @@ def differences_over_long_steps(point: Point, part: Part, U: np.ndarray) -> Diff
 
 
 def is_independent_of(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
-    """Return which values, (outputs,), do not depend on a part, for all that rounding shows: its slopes are 0.
+    """Return whether each value, (outputs,), is independent of a part up to rounding, so that its derivatives are 0.
 
-    They change by no more than rounding where the part moves along u by as much as it is large, or not at all where it
-    moves by a tenth of that.
+    It is if it changes by no more than rounding when the part moves along u by its own size, or not at all when the
+    part moves by a tenth of that.
     """
     with np.errstate(all="ignore"):
         far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
@@ -81,22 +82,22 @@ def is_independent_of(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
 
 
 def _scale(point: Point, part: Part, U: np.ndarray) -> np.ndarray:
-    """Return how far along each row of U its largest parameter is from 0, (K,)."""
+    """Return the distance along each row of U at which its largest parameter changes by its own size, (K,)."""
     theta = point.theta[part.span]
     own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
     return np.where(own > 0, own, typical_size(theta)) / np.abs(U).max(axis=1)
 
 
 def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
-    """Return the values where each row of steps is added to a part, as many at a time as there is room for."""
+    """Return the values when each row of steps is added to a part, computed in pieces that fit into memory."""
     pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
 def exact_derivatives(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
-    """Return the slopes along the rows of each part's U, part by part, (outputs, K), and whether there may be ties.
+    """Return the derivatives along the rows of each part's U, part by part, (outputs, K), and whether ties may be met.
 
-    One part's directions are taken in pieces where they do not fit at once; several parts are known to fit.
+    The directions of one part are computed in pieces if they do not fit into memory; several parts are known to fit.
     """
     pieces = [moves]
     if len(moves) == 1:

@@ -1,7 +1,7 @@
-"""The fast mode: three random directions a part, and the entry that is wrong where one of them fails.
+"""The fast mode: each part is judged along three random directions; if one fails, a wrong entry is searched for.
 
-Along u the slope is <g, u>, one number for the whole part. The entries of u are ±U(0.5, 1): none is small, so that no
-entry's error goes unseen, and no two are equal, so that errors cannot cancel by symmetry.
+The derivative along u is <g, u>, one number for the whole part. The entries of u are ±U(0.5, 1): none is small, so that
+no entry's error is missed, and no two are equal, so that errors cannot cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,23 @@ from .point import Point, random_signs
 from .verdict import Row, Verdict
 
 DIRECTIONS = 3
+"""The number of directions for each part: errors may cancel along one, but hardly along three."""
+
 _PIECES = 16
+"""The number of pieces that a failing direction is cut into at a time, which are moved in one pass."""
 
 _DEVIATIONS = 8
-"""The signs of u are independent of the rounding errors, so Σ u e exceeds this many times √Σ (u e)² with probability
-2 exp(-8²/2), which is less than 1e-13 (Hoeffding, 1963)."""
+"""The number of standard deviations that the tolerance allows. The signs of u are independent of the rounding errors e,
+so |Σ u e| exceeds 8 √Σ (u e)² with a probability of less than 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963)."""
 
 
 def _along(
     point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
 ) -> Comparison:
-    """Compare <g, u> with the slope along each row of U.
+    """Compare <g, u> with the derivative along each row of U.
 
-    A difference that the product's own rounding explains is none. How far rounding reaches in g takes longer to find,
-    and is asked only where there is more than that, or a tie, or nothing to compare with.
+    If the rounding of the product <g, u> alone explains the differences, they agree. The bound on the rounding of g
+    takes longer to compute, so it is needed only if they do not, or if there may be ties, or if g is 0.
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
@@ -39,7 +42,9 @@ def _along(
     if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
         return Comparison(product, slopes, tolerance, none, none)
-    deviations = _DEVIATIONS if point.bound.running else 1  # an experiment finds a standard deviation itself
+    deviations = (
+        _DEVIATIONS if point.bound.running else 1
+    )  # an experiment measures a standard deviation, already with room
     tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
     return compare(point, part, U, product, tolerance, found, criteria)
 
@@ -51,7 +56,7 @@ def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
 
 
 def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -> list[list[Row]]:
-    """Judge parts, each by three random directions, for each of the gradients given."""
+    """Judge parts along three random directions each, for each of the given gradients."""
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
     for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
@@ -65,7 +70,7 @@ def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -
 def _derivatives_of(
     point: Point, moves: list[tuple[Part, np.ndarray]], method: Method
 ) -> Iterator[tuple[Part, np.ndarray, Derivatives, bool]]:
-    """Yield each part with its directions, what was found along them, and whether there may be ties."""
+    """Yield each part with its directions, the derivatives along them, and whether there may be ties."""
     if method != "complex step":
         for part, U in moves:
             yield part, U, derivatives_along(point, part, U, method), True
@@ -77,7 +82,7 @@ def _derivatives_of(
 
 
 def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """Yield the parts in groups whose slopes are found in one pass, as far as there is room."""
+    """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
     group: list[Part] = []
     for part in parts:
         if group and DIRECTIONS * (len(group) + 1) > point.at_once(group[0]):
@@ -91,7 +96,7 @@ def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
 def _judged(
     point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
 ) -> Row:
-    """Judge a part by directions and, where one of them fails, by an entry that is wrong."""
+    """Judge a part along directions and, if one of them fails, by a wrong entry."""
     along = _along(point, part, given, U, found, tied, criteria)
     error = np.abs(along.given - along.expected)
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
@@ -116,7 +121,7 @@ def _judged(
     entry = wrong_entry(point, part, given, U[worst], int(output), criteria)
     [at] = entries(point, part, [(given, criteria)], np.array([entry]))
     if not at.wrong[output, 0]:
-        return row  # many errors below what one entry could show, that add up along u
+        return row  # many errors add up along u, each of them within the tolerance
     index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
     g, n, tolerance = (float(values[output, 0]) for values in (at.given, at.expected, at.tolerance))
     shape = (*point.outputs, *part.shape)
@@ -126,11 +131,11 @@ def _judged(
 
 
 def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria) -> int:
-    """Return an entry that is wrong, where u fails: cut u into pieces and keep the one that fails the most."""
+    """Return a wrong entry, given a direction u that fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
-    pieces = min(_PIECES, max(2, point.at_once(part)))  # a large part's copies fill the memory
+    pieces = min(_PIECES, max(2, point.at_once(part)))  # each piece moves a copy of a large part
     if criteria.method != "complex step":
-        pieces = 2  # a difference takes many values
+        pieces = 2  # a difference needs many values
     while high - low > 1:
         edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
         U = np.zeros((len(edges) - 1, part.size))
@@ -145,5 +150,5 @@ def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, outp
 
 
 def _worst(ratio: np.ndarray, wrong: np.ndarray) -> int:
-    """Return the place of the largest ratio, among the wrong ones where there are some."""
+    """Return the index of the largest ratio, among the wrong ones if there are any."""
     return int(np.argmax(np.where(wrong, ratio, -1.0) if wrong.any() else ratio))

@@ -1,4 +1,4 @@
-"""The engines of a network: whose gradients are judged, and one report of them all."""
+"""The engines of a network: their gradients, and one row for each part from the rows of all engines."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,25 +27,25 @@ def candidates_of(
     dtype: np.dtype,
     engine: Engine,
 ) -> tuple[Candidate, ...]:
-    """Return the gradients of the engines that are asked for.
+    """Return the gradients of the engines to check.
 
     Parameters
     ----------
     network : Network
         The network.
     batch_at : callable
-        The rows in the type of the parameters that it is given.
+        Takes parameters and returns the rows in their type.
     noise : RandomKey or None
         The key of random layers.
     dtype : dtype
         The type of the parameters.
     engine : str
-        The engines that are asked for.
+        The engines to check.
 
     Raises
     ------
     ValueError
-        Where the compiled engine alone is asked for and does not take the network.
+        If only the compiled engine is to be checked, and it does not take the network.
     """
     batch = batch_at(np.zeros(0, dtype))
     judged = []
@@ -67,9 +67,9 @@ def _at(gradient: Callable[[np.ndarray, Batch], Any], batch_at: Callable[[np.nda
 def merged(
     point: Any, judged: list[list[Row]], nearby: list[dict[str, Row]]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
-    """Return one row for each part, that of the worst of its gradients, those nearby, and the number of the worst.
+    """Return the worst row for each part, the rows nearby, and the number of the gradient that is the worst of all.
 
-    Where the engines have one verdict of a part its row says "both".
+    If the engines have the same verdict on a part, its row says "both".
     """
     if not isinstance(point, NetworkPoint) or not point.judged[0].engine:
         return tuple(judged[0]), tuple(nearby[0].values()), 0
@@ -96,14 +96,14 @@ def merged(
 
 
 def _losses(point: NetworkPoint) -> list[Row]:
-    """Return a row that fails for an engine whose loss is not that of the reference in float64."""
+    """Return a row that fails for each compiled loss that is not the reference's in float64."""
     expected = float(point.value[0])
     rows = []
     for own, loss in zip(point.judged, point.losses, strict=True):
         error = abs(float(loss) - expected)
         if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
             continue
-        tolerance = SAFETY * point.bound.value  # which takes longer to find, and is rarely needed
+        tolerance = SAFETY * point.bound.value  # takes longer to compute, and is rarely needed
         if error <= tolerance:
             continue
         name = f"the loss{f' of {own.what}' if own.what else ''}"

@@ -1,4 +1,4 @@
-"""The thorough mode: every entry of a part is compared with its derivative."""
+"""The exact mode: every entry of a part is compared with its derivative."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from .verdict import Row
 
 
 def entries(point: Point, part: Part, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
-    """Compare every entry of a part, or the chosen ones, one at a time: of each of the gradients given."""
+    """Compare every entry of a part, or the chosen ones, for each of the given gradients."""
     chosen = np.arange(part.size) if chosen is None else chosen
     tolerance = SAFETY * point.bound.gradient[:, part.span]
     pieces: list[list[Comparison]] = [[] for _ in givens]
@@ -29,7 +29,7 @@ def _joined(pieces: list[Comparison]) -> Comparison:
 
 
 def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[Row, Comparison]]:
-    """Judge a part by every one of its entries, for each of the gradients given."""
+    """Judge a part by all of its entries, for each of the given gradients."""
     found = entries(point, part, givens)
     return [
         (_row(point, part, given, own, criteria), own) for (given, criteria), own in zip(givens, found, strict=True)
@@ -39,7 +39,7 @@ def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[R
 def _row(point: Point, part: Part, given: np.ndarray, found: Comparison, criteria: Criteria) -> Row:
     error = np.abs(given - found.expected)
     ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
-    # What is wrong comes first, then what is not known, then a kink, then the rest, each by its ratio.
+    # The row shows the entry with the worst verdict, and among those the one with the largest ratio.
     rank = np.select([found.wrong, found.unknown, found.kink], [3.0, 2.0, 1.0], 0.0)
     worst = np.lexsort((ratio.ravel(), rank.ravel()))[-1]
     output, entry = np.unravel_index(worst, ratio.shape)

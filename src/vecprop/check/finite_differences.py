@@ -8,16 +8,16 @@ from .complex_step import Moved
 
 
 class Difference(NamedTuple):
-    """Derivatives along directions, (K, outputs), found by differences.
+    """Derivatives along directions by differences, (K, outputs).
 
     Parameters
     ----------
     value : ndarray
         The derivatives.
     error : ndarray
-        An estimate of their error; infinite where nothing is known.
+        An estimate of their error; infinite if nothing is known.
     jump : ndarray
-        The right derivative less the left one: 0 but for the error, unless there is a kink.
+        The right derivative less the left one; 0 unless there is a kink.
     """
 
     value: np.ndarray
@@ -30,18 +30,18 @@ def central_differences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε, with an estimate of its error.
 
-    The error is that of truncation, at most the change when ε is doubled, and that of rounding.
+    The error is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
 
     Parameters
     ----------
     moved : callable
-        The function's values, moved by steps.
+        The function's values, (K, outputs), after steps, (K, size).
     U : ndarray (K, size)
         The directions.
     noise : ndarray, broadcast to (K, outputs)
         The standard deviation of the rounding errors of the function's values.
     step : float, default 1e-4
-        The small change ε.
+        The step ε.
 
     Returns
     -------
@@ -58,39 +58,41 @@ def central_differences(
 
 
 LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
+"""The long steps, as shares of a scale: each half of the one before."""
+
 STEPS = np.array([*LONG_STEPS, *(LONG_STEPS[-1] * 8.0**-k for k in range(1, 6))])
-"""The steps, as shares of a scale: half as long each time, then an eighth, to see what is finer than the first show."""
+"""All steps: after the long ones each is an eighth of the one before, to show structure that is finer than those."""
 
 MORE_STEPS, OTHER_STEPS = 0.8 * 2.0 ** -np.arange(36), 0.8 * 2.0 ** -np.arange(12)
-"""The steps where the first have left doubt: down to 1e-11 of the scale, and around other scales."""
+"""The steps for derivatives that are still unclear: down to 1e-11 of the scale, and around other scales."""
 
 UNCLEAR = 1e-8
-"""The share of the largest derivative above which an error leaves doubt."""
+"""The share of the largest derivative above which an error calls for more steps."""
 
 ORDER = 7
-"""The highest order of extrapolation."""
+"""The highest order of extrapolation; higher ones amplify rounding more than they reduce truncation."""
 
 
 def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, others: np.ndarray) -> Difference:
     """Return derivatives by Ridders' method: central differences for ever smaller steps, extrapolated to step 0.
 
-    The extrapolations form Neville's tableau; the entry that differs least from the two it was made of is the answer,
-    and that difference its error (Ridders, 1982), to which the noise of the values divided by the step is added. A
-    function may look smooth from afar and not be so, where it has a pole or kinks between the steps: so no entry is
-    believed beyond what the smaller steps say.
+    The extrapolations form Neville's tableau. Its result is the entry that differs least from the two that it was made
+    of, and that difference is its error (Ridders, 1982), to which the noise of the values divided by the step is added.
+    A function with a pole or with kinks between the steps may look smooth over long steps. So an entry of long steps is
+    believed only as far as shorter steps confirm it.
 
     Parameters
     ----------
     moved : callable
-        The function's values, (K, outputs), moved by steps; NaN where it has none.
+        The function's values, (K, outputs), after steps, (K, size); NaN if it raises.
     U : ndarray (K, size)
         The directions.
     scale : ndarray (K,)
-        How far along each direction the function may be thought to change.
+        The distance along each direction over which the function is expected to change.
     noise : ndarray (outputs,)
         The standard deviation of the rounding errors of the function's values.
     others : ndarray (S, K)
-        Other scales, which are tried where the first leaves doubt.
+        Other scales, which are tried if the first leaves a derivative unclear.
 
     Returns
     -------
@@ -111,7 +113,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         own = Difference(*(part[some] for part in found))
         ladders = [(STEPS[-1] * scale[some], own)]
         doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
-        least = 4 * noise.min() / doubt  # shorter steps show less than is known
+        least = 4 * noise.min() / doubt  # shorter steps have more rounding than the error so far
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = _useful(shares[:, None] * sizes, least)
@@ -122,19 +124,19 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
 
 
 def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return how far coarser steps may be from what finer ones find: by as much as rounding explains there."""
+    """Return the distance of coarser steps from finer ones that the rounding of the finer ones explains."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
 def _useful(steps: np.ndarray, least: float) -> np.ndarray:
-    """Return the steps that are not shorter than the least for all directions, and four at least."""
+    """Return the steps that are not shorter than the least for all directions, but at least four."""
     return steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
-    """Return what has the smallest error of all ladders, each with its shortest steps, (K,).
+    """Return the derivatives with the smallest error of all ladders, each with its shortest steps, (K,).
 
-    None is believed against that of the shortest steps: it may know better only what rounding hides there.
+    A ladder is believed only as far as the one with the shortest steps confirms it, up to the rounding of that one.
     """
     ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
     shortest, fine = ladders[0]
@@ -149,12 +151,12 @@ def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Di
 
 
 def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
-    """Return derivatives along the rows of U from steps of these lengths, (steps, K); see `ridders`."""
+    """Return the derivatives along the rows of U from a ladder of step lengths, (steps, K); see `ridders`."""
     right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
     rounding = 4 * noise / h
-    # The central difference is even in the step, so its tableau goes by h²; the jump of the slopes is odd, so by h.
+    # The central difference is even in h, so it is extrapolated in h². The jump is not, so it is extrapolated in h.
     rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
@@ -162,10 +164,11 @@ def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noi
 
 
 def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return which steps, (steps, K, outputs), do not even come near to the function's value, as beside a pole.
+    """Return whether each step, (steps, K, outputs), is too long for the values to approach f(0), as beside a pole.
 
-    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² where the function is smooth, and with h at a kink. A
-    narrow peak has the same value on both sides, so that differences over its width would find a slope of 0.
+    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² if the function is smooth, and with h at a kink. If it
+    shrinks more slowly, the step is too long: a narrow peak has the same value on both sides, so that central
+    differences over its width would give 0.
     """
     size = np.abs(second)
     stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])
@@ -179,7 +182,7 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     for order in range(1, min(ORDER, len(differences) - 1) + 1):
         ratio = x[:-order] / x[order:]
         finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
-        # An entry's error: how far it is from those it was made of, and what rounding does at its smallest step.
+        # An entry's error is its distance from the two that it was made of, plus the rounding at its smallest step.
         errors.append(np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1])) + rounding[order:])
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
@@ -192,14 +195,14 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
-    # An entry can agree with those it was made of by chance, but not with the next best ones as well.
+    # An entry may agree with the two that it was made of by chance, but not with the next best ones too.
     return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))
 
 
 def _as_finer_steps_allow(
     entries: np.ndarray, error: np.ndarray, level: np.ndarray, rounding: np.ndarray
 ) -> np.ndarray:
-    """Return the errors, at least as large as the distance from what smaller steps have found, but for rounding."""
+    """Return the errors, raised to the distance from the best entry of smaller steps, less what rounding explains."""
     allowed = error.copy()
     for step in range(1, int(level.max()) + 1):
         own = np.flatnonzero(level == step)

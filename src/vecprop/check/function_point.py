@@ -1,4 +1,4 @@
-"""Any function at a point: its gradient there, how far rounding reaches, and its values at points nearby."""
+"""Any function at a point: its gradient, the bound on its rounding, and its values nearby."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -17,7 +17,7 @@ from .point import Point
 from .rounding import UNBOUNDED, Bound, rounding_experiment, tightened
 
 VALUES_AT_ONCE = 1 << 18
-"""How many values may be kept before they are judged: 2 MB."""
+"""The number of values that are kept until they are judged: 2 MB, so that they stay in a processor's cache."""
 
 
 class FunctionPoint(Point):
@@ -26,11 +26,11 @@ class FunctionPoint(Point):
     Parameters
     ----------
     value : callable
-        The function's value for parameters as they were given.
+        The function's value, for parameters in the user's structure.
     gradient : callable
-        The gradient that is checked, or the Jacobian, for parameters as they were given.
+        The gradient or Jacobian to judge, for parameters in the user's structure.
     structure : Structure
-        How the parameters were given.
+        The structure of the parameters.
     theta : ndarray (P,)
         The parameters, in float64.
     outputs : tuple of int
@@ -38,7 +38,7 @@ class FunctionPoint(Point):
     dtype : dtype
         The type in which the gradient is computed here.
     rows : tuple of int, default ()
-        What N may be, for the diagnosis.
+        The possible values of N, for the diagnosis.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class FunctionPoint(Point):
         self._value, self._gradient, self.structure = value, gradient, structure
         self.theta, self.outputs, self.dtype, self.rows = theta, outputs, np.dtype(dtype), rows
         self.parts = structure.parts
-        self.eps = EPS  # of the numbers that the gradient is returned in, once it is known
+        self.eps = EPS  # the spacing of the gradient's type, once it is known
 
     def at(self, theta: np.ndarray, dtype: Any = np.float64) -> "FunctionPoint":
-        """Return the same function at other parameters, in float64 unless it is said otherwise."""
+        """Return the same function at other parameters, in float64 by default."""
         return FunctionPoint(self._value, self._gradient, self.structure, theta, self.outputs, dtype, self.rows)
 
     def gradient(self) -> np.ndarray:
-        """Return the gradient that is checked, (outputs, P)."""
+        """Return the gradient to judge, (outputs, P)."""
         theta = self.structure.rebuilt(self.theta.astype(self.dtype))
         columns = gathered(self._gradient(theta), self.structure, self.outputs)
         self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
@@ -73,45 +73,46 @@ class FunctionPoint(Point):
         return self._values(self.theta)
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return the gradient that is checked, and keep the value."""
+        """Return the gradient to judge, and keep the value."""
         self.value = self._values(self.theta)
         return [self.gradient()]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
-        # Copied on both sides: a function may overwrite what it is given, and return the same buffer each time.
+        # Both are copied: a function may overwrite its argument, and return the same buffer each time.
         value = np.array(self._value(self.structure.rebuilt(theta.copy())))
         if value.shape != self.outputs:
             raise ValueError(f"The function's value has shape {value.shape}, and had {self.outputs} before.")
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), at each row of thetas; NaN where the function raises."""
+        """Return the values, (K, outputs), at each row of thetas; NaN if the function raises."""
         values = np.full((len(thetas), prod(self.outputs)), np.nan, thetas.dtype)
         for row, theta in zip(values, thetas, strict=True):
             try:
                 row[...] = self._values(theta)
-            except Exception:  # whatever a stranger's code raises outside its domain
+            except Exception:  # foreign code may raise anything outside its domain
                 continue
         return values
 
     def at_once(self, part: Part) -> int:
-        """Return how many points are computed before their results are judged."""
+        """Return the number of points whose values are kept until they are judged."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
+        """Return the values, (K, outputs), when each row of steps is added to a part of the parameters."""
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
 
     def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the slopes along the rows of each part's U, part by part, (K, outputs), perhaps at ties."""
+        """Return the derivatives along the rows of each part's U, part by part, (K, outputs); ties may be met."""
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
-        """Return the slopes along each row of U, (K, outputs), where ties may make more than one.
+        """Return the derivatives along each row of U, (K, outputs), from both sides of ties.
 
-        At a tie NumPy compares complex numbers by their imaginary parts: the complex step finds the side it steps to.
+        At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on the
+        side that it steps to.
         """
         left, right = -self.stepped(part, -U), self.stepped(part, U)
         low, high = np.minimum(left, right), np.maximum(left, right)
@@ -119,20 +120,20 @@ class FunctionPoint(Point):
 
     @cached_property
     def is_followed(self) -> bool:
-        """Never: a stranger's code is given complex numbers."""
+        """Never: foreign code is differentiated by complex step."""
         return False
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Always: nobody knows what a stranger's code does."""
+        """Always: foreign code may draw random numbers."""
         return True
 
     @cached_property
     def bound(self) -> Bound:
-        """How far rounding can have moved the gradient: as in `rounding_bound`, or else by experiment."""
+        """The bound on the gradient's rounding error: carried through its arithmetic if possible, else measured."""
         try:
             bound = self._running_bound()
-        except Exception:  # whatever a stranger's code raises when it is given numbers that are no plain array
+        except Exception:  # foreign code may raise anything when its argument is no plain array
             return self._experiment()
         return tightened(bound, self.largest(self.gradient()), self._experiment)
 
@@ -156,12 +157,12 @@ class FunctionPoint(Point):
         return Bound(bound, tied=True)
 
     def _bounded_theta(self, dtype: Any) -> Any:
-        """Return the parameters as they were given, as numbers that carry a bound of their error."""
+        """Return the parameters in the user's structure, as numbers that carry a bound of their error."""
         return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
 
     @cached_property
     def value_bound(self) -> np.ndarray:
-        """How far rounding can have moved the values, (outputs,), where their arithmetic can be followed; else 0."""
+        """The bound on the rounding errors of the values, (outputs,), if their arithmetic can be followed; else 0."""
         try:
             with np.errstate(all="ignore"):
                 bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
@@ -170,16 +171,16 @@ class FunctionPoint(Point):
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
     def roughness(self, part: Part) -> np.ndarray:
-        """Return what the rounding of the values does to slopes over a tenth of each parameter, (outputs, size).
+        """Return the error of derivatives from the rounding of values over a tenth of each parameter, (outputs, size).
 
-        (1 - cos w) / w² has lost its digits near w = 0, and so have its slopes, by complex step too.
+        (1 - cos w) / w² has lost its digits near w = 0, and so has its derivative, by complex step too.
         """
         bound = np.fmax(self.value_bound, 4 * self.noise.farther)
         return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
 
 
 def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> FunctionPoint:
-    """Return a function at a point, where all that it needs has been looked at."""
+    """Return a function at a point, with all arguments checked."""
     vector, structure = flattened(theta)
     here = structure.rebuilt(vector.astype(structure.dtype))
     result = called(f, here, args, "The function")
@@ -221,7 +222,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
 
 
 def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
-    """Return what a function returns, or say what it raises."""
+    """Call a function; if it raises, raise a ValueError that says so."""
     try:
         return f(theta, *args)
     except Exception as error:
@@ -233,12 +234,12 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
 def _words(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # an exception of a stranger's code may have no words
+    except Exception:  # an exception of foreign code may fail to print
         return ""
 
 
 def _rows(argument: Any) -> int:
-    """Return how many rows an argument may have; 0 where it has none."""
+    """Return the number of rows of an argument; 0 if it has no rows."""
     shape = getattr(argument, "shape", None)
     if isinstance(shape, tuple):
         return int(shape[0]) if shape else 0

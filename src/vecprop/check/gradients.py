@@ -20,7 +20,7 @@ from .report import Report
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
 
 WORK = 2e10
-"""How many multiplications the exact mode may take before the fast one is chosen: about a second or two."""
+"""The number of multiplications, rows · P², up to which every entry of a network is judged: about a second or two."""
 
 
 def check_gradients(
@@ -44,42 +44,43 @@ def check_gradients(
     ----------
     network : Network, CompiledNetwork or callable
         A network, also as `vecprop.compile` returns it; or a function f(theta, *args) that returns its value and
-        gradient, or its value alone where ``gradient`` is given. Values may be arrays; their gradient, the Jacobian,
-        then has the value's shape followed by theta's.
+        gradient, or its value alone if ``gradient`` is given. A value may be an array. Its gradient is then the
+        Jacobian, of the value's shape followed by theta's.
     theta : array, or list, tuple or dict of arrays
-        The parameters at which to check. A network takes one member, (P,). The gradient is built alike, and of a dict
-        it is matched by key.
+        The parameters at which to check. A network takes one member, (P,). The gradient has the same
+        structure; the arrays of a dict are matched by key.
     X, T, sample_weight : array, optional
         A network's rows; see `Network.loss`.
     noise : RandomKey or int, optional
-        The key of random layers, held fixed. Where it is not given, a network that has random layers is checked with
-        the masks of seed 0, since that is how it is trained, unless ``gradient`` is given.
+        The key of random layers, held fixed. By default, a network with random layers is checked with the masks of
+        seed 0, as in training, unless ``gradient`` is given.
     args : sequence, optional
         Further arguments of a function.
     gradient : callable or array, optional
-        The gradient to judge: for a network instead of its own, as a vector (P,) or as a function of theta; for a
-        function, its gradient for the same arguments, or the array itself.
+        The gradient to judge. For a network it takes the place of its own: a vector (P,) or a function of theta. For a
+        function it takes the same arguments, or is the array itself.
     method : {"auto", "complex step", "central differences", "directions", "ridders"}, default "auto"
-        How slopes are found. "complex step" is exact for every entry; "directions" are three random ones for each part,
-        by complex step, for large networks; "central differences" are the seed's; "ridders" needs no complex numbers.
-        "auto" takes the complex step, along directions where there are many parameters, and Ridders' differences for
-        what complex numbers do not suit: real differences along random directions have to agree with it.
+        How the expected derivatives are computed. "complex step" is exact for every entry. "directions" judges each
+        part along three random directions, by complex step, for large networks. "central differences" is the
+        tutorial's method. "ridders" needs no complex numbers. "auto" is the complex step, along directions if there
+        are many parameters, as long as real differences along random directions agree with it; else Ridders' method.
     engine : {"both", "reference", "compiled"}, default "both"
-        Whose gradient of a network is judged. Of the compiled engine it is that of `vecprop.compile` and that of a
-        step of training. "both" takes the reference alone where a part of the network has no kernel.
+        The engine whose gradient of a network is judged. For the compiled engine, both the gradient of
+        `vecprop.compile` and that of a training step are judged. "both" is the reference engine alone if a part of the
+        network has no kernel.
     rtol, atol : float, default 0
-        Errors up to ``atol + rtol * abs(slope)`` are allowed beside those of rounding. By default none are.
+        Errors up to ``atol + rtol * abs(derivative)`` are allowed in addition to rounding. By default none are.
 
     Returns
     -------
     Report
-        With ``verdict``, ``passed`` and a row per named part.
+        With ``verdict``, ``passed`` and a row for each named part.
 
     Raises
     ------
     ValueError, TypeError
-        Where an argument has a wrong shape or type or is not finite, where the function raises at theta, or where
-        ``engine="compiled"`` is asked for a network that has no kernels.
+        If an argument has a wrong shape or type or is not finite, if the function raises at theta, or if
+        ``engine="compiled"`` is given for a network that has no kernels.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def check_gradients(
     >>> report.verdict
     <Verdict.PASS: 'PASS'>
 
-    Any function that returns its value and gradient; this one has forgotten a factor 2:
+    Any function that returns its value and gradient can be checked. Here a factor 2 was forgotten:
 
     >>> report = check_gradients(lambda w: (w @ w, w), np.array([1.0, 2.0]))
     >>> report.verdict, report.diagnoses
@@ -103,7 +104,7 @@ def check_gradients(
     limit = _limit(rtol, atol)
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
-    kernels = sys.modules.get("vecprop.compiled.network")  # without which nobody has a compiled network
+    kernels = sys.modules.get("vecprop.compiled.network")  # if it is not imported, there is no compiled network
     if kernels and isinstance(network, kernels.CompiledNetwork):
         network, engine = network.network, "compiled" if engine == "both" else engine
     if isinstance(network, Network):
@@ -158,7 +159,7 @@ def _check_network(
         raise TypeError(f"theta has dtype {theta.dtype}, but the parameters to check are real numbers.")
     if network.layout.size == 0:
         raise ValueError("This network has no parameters: there is no gradient to check.")
-    batch = network.batch(theta, X, T, sample_weight)  # rounded as the network that is checked rounds it
+    batch = network.batch(theta, X, T, sample_weight)  # in the precision that is checked
     if batch.X.ndim != 2:
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
@@ -190,5 +191,5 @@ def _float64(array: np.ndarray) -> np.ndarray:
 
 
 def _given(gradient: Any, at: np.ndarray) -> np.ndarray:
-    """Return the gradient that a user gives for a network's, at parameters theta."""
+    """Return the gradient that the user gives in place of the network's own, at parameters theta."""
     return real_numbers(called(gradient, at, (), "The gradient function") if callable(gradient) else gradient)

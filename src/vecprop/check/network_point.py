@@ -1,4 +1,4 @@
-"""A network at a point: its gradient there, how far rounding reaches, and its loss at points nearby."""
+"""A network at a point: its gradients, the bound on their rounding, and its loss nearby."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,13 @@ from .point import Point, random_signs, typical_size
 from .rounding import Bound, rounding_bound, rounding_experiment
 
 NUMBERS_AT_ONCE = 1 << 18
-"""How many numbers a layer may hold when many moved networks are run at once: 2 MB, which a processor keeps near."""
+"""The number of activations of a layer when many moved networks are run at once: 2 MB, so that they stay in a
+processor's cache."""
 
 
 @dataclass(frozen=True)
 class _AtLayer:
-    """A layer that finds the random numbers of its place in the whole network."""
+    """A layer that draws the random numbers of its place in the whole network."""
 
     layer: Layer
     number: int
@@ -43,24 +44,24 @@ class _AtLayer:
 
 
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
-    """Return what a penalty is divided by: where it is averaged, what the rows are."""
+    """Return the number by which a penalty is divided: that of the rows' sum if it is averaged, else 1."""
     return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A gradient that is to be judged.
+    """A gradient to judge.
 
     Parameters
     ----------
     gradient : callable
-        The loss, or None where it is not to be judged, and the gradient, (P,), as a function of theta.
+        The loss, or None if it is not judged, and the gradient, (P,), as a function of theta.
     engine : str, default ""
-        The engine that computes it, if it is an engine's.
+        The engine that computes it, if any.
     is_own : bool, default False
-        Whether it is the network's own, by the reference engine.
+        Whether it is the network's own backpropagation, by the reference engine.
     what : str, default ""
-        What it is, where an engine has more than one.
+        Its name, if an engine has more than one gradient.
     """
 
     gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
@@ -83,11 +84,11 @@ class NetworkPoint(Point):
     noise : RandomKey or None
         The key of random layers.
     judged : tuple of Candidate
-        The gradients that are checked.
+        The gradients to judge.
     dtype : dtype
-        The type in which they are computed here.
+        The type in which they are computed.
     elsewhere : Batch, optional
-        The rows at other parameters: as they are before they are rounded to dtype.
+        The rows for other parameters, before they are rounded to dtype.
     """
 
     outputs: tuple[int, ...] = ()
@@ -105,7 +106,7 @@ class NetworkPoint(Point):
         self._elsewhere, self.judged = elsewhere or batch, judged
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
-        self.rows, self.eps = (batch.rows,), EPS  # of the numbers that gradients are returned in, once they are known
+        self.rows, self.eps = (batch.rows,), EPS  # eps: of the gradients' types
         self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
@@ -114,7 +115,7 @@ class NetworkPoint(Point):
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
     def breaks_ties_anew(self, number: int) -> bool:
-        """Return whether a gradient is the compiled engine's: its sums are rounded in another order."""
+        """Return whether a gradient is the compiled engine's, whose sums have another order."""
         return self.judged[number].engine == "compiled"
 
     def _loss_and_gradient(self, theta: Any, batch: Batch) -> tuple[Any, Any]:
@@ -126,7 +127,7 @@ class NetworkPoint(Point):
         return self._loss_and_gradient(theta, self.batch)[1][None]
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return the gradients that are checked, and keep the loss; the network's own is found in one pass with it."""
+        """Return the gradients to judge, and keep their losses; the network's own loss is the value."""
         self.losses, gradients = [], []
         for judged in self.judged:
             loss, gradient = judged.gradient(self.theta.astype(self.dtype))
@@ -147,7 +148,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Whether a gradient that was given, or a part of the user's own, may differ from run to run."""
+        """Whether a user's gradient, or a part of the user's own, may differ from run to run."""
         return not (self._is_of_the_library and self.judged[0].engine)
 
     @cached_property
@@ -157,10 +158,10 @@ class NetworkPoint(Point):
 
     @cached_property
     def bound(self) -> Bound:
-        """How far rounding can have moved the loss and the gradient."""
+        """The bound on the rounding errors of the loss and the gradient."""
         try:
             bound = rounding_bound(self._loss_and_gradient, self.theta, self.batch, self.dtype)
-        except Exception:  # whatever a user's own layer raises when it is given numbers that are no plain array
+        except Exception:  # a user's own layer may raise anything when its argument is no plain array
             with np.errstate(all="ignore"):
                 return rounding_experiment(
                     lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps, may_be_coarse=True
@@ -176,9 +177,10 @@ class NetworkPoint(Point):
         return np.concatenate([self._losses(self.network, piece, self.batch) for piece in pieces])
 
     def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
-        """Return the losses of a network, (K, 1): of the user's own layers one by one, and NaN where they raise.
+        """Return the losses of a network, (K, 1); NaN if a layer raises.
 
-        They may have been written for one network alone, and give something else for several without a word.
+        A network with layers of the user's own is computed for one theta at a time. Such a layer may have been written
+        for one network, and be wrong for several without an error.
         """
         if self._is_of_the_library:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
@@ -186,7 +188,7 @@ class NetworkPoint(Point):
         for loss, theta in zip(losses, thetas, strict=True):
             try:
                 loss[...] = network.batch_loss(theta, batch, self.noise_key)
-            except Exception:  # whatever a user's own layer raises
+            except Exception:  # a user's own layer may raise anything
                 continue
         return losses
 
@@ -199,12 +201,12 @@ class NetworkPoint(Point):
 
     @property
     def rounding(self) -> np.ndarray:
-        """What rounding can do to the loss, (1,), for a look at it: some last places of a sum of terms of one sign."""
+        """The rounding error of the loss that the Taylor remainder leaves out, (1,): some units in the last place."""
         return 4 * EPS * np.abs(self.value) if self._is_of_the_library else super().rounding
 
     @cached_property
     def is_followed(self) -> bool:
-        """Whether derivatives are carried through the layers; of the user's own, differences have to agree."""
+        """Whether derivatives are carried through the layers; if some are the user's own, differences have to agree."""
         if self._is_of_the_library:
             return True
         draw = np.random.default_rng(4)
@@ -221,7 +223,7 @@ class NetworkPoint(Point):
         return self.network.forward(self.theta, self.batch.X, self.noise_key)[0]
 
     def _reaching(self, layer: int) -> np.ndarray:
-        """Return what a layer is given."""
+        """Return the inputs of a layer."""
         return self._outputs[layer - 1] if layer else self.batch.X
 
     @cached_property
@@ -231,7 +233,7 @@ class NetworkPoint(Point):
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
         """Return the network from a layer on, the start of its parameters and the activations that reach it.
 
-        Its loss is the whole network's, less the penalties of the layers before, which do not move.
+        Its loss is the whole network's without the penalties of the layers before, which do not move.
         """
         if layer not in self._tails:
             network = self.network
@@ -242,14 +244,14 @@ class NetworkPoint(Point):
         return self._tails[layer]
 
     def at_once(self, part: Part) -> int:
-        """Return how many moved networks are run at once."""
+        """Return the number of moved networks that are run at once."""
         widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
-        """Return the losses, (K, 1), where each row of steps, (K, size), is added to a part of the parameters.
+        """Return the losses, (K, 1), when each row of steps, (K, size), is added to a part of the parameters.
 
-        Only the layers from the part's own on are run: nothing before them moves.
+        Only the layers from the part's own on are run, since nothing before them moves.
         """
         tail, start, batch = self._tail(part.layer or 0)
         thetas = np.repeat(self.theta[None, start:].astype(steps.dtype), len(steps), axis=0)
@@ -257,16 +259,16 @@ class NetworkPoint(Point):
         return self._losses(tail, thetas, batch)
 
     def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the slopes along the rows of each part's U, part by part, (K, 1), and whether there are ties."""
+        """Return the derivatives along the rows of each part's U, part by part, (K, 1), and whether ties were met."""
         if not self.is_followed:
             return np.concatenate([self.stepped(part, U) for part, U in moves]), True
         ties = Ties()
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
     def _summands(self, moves: Sequence[tuple[Part, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
-        """Return the slopes of the loss's summands, the rows' and then the penalties', (K, N + penalties).
+        """Return the derivatives of the loss's summands, the rows' and then the penalties', (K, N + penalties).
 
-        Each part begins to move at its own layer: nothing before it does.
+        A part begins to move at its own layer.
         """
         network, batch = self.network, self.batch
         summands = np.zeros((sum(len(U) for _, U in moves), batch.rows + len(network.penalties)))
@@ -292,10 +294,10 @@ class NetworkPoint(Point):
         return summands
 
     def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
-        """Return the slopes along each row of U, (K, 1), where ties may make more than one.
+        """Return the derivatives along each row of U, (K, 1), from both sides of ties.
 
-        Rows are independent, and so are penalties: each may be on its own side of its own kink, whatever the direction
-        of theta. So backpropagation, which takes one slope at each tie, may give any sum of theirs.
+        Rows and penalties are independent, so each may be on its own side of its own kink, whatever the direction of
+        theta. Backpropagation takes one side at each tie, so its gradient may be any sum of one-sided derivatives.
         """
         if not self.is_followed:
             return self._one_sided_nearby(part, U)
@@ -312,11 +314,11 @@ class NetworkPoint(Point):
         return OneSided(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
 
     def _one_sided_nearby(self, part: Part, U: np.ndarray) -> OneSided:
-        """Return the slopes a little to the left and to the right, where the arithmetic at ties cannot be followed."""
+        """Return the derivatives a little to the left and right, for code that cannot be followed at ties."""
         here = self.stepped(part, U)
         near = 1e-9 * typical_size(self.theta[part.span])
         beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
         low, high = np.minimum(*beside), np.maximum(*beside)
-        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else it is the curve of a smooth function
+        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else the function is smooth, and curved
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)

@@ -24,7 +24,7 @@ class Part:
     shape : tuple of int
         Its shape.
     layer : int, optional
-        The number of the network's layer that it belongs to.
+        The number of the layer that it belongs to.
     """
 
     name: str
@@ -39,26 +39,26 @@ class Part:
 
     @property
     def span(self) -> slice:
-        """The part of the vector that it fills."""
+        """Its place in the vector."""
         return slice(self.start, self.start + self.size)
 
     def index(self, entry: int) -> tuple[int, ...]:
-        """Return the index in the part of one of its entries, given by its place in the flattened part."""
+        """Return the index of an entry in the part, given its index in the flattened part."""
         return tuple(int(i) for i in np.unravel_index(entry, self.shape))
 
 
 @dataclass(frozen=True)
 class Structure:
-    """How a vector is cut into arrays, and those are put together as they were given.
+    """How a vector is divided into arrays, and how they were nested.
 
     Parameters
     ----------
     parts : tuple of Part
         The arrays, in the order of the vector.
     dtype : dtype
-        The floating type that they were given in.
+        Their common floating type.
     tree : object
-        The lists, tuples and dicts as they were given, with a part for each array.
+        The lists, tuples and dicts of the user, with a part in place of each array.
     """
 
     parts: tuple[Part, ...]
@@ -66,17 +66,17 @@ class Structure:
     tree: Any
 
     def rebuilt(self, vector: Any) -> Any:
-        """Return the parameters as they were given, with the numbers of the vector; single ones as scalars."""
+        """Return the parameters in the user's structure, with the numbers of the vector; single numbers as scalars."""
 
         def leaf(part: Part) -> Any:
             array = vector[part.span].reshape(part.shape)
-            return array[()] if isinstance(array, np.ndarray) else array  # a scalar may be the key of a cache
+            return array[()] if isinstance(array, np.ndarray) else array  # the function may use a scalar as a dict key
 
         return _mapped(self.tree, leaf)
 
 
 def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
-    """Return parameters as a float64 vector, and how to put it back.
+    """Return parameters as a float64 vector, and their structure.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
 
 
 def as_array(leaf: Any) -> np.ndarray:
-    """Return an array, a number or a tensor that may be part of a graph as a NumPy array."""
+    """Return an array, a number or a PyTorch tensor as a NumPy array."""
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
 
@@ -126,7 +126,7 @@ def is_tree(theta: Any) -> bool:
 
 
 def _put_together(tree: Any, children: list[Any]) -> Any:
-    """Return children in a container like another one."""
+    """Return children in a container like tree."""
     if isinstance(tree, Mapping):
         return dict(zip(tree, children, strict=True))
     return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
@@ -158,7 +158,7 @@ def _child(name: str, key: Any, by_place: bool) -> str:
 
 
 def gathered(gradient: Any, structure: Structure, outputs: tuple[int, ...]) -> list[Any]:
-    """Return a gradient built as the parameters are, as arrays (outputs, size), or say what is wrong with it."""
+    """Return a gradient in the structure of the parameters as arrays (outputs, size), or raise an error."""
     columns: list[Any] = []
     _gather(gradient, structure.tree, "the gradient", outputs, columns)
     return columns
@@ -173,7 +173,7 @@ def _gather(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...], colum
 
 
 def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> list[Any]:
-    """Return the children of a gradient in the order of the parameters: by key where those have keys."""
+    """Return the children of a gradient in the order of the parameters: by key if they have keys."""
     if isinstance(tree, Mapping):
         if not isinstance(gradient, Mapping):
             raise ValueError(f"{name} is {type(gradient).__name__}, but theta is a dict: return a dict with its keys.")
@@ -213,12 +213,12 @@ def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
 
 
 def _as_numbers(gradient: Any) -> Any:
-    """Return a gradient as an array; numbers that carry a bound stay as they are."""
+    """Return a gradient as an array; array pairs stay as they are."""
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
 def real_numbers(gradient: Any) -> np.ndarray:
-    """Return a gradient as an array of real numbers, or say what it is instead."""
+    """Return a gradient as an array of real numbers, or raise a TypeError that says what it is."""
     wrong = TypeError(f"The gradient, of type {type(gradient).__name__}, is no array of real numbers: return an array.")
     try:
         array = as_array(gradient)

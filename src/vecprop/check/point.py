@@ -1,4 +1,4 @@
-"""A function at a point: what every kind of function, and a network too, can be asked there."""
+"""A function at a point: the interface that networks and other functions share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .rounding import Bound
 
 
 class Point(ABC):
-    """A function at parameters theta, (P,) in float64, with a gradient that is to be judged.
+    """A function at parameters theta, (P,) in float64, with one or more gradients to judge.
 
     Attributes
     ----------
@@ -24,11 +24,11 @@ class Point(ABC):
     parts : tuple of Part
         Their named parts.
     outputs : tuple of int
-        The shape of the function's value.
+        The shape of the value.
     dtype : dtype
         The type in which the gradient is computed here.
     rows : tuple of int
-        What N, the number of rows, may be.
+        The possible values of N, the number of rows, for the diagnosis.
     """
 
     theta: np.ndarray
@@ -48,19 +48,19 @@ class Point(ABC):
 
     @abstractmethod
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the function's values, flattened, at each row of thetas, (K, outputs); NaN where it has none."""
+        """Return the values, flattened, at each row of thetas, (K, outputs); NaN if the function raises."""
 
     @abstractmethod
     def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), where each row of steps is added to a part of the parameters."""
+        """Return the values, (K, outputs), when each row of steps is added to a part of the parameters."""
 
     @abstractmethod
     def at_once(self, part: Part) -> int:
-        """Return how many moved points are computed before their results are judged."""
+        """Return the number of moved points whose values are computed in one call."""
 
     @abstractmethod
     def evaluated(self) -> list[np.ndarray]:
-        """Return each gradient that is to be judged, (outputs, P), and keep the value."""
+        """Return each gradient to judge, (outputs, P), and keep the value."""
 
     @cached_property
     @abstractmethod
@@ -68,39 +68,40 @@ class Point(ABC):
         """Whether two runs may differ."""
 
     def breaks_ties_anew(self, number: int) -> bool:
-        """Return whether one of the gradients rounds otherwise than the point, so that it may not meet its ties."""
+        """Return whether a gradient is summed in another order than the value, so that its ties may differ."""
         return False
 
     @cached_property
     @abstractmethod
     def bound(self) -> Bound:
-        """How far rounding can have moved the gradient."""
+        """The bound on the gradient's rounding error."""
 
     @cached_property
     @abstractmethod
     def is_followed(self) -> bool:
-        """Whether derivatives are carried through the arithmetic, so that no complex number can corrupt them."""
+        """Whether derivatives are computed by tangents, in real arithmetic, so that none can be lost."""
 
     @abstractmethod
     def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the slopes along the rows of each part's U, one part after the other, (K, outputs).
+        """Return the derivatives along the rows of each part's U, (K, outputs), and whether there were ties.
 
-        And whether numbers that are compared may be equal, so that there may be other slopes.
+        A tie is a comparison of equal numbers, at which there may be several derivatives.
         """
 
     @abstractmethod
     def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
-        """Return the slopes along each row of U, (K, outputs), where ties may make more than one."""
+        """Return the derivatives along each row of U, (K, outputs), from both sides of ties."""
 
     def sizes(self, part: Part) -> np.ndarray:
-        """Return the absolute value of each parameter of a part, or what is typical for the part where it is 0."""
+        """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
         theta = self.theta[part.span]
         return np.where(theta == 0, typical_size(theta), np.abs(theta))
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
-        """Return how large the entries of each entry's part may be thought to be, (outputs, P).
+        """Return for each entry the size that entries of its part can be expected to have, (outputs, P).
 
-        That is their largest absolute value, or, near an optimum, the value divided by the part's largest parameter.
+        It is their largest absolute value or, if larger, as near an optimum, the value divided by the part's largest
+        parameter.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
@@ -124,49 +125,49 @@ class Point(ABC):
             found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
             if found.near.all():
                 return found
-            # A value may be 0 up to rounding, as log(cosh(w)) is near 0: that is seen where it is not.
+            # A value may be nothing but rounding here, as log(cosh(w)) near 0. Its noise shows farther away.
             far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
             least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
             return Noise(np.fmax(found.near, least), np.fmax(found.farther, least))
 
     @property
     def rounding(self) -> np.ndarray:
-        """What rounding can do to the values, (outputs,), for a look at them."""
+        """The rounding errors of the values that the Taylor remainder leaves out, (outputs,)."""
         return self.noise.farther
 
     @cached_property
     def value_bound(self) -> np.ndarray:
-        """How far rounding can have moved the values, (outputs,), where their arithmetic can be followed; else 0."""
+        """The bound on the rounding errors of the values, (outputs,), if their arithmetic can be followed; else 0."""
         return np.zeros(1)
 
     @property
     def lines(self) -> np.ndarray:
-        """Two random directions in which every parameter moves about as far as it is large, (2, P)."""
+        """Two random directions in which every parameter moves by about its own size, (2, P)."""
         return self.all_sizes * random_signs(np.random.default_rng(5), (2, self.theta.size))
 
     @cached_property
     def jittered(self) -> tuple[Self, ...]:
-        """The function where every parameter is moved by a few units in the last place."""
+        """The function at three points where every parameter is moved by a few units in the last place."""
         draw = np.random.default_rng(0)
         unit = float(np.finfo(np.float64).eps) / 2
         moves = [unit * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape) for _ in range(3)]
         return tuple(self.at(self.theta + move) for move in moves)
 
     def stepped(self, part: Part, U: np.ndarray) -> np.ndarray:
-        """Return the slopes along the rows of U by complex step, (K, outputs)."""
+        """Return the derivatives along the rows of U by complex step, (K, outputs)."""
         size = typical_size(self.theta[part.span])
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
 
 def typical_size(theta: np.ndarray) -> float:
-    """Return the root of the mean square of some parameters, or 1 where all are 0."""
+    """Return the root mean square of parameters, or 1 if all are 0."""
     largest = float(np.abs(theta).max(initial=0))
     return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
 
 
 def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return numbers ±U(0.5, 1): none is small, so that nothing goes unseen, and no two cancel by symmetry.
+    """Return numbers ±U(0.5, 1): none is small, so that no error is missed, and no two cancel by symmetry.
 
     Examples
     --------

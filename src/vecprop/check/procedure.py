@@ -1,4 +1,4 @@
-"""From a point to a report: how its slopes are found, what rounding hides there and nearby, and the verdicts."""
+"""The procedure of a check, from a point to a report; its steps are listed in `check/__init__.py`."""
 
 import warnings
 from collections.abc import Iterable
@@ -23,29 +23,41 @@ from .taylor import reconciled, taylor
 from .verdict import Row, Verdict
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
-"""How many parameters a function has at most for all its entries to be judged: by complex step, and by differences."""
+"""The largest numbers of parameters of a function whose entries are all judged, by complex step and by differences. A
+complex step takes one value of the function for each entry, differences take dozens."""
 
 VETO = 1.2
-"""The slope of a Taylor remainder up to which a gradient that passes by complex step is judged by differences too."""
+"""The slope of the Taylor remainder below which a gradient that passes by complex step is judged by differences too: a
+right gradient has 2, a wrong one 1."""
 
 
 @dataclass(frozen=True)
 class _Procedure:
-    """How slopes are found, and whether along directions instead of every entry."""
+    """How one check is done.
+
+    Parameters
+    ----------
+    method : str
+        How the expected derivatives are computed.
+    along : bool
+        Whether parts are judged along random directions instead of by every entry.
+    limit : Limit
+        The errors that the user allows.
+    """
 
     method: Method
     along: bool
     limit: Limit
 
     def rows(self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[Part]) -> tuple[Judgements, str]:
-        """Judge gradients of a point, by number, and say why no complex step is believed there, if it is not."""
+        """Judge gradients of a point, by number; return why complex steps cannot be believed there, if they cannot."""
         judged = self._rows(point, gradients, [part for part in parts if part.size])
         if self.method != "complex step" or point.is_followed:
             return judged, ""
         return confirmed(point, judged)
 
     def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
-        """Judge gradients at another point: by differences where no complex step is believed there."""
+        """Judge gradients at another point: by differences if complex steps cannot be believed there."""
         judged, doubt = self.rows(point, gradients, parts)
         if doubt:
             judged, _ = replace(self, method="ridders").rows(point, gradients, parts)
@@ -67,7 +79,7 @@ class _Procedure:
         return judged
 
     def description(self, point: Point) -> str:
-        """Return how slopes were found, in which types, and whose gradients were judged."""
+        """Return the method, the types and the engines in words."""
         words = {
             "complex step": "complex step",
             "central differences": "central differences",
@@ -83,7 +95,7 @@ class _Procedure:
 
 
 def judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
-    """Judge the gradients of a point, there and, where rounding hides too much, at random points nearby.
+    """Judge the gradients of a point, there and, if rounding hides too much, at random points nearby.
 
     Parameters
     ----------
@@ -92,14 +104,14 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
     method : str
         One of `gradients.METHODS`.
     notes : list of str
-        What the report is to say besides.
+        Further notes for the report.
     movable : bool
-        Whether the gradients are known at other parameters.
+        Whether the gradients can be computed at other parameters.
     limit : Limit
         The errors that the user allows.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # what a user's code warns of at theta has been seen, elsewhere it is expected
+        warnings.simplefilter("ignore")  # the user has seen warnings at theta; elsewhere they are expected
         givens = _finite(point)
         moving = _nondeterministic(point, givens)
         procedure, reason = _procedure(point, method, limit)
@@ -107,7 +119,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
             raise ValueError(f'method="complex step" does not suit this {_kind(point)}: {reason}; take "ridders".')
         report, doubt = _report(point, procedure, givens, moving, movable)
         if not reason and doubt:
-            # Nothing of a complex step is left to believe, so that differences judge everything.
+            # No complex step can be believed, so differences judge everything.
             reason, procedure = doubt, _by_differences(point, method, limit)
             report, _ = _report(point, procedure, givens, moving, movable)
     said = [f"The complex step does not suit this {_kind(point)}: {reason}"] if reason else []
@@ -119,13 +131,13 @@ def _kind(point: Point) -> str:
 
 
 def _finite(point: Point) -> list[np.ndarray]:
-    """Return the gradients of a point, which are finite, as its value is."""
+    """Return the gradients of a point; raise a ValueError if they or the value are not finite."""
     givens = point.evaluated()
     require_finite(point, point.value, "The function")
     for number, given in enumerate(givens):
         if not point.breaks_ties_anew(number):
             require_finite(point, given, "The gradient")
-        # Where the compiled engine alone has no finite gradient it is wrong: NaN agrees with nothing.
+        # If only the compiled engine's gradient is not finite, that is an error to report: NaN agrees with nothing.
         given[~np.isfinite(given)] = np.nan
     return givens
 
@@ -133,7 +145,7 @@ def _finite(point: Point) -> list[np.ndarray]:
 def _report(
     point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
-    """Return what was found, and why a complex step that it rests on is not to be believed, if it is not."""
+    """Return the report, and why the complex steps that it rests on cannot be believed, if they cannot."""
     judged, doubt = procedure.rows(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt
@@ -148,7 +160,9 @@ def _report(
     elsewhere = nearby(point, procedure.elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
-        failed = {row.name for row in rows if row.verdict is Verdict.FAIL}  # what fails nearby alone shows nothing here
+        failed = {
+            row.name for row in rows if row.verdict is Verdict.FAIL
+        }  # a part that fails nearby alone has no errors here to explain
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
         settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
@@ -166,18 +180,18 @@ def _by_differences(point: Point, method: str, limit: Limit) -> _Procedure:
 
 
 def _procedure(point: Point, method: str, limit: Limit) -> tuple[_Procedure, str]:
-    """Return how slopes are to be found, and why complex numbers do not suit the function, if they do not."""
+    """Return how the check is done, and why complex numbers do not suit the function, if they do not."""
     if method in ("ridders", "central differences"):
         return _Procedure(method, False, limit), ""  # pyright: ignore[reportArgumentType]
     reason = "" if point.is_followed else unsuited(point)
     if reason:
         return _by_differences(point, method, limit), reason
-    many = point.theta.size > ENTRIES and not point.is_followed  # of a network it depends on its rows too
+    many = point.theta.size > ENTRIES and not point.is_followed  # for networks see `gradients.WORK`
     return _Procedure("complex step", method == "directions" or (method == "auto" and many), limit), ""
 
 
 def _doubted(point: FunctionPoint, part: Part, row: Row, found: Comparison) -> Row:
-    """Return a row that failed, inconclusive where the function's own rounding could explain all of its errors."""
+    """Return a row that failed, as INCONCLUSIVE if the function's own rounding could explain all of its errors."""
     roughness = point.roughness(part)
     if (np.abs(found.given - found.expected) > roughness)[found.wrong].any() or _is_seen_over_long_steps(
         point, part, found
@@ -190,7 +204,7 @@ def _doubted(point: FunctionPoint, part: Part, row: Row, found: Comparison) -> R
 def _is_seen_over_long_steps(point: Point, part: Part, found: Comparison) -> bool:
     """Return whether differences over long steps show the largest error too, as they do unless digits are lost.
 
-    The bound of a value's rounding grows from step to step of a recurrence, and may be far above what rounding does.
+    The bound on a value's rounding grows with each step of a recurrence, and may be far above the actual error.
     """
     output, entry = found.worst
     given, expected = found.given[output, entry], found.expected[output, entry]
@@ -198,11 +212,11 @@ def _is_seen_over_long_steps(point: Point, part: Part, found: Comparison) -> boo
     u[0, entry] = 1
     slope, error, _ = (values[0, output] for values in differences_over_long_steps(point, part, u))
     agrees = abs(slope - expected) + DISTRUST * error < 0.1 * abs(given - expected)
-    return bool(agrees and slope != 0)  # a value that stands still may have lost all its digits
+    return bool(agrees and slope != 0)  # a value that does not change may have lost all its digits
 
 
 def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
-    """Return, for each gradient, the parts of which two runs differ by more than the order of their sums explains."""
+    """Return, for each gradient, the names of the parts that differ between two runs by more than the order of sums."""
     if not point.may_be_random:
         return [set() for _ in givens]
     value, again = point.value, point.evaluated()
@@ -218,5 +232,5 @@ def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
 
 
 def _reordered(numbers: np.ndarray) -> float:
-    """Return the share of numbers that they may change by when threads sum in another order."""
+    """Return the relative change of numbers that threads may cause by summing in another order."""
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12

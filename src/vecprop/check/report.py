@@ -1,4 +1,4 @@
-"""The report of a gradient check: a row per named part, and what it adds up to."""
+"""The report of a gradient check: a row for each named part, and the verdict on all of them."""
 
 import sys
 from dataclasses import asdict, dataclass
@@ -36,20 +36,20 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What a gradient check found. ``print`` it for a table; in a notebook it shows itself.
+    """The result of a gradient check. ``print`` it for a table; a notebook shows it as one.
 
     Parameters
     ----------
     rows : tuple of Row
-        A row per named part, at the point that was asked about.
+        A row for each named part, at theta.
     method : str
-        How the slopes were found, in words.
+        How the expected derivatives were computed, in words.
     nearby : tuple of Row, default ()
-        The rows of a random point nearby, where rounding hides less; empty where it was not needed.
+        The rows at a random point nearby, where rounding hides less; empty if it was not needed.
     taylor : Taylor, optional
-        The second opinion: how fast the Taylor remainder shrinks, 2.00 when right.
+        The second opinion: the slope of the Taylor remainder, 2.00 when right.
     notes : tuple of str, default ()
-        What else a reader should know.
+        Further notes.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Report:
 
     @property
     def diagnoses(self) -> tuple[str, ...]:
-        """What the patterns of the errors show, each once."""
+        """The explanations of the errors, each once."""
         return tuple(dict.fromkeys(row.diagnosis for row in self.rows if row.diagnosis))
 
     def raise_if_failed(self) -> None:
@@ -89,7 +89,7 @@ class Report:
             raise GradientError("\n" + self.text())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain dicts, lists, numbers and strings, ready for JSON: None where nothing is known."""
+        """Return the report as plain dicts, lists, numbers and strings, ready for JSON; unknown values are None."""
         return {
             "verdict": str(self.verdict),
             "passed": self.passed,
@@ -125,7 +125,7 @@ class Report:
         return plot_gradient_report(self, ax)
 
     def _lines(self) -> list[str]:
-        """Return what stands below the table."""
+        """Return the lines below the table."""
         lines = [f"{self.verdict}: {_SUMMARY[self.verdict]} ({self.method})."]
         for diagnosis in self.diagnoses:
             names = [row.name for row in self.rows if row.diagnosis == diagnosis]
@@ -138,7 +138,7 @@ class Report:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        """The columns of the table: the engine is one where there are engines."""
+        """The columns of the table, with the engine for networks."""
         return (*COLUMNS[:3], "engine", *COLUMNS[3:]) if any(row.engine for row in self.rows) else COLUMNS
 
     def _cells(self, row: Row) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""How far rounding can have moved a gradient.
+"""The bound on the rounding error of a gradient.
 
-The network's own forward and backward pass are run on numbers that carry a bound of their error (`bounded.py`): on |X|
-and |W| forward, on |delta|, |W| and |slope| backward, with what rounding in z does to the slope. Where its arithmetic
-cannot be followed, an experiment says how far rounding reaches.
+The gradient's own code is run on numbers that carry a bound of their error (`arithmetic/running_error.py`). For a
+network the bounds grow with |X| and |W| in the forward pass, and with |delta|, |W| and |derivative| in the backward
+pass. If the code cannot be run on such numbers, its rounding error is measured.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Bound:
-    """How far rounding can have moved a gradient.
+    """The bound on the rounding error of a gradient.
 
     Parameters
     ----------
     gradient : ndarray (outputs, P)
-        The bound of each entry of its gradient; huge where anything could be.
+        The bound of each entry; `UNBOUNDED` if the error could be any number.
     tied : bool
-        Whether two numbers that are compared are equal, so that there may be a kink.
+        Whether equal numbers were compared, so that there may be a kink.
     running : bool, default True
-        Whether it was carried through the arithmetic; otherwise it was found by experiment.
+        Whether it was carried through the arithmetic; else it was measured.
     value : float, default 0.0
         The bound of a network's loss.
     """
@@ -42,24 +42,24 @@ class Bound:
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
+"""The bound of an error of any size: not infinite, so that sums and products of it do not become NaN."""
 
 ABSURD = 2e-4
-"""The share of a part's largest entry above which a bound says nothing, as after many steps of a recurrence."""
+"""The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
+errors to add up."""
 
 
 def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]) -> Bound:
-    """Return a bound where what is absurd of it is replaced by what an experiment shows, with room for more.
-
-    A bound takes all errors to add up; over many steps they do not.
+    """Return a bound whose absurd entries are replaced by the measured error times 16.
 
     Parameters
     ----------
     bound : Bound
         The bound.
     largest : ndarray (outputs, P)
-        The largest entry of each entry's part.
+        For each entry, the size of the largest entry of its part.
     experiment : callable
-        The bound by experiment.
+        Measures the bound.
     """
     absurd = bound.gradient > ABSURD * largest
     if not absurd.any():
@@ -87,7 +87,9 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
     TypeError
         If the network has a part whose arithmetic has no rule here.
     """
-    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)  # in which all else is computed
+    arithmetic = Arithmetic(
+        dtype if np.dtype(dtype).itemsize < 8 else np.float64
+    )  # all else is computed in float64 at most
     bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # float32 leaves little room, so the bound is scaled to the errors that are measured. The part of it that comes
@@ -144,9 +146,7 @@ def rounding_experiment(
     eps: float = EPS,
     may_be_coarse: bool = False,
 ) -> Bound:
-    """Estimate the rounding error of a gradient whose arithmetic cannot be followed.
-
-    Its noise is found along random lines, along which parameters at 0 move too; see `noise.py`.
+    """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def rounding_experiment(
     theta : ndarray (P,)
         The parameters, in float64.
     lines : ndarray (L, P)
-        Directions in which every parameter moves about as far as it is large.
+        Directions in which every parameter moves by about its own size.
     eps : float, default that of float64
-        The relative spacing of the numbers that the gradient is returned in.
+        The relative spacing of the gradient's type.
     may_be_coarse : bool, default False
         Whether the function may compute in float32 or float16.
     """
@@ -167,6 +167,6 @@ def rounding_experiment(
         return np.stack([gradient(theta + distance * v).ravel() for distance in t])
 
     noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
-    # Special functions are right to 1e-13 or so, always the same way, which no noise shows.
+    # Special functions have errors of 1e-13 or so that are not random, so the noise does not show them.
     largest = np.abs(here).max(axis=1, keepdims=True)
     return Bound(16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * largest, tied=True, running=False)

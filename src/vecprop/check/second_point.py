@@ -1,4 +1,4 @@
-"""A second point: what rounding hides at one is judged at random points nearby, and slight failures are seen again."""
+"""A second point: if rounding hides errors, or a failure is slight, a part is judged at random points nearby too."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,33 +13,34 @@ from .point import Point
 from .verdict import HIDDEN, Row, Verdict
 
 RESOLUTION = 1e-7
-"""The share of a part's largest entry above which rounding sends the check to a second point."""
+"""The share of a part's largest entry that rounding may hide before the part is judged at a second point too."""
 
 TRUSTED = {"complex step": 2e-8, "ridders": 5e-7, "central differences": 0.0}
-"""The share of a gradient's largest entry below which no error of a function is believed, by how it was found.
+"""The share of a gradient's largest entry below which no error of a function is believed, for each method.
 
-What iterates until it stands still, or solves a linear system, may be off by as much in its value and its gradient.
+The value and gradient of a function that iterates until it converges, or solves a linear system, may be off by as much.
 """
 
 SLIGHT = 1e-5
-"""The share of a part's largest entry below which an error has to be seen at a second point too, where what rounding
-does was found by experiment."""
+"""The share of a part's largest entry below which an error has to be found at a second point too, if the rounding error
+was measured: the experiment may have missed some of it."""
 
 WEAK = 1e3
-"""The multiple of its tolerance below which the same holds for an error found by differences."""
+"""The multiple of its tolerance below which the same holds for an error found by differences, whose own error is an
+estimate."""
 
 VISIBLE = 0.1
-"""The share of an entry that rounding may hide at a second point, where it was hidden at the first."""
+"""The share of an entry that rounding may hide at a second point, if it was hidden at the first."""
 
 MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
-"""How theta is moved: by which factor, and how much of each parameter at random.
+"""The moves to second points: the factor on theta, and the size of the random change relative to each parameter.
 
-Small weights saturate nothing; small moves stay in a narrow domain.
+Factors below 1 take units out of saturation; small changes stay within a narrow domain.
 """
 
 
 class Doubts:
-    """What is doubtful of the rows of one gradient, and how a second point settles it.
+    """The doubts about the rows of one gradient, and how a second point settles them.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Doubts:
     given : ndarray (outputs, P)
         The gradient.
     method : str
-        How slopes were found.
+        How the expected derivatives were computed.
     limit : Limit
         The errors that the user allows.
     """
@@ -58,12 +59,12 @@ class Doubts:
 
     @cached_property
     def largest(self) -> float:
-        """The largest entry of all."""
+        """The largest absolute value of the gradient."""
         return _largest(self.given)
 
     @cached_property
     def least(self) -> float:
-        """The least error that is believed."""
+        """The smallest error that is believed."""
         of_outputs = np.nan_to_num(np.abs(self.given)).max(axis=1)
         return 0.0 if self.point.is_followed else TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0)
 
@@ -74,20 +75,20 @@ class Doubts:
         return self._is_slight(row)
 
     def _size(self, row: Row) -> float:
-        """Return how large the entries of a part may be thought to be: rounding far below that is nothing."""
+        """Return the size that entries of a part can be expected to have: rounding far below it does not matter."""
         return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(self._part(row)).max()))
 
     def _part(self, row: Row) -> Part:
         return next(part for part in self.point.parts if part.name == row.name)
 
     def _is_slight(self, row: Row) -> bool:
-        """Return whether a failure is so slight that it may be rounding which no experiment has shown."""
+        """Return whether a failure is so slight that it may be rounding that the experiment has missed."""
         if row.verdict is not Verdict.FAIL or (self.point.is_followed and self.point.bound.running):
             return False
         return row.largest_error <= SLIGHT * self._size(row) or (self.method == "ridders" and row.ratio < WEAK)
 
     def settled(self, here: Row, there: Row | None) -> Row:
-        """Return a row with what was found nearby; it is inconclusive where rounding hides errors at both points."""
+        """Return a row, given that of the second point; it is INCONCLUSIVE if rounding hides errors at both points."""
         if there and there.verdict is Verdict.PASS and there.conclusive and self._is_slight(here):
             return _open(here, "it fails by little here, and passes nearby")
         if here.verdict is Verdict.FAIL and here.largest_error <= self.least:
@@ -103,7 +104,7 @@ class Doubts:
         return self._of_hidden(here, there)
 
     def _of_hidden(self, here: Row, there: Row | None) -> Row:
-        """Return a row that passes, of which rounding hides much."""
+        """Return a row that passes, but of which rounding hides much."""
         if there and there.conclusive:
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
             return replace(here, note=f"{why}; a random point nearby settles it")
@@ -140,14 +141,14 @@ def nearby(
     doubtful: list[set[str]],
     here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:
-    """Judge doubtful parts of gradients at random points, until rounding hides little of them.
+    """Judge doubtful parts of gradients at random points nearby, until rounding hides little of them.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
     judge : callable
-        The rows of gradients, by number, at a point, for some of its parts, and the comparisons of their entries.
+        Takes a point, gradients by number and parts; returns their rows and the comparisons of entries.
     doubtful : list of set of str
         For each gradient, the names of its doubtful parts.
     here : list of dict
@@ -165,7 +166,7 @@ def nearby(
             for number in asked:
                 require_finite(other, givens[number], "The gradient")
             require_finite(other, other.value, "The function")
-        except Exception:  # outside the function's domain, where a stranger's code may raise anything
+        except Exception:  # outside the function's domain, where foreign code may raise anything
             continue
         names = set().union(*(doubtful[number] for number in asked))
         parts = [part for part in point.parts if part.name in names]
@@ -191,7 +192,7 @@ def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str)
 
 
 def _settled_by(rows: list[Row], judged: dict[str, Row], doubtful: set[str], resolution: float) -> set[str]:
-    """Keep what is better than what has been judged, a failure above all, and return which parts are settled by it."""
+    """Keep the rows that are better than the known ones, a failure above all; return the names of the settled parts."""
     for row in rows:
         known = judged.get(row.name)
         failed = known is not None and known.verdict is Verdict.FAIL

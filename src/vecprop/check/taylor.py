@@ -1,7 +1,7 @@
-"""The Taylor remainder, a second opinion that needs nothing but values of the function.
+"""The Taylor remainder, a second opinion that needs only values of the function.
 
-R(t) = |f(theta + t v) - f(theta) - t <g, v>| shrinks like t² where g is the gradient, and like t where it is not. So
-its slope in a log-log picture is 2.00 when right, and towards 1 when wrong.
+R(t) = |f(theta + t v) - f(theta) - t <g, v>| shrinks like t² if g is the gradient, and like t if it is not. So its
+slope in a log-log plot is 2 when right, and towards 1 when wrong.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from .point import Point, random_signs
 from .verdict import Verdict
 
 STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
+"""The steps t, as shares of the parameters: rounding hides t² at much shorter ones."""
 
 BETWEEN = 1.5
 """The slope between those of a right gradient and those of a wrong one."""
@@ -24,11 +25,11 @@ class Taylor:
     Parameters
     ----------
     steps, remainder : tuple of float
-        t and R(t); NaN where the function has no value.
+        t and R(t); NaN if the function raises.
     noise : float
-        What rounding can do to R; remainders below it say nothing.
+        The rounding error of R; remainders below it say nothing.
     slope : float or None
-        The slope of log R over log t; None where it says nothing.
+        The slope of log R over log t; None if it says nothing.
     remark : str, default ""
         Why it says nothing.
     """
@@ -53,16 +54,16 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     point : Point
         The function at its parameters.
     gradient : ndarray (outputs, P)
-        The gradient that is judged.
+        The gradient to judge.
     """
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
-    values = point.values(point.theta + STEPS[:, None] * v)  # far along the direction the function may not exist
+    values = point.values(point.theta + STEPS[:, None] * v)  # NaN outside the function's domain
     remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
     slope, remark = None, "0 up to rounding, the function is linear here"
     if clear.sum() >= 3:
-        # The smallest steps that rounding leaves are the nearest to the limit.
+        # The slope is a limit for small steps, so the smallest ones above the rounding are used.
         x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
         slope, remark = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2)), ""
     elif clear.any() or not np.isfinite(remainder).all():
@@ -71,10 +72,10 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
 
 
 def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
-    """Return the second opinion as it is to be read beside a verdict.
+    """Return the second opinion, without its slope if it contradicts the verdict.
 
-    Where kinks lie between the steps, or an error is too small for the steps, its slope is not that of the verdict,
-    which was found by better means; then it says so, and has no slope.
+    The verdict rests on better evidence. Its slope differs if there are kinks between the steps, or if an error is too
+    small to show at them; the remark then says so.
     """
     remark, slope = "", opinion.slope
     if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:

@@ -1,4 +1,4 @@
-"""The five verdicts, from the worst to the best."""
+"""The five verdicts, from the worst to the best, and the row of a report that holds one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,15 +6,15 @@ from enum import StrEnum
 import numpy as np
 
 HIDDEN = 1e-3
-"""The share of a part's largest entry that rounding may hide before the check is inconclusive."""
+"""The share of a part's largest entry that rounding may hide before the verdict is INCONCLUSIVE: a mistake in code
+rarely makes a smaller error."""
 
 
 class Verdict(StrEnum):
-    """What can be said of a gradient.
+    """The verdict on a gradient.
 
-    FAIL: it is wrong. NONDETERMINISTIC: two runs differ, so nothing can be said. INCONCLUSIVE: rounding alone exceeds
-    what could be told apart. KINK: the function has two slopes here and the gradient lies between them. PASS: it is
-    right.
+    FAIL: it is wrong. NONDETERMINISTIC: two runs differ, so nothing can be said. INCONCLUSIVE: rounding could hide an
+    error. KINK: the one-sided derivatives differ here, and the gradient lies between them. PASS: it is right.
     """
 
     FAIL = "FAIL"
@@ -32,34 +32,34 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """What the report says of one part.
+    """The result for one part of the gradient.
 
     Parameters
     ----------
     name : str
-        The part.
+        The name of the part.
     shape : tuple of int
         The shape of its gradient.
     verdict : Verdict
         The verdict.
     error, tolerance : float
-        The largest error, as a multiple of its tolerance, and that tolerance.
+        The error that is the largest multiple of its tolerance, and that tolerance.
     index : tuple of int or None
-        Where it is; None where a direction was judged.
+        The index of that entry; None if a direction was judged.
     given, expected : float
-        The two values there.
+        The two values of that entry.
     hidden : float
         The share of the part's largest entry that the tolerance hides.
     wrong : int or None
-        How many entries are wrong; None where only directions were judged.
+        The number of wrong entries; None if only directions were judged.
     diagnosis : str
-        What the pattern of the errors shows.
+        The explanation of the errors, if one was found.
     note : str
-        What else there is to say.
+        A remark on the verdict.
     engine : str
-        Which engine computed the gradient, where there are engines: "reference" or "compiled".
+        The engine that computed the gradient, for networks: "reference", "compiled" or "both".
     largest_error : float
-        The largest error of all; ``error`` is that which exceeds its tolerance by the largest factor.
+        The largest error, whatever its tolerance.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def conclusive(self) -> bool:
-        """Whether an error of a thousandth of the largest entry would be seen."""
+        """Whether an error of a thousandth of the largest entry would be noticed."""
         return self.hidden <= HIDDEN
 
     @property

@@ -1,8 +1,7 @@
-"""An array that carries a second one along, through whatever NumPy code it is given to.
+"""Pairs of arrays that pass through NumPy code together: the values, and a companion of each.
 
-A formula written for arrays computes more than a value when it is given numbers that know more than their value: how
-far rounding may have moved them (`bounded.py`), or how fast they move along a direction (`tangents.py`). The two
-differ in their rules of arithmetic; what they share, how NumPy is made to use those rules, stands here.
+The companion is a bound of the value's rounding error (`running_error.py`) or its derivative along a direction
+(`tangents.py`). The two differ in their rules of arithmetic; how NumPy is made to use the rules is described here.
 """
 
 from collections.abc import Callable
@@ -20,13 +19,12 @@ class ArrayPair(NDArrayOperatorsMixin):
     value : ndarray
         The numbers.
     companion : ndarray
-        What is carried along with each number.
+        A second number for each of them.
 
     Notes
     -----
-    A derived class fills `ufuncs` and `functions`: for a function of NumPy, the rule that replaces it. Rules take the
-    operands as they are, of which at least one is carried. What has no rule raises TypeError, so that nothing is ever
-    dropped in silence.
+    A derived class fills `ufuncs` and `functions`: for each function of NumPy, the rule that replaces it. At least one
+    operand of a rule is a pair. A function without a rule raises a TypeError, so that no companion is lost in silence.
     """
 
     ufuncs: ClassVar[dict[Any, Callable[..., Any]]] = {}
@@ -40,16 +38,16 @@ class ArrayPair(NDArrayOperatorsMixin):
         return type(self)(value, companion)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """Return the pair with a function that only moves entries applied to both."""
+        """Return the pair with a function applied to both arrays that only moves entries."""
         return self.like(function(self.value), function(self.companion))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
-        """Return an operand's value and companion; plain numbers carry 0, one for all."""
+        """Return an operand's value and companion; the companion of plain numbers is 0."""
         if isinstance(operand, ArrayPair):
             return operand.value, operand.companion
         return np.asarray(operand), 0.0
 
-    # How NumPy finds the rules.
+    # The protocols by which NumPy finds the rules.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         rule = self.ufuncs.get(ufunc)
@@ -71,14 +69,14 @@ class ArrayPair(NDArrayOperatorsMixin):
         return Namespace(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        raise TypeError("A carried array has no plain form: its companion would be lost.")
+        raise TypeError("An array pair cannot become a plain array: its companion would be lost.")
 
     __float__ = __int__ = __complex__ = __array__
 
     def __bool__(self) -> bool:
         return bool(self.value)
 
-    # What every array has.
+    # Attributes and methods of every array.
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -111,7 +109,7 @@ class ArrayPair(NDArrayOperatorsMixin):
         return self.each(np.copy)
 
     def astype(self, dtype: Any, copy: bool = True) -> Self:
-        """Return the pair itself: it is computed in float64, whatever type it stands for."""
+        """Return the pair itself: it is computed in float64, whatever type it represents."""
         return self
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
@@ -132,7 +130,7 @@ class ArrayPair(NDArrayOperatorsMixin):
 
 
 class Namespace:
-    """NumPy, except that new arrays are carried ones."""
+    """NumPy, except that new arrays are pairs."""
 
     __name__ = "carried"
 
@@ -147,12 +145,12 @@ class Namespace:
         return array.reshape(shape)
 
     def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> ArrayPair:
-        """Return zeros that carry 0."""
+        """Return zeros whose companions are 0."""
         return self._like.like(np.zeros(shape), np.zeros(shape))
 
 
 def moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
-    """Return the rule of a function that only moves entries of its first argument."""
+    """Return the rule for a function that only moves entries of its first argument."""
     return lambda like, array, *args, **kwargs: array.each(lambda part: function(part, *args, **kwargs))
 
 

@@ -1,9 +1,9 @@
-"""Kinks: the slopes of a function where two numbers that it compares are equal.
+"""Kinks: the one-sided derivatives of a function that compares equal numbers.
 
-Numbers carry a tangent, the derivative along a direction (`tangents.py`). Where two of them are equal, a comparison has
-two outcomes, and so may the slope: at relu(0) it is 1 for a number that is about to grow and 0 for one that is about to
-shrink. The comparison is decided by the tangents, which gives the one-sided derivative exactly, or all ties are broken
-alike.
+Numbers carry a tangent, the derivative along a direction (`tangents.py`). A comparison of two equal numbers, a tie, has
+two outcomes, and so may the derivative: at relu(0) it is 1 for a number that grows along the direction, and 0 for one
+that shrinks. If ties are decided by the tangents, the result is the exact one-sided derivative. Or all ties are decided
+alike, as less or as greater.
 """
 
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ LESS, BY_TANGENT, GREATER = -1, 0, 1
 
 @dataclass(frozen=True)
 class OneSided:
-    """The slopes along K directions where ties may make more than one, each (K, outputs).
+    """The derivatives along K directions from both sides of ties, each (K, outputs).
 
     Parameters
     ----------
     usual : ndarray
-        The slope where every tie is broken as the function itself breaks it.
+        The derivative if every tie is decided as the function decides it.
     low, high : ndarray
-        The lesser and the larger one-sided derivative.
+        The smaller and the larger one-sided derivative.
     least, largest : ndarray
-        The least and the largest slope over all ways to break ties: equal where there is no kink.
+        The least and the largest derivative over all ways to decide ties; equal if there is no kink.
     """
 
     usual: np.ndarray
@@ -43,12 +43,12 @@ class Tied(Tangent):
 
     @property
     def real(self) -> Any:
-        """The numbers themselves: their tangents decide ties."""
+        """The numbers with their tangents, which decide ties."""
         return self
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
-    """Return 1, 0 or -1 as x is greater than y, equal or less, with ties broken."""
+    """Return 1, 0 or -1 as x is greater than, equal to or less than y, with ties decided."""
     (a, da), (b, db) = like.pair(x), like.pair(y)
     broken = like.ties.broken or np.sign(da - db)
     return np.where(a == b, broken, np.sign(a - b))
@@ -59,7 +59,7 @@ def _compare(function: Any) -> Any:
 
 
 def _max(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    """Return the largest number with, of equal ones, the largest tangent, or the least where ties are less."""
+    """Return the largest number; of equal ones, that with the largest tangent, or the least if ties are less."""
     top = np.max(x.value, axis=axis, keepdims=True)
     sign = -1 if like.ties.broken == LESS else 1
     tangent = sign * np.max(np.where(x.value == top, sign * x.tangent, -np.inf), axis=axis, keepdims=keepdims)

@@ -1,8 +1,8 @@
 """Numbers that carry a bound of their rounding error: a running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
 
 A sum's bound grows with the absolute values of its terms, not with the sum, so it stays right where terms cancel; a
-factor's bound is multiplied by the other factor's absolute value; and a comparison that rounding could turn makes
-both branches possible.
+factor's bound is multiplied by the other factor's absolute value; and if rounding could change the outcome of a
+comparison, both branches are possible.
 """
 
 from typing import Any
@@ -14,35 +14,35 @@ from .array_pair import SHARED_FUNCTIONS, ArrayPair
 
 
 class Arithmetic:
-    """A floating type's rounding, and whether a comparison met two equal numbers.
+    """The rounding of a floating type, and whether equal numbers were compared.
 
     Parameters
     ----------
     dtype : dtype
         The type that the gradient was computed in.
     turning : bool, default True
-        Whether a comparison that rounding could turn makes both branches possible.
+        Whether both branches are possible if rounding could change the outcome of a comparison.
     """
 
     def __init__(self, dtype: Any = np.float64, turning: bool = True) -> None:
         information = np.finfo(dtype)
         self.dtype, self.turning = information.dtype, turning
         self.unit = float(information.eps) / 2
-        # What underflow loses; a complex step's slopes are divided by its step, and so is what it has lost.
+        # The error of underflow. The derivatives of a complex step are divided by the step, and so is their error.
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
         self.tied = False
 
     def of_sum(self, terms: int) -> float:
         """Return the error of a sum of terms, relative to the sum of their absolute values.
 
-        At worst it is a rounding a term; for many terms the roundings do not all agree (Higham and Mary, 2019), and
-        products are summed in blocks.
+        The worst case is one rounding for each term. In a sum of many terms they do not all have the same sign (Higham
+        and Mary, 2019), and products are summed in blocks.
         """
         return min(terms, 8 * terms**0.5) * self.unit
 
 
 class Bounded(ArrayPair):
-    """Numbers, each with a bound of its rounding error; truth values, each with whether rounding could turn it."""
+    """Numbers with a bound of their rounding error, or truth values with whether rounding could change them."""
 
     def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
         super().__init__(value, companion)
@@ -60,7 +60,7 @@ class Bounded(ArrayPair):
         return value, error
 
     def astype(self, dtype: Any, copy: bool = True) -> "Bounded":
-        """Return the pair itself, unless the type rounds more than the arithmetic that is followed."""
+        """Return the pair itself, or raise a TypeError if the type rounds more than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
             raise TypeError(f"What {np.dtype(dtype)} does to numbers of {self.arithmetic.dtype} is not followed.")
         return self
@@ -68,7 +68,7 @@ class Bounded(ArrayPair):
     dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
 
     def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Any:
-        """Return a result with its operands' error and its own rounding, which underflow makes larger."""
+        """Return a result with the error from its operands and its own rounding, underflow included."""
         size = np.abs(value)
         own = units * self.arithmetic.unit * size
         if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
@@ -78,7 +78,7 @@ class Bounded(ArrayPair):
 
 def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    # The exact sum lies at most |b| from a, which is a number of the type, and at most |a| from b. It never underflows.
+    # a and b are numbers of the type, so a rounded sum is at most |b| from a and |a| from b. It never underflows.
     total = a + b if sign > 0 else a - b
     own = np.minimum(like.arithmetic.unit * np.abs(total), np.minimum(np.abs(a), np.abs(b)))
     return like.like(total, ea + eb + own)
@@ -97,10 +97,10 @@ def _multiply(like: Bounded, x: Any, y: Any) -> Any:
 def _divide(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     q, B = a / b, np.abs(b)
-    room = B - eb  # beyond it the divisor may be 0
+    room = B - eb  # if it is not positive, the divisor may be 0
     error = np.where(room > 0, (ea + np.abs(q) * eb) / room, np.inf)
     quotient = like.rounded(q, error)
-    # Exact where nothing is divided: far out the logistic is 1 / 1, whose distance from 1 is all that is left.
+    # A division by 1 is exact: far from 0 the logistic is 1 / 1, and its distance from 1 is all that is left.
     return like.like(q, np.where(B == 1, error, quotient.companion))
 
 
@@ -147,7 +147,7 @@ def _tanh(like: Bounded, x: Bounded) -> Any:
     size = np.abs(x.value)
     steepest = 1 - np.tanh(np.maximum(size - x.companion, 0)) ** 2
     y = np.tanh(x.value)
-    # Far out tanh rounds to ±1, whose distance is known.
+    # Far from 0 tanh rounds to ±1, and the distance from it is known.
     away = 4 * np.exp(-2 * size)
     error = np.minimum(steepest * x.companion, 2)
     rounded = like.rounded(y, error, units=4).companion
@@ -177,7 +177,7 @@ def _compare(function: Any) -> Any:
         close = np.abs(a - b) <= ea + eb
         if not close.any():
             return function(a, b)
-        equal = a == b  # exactly: not rounding, but the tie is what decides
+        equal = a == b  # exact equality is a tie, not a matter of rounding
         like.arithmetic.tied |= bool(equal.any())
         return like.like(function(a, b), close & ~equal & like.arithmetic.turning)
 

@@ -1,11 +1,11 @@
-"""Numbers that carry their derivative: what a complex step computes, in real arithmetic.
+"""Numbers with their derivatives: a complex step in real arithmetic, or forward-mode differentiation.
 
-The imaginary part of f(theta + i h u), divided by h, is a number of its own beside f(theta): for h = 1e-20 the product
-of two imaginary parts is lost in rounding, so exp(x + i h d) is exp(x) (1 + i h d), and so on for every function. Here
-it is carried as such. Then f(theta) is computed once for all directions, and a chain of elementwise functions costs
-each direction one product, with the slope of the whole chain.
+For h = 1e-20 the product of two imaginary parts is lost in rounding, so exp(x + i h d) is exp(x) (1 + i h d), and so on
+for every function. Here d, the imaginary part divided by h, is carried as a number beside x. So f(theta) is computed
+once for all directions, and a chain of elementwise functions costs each direction one product, with the derivative of
+the whole chain.
 
-The rules are those of single functions and of sums and products. No layer's own slope is taken: that is what is judged.
+The rules are those of elementary functions, sums and products. No layer's own derivative is used: it is to be judged.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from .array_pair import SHARED_FUNCTIONS, ArrayPair
 
 @dataclass
 class Ties:
-    """Comparisons of equal numbers: how they are decided (see `kinks.py`), and whether there has been one."""
+    """Comparisons of equal numbers: how they are decided (see `kinks.py`), and whether there was one."""
 
     broken: int = 0
     met: bool = False
@@ -33,13 +33,13 @@ class Tangent(ArrayPair):
     value : ndarray (1, *shape)
         The numbers, the same for all directions.
     seed : ndarray (K, *shape)
-        The derivatives of what the numbers are an elementwise function of.
+        The derivatives of the arguments of which the numbers are an elementwise function.
     slope : ndarray or float, default 1.0
-        The derivative of that function.
+        The derivative of that function at its arguments.
     first : int, default 0
-        The number of the first of the K directions; along all others nothing moves.
+        The number of the first of the K directions; the derivatives along all others are 0.
     ties : Ties, optional
-        Where it is noted that two numbers that are compared are equal.
+        Takes note of comparisons of equal numbers.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Tangent(ArrayPair):
 
     @property
     def real(self) -> Any:
-        """The numbers alone, as of a complex number: along no direction do they move."""
+        """The numbers alone, as the real part of a complex number: their derivatives are 0."""
         return self.made(self.value, np.empty((0, *self.value.shape[1:])))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
@@ -86,17 +86,17 @@ class Tangent(ArrayPair):
         return self.each(lambda part: part.reshape((part.shape[0], *shape[1:])))
 
     def __setitem__(self, index: Any, operand: Any) -> None:
-        raise TypeError("Tangents are not assigned to: what shares their memory would not be told.")
+        raise TypeError("Tangents cannot be assigned to: arrays that share their memory would not change.")
 
     def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
-        """Return a function's value with its derivatives, Σ factor times the operand's derivatives.
+        """Return a function's value with its derivatives by the chain rule, Σ factor times the operand's derivatives.
 
         Parameters
         ----------
         value : ndarray
             The value.
         *terms : tuple of operand and factor
-            The operands, of which those that are no tangents do not move, each with the function's slope along it.
+            Each operand with the function's derivative by it; operands that are no tangents are constant.
         """
         moving = [(x, x.slope * factor) for x, factor in terms if isinstance(x, Tangent)]
         if any(x.companion.ndim != value.ndim for x, _ in moving):
@@ -104,7 +104,7 @@ class Tangent(ArrayPair):
         (x, slope), *others = moving
         if all(other.companion is x.companion for other, _ in others):
             return self.made(value, x.companion, sum((another for _, another in others), slope), x.first)
-        # What they are functions of differs, so from here on their sum is what others are functions of.
+        # The operands have different seeds, so the sum of their derivatives is the seed from here on.
         first = min(x.first for x, _ in moving)
         last = max(x.first + len(x.companion) for x, _ in moving)
         total = np.zeros((last - first, *value.shape[1:]))
@@ -162,7 +162,7 @@ def _power(like: Tangent, x: Any, exponent: Any) -> Any:
 
 
 def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
-    # What is not chosen may be infinite, and has to be taken out rather than multiplied by 0.
+    # A derivative that is not chosen may be infinite, so it is replaced by 0 and not multiplied by it.
     terms = [
         (like.made(z.value, z.companion, np.where(taken, z.slope, 0.0), z.first), 1.0)
         for z, taken in ((x, condition), (y, ~np.asarray(condition)))
@@ -191,7 +191,7 @@ def _sign(like: Tangent, x: Tangent) -> np.ndarray:
 
 
 def _max(like: Tangent, x: Tangent, **options: Any) -> Any:
-    # Of numbers that move, it may be the tangent of either of two.
+    # Two largest numbers may have different derivatives.
     return NotImplemented if len(x.companion) else np.max(x.value, **options)
 
 

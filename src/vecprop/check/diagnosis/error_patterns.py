@@ -1,28 +1,29 @@
-"""What the errors of one part look like: a constant ratio, a transpose, two entries swapped."""
+"""The patterns of the errors of one part: a constant ratio, a transpose, two swapped entries."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
 FEW = 3
-"""The number of entries of which a constant ratio is no chance."""
+"""The least number of entries whose constant ratio is not a coincidence."""
 
 SMALL = 4
-"""The number of rows up to which a factor that is equal to it may have another reason."""
+"""The number of rows N up to which a factor of N may have another cause, such as a forgotten 2."""
 
 COARSE, COARSE_COUNT = 1e-3, 1e-5
-"""The precision beyond which nothing is said of a pattern, and of how many entries are wrong."""
+"""The coarsest precisions at which patterns are named, and at which wrong entries are counted: at coarser ones they may
+be coincidences."""
 
 
 def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
-    """Return whether two arrays are equal, up to a precision relative to the largest entry; NaN is not known."""
+    """Return whether two arrays are equal, up to a precision relative to the largest entry; NaN is left out."""
     known = np.isfinite(a) & np.isfinite(b)
     size = max(np.max(np.abs(a[known]), initial=0), np.max(np.abs(b[known]), initial=0))
     return bool(known.any() and (np.abs(a - b)[known] <= precision * size).all())
 
 
 def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
-    """Return the constant r other than 1 where given = r expected, if there is one; 0 where given is all 0.
+    """Return the constant r with given = r expected, if there is one that is not 1; 0 if given is all 0.
 
     Examples
     --------
@@ -40,7 +41,7 @@ def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | 
 
 
 def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
-    """Return what a constant ratio of the gradient given to the one expected means; of few entries it may be chance.
+    """Return the meaning of a constant ratio of the given gradient to the expected one; empty if it may be coincidence.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
 
 
 def number(r: float) -> str:
-    """Return a ratio that is not 1 in digits that show it.
+    """Return a ratio that is not 1, with enough digits to show it.
 
     Examples
     --------
@@ -99,20 +100,20 @@ def pattern(
     precision: float,
     wrong: np.ndarray | None = None,
 ) -> str:
-    """Return what the errors of one part look like, or nothing.
+    """Return the pattern of the errors of one part, in words; empty if there is none.
 
     Parameters
     ----------
     given, expected : ndarray
-        The two gradients, flattened; NaN where expected is not known.
+        The two gradients, flattened; unknown entries of expected are NaN.
     shape : tuple of int
         Their shape.
     rows : iterable of int
-        What N may be.
+        The possible values of N.
     precision : float
-        How equal two values have to be, relative to the largest.
+        The largest difference of equal values, relative to the largest entry.
     wrong : ndarray of bool, optional
-        Which entries are wrong, where each was judged; by default those that differ by more than the precision.
+        The entries that were judged wrong; by default those that differ by more than the precision.
 
     Examples
     --------
@@ -148,7 +149,7 @@ def pattern(
 def _of_places(
     given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], wrong: np.ndarray, precision: float
 ) -> str:
-    """Return what the wrong entries of a part have in common, or nothing."""
+    """Return the property that the wrong entries of a part have in common; empty if there is none."""
     if not 0 < wrong.size < given.size:
         return ""
     clear = 100 * precision * np.abs(expected).max()
@@ -166,7 +167,7 @@ def _of_places(
 
 
 def _of_offset(difference: np.ndarray, room: float) -> str:
-    """Return the one number by which all entries are off, in words, or nothing."""
+    """Return the one number by which all entries are off, in words; empty if there is none."""
     if difference.size < FEW or np.ptp(difference) > room or np.abs(difference).min() < 100 * room:
         return ""
     return f"every entry is off by the same {float(difference[0]):.6g}"

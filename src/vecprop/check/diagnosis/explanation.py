@@ -1,4 +1,4 @@
-"""The diagnosis: what the pattern of the errors shows, where it shows something."""
+"""The explanation of the parts that failed: the first that fits, of all that the modules of `diagnosis` know."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +20,7 @@ from .planted_faults import planted_faults
 from .wrong_layers import wrong_layers
 
 SAMPLE = 64
+"""The number of entries whose derivatives are computed for the diagnosis of a part that was judged along directions."""
 
 
 def diagnosed(
@@ -31,24 +32,24 @@ def diagnosed(
     found: dict[str, Comparison],
     method: Method,
 ) -> list[Row]:
-    """Return the rows with a diagnosis of what failed.
+    """Return the rows, with a diagnosis of those that failed.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
     number : int
-        The number of the gradient among those that are judged there.
+        The number of the gradient among those that are judged.
     given : ndarray (outputs, P)
         The gradient that failed.
     rows : list of Row
         The judgements.
     candidates : set of str
-        The names of the parts of which something may be said.
+        The names of the parts that may be diagnosed.
     found : dict
-        The comparisons of entries, for each part that was judged by its entries.
+        The comparison of entries for each part that was judged by its entries.
     method : str
-        How slopes were found.
+        How the expected derivatives were computed.
     """
     failed = {row.name for row in rows if row.verdict is Verdict.FAIL} & candidates
     parts = {part.name: part for part in point.parts if part.name in failed}
@@ -77,7 +78,7 @@ def diagnosed(
         if own:
             named = "; ".join(wrong_layers(point.network, point.theta, point.batch, point.noise_key))
         else:
-            with suppress(Exception):  # a user's own layer may raise anything where another is faulty
+            with suppress(Exception):  # a user's own layer may raise anything beside a faulty one
                 named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
     common = named or _common(point, given, expected, parts, rows, precision)
     where = _where(point, rows) if is_network and not named else ""
@@ -89,12 +90,12 @@ def diagnosed(
 
 
 def _shape(point: Any, part: Part) -> tuple[int, ...]:
-    """Return the shape in which a part's gradient is looked at: a Jacobian as outputs by entries."""
+    """Return the shape in which patterns of a part's gradient are sought: a Jacobian is (outputs, entries)."""
     return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
 
 
 def _unsure(row: Row, expected: np.ndarray, found: Comparison | None) -> float:
-    """Return how far the entries of a part are known, as a share of the largest."""
+    """Return the uncertainty of the entries of a part, as a share of the largest."""
     largest = np.max(np.abs(expected[np.isfinite(expected)]), initial=0)
     tolerance = row.tolerance if found is None else float(np.max(found.tolerance))
     return min(tolerance / largest, 1e-2) if largest else 0.0
@@ -103,7 +104,7 @@ def _unsure(row: Row, expected: np.ndarray, found: Comparison | None) -> float:
 def _expected(
     point: Any, part: Part, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
 ) -> np.ndarray:
-    """Return what a part should be, (outputs, size): NaN where it is not known."""
+    """Return the expected gradient of a part, (outputs, size); NaN for unknown entries."""
     if part.name in found:
         return found[part.name].expected
     if hasattr(point, "own_gradient") and not own:
@@ -111,7 +112,7 @@ def _expected(
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
-    count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference takes many values
+    count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference needs many values
     chosen = np.random.default_rng(3).permutation(part.size)[:count]
     [some] = entries(point, part, [(given[:, part.span], Criteria(method))], chosen)
     expected[:, chosen] = some.expected
@@ -126,7 +127,7 @@ def _common(
     rows: list[Row],
     precision: float,
 ) -> str:
-    """Return what all failed parts have in common, where every part has failed: a constant ratio."""
+    """Return the constant ratio that all parts have in common, in words, if every part has failed."""
     some_are_right = any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows)
     if precision > COARSE or len(parts) < 2 or some_are_right:
         return ""
@@ -141,7 +142,7 @@ def _common(
 def _fault(
     point: NetworkPoint, given: np.ndarray, expected: dict[str, np.ndarray], parts: dict[str, Part], precision: float
 ) -> str:
-    """Return the fault that turns the network's gradient into the one given, if it is a known one."""
+    """Return the known fault that turns the network's gradient into the given one; empty if there is none."""
     with np.errstate(all="ignore"):
         for words, faulty in planted_faults(point.network, point.theta, point.batch, point.noise_key):
             explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
@@ -152,7 +153,7 @@ def _fault(
 
 
 def _where(point: NetworkPoint, rows: list[Row]) -> str:
-    """Return in which layers the failed parts stand, and so which layer of the backward pass is the first wrong one."""
+    """Return the first wrong layer of the backward pass, as the failed parts show it; empty if they do not."""
     judged = {row.name: row.verdict is Verdict.FAIL for row in rows}
     wrong = [part for part in point.parts if judged.get(part.name)]
     right = [part for part in point.parts if not judged.get(part.name, True)]
@@ -166,11 +167,11 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
         start = between[-1] if between else f"layer {last} ({type(layers[last]).__name__})"
         return (
             f"the backward pass is right down to layer {first_right} ({type(layers[first_right]).__name__}) and wrong "
-            f"from {start} on: look at its slope, or at the delta that layer {first_right} passes back"
+            f"from {start} on: look at its derivative, or at the delta that layer {first_right} passes back"
         )
     return ""
 
 
 def _is_wrong_throughout(row: Row) -> bool:
-    """Return whether most entries of a part are wrong, as they are where a wrong delta has reached it."""
+    """Return whether most entries of a part are wrong, as they are if a wrong delta has reached its layer."""
     return row.wrong is None or 2 * row.wrong > prod(row.shape)

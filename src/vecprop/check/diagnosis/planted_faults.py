@@ -1,6 +1,6 @@
-"""The ways to get a network's gradient wrong, computed: a network with one fault planted in its backward pass.
+"""Known mistakes in backward passes, planted in a network one at a time.
 
-A fault explains a wrong gradient where the faulty network's gradient is the one that was given.
+A mistake explains a wrong gradient if the faulty network's gradient is the one that was given.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -51,11 +51,11 @@ class OtherDelta:
         return self.loss.reduction
 
     def predict(self, Z: Any) -> Any:
-        """Return what the loss predicts."""
+        """Return the loss's predictions."""
         return self.loss.predict(Z)
 
     def value(self, Z: Any, T: Any) -> Any:
-        """Return the loss of each row."""
+        """Return each row's loss."""
         return self.loss.value(Z, T)
 
     def delta(self, Z: Any, T: Any) -> Any:
@@ -66,7 +66,7 @@ class OtherDelta:
 def planted_faults(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what may have been done wrong, in words, with the gradient that comes of it, (P,)."""
+    """Yield each mistake, in words, with the gradient that it leads to, (P,)."""
 
     def gradient(of: Network, weight: Any = batch.weight, key: RandomKey | None = noise) -> np.ndarray:
         return of.batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
@@ -119,42 +119,42 @@ def _wrong_backwards(
     layer: Layer, name: str, known: Iterable[Activation]
 ) -> Iterator[tuple[str, Callable[[Any, np.ndarray], np.ndarray]]]:
     if isinstance(layer, Activation):
-        yield f"the slope of {name} is missing", lambda saved, delta: delta
+        yield f"the derivative of {name} is missing", lambda saved, delta: delta
         for other in known:
             if other != layer and type(other) is not Identity:
                 yield (
-                    f"{name} has the slope of {type(other).__name__}",
+                    f"{name} has the derivative of {type(other).__name__}",
                     lambda saved, delta, other=other: other.derivative(saved[0], other.value(saved[0])) * delta,
                 )
                 yield (
-                    f"{name} has the slope of {type(other).__name__} (as a function of its own output)",
+                    f"{name} has the derivative of {type(other).__name__} (as a function of its own output)",
                     lambda saved, delta, other=other: other.derivative(*saved) * delta,
                 )
-        yield f"the slope of {name} is taken at its output y instead of z", _slope_at_output(layer)
-        yield f"the slope of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
-        yield f"{name} passes its output back instead of its slope", lambda saved, delta: saved[1] * delta
+        yield f"the derivative of {name} is taken at its output y instead of z", _derivative_at_output(layer)
+        yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
+        yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
     elif getattr(layer, "random", False):
         yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
 
 
-def _slope_at_output(layer: Activation) -> Callable[[Any, np.ndarray], np.ndarray]:
+def _derivative_at_output(layer: Activation) -> Callable[[Any, np.ndarray], np.ndarray]:
     return lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
 
 
 def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
-    """Yield what may be wrong of a loss's delta, in words, with the delta that comes of it."""
+    """Yield each mistake in a loss's delta, in words, with the delta that it leads to."""
 
     def target(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
 
-    def slope(Z: np.ndarray) -> np.ndarray:
+    def derivative(Z: np.ndarray) -> np.ndarray:
         Y = loss.predict(Z)
         return Y * (1 - Y)
 
     yield "the targets T are left out", lambda Z, T: loss.delta(Z, T) + target(Z, T)
     yield (
-        "the link's slope Y (1 - Y) is applied although the loss contains it",
-        lambda Z, T: slope(Z) * loss.delta(Z, T),
+        "the link's derivative Y (1 - Y) is applied although the loss contains it",
+        lambda Z, T: derivative(Z) * loss.delta(Z, T),
     )
     yield "the softmax is taken over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
     yield "the softmax is not divided by its sum", lambda Z, T: np.exp(Z) - target(Z, T)

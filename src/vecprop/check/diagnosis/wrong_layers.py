@@ -1,4 +1,4 @@
-"""Which parts of a network have a wrong backward pass: each is tried by itself against a complex step."""
+"""The layers and the loss whose backward pass is wrong: each is tried by itself against a complex step."""
 
 import warnings
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from .planted_faults import KNOWN, OtherDelta, wrong_deltas
 
 
 def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
-    """Return which parts of a network have a backward pass that is not the derivative of their forward pass.
+    """Return, in words, the parts of a network whose backward pass is not the derivative of their forward pass.
 
-    Each layer is tried by itself: with a random delta D, the gradient of Σ D * forward(X) along a random direction.
+    For each layer a random delta D is drawn, and the gradient of Σ D * forward(X) is compared along a random direction.
     """
     found = []
     draw = np.random.default_rng(0)
@@ -33,8 +33,8 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
         name = f"layer {number} ({type(layer).__name__})"
 
         def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
-            """Return the slope of the layer's outputs along a direction of its inputs and parameters."""
-            return slope_at_0(
+            """Return the derivative of the layer's outputs along a direction of its inputs and parameters."""
+            return derivative_at_0(
                 lambda t: layer.forward({n: v + t * V.get(n, 0) for n, v in p.items()}, X + t * U, key)[0]
             )
 
@@ -47,7 +47,7 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
                 V = _size(values) * random_signs(draw, values.shape)
                 if not _agree(np.sum(J[parameter] * V), np.sum(D * along(0.0, {parameter: V}))):
                     found.append(f"{name} gives a wrong gradient of its own {parameter}")
-        except Exception:  # a user's own layer may raise anything beside the point where it was checked
+        except Exception:  # a user's own layer may raise anything at other points
             continue
     try:
         return found + _loss_fault(network, outputs[-1], batch)
@@ -55,12 +55,12 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
         return found
 
 
-def slope_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
-    """Return the derivative of a function of one number at 0: by complex step, unless real differences deny it.
+def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Return the derivative of a function of one number at 0: by complex step if real differences confirm it.
 
     Examples
     --------
-    >>> bool(abs(slope_at_0(lambda t: np.abs(2 + t)) - 1) < 1e-9)
+    >>> bool(abs(derivative_at_0(lambda t: np.abs(2 + t)) - 1) < 1e-9)
     True
     """
     h = 1e-3
@@ -70,7 +70,7 @@ def slope_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
             stepped = np.imag(f(1j * STEP)) / STEP
-    except Exception:  # whatever a stranger's code raises when it is given complex numbers
+    except Exception:  # foreign code may raise anything when it is given complex numbers
         return differences
     return stepped if _agree(stepped, differences, 1e-5) else differences
 
@@ -80,22 +80,26 @@ def _size(values: np.ndarray) -> float:
 
 
 def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
-    """Return what is wrong with an elementwise layer's slope, or with a layer that mixes a row's entries."""
+    """Return the mistake in an activation's derivative, or in the Jacobian of a layer that mixes a row's entries."""
     size = _size(X)
-    true = slope_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size if isinstance(layer, Activation) else None
+    true = (
+        derivative_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size if isinstance(layer, Activation) else None
+    )
     if true is not None:
-        slope = delta_X / np.where(D == 0, 1, D)
-        if _agree(slope, np.ones_like(slope)):
-            return ": its slope is missing"
+        derivative = delta_X / np.where(D == 0, 1, D)
+        if _agree(derivative, np.ones_like(derivative)):
+            return ": its derivative is missing"
         for other in KNOWN:
-            if _agree(slope, other.derivative(X, other.value(X))) or _agree(slope, other.derivative(*saved)):
-                return f": its slope is that of {type(other).__name__}"
-        if _agree(slope, -true):
-            return ": its slope has the wrong sign"
-        return ": its slope is not the derivative of its value"
+            if _agree(derivative, other.derivative(X, other.value(X))) or _agree(derivative, other.derivative(*saved)):
+                return f": its derivative is that of {type(other).__name__}"
+        if _agree(derivative, -true):
+            return ": its derivative has the wrong sign"
+        return ": its derivative() is not the derivative of its value()"
     if X.shape == D.shape:
         try:
-            columns = [slope_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in np.eye(X.shape[-1])]
+            columns = [
+                derivative_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in np.eye(X.shape[-1])
+            ]
         except Exception:  # as in `wrong_layers`
             return ""
         jacobian = np.stack(columns) / size  # (inputs, rows, outputs)
@@ -111,7 +115,7 @@ def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
     loss, T = network.loss_function, batch.T
     given = loss.delta(Z, T)
     size = _size(Z)
-    columns = [slope_at_0(lambda t, e=e: loss.value(Z + size * t * e, T)) for e in np.eye(Z.shape[-1])]
+    columns = [derivative_at_0(lambda t, e=e: loss.value(Z + size * t * e, T)) for e in np.eye(Z.shape[-1])]
     expected = np.stack(columns, axis=-1) / size
     if _agree(given, expected):
         return []
@@ -132,5 +136,5 @@ def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
 
 
 def _agree(a: Any, b: Any, precision: float = 1e-6) -> bool:
-    """Return whether two arrays are equal for all that rounding and ties leave to be seen."""
+    """Return whether two arrays are equal up to rounding, except for 2 % of entries, which may be at ties."""
     return bool((np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98)
