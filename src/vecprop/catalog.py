@@ -1,8 +1,8 @@
-"""The catalog of the library's own parts: the class of each, its name in settings, its kernel and its files.
+"""The catalog of the library's own parts, with their classes, their names in settings and their kernels.
 
-What the estimators take by name and list in their docstrings, what the compiled engine has a kernel for, and what model
-files may hold all follow from here. A part that is not here is one of the user's own: it works in networks and in
-training all the same. The scores are `core.scores.SCORES`.
+The names that estimators take and list in their docstrings, the kernels of the compiled engine and the parts that model
+files may hold are derived from it. A part that is not in the catalog is one of the user's own; it works in networks and
+in training too. The scores are in `core.scores.SCORES`.
 """
 
 from collections.abc import Iterable
@@ -34,13 +34,13 @@ class Part:
     Parameters
     ----------
     cls : type
-        Its class; a class derived from it is another part.
+        Its class; a derived class is not this part.
     name : str, optional
-        What the estimators' settings call it; without a name it is given there as an object, if at all.
+        Its name in the estimators' settings; a part without a name can only be given as an object.
     kernel : bool, default False
-        Whether the compiled engine has it. Else it runs on the reference engine.
+        Whether the compiled engine has a kernel for it. If not, it runs on the reference engine.
     savable : bool, default True
-        Whether it is public, and model files may hold it.
+        Whether it is public, so that model files may hold it.
     """
 
     cls: type
@@ -70,7 +70,7 @@ LOSSES = (
     Part(Quantile, "quantile", kernel=True),
     Part(Poisson, "poisson", kernel=True),
 )
-"""The losses; those with a name are the regressor's."""
+"""The losses; those with a name are losses of the regressor."""
 
 PENALTIES = (Part(L2, kernel=True), Part(L1, kernel=True))
 INITIALIZERS = (Part(Glorot, "glorot"), Part(He, "he"), Part(Normal))
@@ -92,7 +92,8 @@ SCHEDULES = (
     Part(OneCycle, "one_cycle"),
     Part(WarmUp),
 )
-"""The schedules. By the names "invscaling" and "adaptive" the estimators take scikit-learn's, which count otherwise."""
+"""The schedules. For the names "invscaling" and "adaptive" the estimators use scikit-learn's schedules, which count
+rows and epochs in another way."""
 
 PARTS = (*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES)
 BY_CLASS = {part.cls: part for part in PARTS}

@@ -15,7 +15,7 @@ from .elementary import Array
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-_SHUFFLE, _DROPOUT = 0, 1  # what a number is for is its first count
+_SHUFFLE, _DROPOUT = 0, 1  # the first count is the purpose of a number
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ class RandomKey:
 
     @classmethod
     def of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
-        """Return the key itself; a whole number stands for the key with that seed."""
+        """Return a key itself, and for a whole number the key with that seed."""
         return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
 
     def at_layer(self, layer: int) -> Self:
@@ -129,7 +129,7 @@ class RandomKey:
         return type(self)(self.seed, self.step, self.rows, layer)
 
     def split(self, part: int) -> Self:
-        """Return the key of a part of what has this key, such as a layer within a layer.
+        """Return the key of a part, such as a layer within a layer.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
-"""Elementary functions, one name each, for whatever kind of number they are given.
+"""Elementary functions for arrays of any library, real or complex.
 
-Every formula of the library is written with these names. On arrays they find the array's own library (NumPy, CuPy,
-PyTorch or any other that follows the array API standard). On complex arrays they are the analytic continuations that
-the complex step needs: comparisons look at the real part alone, so that ``absolute`` and ``clip`` keep a derivative.
+Every formula of the library is written with these names. They call the array's own library (NumPy, CuPy, PyTorch or any
+other that follows the array API standard). On complex arrays they are the analytic continuations that the complex step
+needs: comparisons use the real part alone, so that ``absolute`` and ``clip`` have a derivative.
 """
 
 from functools import lru_cache
@@ -28,13 +28,13 @@ def namespace(*arrays: Array) -> Any:
 
 
 def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
-    """Return whether an array's numbers are of a kind, by its name in the array API standard, or of one of several."""
+    """Return whether an array's dtype is of a kind, or of one of several, by their names in the array API standard."""
     return _is_of(kinds, namespace(array), array.dtype)
 
 
 @lru_cache
 def _is_of(kinds: str | tuple[str, ...], xp: Any, dtype: Any) -> bool:
-    return xp.isdtype(dtype, kinds)  # takes a microsecond, and is asked often
+    return xp.isdtype(dtype, kinds)  # takes a microsecond, and is called often
 
 
 def exp(z: Array) -> Array:
@@ -68,12 +68,12 @@ def sqrt(z: Array) -> Array:
 
 
 def real(z: Array) -> Array:
-    """Return the real part of z: z itself where z is real."""
+    """Return the real part of z: z itself if z is real."""
     return namespace(z).real(z)
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """Return a where the condition holds and b elsewhere; one of them at least is an array, and gives the type."""
+    """Return a where the condition holds and b elsewhere; at least one of them is an array, which has the type."""
     return namespace(condition).where(condition, a, b)
 
 
@@ -84,23 +84,23 @@ def one(z: Array) -> Array:
 
 
 def absolute(z: Array) -> Array:
-    """Return z or -z, whichever has a real part that is not negative."""
+    """Return -z where the real part of z is negative, else z."""
     return where(real(z) < 0, -z, z)
 
 
 def sign(z: Array) -> Array:
-    """Return -1, 0 or 1, as the real part of z is negative, zero or positive."""
+    """Return -1, 0 or 1 where the real part of z is negative, zero or positive."""
     xp = namespace(z)
     return xp.sign(real(z))
 
 
 def clip(z: Array, low: float, high: float) -> Array:
-    """Return z where its real part lies between low and high, else the bound that it passed."""
+    """Return z where its real part lies between low and high, else the nearer bound."""
     return where(real(z) < low, low, where(real(z) > high, high, z))
 
 
 def on_host(array: Array) -> np.ndarray:
-    """Return the array as a NumPy array in the computer's own memory."""
+    """Return the array as a NumPy array in the computer's main memory."""
     if not isinstance(array, np.ndarray | np.generic | int | float | complex):
         from array_api_compat import is_cupy_array, is_torch_array, to_device
 

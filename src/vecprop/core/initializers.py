@@ -1,4 +1,4 @@
-"""Initializers: how the weights of a layer are drawn before training."""
+"""The initializers: distributions of the initial weights of a layer."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Initializer(ABC):
 
     @abstractmethod
     def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
-        """Return an (inputs, outputs) matrix of weights drawn from the generator."""
+        """Return an (inputs, outputs) matrix of weights, drawn by the generator."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,16 @@ class He(Initializer):
 
 
 def fill(p: dict[str, np.ndarray], generator: "np.random.Generator", initializer: Initializer | None = None) -> None:
-    """Fill a layer's parameters in place: matrices from the initializer (default Glorot), everything else with 0.
+    """Fill a layer's parameters in place: matrices are drawn by the initializer, everything else is 0.
 
     Parameters
     ----------
     p : dict of ndarray
         The layer's parameters by name.
     generator : numpy.random.Generator
-        Where the random numbers come from.
+        The source of random numbers.
     initializer : Initializer, optional
-        What draws the matrices; Glorot() by default.
+        The distribution of the matrices; Glorot() by default.
     """
     draw = initializer or Glorot()
     for values in p.values():

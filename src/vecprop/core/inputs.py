@@ -1,6 +1,6 @@
-"""What a network accepts, and the one sentence that it says of anything else.
+"""The checks of theta, inputs, targets and weights. An error is one sentence.
 
-Checks cost a pass over the data, so they stand at the entrances; inside, a `Batch` is known to be good.
+Checks take a pass over the data, so they are made once, at the entrances; inside, a `Batch` is known to be good.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,15 @@ from .losses import Loss, is_classes
 if TYPE_CHECKING:
     from .network import Network
 
-MANY, SUMMED = 2**20, 4096
-"""From how many numbers on sums of squares are found in half the time of asking each whether it is finite, and how many
-squares are summed as one: for more, a BLAS may wake threads, which go on spinning while others train."""
+MANY = 2**20
+"""The array size from which checking sums of squares for finiteness takes half the time of `isfinite`."""
+
+SUMMED = 4096
+"""The number of squares in a sum: for longer ones a BLAS may wake its threads, which then spin while others train."""
 
 A_THREAD = 2**21
-"""How many numbers a thread looks at, at least: one alone does not read as fast as memory gives."""
+"""The least number of numbers for a further thread: one thread alone does not use all of the memory's bandwidth, but to
+wake one takes time too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class Batch:
     T : array (*M, N, O) or (*M, N)
         The targets: a row of numbers each, or an integer class each.
     weight : array (*M, N) or None
-        The rows' weights; None where all are 1.
+        The rows' weights; None if all are 1.
     """
 
     X: Array
@@ -56,16 +59,16 @@ class Batch:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """The leading axes that inputs, targets and weights have together."""
+        """The leading axes of inputs, targets and weights, broadcast."""
         members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2])
         return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
 
     def require_finite_inputs(self) -> None:
-        """Raise where X is not finite, if nobody has looked before."""
+        """Raise a ValueError if X is not finite; for batches whose X has not been checked."""
         _require_finite(self.X)
 
     def take(self, rows: Array) -> Self:
-        """Return the rows of these numbers as a batch."""
+        """Return the rows with these numbers as a batch."""
         xp = namespace(self.X)
         index = xp.asarray(rows, device=self.X.device)
         return type(self)(
@@ -76,7 +79,7 @@ class Batch:
 
 
 def checked_theta(network: "Network", theta: Array) -> Array:
-    """Return theta as an array, or say what is wrong with it."""
+    """Return theta as an array, or raise an error."""
     theta = _as_array(theta, "theta")
     layout = network.layout
     if not is_of(("real floating", "complex floating"), theta):
@@ -96,9 +99,9 @@ def checked_theta(network: "Network", theta: Array) -> Array:
 
 
 def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True) -> Array:
-    """Return X in theta's array library and precision, or say what is wrong with it: what is not finite, if asked."""
+    """Return X in theta's array library and precision, or raise an error; whether it is finite is checked if asked."""
     X = _as_numbers(X, "X", theta)
-    if X.dtype != theta.dtype:  # they differ only where one is complex, and PyTorch mixes no types in @
+    if X.dtype != theta.dtype:  # only one of them is complex, and PyTorch mixes no types in @
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
@@ -127,7 +130,7 @@ def _what_is_taken(network: "Network") -> str:
 def checked_batch(
     network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None, finite: bool = True
 ) -> Batch:
-    """Return inputs, targets and weights as a `Batch`, or say what is wrong with them: with X, see `checked_rows`."""
+    """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`."""
     X = checked_rows(network, theta, X, finite)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
@@ -195,7 +198,7 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
 
 
 def _as_array(values: Any, name: str, like: Array = None) -> Array:
-    """Return the values as an array, of the library that `like` belongs to."""
+    """Return the values as an array of the library of `like`."""
     known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
     xp = namespace(like) if like is not None else namespace(values) if known else namespace()
     if like is None and known:
@@ -238,7 +241,7 @@ def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
 
 
 def _squares_are_finite(array: Array) -> bool:
-    """Return whether sums of the numbers' squares are finite, as they are only where all numbers are."""
+    """Return whether sums of the numbers' squares are finite, which proves that all numbers are."""
     numbers = namespace(array).reshape(array, (-1,))
     N = numbers.shape[0]
     threads = min(usable_threads(), N // A_THREAD) if isinstance(array, np.ndarray) else 1
@@ -248,7 +251,7 @@ def _squares_are_finite(array: Array) -> bool:
         found[thread] = _sums_are_finite(numbers[N * thread // threads : N * (thread + 1) // threads])
 
     if threads > 1:
-        with suppress(RuntimeError):  # no thread starts any more where Python is about to end
+        with suppress(RuntimeError):  # no thread starts when Python is shutting down
             run_together(look, threads)
             return all(found)
     return _sums_are_finite(numbers)
@@ -263,7 +266,7 @@ def _sums_are_finite(numbers: Array) -> bool:
 
 def _first_false(mask: Array) -> tuple[int, ...] | None:
     xp = namespace(mask)
-    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long, and each fit asks several times
+    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long, and each fit needs it several times
         return None
     return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 

@@ -1,8 +1,8 @@
-"""The layers: frozen descriptions that turn explicit parameters and inputs into outputs, and back.
+"""The layers: frozen descriptions that compute outputs from explicit parameters and inputs, and gradients from outputs.
 
-A layer holds no parameters and no state. ``forward`` returns its output and what ``backward`` will need; ``backward``
-takes the gradient with respect to the output, delta, fills the gradients of the parameters into J, and returns the
-gradient with respect to the input. All of it works row by row on arrays of shape (*M, N, width).
+A layer holds no parameters and no state. ``forward`` returns its output and the values that ``backward`` needs.
+``backward`` takes delta, the gradient with respect to the output, writes the gradients of the parameters into J, and
+returns the gradient with respect to the input. Both work row by row on arrays of shape (*M, N, width).
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ class Layer(ABC):
     """The contract of a layer. Derive a frozen dataclass from it to make your own."""
 
     random: ClassVar[bool] = False
-    """Whether the layer uses noise in training."""
+    """Whether the layer draws random numbers in training."""
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs.
@@ -39,14 +39,14 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
-        """Return the output (*M, N, outputs) and what backward needs; noise=None is prediction.
+        """Return the output, (*M, N, outputs), and the values that backward needs; noise=None is prediction.
 
-        A layer that is made of layers hands ``noise.split(number)`` to each, so that their random numbers differ.
+        A layer that is made of layers passes ``noise.split(number)`` to each, so that their random numbers differ.
         """
 
     @abstractmethod
     def backward(self, p: Parameters, saved: Any, delta: Array, J: Parameters) -> Array:
-        """Fill J with the gradients of the parameters and return the gradient with respect to X."""
+        """Write the gradients of the parameters into J and return the gradient with respect to X."""
 
 
 def affine(X: Array, W: Array, b: Array) -> Array:
@@ -78,12 +78,12 @@ class Dense(Layer):
     outputs : int
         The number of outputs, O. Its parameters are W, (I, O), and b, (O,).
     initializer : Initializer, default Glorot()
-        What draws W; b starts at 0.
+        The distribution of the initial W; b starts at 0.
 
     Raises
     ------
     ValueError
-        Where outputs is not a positive whole number.
+        If outputs is not a positive whole number.
 
     Examples
     --------
@@ -145,19 +145,19 @@ class Activation(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Sets each number to 0 with probability rate in training, and divides the others by 1 - rate.
+    """Dropout: in training each number is set to 0 with probability rate, and the others are divided by 1 - rate.
 
-    In prediction it does nothing; the division keeps the expected value equal (Srivastava et al., 2014).
+    In prediction nothing changes; the division keeps the expected value the same (Srivastava et al., 2014).
 
     Parameters
     ----------
     rate : float, default 0.5
-        The share of numbers that are dropped, at least 0 and less than 1.
+        The share of numbers that are set to 0, at least 0 and less than 1.
 
     Raises
     ------
     ValueError
-        Where rate is out of range.
+        If rate is out of range.
 
     Examples
     --------
@@ -203,7 +203,7 @@ class LayerNorm(Layer):
     Raises
     ------
     ValueError
-        Where epsilon is not positive.
+        If epsilon is not positive.
 
     Examples
     --------
@@ -220,7 +220,7 @@ class LayerNorm(Layer):
             raise ValueError(f"LayerNorm needs a positive epsilon, not {self.epsilon!r}.")
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of g and b, and the number of outputs, which is that of the inputs."""
+        """Return the shapes of g and b, and the number of outputs, the same as of inputs."""
         return {"g": (inputs,), "b": (inputs,)}, inputs
 
     def init(self, p: dict[str, np.ndarray], generator: "np.random.Generator") -> None:
@@ -245,5 +245,5 @@ class LayerNorm(Layer):
 
 def _row_mean(X: Array) -> Array:
     """Return each row's mean, as a column."""
-    # A sum, since the array API's mean takes no complex numbers.
+    # A sum, since the mean of the array API standard takes no complex numbers.
     return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]

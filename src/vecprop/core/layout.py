@@ -1,4 +1,4 @@
-"""The layout: where each layer's parameters stand in the one flat vector theta."""
+"""The layout: the place of each layer's parameters in the flat vector theta."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from .elementary import Array, namespace
 
 
 class Penalized(tuple[int, ...]):
-    """The shape of a matrix that penalties touch, as a layer declares it in `Layer.parameters`.
+    """The shape of a matrix that penalties apply to, as a layer declares it in `Layer.parameters`.
 
-    It goes with the shape, so that a layer that is made of layers passes it on.
+    The declaration is part of the shape, so a layer that is made of layers passes it on with the shapes.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Penalized(tuple[int, ...]):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named part of theta: which layer's, its name, where it starts and its shape.
+    """A named part of theta: a matrix or vector of a layer's parameters.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Tensor:
     shape : tuple of int
         Its shape for one member.
     penalized : bool, default False
-        Whether penalties touch it.
+        Whether penalties apply to it.
     """
 
     layer: int
@@ -64,7 +64,7 @@ class Tensor:
 
     @property
     def span(self) -> slice:
-        """The part of theta's last axis that it fills."""
+        """Its place in theta's last axis."""
         return slice(self.start, self.start + self.size)
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class Layout:
     Raises
     ------
     ValueError
-        Where a parameter that penalties are to touch is no matrix.
+        If a penalized parameter is not a matrix.
 
     Examples
     --------
@@ -122,7 +122,7 @@ class Layout:
         Parameters
         ----------
         vector : array (*M, P)
-            Parameters, or their gradient.
+            The parameters or their gradient.
 
         Returns
         -------
@@ -133,12 +133,12 @@ class Layout:
         members = tuple(vector.shape[:-1])
         views: list[dict[str, Array]] = [{} for _ in range(self.layers)]
         for tensor in self.tensors:
-            # To split the last axis never needs a copy, whatever the strides.
+            # A split of the last axis never copies, whatever the strides.
             views[tensor.layer][tensor.name] = xp.reshape(vector[..., tensor.span], members + tensor.shape)
         return views
 
     def locate(self, index: int) -> str:
-        """Return what stands at an index of the vector's last axis.
+        """Return the name of the entry at an index of the vector's last axis.
 
         Examples
         --------

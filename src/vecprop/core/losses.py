@@ -1,8 +1,8 @@
-"""The losses, each with its link, so that a gradient is right by construction and finite for any logits.
+"""The losses, each composed with its link, so that the gradient is simple, and finite for any logits.
 
 A loss takes Z, the network's output before the link, of shape (*M, N, O), and targets T. ``predict(Z)`` applies the
-link, ``value(Z, T)`` gives one loss a row, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect to
-Z, (*M, N, O). How rows are weighted and reduced is the network's business, in one place for all losses.
+link, ``value(Z, T)`` returns each row's loss, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect
+to Z, (*M, N, O). The network weights and reduces the rows, in one place for all losses.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ class Loss(ABC):
     Raises
     ------
     ValueError
-        Where reduction is neither.
+        If reduction is neither.
     """
 
     reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
@@ -50,14 +50,14 @@ class Loss(ABC):
         """Return the gradient of each row's loss with respect to Z, (*M, N, O)."""
 
     def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
-        """Return which finite targets this loss cannot take, as a mask like T, and what it needs; None if all are good.
+        """Return a mask of the targets that this loss cannot take, and its requirement in words; None if all are good.
 
         T has the shape (*M, N, O), or is an array of integer classes.
         """
         return None
 
     def exact_targets(self, T: Array) -> Array:
-        """Return targets that this loss takes, (*M, N, O), without what is left of an earlier rounding."""
+        """Return targets that this loss takes, (*M, N, O), corrected for earlier rounding."""
         return T
 
 
@@ -103,16 +103,16 @@ class SoftmaxCrossEntropy(Loss):
         return self.predict(Z) - one_hot(T, Z)
 
     def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
-        """Return which rows are not distributions over the classes."""
+        """Return a mask of the rows that are not distributions over the classes."""
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
         wrong = (T < 0) | (absolute(sums - 1) > 1e-5)
         return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
 
     def exact_targets(self, T: Array) -> Array:
-        """Return rows that sum to 1 as exactly as their type allows: Y - T is the derivative for no others.
+        """Return rows that sum to 1 as exactly as their type allows; only for them is Y - T the derivative.
 
-        Labels that were rounded to float32 sum to 1 within 1e-7, which a float64 gradient would be wrong by.
+        Labels that were rounded to float32 sum to 1 within 1e-7, which would be the error of a float64 gradient.
         """
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
@@ -121,9 +121,9 @@ class SoftmaxCrossEntropy(Loss):
 
 
 def _shifted(Z: Array) -> Array:
-    """Return Z less each row's largest entry, which the softmax does not notice: all entries are at most 0.
+    """Return Z less each row's largest entry: the softmax stays the same, and all entries are at most 0.
 
-    Entries beyond half the type's range are cut off first: their differences would overflow.
+    Entries are clipped to half the type's range first, so that their differences do not overflow.
     """
     xp = namespace(Z)
     half = float(xp.finfo(Z.dtype).max) / 2
@@ -139,7 +139,7 @@ def is_classes(T: Array, rows: int, outputs: int) -> bool:
 def one_hot(T: Array, Z: Array) -> Array:
     """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
     xp = namespace(Z)
-    # Classes have an axis less than Z; the entrance has turned integers that are one-hot rows into real numbers.
+    # Classes have one axis less than Z. One-hot rows of integers have been converted to real numbers before.
     if is_of("integral", T) and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
         T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
     return xp.astype(T, real(Z).dtype, copy=False)
@@ -160,7 +160,7 @@ class ElementwiseLoss(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(ElementwiseLoss):
-    """The cross-entropy of logistic outputs, for labels that are independent of each other (multi-label), or for one.
+    """The cross-entropy of logistic outputs, for one label or for several independent ones (multi-label).
 
     y = logistic(z) and ℓ = -t log y - (1 - t) log(1 - y), summed over outputs, so delta = Y - T.
 
@@ -190,7 +190,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
         return logistic(Z) - T
 
     def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
-        """Return which targets are not between 0 and 1."""
+        """Return a mask of the targets that are not between 0 and 1."""
         return (T < 0) | (T > 1), "BinaryCrossEntropy needs targets between 0 and 1"
 
 
@@ -260,14 +260,14 @@ class Huber(RegressionLoss):
     Parameters
     ----------
     threshold : float, default 1.0
-        The distance k at which the loss becomes linear, in the targets' units.
+        The distance k from the target at which the loss becomes linear, in the targets' units.
     reduction : {"mean", "sum"}, default "mean"
         How the rows' losses make one number.
 
     Raises
     ------
     ValueError
-        Where threshold is not positive.
+        If threshold is not positive.
 
     Examples
     --------
@@ -302,14 +302,14 @@ class Quantile(RegressionLoss):
     Parameters
     ----------
     level : float, default 0.5
-        Which quantile: the share of targets below it, between 0 and 1.
+        The share of targets below the quantile, between 0 and 1.
     reduction : {"mean", "sum"}, default "mean"
         How the rows' losses make one number.
 
     Raises
     ------
     ValueError
-        Where level is not between 0 and 1.
+        If level is not between 0 and 1.
 
     Examples
     --------
@@ -365,5 +365,5 @@ class Poisson(ElementwiseLoss):
         return exp(Z) - T
 
     def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
-        """Return which targets are negative."""
+        """Return a mask of the negative targets."""
         return T < 0, "Poisson needs targets of at least 0"

@@ -1,4 +1,4 @@
-"""The network: a frozen description of layers and a loss, and the two passes over them."""
+"""The network: a frozen description of layers and a loss, with the forward and the backward pass."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ from .summary import Summary, summarize
 
 @dataclass(frozen=True, init=False)
 class Network:
-    """A dense network: how inputs become outputs, and what a wrong output costs.
+    """A dense network: layers, a loss and penalties.
 
-    It describes and computes, but holds no parameters: those are one flat vector theta, given to every call. Leading
-    axes of theta are members, (*M, P): many networks of one description, computed at once. X, T and sample_weight may
-    carry the same leading axes, or none.
+    It holds no parameters: those are one flat vector theta, an argument of every method. Leading axes of theta are
+    members, (*M, P): many networks of one description, computed at once. X, T and sample_weight may have the same
+    leading axes, or none.
 
     Parameters
     ----------
@@ -32,23 +32,23 @@ class Network:
     layers : sequence of Layer
         The layers, from the first.
     loss : Loss
-        The loss, which contains the output's link.
+        The loss, composed with the link of the outputs.
     penalty : Penalty or sequence of Penalty, optional
-        What large weights cost; it is added once, after the rows. Several add up.
+        The penalty on large weights, added once to the reduced loss of the rows; several are summed.
 
     Attributes
     ----------
     layout : Layout
-        Where each parameter stands in theta.
+        The place of each parameter in theta.
     widths : tuple of int
         Each layer's number of outputs.
 
     Raises
     ------
     TypeError
-        Where a layer, the loss or a penalty is none.
+        If a layer, the loss or a penalty is an object of another type.
     ValueError
-        Where inputs is not a positive whole number, or there is no layer.
+        If inputs is not a positive whole number, or there is no layer.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class Network:
             object.__setattr__(self, name, value)  # the dataclass is frozen
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up layers, loss and penalties, and find anew what follows from them, which an older commit may lack."""
+        """Restore layers, loss and penalties, and compute the layout again: older commits may have stored another."""
         Network.__init__(self, state["inputs"], state["layers"], state["loss_function"], state["penalties"])
 
     def __repr__(self) -> str:
@@ -118,17 +118,17 @@ class Network:
 
     @property
     def reduction(self) -> str:
-        """How the rows' losses make one number, "mean" or "sum"."""
+        """The reduction of the rows' losses, "mean" or "sum"."""
         return getattr(self.loss_function, "reduction", "mean")
 
     @property
     def random(self) -> bool:
-        """Whether some layer uses noise in training."""
+        """Whether some layer draws random numbers in training."""
         return any(getattr(layer, "random", False) for layer in self.layers)
 
     @property
     def activations(self) -> list[int]:
-        """The numbers of the layers that are activations: what hidden units put out."""
+        """The numbers of the layers that are activations."""
         return [number for number, layer in enumerate(self.layers) if isinstance(layer, Activation)]
 
     def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
@@ -183,7 +183,7 @@ class Network:
         outputs : list of array (*M, N, width)
             Each layer's output; the last is Z, before the link.
         saved : list
-            What each layer saved for its backward pass.
+            The values that each layer saved for its backward pass.
         """
         outputs, saved = [], []
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
@@ -205,11 +205,11 @@ class Network:
         theta : array (*M, P)
             The parameters.
         saved : list
-            What the forward pass saved.
+            The values that the forward pass saved.
         delta : array (*M, N, O)
             The gradient with respect to Z.
         gradient : array (*M, P)
-            Filled with the gradient with respect to theta.
+            The gradient with respect to theta is written into it.
 
         Returns
         -------
@@ -222,7 +222,7 @@ class Network:
         return delta
 
     def hidden(self, theta: Array, X: Array, layer: int) -> Array:
-        """Return a layer's output, its features, in prediction.
+        """Return a layer's output in prediction: the features that it has learned.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            Where theta or X has a wrong shape or type, or is not finite.
+            If theta or X has a wrong shape or type, or is not finite.
         """
         return self.loss_function.predict(self.hidden(theta, X, -1))
 
@@ -268,7 +268,7 @@ class Network:
     ) -> Batch:
         """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`.
 
-        Whether X is finite may be left to `Batch.require_finite_inputs`, with finite False.
+        With finite=False, whether X is finite is left to `Batch.require_finite_inputs`.
         """
         return checked_batch(self, theta, X, T, sample_weight, finite)
 
@@ -280,7 +280,7 @@ class Network:
         sample_weight: Array | None = None,
         noise: RandomKey | int | None = None,
     ) -> Array:
-        """Return the loss: the rows' losses, reduced, plus the penalty.
+        """Return the loss: the reduced losses of the rows, plus the penalties.
 
         Parameters
         ----------
@@ -289,8 +289,8 @@ class Network:
         X : array (*M, N, I)
             The inputs, converted to theta's precision.
         T : array (*M, N, O) or (*M, N)
-            The targets, as the loss takes them. Real targets may be (N,) where there is one output. Integers of shape
-            (N, O) are one-hot rows, also where they could be the classes of N members.
+            The targets, as the loss takes them. Real targets may be (N,) if there is one output. Integers of shape
+            (N, O) are one-hot rows, even if they could be the classes of N members.
         sample_weight : array (*M, N), optional
             The rows' weights, at least 0; 1 by default.
         noise : RandomKey or int, optional
@@ -304,7 +304,7 @@ class Network:
         Raises
         ------
         ValueError, TypeError
-            Where an argument has a wrong shape or type, is not finite, or does not suit the loss.
+            If an argument has a wrong shape or type, is not finite, or does not suit the loss.
         """
         theta = checked_theta(self, theta)
         return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
@@ -326,7 +326,7 @@ class Network:
         loss : array (*M,)
             The loss of each member.
         gradient : array (*M, P)
-            Its gradient. Where theta is real and X carries a leading axis of N single rows, it is a gradient per row.
+            Its gradient. For one theta and X of shape (N, 1, I) it is the gradient of each row.
         """
         theta = checked_theta(self, theta)
         return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
@@ -349,12 +349,12 @@ class Network:
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
-        """Return Σ of weight times loss over the rows, plus the penalty."""
+        """Return Σ w ℓ over the rows, with the weights of `_row_weight`, plus the penalty."""
         loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
         return loss + self.penalty(theta, batch) if self.penalties else loss
 
     def penalty(self, theta: Array, batch: Batch) -> Array:
-        """Return what the weights cost beside the rows of a batch, (*M,) for theta of shape (*M, P)."""
+        """Return the penalty that is added to the loss of a batch, (*M,) for theta of shape (*M, P)."""
         divisor = self.divisor(batch)
         return sum(
             penalty.value(W) / divisor if _is_averaged(penalty) else penalty.value(W)
@@ -370,14 +370,14 @@ class Network:
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def _row_weight(self, batch: Batch) -> Array:
-        """Return each row's factor in the sum: w, or w / Σ w for a mean; without weights it is one number."""
+        """Return each row's factor in the sum: w, or w / Σ w for a mean; one number if there are no weights."""
         divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
     def divisor(self, batch: Batch) -> Array:
-        """Return what sums are divided by, (*M,) or a number: 1, or Σ w for a mean.
+        """Return the divisor of sums over the rows, (*M,) or a number: 1, or Σ w for a mean.
 
-        It is infinite where all of a batch's weights are 0, so that nothing counts.
+        If all of a batch's weights are 0 it is infinite, so that no row counts.
         """
         if self.reduction == "sum":
             return 1.0
@@ -388,7 +388,7 @@ class Network:
         return xp.where(total > 0, total, xp.inf)
 
     def _weights(self, vector: Array) -> list[Array]:
-        """Return the parameters that penalties touch, as their layers declare."""
+        """Return the matrices that penalties apply to, as the layers declare them."""
         if not self.penalties:
             return []
         views = self.layout.views(vector)
@@ -397,8 +397,8 @@ class Network:
     def summary(self) -> Summary:
         """Return a table of the layers: output shapes, parameters and operations a row.
 
-        An operation is a multiplication or an addition of a matrix product, or one application of an elementwise
-        layer's formula; a forward pass is counted. A gradient costs about three times as many.
+        An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
+        formula. The operations of a forward pass are counted; a gradient takes about three times as many.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The penalties: what large weights cost. They touch what a layer declares as `Penalized`, never biases."""
+"""The penalties on large weights. They apply to the matrices that a layer declares as `Penalized`, not to biases."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Penalty(ABC):
     Raises
     ------
     ValueError
-        Where strength is negative or not a number.
+        If strength is negative or not a number.
     """
 
     strength: float
@@ -34,7 +34,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def value(self, W: Array) -> Array:
-        """Return what the weights cost: (*M,) for W of shape (*M, I, O)."""
+        """Return the penalty of the weights, (*M,) for W of shape (*M, I, O)."""
 
     @abstractmethod
     def gradient(self, W: Array) -> Array:

@@ -1,7 +1,7 @@
-"""Scores of predictions, larger is better: what people judge a model by, and training may be stopped by.
+"""The scores of predictions, by which models are compared and training may be stopped; larger is better.
 
-A score takes predictions Y, (*M, N, O), targets T as a loss takes them, and the rows' weights, (*M, N), or None. It is
-a number in float64 for each member, (*M,). The definitions are scikit-learn's.
+A score takes predictions Y, (*M, N, O), targets T as a loss takes them, and the rows' weights, (*M, N), or None. It
+returns a float64 number for each member, (*M,). The definitions are scikit-learn's.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .inputs import Batch
 from .losses import one_hot
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
-"""The names of the scores: each is that of its function here, and of its loop in ``compiled``, if it has one."""
+"""The names of the scores: those of their functions here, and of their loops in ``compiled`` if they have any."""
 
 
 def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
@@ -43,7 +43,7 @@ def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
 def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
     """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², its mean over outputs.
 
-    Of an output whose targets are all equal it is 1 if the predictions are exact, else 0.
+    For an output whose targets are all equal it is 1 if the predictions are exact, else 0.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
     xp = namespace(Y)
     Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)
     w = xp.ones_like(T[..., :1]) if weight is None else xp.astype(weight, xp.float64)[..., None]
-    from_first = T - T[..., :1, :]  # 0 to the last bit where all are equal, and so is its mean
+    from_first = T - T[..., :1, :]  # if all are equal, it is exactly 0, and so is its mean
     mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
     residual = xp.sum(w * (T - Y) ** 2, axis=-2)
     spread = xp.sum(w * (from_first - mean) ** 2, axis=-2)
@@ -78,7 +78,7 @@ SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {name: global
 
 
 def meanings() -> list[str]:
-    """Return what each score is, in the words of its function.
+    """Return a sentence for each score, from the docstring of its function.
 
     Examples
     --------
@@ -90,5 +90,5 @@ def meanings() -> list[str]:
 
 
 def score(name: Score, network: Any, theta: Array, batch: Batch) -> Array:
-    """Return the score of a batch that a network predicts."""
+    """Return the score of a network's predictions for a batch."""
     return SCORES[name](network.predict(theta, batch.X), batch.T, batch.weight)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Summary(str):
-    """A text that shows itself as it is, also where Python would show it quoted."""
+    """A text that is shown without quotes, also as the value of an expression."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -31,7 +31,7 @@ def summarize(network: "Network") -> Summary:
 
 
 def _call(part: Any) -> str:
-    """Return the description as one would write it, without what is left at its default."""
+    """Return the call that makes a part, without the arguments that have their default values."""
     if not is_dataclass(part):
         return type(part).__name__
     arguments = []

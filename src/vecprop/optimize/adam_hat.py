@@ -1,4 +1,4 @@
-"""Adam in the order of computation that scikit-learn and others use."""
+"""Adam in the order of computation of scikit-learn and other libraries."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from .optimizers import Adam
 
 @dataclass(frozen=True)
 class AdamHat(Adam):
-    """Adam whose ε is added before the means are freed of their start (Kingma and Ba, 2015, end of section 2).
+    """Adam whose ε is added before the bias correction of the means (Kingma and Ba, 2015, end of section 2).
 
-    theta ← theta - μ_t m / (√v + ε̂) with μ_t = μ √(1 - β₂ᵗ) / (1 - β₁ᵗ). It differs from `Adam` where gradients are
-    about as small as ε̂: its first steps there are smaller.
+    theta ← theta - μ_t m / (√v + ε̂) with μ_t = μ √(1 - β₂ᵗ) / (1 - β₁ᵗ). It differs from `Adam` if gradients are
+    about as small as ε̂: its first steps are then smaller.
 
     Parameters
     ----------

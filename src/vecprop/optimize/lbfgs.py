@@ -14,21 +14,21 @@ _ENDED: dict[int, Ended] = {0: "converged", 1: "epochs", 2: "stalled", 99: "call
 class LBFGS:
     """Limited-memory BFGS (Liu and Nocedal, 1989), for full batches; SciPy's L-BFGS-B.
 
-    It needs no learning rate. It trains one network, and no network with dropout, whose loss would change under it.
+    It needs no learning rate. It trains one network at a time, and none with dropout, whose loss is random.
 
     Parameters
     ----------
     memory : int, default 10
-        How many past steps approximate the curvature.
+        The number of past steps that approximate the curvature.
     tolerance : float, default 1e-5
-        It has converged where no entry of the gradient is larger.
+        The search has converged if no entry of the gradient is larger.
     max_evaluations : int, default 15000
-        After so many evaluations of loss and gradient it stops.
+        The largest number of evaluations of loss and gradient.
 
     Raises
     ------
     ValueError
-        Where a value is not positive.
+        If a value is not positive.
 
     Examples
     --------
@@ -61,9 +61,9 @@ class LBFGS:
         loss_and_gradient : callable
             Takes a float64 vector (P,) and returns the loss and the gradient (P,).
         theta : ndarray (P,)
-            Where to start.
+            The start.
         iterations : int
-            How many iterations at most.
+            The largest number of iterations.
         callback : callable, optional
             Called with the vector after each iteration; it stops the search by raising StopIteration.
 
@@ -73,7 +73,7 @@ class LBFGS:
             The minimizer found.
         ended : {"converged", "epochs", "stalled", "callback"}
             Why the search ended: it has converged; iterations or evaluations were used up; no lower value was found
-            along the last direction, as happens where rounding hides the difference; or the callback stopped it.
+            along the last direction, usually because rounding hides the difference; or the callback stopped it.
         """
         from scipy.optimize import minimize
 

@@ -1,8 +1,8 @@
 """The optimizers: frozen hyperparameters and one formula each, applied to the whole flat vector.
 
-``update`` is the formula: it takes theta, the gradient J, the learning rate, the number of the step t = 1, 2, … and the
-optimizer's moments, number by number, and returns theta and the moments after the step. ``init`` and ``step``, the same
-for all, keep the moments and write in place.
+``update`` is the formula. It takes theta, the gradient J, the learning rate, the number of the step t = 1, 2, … and the
+optimizer's moments, and returns theta and the moments after the step. It is elementwise. ``init`` and ``step``, the
+same for all optimizers, keep the moments and write in place.
 """
 
 from abc import ABC, abstractmethod
@@ -29,13 +29,13 @@ class Optimizer(ABC):
     Raises
     ------
     ValueError
-        Where a learning rate is negative or not finite, or another hyperparameter is out of range.
+        If a learning rate is negative or not finite, or another hyperparameter is out of range.
     """
 
     learning_rate: float | Sequence[float]
 
     moments: ClassVar[tuple[str, ...]] = ()
-    """The names of the vectors that the optimizer keeps, each like theta and 0 at first."""
+    """The names of the vectors that the optimizer keeps from step to step, each like theta and 0 at first."""
     shares: ClassVar[tuple[str, ...]] = ()
     """The names of the hyperparameters that are at least 0 and less than 1."""
     positive: ClassVar[tuple[str, ...]] = ()
@@ -83,7 +83,7 @@ class Optimizer(ABC):
         gradient : array (*M, P)
             The gradient of the loss at theta.
         state : dict
-            What `init` returned and earlier steps have moved.
+            The state from `init`, as earlier steps have changed it.
         """
         state["t"] += 1
         moments = [state[name] for name in self.moments]
@@ -92,7 +92,7 @@ class Optimizer(ABC):
             old[...] = new
 
     def _rate(self, theta: Array) -> Array | float:
-        """Return the learning rate so that it multiplies theta: one per member becomes a column."""
+        """Return the learning rate in a shape that broadcasts with theta: one per member becomes a column."""
         if isinstance(self.learning_rate, float):
             return self.learning_rate
         xp = namespace(theta)
@@ -149,7 +149,7 @@ def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Arr
 class Momentum(Optimizer):
     """Gradient descent with momentum (Polyak, 1964), M ← λ M - μ J, theta ← theta + M.
 
-    Like a ball that rolls down the loss and gathers speed, with λ for what friction leaves of it.
+    Theta moves like a ball that rolls down the loss and gathers speed; friction leaves it the share λ of its speed.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Nesterov's momentum (Nesterov, 1983), M ← λ M - μ J, theta ← theta + λ M - μ J, with the new M.
 
-    The step looks ahead along the momentum; theta stands for the point looked at (Sutskever et al., 2013).
+    The gradient is taken at a point ahead along the momentum; theta is that point (Sutskever et al., 2013).
 
     Parameters
     ----------
@@ -249,8 +249,8 @@ class RMSProp(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015).
 
-    m ← β₁ m + (1 - β₁) J, v ← β₂ v + (1 - β₂) J², theta ← theta - μ m̂ / (√v̂ + ε), with the means freed of their start
-    at 0, m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
+    m ← β₁ m + (1 - β₁) J, v ← β₂ v + (1 - β₂) J², theta ← theta - μ m̂ / (√v̂ + ε), with the bias of the means
+    corrected, which start at 0: m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): theta ← (1 - μ d) theta, then Adam's step.
 
-    The decay acts on all of theta, biases too; a penalty (`L2`) acts on weights alone, through the gradient.
+    The decay applies to all of theta, also to biases; a penalty (`L2`) applies to weights only, through the gradient.
 
     Parameters
     ----------

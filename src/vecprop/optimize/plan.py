@@ -1,4 +1,4 @@
-"""The plan of an epoch: which rows a step sees, in which order, and what is made of its gradient."""
+"""The plan of an epoch: its mini-batches, their order, and the clipping of gradients."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,21 @@ from ..core.scores import Score
 
 @dataclass(frozen=True)
 class Plan:
-    """How the epochs of one fit run, on whichever engine.
+    """The plan of the epochs of one fit, the same on every engine.
 
     Parameters
     ----------
     batch_size : int
-        How many rows a step sees.
+        The number of rows of a mini-batch.
     shuffle : bool
-        Whether each epoch draws its batches from a new order of the rows.
+        Whether each epoch takes its mini-batches from a new order of the rows.
     seed : int
-        Fixes the order of rows and the noise.
+        The seed of the order of rows and of random layers.
     clip : float or None
-        The largest norm of a step's gradient.
+        The largest norm of a step's gradient, to which larger ones are scaled.
     running : bool
-        Whether the training loss is the mean over the batches as they are met, instead of measured on all rows.
+        Whether the training loss is the mean over the mini-batches during the epoch, instead of the loss on all rows
+        after it.
     score : str or None, default None
         What the rows of validation are scored by.
     """

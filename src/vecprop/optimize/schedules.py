@@ -1,8 +1,8 @@
-"""The schedules: what the learning rate is multiplied by, from step to step.
+"""The schedules: factors of the learning rate from step to step.
 
-``factor(step, steps, state)`` gives the factor for step 0, 1, … of steps. Most schedules are functions of the step
-alone; one that watches the loss keeps what it has seen in a state, ``init()``, which ``observe(loss, state)`` moves
-after each epoch.
+``factor(step, steps, state)`` returns the factor for step 0, 1, … of steps. Most schedules are functions of the step
+alone. One that watches the loss has a state: ``init()`` makes it, and ``observe(loss, state)`` updates it after each
+epoch.
 """
 
 from abc import ABC, abstractmethod
@@ -20,24 +20,24 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, step: int, steps: int, state: State) -> Any:
-        """Return what the learning rate is multiplied by: a number, or one per member.
+        """Return the factor of the learning rate: a number, or one per member.
 
         Parameters
         ----------
         step : int
             The number of the step, from 0.
         steps : int
-            How many steps there are in all.
+            The number of steps in all.
         state : dict
-            What `init` returned and `observe` has moved.
+            The state from `init`, as `observe` has changed it.
         """
 
     def init(self) -> State:
         """Return the state before training."""
         return {}
 
-    def observe(self, loss: Any, state: State) -> None:  # noqa: B027 (to take no note is the rule)
-        """Take note, in the state, of the training loss after an epoch, (*M,)."""
+    def observe(self, loss: Any, state: State) -> None:  # noqa: B027 (most schedules do not watch the loss)
+        """Update the state with the training loss after an epoch, (*M,)."""
 
 
 def _refuse(ok: bool, schedule: Schedule, what: str) -> None:
@@ -47,7 +47,7 @@ def _refuse(ok: bool, schedule: Schedule, what: str) -> None:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """A learning rate that stays as it is.
+    """A learning rate that does not change.
 
     Examples
     --------
@@ -90,17 +90,17 @@ class InverseScaling(Schedule):
 class Adaptive(Schedule):
     """A learning rate that is cut whenever the training loss stops falling.
 
-    It is multiplied by cut after patience epochs in a row that did not bring the loss below the best by tolerance, each
-    member by itself.
+    For each member it is multiplied by cut after patience epochs in a row in which the loss did not fall below the best
+    by tolerance.
 
     Parameters
     ----------
     cut : float, default 0.2
         The factor of each cut, between 0 and 1.
     patience : int, default 2
-        How many epochs without progress bring a cut.
+        The number of epochs in a row without progress after which the rate is cut.
     tolerance : float, default 1e-4
-        What counts as progress, in units of the loss.
+        The decrease that counts as progress, in units of the loss.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Adaptive(Schedule):
         return {"best": np.inf, "stalled": 0, "factor": 1.0}
 
     def observe(self, loss: Any, state: State) -> None:
-        """Count the epochs without progress, and cut."""
+        """Count the epochs without progress, and cut the rate if there were enough."""
         better = loss < np.asarray(state["best"]) - self.tolerance
         stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
         cut = stalled >= self.patience
@@ -195,7 +195,7 @@ class OneCycle(Schedule):
         _refuse(0 <= self.start <= 1 and 0 <= self.final <= 1, self, "a start and a final factor between 0 and 1")
 
     def factor(self, step: int, steps: int, state: State) -> float:
-        """Return the height of the cycle at this step."""
+        """Return the factor of the rising or the falling half cosine."""
         share = min(step / steps, 1)
         if share < self.rise:
             return _half_cosine(self.start, 1.0, share / self.rise)
@@ -209,9 +209,9 @@ class WarmUp(Schedule):
     Parameters
     ----------
     steps : int
-        How many steps it rises; the last of them has the full rate.
+        The number of steps in which it rises; the last of them has the full rate.
     after : Schedule, default Constant()
-        What the learning rate follows from then on, as if training began there.
+        The schedule from then on, as if training began there.
 
     Examples
     --------
@@ -236,7 +236,7 @@ class WarmUp(Schedule):
         self.after.observe(loss, state)
 
     def factor(self, step: int, steps: int, state: State) -> Any:
-        """Return (step + 1) / steps of the rise, then the factor of the schedule that follows."""
+        """Return (step + 1) / steps during the rise, then the factor of the schedule that follows."""
         if step < self.steps:
             return (step + 1) / self.steps
         return self.after.factor(step - self.steps, max(steps - self.steps, 1), state)
@@ -247,7 +247,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 
 def has_horizon(schedule: Schedule) -> bool:
-    """Return whether a schedule depends on how many steps there are in all.
+    """Return whether a schedule depends on the number of steps in all.
 
     Examples
     --------

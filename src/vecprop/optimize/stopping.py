@@ -1,10 +1,10 @@
-"""When training ends: the rules of early stopping, and the formula that all of them count by."""
+"""The rules of early stopping, and the formula by which both count epochs without progress."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
-"""What a rule watches, by the names of `History` in ``train``."""
+"""The quantities that a rule can watch, by their names in `train.history.History`."""
 
 
 def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:
@@ -21,23 +21,23 @@ def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:
 class EarlyStopping:
     """Stop when the loss has not fallen for a while, and restore the best parameters.
 
-    Each member of a population stops by itself: what it does after that does not count, and training ends when all have
+    Each member of a population stops by itself. Its later epochs do not count, and training ends when all members have
     stopped.
 
     Parameters
     ----------
     patience : int, default 10
-        How many epochs in a row without progress end training.
+        The number of epochs in a row without progress after which training ends.
     tolerance : float, default 0.0
-        By how much the loss must fall below the best so far to count as progress, in units of the loss.
+        The decrease below the best loss so far that counts as progress, in units of the loss.
     on : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
-        What it watches: the validation loss, or the training loss where there is no validation data; the validation
-        score, which rises as a loss falls; or the training loss.
+        The quantity that the rule watches: the validation loss, or the training loss if there is no validation set; the
+        validation score, whose increase is progress; or the training loss.
 
     Raises
     ------
     ValueError
-        Where patience is less than 1, tolerance less than 0 or on is none of these.
+        If patience is less than 1, tolerance less than 0 or on is none of these.
 
     Examples
     --------
@@ -50,9 +50,9 @@ class EarlyStopping:
     on: Watched = "validation_loss"
 
     from_start = True
-    """Whether it looks at the initial parameters too."""
+    """Whether the loss of the initial parameters counts too."""
     from_lowest = False
-    """Whether progress is counted from the lowest loss, not from that of the latest progress."""
+    """Whether a loss is compared with the lowest one, not with that of the latest progress."""
     restores = True
     """Whether training returns the best parameters, not the last."""
 
@@ -63,22 +63,22 @@ class EarlyStopping:
 class Stagnation:
     """Stop when the training loss stagnates, and keep the last parameters: scikit-learn's rule.
 
-    Progress is counted from the lowest loss so far, from the first epoch on, so that many steps that are each smaller
-    than the tolerance are none. Where it watches rows of validation, it restores the best parameters.
+    A loss is compared with the lowest one so far, from the first epoch on, so that many decreases that are each smaller
+    than the tolerance are no progress. Where it watches rows of validation, it restores the best parameters.
 
     Parameters
     ----------
     patience : int or inf, default 10
-        Training ends when there was no progress in this many epochs in a row, the last of them included.
+        The number of epochs in a row without progress at whose end training stops.
     tolerance : float, default 0.0001
-        By how much the loss must be below the lowest so far to be progress, in units of the loss.
+        The decrease below the lowest loss so far that counts as progress, in units of the loss.
     on : {"loss", "validation_loss", "validation_score"}, default "loss"
-        What it watches, see `EarlyStopping`.
+        The quantity that the rule watches, see `EarlyStopping`.
 
     Raises
     ------
     ValueError
-        Where patience is less than 1, tolerance less than 0 or on is none of these.
+        If patience is less than 1, tolerance less than 0 or on is none of these.
 
     Examples
     --------
@@ -109,21 +109,21 @@ def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
 def observed(
     loss: float, lowest: float, progress_at: float, stalled: float, tolerance: float, from_lowest: bool
 ) -> tuple[float, float, float]:
-    """Return what is remembered after a loss: the lowest, that of the latest progress, and the epochs since then.
+    """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    The kernels of `compiled.epochs` are compiled from this source, so it takes numbers and knows nothing but them.
+    The kernels of `compiled.epochs` are compiled from this source, so all its arguments are numbers.
 
     Parameters
     ----------
     loss : float
-        The loss after an epoch; a score counts by its negative.
+        The loss after an epoch, or a score with the opposite sign.
     lowest, progress_at, stalled : float
-        What is remembered so far.
+        The values before this epoch.
     tolerance : float
-        By how much the loss must be lower to be progress.
+        The decrease that counts as progress.
     from_lowest : bool
-        Lower than what: than the lowest loss, or than that of the latest progress. From the lowest it may be lower by
-        just the tolerance, and a loss that is not a number counts as progress, as in scikit-learn.
+        Whether the loss is compared with the lowest one, as in scikit-learn: there a decrease by exactly the tolerance
+        is progress, and so is a loss of NaN. Else it is compared with the loss at the latest progress.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What of the machine is used: its threads."""
+"""The machine: its threads and processors."""

@@ -1,4 +1,4 @@
-"""Threads: how many may run, how they work together, and what waits meanwhile: Ctrl-C, and the threads of BLAS."""
+"""Threads: their number, their work together, and Ctrl-C and the threads of BLAS, which wait meanwhile."""
 
 import _signal  # pyright: ignore[reportMissingImports] (what signal wraps in a search for handlers' names: 6 us)
 import ctypes
@@ -18,7 +18,7 @@ _most: ContextVar[int | None] = ContextVar("most", default=None)
 
 @contextmanager
 def at_most_threads(count: int) -> Iterator[None]:
-    """Use no more threads in the block than so many."""
+    """Limit the number of threads in the block to count."""
     before = _most.set(count)
     try:
         yield
@@ -27,16 +27,16 @@ def at_most_threads(count: int) -> Iterator[None]:
 
 
 def usable_threads() -> int:
-    """Return how many threads may run here: those that may run at all, or fewer within `at_most_threads`.
+    """Return the number of threads that may run here: `allowed_threads`, or fewer within `at_most_threads`.
 
-    The number changes how fast a network is trained, and not one bit of the result.
+    The number changes the speed of training, but not one bit of its result.
     """
     most = _most.get()
     return allowed_threads() if most is None else min(most, allowed_threads())
 
 
 def allowed_threads() -> int:
-    """Return how many threads may run at all: VECPROP_NUM_THREADS, or the processors that this process may use."""
+    """Return the number of threads of this process: VECPROP_NUM_THREADS, or the processors that it may use."""
     chosen = os.environ.get("VECPROP_NUM_THREADS", "")
     if chosen.isdigit() and int(chosen) > 0:
         return int(chosen)
@@ -51,16 +51,17 @@ if hasattr(os, "sched_setaffinity"):
 
 
 def _runnable() -> int:
-    """Return how many threads of the whole system run or would like to; see proc_loadavg(5)."""
+    """Return the number of threads of the whole system that run or are ready to run; see proc_loadavg(5)."""
     with open("/proc/loadavg", "rb", buffering=0) as file:
         return int(file.read().split()[3].partition(b"/")[0])
 
 
 def _shares(workers: int) -> list[set[int]]:
-    """Return on which processors each worker is to start, the first where this thread is, or none in particular.
+    """Return the processors on which each worker starts, the first on that of this thread; empty if they are not set.
 
-    A virtual machine may wake a thread where the one is that wakes it, since idle processors look as if they were taken
-    away, and let the two share one for 50 ms. Where not enough are idle it is better to leave that to the system.
+    On virtual machines the scheduler may start a woken thread on the processor of the thread that wakes it, and leave
+    both there for about 50 ms, since idle processors look as if they were taken away. So threads are pinned at first if
+    enough processors are idle. If not, the scheduler does better.
     """
     if workers == 1 or _number_of_processor is None:
         return []
@@ -74,7 +75,7 @@ def _shares(workers: int) -> list[set[int]]:
 
 
 class _Helper(threading.Thread):
-    """A thread that waits for work; to wake it costs a tenth of starting one."""
+    """A thread that waits for work; waking it takes a tenth of the time of starting one."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -83,14 +84,14 @@ class _Helper(threading.Thread):
         self.start()
 
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
-        """Have it call work(worker), at first on its share of the processors."""
+        """Start work(worker) in the thread, at first on its share of the processors."""
         if shares and self.native_id is not None:
             with suppress(OSError):  # processors may have been taken away meanwhile
                 os.sched_setaffinity(self.native_id, shares[worker])
         self._calls.put((work, worker, set().union(*shares)))
 
     def end(self, timeout: float | None = None) -> bool:
-        """Wait until it has done so, so many seconds at most, and return whether it has; raise what it has raised."""
+        """Wait for the work, up to timeout seconds, and return whether it is done; raise the exception of the work."""
         try:
             error = self._ends.get(timeout=timeout)
         except Empty:
@@ -100,7 +101,7 @@ class _Helper(threading.Thread):
         return True
 
     def let_go(self) -> None:
-        """Have it end when it has done what it has begun."""
+        """Let the thread end after its work."""
         self._calls.put(None)
 
     def run(self) -> None:
@@ -114,23 +115,23 @@ class _Helper(threading.Thread):
                 work(worker)
             except BaseException as raised:
                 error = raised
-            del call, work  # it may hold on to much
+            del call, work  # they may hold large arrays
             self._ends.put(error)
 
 
-_idle: list[_Helper] = []  # helpers of earlier calls, for those to come
+_idle: list[_Helper] = []  # helpers of earlier calls, for later ones
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
 
 
 def _helpers(count: int) -> list[_Helper]:
-    """Return helpers that wait for work, new ones where there are too few."""
+    """Return helpers that wait for work; new ones are started if there are too few."""
     helpers: list[_Helper] = []
     try:
         for _ in range(count):
             try:
                 helpers.append(_idle.pop())
-            except IndexError:  # to ask first would be too late if several threads train
+            except IndexError:  # a check before would be a race if several threads train
                 helpers.append(_Helper())
     except BaseException:
         _idle.extend(helpers)
@@ -141,7 +142,7 @@ def _helpers(count: int) -> list[_Helper]:
 def run_together(work: Callable[[int], None], workers: int) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
 
-    Where one of them raises, or a signal's handler meanwhile, the others are let go and it is raised here at once.
+    If one of them or a signal handler raises, the exception is raised here at once, and the others are left to end.
     """
     helpers, shares = _helpers(workers - 1), _shares(workers)
     try:
@@ -160,8 +161,8 @@ def run_together(work: Callable[[int], None], workers: int) -> None:
 def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], None], stop: Callable[[], None]) -> None:
     """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one.
 
-    Where something raises here meanwhile, stop() is called, and all are waited for: they must not go on with what their
-    caller has let go of. What work needs it has to hold on to, so that a second exception does no harm either.
+    If watch or a signal handler raises, stop() is called and all threads are waited for: they must not use memory that
+    their caller has released. Work has to hold references to its memory, so that a second exception does no harm.
     """
     helpers, shares = _helpers(workers), _shares(workers)
     for worker, helper in enumerate(helpers):
@@ -182,12 +183,12 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
 
 @contextmanager
 def held_back_interrupts() -> Iterator[list[Any]]:
-    """Let Ctrl-C wait until the block is done, since threads that meet at a barrier cannot be left half way.
+    """Delay Ctrl-C until the block is done, since threads that wait for each other at a barrier cannot stop alone.
 
-    The block may look at the list that it is given: it fills when Ctrl-C is pressed.
+    The block gets a list that is no longer empty once Ctrl-C has been pressed.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        yield []  # signals go to the main thread; None is a handler that is not Python's and could not be put back
+        yield []  # signals go to the main thread; None is a handler that is not Python's and could not be restored
         return
     received: list[Any] = []
     before = _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
@@ -206,14 +207,14 @@ def _controller() -> Any:
 
     every = ThreadpoolController().select(user_api="blas")
     own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]
-    return every.select(filepath=own) if own else every  # NumPy and others may have a BLAS of their own
+    return every.select(filepath=own) if own else every  # NumPy and other libraries may have their own BLAS
 
 
 def _set_blas(counts: list[int]) -> list[int]:
-    """Set the threads of each BLAS, and return how many they were."""
+    """Set the number of threads of each BLAS, and return the numbers before."""
     import threadpoolctl
 
-    # Since its release 3.8 threadpoolctl lets one thread alone set OpenBLAS. Here it is set back by whoever is last.
+    # Since release 3.8 threadpoolctl lets only one thread set OpenBLAS. Here the last user restores it.
     openblas = getattr(threadpoolctl, "OpenBLASController", None)
     release = getattr(openblas, "clear_controlling_thread", lambda force: None)
     libraries = _controller().lib_controllers
@@ -231,7 +232,7 @@ _before: list[int] = []
 
 
 def _forget_users() -> None:
-    """Forget, in a child, who used BLAS in its parent: they are not here to release anything."""
+    """In a child process, forget the users of BLAS in its parent: their threads do not exist here."""
     global _guard, _users
     _guard, _users = threading.Lock(), 0
 
@@ -242,7 +243,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def single_threaded_blas(used: bool) -> Iterator[None]:
-    """Keep BLAS at one thread while anyone uses it here, and set it back as it was after the last."""
+    """Limit BLAS to one thread in the block; after the last of several blocks its number of threads is restored."""
     global _users, _before
     if not used:
         yield
