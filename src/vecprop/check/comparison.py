@@ -6,7 +6,7 @@ import numpy as np
 
 from .derivatives import Derivatives, Method
 from .noise import EPS
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point
 from .verdict import Verdict
 
@@ -87,7 +87,7 @@ Given = tuple[np.ndarray, Criteria]
 """A gradient to judge, (outputs, size), and its criteria."""
 
 
-def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _jitter(point: Point, part: NamedPart, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return the change of complex-step derivatives when parameters move by a few units in the last place, times 16."""
     spread = np.zeros(expected.shape)
     for other in point.jittered:
@@ -97,7 +97,7 @@ def _jitter(point: Point, part: Part, U: np.ndarray, expected: np.ndarray) -> np
 
 def compare(
     point: Point,
-    part: Part,
+    part: NamedPart,
     U: np.ndarray,
     given: np.ndarray,
     tolerance: np.ndarray,

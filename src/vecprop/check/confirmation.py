@@ -12,7 +12,7 @@ from .comparison import Comparison
 from .complex_step import STEP
 from .derivatives import BELIEVED, DISTRUST, differences, exact_derivatives, is_independent_of
 from .finite_differences import Difference
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point, random_signs, typical_size
 from .verdict import Row, Verdict
 
@@ -42,7 +42,7 @@ def unsuited(point: Point) -> str:
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
     typical = np.concatenate([np.full(part.size, typical_size(point.theta[part.span])) for part in parts])
-    everything = Part("theta", 0, point.theta.shape)
+    everything = NamedPart("theta", 0, point.theta.shape)
     for lengths in (point.all_sizes, typical):
         U = lengths * random_signs(draw, point.theta.shape)
         slopes = []
@@ -83,20 +83,20 @@ def _alike(slopes: list[float]) -> list[list[int]]:
     return groups
 
 
-def unconfirmed(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray) -> str:
+def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
     """Return why differences along u, (1, size), do not confirm the complex step, (1, outputs); empty if they do."""
     found = differences(point, part, u)
     return _contradiction(point, part, u, stepped, found) or _ignorance(point, part, u, stepped, found)
 
 
-def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+def _contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
     """Return how differences along a direction contradict the complex step; empty if they do not.
 
     Parameters
     ----------
     point : Point
         The function at its parameters.
-    part : Part
+    part : NamedPart
         The part of the parameters that moves.
     u : ndarray (1, size)
         The direction.
@@ -116,7 +116,7 @@ def _contradiction(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray,
     return f"{lost} (compared with differences along a random direction of {part.name})"
 
 
-def _ignorance(point: Point, part: Part, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+def _ignorance(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
     """Return a reason if differences are too inexact to confirm a complex step; empty if they are not."""
     known = _room(found) <= CONFIRMED * np.abs(stepped)
     if known.all() or (known | is_independent_of(point, part, u)).all():

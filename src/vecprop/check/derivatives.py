@@ -7,7 +7,7 @@ import numpy as np
 
 from .finite_differences import LONG_STEPS, Difference, central_differences, ladder, ridders
 from .noise import PLATEAU
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point, typical_size
 
 Method = Literal["complex step", "ridders", "central differences"]
@@ -23,7 +23,7 @@ Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
 """The derivatives along K directions, their error, and the right derivative less the left one, each (outputs, K)."""
 
 
-def derivatives_along(point: Point, part: Part, U: np.ndarray, method: Method) -> Derivatives:
+def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Method) -> Derivatives:
     """Return the derivatives along the rows of U, with their error and their jump at theta."""
     zero = np.zeros((prod(point.outputs), len(U)))
     if method == "ridders":
@@ -36,7 +36,7 @@ def derivatives_along(point: Point, part: Part, U: np.ndarray, method: Method) -
     return exact_derivatives(point, [(part, U)])[0], zero, zero
 
 
-def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
+def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' differences."""
     typical, reach = typical_size(point.theta[part.span]), np.abs(U).max(axis=1)
     scale = _scale(point, part, U)
@@ -58,7 +58,7 @@ def differences(point: Point, part: Part, U: np.ndarray) -> Difference:
     return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
 
 
-def differences_over_long_steps(point: Point, part: Part, U: np.ndarray) -> Difference:
+def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U by long steps alone, over which lost digits of a value show.
 
     Over short steps such a value may be smooth, with another derivative.
@@ -69,7 +69,7 @@ def differences_over_long_steps(point: Point, part: Part, U: np.ndarray) -> Diff
         return ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.near)
 
 
-def is_independent_of(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
+def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
     """Return whether each value, (outputs,), is independent of a part up to rounding, so that its derivatives are 0.
 
     It is if it changes by no more than rounding when the part moves along u by its own size, or not at all when the
@@ -81,20 +81,20 @@ def is_independent_of(point: Point, part: Part, u: np.ndarray) -> np.ndarray:
     return (far <= 8 * point.noise.near).all(axis=0) | (near == 0).all(axis=0)
 
 
-def _scale(point: Point, part: Part, U: np.ndarray) -> np.ndarray:
+def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
     """Return the distance along each row of U at which its largest parameter changes by its own size, (K,)."""
     theta = point.theta[part.span]
     own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
     return np.where(own > 0, own, typical_size(theta)) / np.abs(U).max(axis=1)
 
 
-def _in_pieces(point: Point, part: Part, steps: np.ndarray) -> np.ndarray:
+def _in_pieces(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
     """Return the values when each row of steps is added to a part, computed in pieces that fit into memory."""
     pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
-def exact_derivatives(point: Point, moves: list[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+def exact_derivatives(point: Point, moves: list[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the rows of each part's U, part by part, (outputs, K), and whether ties may be met.
 
     The directions of one part are computed in pieces if they do not fit into memory; several parts are known to fit.

@@ -13,7 +13,7 @@ from .comparison import SAFETY, Comparison, Criteria, Given, compare, hidden_sha
 from .derivatives import Derivatives, Method, derivatives_along, exact_derivatives
 from .entries import entries
 from .noise import EPS
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point, random_signs
 from .verdict import Row, Verdict
 
@@ -29,7 +29,7 @@ so |Σ u e| exceeds 8 √Σ (u e)² with a probability of less than 2 exp(-8²/2
 
 
 def _along(
-    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
+    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -55,7 +55,7 @@ def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
     return size * np.sqrt((terms / size) ** 2 @ (U * U).T)
 
 
-def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -> list[list[Row]]:
+def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:
     """Judge parts along three random directions each, for each of the given gradients."""
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
@@ -68,8 +68,8 @@ def judge_directions(point: Point, parts: Sequence[Part], givens: list[Given]) -
 
 
 def _derivatives_of(
-    point: Point, moves: list[tuple[Part, np.ndarray]], method: Method
-) -> Iterator[tuple[Part, np.ndarray, Derivatives, bool]]:
+    point: Point, moves: list[tuple[NamedPart, np.ndarray]], method: Method
+) -> Iterator[tuple[NamedPart, np.ndarray, Derivatives, bool]]:
     """Yield each part with its directions, the derivatives along them, and whether there may be ties."""
     if method != "complex step":
         for part, U in moves:
@@ -81,9 +81,9 @@ def _derivatives_of(
         yield part, U, (along, zero, zero), tied
 
 
-def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
+def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[list[NamedPart]]:
     """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
-    group: list[Part] = []
+    group: list[NamedPart] = []
     for part in parts:
         if group and DIRECTIONS * (len(group) + 1) > point.at_once(group[0]):
             yield group
@@ -94,7 +94,7 @@ def _together(point: Point, parts: Sequence[Part]) -> Iterator[list[Part]]:
 
 
 def _judged(
-    point: Point, part: Part, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
+    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
 ) -> Row:
     """Judge a part along directions and, if one of them fails, by a wrong entry."""
     along = _along(point, part, given, U, found, tied, criteria)
@@ -130,7 +130,9 @@ def _judged(
     )
 
 
-def wrong_entry(point: Point, part: Part, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria) -> int:
+def wrong_entry(
+    point: Point, part: NamedPart, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria
+) -> int:
     """Return a wrong entry, given a direction u that fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
     pieces = min(_PIECES, max(2, point.at_once(part)))  # each piece moves a copy of a large part

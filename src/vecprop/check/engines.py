@@ -11,7 +11,7 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..train.engine import kind_of
 from .comparison import SAFETY
-from .network_point import Candidate, NetworkPoint
+from .network_point import JudgedGradient, NetworkPoint
 from .verdict import Row, Verdict
 
 Engine = Literal["both", "reference", "compiled"]
@@ -20,13 +20,13 @@ ENGINES = get_args(Engine)
 BOTH, *EACH = ENGINES
 
 
-def candidates_of(
+def judged_gradients(
     network: Network,
     batch_at: Callable[[np.ndarray], Batch],
     noise: RandomKey | None,
     dtype: np.dtype,
     engine: Engine,
-) -> tuple[Candidate, ...]:
+) -> tuple[JudgedGradient, ...]:
     """Return the gradients of the engines to check.
 
     Parameters
@@ -54,7 +54,7 @@ def candidates_of(
         refusal = kind.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
             for what, gradient in kind(network).gradients(noise).items():
-                judged.append(Candidate(_at(gradient, batch_at), name, is_own=name == "reference", what=what))
+                judged.append(JudgedGradient(_at(gradient, batch_at), name, is_own=name == "reference", what=what))
         elif engine == name:
             raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
     return tuple(judged)

@@ -4,12 +4,12 @@ import numpy as np
 
 from .comparison import SAFETY, Comparison, Criteria, Given, compare, hidden_share
 from .derivatives import derivatives_along
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point
 from .verdict import Row
 
 
-def entries(point: Point, part: Part, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
+def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
     """Compare every entry of a part, or the chosen ones, for each of the given gradients."""
     chosen = np.arange(part.size) if chosen is None else chosen
     tolerance = SAFETY * point.bound.gradient[:, part.span]
@@ -28,7 +28,7 @@ def _joined(pieces: list[Comparison]) -> Comparison:
     return Comparison(*(np.concatenate([getattr(piece, name) for piece in pieces], axis=1) for name in names))
 
 
-def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[Row, Comparison]]:
+def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tuple[Row, Comparison]]:
     """Judge a part by all of its entries, for each of the given gradients."""
     found = entries(point, part, givens)
     return [
@@ -36,7 +36,7 @@ def judge_entries(point: Point, part: Part, givens: list[Given]) -> list[tuple[R
     ]
 
 
-def _row(point: Point, part: Part, given: np.ndarray, found: Comparison, criteria: Criteria) -> Row:
+def _row(point: Point, part: NamedPart, given: np.ndarray, found: Comparison, criteria: Criteria) -> Row:
     error = np.abs(given - found.expected)
     ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
     # The row shows the entry with the worst verdict, and among those the one with the largest ratio.

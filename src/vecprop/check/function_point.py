@@ -12,7 +12,7 @@ from .arithmetic.kinks import OneSided
 from .arithmetic.running_error import Arithmetic, Bounded
 from .comparison import SAFETY
 from .noise import EPS
-from .parameters import Part, Structure, flattened, gathered
+from .parameters import NamedPart, Structure, flattened, gathered
 from .point import Point
 from .rounding import UNBOUNDED, Bound, rounding_experiment, tightened
 
@@ -94,21 +94,21 @@ class FunctionPoint(Point):
                 continue
         return values
 
-    def at_once(self, part: Part) -> int:
+    def at_once(self, part: NamedPart) -> int:
         """Return the number of points whose values are kept until they are judged."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
-    def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
+    def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), when each row of steps is added to a part of the parameters."""
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
 
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the derivatives along the rows of each part's U, part by part, (K, outputs); ties may be met."""
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
-    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives along each row of U, (K, outputs), from both sides of ties.
 
         At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on the
@@ -170,7 +170,7 @@ class FunctionPoint(Point):
             return np.zeros(1)
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
-    def roughness(self, part: Part) -> np.ndarray:
+    def roughness(self, part: NamedPart) -> np.ndarray:
         """Return the error of derivatives from the rounding of values over a tenth of each parameter, (outputs, size).
 
         (1 - cos w) / w² has lost its digits near w = 0, and so has its derivative, by complex step too.

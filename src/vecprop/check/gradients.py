@@ -10,9 +10,9 @@ from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .comparison import Limit
-from .engines import ENGINES, Engine, candidates_of
+from .engines import ENGINES, Engine, judged_gradients
 from .function_point import called, checked_function
-from .network_point import Candidate, NetworkPoint
+from .network_point import JudgedGradient, NetworkPoint
 from .parameters import real_numbers
 from .procedure import judged_report
 from .report import Report
@@ -177,9 +177,9 @@ def _check_network(
         return batch if at.dtype == theta.dtype else unrounded
 
     if gradient is None:
-        judged = candidates_of(network, batch_at, noise, theta.dtype, engine)
+        judged = judged_gradients(network, batch_at, noise, theta.dtype, engine)
     else:
-        judged = (Candidate(lambda at: (None, _given(gradient, at))),)
+        judged = (JudgedGradient(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
     if method == "auto" and float(theta.size) ** 2 * batch.rows > WORK:
         method = "directions"

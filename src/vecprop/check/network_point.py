@@ -17,7 +17,7 @@ from .arithmetic.tangents import Tangent, Ties
 from .complex_step import complex_step
 from .confirmation import unconfirmed
 from .noise import EPS
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point, random_signs, typical_size
 from .rounding import Bound, rounding_bound, rounding_experiment
 
@@ -49,7 +49,7 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class JudgedGradient:
     """A gradient to judge.
 
     Parameters
@@ -83,7 +83,7 @@ class NetworkPoint(Point):
         The rows, in float64.
     noise : RandomKey or None
         The key of random layers.
-    judged : tuple of Candidate
+    judged : tuple of JudgedGradient
         The gradients to judge.
     dtype : dtype
         The type in which they are computed.
@@ -99,13 +99,13 @@ class NetworkPoint(Point):
         theta: np.ndarray,
         batch: Batch,
         noise: RandomKey | None,
-        judged: tuple[Candidate, ...],
+        judged: tuple[JudgedGradient, ...],
         dtype: Any,
         elsewhere: Batch | None = None,
     ) -> None:
         self._elsewhere, self.judged = elsewhere or batch, judged
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
-        self.parts = tuple(Part(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
+        self.parts = tuple(NamedPart(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
         self.rows, self.eps = (batch.rows,), EPS  # eps: of the gradients' types
         self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
@@ -243,12 +243,12 @@ class NetworkPoint(Point):
             self._tails[layer] = tail, network.layout.size - tail.layout.size, Batch(X, self.batch.T, self.batch.weight)
         return self._tails[layer]
 
-    def at_once(self, part: Part) -> int:
+    def at_once(self, part: NamedPart) -> int:
         """Return the number of moved networks that are run at once."""
         widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
-    def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
+    def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), when each row of steps, (K, size), is added to a part of the parameters.
 
         Only the layers from the part's own on are run, since nothing before them moves.
@@ -258,14 +258,14 @@ class NetworkPoint(Point):
         thetas[:, part.start - start : part.start - start + part.size] += steps
         return self._losses(tail, thetas, batch)
 
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the derivatives along the rows of each part's U, part by part, (K, 1), and whether ties were met."""
         if not self.is_followed:
             return np.concatenate([self.stepped(part, U) for part, U in moves]), True
         ties = Ties()
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
-    def _summands(self, moves: Sequence[tuple[Part, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
+    def _summands(self, moves: Sequence[tuple[NamedPart, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
         """Return the derivatives of the loss's summands, the rows' and then the penalties', (K, N + penalties).
 
         A part begins to move at its own layer.
@@ -293,7 +293,7 @@ class NetworkPoint(Point):
         summands[loss.first : loss.first + len(loss.companion), : batch.rows] = weighted / network.divisor(batch)
         return summands
 
-    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives along each row of U, (K, 1), from both sides of ties.
 
         Rows and penalties are independent, so each may be on its own side of its own kink, whatever the direction of
@@ -313,7 +313,7 @@ class NetworkPoint(Point):
         own = (U @ self.own_gradient[0, part.span])[:, None]
         return OneSided(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
 
-    def _one_sided_nearby(self, part: Part, U: np.ndarray) -> OneSided:
+    def _one_sided_nearby(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives a little to the left and right, for code that cannot be followed at ties."""
         here = self.stepped(part, U)
         near = 1e-9 * typical_size(self.theta[part.span])

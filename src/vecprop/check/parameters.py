@@ -12,7 +12,7 @@ from .arithmetic.array_pair import ArrayPair
 
 
 @dataclass(frozen=True)
-class Part:
+class NamedPart:
     """A named part of a vector of parameters.
 
     Parameters
@@ -53,7 +53,7 @@ class Structure:
 
     Parameters
     ----------
-    parts : tuple of Part
+    parts : tuple of NamedPart
         The arrays, in the order of the vector.
     dtype : dtype
         Their common floating type.
@@ -61,14 +61,14 @@ class Structure:
         The lists, tuples and dicts of the user, with a part in place of each array.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[NamedPart, ...]
     dtype: np.dtype
     tree: Any
 
     def rebuilt(self, vector: Any) -> Any:
         """Return the parameters in the user's structure, with the numbers of the vector; single numbers as scalars."""
 
-        def leaf(part: Part) -> Any:
+        def leaf(part: NamedPart) -> Any:
             array = vector[part.span].reshape(part.shape)
             return array[()] if isinstance(array, np.ndarray) else array  # the function may use a scalar as a dict key
 
@@ -86,10 +86,10 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
     >>> [(part.name, part.shape) for part in structure.parts]
     [('W', (2, 3)), ('b[0]', ()), ('b[1]', ())]
     """
-    parts: list[Part] = []
+    parts: list[NamedPart] = []
     values: list[np.ndarray] = []
 
-    def part_of(name: str, leaf: Any) -> Part:
+    def part_of(name: str, leaf: Any) -> NamedPart:
         array = as_array(leaf)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
@@ -97,7 +97,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
         name, taken = name or "theta", {part.name for part in parts}
         names = chain([name], (f"{name} ({number})" for number in count(2)))  # the keys may be 1 and "1"
         unique = next(candidate for candidate in names if candidate not in taken)
-        parts.append(Part(unique, start, array.shape))
+        parts.append(NamedPart(unique, start, array.shape))
         values.append(array)
         return parts[-1]
 
@@ -195,7 +195,7 @@ def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> l
     return list(gradient)
 
 
-def _column(gradient: Any, part: Part, outputs: tuple[int, ...]) -> Any:
+def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
     """Return the gradient of one part as an array (outputs, size)."""
     wanted, values = (*outputs, *part.shape), prod(outputs)
     if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:

@@ -10,7 +10,7 @@ import numpy as np
 from .arithmetic.kinks import OneSided
 from .complex_step import STEP, complex_step
 from .noise import EPS, Noise, noise_along
-from .parameters import Part
+from .parameters import NamedPart
 from .rounding import Bound
 
 
@@ -21,7 +21,7 @@ class Point(ABC):
     ----------
     theta : ndarray (P,)
         The parameters.
-    parts : tuple of Part
+    parts : tuple of NamedPart
         Their named parts.
     outputs : tuple of int
         The shape of the value.
@@ -32,7 +32,7 @@ class Point(ABC):
     """
 
     theta: np.ndarray
-    parts: tuple[Part, ...]
+    parts: tuple[NamedPart, ...]
     outputs: tuple[int, ...]
     dtype: np.dtype
     rows: tuple[int, ...]
@@ -51,11 +51,11 @@ class Point(ABC):
         """Return the values, flattened, at each row of thetas, (K, outputs); NaN if the function raises."""
 
     @abstractmethod
-    def moved(self, part: Part, steps: np.ndarray) -> np.ndarray:
+    def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
         """Return the values, (K, outputs), when each row of steps is added to a part of the parameters."""
 
     @abstractmethod
-    def at_once(self, part: Part) -> int:
+    def at_once(self, part: NamedPart) -> int:
         """Return the number of moved points whose values are computed in one call."""
 
     @abstractmethod
@@ -82,17 +82,17 @@ class Point(ABC):
         """Whether derivatives are computed by tangents, in real arithmetic, so that none can be lost."""
 
     @abstractmethod
-    def derivatives(self, moves: Sequence[tuple[Part, np.ndarray]]) -> tuple[np.ndarray, bool]:
+    def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
         """Return the derivatives along the rows of each part's U, (K, outputs), and whether there were ties.
 
         A tie is a comparison of equal numbers, at which there may be several derivatives.
         """
 
     @abstractmethod
-    def one_sided(self, part: Part, U: np.ndarray) -> OneSided:
+    def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives along each row of U, (K, outputs), from both sides of ties."""
 
-    def sizes(self, part: Part) -> np.ndarray:
+    def sizes(self, part: NamedPart) -> np.ndarray:
         """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
         theta = self.theta[part.span]
         return np.where(theta == 0, typical_size(theta), np.abs(theta))
@@ -153,7 +153,7 @@ class Point(ABC):
         moves = [unit * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape) for _ in range(3)]
         return tuple(self.at(self.theta + move) for move in moves)
 
-    def stepped(self, part: Part, U: np.ndarray) -> np.ndarray:
+    def stepped(self, part: NamedPart, U: np.ndarray) -> np.ndarray:
         """Return the derivatives along the rows of U by complex step, (K, outputs)."""
         size = typical_size(self.theta[part.span])
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))

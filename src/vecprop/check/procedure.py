@@ -15,7 +15,7 @@ from .engines import merged
 from .entries import judge_entries
 from .function_point import FunctionPoint
 from .network_point import NetworkPoint
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point
 from .report import Report
 from .second_point import Doubts, nearby, require_finite
@@ -49,21 +49,23 @@ class _Procedure:
     along: bool
     limit: Limit
 
-    def rows(self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[Part]) -> tuple[Judgements, str]:
+    def rows(
+        self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[NamedPart]
+    ) -> tuple[Judgements, str]:
         """Judge gradients of a point, by number; return why complex steps cannot be believed there, if they cannot."""
         judged = self._rows(point, gradients, [part for part in parts if part.size])
         if self.method != "complex step" or point.is_followed:
             return judged, ""
         return confirmed(point, judged)
 
-    def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
+    def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
         """Judge gradients at another point: by differences if complex steps cannot be believed there."""
         judged, doubt = self.rows(point, gradients, parts)
         if doubt:
             judged, _ = replace(self, method="ridders").rows(point, gradients, parts)
         return judged
 
-    def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[Part]) -> Judgements:
+    def _rows(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
         criteria = (Criteria(self.method, self.limit, point.breaks_ties_anew(number)) for number in gradients)
         givens = list(zip(gradients.values(), criteria, strict=True))
         if self.along:
@@ -190,7 +192,7 @@ def _procedure(point: Point, method: str, limit: Limit) -> tuple[_Procedure, str
     return _Procedure("complex step", method == "directions" or (method == "auto" and many), limit), ""
 
 
-def _doubted(point: FunctionPoint, part: Part, row: Row, found: Comparison) -> Row:
+def _doubted(point: FunctionPoint, part: NamedPart, row: Row, found: Comparison) -> Row:
     """Return a row that failed, as INCONCLUSIVE if the function's own rounding could explain all of its errors."""
     roughness = point.roughness(part)
     if (np.abs(found.given - found.expected) > roughness)[found.wrong].any() or _is_seen_over_long_steps(
@@ -201,7 +203,7 @@ def _doubted(point: FunctionPoint, part: Part, row: Row, found: Comparison) -> R
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
 
 
-def _is_seen_over_long_steps(point: Point, part: Part, found: Comparison) -> bool:
+def _is_seen_over_long_steps(point: Point, part: NamedPart, found: Comparison) -> bool:
     """Return whether differences over long steps show the largest error too, as they do unless digits are lost.
 
     The bound on a value's rounding grows with each step of a recurrence, and may be far above the actual error.

@@ -8,7 +8,7 @@ import numpy as np
 
 from .comparison import Comparison, Limit
 from .derivatives import Method, is_independent_of
-from .parameters import Part
+from .parameters import NamedPart
 from .point import Point
 from .verdict import HIDDEN, Row, Verdict
 
@@ -78,7 +78,7 @@ class Doubts:
         """Return the size that entries of a part can be expected to have: rounding far below it does not matter."""
         return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(self._part(row)).max()))
 
-    def _part(self, row: Row) -> Part:
+    def _part(self, row: Row) -> NamedPart:
         return next(part for part in self.point.parts if part.name == row.name)
 
     def _is_slight(self, row: Row) -> bool:
@@ -137,7 +137,7 @@ def _resolution(point: Point) -> float:
 
 def nearby(
     point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], list[Part]], list[tuple[list[Row], dict[str, Comparison]]]],
+    judge: Callable[[Point, dict[int, np.ndarray], list[NamedPart]], list[tuple[list[Row], dict[str, Comparison]]]],
     doubtful: list[set[str]],
     here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:

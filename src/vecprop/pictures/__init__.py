@@ -9,7 +9,7 @@ from .loss import plot_loss
 from .momentum import plot_momentum
 from .random_starts import plot_random_starts
 from .restarts import plot_restarts
-from .search import plot_search, plot_search_each
+from .search_scores import plot_search, plot_search_each
 
 __all__ = [
     "plot_classes",

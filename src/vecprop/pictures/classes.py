@@ -49,9 +49,9 @@ def plot_classes(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError, TypeError
-        Where X and t differ in their number of rows, t names no classes, or there is no such feature.
+        If X and t differ in their number of rows, t names no classes, or there is no such feature.
 
     Examples
     --------

@@ -75,9 +75,9 @@ def plot_decision_boundary(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError, TypeError
-        Where the network is no classifier, theta is of several members, X does not suit the network, t does not suit
+        If the network is no classifier, theta is of several members, X does not suit the network, t does not suit
         X, or there is no such feature.
 
     Examples

@@ -57,9 +57,9 @@ def plot_disagreement(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where X does not suit the ensemble, or there is no such feature.
+        If X does not suit the ensemble, or there is no such feature.
 
     Examples
     --------

@@ -61,11 +61,11 @@ def plot_hidden_space(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     IndexError
-        Where there is no such layer.
+        If there is no such layer.
     ValueError, TypeError
-        Where theta is of several members, X does not suit the network, t does not suit X, there are no such units, the
+        If theta is of several members, X does not suit the network, t does not suit X, there are no such units, the
         layer has one unit only, or ax has the wrong number of dimensions.
 
     Examples

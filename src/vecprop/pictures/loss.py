@@ -34,9 +34,9 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where there are no losses, or the validation loss has another shape than the loss.
+        If there are no losses, or the validation loss has another shape than the loss.
 
     Examples
     --------

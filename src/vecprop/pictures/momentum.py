@@ -76,9 +76,9 @@ def plot_momentum(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where learning_rate or momentum is out of range.
+        If learning_rate or momentum is out of range.
 
     Examples
     --------

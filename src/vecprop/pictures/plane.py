@@ -24,7 +24,7 @@ def plane(
     Raises
     ------
     ValueError
-        Where a column that is held does not exist, or is drawn.
+        If a column that is held does not exist, or is drawn.
     """
     x, y = (_grid_lines(X[:, number], resolution) for number in drawn)
     grid = np.tile(_held_row(X, held, drawn), (resolution * resolution, 1))

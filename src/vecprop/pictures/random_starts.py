@@ -38,9 +38,9 @@ def plot_random_starts(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where there is no finite loss, losses have a wrong shape, or they are not positive and there is no threshold.
+        If there is no finite loss, losses have a wrong shape, or they are not positive and there is no threshold.
 
     Examples
     --------

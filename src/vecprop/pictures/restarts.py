@@ -30,9 +30,9 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where the model has no restarts.
+        If the model has no restarts.
 
     Examples
     --------

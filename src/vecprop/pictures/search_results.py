@@ -45,7 +45,7 @@ class SearchResults:
         Raises
         ------
         ValueError
-            Where there is no such score, or no parameter varies.
+            If there is no such score, or no parameter varies.
         """
         table = getattr(search, "cv_results_", search)
         if f"mean_test_{score}" not in table:
@@ -74,7 +74,7 @@ class SearchResults:
         Raises
         ------
         ValueError
-            Where the parameter does not vary.
+            If the parameter does not vary.
         """
         if parameter not in self.parameters:
             raise ValueError(f"{parameter!r} does not vary in this search: {', '.join(self.parameters)} do.")

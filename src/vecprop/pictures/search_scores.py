@@ -43,9 +43,9 @@ def plot_search(
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where there is no such parameter or score, or more than two vary and none is named.
+        If there is no such parameter or score, or more than two vary and none is named.
 
     Examples
     --------
@@ -92,9 +92,9 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     Raises
     ------
     ImportError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     ValueError
-        Where there is no such score, or the axes are not as many as the parameters.
+        If there is no such score, or the axes are not as many as the parameters.
 
     Examples
     --------

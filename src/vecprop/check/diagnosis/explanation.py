@@ -12,7 +12,7 @@ from ..derivatives import Method
 from ..directions import judge_directions
 from ..entries import entries
 from ..network_point import NetworkPoint
-from ..parameters import Part
+from ..parameters import NamedPart
 from ..second_point import TRUSTED
 from ..verdict import Row, Verdict
 from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
@@ -89,7 +89,7 @@ def diagnosed(
     return [replace(row, diagnosis=diagnoses.get(row.name, "")) for row in rows]
 
 
-def _shape(point: Any, part: Part) -> tuple[int, ...]:
+def _shape(point: Any, part: NamedPart) -> tuple[int, ...]:
     """Return the shape in which patterns of a part's gradient are sought: a Jacobian is (outputs, entries)."""
     return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
 
@@ -102,7 +102,7 @@ def _unsure(row: Row, expected: np.ndarray, found: Comparison | None) -> float:
 
 
 def _expected(
-    point: Any, part: Part, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
+    point: Any, part: NamedPart, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
 ) -> np.ndarray:
     """Return the expected gradient of a part, (outputs, size); NaN for unknown entries."""
     if part.name in found:
@@ -123,7 +123,7 @@ def _common(
     point: Any,
     given: np.ndarray,
     expected: dict[str, np.ndarray],
-    parts: dict[str, Part],
+    parts: dict[str, NamedPart],
     rows: list[Row],
     precision: float,
 ) -> str:
@@ -140,7 +140,11 @@ def _common(
 
 
 def _fault(
-    point: NetworkPoint, given: np.ndarray, expected: dict[str, np.ndarray], parts: dict[str, Part], precision: float
+    point: NetworkPoint,
+    given: np.ndarray,
+    expected: dict[str, np.ndarray],
+    parts: dict[str, NamedPart],
+    precision: float,
 ) -> str:
     """Return the known fault that turns the network's gradient into the given one; empty if there is none."""
     with np.errstate(all="ignore"):
