@@ -38,7 +38,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     Returns
     -------
     callable
-        For ``check_gradients(torch_function(f), theta, args=…)``; a Jacobian where the value is not a single number.
+        For ``check_gradients(torch_function(f), theta, args=…)``; a Jacobian if the value is not a single number.
 
     Notes
     -----
@@ -131,7 +131,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
     Returns
     -------
     callable
-        For ``check_gradients(jax_function(f), theta, args=…)``; a Jacobian where the value is not a single number.
+        For ``check_gradients(jax_function(f), theta, args=…)``; a Jacobian if the value is not a single number.
     """
     import jax  # pyright: ignore[reportMissingImports]
 

@@ -66,7 +66,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Criteria:
-    """How the expected derivatives are computed, and what a given gradient may differ by.
+    """How the expected derivatives are computed, and how far a given gradient may be from them.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "rati
 _SUMMARY = {
     Verdict.FAIL: "The gradient is wrong",
     Verdict.NONDETERMINISTIC: "Two runs differ, so nothing can be said: fix what is random (for dropout give noise=)",
-    Verdict.INCONCLUSIVE: "Rounding alone exceeds what could be told apart",
+    Verdict.INCONCLUSIVE: "Rounding could hide an error",
     Verdict.KINK: "No gradient errors found, but there is a kink here: the gradient given is one of several",
     Verdict.PASS: "No gradient errors found",
 }
@@ -114,7 +114,7 @@ class Report:
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Where to draw; a new figure by default.
+            The axes to draw on; by default those of a new figure.
 
         Returns
         -------

@@ -117,9 +117,9 @@ class Doubts:
         part = self._part(here)
         still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
         if still and tolerance <= 1e-12 * self._size(here):
-            return replace(here, note="it is 0, but for what rounding leaves")
+            return replace(here, note="it is 0 up to rounding")
         if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * self.largest:
-            return replace(here, note="it is 0, but for what rounding leaves of the other entries")
+            return replace(here, note="it is 0 up to the rounding of the other entries")
         return _open(here, "")
 
 
@@ -179,7 +179,7 @@ def nearby(
 def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str) -> bool:
     """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point.
 
-    There it may be 0 where the others are not.
+    At the other point an entry may be 0, and so stay hidden, although the largest entry is not.
     """
     if name not in here or name not in there:
         return True

@@ -61,13 +61,13 @@ def taylor(point: Point, gradient: np.ndarray) -> Taylor:
     remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
     noise = 50 * float(point.rounding.sum())
     clear = np.isfinite(remainder) & (remainder > noise)
-    slope, remark = None, "0 up to rounding, the function is linear here"
+    slope, remark = None, "0 up to rounding, since the function is linear here"
     if clear.sum() >= 3:
         # The slope is a limit for small steps, so the smallest ones above the rounding are used.
         x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
         slope, remark = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2)), ""
     elif clear.any() or not np.isfinite(remainder).all():
-        remark = "it says nothing, for rounding or the function's domain leaves too few steps"
+        remark = "it says nothing, since rounding or the function's domain leaves too few steps"
     return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
 
 
@@ -79,9 +79,9 @@ def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
     """
     remark, slope = "", opinion.slope
     if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:
-        remark = "it says nothing, for the function bends between its steps"
+        remark = "it says nothing, since the function bends between its steps"
     elif verdict is Verdict.FAIL and (slope is None or slope > BETWEEN):
-        remark = "it says nothing, for the error is too small to show in it"
+        remark = "it says nothing, since the error is too small to show in it"
     elif verdict not in (Verdict.PASS, Verdict.FAIL):
-        remark = "it says nothing" + (", for there is a kink" if verdict is Verdict.KINK else " here")
+        remark = "it says nothing" + (", since there is a kink" if verdict is Verdict.KINK else " here")
     return replace(opinion, slope=None, remark=remark) if remark else opinion

@@ -1,6 +1,6 @@
 """Numbers that carry a bound of their rounding error: a running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
 
-A sum's bound grows with the absolute values of its terms, not with the sum, so it stays right where terms cancel; a
+A sum's bound grows with the absolute values of its terms, not with the sum, so it stays right if terms cancel; a
 factor's bound is multiplied by the other factor's absolute value; and if rounding could change the outcome of a
 comparison, both branches are possible.
 """
@@ -62,7 +62,7 @@ class Bounded(ArrayPair):
     def astype(self, dtype: Any, copy: bool = True) -> "Bounded":
         """Return the pair itself, or raise a TypeError if the type rounds more than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
-            raise TypeError(f"What {np.dtype(dtype)} does to numbers of {self.arithmetic.dtype} is not followed.")
+            raise TypeError(f"The rounding of {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not followed.")
         return self
 
     dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)

@@ -149,7 +149,7 @@ def _matmul(like: Tangent, x: Any, y: Any) -> Any:
 
 
 def _rows_times(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return A @ b, as one product of matrices where b is one matrix."""
+    """Return A @ b; as one product of matrices if b is one matrix."""
     if b.size != b.shape[-1] * b.shape[-2]:
         return A @ b
     return (A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
