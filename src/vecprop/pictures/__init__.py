@@ -1,4 +1,4 @@
-"""The pictures: of data, training, searches and ensembles; matplotlib is imported only when something is drawn."""
+"""Figures of data, training, searches and ensembles; matplotlib is imported only when something is drawn."""
 
 from .classes import plot_classes
 from .decision_boundary import plot_decision_boundary

@@ -30,9 +30,9 @@ def plot_classes(
     X : array (N, I)
         The inputs.
     t : array (N,) or (N, C)
-        Each row's class, as an integer from 0 or as a one-hot row (of probabilities, the largest counts).
+        Each row's class, as an integer from 0 or as a one-hot row; in a row of probabilities the largest counts.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     feature_names : sequence of str, optional
@@ -51,7 +51,7 @@ def plot_classes(
     ImportError
         If matplotlib is not installed.
     ValueError, TypeError
-        If X and t differ in their number of rows, t names no classes, or there is no such feature.
+        If X and t have different numbers of rows, t is not of classes, or a feature does not exist.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def plot_classes(
 def scatter_classes(
     ax: "Axes", points: np.ndarray, classes: np.ndarray, labels: Mapping[int, str], **scatter: Any
 ) -> None:
-    """Draw points (N, 2) or (N, 3), class by class, with a legend of the classes that have a label."""
+    """Draw points (N, 2) or (N, 3), class by class, with a legend of the labelled classes."""
     for number, label in labels.items():
         look = {
             "c": colour(number),

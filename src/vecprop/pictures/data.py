@@ -1,4 +1,4 @@
-"""What the pictures accept, and the one sentence that they say of anything else."""
+"""The checks of the pictures' arguments, and labels. An error is one sentence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ..core.elementary import Array
 
 
 def checked_rows(X: Array) -> np.ndarray:
-    """Return X as a matrix of rows, or say what is wrong with it."""
+    """Return X as a matrix of rows, or raise an error."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
         raise ValueError(
@@ -23,7 +23,7 @@ def checked_rows(X: Array) -> np.ndarray:
 
 
 def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.ndarray:
-    """Return each row's class as an integer (N,), less than count where it is given, or say what is wrong with t."""
+    """Return each row's class as an integer, (N,), less than count if that is given, or raise an error."""
     given = np.asarray(t)
     takes = "give one class a row, as integers (N,) or one-hot rows (N, C)"
     if given.dtype.kind not in "biuf":
@@ -46,7 +46,7 @@ def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.nda
 
 
 def checked_theta(theta: Array) -> Array:
-    """Return theta where it is of one network, or say which to choose."""
+    """Return theta if it is of one network, or raise an error."""
     shape = tuple(np.shape(theta))
     if len(shape) != 1:
         raise ValueError(f"theta has shape {shape}, but a picture shows one network, (P,): choose one, as theta[0].")
@@ -54,7 +54,7 @@ def checked_theta(theta: Array) -> Array:
 
 
 def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
-    """Return different numbers of columns, as many as one of the lengths, or say which there are."""
+    """Return different numbers of columns, if their number is one of the lengths, or raise an error."""
     try:
         chosen = tuple(int(number) for number in numbers if number == int(number))
         good = len(chosen) == len(numbers) == len(set(chosen)) and len(chosen) in lengths
@@ -67,7 +67,7 @@ def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: in
 
 
 def feature_labels(names: Sequence[str] | None, features: Sequence[int], inputs: int) -> list[str]:
-    """Return what the axes of these features are called: their names, or else x₁, x₂, …."""
+    """Return the labels of the axes of these features: their names, or else x₁, x₂, …."""
     if names is None:
         return [symbol("x", number) for number in features]
     if len(names) != inputs:
@@ -76,7 +76,7 @@ def feature_labels(names: Sequence[str] | None, features: Sequence[int], inputs:
 
 
 def class_labels(names: Sequence[str] | None, classes: np.ndarray) -> dict[int, str]:
-    """Return what these classes are called: their names, or else "class 0", "class 1", …."""
+    """Return the labels of these classes: their names, or else "class 0", "class 1", …."""
     numbers: list[int] = np.unique(classes).tolist()
     if names is None:
         return {number: f"class {number}" for number in numbers}

@@ -1,4 +1,4 @@
-"""The decision boundary: which class the network predicts where."""
+"""The decision boundary: the regions that a network assigns to each class."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,8 +40,8 @@ def plot_decision_boundary(
 ) -> "Axes":
     """Draw the regions that a network assigns to each class, the boundary between them, and the rows.
 
-    The network predicts a grid over two features. It is asked once, for the whole grid. Of more than two features the
-    others are held, so that the picture is a slice; the rows are drawn all the same, and need not lie in that slice.
+    The network predicts all points of a grid over two features in one call. If there are more features, the others are
+    held at fixed values, so that the picture is a slice. All rows are drawn, though they need not lie in that slice.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ def plot_decision_boundary(
     t : array (N,) or (N, C)
         Each row's class, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The values at which other columns are held, by number; by default their medians.
+        The values of other columns, by number; by default their medians.
     resolution : int, default 200
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
@@ -77,8 +77,8 @@ def plot_decision_boundary(
     ImportError
         If matplotlib is not installed.
     ValueError, TypeError
-        If the network is no classifier, theta is of several members, X does not suit the network, t does not suit
-        X, or there is no such feature.
+        If the network is not a classifier, theta is of several members, X does not suit the network, t does not suit
+        X, or a feature does not exist.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def plot_decision_boundary(
     xlabel, ylabel = feature_labels(feature_names, drawn, X.shape[1])
     x, y, grid = plane(X, drawn, held or {}, resolution)
     Y = np.asarray(network.predict(checked_theta(theta), grid))
-    if network.outputs < count:  # one output y stands for two classes
+    if network.outputs < count:  # one output is the probability of class 1
         Y = np.hstack((1 - Y, Y))
     Y = Y.reshape(resolution, resolution, count)
     labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
@@ -111,7 +111,7 @@ def plot_decision_boundary(
 
 
 def _number_of_classes(network: Network) -> int:
-    """Return C, or say why the network is no classifier."""
+    """Return C, or raise an error if the network is not a classifier."""
     loss = network.loss_function
     if getattr(loss, "takes_classes", False):
         return network.outputs
@@ -124,7 +124,7 @@ def _number_of_classes(network: Network) -> int:
 
 
 def _draw_regions(ax: "Axes", x: np.ndarray, y: np.ndarray, Y: np.ndarray) -> None:
-    """Paint class after class where it beats those before it, so that the last to paint a place is its argmax."""
+    """Paint each class where it is above all classes before it, so that the last one painted is the argmax."""
     for number in range(Y.shape[-1]):
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:

@@ -1,4 +1,4 @@
-"""Where the members of an ensemble disagree."""
+"""The disagreement of the members of an ensemble."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ def plot_disagreement(
     resolution: int = 100,
     feature_names: Sequence[str] | None = None,
 ) -> "Axes":
-    """Draw how far an ensemble's members are apart over the plane of two features.
+    """Draw the disagreement of an ensemble's members over the plane of two features.
 
-    The darker, the larger is the standard deviation over the members, of the prediction, or of the probability of the
-    class where it is largest. Of a classifier each member's boundary is a thin line and the ensemble's a thick one.
+    A darker grey is a larger standard deviation over the members: of the prediction, or of the probability of the class
+    for which it is largest. For a classifier each member's boundary is a thin line, and the ensemble's a thick one.
 
     Parameters
     ----------
@@ -38,17 +38,17 @@ def plot_disagreement(
     X : array (N, I)
         The inputs.
     y : array (N,), optional
-        The labels of a classifier's rows, which are drawn too; of a regressor's the numbers, whose rows are dots.
+        The targets of the rows, which are then drawn too: by class for a classifier, as dots for a regressor.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The values at which other columns are held, by number; by default their medians.
+        The values of other columns, by number; by default their medians.
     resolution : int, default 100
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        A name for each column of X; by default those that the ensemble was fitted with, or x₁, x₂, ….
+        A name for each column of X; by default the names at fit, or x₁, x₂, ….
 
     Returns
     -------
@@ -59,7 +59,7 @@ def plot_disagreement(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If X does not suit the ensemble, or there is no such feature.
+        If X does not suit the ensemble, or a feature does not exist.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def plot_disagreement(
 
     ax = axes_or_new(ax)
     worst = spread.reshape(along).max(axis=-1)
-    greys = {"cmap": "Greys", "vmin": 0, "vmax": 2 * worst.max()}  # light ones, which lines and rows stand out from
+    greys = {"cmap": "Greys", "vmin": 0, "vmax": 2 * worst.max()}  # light greys, against which lines and rows stand out
     field = ax.contourf(lines_x, lines_y, worst, levels=12, zorder=0, **greys)
     what = "probability" if is_classifier else "prediction"
     title = f"standard deviation of the {what} over {len(ensemble.estimators_)} members"
@@ -105,7 +105,7 @@ def plot_disagreement(
 
 
 def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look: Any) -> None:
-    """Draw where a class begins to be the most probable: of two classes once, which is the same line for both."""
+    """Draw the boundaries of the regions in which a class is the most probable; for two classes it is one line."""
     for number in range(P.shape[-1] if P.shape[-1] > 2 else 1):
         lead = P[..., number] - np.delete(P, number, axis=-1).max(axis=-1, initial=0)
         if lead.min() < 0 < lead.max():

@@ -1,4 +1,4 @@
-"""Pictures of a gradient check: errors against tolerances, and the Taylor remainder."""
+"""Figures of a gradient check: errors against tolerances, and the Taylor remainder."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PAS
 
 
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw each part's largest error as a bar, from its tolerance to the left (right) or to the right (wrong).
+    """Draw each part's error as a bar: to the right if it is above its tolerance (wrong), else to the left.
 
     Parameters
     ----------
     report : Report
-        What `vecprop.check.check_gradients` returned.
+        The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        Where to draw; a new figure by default.
+        The axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -54,9 +54,9 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     report : Report
-        What `vecprop.check.check_gradients` returned.
+        The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        Where to draw; a new figure by default.
+        The axes to draw on; by default those of a new figure.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The hidden space: the inputs as a hidden layer sees them."""
+"""The hidden space: the rows as points in the space of a hidden layer's outputs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,14 +40,13 @@ def plot_hidden_space(
     t : array (N,) or (N, C)
         Each row's class, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        Where to draw, with ``projection="3d"`` for three axes; by default a new figure.
+        The axes to draw on, with ``projection="3d"`` for three axes; by default those of a new figure.
     layer : int, default -2
-        The number of the layer, as in `Network.hidden`; by default the last but one, whose output the last layer
+        The number of the layer, as in `Network.hidden`; by default the last but one, whose outputs the last layer
         classifies.
     axes : sequence of int or "principal", optional
-        What the picture's axes are: two or three of the layer's units by number, or its principal axes, with the share
-        of the variance that each explains. By default the units where there are two or three, and the principal axes
-        of a wider layer.
+        The axes of the figure: the numbers of two or three units, or the principal axes, with the share of the variance
+        that each explains. By default the units of a layer that has two or three, else the principal axes.
     class_names : sequence of str, optional
         A name for each class; by default "class 0", "class 1", ….
     **scatter
@@ -56,17 +55,17 @@ def plot_hidden_space(
     Returns
     -------
     Axes
-        An `Axes3D` where there are three axes.
+        An `Axes3D` if there are three axes.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     IndexError
-        If there is no such layer.
+        If the layer does not exist.
     ValueError, TypeError
-        If theta is of several members, X does not suit the network, t does not suit X, there are no such units, the
-        layer has one unit only, or ax has the wrong number of dimensions.
+        If theta is of several members, X does not suit the network, t does not suit X, a unit does not exist, the
+        layer has only one unit, or ax has the wrong number of dimensions.
 
     Examples
     --------
@@ -99,7 +98,7 @@ def plot_hidden_space(
             f"The picture has {len(axis_labels)} axes, but ax has not: make ax with {make}, or give other axes."
         )
     if solid:
-        scatter = {"depthshade": False, **scatter}  # a colour stands for a class, and not for a depth
+        scatter = {"depthshade": False, **scatter}  # colours show classes, not depth
         space.set_box_aspect(None, zoom=0.9)  # room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
     for axis, label in zip("xyz", axis_labels, strict=False):
@@ -108,7 +107,7 @@ def plot_hidden_space(
 
 
 def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return the rows in the coordinates of the first principal axes, three or two, and labels with their shares.
+    """Return the rows in the coordinates of the first two or three principal axes, and labels with their shares.
 
     With H - mean = U S Vᵀ the coordinates are U S, and axis k explains s_k² / Σ s² of the variance.
     """
@@ -118,8 +117,8 @@ def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
             f"X has {len(H)} rows, but {count} principal axes need at least {count}: choose units by number."
         )
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
-    # An axis has no direction of its own: turned so that its largest entry is positive, the picture is always the same.
+    # The sign of an axis is arbitrary. Its largest entry is made positive, so that the figure is always the same.
     turn = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
-    shares = s**2 / (np.sum(s**2) or 1.0)  # no variance at all has no shares
+    shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]
     return (U * s * turn)[:, :count], labels

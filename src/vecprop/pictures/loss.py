@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":
-    r"""Draw the loss over training, and the validation loss where there is one.
+    r"""Draw the loss over training, and the validation loss if there is one.
 
-    Of several members each loss is a thin line, and their median a thick one.
+    For several members each loss is a thin line, and their median a thick one.
 
     Parameters
     ----------
     history : object with ``loss`` and ``validation_loss``, or array (steps + 1,) or (steps + 1, \*M)
-        What training measured, before each step and at the end: a history, which counts epochs, or bare losses, which
-        count iterations. Of a history, ``validation_loss`` may be absent, None or empty.
+        The losses before each step and at the end: a history, for which the axis shows epochs, or an array, for which
+        it shows iterations. The ``validation_loss`` of a history may be absent, None or empty.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     first : int, default 0
-        The number of the epoch or iteration of the first loss; 1 for losses that are means over epochs, as they run.
+        The number of the epoch or iteration of the first loss; 1 for losses that are means over an epoch.
     **curve
         Passed on to `matplotlib.axes.Axes.plot`, for example ``color`` or ``label``.
 
@@ -36,7 +36,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there are no losses, or the validation loss has another shape than the loss.
+        If there are no losses, or the validation loss and the loss have different shapes.
 
     Examples
     --------
@@ -69,10 +69,10 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if ax.get_xscale() == "linear":
         ax.locator_params(axis="x", integer=True)
     if len(curves) > 1 or loss.ndim > 1:
-        ax.legend(loc="upper right")  # where a loss that falls leaves room
+        ax.legend(loc="upper right")  # a falling loss leaves room there
     return ax
 
 
 def _median(members: np.ndarray) -> np.ndarray:
-    """Return the median over the members; one that has diverged to NaN counts as the worst."""
+    """Return the median over the members; one that has diverged to NaN counts as infinite."""
     return np.median(np.where(np.isnan(members), np.inf, members), axis=1)

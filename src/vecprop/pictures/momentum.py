@@ -1,4 +1,4 @@
-"""The momentum method as a ball that rolls down a loss surface, beside gradient descent."""
+"""The paths of gradient descent with and without momentum on a loss surface."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEEPNESS = np.array([1.0, 40.0])
-"""How steep the valley is along its floor, and across."""
+"""The curvature of the valley along its floor and across it; their ratio makes gradient descent slow."""
 
 
 def valley(theta: np.ndarray) -> np.ndarray:
-    """Return the loss ξ = ½ Σ a θ² of a valley, with a its steepness along each axis: (...,) for theta (..., 2)."""
+    """Return the loss ξ = ½ Σ a θ² of a valley, where a is its curvature along each axis: (...,) for theta (..., 2)."""
     return np.sum(STEEPNESS * theta**2, axis=-1) / 2
 
 
@@ -28,7 +28,7 @@ def valley_gradient(theta: np.ndarray) -> np.ndarray:
 def descent_path(
     optimizer: Optimizer, gradient: Callable[[np.ndarray], np.ndarray], start: Sequence[float], steps: int
 ) -> np.ndarray:
-    """Return where an optimizer has been on a loss surface, (steps + 1, P).
+    """Return the path of an optimizer on a loss surface, (steps + 1, P).
 
     Examples
     --------
@@ -51,21 +51,21 @@ def plot_momentum(
     start: tuple[float, float] = (-9.0, 2.0),
     steps: int = 60,
 ) -> "Axes":
-    r"""Draw the path of gradient descent, and of the same with momentum, in a long and narrow valley.
+    r"""Draw the paths of gradient descent with and without momentum in a long and narrow valley.
 
     The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent drops to the floor of the valley and
-    creeps along it, since the slope there is small; with momentum it gathers speed, as a ball does.
+    creeps along it, since the gradient there is small; with momentum it gathers speed, like a ball.
 
     Parameters
     ----------
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     learning_rate : float, default 0.01
         The learning rate μ of both; from 0.05 on gradient descent diverges.
     momentum : float, default 0.9
-        What friction leaves of the speed at each step, λ.
+        The factor λ of the speed at each step, less than 1 as by friction.
     start : tuple of float, default (-9, 2)
-        Where both start.
+        The start of both.
     steps : int, default 60
         The number of steps of each.
 

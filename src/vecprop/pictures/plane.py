@@ -1,4 +1,4 @@
-"""The plane of two features: a grid of rows over it, with the other features held."""
+"""The plane of two features: a grid of rows over it, with the other features at fixed values."""
 
 from collections.abc import Mapping
 
@@ -17,14 +17,14 @@ def plane(
     drawn : tuple of int
         The two columns that vary.
     held : mapping of int to float
-        The values of other columns, by number; their medians where they are not given.
+        The values of other columns, by number; by default their medians.
     resolution : int
         The number of lines along each axis.
 
     Raises
     ------
     ValueError
-        If a column that is held does not exist, or is drawn.
+        If a column of held does not exist, or is drawn.
     """
     x, y = (_grid_lines(X[:, number], resolution) for number in drawn)
     grid = np.tile(_held_row(X, held, drawn), (resolution * resolution, 1))
@@ -33,7 +33,7 @@ def plane(
 
 
 def _held_row(X: np.ndarray, held: Mapping[int, float], drawn: tuple[int, ...]) -> np.ndarray:
-    """Return the row of medians, with the values of held in place of some, or say which cannot be held."""
+    """Return the row of medians, with the values of held in place of some, or raise an error."""
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):

@@ -1,4 +1,4 @@
-"""The final losses of many random starts, which show whether one method finds the minimum more often than another."""
+"""The final losses of many random starts: they show whether one method finds the minimum more often than another."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,19 +17,18 @@ def plot_random_starts(
 ) -> "Axes":
     r"""Draw the distribution of the final loss over random starts, a curve for each method.
 
-    At each loss the curve shows the share of starts that ended at or below it: the curve of the better method lies
-    above. Starts that diverged end nowhere, so that their curve does not reach 1. The axis is logarithmic where all
-    losses are positive.
+    At each loss the curve shows the share of starts that ended at or below it, so the curve of the better method is
+    higher. If starts have diverged, the curve does not reach 1. The axis is logarithmic if all losses are positive.
 
     Parameters
     ----------
     losses : mapping of str to array (M,) or (steps + 1, M)
         For each method, by name, the final losses of its M starts, or their losses over training.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     threshold : float, optional
-        The loss at or below which a start counts as successful; by default ten times the lowest. The legend says how
-        many of each method's starts were.
+        The loss at or below which a start counts as successful; by default ten times the lowest. The legend
+        shows the number of successful starts of each method.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def plot_random_starts(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there is no finite loss, losses have a wrong shape, or they are not positive and there is no threshold.
+        If no loss is finite, losses have a wrong shape, or the lowest is not positive and no threshold is given.
 
     Examples
     --------
@@ -79,7 +78,7 @@ def plot_random_starts(
 
 
 def _final_losses(name: str, losses: Array) -> np.ndarray:
-    """Return the last loss of each start, (M,), where one that diverged has an infinite loss."""
+    """Return the last loss of each start, (M,); that of a start that diverged is infinite."""
     losses = np.asarray(losses, dtype=float)
     if losses.ndim not in (1, 2) or losses.size == 0:
         raise ValueError(f'The losses of "{name}" have shape {losses.shape}: give (M,) or (steps + 1, M).')

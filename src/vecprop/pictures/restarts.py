@@ -1,4 +1,4 @@
-"""The losses of a model's restarts, and which of them was kept."""
+"""The losses of a model's restarts, with the one that was kept."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     r"""Draw the loss that each restart ended at, from the lowest to the highest, and mark the one that was kept.
 
-    Steps in the picture are minima that several restarts have found. Where validation rows chose, the one that was kept
-    need not have the lowest loss. The axis is logarithmic where all losses are positive.
+    Steps in the figure are minima that several restarts have found. If the restart was chosen by a validation set, it
+    need not have the lowest loss. The axis is logarithmic if all losses are positive.
 
     Parameters
     ----------
     model : MLPClassifier or MLPRegressor
         A model that was fitted with ``n_restarts`` above 1.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
 
     Returns
     -------

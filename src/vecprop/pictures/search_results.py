@@ -1,4 +1,4 @@
-"""What a search has found, as the pictures need it: scores, their spreads, and the values of each parameter."""
+"""The results of a search for the figures: scores, their standard deviations, and the values of each parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class SearchResults:
     over_folds : ndarray (S,)
         Its standard deviation over the folds.
     over_seeds : ndarray (S,) or None
-        The standard deviation over seeds of its mean over the folds, where there are several seeds.
+        The standard deviation over seeds of its mean over the folds; None if there is one seed.
     parameters : dict of list
-        For each parameter that varies the value of each setting; None where a setting does not have it.
+        For each parameter that varies, its value in each setting; None if the setting does not have it.
     name : str
         The name of the score.
 
@@ -45,7 +45,7 @@ class SearchResults:
         Raises
         ------
         ValueError
-            If there is no such score, or no parameter varies.
+            If the score does not exist, or no parameter varies.
         """
         table = getattr(search, "cv_results_", search)
         if f"mean_test_{score}" not in table:
@@ -55,7 +55,7 @@ class SearchResults:
         names = dict.fromkeys(name for setting in settings for name in setting)
         values = {name: [setting.get(name) for setting in settings] for name in names}
         varying = {name: of for name, of in values.items() if len({label(value) for value in of}) > 1}
-        if "n_resources" in table:  # chosen by halving, and not by whoever searches
+        if "n_resources" in table:  # the resource of successive halving is not searched
             varying = {name: of for name, of in varying.items() if list(table["n_resources"]) != of}
         if not varying:
             raise ValueError("No parameter varies in this search: there is nothing to draw its scores against.")
@@ -69,7 +69,7 @@ class SearchResults:
         )
 
     def values(self, parameter: str) -> list[Any]:
-        """Return the different values of a parameter, numbers in their order.
+        """Return the different values of a parameter; numbers are sorted.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class SearchResults:
         return sorted(found) if all(map(is_number, found)) else found
 
     def best(self, settings: dict[str, Any]) -> int | None:
-        """Return the number of the best setting with these values, None where there is none with a finite score."""
+        """Return the number of the best setting with these values; None if none has a finite score."""
         wanted = {name: label(value) for name, value in settings.items()}
         numbers = [
             number
@@ -94,16 +94,16 @@ class SearchResults:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value has a place on an axis."""
+    """Return whether a value can be placed on a numeric axis."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
 
 
 def label(value: Any) -> str:
-    """Return the text of a value, numbers in few digits."""
+    """Return the text of a value, with three digits for a float."""
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
-    """Return whether values are told apart by their ratios rather than by their differences."""
+    """Return whether values belong on a logarithmic axis: positive, and spread over a factor of 20."""
     numbers = np.asarray(values, float)
     return bool(numbers.min() > 0 and numbers.max() >= 20 * numbers.min())

@@ -21,20 +21,20 @@ def plot_search(
 ) -> "Axes":
     """Draw the scores of a search against one parameter, as a curve, or against two, as a map.
 
-    A curve joins the best setting of each value, with its standard deviation over the folds as a band and over the
-    seeds, where there are several, as bars; all other settings are dots. A cell of a map is the best setting with its
-    two values, and the best of all has a frame.
+    A curve joins the best settings of each value. The standard deviation over the folds is a band, that over the seeds,
+    if there are several, a bar; all other settings are dots. A cell of a map is the best setting with its two values,
+    and the best of all has a frame.
 
     Parameters
     ----------
     search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
         A fitted search.
     parameters : str or two of them, optional
-        The names of the parameters; by default those that vary, if they are not more than two.
+        The names of the parameters; by default those that vary, if they are at most two.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        The axes to draw on; by default those of a new figure.
     score : str, default "score"
-        Which score, where there are several.
+        The name of the score, if there are several.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def plot_search(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there is no such parameter or score, or more than two vary and none is named.
+        If a parameter or the score does not exist, or more than two parameters vary and none is named.
 
     Examples
     --------
@@ -81,9 +81,9 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
         A fitted search.
     axes : sequence of Axes, optional
-        Where to draw, one for each parameter; by default a new figure.
+        The axes to draw on, one for each parameter; by default those of a new figure.
     score : str, default "score"
-        Which score, where there are several.
+        The name of the score, if there are several.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     ImportError
         If matplotlib is not installed.
     ValueError
-        If there is no such score, or the axes are not as many as the parameters.
+        If the score does not exist, or the number of axes is not that of the parameters.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What all pictures look like: colours, markers and line styles, the axes they draw on and where the legend stands.
+"""The common style of the figures: colours, markers, line styles, axes and the place of the legend.
 
-Nothing here changes matplotlib's global settings, and matplotlib is imported only where something is drawn.
+Nothing here changes matplotlib's global settings, and matplotlib is imported only when something is drawn.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,33 +9,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""The palette of Okabe and Ito (2008), which the colour-blind can tell apart; it starts with the red and the blue."""
+"""The palette of Okabe and Ito (2008), which colour-blind readers can distinguish; it starts with red and blue."""
 
 MARKERS = ("*", "o", "s", "^", "D", "v", "P", "X", "p")
-"""One marker more than colours, so that no pair of colour and marker returns before class 72."""
+"""The markers: one more than the colours, so that no pair of colour and marker repeats before class 72."""
 
 LINES = ("-", "--", "-.", ":")
-"""The line styles, for print in grey."""
+"""The line styles, which distinguish curves in grey print."""
 
 TINTS = (0.2, 0.4, 0.3)
-"""How much of its class's colour a region takes: not all the same, so that they differ in grey too."""
+"""The shares of the class's colour in its region: different ones, so that regions differ in grey print too."""
 
 INK = "#333333"
-"""The colour of what is neither of a class nor of a method: boundaries, thresholds and the like."""
+"""The colour of lines that belong to no class or method, such as boundaries and thresholds."""
 
 
 def colour(number: int) -> str:
-    """Return the colour of class or curve `number`; colours return after 8."""
+    """Return the colour of class or curve `number`; colours repeat after 8."""
     return COLOURS[number % len(COLOURS)]
 
 
 def marker(number: int) -> str:
-    """Return the marker of class or curve `number`; markers return after 9."""
+    """Return the marker of class or curve `number`; markers repeat after 9."""
     return MARKERS[number % len(MARKERS)]
 
 
 def line(number: int) -> str:
-    """Return the line style of curve `number`; line styles return after 4."""
+    """Return the line style of curve `number`; line styles repeat after 4."""
     return LINES[number % len(LINES)]
 
 
@@ -47,7 +47,7 @@ def tint(number: int) -> str:
 
 
 def pyplot() -> Any:
-    """Return matplotlib.pyplot, or say how to install it."""
+    """Return matplotlib.pyplot, or raise an error that says how to install it."""
     try:
         import matplotlib.pyplot
     except ModuleNotFoundError:
@@ -56,16 +56,16 @@ def pyplot() -> Any:
 
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
-    """Return ax, or where it is None the axes of a new figure."""
+    """Return ax, or the axes of a new figure if it is None."""
     if ax is not None:
         return ax
     return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1]
 
 
 def add_legend(ax: "Axes") -> None:
-    """Add a legend: beside the axes where the figure's layout makes room for it, else inside, where it hides least."""
+    """Add a legend: beside the axes if the figure's layout makes room for it, else at the best place inside."""
     if ax.name == "3d":
-        place = {"loc": "upper right"}  # a corner that the cube leaves free
+        place = {"loc": "upper right"}  # a corner outside the cube
     elif ax.figure.get_layout_engine() is not None:
         place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     else:
