@@ -114,8 +114,8 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
             np.stack([np.zeros(tuple(t.shape)) if g[k] is None else array(g[k]) for g in gradients])
             for k, t in enumerate(tensors)
         ]
-        slopes = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
-        return array(value), _mapped(theta, lambda _: next(slopes))
+        gradients_of = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
+        return array(value), _mapped(theta, lambda _: next(gradients_of))
 
     return Differentiable(value, value_and_gradient)
 
@@ -143,13 +143,13 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
             except (TypeError, IndexError):  # f uses numbers in Python, or args are no arrays
                 return function(arrays, *args)
 
-    slopes = jax.jacrev(f)
+    jacobian = jax.jacrev(f)
 
     def value(theta: Any, *args: Any) -> Any:
         return np.asarray(called(f, theta, args))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
-        return value(theta, *args), _mapped(called(slopes, theta, args), np.asarray)
+        return value(theta, *args), _mapped(called(jacobian, theta, args), np.asarray)
 
     return Differentiable(value, value_and_gradient)
 

@@ -45,7 +45,7 @@ def unsuited(point: Point) -> str:
     everything = NamedPart("theta", 0, point.theta.shape)
     for lengths in (point.all_sizes, typical):
         U = lengths * random_signs(draw, point.theta.shape)
-        slopes = []
+        derivatives = []
         for part in parts:
             along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
@@ -53,8 +53,8 @@ def unsuited(point: Point) -> str:
             room = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
             if (np.abs(along.real - point.value) > room).any():
                 return "its real part changes with complex numbers"
-            slopes.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
-        for group in _alike(slopes):
+            derivatives.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
+        for group in _alike(derivatives):
             u = np.zeros((1, point.theta.size))
             for number in group:
                 u[0, parts[number].span] = U[parts[number].span]
@@ -65,7 +65,7 @@ def unsuited(point: Point) -> str:
     return ""
 
 
-def _alike(slopes: list[float]) -> list[list[int]]:
+def _alike(derivatives: list[float]) -> list[list[int]]:
     """Return the indices of numbers in groups whose ratios are less than `ALIKE`; zeros are a group of their own.
 
     Examples
@@ -74,9 +74,9 @@ def _alike(slopes: list[float]) -> list[list[int]]:
     [[1], [2, 0], [3]]
     """
     groups: list[list[int]] = []
-    for number in np.argsort(slopes)[::-1].tolist():
-        first = slopes[groups[-1][0]] if groups else -1.0
-        if slopes[number] > first / ALIKE or slopes[number] == first:
+    for number in np.argsort(derivatives)[::-1].tolist():
+        first = derivatives[groups[-1][0]] if groups else -1.0
+        if derivatives[number] > first / ALIKE or derivatives[number] == first:
             groups[-1:] = [[*groups[-1], number]] if groups else [[number]]
         else:
             groups.append([number])
@@ -171,8 +171,8 @@ def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
     reason = _contradiction(point, part, u, exact_derivatives(point, [(part, u)])[0].T, differing)
     if reason:
         return "", reason
-    slope = Difference(*(values[0, output] for values in differing))
-    if abs(given - slope.value) <= DISTRUST * slope.error + BELIEVED * abs(slope.value):
+    difference = Difference(*(values[0, output] for values in differing))
+    if abs(given - difference.value) <= DISTRUST * difference.error + BELIEVED * abs(difference.value):
         return "differences do not see the error that the complex step shows", ""
     return "", ""
 

@@ -104,4 +104,4 @@ def exact_derivatives(point: Point, moves: list[tuple[NamedPart, np.ndarray]]) -
         [(part, U)] = moves
         pieces = [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
     found = [point.derivatives(piece) for piece in pieces]
-    return np.concatenate([slopes for slopes, _ in found]).T, any(tied for _, tied in found)
+    return np.concatenate([along for along, _ in found]).T, any(tied for _, tied in found)

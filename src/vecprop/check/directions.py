@@ -38,10 +38,10 @@ def _along(
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
-    slopes, error, _ = found
-    if not tied and given.any() and (np.abs(product - slopes) <= tolerance).all() and not error.any():
+    expected, error, _ = found
+    if not tied and given.any() and (np.abs(product - expected) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
-        return Comparison(product, slopes, tolerance, none, none)
+        return Comparison(product, expected, tolerance, none, none)
     deviations = (
         _DEVIATIONS if point.bound.running else 1
     )  # an experiment measures a standard deviation, already with room
@@ -75,8 +75,8 @@ def _derivatives_of(
         for part, U in moves:
             yield part, U, derivatives_along(point, part, U, method), True
         return
-    slopes, tied = exact_derivatives(point, moves)
-    for (part, U), along in zip(moves, np.split(slopes, len(moves), axis=1), strict=True):
+    expected, tied = exact_derivatives(point, moves)
+    for (part, U), along in zip(moves, np.split(expected, len(moves), axis=1), strict=True):
         zero = np.zeros(along.shape)
         yield part, U, (along, zero, zero), tied
 

@@ -194,7 +194,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
         def value(at: Any) -> Any:
             return f.value(at, *args) if isinstance(f, Differentiable) else f(at, *args)[0]
 
-        def slope(at: Any) -> Any:
+        def gradient_at(at: Any) -> Any:
             return f(at, *args)[1]
 
         result = result[0]
@@ -205,10 +205,10 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
         def value(at: Any) -> Any:
             return f(at, *args)
 
-        def slope(at: Any) -> Any:
+        def gradient_at(at: Any) -> Any:
             return gradient(at, *args) if callable(gradient) else gradient
 
-        called(slope, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
+        called(gradient_at, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
     try:
         first = np.asarray(result)
     except ValueError:  # rows of unequal length
@@ -218,7 +218,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     if first.size == 0:
         raise ValueError("The function's value is empty: there is nothing to differentiate.")
     rows = tuple(dict.fromkeys(n for n in map(_rows, args) if n))
-    return FunctionPoint(value, slope, structure, vector, first.shape, structure.dtype, rows)
+    return FunctionPoint(value, gradient_at, structure, vector, first.shape, structure.dtype, rows)
 
 
 def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:

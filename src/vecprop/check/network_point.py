@@ -213,10 +213,10 @@ class NetworkPoint(Point):
         moves = [(part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size))) for part in self.parts]
         try:
             with np.errstate(all="ignore"):
-                slopes = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
+                derivatives = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
         except Exception:  # as in `bound`
             return False
-        return not any(unconfirmed(self, part, U, slopes[k : k + 1, None]) for k, (part, U) in enumerate(moves))
+        return not any(unconfirmed(self, part, U, derivatives[k : k + 1, None]) for k, (part, U) in enumerate(moves))
 
     @cached_property
     def _outputs(self) -> list[np.ndarray]:

@@ -212,9 +212,9 @@ def _is_seen_over_long_steps(point: Point, part: NamedPart, found: Comparison) -
     given, expected = found.given[output, entry], found.expected[output, entry]
     u = np.zeros((1, part.size))
     u[0, entry] = 1
-    slope, error, _ = (values[0, output] for values in differences_over_long_steps(point, part, u))
-    agrees = abs(slope - expected) + DISTRUST * error < 0.1 * abs(given - expected)
-    return bool(agrees and slope != 0)  # a value that does not change may have lost all its digits
+    derivative, error, _ = (values[0, output] for values in differences_over_long_steps(point, part, u))
+    agrees = abs(derivative - expected) + DISTRUST * error < 0.1 * abs(given - expected)
+    return bool(agrees and derivative != 0)  # a value that does not change may have lost all its digits
 
 
 def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:

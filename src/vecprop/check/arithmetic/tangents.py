@@ -34,7 +34,7 @@ class Tangent(ArrayPair):
         The numbers, the same for all directions.
     seed : ndarray (K, *shape)
         The derivatives of the arguments of which the numbers are an elementwise function.
-    slope : ndarray or float, default 1.0
+    outer : ndarray or float, default 1.0
         The derivative of that function at its arguments.
     first : int, default 0
         The number of the first of the K directions; the derivatives along all others are 0.
@@ -43,14 +43,14 @@ class Tangent(ArrayPair):
     """
 
     def __init__(
-        self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0, ties: Ties | None = None
+        self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0, ties: Ties | None = None
     ) -> None:
         super().__init__(value, seed)
-        self.slope, self.first, self.ties = slope, first, ties or Ties()
+        self.outer, self.first, self.ties = outer, first, ties or Ties()
 
-    def made(self, value: np.ndarray, seed: np.ndarray, slope: Any = 1.0, first: int = 0) -> Self:
+    def made(self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0) -> Self:
         """Return other numbers that follow the same rules."""
-        return type(self)(value, seed, slope, first, self.ties)
+        return type(self)(value, seed, outer, first, self.ties)
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
         """Return other numbers with their derivatives along the same directions."""
@@ -58,8 +58,8 @@ class Tangent(ArrayPair):
 
     @property
     def tangent(self) -> np.ndarray:
-        """The derivatives, (K, *shape): slope times seed."""
-        product = self.companion if isinstance(self.slope, float) and self.slope == 1 else self.slope * self.companion
+        """The derivatives, (K, *shape): outer times seed, by the chain rule."""
+        product = self.companion if isinstance(self.outer, float) and self.outer == 1 else self.outer * self.companion
         shape = (product.shape[0], *self.value.shape[1:])
         return product if product.shape == shape else np.broadcast_to(product, shape)
 
@@ -98,18 +98,18 @@ class Tangent(ArrayPair):
         *terms : tuple of operand and factor
             Each operand with the function's derivative by it; operands that are no tangents are constant.
         """
-        moving = [(x, x.slope * factor) for x, factor in terms if isinstance(x, Tangent)]
+        moving = [(x, x.outer * factor) for x, factor in terms if isinstance(x, Tangent)]
         if any(x.companion.ndim != value.ndim for x, _ in moving):
             raise TypeError("Tangents of different dimensions would be aligned differently from their values.")
-        (x, slope), *others = moving
+        (x, outer), *others = moving
         if all(other.companion is x.companion for other, _ in others):
-            return self.made(value, x.companion, sum((another for _, another in others), slope), x.first)
+            return self.made(value, x.companion, sum((another for _, another in others), outer), x.first)
         # The operands have different seeds, so the sum of their derivatives is the seed from here on.
         first = min(x.first for x, _ in moving)
         last = max(x.first + len(x.companion) for x, _ in moving)
         total = np.zeros((last - first, *value.shape[1:]))
-        for x, slope in moving:
-            total[x.first - first : x.first - first + len(x.companion)] += slope * x.companion
+        for x, outer in moving:
+            total[x.first - first : x.first - first + len(x.companion)] += outer * x.companion
         return self.made(value, total, first=first)
 
 
@@ -164,7 +164,7 @@ def _power(like: Tangent, x: Any, exponent: Any) -> Any:
 def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
     # A derivative that is not chosen may be infinite, so it is replaced by 0 and not multiplied by it.
     terms = [
-        (like.made(z.value, z.companion, np.where(taken, z.slope, 0.0), z.first), 1.0)
+        (like.made(z.value, z.companion, np.where(taken, z.outer, 0.0), z.first), 1.0)
         for z, taken in ((x, condition), (y, ~np.asarray(condition)))
         if isinstance(z, Tangent)
     ]
