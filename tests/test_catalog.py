@@ -25,7 +25,7 @@ MADE = {
     "OPTIMIZERS": ("solver", parts.optimizer),
     "SCHEDULES": ("learning_rate", lambda model: parts.schedule(model.set_params(solver="sgd"), 10)),
 }
-"""The setting that takes a list's names, and what makes the part that one stands for."""
+"""The setting that takes a list's names, and the function that makes the part of a name."""
 
 
 @pytest.mark.parametrize("table", MADE)

@@ -28,7 +28,7 @@ from vecprop.compiled.step import gradient_of_a_step
 address_of_kernel = Kernel.address
 
 FAULTY = "<planted fault>"
-"""The file that altered code is said to come from, by which it is known wherever it is called."""
+"""The file name of altered code, by which it is recognized wherever it is called."""
 
 WAYS: dict[str, dict[str, Any]] = {
     "loops": {"has_vectors": lambda: False, "WIDE": 10**9},
@@ -36,7 +36,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
     "packed": {"has_vectors": lambda: True, "LARGE": 40},
 }
-"""What in `compiled.run.dense` has products computed in one way."""
+"""For each algorithm of products, the names in `compiled.run.dense` that make it the one used."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def planted(fault: Fault) -> Iterator[None]:
 
 @contextmanager
 def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
-    """Have dense layers computed in one way; programs and addresses are asked for anew, within and after."""
+    """Compute dense layers by one algorithm; programs and addresses are made again, within and after."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
             patch.setattr(f"vecprop.compiled.run.dense.{name}", value)
@@ -115,7 +115,7 @@ def faulty_source(fault: Fault) -> str:
 
 
 def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
-    """Alter a function, and have everything that is compiled from it compiled anew."""
+    """Alter a function, and compile everything again that is compiled from it."""
     function, source = _function(fault.function), faulty_source(fault)
     if not fault.function.startswith("compiled."):
         patch.setattr(
@@ -138,14 +138,14 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
 
 
 def _made(source: str, name: str, module: ModuleType) -> Any:
-    """Return the function that a source defines, decorated as it says, which finds the names of a module."""
+    """Return the function that a source defines, with its decorators, in the namespace of a module."""
     made: dict[str, Any] = {}
     exec(compile(source, FAULTY, "exec"), vars(module), made)
     return made[name]
 
 
 def _function(name: str) -> Any:
-    """Return a function by its name: that of its module, of a class where it is a method, and its own."""
+    """Return a function by its name: that of its module, of its class if it is a method, and its own."""
     *modules, last = name.split(".")
     path = [last]
     while (module := sys.modules.get(".".join(["vecprop", *modules]))) is None:
@@ -161,7 +161,7 @@ def _modules() -> list[ModuleType]:
 
 
 def _callers(module: ModuleType, name: str) -> Iterator[Any]:
-    """Yield a module's own compiled functions that call one of this name and have not been made anew."""
+    """Yield a module's own compiled functions that call one of this name and have not been made again."""
     for value in vars(module).values():
         if isinstance(value, Dispatcher) and value.__module__ == module.__name__:
             code = value.py_func.__code__
@@ -170,7 +170,7 @@ def _callers(module: ModuleType, name: str) -> Iterator[Any]:
 
 
 def _forget() -> None:
-    """Forget what has been compiled into programs, and at which addresses it stands."""
+    """Forget the compiled programs and their addresses."""
     for module in _modules():
         for value in vars(module).values() if ".jit." not in module.__name__ else ():
             if hasattr(value, "cache_clear"):
@@ -187,7 +187,7 @@ def _address(kernel: Kernel) -> int:
     return _addresses[kernel.name]
 
 
-# What is seen of it.
+# The results.
 
 
 def found(point: Point) -> bool:
@@ -206,7 +206,7 @@ def found(point: Point) -> bool:
 
 
 def wrong_gradients(point: Point) -> list[str]:
-    """Return which of the compiled engine's gradients, with their losses, are not the reference's, to rounding."""
+    """Return the compiled engine's gradients, with their losses, that are not the reference's up to rounding."""
     network, theta, noise = point.network, point.theta, point.noise
     batch = network.batch(theta, point.X, point.T, point.weight)
     expected = network.batch_loss_and_gradient(theta, batch, noise)

@@ -1,4 +1,4 @@
-"""A function, its gradient and where they are checked; and parameters as a list of arrays and back."""
+"""A function, its gradient and the parameters at which they are checked; parameters as a list of arrays and back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from vecprop.core.network import Network
 
 @dataclass(frozen=True)
 class Case:
-    """A right gradient, where it is to be checked.
+    """A right gradient, with the parameters at which it is checked.
 
     `f(theta, *args)` returns the value and its gradient; `f(theta, *args, slip=name)` returns one of the wrong
     gradients that a person may write, each of `slips`. Where f is a Network, `args` are its rows, and `slips` are
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def count(self) -> int:
-        """What N is: the number of rows, or else the length of the first argument that has one."""
+        """N: the number of rows, or else the length of the first argument that has one."""
         return self.rows or next((np.shape(a)[0] for a in self.args if hasattr(a, "shape") and np.ndim(a)), 0)
 
     @property
@@ -188,5 +188,5 @@ def fresh(theta: Any) -> Any:
 
 
 def draw(place: int, seed: int = 0) -> np.random.Generator:
-    """Return what draws the data of cases: of those in one place, and of one of many sets of them."""
+    """Return the generator of the data of cases, for their place and one of many sets."""
     return np.random.default_rng(place + 1000 * seed)

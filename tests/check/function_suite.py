@@ -1,4 +1,4 @@
-"""Right gradients of many kinds, errors planted in them, and what the checker says of each.
+"""Right gradients of many types of functions, errors planted in them, and the verdicts on all of them.
 
 `python tests/check/function_suite.py [errors_each] [part-of-a-name] [seed]` prints what is not as it should be, and
 counts. Another seed draws other data, and other errors.
@@ -188,7 +188,7 @@ def truth(case: Case, mutation: Mutation | None = None) -> list[np.ndarray]:
 
 
 def untrue(diagnosis: str, mutation: Mutation | None, right: np.ndarray, wrong: np.ndarray) -> str | None:
-    """Return what is false in a diagnosis of one leaf, an empty text where it is true, None where it is not known.
+    """Return the error in a diagnosis of one leaf; an empty text if it is true, None if that is not known.
 
     A Jacobian is looked at as outputs by entries. A right gradient has no true diagnosis.
     """
@@ -203,7 +203,7 @@ def _untrue(text: str, mutation: Mutation, right: np.ndarray, wrong: np.ndarray)
     a, b = right.astype(float).ravel(), wrong.astype(float).ravel()
     size = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0))
     near = max(mutation.precision, 1e-9) * size
-    differ = np.abs(a - b) > 1e-2 * near  # what is unchanged is bit for bit the same, or is rounding
+    differ = np.abs(a - b) > 1e-2 * near  # unchanged entries are bit for bit the same, or differ by rounding
 
     def times(r: float | str, entries: Any = slice(None)) -> str:
         """Judge a ratio, printed to six digits, or as 1 and a difference to two."""
@@ -269,7 +269,7 @@ def _untrue(text: str, mutation: Mutation, right: np.ndarray, wrong: np.ndarray)
 
 @dataclass
 class Tally:
-    """What the suite counts, for ordinary functions and for those chosen to break the checker."""
+    """The counts of the suite, for ordinary functions and for those chosen to break the checker."""
 
     right: dict[str, Counter] = field(default_factory=lambda: {"ordinary": Counter(), "hard": Counter()})
     wrong: dict[str, Counter] = field(default_factory=lambda: {"ordinary": Counter(), "hard": Counter()})
@@ -281,12 +281,12 @@ class Tally:
 
     @property
     def missed(self) -> int:
-        """How many wrong gradients passed."""
+        """The number of wrong gradients that passed."""
         return sum(counts["PASS"] for counts in self.wrong.values())
 
     @property
     def tracebacks(self) -> int:
-        """How often an exception came instead of a report."""
+        """The number of exceptions instead of reports."""
         return sum(counts["traceback"] for side in (self.right, self.wrong) for counts in side.values())
 
     def __str__(self) -> str:
@@ -354,7 +354,7 @@ def _judge(tally: Tally, case: Case, mutation: Mutation | None, right: list, wro
         tally.contradicted += 1
         tally.stories.append(f"{story}, {verdict} beside a Taylor slope of {printed[1]}")
     for row in report.rows:
-        # At a kink more than one gradient is right, so that it is not known which entries are wrong.
+        # At a kink several gradients are right, so the wrong entries are not known.
         if row.diagnosis and not case.kinked and not (mutation and mutation.moving):
             _judge_diagnosis(tally, case, mutation, row, report, right, wrong)
 

@@ -1,4 +1,4 @@
-"""Right gradients of functions that are written in ways that are hard to check: own layers, buffers, types, edges."""
+"""Right gradients of functions whose code is hard to check: own layers, buffers, types, edges."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ Pair = namedtuple("Pair", "W b")
 
 @dataclass(frozen=True)
 class OwnNorm(Layer):
-    """A layer normalization by NumPy's variance, which gives complex numbers a real one."""
+    """A layer normalization by NumPy's variance, which is real for complex numbers."""
 
     fault: str = ""
 
@@ -210,7 +210,7 @@ class Cached:
 
 
 class Remembered:
-    """The gradient takes what the last value has left, as many classes do, where the parameters are the same."""
+    """The gradient uses the cache of the last value if the parameters are the same, as in many classes."""
 
     def __init__(self):
         self.at = self.h = None
@@ -296,7 +296,7 @@ def norm(w):
 
 
 def square_root_at_0(w):
-    """It has no slope at 0, and theta is near it."""
+    """It has no derivative at 0, and theta is near it."""
     return np.sqrt(w).sum(), 0.5 / np.sqrt(w)
 
 
@@ -350,7 +350,7 @@ def strict_warnings(w):
 
 
 def tied(p, X):
-    """Two leaves, which are one array at first."""
+    """Two leaves that are the same array at first."""
     H = np.tanh(X @ p["a"])
     e = H @ p["b"].T - X
     return np.sum(e**2) / 2, {"a": X.T @ ((e @ p["b"]) * (1 - H**2)), "b": e.T @ H}
@@ -386,7 +386,7 @@ def in_random_order(w, X):
 
 
 class WarmStart:
-    """A root is looked for from where the last one was found, to 1e-12."""
+    """A root is found to 1e-12, from the last one as a start."""
 
     def __init__(self):
         self.x = 1.0
@@ -457,7 +457,7 @@ def _cases(seed):
     yield case("strict about types", strict_type, w)
     yield case("strict about kinds", typed, w)
     yield case("strict about warnings", strict_warnings, w)
-    # Functions that do what they like with what they are given, and with what they have returned.
+    # Functions that change their arguments and their results.
     yield case("theta overwritten", overwritten, w)
     yield case("dict overwritten", overwritten_tree, {"a": np.ones(2), "b": n(3)})
     yield case("buffers returned", Buffered(), np.ones(3))

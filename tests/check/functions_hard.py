@@ -175,7 +175,7 @@ def without(p, slip=""):
 
 
 def total_probability(z):
-    """Always 1: what the differences see is rounding."""
+    """Always 1: the differences are rounding."""
     return softmax(z).sum(), np.zeros(len(z))
 
 
@@ -311,7 +311,7 @@ def safe_log(w, y):
 
 
 def branch(w):
-    """A different formula on each side, the value without a jump and the slope with one."""
+    """A different formula on each side; the value is continuous, the derivative is not."""
     if w[0] > w[1]:
         return w[0] ** 2 + w[1], np.array([2 * w[0], 1.0])
     return w[0] * w[1] + w[0], np.array([w[1] + 1, w[0]])
@@ -368,7 +368,7 @@ def flat(w):
 
 
 def signed_square(w):
-    """A slope without a jump, a curvature with one."""
+    """A continuous derivative, a curvature with a jump."""
     return np.sum(w * np.abs(w)), 2 * np.abs(w)
 
 
@@ -477,7 +477,7 @@ def _cases(seed):
     yield case("logistic at 15 and -20", logistic_sum, np.array([15.0, -20.0]), smallest=1e-4)
     yield case("saturated unit", saturated_unit, {"w": 2 + w, "b": 12.0}, np.abs(X), smallest=1e-2)
     yield case("logarithm of 1 - y", one_minus, np.array([3.0, 12.0, -20.0]))
-    # At 0, where a relative move is none; many rows; rows that cancel.
+    # At 0, where a relative move is 0; many rows; rows that cancel.
     Z, s = n((20_000, 5)), np.sign(n(20_000))
     yield case("logistic from 0, 20,000 rows", logistic, np.zeros(5), Z, (s + 1) / 2, slips=("slope twice",))
     yield case("balanced rows", balanced, 0.1 * n(5), np.concatenate([Z[:10_000], Z[:10_000] + 1e-9]),
@@ -537,7 +537,7 @@ def _cases(seed):
         yield case(f"length with {e:g} within", smoothed_length, np.array([1e-6, -2e-6]), e, smallest=1e-4)
     yield case("flat", flat, np.array([0.01, 0.05, 1.0]))
     yield case("flat to the last", flat, np.array([0.002, 0.003]), smallest=1e-4)
-    # Slopes without a jump, curvatures with one, exactly there.
+    # Continuous derivatives, curvatures with a jump, exactly there.
     yield case("signed square at 0", signed_square, np.array([0.0, 1.0, -2.0]), smallest=1e-5)
     yield case("squared hinge at its margin", squared_hinge, np.array([1.0, 0.0, 0.0, 0.0]), np.sign(X), np.sign(y),
                smallest=1e-5)  # fmt: skip
@@ -587,7 +587,7 @@ def _cases(seed):
         yield case(f"{size:,} parameters", many, n(size), n(size))
     p = {"W": 0.3 * n((50, 40)), "b": 0.1 * n(40), "V": 0.3 * n((40, 3)), "c": np.zeros(3)}
     yield case("network of 2,163 parameters", network, p, n((20, 50)), t[:20], "tanh")
-    # Near what is not smooth, or with digits lost.
+    # Near points that are not smooth, or with lost digits.
     B = n((5, 5))
     yield case("smallest eigenvalue", smallest_eigenvalue, n(5), B + B.T)
     yield case("eigenvalues 1e-6 apart", smallest_eigenvalue, np.array([1.0, 1 + 1e-6, 3.0]),

@@ -9,13 +9,13 @@ from vecprop.check import jax_function
 
 
 class Adapted:
-    """A JAX function as one of NumPy parameters, which takes a slip too."""
+    """A JAX function as a function of NumPy parameters, with or without a slip."""
 
     def __init__(self, f):
         self.jax, self.__name__, self.made = f, getattr(f, "__name__", "module"), {}
 
     def adapted(self, slip=None):
-        """Return what the checker is given."""
+        """Return the function that is checked."""
         if slip not in self.made:
             self.made[slip] = jax_function(self.jax if slip is None else partial(self.jax, slip=slip))
         return self.made[slip]

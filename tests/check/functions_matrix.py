@@ -1,4 +1,4 @@
-"""Matrices, special functions, and what NumPy does to complex numbers: ordinary code that takes none of them."""
+"""Matrices, special functions, and ordinary code that was not written for complex numbers."""
 
 import math
 
@@ -131,7 +131,7 @@ def cube_roots(w):
 
 
 def scalar_loop(w):
-    """Python's own mathematics, which takes floats alone."""
+    """Python's math module, which takes only floats."""
     total, J = 0.0, []
     for x in w:
         total += math.exp(-(x**2)) + math.atan(x)
@@ -155,7 +155,7 @@ def in_place(w, X):
 
 
 def filled(w):
-    """Values are put into an array of floats, which drops what is imaginary."""
+    """Values are put into an array of floats, which drops imaginary parts."""
     out = np.zeros(len(w))
     for k in range(len(w)):
         out[k] = w[k] ** 2 if k % 2 else np.exp(w[k])

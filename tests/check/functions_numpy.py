@@ -450,7 +450,7 @@ def unit_vector(w):
 
 
 def kinematics(q):
-    """Where a planar arm of several joints ends."""
+    """The end of a planar arm of several joints."""
     a = np.cumsum(q)
     J = np.array([[-np.sum(np.sin(a[k:])) for k in range(len(q))], [np.sum(np.cos(a[k:])) for k in range(len(q))]])
     return np.array([np.cos(a).sum(), np.sin(a).sum()]), J

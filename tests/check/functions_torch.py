@@ -9,13 +9,13 @@ from vecprop.check import torch_function
 
 
 class Adapted:
-    """A PyTorch function as one of NumPy parameters, which takes a slip too."""
+    """A PyTorch function as a function of NumPy parameters, with or without a slip."""
 
     def __init__(self, f):
         self.torch, self.__name__, self.made = f, getattr(f, "__name__", "module"), {}
 
     def adapted(self, slip=None):
-        """Return what the checker is given."""
+        """Return the function that is checked."""
         if slip not in self.made:
             self.made[slip] = torch_function(self.torch if slip is None else partial(self.torch, slip=slip))
         return self.made[slip]

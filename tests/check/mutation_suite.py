@@ -1,4 +1,4 @@
-"""Random networks in every difficult place, and gradients that are wrong in every way a person gets them wrong."""
+"""Random networks at every difficult point, and gradients with every common mistake."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -158,7 +158,7 @@ def targets(draw: np.random.Generator, loss: Any, rows: int, outputs: int) -> np
 
 
 def converged(network: Network, theta: np.ndarray, X: Any, T: Any, weight: Any, noise: Any) -> np.ndarray:
-    """Return parameters where SciPy's L-BFGS finds nothing more to gain."""
+    """Return parameters at which SciPy's L-BFGS cannot reduce the loss."""
     from scipy.optimize import minimize
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
@@ -175,7 +175,7 @@ Mutation = tuple[str, Callable[[np.ndarray], np.ndarray]]
 
 @dataclass(frozen=True)
 class Faulty(Activation):
-    """An activation whose backward pass takes the slope of another, or none."""
+    """An activation whose backward pass uses the derivative of another, or none."""
 
     right: Activation
     taken: Activation | None
@@ -185,12 +185,12 @@ class Faulty(Activation):
         return self.right.value(z)
 
     def derivative(self, z: Any, y: Any) -> Any:
-        """Return a wrong slope."""
+        """Return a wrong derivative."""
         return np.ones_like(z) if self.taken is None else self.taken.derivative(z, y)
 
 
 def mutations(case: Case, count: int) -> Iterator[Mutation]:
-    """Yield some of the ways to get the gradient wrong, each a function of theta."""
+    """Yield some wrong gradients, each a function of theta."""
     draw = np.random.default_rng(case.seed + 1_000_000)
     every = list(_every(case, draw))
     for place in draw.permutation(len(every))[:count]:
@@ -298,7 +298,7 @@ def planted(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
 
 
 def between(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
-    """Return whether every wrong entry lies between the slopes just beside theta, so that KINK is right."""
+    """Return whether every wrong entry lies between the derivatives just beside theta, so that KINK is right."""
     right, wrong = case.gradient(case.theta), gradient(case.theta)
     for i in np.flatnonzero(np.abs(wrong - right) > 1e-9 * np.abs(right).max()):
         sides = []
@@ -314,7 +314,7 @@ def between(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
 
 @dataclass
 class Tally:
-    """What the suite counts."""
+    """The counts of the suite."""
 
     networks: int = 0
     errors: int = 0
@@ -336,7 +336,7 @@ def run(seeds: Any, errors_each: int, method: str = "complex step") -> Tally:
     tally = Tally(stories=[])
     for seed in seeds:
         one = case(seed)
-        # An absolute error that is minimized puts the output on a target, which is a kink indeed.
+        # An absolute error that is minimized puts the output on a target, which is a real kink.
         on_target = one.place == "converged" and isinstance(one.network.loss_function, AbsoluteError | Quantile)
         kink_allowed = one.place == "exact kink" or on_target
         report = one.check(one.gradient, method)

@@ -22,7 +22,7 @@ def test_sample_has_no_false_alarms_and_no_misses():
 
 
 def test_networks_that_were_once_misjudged():
-    """Saturated in both types; on its targets; a sum that is exactly 0; slopes that underflow in a complex step."""
+    """Saturated in both types; on its targets; a sum of exactly 0; derivatives that underflow in a complex step."""
     within(run([52, 1246, 1256, 5205, 5547], errors_each=4))
 
 

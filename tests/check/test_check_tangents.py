@@ -25,7 +25,7 @@ def point(network, theta, X, T, weight=None, noise=None):
 
 @pytest.mark.parametrize("seed", [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink"])
 def test_tangents_are_what_a_complex_step_finds(seed):
-    """Every layer, activation, loss and penalty, in every place; away from ties, where there is one derivative."""
+    """Every layer, activation, loss and penalty, in every place; away from ties, so that there is one derivative."""
     one = case(seed)
     at = point(one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise)
     moves = [(part, rng.standard_normal((2, part.size))) for part in at.parts]

@@ -1,4 +1,4 @@
-"""Real differences: their noise, their derivatives, and what they know of their own error."""
+"""Real differences: their noise, their derivatives, and the estimates of their error."""
 
 import numpy as np
 import pytest
@@ -57,13 +57,13 @@ def test_nothing_is_known_where_there_are_no_values():
 
 @pytest.mark.parametrize("width", [1e-13, 0.0])
 def test_a_spike_is_no_slope(width):
-    """From afar both sides of 1/(t² + width²) look alike, and one lone value has no slope at all."""
+    """Over long steps both sides of 1/(t² + width²) look alike, and a single value has no derivative."""
     spike = lambda t: 1 / (t * t + width * width) if width else float(t == 0)  # noqa: E731
     assert derivative(spike)[1] == np.inf
 
 
 def along(f):
-    """Return the noise along two lines: steps of one may fall in with those in which a function rounds."""
+    """Return the noise along two lines: the steps of one may coincide with the steps of a function's rounding."""
     return noise_along([lambda t, v=v: f(1 + v * t[:, None]) for v in (0.73, -0.59)])
 
 
@@ -71,7 +71,7 @@ def along(f):
     (np.exp, 1e-16, 2e-15),
     (lambda w: np.exp(w).astype(np.float32), 2e-8, 1e-6),
     (lambda w: np.exp(w).astype(np.float16), 1e-4, 1e-2),
-    (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),  # what is in float64 moves first
+    (lambda w: np.exp(w.astype(np.float32)) + w, 2e-9, 1e-6),  # the float64 term changes first
     (lambda w: np.abs(w - 1 - 1e-8) + 1, 1e-16, 2e-15),  # a kink is no noise
     (lambda w: 3 + 0 * w, 0, 0),
     (lambda w: (1e4 + np.sin(w)).astype(np.float32), 1e-4, 1e-2),  # it hardly moves
@@ -88,7 +88,7 @@ def test_rounding_that_falls_in_with_the_steps(units):
 
 
 def test_lost_digits_show_farther_away():
-    """They are smooth between two of the values that 1 - cos w has, which are a ten-thousandth apart."""
+    """They are smooth between two values of 1 - cos w, which are a ten-thousandth apart."""
     noise = along(lambda w: (1 - np.cos(1e-6 * w)) / (1e-6 * w) ** 2)
     assert noise.near.item() < 1e-14
     assert noise.farther.item() > 1e-6

@@ -1,4 +1,4 @@
-"""A fault in any kernel of the compiled engine is found, and nothing is found where there is none."""
+"""A fault in any kernel of the compiled engine is found, and none is found if there is none."""
 
 import numpy as np
 import pytest
@@ -234,7 +234,7 @@ SAMPLE = [
     next(fault for fault in OF_GRADIENTS if fault.function.endswith(name))
     for name in (".dense._blocks", "Tanh.derivative", "._softmax_loss", "._norm_back")
 ]
-"""One fault of each kind of kernel that is soon compiled: a dense layer, a slope, a loss, a layer on its way back."""
+"""One fault of each type of kernel that compiles quickly: a dense layer, a derivative, a loss, a backward pass."""
 
 
 def stepping(optimizer, **options):
@@ -300,7 +300,7 @@ OF_STEPS = [
     Fault("compiled.run.epochs.run_epochs", "clip / np.sqrt(square)", "clip / square", CLIPPED),
 ]
 
-# Where nothing is wrong.
+# Without faults.
 
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
 POINTS = [SUMMED, point(*LAYERS, noise=vp.RandomKey(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
@@ -336,12 +336,12 @@ def test_points_go_the_ways_that_they_are_meant_for():
         assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
 
 
-# Where there is a fault.
+# With a fault.
 
 
 @pytest.mark.parametrize("fault", [*OF_GRADIENTS, *OF_STEPS], ids=str)
 def test_every_fault_can_be_planted(fault):
-    """Its line stands in the source once, so that the long tests plant what they say."""
+    """Its line occurs once in the source, so that the long tests plant the faults that they name."""
     compile(faulty_source(fault), "<faulty>", "exec")
 
 

@@ -20,7 +20,7 @@ THETA = NETWORK.init(1)
 
 
 class Own(Tanh):
-    """An activation of one's own, which has no kernel."""
+    """A user's own activation, without a kernel."""
 
 
 OWN = Network(2, [Dense(3), Own(), Dense(2)], SoftmaxCrossEntropy())

@@ -38,7 +38,7 @@ def within(tally):
 
 
 def quick():
-    """Return NumPy and SciPy cases, spread over the kinds, that take little time."""
+    """Return NumPy and SciPy cases of every type that take little time."""
     return [case for case in cases(backends=("numpy", "scipy")) if not any(name in case.name for name in SLOW)]
 
 

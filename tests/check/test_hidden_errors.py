@@ -22,7 +22,7 @@ def verdict(*arguments, **options):
 
 @pytest.mark.parametrize("constant", [27.3, 1e3])
 def test_values_in_float32_that_hardly_change(constant):
-    """Their steps may be all of one size, or none, where a parameter moves by a millionth of itself."""
+    """Their steps may all have one size, or be 0, when a parameter moves by a millionth of itself."""
 
     def f(w):
         return np.float32(np.sum(np.sin(np.real(w))) + constant), np.cos(np.real(w))
@@ -86,7 +86,7 @@ def test_lost_digits_are_no_failure_and_no_proof(f, slope, w):
 
 
 def smeared(center, width):
-    """Return Σ k log(1 + u²) a, where u = (t - p) / width, with its gradient: p is far larger than what it moves by."""
+    """Return Σ k log(1 + u²) a, where u = (t - p) / width, with its gradient: p is far larger than its changes."""
     t, k = center + width * np.linspace(-3, 3, 31), np.arange(31)
 
     def f(theta):
@@ -105,7 +105,7 @@ def smeared(center, width):
 @pytest.mark.parametrize("width", [600.0, 60.0, 0.1, 1e-3])
 @pytest.mark.parametrize("factor", [2, -1, 0])
 def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
-    """A Unix time moved by a tenth of itself is far from all data, where another entry's slope is all there is."""
+    """A Unix time moved by a tenth of itself is far from all data, where only another entry has a derivative."""
     f, gradient, theta = smeared(1.7e9, width)
     assert verdict(f, theta, gradient=gradient) in (Verdict.PASS, Verdict.INCONCLUSIVE)
     wrong = verdict(f, theta, gradient=lambda w: gradient(w) * [factor, 1])

@@ -26,7 +26,7 @@ TREES = st.recursive(
 
 def mapped(tree, function):
     if isinstance(tree, dict):
-        return {key: mapped(tree[key], function) for key in reversed(tree)}  # in another order, which is no matter
+        return {key: mapped(tree[key], function) for key in reversed(tree)}  # in another order, which does not matter
     if isinstance(tree, list | tuple):
         return type(tree)(mapped(child, function) for child in tree)
     return function(tree)

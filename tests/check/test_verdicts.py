@@ -28,7 +28,7 @@ def verdict(*arguments, **options):
 
 @dataclass(frozen=True)
 class Normalized(Layer):
-    """Layer normalization as a person writes it, by one of the ways that complex numbers corrupt."""
+    """Layer normalization as a person may write it, with one of the functions that complex numbers corrupt."""
 
     how: str
     whole: bool = True
@@ -183,7 +183,7 @@ def test_float32_inside(convert):
 
 
 def test_mixed_precision():
-    """A penalty in float64 moves where the data's part in float32 stands still."""
+    """A penalty in float64 changes over distances over which the loss in float32 does not."""
     A = rng.normal(size=(50, 4)).astype("f4")
 
     def f(w, data=1.0):
@@ -329,7 +329,7 @@ def test_a_gradient_that_is_0_everywhere():
     assert verdict(lambda w: (3.0, 0 * w), np.ones(3)) is Verdict.PASS
     assert verdict(lambda w: (np.sum(np.floor(w)), 0 * w), np.array([0.5, 1.3])) is Verdict.PASS
     assert verdict(lambda w: (np.sum(w), 0 * w), np.ones(3)) is Verdict.FAIL
-    # The bias before a softmax over itself: what is left is rounding, here and everywhere.
+    # The bias before a softmax over itself: its gradient is rounding, here and everywhere.
     shifted = lambda b: (np.sum(np.exp(b) / np.sum(np.exp(b))) ** 2, 0 * b)  # noqa: E731
     assert verdict(shifted, np.array([0.3, -0.2, 0.1])) is Verdict.PASS
 

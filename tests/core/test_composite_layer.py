@@ -11,7 +11,7 @@ import vecprop as vp
 
 @dataclass(frozen=True)
 class Residual(vp.Layer):
-    """Y = X + what its layers make of X."""
+    """Y = X + f(X), where f is its layers."""
 
     layers: tuple[vp.Layer, ...]
 

@@ -1,4 +1,4 @@
-"""Bad input gives one sentence: what is wrong, where, both shapes, what to do."""
+"""The error for bad input is one sentence: what is wrong, where, both shapes, what to do."""
 
 import numpy as np
 import pytest
@@ -166,7 +166,7 @@ def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
 
 
 def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
-    """As where Python is about to end."""
+    """As when Python is shutting down."""
 
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
@@ -180,7 +180,7 @@ def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
 
 
 def test_soft_labels_sum_to_1_as_exactly_as_they_are_used():
-    """Labels that were rounded to float32 are off by 1e-8, which a gradient in float64 would be wrong by."""
+    """Labels that were rounded to float32 are off by 1e-8, which would be the error of a float64 gradient."""
     loss, exact = vp.SoftmaxCrossEntropy(), np.array([[0.25, 0.75], [0.0, 1.0]])
     rounded = np.array([[0.1, 0.2, 0.7]]).astype(np.float32).astype(np.float64)
     assert loss.exact_targets(exact) is exact

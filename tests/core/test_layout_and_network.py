@@ -108,7 +108,7 @@ def test_layers_start_as_they_say():
 
 def test_penalties_by_hand():
     network = vp.Network(1, [vp.Dense(2)], vp.SquaredError(), [vp.L2(0.5), vp.L1(0.1)])
-    theta = np.array([3.0, -4.0, 100.0, 100.0])  # W, then b, which costs nothing
+    theta = np.array([3.0, -4.0, 100.0, 100.0])  # W, then b, which has no penalty
     X, T = np.zeros((2, 1)), np.full((2, 2), 100.0)
     loss, gradient = network.loss_and_gradient(theta, X, T)
     np.testing.assert_allclose(loss, 0.25 * 25 + 0.1 * 7)

@@ -38,7 +38,7 @@ def test_rmsprop_by_hand():
 
 
 def test_adam_hat_by_hand():
-    """Of scikit-learn's Adam the corrections are in the rate, and ε̂ beside the uncorrected root."""
+    """In scikit-learn's Adam the bias corrections are in the rate, and ε̂ is added to the uncorrected root."""
     theta, _ = two_steps(AdamHat(0.1, beta1=0.5, beta2=0.75, epsilon=0.1))
     m1, v1 = 0.5 * 4, 0.25 * 16
     m2, v2 = 0.5 * m1 + 0.5 * 2, 0.75 * v1 + 0.25 * 4

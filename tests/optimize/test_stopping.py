@@ -7,7 +7,7 @@ from vecprop.optimize.stopping import as_numbers, observed
 
 
 def watched(rule, losses):
-    """Return after which loss a rule ends training, or None."""
+    """Return the number of the loss after which a rule ends training, or None."""
     patience, tolerance, from_lowest, _ = as_numbers(rule)
     lowest = progress_at = float("inf")
     stalled = 0.0
@@ -27,7 +27,7 @@ def test_progress_is_counted_from_the_latest_or_from_the_lowest(rule, end):
 
 
 def test_what_comes_back():
-    """The best parameters, but for scikit-learn's rule where it watches the loss that falls by itself."""
+    """The best parameters, except by scikit-learn's rule on the training loss."""
     assert vp.EarlyStopping(on="loss").restores
     assert vp.Stagnation(on="validation_loss").restores
     assert not vp.Stagnation().restores

@@ -34,5 +34,5 @@ def wide() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def legend() -> Callable[..., list[str]]:
-    """What the legend of some axes says."""
+    """The texts of a legend."""
     return lambda ax: [text.get_text() for text in ax.get_legend().get_texts()]

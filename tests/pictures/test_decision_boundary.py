@@ -23,7 +23,7 @@ def painted(ax, points):
 
 
 def clear_of_the_boundary(ax, predicted_class, features, row, count=200):
-    """Return random points of the picture all around which the class is the same, and their classes."""
+    """Return random points of the figure whose neighbours all have the same class, and their classes."""
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     step = (high - low) / 100
     points = np.random.default_rng(0).uniform(low + step, high - step, (count, 2))

@@ -38,7 +38,7 @@ def test_the_labels_of_three_axes_lie_inside_the_figure_and_clear_of_the_ticks(w
         label = axis.label.get_window_extent()
         assert ax.figure.bbox.x0 <= label.x0 < label.x1 <= ax.figure.bbox.x1
         assert ax.figure.bbox.y0 <= label.y0 < label.y1 <= ax.figure.bbox.y1
-        # The ticks as drawn: axis.get_ticklabels() would forget where the projection has put them.
+        # The ticks as drawn: axis.get_ticklabels() would lose their places in the projection.
         assert label.count_overlaps([tick.label1.get_window_extent() for tick in axis.majorTicks]) == 0
 
 

@@ -7,7 +7,7 @@ from vecprop.pictures import plot_restarts
 
 
 class Model:
-    """What the picture asks of a model."""
+    """The attributes of a model that the figure needs."""
 
     restart_losses_ = np.array([3.0, np.inf, 1.0, 2.0, np.inf])
     best_restart_ = 3

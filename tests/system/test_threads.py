@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 @pytest.fixture
 def eight(monkeypatch):
-    """Have eight processors of ten, and note who is to run where; the calling thread runs on 5, and none else runs."""
+    """Simulate eight of ten processors and record the pinning; the calling thread runs on 5, and no other one runs."""
     calls = []
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
     monkeypatch.setattr(threads, "_runnable", lambda: 1)
@@ -91,7 +91,7 @@ def test_helpers_may_run_where_their_caller_may():
 
 
 def settled(count):
-    """Wait until no more than so many threads run; return whether it is so."""
+    """Wait until at most count threads run; return whether it is so."""
     for _ in range(200):
         if threading.active_count() <= count:
             return True
