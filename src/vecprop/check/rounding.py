@@ -87,9 +87,8 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
     TypeError
         If the network has a part whose arithmetic has no rule here.
     """
-    arithmetic = Arithmetic(
-        dtype if np.dtype(dtype).itemsize < 8 else np.float64
-    )  # all else is computed in float64 at most
+    # Bounds are computed in float64, so longer types are treated as float64.
+    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
     bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # float32 leaves little room, so the bound is scaled to the errors that are measured. The part of it that comes

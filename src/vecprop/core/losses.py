@@ -20,7 +20,7 @@ class Loss(ABC):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses ℓ and weights w make one number: "mean" is Σ wℓ / Σ w, "sum" is Σ wℓ.
+        The reduction of the rows' losses ℓ with weights w: "mean" is Σ wℓ / Σ w, "sum" is Σ wℓ.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class SoftmaxCrossEntropy(Loss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Examples
     --------
@@ -210,7 +210,7 @@ class SquaredError(RegressionLoss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Examples
     --------
@@ -234,7 +234,7 @@ class AbsoluteError(RegressionLoss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Examples
     --------
@@ -262,7 +262,7 @@ class Huber(RegressionLoss):
     threshold : float, default 1.0
         The distance k from the target at which the loss becomes linear, in the targets' units.
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Raises
     ------
@@ -304,7 +304,7 @@ class Quantile(RegressionLoss):
     level : float, default 0.5
         The share of targets below the quantile, between 0 and 1.
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Raises
     ------
@@ -344,7 +344,7 @@ class Poisson(ElementwiseLoss):
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"
-        How the rows' losses make one number.
+        The reduction of the rows' losses.
 
     Examples
     --------
