@@ -70,7 +70,7 @@ def described(document, name):
         ("Texts", "hashes", -1),
         ("Encoder", "names", ["number"]),
         ("Encoder", "parts", []),
-        ("TabularClassifier", "sharpness_", -1.0),
+        ("TabularClassifier", "inverse_temperature_", -1.0),
         ("TabularClassifier", "classes_", [1, 2]),
         ("TabularClassifier", "notes_", [1]),
         ("TabularClassifier", "n_members", 0),
@@ -84,6 +84,16 @@ def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute
     container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
     with pytest.raises(FileError, match="describes no model"):
         load(path)
+
+
+def test_files_in_which_the_inverse_temperature_is_called_sharpness_are_loaded(models, tmp_path):
+    path = tmp_path / "model.npz"
+    save(models["classes"], path)
+    document, arrays = container.read(path)
+    state = described(document["model"], "TabularClassifier")
+    state["sharpness_"] = state.pop("inverse_temperature_")
+    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
+    assert load(path).temperature_ == models["classes"].temperature_ == 1 / state["sharpness_"]
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -9,9 +9,8 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
-from vecprop.tables.calibration import tempered
-from vecprop.tables.categories import MISSING, as_names
-from vecprop.tables.dates import as_days
+from vecprop.tables.classifier import temperature_scaled
+from vecprop.tables.columns import MISSING, as_days, as_names
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -64,7 +63,7 @@ def in_float64(model, table):
     )
     each = [model.ensemble_.network.predict(theta, inputs) for theta in model.ensemble_.thetas.astype(float)]
     if isinstance(model, vp.TabularClassifier):
-        return np.mean([tempered(P, model.sharpness_) for P in each], axis=0)
+        return np.mean([temperature_scaled(P, model.inverse_temperature_) for P in each], axis=0)
     return model._in_units(np.array(each)).mean(axis=0)
 
 
@@ -133,7 +132,7 @@ def test_a_model_that_was_trained_to_the_end():
 def test_probabilities_that_underflow():
     model = vp.TabularClassifier(**FEW).fit(TABLE, THREE)
     model.ensemble_ = replace(model.ensemble_, thetas=model.ensemble_.thetas * 20)
-    model.sharpness_ = 0.15
+    model.inverse_temperature_ = 0.15
     assert (in_float64(model, TABLE).min() < 1e-4).any()
     found = run(to_onnx(model, dtype=np.float64), columns(model, TABLE, np.float64))
     np.testing.assert_allclose(found["probabilities"], in_float64(model, TABLE), rtol=1e-9)

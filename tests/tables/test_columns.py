@@ -3,11 +3,9 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, guess_task
-from vecprop.tables.categories import BUCKETS, LARGEST, Categories, as_names
-from vecprop.tables.dates import Dates
+from vecprop.tables.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs, as_names, as_numbers
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.leaks import leaks
-from vecprop.tables.numbers import Numbers, as_numbers
 
 N = 40
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]
@@ -82,7 +80,7 @@ def test_types_do_not_matter():
 
 
 def test_numbers_by_hand():
-    numbers = Numbers.of(pd.Series([0.0, 1.0, 2.0, 3.0, 4.0]), pieces=4)
+    numbers = NumberInputs.of(pd.Series([0.0, 1.0, 2.0, 3.0, 4.0]), pieces=4)
     assert (numbers.centre, numbers.scale, numbers.edges.tolist()) == (2.0, 2 / 1.349, [0, 1, 2, 3, 4])
     z = 1.5 / (2 / 1.349)
     expected = [z / np.sqrt(1 + z * z / 9), 0.5, 0.5, 0.5, 0.0]
@@ -91,8 +89,8 @@ def test_numbers_by_hand():
 
 
 def test_two_values_and_rare_values_keep_a_scale():
-    assert Numbers.of(pd.Series([0] * 90 + [1] * 10)).scale == 0.5
-    assert Numbers.of(pd.Series([7.0, np.nan])).scale == 1.0
+    assert NumberInputs.of(pd.Series([0] * 90 + [1] * 10)).scale == 0.5
+    assert NumberInputs.of(pd.Series([7.0, np.nan])).scale == 1.0
 
 
 @pytest.mark.parametrize(
@@ -132,8 +130,8 @@ def test_a_name_does_not_depend_on_other_rows():
 def test_many_categories_share_inputs():
     names = [f"n{number}" for number in range(300) for _ in range(1 + (number < 100))]
     categories = Categories.of(pd.Series(names))
-    assert categories.width == LARGEST + BUCKETS
-    shared = categories(pd.Series([f"n{number}" for number in range(200, 300)]))[:, LARGEST:]
+    assert categories.width == CATEGORIES + BUCKETS
+    shared = categories(pd.Series([f"n{number}" for number in range(200, 300)]))[:, CATEGORIES:]
     assert (shared.sum(axis=1) == 1).all()
     assert (shared.sum(axis=0) > 0).mean() > 0.8
 

@@ -15,9 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.calibration import Residuals, best_sharpness, tempered
+from vecprop.tables.classifier import best_inverse_temperature, temperature_scaled
 from vecprop.tables.ensemble import Training
 from vecprop.tables.folds import folds
+from vecprop.tables.intervals import Residuals
 
 SMALL = {"n_members": 3, "hidden_layer_sizes": 16, "max_iter": 30, "learning_rate_init": 0.02, "random_state": 0}
 
@@ -314,12 +315,12 @@ def test_folds_share_targets():
     assert (folds(y, 4, seed=1) != fold).any()
 
 
-def test_sharpness_undoes_what_made_probabilities_too_sure():
+def test_the_temperature_undoes_what_made_probabilities_too_sure():
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(4000, 3))
     P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
     classes = (P.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    assert best_sharpness(tempered(P, 3.0), classes) == pytest.approx(1 / 3, rel=0.1)
+    assert best_inverse_temperature(temperature_scaled(P, 3.0), classes) == pytest.approx(1 / 3, rel=0.1)
 
 
 @pytest.mark.long

@@ -11,10 +11,11 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 
+from ..core.losses import Quantile
 from ..estimators.classifier import MLPClassifier
 from ..estimators.regressor import MLPRegressor
 from ..estimators.search import MLPSearchCV
-from ..tables.calibration import best_sharpness, log_loss, pinball_loss, tempered
+from ..tables.classifier import best_inverse_temperature, log_loss, temperature_scaled
 from ..tables.folds import folds
 from ..tables.settings import MANY_ROWS
 from .dividing import Parts, class_numbers
@@ -165,10 +166,10 @@ def score(network: Any, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray 
     model of tables will see to that; or the negative root of the mean squared error, or the negative quantile loss.
     """
     if getattr(network, "loss", None) == "quantile":
-        return -float(np.average(pinball_loss(y, network.predict(X), network.quantile), weights=sample_weight))
+        return -float(np.average(Quantile(network.quantile).element(network.predict(X), y), weights=sample_weight))
     if not is_classifier(network):
         return -float(np.sqrt(np.average((network.predict(X) - y) ** 2, weights=sample_weight)))
     is_known = np.isin(y, network.classes_)
     P, classes = network.predict_proba(X[is_known]), np.searchsorted(network.classes_, y[is_known])
     weight = None if sample_weight is None else sample_weight[is_known]
-    return -log_loss(tempered(P, best_sharpness(P, classes, weight)), classes, weight)
+    return -log_loss(temperature_scaled(P, best_inverse_temperature(P, classes, weight)), classes, weight)

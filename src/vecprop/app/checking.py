@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import check_gradients
 from ..check import Report
-from ..tables.base import TableModel
 from ..tables.error import TableError
 from ..tables.frames import as_frame
+from ..tables.table_model import TableModel
 from .dividing import class_numbers, numbers_of, target_of, with_target
 from .exits import UsageError
 from .predicting import rows_for

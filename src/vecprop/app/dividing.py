@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..tables.columns import as_numbers
 from ..tables.error import TableError, pandas
 from ..tables.frames import as_frame, column_of
-from ..tables.numbers import as_numbers
 from ..tables.task import guess_task
 from .splitting import Split
 

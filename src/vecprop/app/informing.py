@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..files.trained import TrainedNetwork
-from ..tables.base import TableModel
+from ..tables.table_model import TableModel
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..files.trained import TrainedNetwork
-from ..tables.base import TableModel
 from ..tables.error import TableError, nearest, pandas
+from ..tables.table_model import TableModel
 from .exits import UsageError
 
 Frame = Any

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, check_gradients
+from .. import Quantile, __version__, check_gradients
 from ..files.atomic import written_at_once
-from ..tables.calibration import pinball_loss
 from .checking import ROWS, network_rows
 from .page_template import filled
 from .quantiles import levels_of
@@ -164,7 +163,7 @@ def _score(model: Any, X: Any, y: np.ndarray) -> float:
         chance = model.predict_proba(X)[np.arange(len(y)), y]
         return float(np.log(np.maximum(chance, 1e-15)).mean())
     if levels_of(model):
-        return float(-pinball_loss(y, model.predict(X), model.level).mean())
+        return float(-Quantile(model.level).element(model.predict(X), y).mean())
     return float(-((model.predict(X) - y) ** 2).mean())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tables.calibration import pinball_loss
+from ..core.losses import Quantile
 
 ENTRIES = 10_000_000
 """How many counts of rows are drawn at most."""
@@ -149,7 +149,7 @@ def scores_of_quantiles(
     >>> {name: round(score.value, 4) for name, score in scores.items()}
     {'pinball_loss': 0.4, 'mae': 1.0, 'coverage': 0.5, 'width': 2.0}
     """
-    losses = [pinball_loss(y, of, level) for of, level in zip(Y.T, levels, strict=True)]
+    losses = [Quantile(level).element(of, y) for of, level in zip(Y.T, levels, strict=True)]
     metrics = {"pinball_loss": _mean(np.mean(losses, axis=0))}
     if len(levels) == 1:
         metrics["share_below"] = _mean(y <= Y[:, 0])

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ..tables.dates import as_days
+from ..tables.columns import as_days, as_numbers
 from ..tables.error import TableError
 from ..tables.frames import column_of
-from ..tables.numbers import as_numbers
 
 Frame = Any
 FEWEST = 10

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.elementary import clip, sqrt, where
-from ..tables.categories import MISSING, Categories
-from ..tables.dates import Dates, calendar
+from ..tables.columns import LIMIT, MISSING, Categories, Dates, NumberInputs, calendar
 from ..tables.encoder import Encoder, Inputs
-from ..tables.numbers import LIMIT, Numbers
 from .error import FileError
 from .tracing import Graph, Symbol
 
@@ -41,7 +39,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     columns = [_column(name, part, graph) for name, part in zip(encoder.names, encoder.parts, strict=True)]
     blocks: list[Symbol] = []
     homes: list[Home] = []
-    numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, Numbers)}
+    numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, NumberInputs)}
     days = {place: part.days for place, part in enumerate(encoder.parts) if isinstance(part, Dates)}
     for group in (numbers, days):
         if group:
@@ -50,7 +48,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             blocks.append(inputs)
             homes += [(list(group)[column], inner) for column, inner in places]
     for place, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
-        if isinstance(part, Numbers):
+        if isinstance(part, NumberInputs):
             continue
         if isinstance(part, Dates):
             column = _of_dates(part, column)
@@ -63,7 +61,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
 
 def _is_read(part: Inputs) -> bool:
     """Return whether a graph can make inputs of a column: checksums and words it has not."""
-    return isinstance(part, Numbers | Dates) or (isinstance(part, Categories) and part.buckets == 1)
+    return isinstance(part, NumberInputs | Dates) or (isinstance(part, Categories) and part.buckets == 1)
 
 
 def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
@@ -90,8 +88,8 @@ def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
         )
 
 
-def _of_numbers(parts: Sequence[Numbers], x: Symbol) -> tuple[Symbol, list[Home]]:
-    """Return the symbol of all inputs of columns of numbers (N, K), and where they belong: see `Numbers`."""
+def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[Home]]:
+    """Return the symbol of all inputs of columns of numbers (N, K), and where they belong: see `NumberInputs`."""
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)

@@ -1,6 +1,7 @@
 """Estimators as settings and fitted state, each attribute declared by name with a check of its value."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ def estimator(
     fitted: Checks,
     check: Callable[[Any], bool] = lambda model: True,
     made_anew: tuple[str, ...] = (),
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Kind:
     """Return the kind of an estimator with scikit-learn's interface.
 
@@ -31,6 +33,8 @@ def estimator(
         Says of a new object whether its attributes belong together.
     made_anew : tuple of str
         Attributes that need not be kept.
+    renamed : mapping of str to str
+        The present names of attributes that files of earlier versions have under other names.
     """
 
     def state(model: Any) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def estimator(
         return settings | learned
 
     def restore(state: dict[str, Any]) -> Any:
+        state = {renamed.get(name, name): value for name, value in state.items()}
         settings = {name: state.pop(name) for name in state.keys() & set(cls._get_param_names())}  # type: ignore[attr-defined]
         unknown = state.keys() - fitted.keys()
         if unknown:

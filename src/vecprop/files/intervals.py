@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..tables.calibration import require_share
+from ..tables.intervals import require_share
 from ..tables.regressor import TabularRegressor
 from .error import FileError
 

@@ -1,21 +1,17 @@
 """The kinds of the estimators of tables: what they have learned of columns, and their networks."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..core.network import Network
 from ..estimators.data import Numbers as Targets
-from ..tables.calibration import Residuals
-from ..tables.categories import Categories
 from ..tables.classifier import TabularClassifier
-from ..tables.dates import Dates
+from ..tables.columns import Categories, Dates, NumberInputs, Texts
 from ..tables.encoder import Encoder
 from ..tables.ensemble import Ensemble
-from ..tables.numbers import Numbers
+from ..tables.intervals import Residuals
 from ..tables.regressor import TabularRegressor
-from ..tables.texts import Texts
 from .fitted import COMMON, Checks, estimator, is_a, is_count
 from .kinds import described, fits
 from .network_kinds import is_theta
@@ -35,7 +31,7 @@ _OF_CLASSES: Checks = {
     "classes_": lambda classes, model: (
         fits(classes, np.ndarray) and classes.shape == (model.ensemble_.network.outputs,)
     ),
-    "sharpness_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
+    "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
 }
 _OF_NUMBERS: Checks = {
     **_LEARNED,
@@ -51,7 +47,7 @@ _OF_NUMBERS: Checks = {
 _NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
 
 
-def _numbers_are_right(numbers: Numbers) -> bool:
+def _numbers_are_right(numbers: NumberInputs) -> bool:
     values = np.append(numbers.edges, [numbers.centre, numbers.scale])
     return (
         numbers.edges.ndim == 1
@@ -102,13 +98,13 @@ def _is_consistent(model: Any) -> bool:
 
 
 KINDS = [
-    replace(described(Numbers, _numbers_are_right), name="NumberInputs"),
+    described(NumberInputs, _numbers_are_right),
     described(Categories, _categories_are_right),
     described(Dates),
     described(Texts, lambda texts: texts.hashes > 0),
     described(Encoder, _encoder_is_whole),
     described(Ensemble, _ensemble_is_whole),
     described(Residuals, _residuals_are_right),
-    estimator(TabularClassifier, _OF_CLASSES, _is_consistent),
+    estimator(TabularClassifier, _OF_CLASSES, _is_consistent, renamed={"sharpness_": "inverse_temperature_"}),
     estimator(TabularRegressor, _OF_NUMBERS, _is_consistent),
 ]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..core.elementary import clip, where
-from ..tables.calibration import place_of
-from ..tables.classifier import TabularClassifier
+from ..tables.classifier import SMALLEST_PROBABILITY, TabularClassifier
 from ..tables.ensemble import Ensemble
+from ..tables.intervals import place_of
 from ..tables.regressor import TabularRegressor
 from .tracing import Symbol
 
@@ -66,7 +66,7 @@ def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
 def _of_member(model: Model, Y: Symbol) -> Symbol:
     """Return what one network counts for: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
     if isinstance(model, TabularClassifier):
-        powers = where(Y < 1e-30, 1e-30, Y) ** model.sharpness_
+        powers = where(Y < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, Y) ** model.inverse_temperature_
         return powers / Y.graph.over_columns("ReduceSum", powers)
     low, high = model.range_
     return clip(Y * model._targets.scale + model._targets.shift, low, high)

@@ -5,12 +5,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from ..tables.calibration import Residuals, tempered
-from ..tables.categories import MISSING, Categories
-from ..tables.classifier import TabularClassifier
-from ..tables.dates import Dates, calendar_inputs
+from ..tables.classifier import TabularClassifier, temperature_scaled
+from ..tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs
 from ..tables.encoder import Inputs
-from ..tables.numbers import Numbers
+from ..tables.intervals import Residuals
 from ..tables.regressor import TabularRegressor
 from .error import FileError
 from .network_source import network_function
@@ -98,9 +96,11 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     calls = [f"    {_call(name, part)}," for name, part in zip(encoder.names, encoder.parts, strict=True)]
     kinds = {type(part) for part in encoder.parts}
     source.helper("is_missing", _IS_MISSING)
-    if kinds & {Numbers, Dates}:
-        source.formulas.function(Numbers.of_values, "number_inputs", [field.name for field in fields(Numbers)])
-    if Numbers in kinds:
+    if kinds & {NumberInputs, Dates}:
+        source.formulas.function(
+            NumberInputs.of_values, "number_inputs", [field.name for field in fields(NumberInputs)]
+        )
+    if NumberInputs in kinds:
         source.helper("numbers", _NUMBERS)
     if Dates in kinds:
         source.helper("dates", _DATES)
@@ -117,7 +117,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
 
 def _call(name: str, part: Inputs) -> str:
     """Return an expression for the inputs that a column becomes."""
-    if isinstance(part, Numbers):
+    if isinstance(part, NumberInputs):
         return f"numbers(table[{name!r}], {_settings(part)})"
     if isinstance(part, Dates):
         return f"dates(table[{name!r}], {_settings(part.days)}, {part.has_times})"
@@ -130,14 +130,14 @@ def _call(name: str, part: Inputs) -> str:
     )
 
 
-def _settings(part: Numbers) -> str:
+def _settings(part: NumberInputs) -> str:
     """Return what numbers of a column become inputs by, as arguments."""
     return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
 
 
 def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Source) -> None:
     """Write down how the networks' outputs become probabilities and classes."""
-    temper = source.formulas.function(tempered)
+    scaled = source.formulas.function(temperature_scaled)
     source.function(
         "outputs",
         '"""Return the outputs of each network, (M, N, C)."""',
@@ -148,7 +148,7 @@ def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Sou
     source.function(
         "predict_proba",
         '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""',
-        f"return np.mean([{temper}(P, {model.sharpness_!r}) for P in outputs(table)], axis=0)",
+        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in outputs(table)], axis=0)",
         arguments="table",
     )
     classes = source.constant("CLASSES", model.classes_)

@@ -1,4 +1,4 @@
-"""The classifier of tables."""
+"""The classifier of tables, and temperature scaling: how sure its probabilities are."""
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
@@ -6,17 +6,17 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
-from .base import TableModel
-from .calibration import best_sharpness, log_loss, tempered
-from .ensemble import Ensemble, Rows, out_of_fold
+from .ensemble import Ensemble, TrainingRows, out_of_fold
 from .error import TableError
-from .settings import Settings, documented
+from .settings import SharedSettings, documented
+from .table_model import TableModel
 
 
 @documented(activation='"relu"', weight_decay="10", epochs="60", n_iter_no_change="10")
@@ -31,17 +31,18 @@ class TabularClassifier(ClassifierMixin, TableModel):
     ----------
     {settings}
     label_smoothing : float, default 0.1
-        How much of each row's target is not its class, but the shares of all classes; less than ½.
+        The part of each row's target that is not its own class but is shared by all classes, by their frequency; less
+        than ½.
 
     Attributes
     ----------
     classes_ : ndarray (C,)
         The classes, sorted.
-    sharpness_ : float
-        What the networks' logits are multiplied by, so that probabilities are as sure as they should be on rows that
-        the networks have not seen.
+    temperature_ : float
+        The number that the networks' logits are divided by before softmax, so that probabilities are as sure as they
+        should be on rows that the networks have not seen.
     validation_loss_ : float
-        The log loss of the rows of training, each by the network that has not seen it.
+        The log loss of the rows of training, each predicted by the network that has not seen it.
     {attributes}
 
     Examples
@@ -64,9 +65,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
     auto_epochs: ClassVar[int] = 60
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Settings._parameter_constraints,
+        **SharedSettings._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
     }
+
+    @property
+    def temperature_(self) -> float:
+        """The number that the networks' logits are divided by before softmax."""
+        return 1 / self.inverse_temperature_
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each row.
@@ -80,7 +86,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         -------
         ndarray (N,)
         """
-        P = self.predict_proba(X)  # says so where there is nothing to predict with
+        P = self.predict_proba(X)  # which refuses what it cannot predict
         return self.classes_[P.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -97,10 +103,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
             In the order of ``classes_``.
         """
         inputs = self._inputs(X)
-        return np.mean([tempered(P, self.sharpness_) for P in self.ensemble_.each(inputs)], axis=0)
+        return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the share of rows whose class is predicted right.
+        """Return the accuracy: the share of rows whose class is predicted right.
 
         Parameters
         ----------
@@ -137,9 +143,54 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T = self.label_smoothing * shares + (1 - self.label_smoothing) * np.eye(len(shares))[numbers]
         return T.astype(np.float32), len(self.classes_)
 
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         known = np.isin(rows.fold, folds)
         P, classes = out_of_fold(self.ensemble_, folds, rows)[known], rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
-        self.sharpness_ = best_sharpness(P, classes, weight)
-        self.validation_loss_ = log_loss(tempered(P, self.sharpness_), classes, weight)
+        self.inverse_temperature_ = best_inverse_temperature(P, classes, weight)
+        self.validation_loss_ = log_loss(temperature_scaled(P, self.inverse_temperature_), classes, weight)
+
+
+SMALLEST_PROBABILITY = 1e-30
+"""Probabilities are at least this, so that their logarithms and powers are finite."""
+
+
+def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
+    """Return probabilities p^s / Σ p^s, the softmax of logits divided by the temperature 1/s.
+
+    Examples
+    --------
+    >>> temperature_scaled(np.array([[0.8, 0.2]]), inverse_temperature=0.5).round(3)
+    array([[0.667, 0.333]])
+    """
+    powers = np.maximum(P, SMALLEST_PROBABILITY) ** inverse_temperature
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def log_loss(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the weighted mean of -log p of the right classes.
+
+    Examples
+    --------
+    >>> round(log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])), 3)
+    0.49
+    """
+    right = np.maximum(P[np.arange(len(P)), classes], SMALLEST_PROBABILITY)
+    return float(np.average(-np.log(right), weights=weight))
+
+
+def best_inverse_temperature(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Return the inverse temperature between 1/7 and 4 with the lowest log loss (Guo et al., 2017).
+
+    Examples
+    --------
+    >>> P = np.array([[0.9, 0.1]] * 4)
+    >>> round(best_inverse_temperature(P, np.array([0, 0, 0, 1])), 2)
+    0.5
+    """
+
+    def loss(a: float) -> float:
+        return log_loss(temperature_scaled(P, np.exp(a)), classes, weight)
+
+    found = minimize_scalar(loss, bounds=(-2, 1.4), method="bounded")
+    return float(np.exp(found.x))

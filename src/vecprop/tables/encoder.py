@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .categories import Categories
-from .dates import Dates, are_dates
+from .columns import Categories, Dates, NumberInputs, Texts, are_dates, are_texts, as_numbers
 from .error import TableError, nearest, pandas
 from .frames import Frame
-from .numbers import Numbers, as_numbers
-from .texts import Texts, are_texts
 
-Inputs = Numbers | Categories | Dates | Texts
+Inputs = NumberInputs | Categories | Dates | Texts
 """How a column becomes inputs."""
 
 MOST_PIECES = 2048
@@ -30,7 +27,7 @@ class Encoder:
     ----------
     names : list of str
         The columns that are used.
-    parts : list of Numbers, Categories, Dates or Texts
+    parts : list of NumberInputs, Categories, Dates or Texts
         How each becomes inputs.
     dropped : dict of str to str
         Why the others are not used.
@@ -149,7 +146,7 @@ def inputs_of(series: Any, pieces: int) -> Inputs | str:
         x, unread = as_numbers(known)
         if unread <= 0.1 * len(known):
             distinct = len(np.unique(x[np.isfinite(x)]))
-            return _checked(lambda column: Numbers.of(column, pieces), series, distinct, has_missing)
+            return _checked(lambda column: NumberInputs.of(column, pieces), series, distinct, has_missing)
         if are_dates(known):
             return _checked(lambda column: Dates.of(column, pieces), series, known.nunique(), has_missing)
     distinct = known.astype(str).nunique()

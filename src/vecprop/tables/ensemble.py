@@ -44,7 +44,7 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TrainingRows:
     """The rows that an ensemble is trained on.
 
     Parameters
@@ -92,7 +92,7 @@ class Ensemble:
 
 def trained(
     networks: list[Network],
-    rows: Rows,
+    rows: TrainingRows,
     training: Training,
     seed: int,
     progress: Callable[[Progress], object] | None,
@@ -103,7 +103,7 @@ def trained(
     ----------
     networks : list of Network
         The descriptions of the members of each ensemble.
-    rows : Rows
+    rows : TrainingRows
         What they are trained on.
     training : Training
         How they are trained.
@@ -158,14 +158,14 @@ def trained(
     return [Ensemble(network, own[good]) for network, own in zip(networks, thetas, strict=True)], good, results
 
 
-def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: Rows) -> np.ndarray:
+def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
     """Return the predictions of rows by the members that have not seen them, (N, O); 0 where there is no such member.
 
     Parameters
     ----------
     ensemble, folds
         As `trained` returns them.
-    rows : Rows
+    rows : TrainingRows
         What they were trained on.
     """
     Y = np.zeros((len(rows.X), ensemble.network.outputs))

@@ -1,4 +1,4 @@
-"""The error of everything in this folder, and the two things that it often says."""
+"""The error of everything in this folder, and helpers for its sentences."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class TableError(ValueError):
-    """A table cannot be read, or is not one that a model can be made of or used with.
+    """A table cannot be read, or a model cannot be fitted to it or used with it.
 
     Examples
     --------
@@ -16,7 +16,7 @@ class TableError(ValueError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a sentence's end that names what was probably meant, of some names; empty where nothing is near.
+    """Return the end of a sentence that suggests the most similar of some names; empty if none is similar.
 
     Examples
     --------
@@ -28,8 +28,20 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f": did you mean {known[close[0]]!r}?" if close else ""
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of another library's error, without its full stop; its class if it says nothing.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no table.\nSee the manual.")), first_line(EOFError())
+    ('no table', 'EOFError')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__
+
+
 def pandas() -> Any:
-    """Return the module pandas, or say how to get it."""
+    """Return the module pandas, or an error that says how to install it."""
     try:
         import pandas
     except ImportError:

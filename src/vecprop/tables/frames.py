@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from .error import TableError, nearest, pandas
-from .reading import read_table
-from .separated import require_distinct
+from .reading import read_table, require_distinct
 
 Frame = Any
 """A pandas DataFrame."""

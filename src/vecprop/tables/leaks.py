@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from .columns import as_numbers, ordinary
 from .error import pandas
 from .frames import Frame
-from .numbers import as_numbers, ordinary
 
 FEWEST_ROWS = 50
 

@@ -11,12 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
-from .base import TableModel
-from .calibration import Residuals, pinball_loss
-from .ensemble import Ensemble, Rows, out_of_fold
+from .columns import as_numbers
+from .ensemble import Ensemble, TrainingRows, out_of_fold
 from .error import TableError, pandas
-from .numbers import as_numbers
-from .settings import Settings, documented
+from .intervals import Residuals
+from .settings import SharedSettings, documented
+from .table_model import TableModel
 
 
 @documented(activation='"silu"', weight_decay="1", epochs="100", n_iter_no_change="20")
@@ -73,7 +73,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     auto_epochs: ClassVar[int] = 100
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Settings._parameter_constraints,
+        **SharedSettings._parameter_constraints,
         "loss": [StrOptions({"squared_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
@@ -188,7 +188,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         self.outer_, known, y = others, np.isin(rows.fold, folds), self._in_units(rows.T[:, 0])
         Y, *outer = (self._in_units(out_of_fold(each, folds, rows)[:, 0]) for each in self.ensembles)
         low, high = outer or (Y, Y)
@@ -197,7 +197,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         self.residuals_ = Residuals.of([distances[fold] for fold in own], [weight[fold] for fold in own])
         if self.levels:
             of_levels = zip([low, Y, high] if outer else [Y], self.levels, strict=True)
-            losses = np.mean([pinball_loss(y, of, level) for of, level in of_levels], axis=0)
+            losses = np.mean([Quantile(level).element(of, y) for of, level in of_levels], axis=0)
             self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
         else:
             self.validation_loss_ = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))

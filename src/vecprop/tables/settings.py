@@ -63,7 +63,7 @@ n_features_in_, feature_names_in_ : int and ndarray
     How many columns the table has beside the target, and their names if all are text."""
 
 
-class Positional:
+class OwnDefaults:
     """What each estimator has of its own."""
 
     target: str | None
@@ -74,7 +74,7 @@ class Positional:
 
 
 @dataclass(eq=False, repr=False)
-class Settings(Positional):
+class SharedSettings(OwnDefaults):
     """Takes the settings as they are."""
 
     _: KW_ONLY

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .columns import as_numbers
 from .error import pandas
-from .numbers import as_numbers
 
 MOST_CLASSES = 20
 

@@ -16,15 +16,15 @@ from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..train.results import TrainingResults
 from .encoder import Encoder
-from .ensemble import Ensemble, Rows, Training, trained
+from .ensemble import Ensemble, Training, TrainingRows, trained
 from .error import TableError, pandas
 from .folds import folds
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
-from .settings import Settings
+from .settings import SharedSettings
 
 
-class TableModel(Settings, BaseEstimator, ABC):
+class TableModel(SharedSettings, BaseEstimator, ABC):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     @abstractmethod
@@ -36,7 +36,7 @@ class TableModel(Settings, BaseEstimator, ABC):
         """Take note of what the targets are; return those of the network, and how many outputs it needs."""
 
     @abstractmethod
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: Rows) -> None:
+    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         """Take note of the other ensembles, and of how far off the members are on rows that they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -68,7 +68,7 @@ class TableModel(Settings, BaseEstimator, ABC):
         T, outputs = self._read_target(target, weight)
         inputs = self._learn_columns(frame, target)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        rows = Rows(inputs, T, weight, folds(target, self.members(len(target)), seed))
+        rows = TrainingRows(inputs, T, weight, folds(target, self.members(len(target)), seed))
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with self._threads():
             (self.ensemble_, *others), held_out, results = trained(
