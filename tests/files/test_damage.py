@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 import vecprop as vp
 from models import FEW, TWO, X, fitted, raw_table
 from vecprop import FileError, load, save
-from vecprop.files import container, model_file
+from vecprop.files import model_file
+from vecprop.files.model_file import container
 
 MODEL = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, TWO)
 

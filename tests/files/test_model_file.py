@@ -20,8 +20,8 @@ from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from vecprop import FileError, MLPClassifier, MLPRegressor, TrainedNetwork, load, save
 from vecprop.files import model_file
-from vecprop.files.registry import BY_CLASS, BY_NAME
-from vecprop.files.values import Reader, Writer
+from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
+from vecprop.files.model_file.values import Reader, Writer
 
 
 def round_trip(model, tmp_path, **notes):

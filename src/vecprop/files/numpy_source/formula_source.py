@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core import elementary
-from .error import FileError
+from ...core import elementary
+from ..error import FileError
 
 _NUMPY = {"absolute": "abs", "one": "ones_like"}
 """NumPy's names for elementary functions that are called otherwise there."""

@@ -21,8 +21,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from .atomic import written_at_once
-from .error import FileError
+from ...tables.error import first_line
+from ..atomic import written_at_once
+from ..error import FileError
 
 FORMAT = "vecprop model"
 VERSION = 1
@@ -112,7 +113,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dic
         except FileError:
             raise
         except _DAMAGE as error:
-            raise FileError(f"{path} is damaged or cut off: {_first_line(error)}.") from error
+            raise FileError(f"{path} is damaged or cut off: {first_line(error)}.") from error
 
 
 def _require_zip(path: str | os.PathLike[str], file: IO[bytes]) -> None:
@@ -197,7 +198,3 @@ def _little_endian(array: np.ndarray) -> np.ndarray:
 
 def _digest(array: np.ndarray) -> str:
     return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") or type(error).__name__

@@ -5,14 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.elementary import clip, sqrt, where
-from ..tables.columns import LIMIT, MISSING, Categories, Dates, NumberInputs, calendar
-from ..tables.encoder import Encoder, Inputs
-from .error import FileError
+from ...core.elementary import clip, sqrt, where
+from ...tables.columns import LARGEST_SCALED, LIMIT, MISSING, Categories, Dates, NumberInputs, calendar
+from ...tables.encoder import Encoder, Inputs
+from ..error import FileError
 from .tracing import Graph, Symbol
-
-_FAR = 1e6
-"""Scaled numbers are no larger than this, which is as good as infinite, so that their squares are finite."""
 
 Home = tuple[int, int]
 """Where an input belongs: the number of its column, and its number there."""
@@ -94,7 +91,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     x = where(is_missing, centre, x)
-    z = clip((x - centre) / scale, -_FAR, _FAR)
+    z = clip((x - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
     blocks, homes = [z / sqrt(1 + (z / LIMIT) ** 2)], [(column, 0) for column in range(len(parts))]
     pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
     if pieces:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..core.layers import Activation, Dense, Dropout, LayerNorm
-from ..core.network import Network
-from .error import FileError
-from .source import Source
+from ...core.layers import Activation, Dense, Dropout, LayerNorm
+from ...core.network import Network
+from ..error import FileError
+from .python_file import Source
 
 _LAYER_NORM = '''\
 def layer_norm(X, g, b, epsilon):

@@ -14,11 +14,11 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__
+from ... import __version__
+from ..error import FileError
+from ..trained import TrainedNetwork
 from . import container
-from .error import FileError
 from .registry import BY_CLASS, BY_NAME, MODELS
-from .trained import TrainedNetwork
 from .values import Reader, Writer
 
 Model = Any

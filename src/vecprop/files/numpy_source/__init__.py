@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .. import __version__
-from ..tables.classifier import TabularClassifier
-from ..tables.regressor import TabularRegressor
-from .atomic import written_at_once
-from .averaged import CLASSIFIERS, REGRESSORS, Averaged, averaged
-from .error import FileError
-from .intervals import require_intervals
+from ... import __version__
+from ...tables.classifier import TabularClassifier
+from ...tables.regressor import TabularRegressor
+from ..atomic import written_at_once
+from ..error import FileError
+from ..exports import CLASSIFIERS, REGRESSORS, Averaged, averaged, require_intervals
+from ..trained import TrainedNetwork
 from .network_source import layers, network_function
 from .preprocessing_source import prepared
-from .source import Source
+from .python_file import Source
 from .table_source import table_functions
-from .trained import TrainedNetwork
 
 
 def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage: float | None = None) -> str:

@@ -8,18 +8,17 @@ import numpy as np
 from sklearn.impute import SimpleImputer
 from sklearn.utils.validation import check_is_fitted
 
-from ..tables.classifier import TabularClassifier
-from ..tables.regressor import TabularRegressor
-from .atomic import written_at_once
-from .averaged import CLASSIFIERS
+from ...tables.classifier import TabularClassifier
+from ...tables.regressor import TabularRegressor
+from ..atomic import written_at_once
+from ..error import FileError
+from ..exports import CLASSIFIERS, require_intervals
+from ..trained import TrainedNetwork
 from .column_graph import encoded
-from .error import FileError
-from .estimator_onnx import labels, register, traced
-from .imputer_onnx import convert_imputer, imputer_shape
-from .intervals import require_intervals
-from .table_onnx import interval, predictions
+from .estimator_graph import labels, register, traced
+from .imputer_graph import convert_imputer, imputer_shape
+from .table_graph import interval, predictions
 from .tracing import Graph
-from .trained import TrainedNetwork
 
 OPSET = 17
 """The version of ONNX's operations in graphs of a network, and the newest in those of pipelines."""

@@ -16,8 +16,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from .error import FileError
-from .source import Source
+from ..error import FileError
+from .python_file import Source
 
 _ONE_HOT = '''\
 def one_hot(X, categories, strict):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .error import FileError
+from ..error import FileError
 from .formula_source import Formulas
 
 _UNPACKED = '''\

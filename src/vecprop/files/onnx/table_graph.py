@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..core.elementary import clip, where
-from ..tables.classifier import SMALLEST_PROBABILITY, TabularClassifier
-from ..tables.ensemble import Ensemble
-from ..tables.intervals import place_of
-from ..tables.regressor import TabularRegressor
+from ...core.elementary import clip, where
+from ...tables.classifier import SMALLEST_PROBABILITY, TabularClassifier
+from ...tables.ensemble import Ensemble
+from ...tables.intervals import place_of
+from ...tables.regressor import TabularRegressor
 from .tracing import Symbol
 
 Model = TabularClassifier | TabularRegressor

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.impute import SimpleImputer
 
-from ..core.elementary import where
-from .estimator_onnx import graph_among, pour
+from ...core.elementary import where
+from .estimator_graph import graph_among, pour
 
 
 def imputer_shape(operator: Any) -> None:

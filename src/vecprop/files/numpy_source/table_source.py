@@ -5,14 +5,14 @@ from dataclasses import fields
 
 import numpy as np
 
-from ..tables.classifier import TabularClassifier, temperature_scaled
-from ..tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs
-from ..tables.encoder import Inputs
-from ..tables.intervals import Residuals
-from ..tables.regressor import TabularRegressor
-from .error import FileError
+from ...tables.classifier import TabularClassifier, temperature_scaled
+from ...tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs
+from ...tables.encoder import Inputs
+from ...tables.intervals import Residuals
+from ...tables.regressor import TabularRegressor
+from ..error import FileError
 from .network_source import network_function
-from .source import Source
+from .python_file import Source
 
 _IS_MISSING = '''\
 def is_missing(value):

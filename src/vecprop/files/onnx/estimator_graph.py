@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.network import Network
-from .averaged import CLASSIFIERS, REGRESSORS, averaged
-from .error import FileError
+from ...core.network import Network
+from ..error import FileError
+from ..exports import CLASSIFIERS, REGRESSORS, averaged
 from .tracing import Graph, Symbol
 
 

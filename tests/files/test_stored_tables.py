@@ -6,7 +6,7 @@ import pytest
 
 import vecprop as vp
 from vecprop import FileError, load, save
-from vecprop.files import container
+from vecprop.files.model_file import container
 
 FRAME = pd.DataFrame(
     {

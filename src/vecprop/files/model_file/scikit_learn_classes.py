@@ -1,4 +1,4 @@
-"""The kinds of scikit-learn's preprocessing: the steps that a model file may hold before a vecprop estimator."""
+"""scikit-learn's preprocessing that model files may hold: the steps of a pipeline before a vecprop estimator."""
 
 from typing import Any
 
@@ -18,8 +18,17 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from .fitted import COMMON, estimator, is_a, is_count, is_numeric_per_column, is_per_column, optional
-from .kinds import Kind, fits
+from .stored import (
+    COMMON,
+    StoredClass,
+    fits,
+    is_a,
+    is_count,
+    is_numeric_per_column,
+    is_per_column,
+    optional,
+    stored_estimator,
+)
 
 _vector = optional(is_numeric_per_column)
 
@@ -91,11 +100,11 @@ def _selector_state(selector: Any) -> dict[str, Any]:
     return {name: getattr(selector, name) for name in ("pattern", "dtype_include", "dtype_exclude")}
 
 
-KINDS = [
-    estimator(
+SCIKIT_LEARN_CLASSES = [
+    stored_estimator(
         StandardScaler, {**COMMON, "n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
     ),
-    estimator(
+    stored_estimator(
         MinMaxScaler,
         {
             **COMMON,
@@ -103,17 +112,17 @@ KINDS = [
             **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
         },
     ),
-    estimator(
+    stored_estimator(
         MaxAbsScaler,
         {**COMMON, "n_samples_seen_": _is_seen, "max_abs_": is_numeric_per_column, "scale_": is_numeric_per_column},
     ),
-    estimator(RobustScaler, {**COMMON, "center_": _vector, "scale_": _vector}),
-    estimator(
+    stored_estimator(RobustScaler, {**COMMON, "center_": _vector, "scale_": _vector}),
+    stored_estimator(
         QuantileTransformer,
         {**COMMON, "n_quantiles_": is_count, "references_": _is_quantile_grid, "quantiles_": _is_quantile_table},
     ),
-    estimator(PowerTransformer, {**COMMON, "lambdas_": is_numeric_per_column, "_scaler": is_a(StandardScaler)}),
-    estimator(
+    stored_estimator(PowerTransformer, {**COMMON, "lambdas_": is_numeric_per_column, "_scaler": is_a(StandardScaler)}),
+    stored_estimator(
         SimpleImputer,
         {
             **COMMON,
@@ -123,11 +132,11 @@ KINDS = [
             "statistics_": is_per_column,
         },
     ),
-    estimator(
+    stored_estimator(
         MissingIndicator,
         {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns},
     ),
-    estimator(
+    stored_estimator(
         OneHotEncoder,
         {
             **_ENCODER,
@@ -136,9 +145,11 @@ KINDS = [
             "_n_features_outs": is_a(list[int]),
         },
     ),
-    estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
-    estimator(FunctionTransformer, COMMON, lambda transformer: transformer.func is transformer.inverse_func is None),
-    estimator(
+    stored_estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
+    stored_estimator(
+        FunctionTransformer, COMMON, lambda transformer: transformer.func is transformer.inverse_func is None
+    ),
+    stored_estimator(
         ColumnTransformer,
         {
             **COMMON,
@@ -153,6 +164,6 @@ KINDS = [
         },
         _is_complete,
     ),
-    Kind("Pipeline", Pipeline, _pipeline_state, _pipeline),
-    Kind("ColumnSelector", make_column_selector, _selector_state, lambda state: make_column_selector(**state)),
+    StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
+    StoredClass("ColumnSelector", make_column_selector, _selector_state, lambda state: make_column_selector(**state)),
 ]

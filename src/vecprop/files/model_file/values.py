@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .error import FileError
-from .kinds import Kind
+from ..error import FileError
+from .stored import StoredClass
 
 TYPES: dict[str, type] = {
     kind.__name__: kind
@@ -30,7 +30,7 @@ class Writer:
 
     Parameters
     ----------
-    kinds : mapping of type to Kind
+    classes : mapping of type to StoredClass
         The classes that may be written.
 
     Attributes
@@ -47,7 +47,7 @@ class Writer:
     {'pair.1': array([0., 0.])}
     """
 
-    kinds: Mapping[type, Kind]
+    classes: Mapping[type, StoredClass]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def plain(self, value: Any, path: str) -> Any:
@@ -76,14 +76,14 @@ class Writer:
                 if all(type(key) is str for key in value):
                     return {"dict": dict(parts)}
                 return {"dict": [[self.plain(key, path), of] for key, of in parts]}
-        kind = self.kinds.get(type(value))
-        if kind is None:
+        stored = self.classes.get(type(value))
+        if stored is None:
             raise FileError(
                 f"{path} is {_shown(value)}, which a model file cannot hold: it holds numbers, text and parts of "
                 "vecprop and scikit-learn that are on a fixed list."
             )
-        state = {name: self.plain(part, _below(path, name)) for name, part in kind.state(value).items()}
-        return {kind.name: state}
+        state = {name: self.plain(part, _below(path, name)) for name, part in stored.state(value).items()}
+        return {stored.name: state}
 
     def _array(self, array: np.ndarray, path: str) -> Any:
         """Return a reference to an array that is set aside; objects are written one by one."""
@@ -104,7 +104,7 @@ class Reader:
 
     Parameters
     ----------
-    kinds : mapping of str to Kind
+    classes : mapping of str to StoredClass
         The classes that may be made, by name.
     arrays : mapping of str to ndarray
         The arrays by name.
@@ -115,7 +115,7 @@ class Reader:
     (1, array([0., 0.]))
     """
 
-    kinds: Mapping[str, Kind]
+    classes: Mapping[str, StoredClass]
     arrays: Mapping[str, np.ndarray]
 
     def value(self, plain: Any) -> Any:
@@ -146,8 +146,8 @@ class Reader:
                 return TYPES[of]
             case "slice", [start, stop, step]:
                 return slice(start, stop, step)
-            case _, dict() if kind in self.kinds:
-                return self.kinds[kind].restore({name: self.value(entry) for name, entry in of.items()})
+            case _, dict() if kind in self.classes:
+                return self.classes[kind].restore({name: self.value(entry) for name, entry in of.items()})
         raise ValueError(f"{kind!r} is no class and no kind of value that it knows")
 
 

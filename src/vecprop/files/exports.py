@@ -1,4 +1,4 @@
-"""Estimators as the networks whose outputs they average: one, or those of an ensemble's members."""
+"""What ONNX and NumPy source share: estimators as networks whose outputs are averaged, and who has intervals."""
 
 from typing import Any, NamedTuple
 
@@ -9,6 +9,9 @@ from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
 from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
+from ..tables.intervals import require_share
+from ..tables.regressor import TabularRegressor
+from .error import FileError
 
 CLASSIFIERS = (MLPClassifier, MLPEnsembleClassifier)
 REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
@@ -40,3 +43,10 @@ def averaged(model: Any) -> Averaged:
     columns = np.stack(model.estimators_features_)
     thetas = np.stack([member.theta_ for member in model.estimators_])
     return Averaged(model.estimators_[0].network_, thetas, columns if columns.shape[1] < model.n_features_in_ else None)
+
+
+def require_intervals(model: Any, coverage: float) -> None:
+    """Refuse a model that knows no intervals, and a share of targets that none hold."""
+    if not isinstance(model, TabularRegressor):
+        raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
+    require_share(coverage)

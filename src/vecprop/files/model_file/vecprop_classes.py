@@ -1,0 +1,293 @@
+"""vecprop's own classes that model files may hold: networks, estimators, and models of tables."""
+
+from typing import Any
+
+import numpy as np
+
+from ... import catalog
+from ...core.layers import Layer
+from ...core.losses import Loss
+from ...core.network import Network
+from ...core.penalties import Penalty
+from ...estimators.classifier import MLPClassifier
+from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ...estimators.regressor import MLPRegressor
+from ...estimators.diagnosis import Ending
+from ...estimators.data import Labels, Numbers
+from ...tables.classifier import TabularClassifier
+from ...tables.columns import Categories, Dates, NumberInputs, Texts
+from ...tables.encoder import Encoder
+from ...tables.ensemble import Ensemble
+from ...tables.intervals import Residuals
+from ...tables.regressor import TabularRegressor
+from ...train.history import History
+from ...train.state import TrainingState
+from ..trained import TrainedNetwork
+from .stored import (
+    COMMON,
+    Checks,
+    StoredClass,
+    fits,
+    is_a,
+    is_count,
+    optional,
+    stored_estimator,
+    stored_fields,
+)
+
+
+def _network_state(network: Network) -> dict[str, Any]:
+    return {
+        "inputs": network.inputs,
+        "layers": list(network.layers),
+        "loss": network.loss_function,
+        "penalties": list(network.penalties),
+    }
+
+
+def _restored_network(state: dict[str, Any]) -> Network:
+    if not (
+        fits(state["layers"], list[Layer])
+        and isinstance(state["loss"], Loss)
+        and fits(state["penalties"], list[Penalty])
+    ):
+        raise ValueError("a network has other parts than layers, a loss and penalties")
+    return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
+
+
+def _state_is_consistent(state: TrainingState) -> bool:
+    """Return whether the state of the optimizer and of the schedule has the shape of the parameters."""
+    theta = state.theta
+    if not (isinstance(theta, np.ndarray) and theta.ndim and theta.dtype.kind == "f"):
+        return False
+    moments = [value for value in state.optimizer.values() if not fits(value, int)]
+    watched = state.schedule.values()
+    return all(
+        isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
+        for moment in moments
+    ) and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
+
+
+def is_theta(theta: Any, network: Network) -> bool:
+    """Return whether a value is the parameters of a network, with any number of axes for members."""
+    return (
+        isinstance(theta, np.ndarray)
+        and theta.dtype in (np.float32, np.float64)
+        and theta.shape[-1:] == (network.layout.size,)
+    )
+
+
+def continues(state: TrainingState | None, theta: np.ndarray) -> bool:
+    """Return whether a state can continue the training of these parameters."""
+    return state is None or state.theta.shape == theta.shape
+
+
+def _trained_is_consistent(trained: TrainedNetwork) -> bool:
+    """Return whether parameters and state have the shape that the network needs."""
+    return is_theta(trained.theta, trained.network) and continues(trained.state, trained.theta)
+
+
+_is_number = is_a(float)
+_is_curve = optional(is_a(list[float]))
+
+_LEARNED: Checks = {
+    **COMMON,
+    "network_": is_a(Network),
+    "theta_": lambda theta, model: is_theta(theta, model.network_) and theta.ndim == 1,
+    "_targets": is_a(Labels | Numbers),
+    "classes_": lambda classes, model: np.array_equal(classes, model._targets.classes),
+    "n_outputs_": is_count,
+    "n_layers_": is_count,
+    "out_activation_": is_a(str),
+    "n_iter_": is_count,
+    "t_": is_count,
+    "loss_": _is_number,
+    "loss_curve_": _is_curve,
+    "validation_loss_curve_": _is_curve,
+    "validation_scores_": _is_curve,
+    "score_curve_": _is_curve,
+    "best_loss_": optional(_is_number),
+    "best_validation_score_": optional(_is_number),
+    "restart_losses_": is_a(np.ndarray | None),
+    "best_restart_": optional(is_count),
+    "_no_improvement_count": is_count,
+    "_seed": optional(is_count),
+    "_ending": is_a(Ending | None),
+    "_state": lambda state, model: fits(state, TrainingState | None) and continues(state, model.theta_),
+}
+_NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
+_NOT_ALWAYS_LEARNED = {*_NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending"}
+_MADE_ANEW = ("_rows",)
+"""The attribute that an estimator makes by itself when it next predicts."""
+
+
+def _estimator_is_consistent(model: Any) -> bool:
+    """Return whether a fitted estimator's network has its inputs and outputs."""
+    if "network_" not in vars(model):
+        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
+    kind = Labels if isinstance(model, MLPClassifier) else Numbers
+    return (
+        _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
+        and isinstance(model._targets, kind)
+        and (kind is Numbers or "classes_" in vars(model))
+        and model.network_.inputs == model.n_features_in_
+        and model.network_.outputs == model.n_outputs_ == model._targets.outputs
+    )
+
+
+def _are_places(value: Any, model: Any) -> bool:
+    """Return whether a value is a list of indices of rows or columns for each member."""
+    return fits(value, list[np.ndarray]) and all(places.ndim == 1 and places.dtype.kind in "iu" for places in value)
+
+
+def _are_columns(value: Any, model: Any) -> bool:
+    """Return whether a value is a list of indices of existing columns for each member."""
+    return _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
+
+
+_LEARNED_BY_ENSEMBLES: Checks = {
+    **COMMON,
+    **{name: _LEARNED[name] for name in ("_targets", "classes_", "n_outputs_")},
+    "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
+    "estimators_samples_": _are_places,
+    "estimators_features_": _are_columns,
+    "oob_decision_function_": is_a(np.ndarray),
+    "oob_prediction_": is_a(np.ndarray),
+    "oob_score_": _is_number,
+}
+
+
+def _ensemble_is_consistent(model: Any) -> bool:
+    """Return whether a fitted ensemble's members are fitted to its columns and targets."""
+    if "estimators_" not in vars(model):
+        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
+    each = list(zip(model.estimators_, model.estimators_features_, model.estimators_samples_, strict=True))
+    kind = Labels if model._kind is MLPClassifier else Numbers
+    return isinstance(model._targets, kind) and all(
+        type(member) is model._kind
+        and "network_" in vars(member)
+        and (member.n_features_in_, member.n_outputs_) == (len(columns), model.n_outputs_)
+        for member, columns, _ in each
+    )
+
+
+def _labels_are_consistent(labels: Labels) -> bool:
+    """Return whether there is an output for each class, or one output for two classes."""
+    count = len(labels.classes)
+    return labels.classes.ndim == 1 and (labels.outputs == count or (labels.outputs == 1 and 1 <= count <= 2))
+
+
+def _targets_are_consistent(numbers: Numbers) -> bool:
+    """Return whether shift and scale are one number for each output, or one for all."""
+    return all(np.shape(values) in ((), (numbers.outputs,)) for values in (numbers.shift, numbers.scale))
+
+
+_LEARNED_OF_TABLES: Checks = {
+    **COMMON,
+    "notes_": is_a(list[str]),
+    "encoder_": is_a(Encoder),
+    "ensemble_": is_a(Ensemble),
+    "loss_curves_": is_a(list[list[float]]),
+    "validation_loss_curves_": is_a(list[list[float]]),
+    "n_iter_": is_count,
+    "validation_loss_": is_a(float),
+}
+_LEARNED_BY_CLASSIFIERS: Checks = {
+    **_LEARNED_OF_TABLES,
+    "classes_": lambda classes, model: (
+        fits(classes, np.ndarray) and classes.shape == (model.ensemble_.network.outputs,)
+    ),
+    "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
+}
+_LEARNED_BY_REGRESSORS: Checks = {
+    **_LEARNED_OF_TABLES,
+    "_targets": is_a(Numbers),
+    "range_": is_a(tuple[float, ...]),
+    "outer_": lambda value, model: (
+        is_a(list[Ensemble])(value, model)
+        and len(value) == max(len(model.levels) - 1, 0)
+        and all(_are_alike(ensemble, model.ensemble_) for ensemble in value)
+    ),
+    "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == len(model.ensemble_),
+}
+
+
+def _number_inputs_are_consistent(numbers: NumberInputs) -> bool:
+    values = np.append(numbers.edges, [numbers.centre, numbers.scale])
+    return (
+        numbers.edges.ndim == 1
+        and bool(np.isfinite(values).all() and (np.diff(numbers.edges) > 0).all())
+        and numbers.scale > 0
+    )
+
+
+def _categories_are_consistent(categories: Categories) -> bool:
+    names = categories.names
+    return (
+        names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1])) and categories.buckets > 0
+    )
+
+
+def _encoder_is_consistent(encoder: Encoder) -> bool:
+    return len(encoder.names) == len(encoder.parts) == len(set(encoder.names))
+
+
+def _networks_are_consistent(ensemble: Ensemble) -> bool:
+    return is_theta(ensemble.thetas, ensemble.network) and ensemble.thetas.ndim == 2 and len(ensemble.thetas) > 0
+
+
+def _are_alike(one: Ensemble, other: Ensemble) -> bool:
+    """Return whether two ensembles differ in their loss and parameters at most."""
+    (a, A), (b, B) = ((each.network, each.thetas.shape) for each in (one, other))
+    return A == B and a.inputs == b.inputs and a.layers == b.layers
+
+
+def _residuals_are_consistent(residuals: Residuals) -> bool:
+    return residuals.sizes.ndim == 2 and residuals.sizes.dtype.kind == "f" and residuals.sizes.size > 0
+
+
+def _table_model_is_consistent(model: Any) -> bool:
+    """Return whether a fitted model's networks take the encoder's inputs and give its outputs."""
+    fitted = vars(model)
+    if "ensemble_" not in fitted:
+        return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
+    is_classifier = type(model) is TabularClassifier
+    declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
+    network: Network = model.ensemble_.network
+    return (
+        declared.keys() - fitted.keys() <= _NOT_ALWAYS
+        and network.inputs == model.encoder_.width
+        and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
+        and (is_classifier or len(fitted["range_"]) == 2)
+    )
+
+
+VECPROP_CLASSES = [
+    *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
+    stored_fields(History),
+    stored_fields(TrainingState, _state_is_consistent),
+    StoredClass("Network", Network, _network_state, _restored_network),
+    stored_fields(TrainedNetwork, _trained_is_consistent),
+    stored_fields(Ending),
+    stored_fields(Labels, _labels_are_consistent),
+    stored_fields(Numbers, _targets_are_consistent),
+    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, _MADE_ANEW) for cls in (MLPClassifier, MLPRegressor)),
+    *(
+        stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent)
+        for cls in (MLPEnsembleClassifier, MLPEnsembleRegressor)
+    ),
+    stored_fields(NumberInputs, _number_inputs_are_consistent),
+    stored_fields(Categories, _categories_are_consistent),
+    stored_fields(Dates),
+    stored_fields(Texts, lambda texts: texts.hashes > 0),
+    stored_fields(Encoder, _encoder_is_consistent),
+    stored_fields(Ensemble, _networks_are_consistent),
+    stored_fields(Residuals, _residuals_are_consistent),
+    stored_estimator(
+        TabularClassifier,
+        _LEARNED_BY_CLASSIFIERS,
+        _table_model_is_consistent,
+        renamed={"sharpness_": "inverse_temperature_"},
+    ),
+    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent),
+]
