@@ -5,8 +5,8 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from vecprop.app import exits
 from vecprop.app.command_line import app
+from vecprop.app.terminal import errors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 
@@ -20,5 +20,5 @@ def test_commands_options_and_codes():
     assert set(re.findall(r"`(--[\w-]+)", PAGE)) <= {
         option for command in commands.values() for parameter in command.params for option in parameter.opts
     } | {"--help", "--install-completion"}
-    codes = [value for name, value in vars(exits).items() if name.isupper()]
+    codes = [value for name, value in vars(errors).items() if name.isupper()]
     assert set(map(int, re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))) == {0, *codes}

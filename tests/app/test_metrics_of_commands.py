@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vecprop.app.scores import scores_of_classes, scores_of_numbers, scores_of_quantiles
+from vecprop.app.models.metrics import scores_of_classes, scores_of_numbers, scores_of_quantiles
 
 RNG = np.random.default_rng(0)
 

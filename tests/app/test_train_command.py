@@ -18,10 +18,10 @@ from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_scor
 
 import vecprop as vp
 from commands import FAST
-from vecprop.app.candidates import Columns
 from vecprop.app.commands import train as command
-from vecprop.app.dividing import Parts
-from vecprop.app.searching import Search, _try_whole, search
+from vecprop.app.training.cross_validation import Columns
+from vecprop.app.training.dividing import Parts
+from vecprop.app.training.settings_search import SettingsSearch, _try_whole, search
 
 
 def parts_of(X, y):
@@ -97,12 +97,12 @@ def test_settings_reach_the_estimator(vecprop, table):
 
 
 def test_each_setting_of_the_estimators_is_an_option():
-    from vecprop.app.fitting import SETTINGS
+    from vecprop.app.training.fitting import SETTINGS
 
     elsewhere = {"target", "random_state", "progress"}
     for kind in (vp.TabularClassifier, vp.TabularRegressor):
         assert set(kind().get_params()) - elsewhere <= set(SETTINGS.values())
-    assert set(SETTINGS) <= set(command.train.__wrapped__.__annotations__)
+    assert set(SETTINGS) <= set(command.train.__annotations__)
 
 
 def test_a_run_writes_options_that_make_it_again(vecprop, table):
@@ -262,7 +262,7 @@ def test_an_interrupted_search_keeps_the_best_so_far():
 def test_a_model_that_is_not_done_in_time_does_not_count():
     X, y = pd.DataFrame({"x": np.arange(500.0)}), np.arange(500.0)
     model = vp.TabularRegressor(n_members=2, batch_size=500, max_iter=10**5, n_iter_no_change=10**5)
-    began, found = time.perf_counter(), Search(4, [])
+    began, found = time.perf_counter(), SettingsSearch(4, [])
     _try_whole(found, model, {}, parts_of(X, y), began + 0.2, lambda said: None)
     assert 0.2 < time.perf_counter() - began < 20
     assert not found.finalists

@@ -1,21 +1,61 @@
-"""The commands of ``vecprop``: options and errors; what they do stands in the other files."""
+"""The commands of ``vecprop``, and how each of them ends: with an exit code, and errors in one line."""
 
+import functools
 import sys
-from pathlib import Path
-from typing import Annotated
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from .commands.check import check
+from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.info import info
 from .commands.predict import predict
 from .commands.train import train
+from .commands.warmup import warmup
+from .terminal.errors import FAILURE, INTERRUPTED, code_of, say, sentence
+
+
+def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose errors and warnings are one line each on standard error, with an exit code.
+
+    With the option ``--debug``, if the command has it, errors keep their traceback.
+    """
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _say_warning
+                command(**options)
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:  # the reader of standard output, such as head, has ended
+            sys.stderr.close()
+            raise typer.Exit(FAILURE) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if options.get("debug"):
+                traceback.print_exc()
+            if isinstance(error, KeyboardInterrupt):
+                say("Interrupted.")
+                raise typer.Exit(INTERRUPTED) from None
+            say(sentence(error))
+            raise typer.Exit(code_of(error)) from None
+
+    return run
+
+
+def _say_warning(message: Warning | str, *_: Any) -> None:
+    say(f"Note: {' '.join(str(message).split())}")
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
-for command in (train, predict, evaluate, check, export, info):
-    app.command()(command)
+for command in (train, predict, evaluate, check, export, info, warmup, demo):
+    app.command()(one_line_errors(command))
 
 
 def _version(asked: bool) -> None:
@@ -33,47 +73,3 @@ def vecprop(
     ] = False,
 ) -> None:
     """Train dense neural networks by hand-derived, fully vectorized backpropagation."""
-
-
-@app.command()
-def warmup() -> None:
-    """Compile all kernels for this processor, so that no fit has to wait for them.
-
-    Example: vecprop warmup
-    """
-    from rich.console import Console
-    from rich.progress import track
-
-    from ..compiled.jit.cache import folder
-    from ..compiled.warm_up import kernels
-
-    for _, compiled in track(list(kernels()), "compiling", console=Console(stderr=True)):
-        compiled()
-    print(f"Kernels are compiled, in {folder() or 'this process alone'}.")
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Where the pictures and the page go.")] = Path("vecprop-demo"),
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Fixes data and parameters; 1 is the tutorial's.")
-    ] = 1,
-) -> None:
-    """Follow one network from data to pictures: the founding tutorial, checked and drawn.
-
-    Example: vecprop demo --out circles
-    """
-    try:
-        from .demo import run
-
-        run(out, seed)
-    except ImportError as error:
-        missing = f'The demo needs {error.name}: pip install "vecprop[all]".' if error.name else str(error)
-        print(missing, file=sys.stderr)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        print(f"Cannot write to {out}: {error.strerror or error}; choose another folder with --out.", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        raise typer.Exit(130) from None

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from ..exits import WRONG_GRADIENT, UsageError, in_words
-from ..json_output import to_json
-from ..options import Debug, Json
+from ..terminal.errors import WRONG_GRADIENT, UsageError
+from ..terminal.json_output import to_json
+from .options import Debug, Json
 
 
-@in_words
 def check(
     subject: Annotated[str, typer.Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
     table: Annotated[
@@ -31,7 +30,7 @@ def check(
     Example: vecprop check mymodel:loss_and_gradient --size 12
     """
     from ... import Verdict, load
-    from ..checking import check_function, check_model
+    from ..models.checking import check_function, check_model
 
     if ":" in subject and not Path(subject).exists():
         if size is None:

@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from ..exits import in_words, say_notes
-from ..json_output import to_json
-from ..options import Debug, Json, Model, Quiet, Table
+from ..terminal.errors import say_notes
+from ..terminal.json_output import to_json
+from .options import Debug, Json, Model, Quiet, Table
 
 
-@in_words
 def evaluate(
     model: Model,
     table: Table,
@@ -24,14 +23,13 @@ def evaluate(
     Example: vecprop evaluate titanic.npz passengers-of-1913.csv
     """
     from ... import load
-    from ..evaluating import evaluation
-    from ..results import scores_as_text
-    from ..scores import as_plain
+    from ..models.evaluating import evaluation
+    from ..models.metrics import scores_as_text
 
     rows, scores, notes = evaluation(load(model), table, target, weight)
     if not quiet:
         say_notes(notes)
     if as_json:
-        print(to_json({"rows": rows, "scores": as_plain(scores), "notes": notes}))
+        print(to_json({"rows": rows, "scores": scores, "notes": notes}))
     else:
         print(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))

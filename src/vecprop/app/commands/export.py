@@ -5,12 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..exits import in_words
-from ..options import Debug, Force, Model
-from ..outputs import writable
+from ..terminal.output_files import writable
+from .options import Debug, Force, Model
 
 
-@in_words
 def export(
     model: Model,
     to: Annotated[

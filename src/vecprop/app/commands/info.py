@@ -1,11 +1,9 @@
 """``vecprop info``: what a model file says of its model."""
 
-from ..exits import in_words
-from ..json_output import to_json
-from ..options import Debug, Json, Model
+from ..terminal.json_output import to_json
+from .options import Debug, Json, Model
 
 
-@in_words
 def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """Say what is in a model file: columns, metrics, networks and versions.
 
@@ -13,7 +11,7 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """
     from ... import load
     from ...files.model_file import information
-    from ..informing import described
+    from ..models.describing import described
 
     said = described(load(model), information(model))
     print(to_json(said) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))

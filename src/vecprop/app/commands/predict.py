@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from ..exits import UsageError, in_words, say, say_notes
-from ..options import Debug, Force, Model, Quiet, Table
-from ..outputs import writable
+from ..terminal.errors import UsageError, say, say_notes
+from ..terminal.output_files import writable
+from .options import Debug, Force, Model, Quiet, Table
 
 
-@in_words
 def predict(
     model: Model,
     table: Table,
@@ -38,8 +37,8 @@ def predict(
     from ... import load
     from ...tables.frames import column_of
     from ...tables.reading import ARROW, PARQUET, read_chunks
-    from ..predicting import notes_on, predictions
-    from ..table_files import require_format, table_writer
+    from ..models.predicting import notes_on, predictions
+    from ..terminal.output_files import require_format, table_writer
 
     if output is None and table.suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{table.suffix}.")

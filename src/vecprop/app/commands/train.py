@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from ...tables.reading import existing
-from ..configuration import configuration, read_configuration
-from ..exits import INTERRUPTED, UsageError, in_words, say, say_notes
-from ..json_output import to_json
-from ..options import Debug, Force, Json, Quiet
-from ..outputs import named_after, writable
+from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes
+from ..terminal.json_output import to_json
+from ..terminal.output_files import named_after, writable
+from .configuration import configuration, read_configuration
+from .options import Debug, Force, Json, Quiet
 
-HELD_OUT, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
+TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
 
 
-@in_words
 def train(
     context: typer.Context,
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet or Arrow file.")],
@@ -33,15 +32,15 @@ def train(
     ] = None,
     test_size: Annotated[
         float,
-        typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=HELD_OUT),
+        typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=TEST_PART),
     ] = 0.2,
-    test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=HELD_OUT)] = None,
+    test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=TEST_PART)] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="A column: rows of one value stay together, and it is no input.", rich_help_panel=HELD_OUT),
+        typer.Option(help="A column: rows of one value stay together, and it is no input.", rich_help_panel=TEST_PART),
     ] = None,
     time: Annotated[
-        str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=HELD_OUT)
+        str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=TEST_PART)
     ] = None,
     loss: Annotated[
         Literal["squared_error", "quantile"] | None,
@@ -120,17 +119,17 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
-    from ..dividing import Request
-    from ..fitting import fitting, found, settings_of
-    from ..judgement import judgement
-    from ..results import as_plain, as_text
-    from ..splitting import Split
-    from ..training import train_on_table, was_interrupted
+    from ..training.dividing import Request, Split
+    from ..training.fitting import fitting, found, settings_of
+    from ..training.judgement import judgement
+    from ..training.outcome import as_text, as_values
+    from ..training.settings_search import was_interrupted
+    from ..training.train_on_table import train_on_table
 
     settings = settings_of(context.params)
     request = Request(table, target, Split(test_size, group, time, seed), test, task, weight, settings)
     trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
-    result = as_plain(trained)
+    result = as_values(trained)
     save(trained.model, output, columns=trained.types, metrics=trained.metrics)
     changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
     with written_at_once(written) as file:
@@ -138,7 +137,7 @@ def train(
     result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
     try:
         if page is not None:
-            from ..report import write_report
+            from ..pages.report import write_report
 
             write_report(trained, result, page)
             result["report"] = str(page)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..train.progress import Progress
+from ...train.progress import Progress
 
 WIDTH = 8
 """How wide the bar is: so that all stands in a line of 80 characters."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..files.trained import TrainedNetwork
-from ..tables.table_model import TableModel
+from ...files.trained import TrainedNetwork
+from ...tables.table_model import TableModel
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:

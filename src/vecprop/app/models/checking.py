@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import check_gradients
-from ..check import Report
-from ..tables.error import TableError
-from ..tables.frames import as_frame
-from ..tables.table_model import TableModel
-from .dividing import class_numbers, numbers_of, target_of, with_target
-from .exits import UsageError
+from ... import check_gradients
+from ...check import Report
+from ...tables.error import TableError
+from ...tables.table_model import TableModel
+from ..terminal.errors import UsageError
+from .known_rows import class_numbers, known_rows, numbers_of, target_of
 from .predicting import rows_for
 
 ROWS = 200
@@ -32,10 +31,7 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     target : str or None
         Its name; None for the one that the model was trained on.
     """
-    target = target or getattr(model, "target", None)
-    if target is None:
-        raise UsageError("The model does not say which column is its target: give --target.")
-    frame, _ = with_target(as_frame(table), target)
+    frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model
     if hasattr(model, "steps"):

@@ -1,22 +1,20 @@
-"""Measuring a model on a table."""
+"""Evaluation: a model's metrics on a table whose target is known."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..tables.frames import as_frame
-from .dividing import class_numbers, numbers_of, target_of, weights_of, with_target
-from .exits import UsageError
+from .known_rows import class_numbers, known_rows, numbers_of, target_of, weights_of
+from .metrics import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
 from .predicting import notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
-from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
 
 
 def evaluation(
     model: Any, table: Path, target: str | None, weight: str | None
 ) -> tuple[int, dict[str, Estimate], list[str]]:
-    """Return on how many rows of a table a model was measured, its metrics, and notes.
+    """Return the number of rows whose target is known, the model's metrics on them, and notes.
 
     Parameters
     ----------
@@ -27,19 +25,16 @@ def evaluation(
     target : str or None
         Its name; None for the one that the model was trained on.
     weight : str or None
-        A column that says what each row counts.
+        A column of weights of the rows.
 
     Raises
     ------
     TableError
-        Where the table does not fit the model.
+        If the table does not fit the model.
     UsageError
-        Where nobody says which column is the target.
+        If neither the model nor the user names the target.
     """
-    target = target or getattr(model, "target", None)
-    if target is None:
-        raise UsageError("The model does not say which column is its target: give --target.")
-    frame, notes = with_target(as_frame(table), target)
+    frame, target, notes = known_rows(model, table, target)
     counts = weights_of(frame, weight)
     X = frame.drop(columns=[target] if weight is None else [target, weight])
     notes = list(dict.fromkeys([*notes, *notes_on(model, X)]))

@@ -1,16 +1,18 @@
-"""Which rows a model is trained on, and which it is tested on."""
+"""From a table to its rows for training and for the test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ..tables.columns import as_days, as_numbers
-from ..tables.error import TableError
-from ..tables.frames import column_of
+from ...tables.columns import as_days, as_numbers
+from ...tables.error import TableError
+from ...tables.frames import as_frame, column_of
+from ...tables.task import guess_task
+from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
 
-Frame = Any
 FEWEST = 10
 """How many rows there must be to train and to test."""
 
@@ -76,6 +78,98 @@ class Split:
             )
         split = GroupShuffleSplit(1, test_size=share, random_state=self.seed)
         return next(split.split(frame, groups=groups))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be trained.
+
+    Parameters
+    ----------
+    table : Path
+        The file.
+    target : str
+        The column to predict.
+    split : Split
+        Which rows are the test.
+    test : Path or None
+        A file of test rows, in the place of a split.
+    task : "classification", "regression" or None
+        What the target is; None finds out.
+    weight : str or None
+        A column that says what each row counts, and is no input.
+    settings : dict
+        Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
+    """
+
+    table: Path
+    target: str
+    split: Split
+    test: Path | None = None
+    task: Task | None = None
+    weight: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A table, divided.
+
+    Parameters
+    ----------
+    task : str
+        What is to be learned.
+    X, X_test : DataFrame
+        The columns of inputs.
+    y, y_test : ndarray
+        The target.
+    weight, weight_test : ndarray
+        What each row counts.
+    notes : list of str
+        What was done to the table, in sentences.
+    """
+
+    task: Task
+    X: Frame
+    y: np.ndarray
+    weight: np.ndarray
+    X_test: Frame
+    y_test: np.ndarray
+    weight_test: np.ndarray
+    notes: list[str]
+
+
+def divided(request: Request) -> Parts:
+    """Return a table's rows for training and for the test."""
+    frame, notes = with_target(as_frame(request.table), request.target)
+    task = request.task or guess_task(frame[request.target])
+    y = target_of(frame, request.target, task)
+    weight = weights_of(frame, request.weight)
+    X = frame.drop(columns=request.target)
+    for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
+        if name is not None:
+            column_of(frame, name)
+            if name == request.target:
+                raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
+            X = X.drop(columns=name)
+            notes.append(f"Column {name!r} {what} and is no input.")
+    if request.test is not None:
+        other, more = with_target(as_frame(request.test), request.target)
+        y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
+        X_test = other.drop(columns=[request.target] if request.weight is None else [request.target, request.weight])
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more)
+    else:
+        train, test = request.split.numbers(frame, y, task == "classification")
+        parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
+    _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
+    return parts
+
+
+def _require_weight(name: str | None, **parts: np.ndarray) -> None:
+    """Refuse a part of a table in which no row counts."""
+    for part, weight in parts.items():
+        if not weight.any():
+            raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
 
 
 def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:

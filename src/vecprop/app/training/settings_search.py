@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .candidates import Columns, Settings, Tried
+from .cross_validation import Columns, Settings, Tried
 from .dividing import Parts
-from .training import was_interrupted
 
 FINALISTS = 8
 """How many settings become whole models at most."""
@@ -39,7 +38,7 @@ class Finalist:
 
 
 @dataclass
-class Search:
+class SettingsSearch:
     """What was tried, and what won.
 
     Parameters
@@ -74,7 +73,7 @@ class Search:
 
 def search(
     model: Any, cost: float, parts: Parts, seconds: float, fixed: set[str], tell: Callable[[str], object]
-) -> Search:
+) -> SettingsSearch:
     """Search for the settings with the lowest loss on rows that networks were not trained on.
 
     `MLPSearchCV` tries settings in an order of chance, on the columns as a model has encoded them, many at once. Then
@@ -97,11 +96,11 @@ def search(
 
     Returns
     -------
-    Search
+    SettingsSearch
         What has been found; Ctrl-C ends a search with what there is by then.
     """
     began, columns = time.perf_counter(), Columns.of(model, parts)
-    found, ends = Search(len(columns.splits), [Finalist({}, model)]), began + seconds
+    found, ends = SettingsSearch(len(columns.splits), [Finalist({}, model)]), began + seconds
     tell(f"With the settings given the validation loss is {found.best.loss:.5g}.")
     members = sum(map(len, model.ensembles))
     waiting, pace = columns.choices(fixed), cost / (members * columns.weights({}))
@@ -121,7 +120,7 @@ def search(
 
 
 def _cross_validate(
-    found: Search,
+    found: SettingsSearch,
     columns: Columns,
     waiting: list[Settings],
     ends: float,
@@ -157,24 +156,29 @@ def _within(costs: np.ndarray, seconds: float) -> int:
 
 
 def _try_whole(
-    found: Search, model: Any, settings: Settings, parts: Parts, ends: float, tell: Callable[[str], object]
+    found: SettingsSearch, model: Any, settings: Settings, parts: Parts, ends: float, tell: Callable[[str], object]
 ) -> None:
     """Fit a model with some settings; it is a finalist if it is done in time."""
     model.set_params(progress=lambda now: time.perf_counter() > ends)
     model.fit(parts.X, parts.y, parts.weight).set_params(progress=None)
     if not was_interrupted(model):
         found.finalists.append(Finalist(settings, model))
-        tell(f"Validation loss {model.validation_loss_:.5g} with {in_words(settings)}.")
+        tell(f"Validation loss {model.validation_loss_:.5g} with {settings_as_text(settings)}.")
     elif time.perf_counter() < ends:
         raise KeyboardInterrupt
 
 
-def in_words(settings: Settings) -> str:
+def settings_as_text(settings: Settings) -> str:
     """Return settings as text.
 
     Examples
     --------
-    >>> in_words({"hidden_layer_sizes": (64, 64), "dropout": 0.1}), in_words({})
+    >>> settings_as_text({"hidden_layer_sizes": (64, 64), "dropout": 0.1}), settings_as_text({})
     ('hidden_layer_sizes (64, 64), dropout 0.1', 'the settings given')
     """
     return ", ".join(f"{name} {value}" for name, value in settings.items()) or "the settings given"
+
+
+def was_interrupted(model: Any) -> bool:
+    """Return whether Ctrl-C has ended training early."""
+    return any("interrupted" in note for note in model.notes_)

@@ -4,23 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..tables.classifier import TabularClassifier
-from ..tables.regressor import TabularRegressor
+from ...tables.classifier import TabularClassifier
+from ...tables.regressor import TabularRegressor
+from ..models.known_rows import Task, class_numbers, numbers_of
+from ..models.metrics import Scores, scores_of_classes, scores_of_numbers, scores_of_quantiles
+from ..models.quantiles import levels_of, quantiles_of
+from ..terminal.errors import UsageError
 from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles, enough_rows
-from .dividing import Parts, Request, Task, class_numbers, divided, numbers_of
-from .exits import UsageError
-from .quantiles import levels_of, quantiles_of
-from .scores import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
-
-if TYPE_CHECKING:
-    from .searching import Search
-
-Scores = dict[str, dict[str, Estimate]]
-"""The metrics of the model and of each baseline, by their names."""
+from .dividing import Parts, Request, divided
+from .settings_search import SettingsSearch
 
 OURS = "vecprop"
 
@@ -37,7 +33,7 @@ class Trained:
         The table.
     model : TabularClassifier or TabularRegressor
         The model.
-    search : Search or None
+    search : SettingsSearch or None
         What a search for its settings has found, if there was one.
     seconds : dict of str to float
         How long reading, training and measuring took.
@@ -46,7 +42,7 @@ class Trained:
     request: Request
     parts: Parts
     model: Any
-    search: "Search | None"
+    search: SettingsSearch | None
     seconds: dict[str, float]
 
     @property
@@ -107,7 +103,7 @@ class Trained:
         return {name: scores_of_numbers(self.truth, Y, parts.weight_test, seed) for name, Y in each.items()}
 
 
-def train_on_table(request: Request, fit: Callable[[Any, Parts], "tuple[Any, Search | None]"]) -> Trained:
+def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]) -> Trained:
     """Return a model of a table.
 
     Parameters
@@ -133,11 +129,6 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], "tuple[Any, Sea
     _ = trained.scores
     trained.seconds["measuring"] = time.perf_counter() - done
     return trained
-
-
-def was_interrupted(model: Any) -> bool:
-    """Return whether Ctrl-C has ended training before its time."""
-    return any("interrupted" in note for note in model.notes_)
 
 
 def estimator_for(task: Task, request: Request) -> Any:

@@ -1,29 +1,15 @@
-"""What ``vecprop train`` found out: as plain values, and as text for a terminal."""
+"""The outcome of ``vecprop train``: as values for JSON, and as text for a terminal."""
 
 from typing import Any
 
-from .quantiles import levels_of
-from .scores import as_plain as plain_scores
-from .searching import Search, in_words
-from .training import Scores, Trained
-
-TITLES = {
-    "log_loss": "log loss",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "pinball_loss": "quantile loss",
-    "share_below": "share below",
-    "coverage": "coverage",
-    "width": "width",
-}
+from ..models.metrics import scores_as_text
+from ..models.quantiles import levels_of
+from .settings_search import SettingsSearch, settings_as_text
+from .train_on_table import Trained
 
 
-def as_plain(trained: Trained) -> dict[str, Any]:
-    """Return a result as JSON has it."""
+def as_values(trained: Trained) -> dict[str, Any]:
+    """Return the outcome of a training as values for JSON."""
     parts, model = trained.parts, trained.model
     result = {
         "task": parts.task,
@@ -32,19 +18,19 @@ def as_plain(trained: Trained) -> dict[str, Any]:
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
         "networks": sum(map(len, model.ensembles)),
         "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
-        "scores": {name: plain_scores(scores) for name, scores in trained.scores.items()},
+        "scores": trained.scores,
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
     }
     if trained.is_classifier:
         result["classes"] = model.classes_.tolist()
     if trained.search is not None:
-        result["search"] = search_as_plain(trained.search)
+        result["search"] = search_as_values(trained.search)
     return result
 
 
-def search_as_plain(search: Search) -> dict[str, Any]:
-    """Return what a search has found as JSON has it, the best first."""
+def search_as_values(search: SettingsSearch) -> dict[str, Any]:
+    """Return the outcome of a search as values for JSON, the best settings first."""
     tried = sorted(search.tried, key=lambda tried: tried.loss)
     finalists = sorted(search.finalists, key=lambda finalist: finalist.loss)
     return {
@@ -56,7 +42,7 @@ def search_as_plain(search: Search) -> dict[str, Any]:
 
 
 def as_text(trained: Trained, result: dict[str, Any]) -> str:
-    """Return a result as text."""
+    """Return the outcome of a training as text."""
     seconds = result["seconds"]
     whole = sum(seconds.values())
     dropped = result["columns"]["dropped"]
@@ -86,24 +72,12 @@ def _numbers(levels: list[float]) -> str:
     return kind + ", ".join(map(str, levels))
 
 
-def search_as_text(search: Search) -> list[str]:
-    """Return what a search has found in lines."""
+def search_as_text(search: SettingsSearch) -> list[str]:
+    """Return the outcome of a search as lines of text."""
     given, best = search.finalists[0], search.best
-    found = f"validation loss {best.loss:.4g} with {in_words(best.settings)}"
+    found = f"validation loss {best.loss:.4g} with {settings_as_text(best.settings)}"
     return [
         f"search    {len(search.tried)} settings by {search.folds}-fold cross-validation, {len(search.finalists)} as "
         f"whole models, in {search.seconds:.1f} s",
         f"          {found}" + ("" if best is given else f"; {given.loss:.4g} with the settings given"),
     ]
-
-
-def scores_as_text(scores: Scores, where: str) -> str:
-    """Return the metrics on some rows in a table: a row each, with a column for each who predicted."""
-    names = list(scores)
-    first = next(iter(scores.values()))
-    rows = [[f"{where} (95 % interval)", *names]]
-    rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

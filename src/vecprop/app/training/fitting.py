@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..models.quantiles import levels_of
+from ..terminal.errors import UsageError, say
+from ..terminal.progress_bar import progress_bar
 from .dividing import Parts
-from .exits import UsageError, say
-from .progress import progress_bar
-from .quantiles import levels_of
-from .searching import Search, search
-from .training import was_interrupted
+from .settings_search import SettingsSearch, search, was_interrupted
 
 SETTINGS = {
     "loss": "loss",
@@ -58,8 +57,12 @@ def found(model: Any) -> dict[str, Any]:
     return {name: None if value == "auto" else value for name, value in values.items()}
 
 
-def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Callable[[Any, Parts], tuple[Any, Search | None]]:
-    """Return what fits an estimator to the parts of a table.
+Fit = Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]
+"""Fits an estimator to the parts of a table; returns the model, and the search for its settings if there was one."""
+
+
+def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Fit:
+    """Return a function that fits an estimator to the parts of a table.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Callable[[An
         Whether nothing is told of it.
     """
 
-    def fit(estimator: Any, parts: Parts) -> tuple[Any, Search | None]:
+    def fit(estimator: Any, parts: Parts) -> tuple[Any, SettingsSearch | None]:
         try:
             estimator._validate_params()
         except ValueError as error:

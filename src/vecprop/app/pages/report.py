@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import Quantile, __version__, check_gradients
-from ..files.atomic import written_at_once
-from .checking import ROWS, network_rows
+from ... import Quantile, __version__, check_gradients
+from ...files.atomic import written_at_once
+from ..models.checking import ROWS, network_rows
+from ..models.metrics import TITLES, Estimate
+from ..models.quantiles import levels_of
+from ..training.train_on_table import Trained
 from .page_template import filled
-from .quantiles import levels_of
 from .report_pictures import draw_calibration, draw_confusion, draw_importances, draw_losses, draw_residuals, image
-from .results import TITLES
-from .training import Trained
 
 REPEATS = 5
 SAMPLE = 500
@@ -38,7 +38,7 @@ def write_report(trained: Trained, result: dict[str, Any], path: Path) -> None:
     path : Path
         Where to; an older file is replaced.
     """
-    page = filled("report.html", _parts(trained, result))
+    page = filled("vecprop.app.pages", "report.html", _parts(trained, result))
     with written_at_once(path) as file:
         file.write(page.encode())
 
@@ -124,10 +124,10 @@ def _scores(result: dict[str, Any]) -> str:
     return f"<thead><tr><th></th>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody>"
 
 
-def _cell(score: dict[str, float]) -> str:
+def _cell(score: Estimate) -> str:
     return (
-        f'<td class="number">{score["value"]:.4g}<br><span class="interval">{score["low"]:.4g} to '
-        f"{score['high']:.4g}</span></td>"
+        f'<td class="number">{score.value:.4g}<br><span class="interval">{score.low:.4g} to '
+        f"{score.high:.4g}</span></td>"
     )
 
 

@@ -1,12 +1,13 @@
 """Results as JSON."""
 
 import json
+from dataclasses import asdict, is_dataclass
 from math import isfinite
 from typing import Any
 
 
 def to_json(value: Any) -> str:
-    """Return a result as JSON, which has no numbers that are not finite: they are null.
+    """Return a result as JSON; dataclasses become objects, and numbers that are not finite become null.
 
     Examples
     --------
@@ -22,6 +23,8 @@ def to_json(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _finite(asdict(value))
     if isinstance(value, dict):
         return {name: _finite(of) for name, of in value.items()}
     if isinstance(value, list | tuple):

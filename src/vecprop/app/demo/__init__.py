@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .page import write_page
+from .demo_page import write_page
 from .story import CLASSES, NETWORK, SUCCESS, Story, tell
 
 
@@ -25,7 +25,7 @@ def draw(story: Story, out: Path) -> None:
     """Draw all pictures into the folder."""
     import matplotlib
 
-    from .. import pictures
+    from ... import pictures
 
     matplotlib.use("agg")
     theta, X, t = story.result.theta, story.X, story.t

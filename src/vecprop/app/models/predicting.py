@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..files.trained import TrainedNetwork
-from ..tables.error import TableError, nearest, pandas
-from ..tables.table_model import TableModel
-from .exits import UsageError
+from ...files.trained import TrainedNetwork
+from ...tables.error import TableError, nearest, pandas
+from ...tables.table_model import TableModel
+from ..terminal.errors import UsageError
 
 Frame = Any
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .results import TITLES
-from .training import Trained
+from ..models.metrics import TITLES
+from .train_on_table import Trained
 
 FEW = 50
 """With fewer rows than this a test says little."""

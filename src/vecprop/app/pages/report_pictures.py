@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pictures.loss import plot_loss
-from ..pictures.style import INK, colour
-from .training import Trained
+from ...pictures.loss import plot_loss
+from ...pictures.style import INK, colour
+from ..training.train_on_table import Trained
 
 MOST_COLUMNS = 15
 """How many columns are drawn, the most important ones."""

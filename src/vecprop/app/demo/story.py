@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import (
+from ... import (
     Dense,
     GradientDescent,
     Logistic,
@@ -20,12 +20,12 @@ from .. import (
     train,
     train_population,
 )
-from .. import __version__ as version
-from ..train.state import TrainingResult
-from .progress import progress_bar
+from ... import __version__ as version
+from ...train.state import TrainingResult
+from ..terminal.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from ..check import Report
+    from ...check import Report
 
 NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
 CLASSES = ("red star", "blue circle")

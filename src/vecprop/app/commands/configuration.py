@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ..tables.error import nearest
+from ...tables.error import nearest
 
 PASSING = {"config", "force", "debug", "quiet", "as_json"}
 """Options that say nothing of the result, and are not written."""

@@ -6,16 +6,29 @@ replacement would take each row, many times over, gives its interval.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..core.losses import Quantile
+from ...core.losses import Quantile
 
 ENTRIES = 10_000_000
 """How many counts of rows are drawn at most."""
 SMALLEST = 1e-15
 """A probability below this counts as this."""
+
+TITLES = {
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "pinball_loss": "quantile loss",
+    "share_below": "share below",
+    "coverage": "coverage",
+    "width": "width",
+}
 
 Metric = Callable[[np.ndarray], np.ndarray]
 """From counts of rows (B, N) to values (B,)."""
@@ -39,6 +52,10 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+Scores = dict[str, dict[str, Estimate]]
+"""The metrics of each model or baseline, by their names."""
 
 
 def scores_of_classes(
@@ -225,6 +242,13 @@ def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return (counts * (y - mean) ** 2).sum(axis=1) / counts.sum(axis=1)
 
 
-def as_plain(scores: dict[str, Estimate]) -> dict[str, Any]:
-    """Return scores as JSON has them."""
-    return {name: {"value": score.value, "low": score.low, "high": score.high} for name, score in scores.items()}
+def scores_as_text(scores: Scores, where: str) -> str:
+    """Return the metrics on some rows in a table: a row each, with a column for each who predicted."""
+    names = list(scores)
+    first = next(iter(scores.values()))
+    rows = [[f"{where} (95 % interval)", *names]]
+    rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

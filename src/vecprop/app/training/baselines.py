@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..tables.intervals import weighted_quantiles
+from ...tables.intervals import weighted_quantiles
 
 ENTRIES = 2_000_000
 """How many numbers logistic and linear regression are fitted to at most: so many that more would change little."""

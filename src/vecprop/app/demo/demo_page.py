@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from latex2mathml.converter import convert
 
-from .page_template import filled
+from ..pages.page_template import filled
 from .story import LEARNING_RATE, MOMENTUM, NETWORK, STARTS, STEPS, SUCCESS, Claim, Story
 
 _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DOTALL)
@@ -15,7 +15,7 @@ _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DO
 
 def write_page(story: Story, out: Path) -> Path:
     """Write index.html beside the pictures, and return its path."""
-    page = _EQUATIONS.sub(_mathml, filled("page.html", _figures(story)))
+    page = _EQUATIONS.sub(_mathml, filled("vecprop.app.demo", "demo.html", _figures(story)))
     path = out / "index.html"
     path.write_text(page, encoding="utf-8")
     return path

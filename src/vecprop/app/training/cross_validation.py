@@ -11,14 +11,15 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 
-from ..core.losses import Quantile
-from ..estimators.classifier import MLPClassifier
-from ..estimators.regressor import MLPRegressor
-from ..estimators.search import MLPSearchCV
-from ..tables.classifier import best_inverse_temperature, log_loss, temperature_scaled
-from ..tables.folds import folds
-from ..tables.settings import MANY_ROWS
-from .dividing import Parts, class_numbers
+from ...core.losses import Quantile
+from ...estimators.classifier import MLPClassifier
+from ...estimators.regressor import MLPRegressor
+from ...estimators.search import MLPSearchCV
+from ...tables.classifier import best_inverse_temperature, log_loss, temperature_scaled
+from ...tables.folds import folds
+from ...tables.settings import MANY_ROWS
+from ..models.known_rows import class_numbers
+from .dividing import Parts
 
 SPACE: dict[str, list[Any]] = {
     "hidden_layer_sizes": [(32,), (64,), (128,), (256,), (64, 64), (128, 128), (256, 128), (64, 64, 64)],

@@ -1,0 +1,105 @@
+"""Rows of a table whose target is known: the target as classes or numbers, and the weights."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...tables.columns import as_numbers
+from ...tables.error import TableError, pandas
+from ...tables.frames import as_frame, column_of
+from ..terminal.errors import UsageError
+
+Frame = Any
+Task = Literal["classification", "regression"]
+
+
+def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str, list[str]]:
+    """Return the rows of a table whose target is known, the name of the target, and notes on the table.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        The model.
+    table : Path
+        A file with a column of the target.
+    target : str or None
+        Its name; None for the one that the model was trained on.
+
+    Raises
+    ------
+    UsageError
+        If neither the model nor the user names the target.
+    """
+    target = target or getattr(model, "target", None)
+    if target is None:
+        raise UsageError("The model does not say which column is its target: give --target.")
+    frame, notes = with_target(as_frame(table), target)
+    return frame, target, notes
+
+
+def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
+    """Return the rows of a table whose target is known, with notes on the table; refuse it where there are none."""
+    notes = list(frame.attrs.get("notes", []))
+    known = column_of(frame, target).notna()
+    if not known.any():
+        raise TableError(f"Column {target!r}, the target, has no values: all {len(frame)} are missing.")
+    if not known.all():
+        notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
+        frame = frame[known].reset_index(drop=True)
+    return frame, notes
+
+
+def target_of(frame: Frame, target: str, task: Task) -> np.ndarray:
+    """Return the target of rows: classes as they are if they are numbers or truth values, and else text; or numbers."""
+    y = frame[target]
+    if task == "regression":
+        return numbers_of(y, target)
+    types = pandas().api.types
+    is_plain = types.is_numeric_dtype(y.dtype) or types.is_bool_dtype(y.dtype)
+    return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
+
+
+def numbers_of(y: Any, target: str) -> np.ndarray:
+    """Return a target as numbers, or say what it is instead."""
+    numbers, unread = as_numbers(pandas().Series(y))
+    wrong = int((~np.isfinite(numbers)).sum())
+    if wrong:
+        what = "not numbers" if unread else "infinite"
+        raise TableError(
+            f"Column {target!r}, the target, has {wrong} value(s) that are {what}: mend them, or give --task "
+            "classification if they are classes."
+        )
+    return numbers
+
+
+def weights_of(frame: Frame, name: str | None) -> np.ndarray:
+    """Return what each row of a table counts, by the column that says so; 1 where there is none."""
+    if name is None:
+        return np.ones(len(frame))
+    weight, _ = as_numbers(column_of(frame, name))
+    wrong = int((~((weight >= 0) & np.isfinite(weight))).sum())
+    if wrong:
+        raise TableError(f"Column {name!r}, the weights, has {wrong} value(s) that are no numbers of at least 0.")
+    return weight
+
+
+def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the number of each row's class, -1 where it is none of the classes, which are sorted.
+
+    Examples
+    --------
+    >>> class_numbers(np.array(["b", "a", "c"]), np.array(["a", "b"]))
+    array([ 1,  0, -1])
+    """
+    if not {y.dtype.kind, classes.dtype.kind} <= set("biuf"):
+        numbers = {name: number for number, name in enumerate(_as_text(classes))}
+        return np.array([numbers.get(name, -1) for name in _as_text(y)])
+    places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    return np.where(classes[places] == y, places, -1)
+
+
+def _as_text(labels: np.ndarray) -> np.ndarray:
+    """Return labels as text; whole numbers are written without a point."""
+    is_whole = labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
+    return (labels.astype(np.int64) if is_whole else labels).astype(str)

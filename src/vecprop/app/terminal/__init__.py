@@ -1,0 +1,1 @@
+"""Standard output and error, and the files that commands write."""

@@ -1,0 +1,68 @@
+"""What commands say on standard error: notes, and an error as one sentence with its exit code."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...tables.reading import missing
+
+FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+
+class UsageError(Exception):
+    """The options of a command do not fit together, or not with its files."""
+
+
+def code_of(error: Exception) -> int:
+    """Return the exit code of an error.
+
+    Examples
+    --------
+    >>> code_of(UsageError()), code_of(OSError())
+    (2, 1)
+    """
+    from ...files.error import FileError
+    from ...tables.error import TableError
+    from ...train.state import DivergenceError
+
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, TableError | FileError | FileNotFoundError | IsADirectoryError):
+        return BAD_DATA
+    if isinstance(error.__cause__, DivergenceError):
+        return DIVERGED
+    return FAILURE
+
+
+def sentence(error: Exception) -> str:
+    """Return the message of an error as one sentence.
+
+    Examples
+    --------
+    >>> sentence(OSError(28, "No space left on device", "model.npz"))
+    'model.npz: No space left on device.'
+    """
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return missing(Path(error.filename))
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory for this."
+    text = " ".join(str(error).split()) or type(error).__name__
+    if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
+        return f"{type(error).__name__}: {text}. This is a fault of vecprop's: --debug shows where."
+    return text
+
+
+def say(text: str) -> None:
+    """Write a line to standard error."""
+    print(text, file=sys.stderr)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Write notes to standard error, the first 20 of them."""
+    notes = list(notes)
+    for note in notes[:20]:
+        say(f"Note: {note}")
+    if len(notes) > 20:
+        say(f"Note: and {len(notes) - 20} more; --json lists all.")
