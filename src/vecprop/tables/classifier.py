@@ -156,7 +156,7 @@ SMALLEST_PROBABILITY = 1e-30
 
 
 def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
-    """Return probabilities p^s / Σ p^s, the softmax of logits divided by the temperature 1/s.
+    """Return probabilities p^s / Σ p^s with the inverse temperature s: the softmax of s times the logits.
 
     Examples
     --------

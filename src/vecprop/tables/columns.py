@@ -226,7 +226,7 @@ class Dates:
 
 
 def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
-    """Return the inputs of the calendar, see `Dates`, for days since 1970 (N,); all 0 where they are nan."""
+    """Return the year, month and day as (sin, cos), and weekdays, of days since 1970 (N,); all 0 where they are nan."""
     is_known = ~np.isnan(days)[:, None]
     turns, weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
     turns = 2 * np.pi * np.hstack(turns[: 2 + has_times])
@@ -373,7 +373,7 @@ class Categories:
 
 
 def as_names(series: Any) -> np.ndarray:
-    r"""Return the names of a column's categories, (N,); whole numbers are written without a point.
+    r"""Return the names of a column's categories, (N,), see `category_name`.
 
     Examples
     --------
@@ -383,16 +383,16 @@ def as_names(series: Any) -> np.ndarray:
     pd = pandas()
     series = series.astype(object)
     if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
-        series = series.map(_name, na_action="ignore")
+        series = series.map(category_name, na_action="ignore")
     codes, values = pd.factorize(series)
-    names = np.array([*map(_name, values), MISSING], dtype=object)
+    names = np.array([*map(category_name, values), MISSING], dtype=object)
     return names[codes].astype(str)
 
 
-def _name(value: Any) -> str:
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    return str(value).strip()
+def category_name(value: Any) -> str:
+    """Return the name of a category; whole numbers are written without a point."""
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value) if is_whole else value).strip()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 
 from ...tables.classifier import TabularClassifier, temperature_scaled
-from ...tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs
+from ...tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs, category_name
 from ...tables.encoder import Inputs
 from ...tables.intervals import Residuals
 from ...tables.regressor import TabularRegressor
@@ -54,18 +54,11 @@ _CATEGORIES = '''\
 MISSING = "\\0missing"
 
 
-def category(value):
-    """Return the name of a category; whole numbers are written without a point, and empty text is not missing."""
-    if is_missing(value):
-        return MISSING
-    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
-    return str(int(value) if is_whole else value).strip()
-
-
 def categories(column, names, buckets):
-    """Return an input of 0 or 1 for each of the names, and those that others share, by their checksum."""
+    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name."""
     known = {name: place for place, name in enumerate(names)}
-    column = map(category, np.asarray(column, object))
+    values = np.asarray(column, object)
+    column = [MISSING if is_missing(value) else category_name(value) for value in values]
     places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
     return np.equal.outer(places, np.arange(len(names) + buckets))
 '''
@@ -107,6 +100,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
         source.formulas.function(calendar_inputs)
     if Categories in kinds:
         source.helper("categories", _CATEGORIES, module="zlib")
+        source.formulas.function(category_name)
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
