@@ -125,7 +125,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise TableError(f"{self._named_target} contains infinity, which is no class: mend it.")
+            raise TableError(f"{self._named_target} contains infinity, which is no class: fix it.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of many classes, which are noted below
             check_classification_targets(y)

@@ -1,4 +1,4 @@
-"""From a table to the inputs of a network: what kind each column is of, and what becomes of it."""
+"""From a table to the inputs of a network: the kind of each column, found from its values, and its inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from .error import TableError, nearest, pandas
 from .frames import Frame
 
 Inputs = NumberInputs | Categories | Dates | Texts
-"""How a column becomes inputs."""
+"""Any of the classes that say how a column becomes inputs."""
 
 MOST_PIECES = 2048
-"""How many pieces all columns of numbers have together at most."""
+"""The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
-"""How many numbers the inputs of pieces are at most: 0.8 GB."""
+"""The largest number of entries of the inputs of pieces, which bounds their memory: 0.8 GB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """What has been learned of a table's columns: how each becomes inputs, and which do not, with the reason.
+    """How each column of a table becomes inputs, and why some columns are not used.
 
     Parameters
     ----------
     names : list of str
         The columns that are used.
     parts : list of NumberInputs, Categories, Dates or Texts
-        How each becomes inputs.
+        How each of them becomes inputs.
     dropped : dict of str to str
-        Why the others are not used.
+        The other columns, each with the reason why it is not used.
 
     Examples
     --------
@@ -48,12 +48,12 @@ class Encoder:
 
     @classmethod
     def of(cls, frame: Frame) -> tuple["Encoder", list[str]]:
-        """Return what there is to learn of a table's columns, and notes on what of them is not as it seems.
+        """Return an encoder for a table's columns, and notes on columns and values that are not used.
 
         Raises
         ------
         TableError
-            Where no column can be used.
+            If no column can be used.
         """
         names, parts, dropped = [], [], {}
         pieces = pieces_for(*frame.shape)
@@ -78,7 +78,7 @@ class Encoder:
 
     @property
     def width(self) -> int:
-        """How many inputs there are."""
+        """The number of inputs."""
         return sum(part.width for part in self.parts)
 
     def __call__(self, frame: Frame) -> np.ndarray:
@@ -87,7 +87,7 @@ class Encoder:
         Raises
         ------
         TableError
-            Where a column is missing.
+            If a column is missing.
         """
         self.require(frame)
         inputs = np.empty((len(frame), self.width), np.float32)
@@ -108,7 +108,7 @@ class Encoder:
             )
 
     def missed(self, frame: Frame) -> list[str]:
-        """Return notes on what of a table is not taken as it is."""
+        """Return notes on columns and values of a table that are not used, or not as they are."""
         self.require(frame)
         found = [(name, part.missed(frame[name])) for name, part in zip(self.names, self.parts, strict=True)]
         unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
@@ -119,7 +119,7 @@ class Encoder:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return into how many pieces to divide columns of numbers: more for more rows, less where there would be too many.
+    """Return the number of pieces for each column of numbers: it grows with the rows, within the limits above.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def pieces_for(rows: int, columns: int) -> int:
 
 
 def inputs_of(series: Any, pieces: int) -> Inputs | str:
-    """Return how a column becomes inputs, or in a few words why it does not.
+    """Return how a column becomes inputs, or the reason why it is not used.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def inputs_of(series: Any, pieces: int) -> Inputs | str:
 
 
 def _checked(make: Callable[[Any], Inputs], series: Any, distinct: int, has_missing: bool) -> Inputs | str:
-    """Return the inputs of a column, unless it is constant; a constant beside missing values says which are missing."""
+    """Return how a column becomes inputs, unless it is constant; beside missing values, a constant is informative."""
     if distinct == 0:
         return "all values are infinite or missing"
     return make(series) if distinct + has_missing > 1 else "all values are the same"

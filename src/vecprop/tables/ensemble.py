@@ -1,4 +1,4 @@
-"""Ensembles: networks that are trained as one population, each without a fold of the rows, by which it is stopped."""
+"""Ensembles: networks that are trained as one population, each without one fold of the rows, its validation set."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Training:
     Parameters
     ----------
     epochs, batch_size, patience : int
-        How many epochs at most, how many rows a step sees, and how many epochs without progress end training.
+        The largest number of epochs, the rows of a batch, and the number of epochs without progress that ends training.
     learning_rate : float
-        That at the start.
+        The learning rate at the start.
     weight_decay : float
         The decay over an epoch, whatever the number of its steps.
     """
@@ -38,7 +38,7 @@ class Training:
     weight_decay: float
 
     def optimizer(self, rows: int) -> AdamW:
-        """Return the optimizer of a member with so many rows."""
+        """Return the optimizer of a member that is trained on this number of rows."""
         steps = -(-rows // self.batch_size)
         return AdamW(self.learning_rate, beta2=0.95, weight_decay=self.weight_decay / steps)
 
@@ -54,7 +54,7 @@ class TrainingRows:
     T : ndarray (N, O)
         The targets.
     weight : ndarray (N,) or None
-        What each row counts; None for all the same.
+        The rows' weights; None if all are equal.
     fold : ndarray of int (N,)
         Each row's fold, 0 … M - 1.
     """
@@ -81,7 +81,7 @@ class Ensemble:
     thetas: np.ndarray
 
     def __len__(self) -> int:
-        """How many members there are."""
+        """Return the number of members."""
         return len(self.thetas)
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
@@ -102,9 +102,9 @@ def trained(
     Parameters
     ----------
     networks : list of Network
-        The descriptions of the members of each ensemble.
+        The description of the members of each ensemble.
     rows : TrainingRows
-        What they are trained on.
+        The rows, of which each member leaves out one fold.
     training : Training
         How they are trained.
     seed : int
@@ -115,16 +115,16 @@ def trained(
     Returns
     -------
     ensembles : list of Ensemble
-        The members of those folds for which all were trained at all and have not diverged.
+        The members of those folds for which no network diverged or was interrupted before its first epoch.
     folds : ndarray of int (M,)
-        Which folds those are: what each member has not seen.
+        The fold that each of these members has not seen.
     results : TrainingResults
-        How the training of all went, one ensemble after the other.
+        The results of all members, one ensemble after the other.
 
     Raises
     ------
     ValueError
-        Where all members diverge.
+        If all members diverge.
     """
     count = rows.fold.max() + 1
     optimizer = training.optimizer(len(rows.X) - len(rows.X) // count)
@@ -159,14 +159,14 @@ def trained(
 
 
 def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
-    """Return the predictions of rows by the members that have not seen them, (N, O); 0 where there is no such member.
+    """Return the predictions of rows by the members that have not seen them, (N, O); 0 if there is no such member.
 
     Parameters
     ----------
     ensemble, folds
         As `trained` returns them.
     rows : TrainingRows
-        What they were trained on.
+        The rows that they were trained on.
     """
     Y = np.zeros((len(rows.X), ensemble.network.outputs))
     for number, theta in zip(folds, ensemble.thetas, strict=True):

@@ -1,4 +1,4 @@
-"""Folds: which member of an ensemble does without which rows."""
+"""Folds: the rows that each member of an ensemble is not trained on."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ import numpy as np
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return each row's fold, 0 … count - 1: of equal sizes, and each with about the same targets.
 
-    Rows are sorted by target, and of each that follow each other every fold is given one, at random: so a fold has its
-    share of each class, and of small and large numbers.
+    Rows are sorted by target, and each run of ``count`` rows is dealt to the folds in random order. So each fold has
+    its share of every class, or of small and large numbers.
 
     Parameters
     ----------
     y : ndarray (N,)
         The targets, of any type that can be sorted.
     count : int
-        How many folds.
+        The number of folds.
     seed : int
-        Fixes which.
+        Fixes the order in which rows are dealt.
 
     Examples
     --------

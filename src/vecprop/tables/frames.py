@@ -1,4 +1,4 @@
-"""Tables as people have them, as one kind of data frame: pandas, polars, Arrow, arrays and paths of files."""
+"""Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
     table : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
         The table; a path is read by `read_table`. The columns of an array are named x0, x1, …
     estimator : estimator, optional
-        For whom it is, to be named in scikit-learn's errors about arrays.
+        The estimator that scikit-learn's errors about arrays name.
 
     Returns
     -------
@@ -30,9 +30,9 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
     Raises
     ------
     TableError
-        Where two columns have one name, or a file is no table.
+        If two columns have one name, or a file is no table.
     ValueError
-        Where an array is none of rows and columns.
+        If an array has not two axes.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def has_names(table: Any) -> bool:
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:
-    """Return an array as a frame, of numbers if they are."""
+    """Return an array as a data frame, with columns of numbers where all entries of a column are numbers."""
     is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
     X: Any = check_array(
         array,
@@ -92,13 +92,13 @@ def _of_array(array: Any, estimator: Any) -> Frame:
 
 
 def column_of(frame: Frame, name: str) -> Any:
-    """Return a column of a table, or say which one might have been meant."""
+    """Return a column of a table, or an error that suggests a similar name."""
     if name not in frame.columns:
         raise TableError(f"The table has no column {name!r}{nearest(name, frame.columns) or _named(frame.columns)}")
     return frame[name]
 
 
 def _named(names: Any) -> str:
-    """Return a sentence's end that names the first columns."""
+    """Return the end of a sentence that names the first columns."""
     shown = ", ".join(map(repr, names[:10]))
     return f": it has {shown}{' and others' if len(names) > 10 else ''}."

@@ -1,4 +1,4 @@
-"""Leaks: columns that tell the target so well that they may come from it."""
+"""Leaks: columns that predict the target so well that they may have been made from it."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from .error import pandas
 from .frames import Frame
 
 FEWEST_ROWS = 50
+"""With fewer rows than this, a column may determine the target by chance."""
 
 
 def leaks(frame: Frame, target: np.ndarray) -> list[str]:
-    """Return a note for each column that alone tells all of the target, where there are 50 rows or more.
+    """Return a note for each column that alone determines the target, if there are at least 50 rows.
 
-    That is a column in which each value stands beside one target only, five times on average; or one of numbers that
-    rises and falls with the target in a straight line, with a correlation beyond ±0.9999.
+    A column of categories does so if each value occurs with one target only, and values and targets occur five times on
+    average. A column of numbers does so if its correlation with the target is beyond ±0.9999.
 
     Examples
     --------

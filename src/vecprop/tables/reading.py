@@ -291,7 +291,7 @@ class Separated:
                 if len(row) > len(names):
                     raise TableError(
                         f"{self.path}, line {line}: the row has {len(row)} values, but the first line names "
-                        f"{len(names)} columns; mend the row, or quote values that contain the separator "
+                        f"{len(names)} columns; fix the row, or quote values that contain the separator "
                         f"({SEPARATORS[self.separator]})."
                     )
                 if len(row) < len(names):

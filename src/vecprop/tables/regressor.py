@@ -32,21 +32,21 @@ class TabularRegressor(RegressorMixin, TableModel):
     ----------
     {settings}
     loss : "squared_error" or "quantile", default "squared_error"
-        What a wrong prediction costs: the squared error, for a mean, or the quantile loss, for a quantile.
+        The loss: the squared error, to predict a mean, or the quantile loss, to predict a quantile.
     quantile : float or sequence of three, default 0.5
         The level of "quantile", between 0 and 1: the share of targets below the prediction. Three levels, such as
         (0.05, 0.5, 0.95), are those of the lower end of intervals, of the prediction, and of the upper end, each with
-        an ensemble of its own; intervals are then as wide as targets spread in rows of this kind.
+        an ensemble of its own. The width of intervals then follows the spread of the targets of similar rows.
 
     Attributes
     ----------
     outer_ : list of Ensemble
-        With three levels the networks of the lower and of the upper one.
+        With three levels, the networks of the lower and of the upper one.
     residuals_ : Residuals
-        How far off each network was on the rows that it had not seen.
+        The residuals of each network on the rows that it has not seen.
     validation_loss_ : float
-        The root of the mean squared residual of the rows of training, each by the network that has not seen it; of
-        quantiles the mean of the quantile loss, over the levels too.
+        The root of the mean squared residual of the rows of training, each predicted by the network that has not seen
+        it; for quantiles, the mean quantile loss of these predictions, over rows and levels.
     {attributes}
 
     Examples
@@ -106,15 +106,15 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             In the units of the target.
         """
-        inputs = self._inputs(X)  # says so where there is nothing to predict with
+        inputs = self._inputs(X)  # which refuses what it cannot predict
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
-        """Return intervals in which the targets of rows lie in about this share of cases.
+        """Return intervals that contain the targets of about this share of rows.
 
-        They are made of what the networks predict and of how far off each was on rows that it had not seen (CV+, Barber
-        et al., 2021; around two quantiles as Romano et al., 2019, have it), and need no assumption on the distribution,
-        except that new rows are of the same kind.
+        They combine the networks' predictions with the residuals of each network on rows that it has not seen (CV+,
+        Barber et al., 2021; around two quantiles, Romano et al., 2019). They assume nothing of the distribution, except
+        that it is the same for new rows.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return R², the share of the targets' variance that is explained; of quantiles D², that of the quantile loss.
+        """Return R², the explained share of the targets' variance; for quantiles D², the share of the quantile loss.
 
         Parameters
         ----------
@@ -177,13 +177,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._targets.encode(y[:, None]).astype(np.float32), 1
 
     def _numbers(self, y: np.ndarray) -> np.ndarray:
-        """Return targets as numbers, or say which are none."""
+        """Return targets as numbers, or refuse those that are none."""
         numbers, unread = as_numbers(pandas().Series(y))
         wrong = np.flatnonzero(~np.isfinite(numbers))
         if len(wrong):
             what = f"Unknown label type: {unread} value(s) are not numbers" if unread else "some value(s) are infinite"
             raise TableError(
-                f"{self._named_target} is to be numbers, but {what}, such as {y[wrong[0]]!r} in row {wrong[0]}: mend "
+                f"{self._named_target} is to be numbers, but {what}, such as {y[wrong[0]]!r} in row {wrong[0]}: fix "
                 "them, or use TabularClassifier for classes."
             )
         return numbers

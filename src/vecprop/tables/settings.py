@@ -1,4 +1,4 @@
-"""The settings that both estimators of tables share: each name, its default and what it may be, once."""
+"""The settings that both estimators of tables share: the name, default and constraint of each, told once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -17,54 +17,55 @@ T = TypeVar("T", bound=type)
 
 DOCUMENTED = """\
 target : str or None, default None
-    The name of the column that is to be predicted, where it stands in the table that `fit` is given.
+    The name of the column to predict, if it is part of the table that `fit` takes.
 n_members : int or "auto", default "auto"
-    How many networks are trained and averaged, each without another part of the rows, at least 2; "auto" is 8, and 4
-    from 20,000 rows.
+    The number of networks that are trained and averaged, at least 2, each without another part of the rows; "auto" is
+    8, and 4 from 20,000 rows.
 hidden_layer_sizes : int or sequence of int, default (64, 64)
     The width of each hidden layer.
 activation : str or Activation, default {activation}
     The hidden layers' activation, as in `MLPClassifier`.
 dropout : float, default 0
-    The share of each hidden layer's outputs that is left out in each step.
+    The share of each hidden layer's outputs that is dropped in each step.
 weight_decay : float, default {weight_decay}
-    The decay of AdamW over an epoch: each step has its share of it, so that it means the same for any number of rows.
+    The decay of AdamW over an epoch, divided among its steps, so that its effect does not depend on the number of rows.
 learning_rate_init : float, default 0.01
-    The learning rate at the start, which falls to 0 along a cosine.
+    The learning rate at the start; it falls to 0 along a cosine.
 batch_size : int or "auto", default "auto"
-    How many rows a step sees; "auto" is a hundredth of them, from 64 to 256.
+    The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
 max_iter : int or "auto", default "auto"
-    How many epochs at most; "auto" is {epochs}, fewer where that would be more than two million rows, and 10 at least.
+    The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
+    least 10.
 n_iter_no_change : int, default {n_iter_no_change}
-    Training of a member ends after so many epochs in a row without progress on the rows that it is not trained on; its
-    best parameters are restored.
+    A member's training ends after this number of epochs in a row without progress on its validation rows, those that
+    it is not trained on; its best parameters are restored.
 random_state : int, RandomState or None, default None
-    Fixes which rows a member does without, initial parameters, order of rows and dropout: an integer gives the same
-    bits each time, with any number of threads.
+    Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same bits
+    each time, with any number of threads.
 n_jobs : int or None, default None
-    How many threads to use at most; None for as many as there are processors.
+    The largest number of threads; None for the number of processors.
 progress : callable or None, default None
     Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
     losses. If it returns True, the others are stopped."""
 
 ATTRIBUTES = """\
 notes_ : list of str
-    In sentences: which columns are not used and why, and what of the table was not taken as it is.
+    Sentences on columns that are not used, with the reason, and on values that were not used as they are.
 encoder_ : Encoder
-    What has been learned of the columns: ``encoder_.kinds`` by name, ``encoder_.dropped`` with the reasons.
+    The columns as inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
 ensemble_ : Ensemble
     The networks: ``ensemble_.network`` and ``ensemble_.thetas``, (M, P).
 loss_curves_, validation_loss_curves_ : list of list of float
-    For each network trained the loss of each epoch, and that of the rows it is not trained on, before the first epoch
-    and after each.
+    The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
+    each.
 n_iter_ : int
-    How many epochs the longest training took.
+    The number of epochs of the longest training.
 n_features_in_, feature_names_in_ : int and ndarray
-    How many columns the table has beside the target, and their names if all are text."""
+    The number of columns without the target, and their names if all are text."""
 
 
 class OwnDefaults:
-    """What each estimator has of its own."""
+    """The settings whose defaults differ between classifier and regressor."""
 
     target: str | None
     activation: Any
@@ -75,7 +76,7 @@ class OwnDefaults:
 
 @dataclass(eq=False, repr=False)
 class SharedSettings(OwnDefaults):
-    """Takes the settings as they are."""
+    """The constructor, which stores the settings, and the numbers that "auto" stands for."""
 
     _: KW_ONLY
     n_members: int | str = "auto"
@@ -105,16 +106,16 @@ class SharedSettings(OwnDefaults):
     }
 
     def members(self, rows: int) -> int:
-        """Return how many members there are for so many rows."""
+        """Return the number of members for a number of rows."""
         wished = (8 if rows < MANY_ROWS else 4) if self.n_members == "auto" else int(self.n_members)
         return min(wished, rows)
 
     def rows_a_step(self, rows: int) -> int:
-        """Return how many rows a step sees."""
+        """Return the number of rows in a batch."""
         return int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
 
     def epochs(self, rows: int) -> int:
-        """Return how many epochs there are at most."""
+        """Return the largest number of epochs."""
         if self.max_iter != "auto":
             return int(self.max_iter)
         return int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs))
@@ -126,11 +127,13 @@ class SharedSettings(OwnDefaults):
 
 
 MANY_ROWS = 20_000
+"""An ensemble has 4 members from this number of rows on, where training takes long, and 8 below."""
 ROWS_IN_ALL = 2_000_000
+"""The largest number of rows that "auto" trains on, summed over epochs, which bounds the time of a fit."""
 
 
 def documented(**defaults: str) -> Callable[[T], T]:
-    """Return what writes the shared text into a docstring, where it says ``{settings}`` and ``{attributes}``."""
+    """Return a decorator that fills ``{settings}`` and ``{attributes}`` in a docstring with the shared text."""
 
     def write(cls: T) -> T:
         settings = DOCUMENTED

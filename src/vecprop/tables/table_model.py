@@ -1,4 +1,4 @@
-"""What both estimators of tables share: from a table to an ensemble, and from a table to its predictions."""
+"""The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -29,15 +29,15 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
     @abstractmethod
     def _losses(self) -> list[Loss]:
-        """Return what a wrong output costs: first of the networks that predict, and then of others beside them."""
+        """Return the loss of the networks that predict, and then the losses of other ensembles beside them."""
 
     @abstractmethod
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        """Take note of what the targets are; return those of the network, and how many outputs it needs."""
+        """Learn the classes or the scale of the targets; return the networks' targets and number of outputs."""
 
     @abstractmethod
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        """Take note of the other ensembles, and of how far off the members are on rows that they have not seen."""
+        """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -46,11 +46,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         Parameters
         ----------
         X : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
-            The table as it is, or the path of a file that `read_table` reads.
+            The table, or the path of a file that `read_table` reads.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.
         sample_weight : array (N,), optional
-            What each row counts, at least 0; 1 by default. A row that counts 0 is as one that is not there.
+            The weight of each row, at least 0; 1 by default. A row of weight 0 is left out.
 
         Returns
         -------
@@ -60,9 +60,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         Raises
         ------
         TableError
-            Where the table cannot be read, or there is nothing in it to learn from.
+            If the table cannot be read, or no column or target can be learned from.
         ValueError
-            Where settings are out of range, or training diverges.
+            If settings are out of range, or training diverges.
         """
         frame, target, weight = self._rows(X, y, sample_weight)
         T, outputs = self._read_target(target, weight)
@@ -71,15 +71,15 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         rows = TrainingRows(inputs, T, weight, folds(target, self.members(len(target)), seed))
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with self._threads():
-            (self.ensemble_, *others), held_out, results = trained(
+            (self.ensemble_, *others), folds_kept, results = trained(
                 networks, rows, self.training(len(target)), seed, self.progress
             )
             self._keep_curves(results)
-            self._calibrate(others, held_out, rows)
+            self._calibrate(others, folds_kept, rows)
         return self
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
-        """Return a table of training without its target, the target, and weights, of the rows that count."""
+        """Return a table without its target, the target, and weights, of the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
@@ -101,11 +101,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
             frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
-        says_nothing = weight is None or weight.min() == weight.max()
-        return frame, y.to_numpy(), None if says_nothing else weight
+        are_equal = weight is None or weight.min() == weight.max()
+        return frame, y.to_numpy(), None if are_equal else weight
 
     def _has_target(self, y: Any) -> np.ndarray:
-        """Return which rows have a target, with a note on how many have none."""
+        """Return whether each row has a target, and note the number of those without one."""
         is_known = y.notna().to_numpy()
         if not is_known.any():
             raise TableError(f"{self._named_target} has no values: all {len(y)} are missing.")
@@ -122,7 +122,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return "The target" if self.target is None else f"The target {self.target!r}"
 
     def _learn_columns(self, frame: Frame, target: np.ndarray) -> np.ndarray:
-        """Take note of what the columns are, and return the inputs of the rows."""
+        """Learn how the columns become inputs, and return the inputs of the rows."""
         self.encoder_, notes = Encoder.of(frame)
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         return self.encoder_(frame)
@@ -135,7 +135,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return Network(inputs, [*layers, Dense(outputs)], loss)
 
     def training(self, rows: int) -> Training:
-        """Return how networks are trained with so many rows."""
+        """Return how networks are trained on a table with this number of rows."""
         return Training(
             self.epochs(rows),
             self.rows_a_step(rows),
@@ -145,7 +145,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         )
 
     def _threads(self) -> ExitStack:
-        """Return what holds the number of threads to ``n_jobs``."""
+        """Return a context in which at most ``n_jobs`` threads are used."""
         from ..system.threads import at_most_threads
 
         stack = ExitStack()
@@ -171,7 +171,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
     def check(self, X: Any) -> list[str]:
-        """Return what of a table would not be taken as it is, in sentences; none where all is as in training.
+        """Return sentences on what of a table is unlike training, such as unknown categories; none if nothing is.
 
         Parameters
         ----------
@@ -181,13 +181,13 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         Raises
         ------
         TableError
-            Where a column is missing.
+            If a column is missing.
         """
         frame = self._table(X)
         return list(frame.attrs.get("notes", [])) + self.encoder_.missed(frame)
 
     def _table(self, X: Any) -> Frame:
-        """Return a table to predict, without the target, under the names of training."""
+        """Return a table for prediction, without its target, with the column names of training."""
         check_is_fitted(self)
         frame = as_frame(X, self)
         if has_names(X):
@@ -202,7 +202,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return self.encoder_(frame)
 
     def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return a table and its target, which may be a column of it."""
+        """Return a table and its target, by default the column that ``target`` names."""
         if y is not None:
             return X, y
         if self.target is None:
@@ -224,7 +224,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
 
 def weights(sample_weight: Any, rows: int) -> np.ndarray:
-    """Return what each of so many rows counts, or say what is wrong with that.
+    """Return the weights of a number of rows as floats, or refuse them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is to be learned of a target: classes, or numbers."""
+"""The task that a target asks for: classification or regression."""
 
 from typing import Any, Literal
 
@@ -8,13 +8,14 @@ from .columns import as_numbers
 from .error import pandas
 
 MOST_CLASSES = 20
+"""Whole numbers with more distinct values than this are rather amounts than classes."""
 
 
 def guess_task(y: Any) -> Literal["classification", "regression"]:
-    """Return what a target asks for.
+    """Return the task that a target asks for.
 
-    Text, categories and truth values are classes. Numbers are classes where they are whole, at most 20 of them are
-    distinct, and each stands in 10 rows on average or there are only two.
+    Text, categories and truth values are classes. Numbers are classes if they are whole and have at most two distinct
+    values, or at most 20 that occur in 10 rows each on average.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def numbers_of(y: Any, target: str) -> np.ndarray:
     if wrong:
         what = "not numbers" if unread else "infinite"
         raise TableError(
-            f"Column {target!r}, the target, has {wrong} value(s) that are {what}: mend them, or give --task "
+            f"Column {target!r}, the target, has {wrong} value(s) that are {what}: fix them, or give --task "
             "classification if they are classes."
         )
     return numbers

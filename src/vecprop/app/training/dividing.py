@@ -179,7 +179,7 @@ def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]
         times = as_days(series, day_first=False)
     if np.isnan(times).any():
         raise TableError(
-            f"Column {name!r} has {int(np.isnan(times).sum())} value(s) that are no time: mend or drop them."
+            f"Column {name!r} has {int(np.isnan(times).sum())} value(s) that are no time: fix or drop them."
         )
     is_late = times >= np.sort(times)[-count]
     if is_late.all():
