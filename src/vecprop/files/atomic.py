@@ -1,4 +1,4 @@
-"""Writing a file at once: whoever looks finds the old file or the new one, never a part."""
+"""Atomic writing: a reader finds the old file or the new one, never a part of it."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from typing import IO
 
 @contextmanager
 def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Give a new file to write into, which takes the place of path when all of it is on disk.
+    """Give a new file to write into, which replaces path when all of it is on disk.
 
-    Where writing fails or is killed, path is as it was, and an error of the system's names it. A killed program leaves
-    the unfinished file beside it, named ``.NAME.….unfinished``.
+    If writing fails or is killed, path is unchanged, and an error of the system names it. A killed program leaves the
+    unfinished file in the same folder, named ``.NAME.….unfinished``.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def _settle(folder: Path) -> None:
-    """Have the new name on disk too, where folders can be opened for that."""
+    """Write the new name to disk too, on systems on which a folder can be opened for that."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

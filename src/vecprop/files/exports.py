@@ -1,4 +1,4 @@
-"""What ONNX and NumPy source share: estimators as networks whose outputs are averaged, and who has intervals."""
+"""Shared by ONNX and NumPy source: estimators as networks whose outputs are averaged, and models with intervals."""
 
 from typing import Any, NamedTuple
 
@@ -18,16 +18,16 @@ REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
 
 
 class Averaged(NamedTuple):
-    """Networks of one description whose outputs are averaged.
+    """Copies of one network, with parameters of their own, whose outputs are averaged.
 
     Parameters
     ----------
     network : Network
-        The description.
+        The network.
     thetas : ndarray (M, P)
-        The parameters of each.
+        The parameters of each member.
     columns : ndarray (M, I) or None
-        The columns that each sees, by number; None where each sees all as they come.
+        The indices of the columns that each member takes; None if each takes all, in their order.
     """
 
     network: Network
@@ -46,7 +46,7 @@ def averaged(model: Any) -> Averaged:
 
 
 def require_intervals(model: Any, coverage: float) -> None:
-    """Refuse a model that knows no intervals, and a share of targets that none hold."""
+    """Refuse a model without intervals, and a coverage that intervals cannot have."""
     if not isinstance(model, TabularRegressor):
         raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
     require_share(coverage)

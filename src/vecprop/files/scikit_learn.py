@@ -1,4 +1,4 @@
-"""From scikit-learn: its networks, fitted, as vecprop's."""
+"""scikit-learn's fitted networks as vecprop's estimators."""
 
 from copy import deepcopy
 from typing import Any
@@ -17,13 +17,13 @@ _LOSSES = ("loss_", "loss_curve_", "best_loss_")
 def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
     """Return vecprop's estimator with the weights, classes and settings of one that scikit-learn has fitted.
 
-    It predicts the same. `partial_fit`, and `fit` with ``warm_start=True``, go on from these weights, with an optimizer
-    that starts anew.
+    Its predictions are the same. `partial_fit`, and `fit` with ``warm_start=True``, continue from these weights with a
+    new state of the optimizer.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        The fitted model; it is not changed, and no array is shared with it.
+        The fitted model, which is not changed and shares no array with the result.
 
     Returns
     -------
@@ -32,9 +32,9 @@ def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPC
     Raises
     ------
     TypeError
-        Where it is neither.
+        If the model is neither of the two.
     sklearn.exceptions.NotFittedError
-        Where it has not been fitted.
+        If it has not been fitted.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPC
 
 
 def _targets(model: Any) -> np.ndarray:
-    """Return targets of the kind that a model was fitted with."""
+    """Return targets with the classes or outputs that a model was fitted to."""
     if not isinstance(model, scikit.MLPClassifier):
         return np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
     if model.out_activation_ == "logistic" and model.n_outputs_ > 1:

@@ -9,16 +9,16 @@ from ..train.state import TrainingState
 
 
 class TrainedNetwork(NamedTuple):
-    """A network, its parameters and, where training is to go on, its state: what `save` takes and `load` returns.
+    """A network, its parameters and, to continue training, its state: `save` takes it and `load` returns it.
 
     Parameters
     ----------
     network : Network
-        The description.
+        The network.
     theta : ndarray (*M, P)
         The parameters.
     state : TrainingState, optional
-        Where training stands, ``result.state``.
+        The state of training, ``result.state``.
 
     Examples
     --------

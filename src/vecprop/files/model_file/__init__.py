@@ -1,4 +1,8 @@
-"""`save` and `load`: a model as one file of arrays and JSON, which says nothing that has to be executed."""
+"""`save` and `load`: a model as one file of arrays and JSON, in which nothing is executed.
+
+The rooms below: ``container`` reads and writes arrays and a JSON document; ``values`` turns objects into JSON and back,
+class by class as ``stored`` describes; ``registry`` lists the classes, those of vecprop and those of scikit-learn.
+"""
 
 import hashlib
 import json
@@ -32,34 +36,34 @@ def save(
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> None:
-    """Write a model to a file, with which `load` makes it again, bit for bit, wherever it goes on from.
+    """Write a model to a file from which `load` restores it bit for bit, including the state of its training.
 
     The file is an .npz file that ``numpy.load(path, allow_pickle=False)`` opens: arrays by name, and all else as JSON.
-    It replaces an older file only when it is whole; see docs/model-files.md.
+    It replaces an older file only when it is complete; see docs/model-files.md.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        What to write. A pipeline has a vecprop estimator at its end and, before it, scikit-learn's StandardScaler,
+        The model. A pipeline ends with a vecprop estimator; the steps before it are scikit-learn's StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
         MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
         pipelines of them.
     path : path
-        Where to; the name is taken as it is, and an older file is replaced.
+        The file, whose name gets no ending; an older file is replaced.
     columns : mapping of str to anything, optional
-        The names and types of the columns of training, such as ``dict(frame.dtypes)``, for those who use the model
-        later. By default the names that the model knows.
+        The names and types of the columns of training, such as ``dict(frame.dtypes)``, as information for users of the
+        file; by default the names that the model knows.
     metrics : mapping of str to float, optional
-        What was measured of the model, for the same.
+        Metrics of the model, as information too.
 
     Raises
     ------
     FileError
-        Where a part of the model is of the user's own, a function, or of a class that files do not hold.
+        If a part of the model is the user's own, a function, or of a class that files do not hold.
     sklearn.exceptions.NotFittedError
-        Where the model has not been fitted.
+        If the model has not been fitted.
     OSError
-        Where the file cannot be written; an older one stays as it was.
+        If the file cannot be written; an older one is unchanged.
 
     Examples
     --------
@@ -100,9 +104,9 @@ def save(
 def load(path: str | os.PathLike[str]) -> Model:
     """Return the model that `save` has written to a file.
 
-    Nothing in a file is executed: there is no pickle in it, and only classes on a fixed list are made, from numbers,
-    text and arrays that are checked first. Whoever can change a file can change what its model predicts; a checksum
-    finds damage, not intent.
+    Nothing in a file is executed: it holds no pickle, and only classes on a fixed list are made, from numbers, text and
+    arrays that are checked first. Whoever can change a file can change the predictions of its model: a checksum detects
+    damage, not intent.
 
     Parameters
     ----------
@@ -112,20 +116,20 @@ def load(path: str | os.PathLike[str]) -> Model:
     Returns
     -------
     TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, TabularRegressor or Pipeline
-        Predictions, and training that goes on, are bit for bit those of the model that was saved, on the same machine
+        Its predictions and continued training are bit for bit those of the model that was saved, on the same machine
         with the same versions of its libraries.
 
     Raises
     ------
     FileError
-        Where the file is no model file, is damaged or cut off, comes from a newer vecprop, or describes no model.
+        If the file is no model file, is damaged or cut off, comes from a newer vecprop, or describes no model.
     OSError
-        Where there is no such file, or it may not be read.
+        If the file does not exist or may not be read.
 
     Warns
     -----
     sklearn.exceptions.InconsistentVersionWarning
-        Where a pipeline was written with another release of scikit-learn.
+        If a pipeline was written with another release of scikit-learn.
     """
     document, arrays = container.read(path)
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
@@ -134,7 +138,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def information(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a file says of its model, without making it: versions, columns, fingerprint, metrics and arrays.
+    """Return the document of a file without making its model: versions, columns, fingerprint, metrics and arrays.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def information(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The document as it stands in docs/model-files.md.
+        The document, as described in docs/model-files.md.
 
     Raises
     ------
@@ -166,7 +170,7 @@ def fingerprint(columns: Mapping[str, str]) -> str:
 
 
 def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Model:
-    """Return the model that is described."""
+    """Return the model that a document describes."""
     try:
         model = Reader(BY_NAME, arrays).value(described)
         _require_model(model)
@@ -177,7 +181,7 @@ def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> M
 
 
 def _require_model(model: Model) -> None:
-    """Refuse what is on the list, but is no model by itself."""
+    """Refuse objects of classes that are on the list but are no models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:
         others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)
@@ -190,7 +194,7 @@ def _require_model(model: Model) -> None:
 
 
 def _columns(model: Model) -> dict[str, str] | None:
-    """Return the columns that a model was fitted with, of unknown types, or None where it knows no names."""
+    """Return the columns that a model was fitted to, of unknown types, or None if it knows no names."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else {str(name): "" for name in names}
 

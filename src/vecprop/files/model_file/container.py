@@ -1,8 +1,8 @@
 """The container: an .npz file of arrays and one JSON document, with a checksum over all of it.
 
-The entries are ordinary .npy files, stored without compression, so that nothing unfolds into more than the file holds.
-``document`` is UTF-8 text as bytes; it lists every other array with its type, shape and SHA-256. ``checksum`` is the
-SHA-256 of the document. What any of the three says is compared with the others before an array is made.
+The entries are .npy files, stored without compression, so that no array is larger than the file. ``document`` is UTF-8
+text as bytes; it lists every other array with its type, shape and SHA-256. ``checksum`` is the SHA-256 of the document.
+Before an array is made, the archive, the document and the header of the array must agree.
 """
 
 import hashlib
@@ -27,11 +27,13 @@ from ..error import FileError
 
 FORMAT = "vecprop model"
 VERSION = 1
-"""The version of the format, which rises when an older vecprop could misread a newer file."""
+"""The version of the format, which rises if an older vecprop could misread a newer file."""
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
+"""The largest size of a document in bytes, far above any real one, which bounds the memory and time of a bad file."""
 _MOST_ENTRIES = 2**16
+"""The largest number of arrays, for the same reason."""
 _DAMAGE = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -46,18 +48,18 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
-"""What zipfile, NumPy and json raise for bytes that are none of theirs."""
+"""The errors of zipfile, NumPy and json for damaged bytes."""
 
 
 def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a document and arrays, at once: until the new file is whole, the old one stays.
+    """Write a document and arrays; an old file stays until the new one is complete.
 
     Parameters
     ----------
     path : path
-        Where to.
+        The file.
     document : mapping
-        What becomes JSON; the list of arrays is added to it.
+        The document, which becomes JSON; the list of arrays is added to it.
     arrays : mapping of str to ndarray
         The arrays by name.
     """
@@ -82,9 +84,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises
     ------
     FileError
-        Where the file is no model file, is damaged, or was written in a newer format.
+        If the file is no model file, is damaged, or was written in a newer format.
     OSError
-        Where there is no such file, or it may not be read.
+        If the file does not exist or may not be read.
     """
     with _opened(path) as (archive, sizes):
         document = _document(path, archive, sizes)
@@ -95,14 +97,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the document alone; errors as those of `read`."""
+    """Return the document alone, with the errors of `read`."""
     with _opened(path) as (archive, sizes):
         return _document(path, archive, sizes)
 
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
-    """Open a file as an archive; give it and the size of each entry, none larger than the file allows."""
+    """Open a file as an archive; give it and the sizes of its entries, which are together no larger than the file."""
     if Path(path).is_dir():
         raise FileError(f"{path} is a folder, not a model file.")
     with open(path, "rb") as file:
@@ -141,7 +143,7 @@ def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: in
 
 
 def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the document, if it is whole and of a version that is known."""
+    """Return the document, or refuse one that is damaged or of an unknown version."""
     if sizes["document"] > _LARGEST_DOCUMENT:
         raise FileError(f"{path} has a document of {sizes['document']} bytes, but {_LARGEST_DOCUMENT} are the most.")
     text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))
@@ -169,7 +171,7 @@ def _array(
     shape: list[int],
     sha256: str,
 ) -> np.ndarray:
-    """Return an array that is what the document says it is."""
+    """Return an array, or refuse it if it differs from the entry of the document."""
     if not _TYPES.fullmatch(dtype):
         raise FileError(f"{path} has the array {name!r} of type {dtype!r}, which model files do not hold.")
     content = _content(archive, name, size, dtype)
@@ -179,7 +181,7 @@ def _array(
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.ndarray:
-    """Return an entry as an array, if its header and its size agree."""
+    """Return an entry as an array, or refuse it if its header and its size do not agree."""
     data = archive.read(f"{name}.npy")  # as many bytes as the file has for it, with the right CRC-32
     entry = BytesIO(data)
     if npy.read_magic(entry) != (1, 0):

@@ -1,4 +1,4 @@
-"""The fixed list of classes that model files may hold. What is not on it is neither written nor read."""
+"""The fixed list of classes that model files may hold. Objects of other classes are neither written nor read."""
 
 from typing import Any
 

@@ -1,10 +1,10 @@
-"""Values as JSON and arrays: how settings and fitted state are written, and how they are read back.
+"""Values as JSON and arrays: how settings and fitted state are written and read back.
 
-JSON's own values stand for themselves, and a list for a list. Whatever else is allowed is an object with one key that
-says says what it is: ``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
+None, truth values, numbers, text and lists are written as they are. Any other value is an object with one key, its
+type: ``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
 ``{"scalar": [dtype, value]}``, ``{"array": name}``, ``{"objects": [shape, values]}``, ``{"dtype": …}``,
 ``{"type": …}``, ``{"slice": […]}``, or the name of a class of the registry, as in ``{"Dense": {"outputs": 3, …}}``.
-Nothing else is written, and nothing else is read.
+Nothing else is written or read.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (bool, int, float, str, object, np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
 }
-"""The types that settings may name."""
+"""The types that may be values of settings."""
 
 
 @dataclass
 class Writer:
-    """Turns values into what JSON holds, and sets arrays aside.
+    """Turns values into JSON's values, and collects arrays.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Writer:
     Attributes
     ----------
     arrays : dict of ndarray
-        The arrays by name, each once: an array that stands in two places is written once and is one array again.
+        The arrays by name. An array that occurs twice is written once, and is one array again when it is read.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Writer:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def plain(self, value: Any, path: str) -> Any:
-        """Return a value as JSON has it; path says where it stands, and names its arrays."""
+        """Return a value as JSON's values; path is its place in the model, by which its arrays are named."""
         match value:
             case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
                 return value
@@ -86,7 +86,7 @@ class Writer:
         return {stored.name: state}
 
     def _array(self, array: np.ndarray, path: str) -> Any:
-        """Return a reference to an array that is set aside; objects are written one by one."""
+        """Return a reference to an array, which is collected; an array of objects is written entry by entry."""
         if array.dtype == object:
             return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
         if not _is_plain(array.dtype):
@@ -100,7 +100,7 @@ class Writer:
 
 @dataclass
 class Reader:
-    """Turns what `Writer` has made back into values.
+    """Turns JSON's values and arrays that `Writer` has made back into values.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Reader:
     arrays: Mapping[str, np.ndarray]
 
     def value(self, plain: Any) -> Any:
-        """Return the value that JSON's value stands for."""
+        """Return the value of which `Writer` has made this JSON value."""
         if isinstance(plain, list):
             return [self.value(entry) for entry in plain]
         if not isinstance(plain, dict):

@@ -1,4 +1,4 @@
-"""A model as a Python file that needs NumPy alone, and that a person can read."""
+"""A model as readable Python source that needs NumPy only."""
 
 import os
 from typing import Any
@@ -23,21 +23,20 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
     """Return a model as Python source that needs NumPy only, and write it to a file if a path is given.
 
     The source has the functions ``predict(X)`` and, of a classifier, ``predict_proba(X)``. The formulas are the
-    library's own, the parameters exact; predictions agree to rounding. That of a model of tables takes a data frame or
-    a dict of columns, in which None and nan are missing.
+    library's own, the parameters exact; predictions agree to rounding. The source of a model of tables takes a data
+    frame or a dict of columns, in which None and nan are missing.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        What to write. Columns of a model of tables may be numbers, categories and dates, not text. Steps of a
-        pipeline before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
+        The model. Columns of a model of tables may be numbers, categories and dates, not text. Steps of a pipeline
+        before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
         OneHotEncoder in their plain forms, FunctionTransformer without a function, and ColumnTransformer and pipelines
         of them.
     path : path, optional
-        Where to write it; an older file is replaced at once.
+        The file; an older one is replaced when the new one is complete.
     coverage : float, optional
-        Of a `TabularRegressor`: also write ``predict_interval(table, coverage)``, for any share of the targets, with
-        this one by default.
+        For a `TabularRegressor`: also write ``predict_interval(table, coverage)``, with this coverage as its default.
 
     Returns
     -------
@@ -47,9 +46,9 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
     Raises
     ------
     FileError
-        Where a part is of the user's own, a step or a column cannot be written so, or a model knows no intervals.
+        If a part is the user's own, a step or a column cannot be written as source, or a model has no intervals.
     ValueError
-        Where coverage is not a share of at least ½ and less than 1.
+        If coverage is not at least ½ and less than 1.
 
     Examples
     --------
@@ -78,7 +77,7 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
 
 
 def _network_functions(model: Any, source: Source) -> str:
-    """Write down the functions of a network, an estimator or a pipeline; return what the file says of them."""
+    """Add the functions of a network, an estimator or a pipeline; return the title of the file."""
     *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if isinstance(last, TrainedNetwork):
         if np.ndim(last.theta) != 1:
@@ -101,7 +100,7 @@ def _network_functions(model: Any, source: Source) -> str:
 
 
 def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
-    """Write down the outputs of a network, or the mean of many networks', after what is done before."""
+    """Add the function of a network's outputs, or of the mean of many networks', after the lines of preprocessing."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
         lines = [*before, *layers(network, thetas[0], source), "return X"]
@@ -118,13 +117,13 @@ def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
 
 
 def _title(kind: str, have: str, columns: Any) -> str:
-    """Return what stands at the top: whose predictions these are, and of which columns."""
+    """Return the title of the file: the class of the model, and the columns that it takes."""
     named = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
     return f"The predictions of a {kind}, written by vecprop {__version__}. {have} {named}. It needs NumPy only."
 
 
 def _classifier(model: Any, source: Source) -> None:
-    """Write down how outputs become labels and probabilities."""
+    """Add the functions from outputs to labels and probabilities."""
     one_output, multilabel = model.n_outputs_ == 1, model._targets.multilabel
     if hasattr(model, "predict_proba"):
         lines = ["return outputs(X)"]
@@ -142,7 +141,7 @@ def _classifier(model: Any, source: Source) -> None:
 
 
 def _regressor(model: Any, source: Source) -> None:
-    """Write down how outputs become numbers in the units of training."""
+    """Add the function from outputs to predictions in the units of the targets."""
     found = "outputs(X)"
     if not isinstance(model, TrainedNetwork):
         numbers = model._targets

@@ -1,4 +1,4 @@
-"""The library's formulas as NumPy source: their own text, with NumPy's names and the hyperparameters' values."""
+"""The library's formulas as NumPy source: their own text, with NumPy's names and the values of hyperparameters."""
 
 import ast
 import inspect
@@ -11,11 +11,11 @@ from ...core import elementary
 from ..error import FileError
 
 _NUMPY = {"absolute": "abs", "one": "ones_like"}
-"""NumPy's names for elementary functions that are called otherwise there."""
+"""NumPy's names for those elementary functions that have other names there."""
 
 
 class Formulas:
-    """Functions that have been asked for, and all that they call.
+    """The source of formulas, and of all functions that they call.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class Formulas:
         self.texts: dict[str, str] = {}
 
     def method(self, part: Any, name: str) -> str | None:
-        """Return what a method of a layer or loss is called, after writing it down; None where it changes nothing.
+        """Add a method of a layer or loss, and return its name in the source; None if it is the identity.
 
         Raises
         ------
         FileError
-            Where the part is of the user's own.
+            If the part is the user's own.
         """
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
@@ -54,7 +54,7 @@ class Formulas:
     def _written(
         self, function: Callable[..., Any], name: str, part: Any = None, attributes: Sequence[str] = ()
     ) -> str | None:
-        """Write a function down under a name or one like it; return the name, or that of all that it calls."""
+        """Add a function and return its name; if all that it does is call another, return that one's name."""
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
@@ -68,7 +68,7 @@ class Formulas:
         return self._kept(definition, name)
 
     def _kept(self, definition: ast.FunctionDef, name: str) -> str:
-        """Keep a definition; where the name is taken by another, it gets a number."""
+        """Keep a definition, and return its name, which gets a number if another function has it."""
         number = 0
         while True:
             definition.name = name if number == 0 else f"{name}_{number}"
@@ -80,7 +80,7 @@ class Formulas:
     def function(
         self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = ()
     ) -> str | None:
-        """Return what a function is called here, after writing it down; a method takes its object's attributes."""
+        """Add a function and return its name in the source; a method takes its object's attributes as arguments."""
         return self._written(function, name or function.__name__.lstrip("_"), attributes=attributes)
 
 
@@ -90,13 +90,13 @@ class _Rewriting(ast.NodeTransformer):
     Parameters
     ----------
     formulas : Formulas
-        Where functions that it calls are written down.
+        The source, to which functions that the formula calls are added.
     names : dict
-        What the names in its text stand for.
+        The values of the names in the formula.
     part : object
-        What self is, whose attributes stand as their values.
+        The value of self, whose attributes are written as their values.
     attributes : sequence of str
-        Those of its attributes that become arguments instead.
+        The attributes of self that become arguments instead.
     """
 
     def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class _Rewriting(ast.NodeTransformer):
 
 
 def _snake(name: str) -> str:
-    """Return a class's name as a function has it.
+    """Return a class's name in the form of a function's name.
 
     Examples
     --------

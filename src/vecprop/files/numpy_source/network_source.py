@@ -16,12 +16,12 @@ def layer_norm(X, g, b, epsilon):
 
 
 def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
-    """Return the lines that turn inputs X into outputs; parameters become constants, those of all members together.
+    """Return the lines that turn inputs X into outputs; parameters, with axes of members in front, become constants.
 
     Raises
     ------
     FileError
-        Where a layer is of the user's own.
+        If a layer is the user's own.
     """
     lines = [f"X = np.asarray(X, np.{theta.dtype})"]
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
@@ -42,7 +42,7 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
 
 
 def network_function(network: Network, thetas: np.ndarray, source: Source) -> str:
-    """Write down the function of one of many networks, with parameters (M, P); return the names of these."""
+    """Add the function of one of many networks with parameters (M, P); return the names of the parameters."""
     parameters = ", ".join(f"{name}{number}" for number, p in enumerate(network.layout.views(thetas[0])) for name in p)
     source.function(
         "network",

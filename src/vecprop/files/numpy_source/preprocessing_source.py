@@ -1,4 +1,4 @@
-"""scikit-learn's preprocessing in its plain forms as NumPy source: each step an expression."""
+"""scikit-learn's preprocessing as NumPy source: each step is an expression."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,18 +30,18 @@ def one_hot(X, categories, strict):
 
 _IMPUTED = '''\
 def imputed(X, values):
-    """Return X with a value of its column for each that is missing."""
+    """Return X with missing values replaced by the value of their column."""
     return np.where(np.isnan(X), values, X)
 '''
 
 
 def prepared(steps: Sequence[Any], source: Source) -> list[str]:
-    """Return the lines that turn X, as it comes, into what the network takes.
+    """Return the lines that turn the rows X into the network's inputs.
 
     Raises
     ------
     FileError
-        Where a step has no such form.
+        If a step cannot be written as source.
     """
     expressions = [_expression(step, "X", source) for step in steps]
     lines = [f"X = {expression}" for expression in expressions if expression != "X"]
@@ -51,7 +51,7 @@ def prepared(steps: Sequence[Any], source: Source) -> list[str]:
 
 
 def _expression(step: Any, X: str, source: Source) -> str:
-    """Return an expression for what a fitted step makes of the expression X."""
+    """Return an expression for the output of a fitted step whose input is the expression X."""
     match step:
         case None | "passthrough":
             return X
@@ -82,12 +82,12 @@ def _expression(step: Any, X: str, source: Source) -> str:
 
 
 def _numbers(X: str) -> str:
-    """Return an expression for X as numbers, for columns that came beside columns of text."""
+    """Return an expression for X as floats, since columns beside columns of text are objects."""
     return X if X.startswith(("imputed", "(")) else f"{X}.astype(float)"
 
 
 def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
-    """Return an expression for (X - shift) / scale, either of which may be False for none."""
+    """Return an expression for (X - shift) / scale; False leaves out shift or scale."""
     X = _numbers(X)
     if shift is not False:
         X = f"({X} - {source.constant('SHIFT', shift)})"
@@ -95,7 +95,7 @@ def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
 
 
 def _one_hot(step: OneHotEncoder, X: str, source: Source) -> str:
-    """Return an expression for a column for each category."""
+    """Return an expression with a column for each category."""
     known = [category for categories in step.categories_ for category in categories.tolist()]
     has_missing = any(category is None or category != category for category in known)
     is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
@@ -110,14 +110,14 @@ def _one_hot(step: OneHotEncoder, X: str, source: Source) -> str:
 
 
 def _is_plain(step: SimpleImputer) -> bool:
-    """Return whether an imputer puts numbers in the place of NaN, and does nothing else."""
+    """Return whether an imputer replaces NaN by numbers, and does nothing else."""
     values, missing = np.asarray(step.statistics_), step.missing_values
     is_nan = isinstance(missing, float) and np.isnan(missing)
     return is_nan and not step.add_indicator and values.dtype.kind == "f" and bool(np.isfinite(values).all())
 
 
 def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
-    """Return an expression for the columns that each transformer makes, side by side."""
+    """Return an expression for the outputs of all transformers, side by side."""
     blocks = []
     for name, transformer, _ in step.transformers_:
         places = step._transformer_to_input_indices[name]

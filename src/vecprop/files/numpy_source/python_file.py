@@ -1,4 +1,4 @@
-"""Python source that is being written: constants, functions, and their order."""
+"""A Python file under construction: its imports, constants and functions."""
 
 from base64 import b64encode
 from typing import Any
@@ -10,15 +10,15 @@ from .formula_source import Formulas
 
 _UNPACKED = '''\
 def unpacked(text, dtype, *shape):
-    """Return the array whose bytes a text holds in base 64."""
+    """Return the array whose bytes a text encodes in base 64."""
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 '''
 _READABLE = 32
-"""Arrays of at most so many numbers are written as numbers, larger ones as their bytes in base 64."""
+"""Arrays of at most this size are written as numbers, which a person can read; larger ones as bytes in base 64."""
 
 
 class Source:
-    """A Python file in the making.
+    """A Python file under construction.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Source:
         self._functions: list[str] = []
 
     def constant(self, name: str, values: Any) -> str:
-        """Write down a constant, with all its bits; return its name, which has a number where there is one before."""
+        """Add a constant with all its bits; return its name, which gets a number if another constant has it."""
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in self._constants:
             number += 1
@@ -77,13 +77,13 @@ class Source:
         return f'unpacked("{b64encode(array.tobytes()).decode()}", "{array.dtype.str}"{shape})'
 
     def helper(self, name: str, text: str, module: str | None = None) -> None:
-        """Write down a function that constants or other functions need, once, and what it imports."""
+        """Add, once, a function that constants or other functions need, and the module that it imports."""
         self._helpers.setdefault(name, text)
         if module is not None:
             self._modules.add(module)
 
     def function(self, name: str, *lines: str, arguments: str = "X") -> None:
-        """Write down a function of these lines."""
+        """Add a function with these lines."""
         self._functions.append(f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines))
 
     def text(self, title: str) -> str:
@@ -103,7 +103,7 @@ class Source:
 
 
 def _in_quotes(text: str) -> str:
-    r"""Return a text as it stands between quotes, whatever is in it.
+    r"""Return a text with all that cannot be between quotes escaped.
 
     Examples
     --------

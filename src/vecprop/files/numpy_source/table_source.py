@@ -1,4 +1,4 @@
-"""Models of tables as NumPy source: columns, networks, and what becomes of their outputs."""
+"""Models of tables as NumPy source: columns, networks, and predictions."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,7 +16,7 @@ from .python_file import Source
 
 _IS_MISSING = '''\
 def is_missing(value):
-    """Return whether a value is None, nan, or what a data frame has in their place."""
+    """Return whether a value is None, nan, or a data frame's missing value."""
     return type(value).__name__ in ("NoneType", "NAType", "NaTType") or value != value
 '''
 _NUMBERS = '''\
@@ -65,12 +65,12 @@ def categories(column, names, buckets):
 
 
 def table_functions(model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None) -> None:
-    """Write down the functions of a fitted model of tables, that of intervals where a share is given.
+    """Add the functions of a fitted model of tables; that of intervals if coverage is given.
 
     Raises
     ------
     FileError
-        Where a column is of text, or a layer of the user's own.
+        If a column is text, or a layer is the user's own.
     """
     _inputs(model, source)
     thetas = np.concatenate([ensemble.thetas for ensemble in model.ensembles])
@@ -84,7 +84,7 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
 
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
-    """Write down how a table's columns become the networks' inputs."""
+    """Add the function from a table's columns to the networks' inputs."""
     encoder = model.encoder_
     calls = [f"    {_call(name, part)}," for name, part in zip(encoder.names, encoder.parts, strict=True)]
     kinds = {type(part) for part in encoder.parts}
@@ -106,11 +106,11 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
     elif any(name.isdigit() for name in encoder.names):  # which may be numbers in a frame
         lines.insert(0, "table = {str(name): table[name] for name in table}")
-    source.function("inputs", '"""Return what the columns of a table become, (N, I)."""', *lines, arguments="table")
+    source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
 
 
 def _call(name: str, part: Inputs) -> str:
-    """Return an expression for the inputs that a column becomes."""
+    """Return an expression for the inputs of a column."""
     if isinstance(part, NumberInputs):
         return f"numbers(table[{name!r}], {_settings(part)})"
     if isinstance(part, Dates):
@@ -125,12 +125,12 @@ def _call(name: str, part: Inputs) -> str:
 
 
 def _settings(part: NumberInputs) -> str:
-    """Return what numbers of a column become inputs by, as arguments."""
+    """Return the fields of `NumberInputs` as arguments."""
     return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
 
 
 def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Source) -> None:
-    """Write down how the networks' outputs become probabilities and classes."""
+    """Add the functions from the networks' outputs to probabilities and classes."""
     scaled = source.formulas.function(temperature_scaled)
     source.function(
         "outputs",
@@ -155,14 +155,14 @@ def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Sou
 
 
 def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Source) -> None:
-    """Write down how the networks' outputs become numbers in the units of the target."""
+    """Add the functions from the networks' outputs to predictions in the units of the target."""
     scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
     low, high = model.range_
     count = len(model.ensemble_)
     own = ", ".join(f"{name}[own]" for name in parameters)
     source.function(
         "each",
-        f'"""Return what {count} networks from the first on predict in the units of the target, ({count}, N)."""',
+        f'"""Return the predictions of {count} networks, from first on, in the target\'s units, ({count}, N)."""',
         f"own = slice(first, first + {count})",
         f"Y = np.stack([network(X, *theta)[:, 0] for theta in zip({own})]).astype(float)",
         f"return np.clip(Y * {scale!r} + {shift!r}, {low!r}, {high!r})",
@@ -177,13 +177,13 @@ def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Sourc
 
 
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
-    """Write down intervals around the predictions."""
+    """Add the function of intervals around the predictions."""
     count = len(model.ensemble_)
     ends = f"each(X, {count}), each(X, {2 * count})" if model.outer_ else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes"])
     source.function(
         "predict_interval",
-        '"""Return intervals, (N, 2), in which the targets of rows lie in about this share of cases, from 0.5 to 1."""',
+        '"""Return intervals, (N, 2), that contain the targets of about this share of rows, from 0.5 to 1."""',
         "X = inputs(table)",
         "middle = each(X)",
         f"low, high = {interval}({ends}, coverage, {source.constant('DISTANCES', model.residuals_.sizes)}).T",

@@ -35,29 +35,28 @@ def to_onnx(
     """Return a model as an ONNX graph, and write it to a file if a path is given.
 
     A network's graph has the input ``X``, (N, I), and the output ``Y``, (N, O). A classifier's has the outputs
-    ``label`` and ``probabilities``, a regressor's ``variable``, as skl2onnx names them; those of a pipeline are its
-    last step's. The formulas are the library's own, traced, so that layers and losses of the user's own become graphs
-    as well.
+    ``label`` and ``probabilities``, a regressor's ``variable``, as skl2onnx names them; a pipeline has the outputs of
+    its last step. The library's own formulas are traced, so that a user's own layers and losses become graphs as well.
 
-    The graph of a model of tables has an input of its name for each column that the model uses, (N, 1): numbers of
-    ``dtype``, with nan where they are missing, dates as days since 1970 in float64, or categories as text, empty where
-    they are missing. Its outputs are those of a classifier or a regressor. A graph reads no text, nor categories beyond
-    64 rare ones: such a column comes in as the numbers, (N, K), that ``model.encoder_`` makes of it.
+    The graph of a model of tables has one input, (N, 1), for each column that the model uses, with the column's name:
+    numbers of ``dtype``, with nan for missing ones; dates as days since 1970 in float64; or categories as text, empty
+    if missing. Its outputs are those of a classifier or a regressor. A graph cannot read columns of text, or of
+    categories with more than 64 rare ones: their inputs are the numbers, (N, K), that ``model.encoder_`` makes of them.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        What to convert. The steps of a pipeline may be whatever skl2onnx knows.
+        The model. The steps of a pipeline may be all that skl2onnx converts.
     path : path, optional
-        Where to write the graph; an older file is replaced at once.
+        The file; an older one is replaced when the new one is complete.
     X : data frame or array, optional
-        Rows of training, for pipelines whose columns are of several types: each column of a frame becomes an input of
-        its name.
+        Rows of training, for pipelines whose columns have several types: each column of a data frame becomes an input
+        with its name.
     dtype : dtype, default float32
-        The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ come in rounded in float32.
+        The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ are rounded in float32.
     coverage : float, optional
-        Of a `TabularRegressor`: also give out the ends of intervals that hold this share of targets, ``low`` and
-        ``high``, see its ``predict_interval``.
+        For a `TabularRegressor`: add the outputs ``low`` and ``high``, the ends of intervals with this coverage, see
+        its ``predict_interval``.
 
     Returns
     -------
@@ -66,16 +65,16 @@ def to_onnx(
     Raises
     ------
     ImportError
-        Where onnx or skl2onnx are not installed.
+        If onnx or skl2onnx are not installed.
     FileError
-        Where labels are neither whole numbers nor text, a network has several members, or a model knows no intervals.
+        If labels are neither whole numbers nor text, a network has several members, or a model has no intervals.
     ValueError
-        Where dtype is another, or coverage is not a share of at least ½ and less than 1.
+        If dtype is another type, or coverage is not at least ½ and less than 1.
 
     Warns
     -----
     UserWarning
-        Where a column of a table comes in as numbers that the encoder makes of it.
+        If the graph takes the encoder's numbers instead of a column of a table.
 
     Examples
     --------
@@ -134,7 +133,7 @@ def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage:
 
 
 def _apart(name: str, columns: Sequence[str], clashes: Callable[[str, str], bool]) -> str:
-    """Return a name, with as many underscores as it takes to clash with no column's."""
+    """Return a name, with underscores at its end until it clashes with no column's name."""
     while any(clashes(column, name) for column in columns):
         name += "_"
     return name

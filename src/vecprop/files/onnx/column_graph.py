@@ -1,4 +1,4 @@
-"""A table's columns as inputs of an ONNX graph: what an encoder makes of numbers, dates and categories."""
+"""A table's columns in an ONNX graph: from numbers, dates and categories to the networks' inputs."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,25 +12,26 @@ from ..error import FileError
 from .tracing import Graph, Symbol
 
 Home = tuple[int, int]
-"""Where an input belongs: the number of its column, and its number there."""
+"""The place of an input: the index of its column, and its index among that column's inputs."""
 
 
 def encoded(encoder: Encoder, graph: Graph) -> Symbol:
-    """Write down what becomes of a table's columns, and return the symbol of what networks take, in float64.
+    """Add the operations from a table's columns to the networks' inputs, and return the symbol of these, in float64.
 
-    A column of numbers is an input of the graph's type, with nan where a value is missing; a column of dates is one of
-    days since 1970 in float64, with the time as their fraction; a column of categories is one of text, without spaces
-    around it, empty where a value is missing. What a graph cannot read comes in as numbers.
+    A column of numbers is an input of the graph's type, with nan for missing values. A column of dates is an input of
+    days since 1970 in float64, with the time as their fraction. A column of categories is an input of text, without
+    spaces around it, and empty for missing values. A column that a graph cannot read is an input of the encoder's
+    numbers.
 
     Raises
     ------
     FileError
-        Where a column has no name.
+        If a column has no name.
 
     Warns
     -----
     UserWarning
-        Where there is such a column.
+        If a column is an input of the encoder's numbers.
     """
     _warn_of_what_comes_in_as_numbers(encoder)
     columns = [_column(name, part, graph) for name, part in zip(encoder.names, encoder.parts, strict=True)]
@@ -57,12 +58,12 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
 
 
 def _is_read(part: Inputs) -> bool:
-    """Return whether a graph can make inputs of a column: checksums and words it has not."""
+    """Return whether a graph can read a column: ONNX has no operations for checksums and words."""
     return isinstance(part, NumberInputs | Dates) or (isinstance(part, Categories) and part.buckets == 1)
 
 
 def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
-    """Return the symbol of a column as it comes in."""
+    """Return the symbol of a column as an input of the graph."""
     if not name:
         raise FileError("A column has no name, which each input of a graph has: name it before training.")
     if not _is_read(part):
@@ -86,7 +87,7 @@ def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
 
 
 def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[Home]]:
-    """Return the symbol of all inputs of columns of numbers (N, K), and where they belong: see `NumberInputs`."""
+    """Return the symbol of the inputs (N, K) of all columns of numbers, see `NumberInputs`, and their places."""
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
@@ -107,7 +108,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
 
 
 def _of_dates(part: Dates, days: Symbol) -> Symbol:
-    """Return the symbol of where in the year, the month, the day and the week days are: see `calendar_inputs`."""
+    """Return the symbol of the inputs of the calendar, see `calendar_inputs`."""
     graph = days.graph
     is_missing = graph.elementwise("IsNaN", days, dtype=bool)
     turns, weekday = calendar(where(is_missing, 0.0, days))

@@ -11,14 +11,14 @@ from .tracing import Graph, Symbol
 
 
 def register() -> None:
-    """Tell skl2onnx how vecprop's estimators are converted, for pipelines that are given to it directly.
+    """Register converters of vecprop's estimators with skl2onnx, for pipelines that it converts directly.
 
     `to_onnx` does so by itself.
 
     Raises
     ------
     ImportError
-        Where skl2onnx is not installed.
+        If skl2onnx is not installed.
     """
     from skl2onnx import update_registered_converter
 
@@ -31,13 +31,13 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
-    """Return the symbol of a network's predictions, of which all operations are written down."""
+    """Add the operations of a network, and return the symbol of its predictions."""
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     return network.loss_function.predict(outputs[-1])
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Write a classifier's labels and probabilities into skl2onnx's container."""
+    """Add a classifier's labels and probabilities to skl2onnx's container."""
     model = operator.raw_operator
     graph, Y = _predicted(scope, operator, container)
     classes = _classes(model)
@@ -57,7 +57,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Write a regressor's predictions into skl2onnx's container."""
+    """Add a regressor's predictions to skl2onnx's container."""
     graph, Y = _predicted(scope, operator, container)
     numbers = operator.raw_operator._targets
     pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
@@ -85,7 +85,7 @@ def graph_among(scope: Any, container: Any, dtype: Any) -> Graph:
 
 
 def pour(graph: Graph, container: Any, outputs: Any) -> None:
-    """Hand operations and constants over to skl2onnx, with the names that it gives to the outputs."""
+    """Add a graph's operations and constants to skl2onnx's container, with the names that it gives to the outputs."""
     for symbol, output in outputs:
         graph.output(symbol, output.full_name)
     for tensor in graph.tensors():
@@ -112,7 +112,7 @@ def _classes(model: Any) -> np.ndarray:
 
 
 def _classifier_shapes(operator: Any) -> None:
-    """Say of which types and shapes a classifier's outputs are."""
+    """Set the types and shapes of a classifier's outputs."""
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
     model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
@@ -123,6 +123,6 @@ def _classifier_shapes(operator: Any) -> None:
 
 
 def _regressor_shapes(operator: Any) -> None:
-    """Say of which shape a regressor's output is."""
+    """Set the shape of a regressor's output."""
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]

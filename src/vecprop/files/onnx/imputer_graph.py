@@ -1,4 +1,4 @@
-"""SimpleImputer in ONNX, where skl2onnx's own has no float64 that onnxruntime runs, and no indicator."""
+"""SimpleImputer in ONNX: skl2onnx's converter makes no float64 that onnxruntime runs, and no indicator."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .estimator_graph import graph_among, pour
 
 
 def imputer_shape(operator: Any) -> None:
-    """Say of which type and shape an imputer's output is."""
+    """Set the type and shape of an imputer's output."""
     from skl2onnx.common._registration import get_shape_calculator
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -24,7 +24,7 @@ def imputer_shape(operator: Any) -> None:
 
 
 def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
-    """Write into skl2onnx's container how missing numbers are filled in and marked."""
+    """Add the operations that fill in and mark missing numbers to skl2onnx's container."""
     from skl2onnx.common._registration import get_converter
 
     dtype = _filled_in(operator)
@@ -43,7 +43,7 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _filled_in(operator: Any) -> Any:
-    """Return the floating type in which an imputer fills in for nan; None where it does something else."""
+    """Return the floating type in which an imputer replaces nan; None if it does something else."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 
     step: SimpleImputer = operator.raw_operator
@@ -55,6 +55,6 @@ def _filled_in(operator: Any) -> Any:
 
 
 def _columns(step: Any) -> tuple[list[int], list[int]]:
-    """Return the columns that have a value to fill in, which alone stay, and those that are marked where missing."""
+    """Return the columns with a value to fill in, which alone are kept, and those whose missing values are marked."""
     kept = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     return kept, step.indicator_.features_.tolist() if step.add_indicator else []

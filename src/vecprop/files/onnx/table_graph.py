@@ -1,4 +1,4 @@
-"""Models of tables as ONNX graphs: from the inputs that columns become to predictions and intervals."""
+"""Models of tables in an ONNX graph: from the networks' inputs to predictions and intervals."""
 
 import numpy as np
 
@@ -13,10 +13,10 @@ Model = TabularClassifier | TabularRegressor
 
 
 def predictions(model: Model, X: Symbol) -> Symbol:
-    """Write down the operations of a model of tables on its inputs, and return the symbol of its predictions.
+    """Add the operations of a model of tables on its inputs, and return the symbol of its predictions.
 
-    They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). As in the model,
-    what is after the networks is computed in float64; the networks are of the graph's type.
+    They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). The networks
+    compute in the graph's type, and all after them, as in the model, in float64.
     """
     total, *others = members = _each(model, model.ensemble_, X)
     for other in others:
@@ -25,7 +25,7 @@ def predictions(model: Model, X: Symbol) -> Symbol:
 
 
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
-    """Write down the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each.
+    """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
     X, Y : Symbol
         Its inputs, and its predictions.
     coverage : float
-        The share of the targets that intervals are to hold.
+        The share of targets that intervals contain.
     """
     graph, sizes = X.graph, model.residuals_.sizes
     below, above = [_each(model, outer, X) for outer in model.outer_] or [_each(model, model.ensemble_, X)] * 2
@@ -44,7 +44,7 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
 
 
 def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
-    """Return the symbol of a quantile of members' predictions, each moved by all moves of its member (M, R)."""
+    """Return the symbol of a quantile of all sums of a member's prediction and one of its moves (M, R)."""
     moved = each[0].graph.beside([Y + own for Y, own in zip(each, moves, strict=True)])
     graph, place = moved.graph, place_of(level, moves.size)
     taken = place + 1 if level < 0.5 else moves.size - place
@@ -54,7 +54,7 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbols of what each network of an ensemble counts for."""
+    """Return the symbol of each member's prediction."""
     network, graph = ensemble.network, X.graph
     members = []
     for theta in ensemble.thetas:
@@ -64,7 +64,7 @@ def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
 
 
 def _of_member(model: Model, Y: Symbol) -> Symbol:
-    """Return what one network counts for: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
+    """Return a member's prediction: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
     if isinstance(model, TabularClassifier):
         powers = where(Y < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, Y) ** model.inverse_temperature_
         return powers / Y.graph.over_columns("ReduceSum", powers)

@@ -1,7 +1,7 @@
-"""Tracing: the library's own formulas, run on a symbol instead of an array, write down the ONNX graph of themselves.
+"""Tracing: the library's own formulas, called with symbols instead of arrays, record their operations as an ONNX graph.
 
-So an equation stands once for ONNX too, and a layer of the user's own becomes a graph if it is written, as all are,
-with the names of ``core/elementary.py``.
+So an equation is written once for ONNX too, and a user's own layer becomes a graph if it is written, as all are, with
+the names of ``core/elementary.py``.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Node(NamedTuple):
-    """An operation of a graph: its name in ONNX, the names of what goes in and comes out, its attributes."""
+    """An operation of a graph: its name in ONNX, the names of its inputs and outputs, and its attributes."""
 
     kind: str
     inputs: list[str]
@@ -23,16 +23,16 @@ class Node(NamedTuple):
 
 @dataclass
 class Graph:
-    """The operations and constants that have been written down.
+    """A graph under construction: its operations and constants.
 
     Parameters
     ----------
     dtype : dtype
-        The type of numbers in which it computes, float32 or float64.
+        The type of its numbers, float32 or float64.
     opset : int, default 17
         The version of ONNX's operations.
     prefix : str, default ""
-        What the names begin with, where they stand beside others.
+        The beginning of its names, which tells them from others'.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Graph:
     constants : dict of ndarray
         The constants by name.
     inputs, outputs : list of Symbol
-        What comes in and goes out.
+        The graph's inputs and outputs.
 
     Examples
     --------
@@ -61,13 +61,13 @@ class Graph:
     outputs: list["Symbol"] = field(default_factory=list)
 
     def input(self, name: str, width: int, dtype: Any = None) -> "Symbol":
-        """Return the symbol of rows that come from outside, (N, width)."""
+        """Add an input of the graph, and return its symbol, (N, width)."""
         symbol = Symbol(self, name, (1, width), np.dtype(dtype or self.dtype))
         self.inputs.append(symbol)
         return symbol
 
     def constant(self, value: Any, dtype: Any = None) -> "Symbol":
-        """Return the symbol of a constant, of the graph's type of numbers unless another is said."""
+        """Return the symbol of a constant, by default of the graph's type."""
         array = np.asarray(value, dtype or self.dtype)
         for name, known in self.constants.items():
             if known.dtype == array.dtype and known.shape == array.shape and known.tobytes() == array.tobytes():
@@ -79,10 +79,10 @@ class Graph:
     def node(
         self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, beside: int = 0, **to: Any
     ) -> "Symbol":
-        """Write down an operation on symbols, arrays and numbers; return the symbol of what comes out.
+        """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
-        So much as ``beside`` says comes out beside it, which nothing is made of. Arrays and numbers are of the floating
-        type of the symbols beside them, and so is what comes out unless another type is said.
+        ``beside`` is the number of its other outputs, which are not used. Arrays and numbers get the floating type of
+        the symbols beside them, and so does the output by default.
         """
         types = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
         floating = np.dtype(types[0] if types else self.dtype)
@@ -93,28 +93,28 @@ class Graph:
         return Symbol(self, output, shape, np.dtype(dtype or floating))
 
     def output(self, z: "Symbol", name: str) -> None:
-        """Write down that z is what comes out under a name."""
+        """Make z an output of the graph with a name."""
         self.nodes.append(Node("Identity", [z.name], [name], {}))
         self.outputs.append(Symbol(self, name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":
-        """Write down an operation number by number."""
+        """Add an elementwise operation."""
         return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
 
     def over_columns(self, kind: str, z: "Symbol") -> "Symbol":
-        """Write down a sum or a maximum over the columns of each row, which leaves one column."""
+        """Add a sum or a maximum over the columns of each row, which leaves one column."""
         shape = (*z.shape[:-1], 1)
         if kind == "ReduceSum" or self.opset >= 18:
             return self.node(kind, [z, self.constant([-1], np.int64)], shape, keepdims=1)
         return self.node(kind, [z], shape, axes=[-1], keepdims=1)
 
     def beside(self, blocks: Sequence["Symbol"]) -> "Symbol":
-        """Write down that columns of blocks stand side by side."""
+        """Add a concatenation of blocks of columns."""
         width = sum(block.shape[1] for block in blocks)
         return self.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
 
     def cast(self, z: "Symbol", dtype: Any) -> "Symbol":
-        """Write down a change of type."""
+        """Add a change of type."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -128,16 +128,16 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """What stands for an array while formulas are traced.
+    """The stand-in for an array while formulas are traced.
 
     Parameters
     ----------
     graph : Graph
-        Where operations are written down.
+        The graph to which operations are added.
     name : str
         The array's name there.
     shape : tuple of int
-        The array's shape, with 1 for the number of rows, which is not known.
+        The array's shape, with 1 for the unknown number of rows.
     dtype : dtype
         The type of its numbers.
     """
@@ -155,7 +155,7 @@ class Symbol:
         return len(self.shape)
 
     def columns(self, numbers: Sequence[int]) -> "Symbol":
-        """Return the symbol of some columns, by number."""
+        """Return the symbol of some columns, by index."""
         numbers_of = self.graph.constant(numbers, np.int64)
         return self.graph.node("Gather", [self, numbers_of], (1, len(numbers)), self.dtype, axis=1)
 
@@ -213,17 +213,17 @@ def _where(condition: Symbol, a: Any, b: Any) -> Symbol:
 
 
 def _expm1(z: Symbol) -> Symbol:
-    """Return exp(z) - 1 with all digits, which ONNX has no operation for (Kahan; Higham, 2002, section 1.14.1)."""
+    """Return exp(z) - 1 to full precision, for which ONNX has no operation (Kahan; Higham, 2002, section 1.14.1)."""
     y = _elementwise("Exp")(z)
     difference = y - 1
     exact = difference * z / _elementwise("Log")(y)
-    # Where y is 1 exp(z) - 1 is z; where it is 0 or infinite the logarithm is infinite and the difference is right.
+    # If y is 1, exp(z) - 1 is z. If y is 0 or infinite, its logarithm is infinite, and y - 1 is right.
     plain = _where(_equal(y, 1.0), z, exact)
     return _where(_elementwise("Abs")(z) < 1, plain, difference)
 
 
 def _log1p(z: Symbol) -> Symbol:
-    """Return log(1 + z) with all digits, in the same way."""
+    """Return log(1 + z) to full precision, in the same way."""
     y = z + 1
     return _where(_equal(y, 1.0), z, _elementwise("Log")(y) * z / (y - 1))
 
@@ -262,4 +262,4 @@ _NAMESPACE = SimpleNamespace(
     max=_reduction("ReduceMax"),
     finfo=np.finfo,
 )
-"""The part of the array API that formulas of a prediction use."""
+"""The functions of the array API that formulas of predictions use."""
