@@ -1,10 +1,10 @@
-"""What a person meets on the command line."""
+"""The command line ``vecprop``: its commands, and all that they do."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; say in one sentence what is missing where it cannot."""
+    """Run the command line, or say in one sentence which package is missing."""
     try:
         from .command_line import app
     except ImportError as error:

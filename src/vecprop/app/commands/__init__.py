@@ -1,1 +1,1 @@
-"""The commands of a table and a model, a file each; what they do stands in the files above."""
+"""The commands, one file each: their options, and calls of the rooms beside this one, which do the work."""

@@ -16,7 +16,7 @@ def check(
         Path | None, typer.Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
     ] = None,
     target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="How many parameters a function takes.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Number of parameters of a function.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the parameters that a function is checked at.")] = 0,
     as_json: Json = False,
     debug: Debug = False,

@@ -1,4 +1,4 @@
-"""A command's options in a TOML file, under the same names: read as defaults, and written back."""
+"""A command's options in a TOML file with the same names: read as defaults, and written after a run."""
 
 import json
 import tomllib
@@ -11,11 +11,11 @@ import typer
 from ...tables.error import nearest
 
 PASSING = {"config", "force", "debug", "quiet", "as_json"}
-"""Options that say nothing of the result, and are not written."""
+"""Options that do not change the result, and are not written."""
 
 
 def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
-    """Take a file's values as defaults of the command's options; to be the callback of ``--config``, before others."""
+    """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
     if path is None:
         return None
     try:
@@ -36,9 +36,9 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
 
 
 def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:
-    """Return all options of a command that say something of its result as TOML, with some of them changed.
+    """Return the options of a command that change its result as TOML, with some of them replaced.
 
-    What was not given and has no default is left out.
+    Options that were not given and have no default are left out.
     """
     values = {name: value for name, value in context.params.items() if name not in PASSING} | dict(changed)
     lines = [f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None]
@@ -46,7 +46,7 @@ def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """Return a value as it would be typed; lists with commas."""
+    """Return a value as it would be typed, lists with commas."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

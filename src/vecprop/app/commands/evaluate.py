@@ -1,4 +1,4 @@
-"""``vecprop evaluate``: what a model is worth on a table whose target is known."""
+"""``vecprop evaluate``: a model's metrics on a table whose target is known."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ def evaluate(
     model: Model,
     table: Table,
     target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
-    weight: Annotated[str | None, typer.Option(help="A column that says what each row counts.")] = None,
+    weight: Annotated[str | None, typer.Option(help="The column of the rows' weights.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -15,10 +15,10 @@ def export(
         Literal["numpy", "onnx"], typer.Option(help="Python source that needs NumPy only, or an ONNX graph.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to; by default MODEL's name with .py or .onnx.")
+        Path | None, typer.Option("--output", "-o", help="The output file; by default MODEL's name with .py or .onnx.")
     ] = None,
     interval: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Write intervals too, which hold this share of targets.")
+        float | None, typer.Option(min=0.5, max=0.999, help="Write intervals too, which contain this share of targets.")
     ] = None,
     force: Force = False,
     debug: Debug = False,

@@ -1,11 +1,11 @@
-"""``vecprop info``: what a model file says of its model."""
+"""``vecprop info``: the contents of a model file."""
 
 from ..terminal.json_output import to_json
 from .options import Debug, Json, Model
 
 
 def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
-    """Say what is in a model file: columns, metrics, networks and versions.
+    """Describe a model file: its columns, metrics, networks and versions.
 
     Example: vecprop info titanic.npz
     """

@@ -15,11 +15,11 @@ def predict(
     model: Model,
     table: Table,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to; CSV on standard output by default.")
+        Path | None, typer.Option("--output", "-o", help="The output file; CSV on standard output by default.")
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="A column of TABLE to write too; may be repeated.")] = None,
     interval: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that hold this share.")
+        float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
     ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Rows that are read at once.")] = 100_000,
     quiet: Quiet = False,

@@ -25,11 +25,9 @@ def train(
     ] = None,
     task: Annotated[
         Literal["classification", "regression"] | None,
-        typer.Option(help="What the target is; found from it by default."),
+        typer.Option(help="The task; by default guessed from the target."),
     ] = None,
-    weight: Annotated[
-        str | None, typer.Option(help="A column that says what each row counts, and is no input.")
-    ] = None,
+    weight: Annotated[str | None, typer.Option(help="The column of the rows' weights, which is no input.")] = None,
     test_size: Annotated[
         float,
         typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=TEST_PART),
@@ -44,7 +42,7 @@ def train(
     ] = None,
     loss: Annotated[
         Literal["squared_error", "quantile"] | None,
-        typer.Option(help="What a wrong number costs: for a mean, or for quantiles.", rich_help_panel=LEARNING),
+        typer.Option(help="The loss of numbers: to predict a mean, or quantiles.", rich_help_panel=LEARNING),
     ] = None,
     quantile: Annotated[
         str | None,
@@ -54,15 +52,15 @@ def train(
         str | None, typer.Option(help="Widths of the hidden layers, such as 64,64.", rich_help_panel=LEARNING)
     ] = None,
     activation: Annotated[str | None, typer.Option(help="relu, silu, tanh, …", rich_help_panel=LEARNING)] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of outputs left out.", rich_help_panel=LEARNING)] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of outputs dropped.", rich_help_panel=LEARNING)] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decay of AdamW.", rich_help_panel=LEARNING)] = None,
     label_smoothing: Annotated[
-        float | None, typer.Option(help="What a class shares with the others.", rich_help_panel=LEARNING)
+        float | None, typer.Option(help="Part of a target that all classes share.", rich_help_panel=LEARNING)
     ] = None,
     learning_rate_init: Annotated[
         float | None, typer.Option(help="Learning rate at the start.", rich_help_panel=LEARNING)
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step.", rich_help_panel=LEARNING)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.", rich_help_panel=LEARNING)] = None,
     max_iter: Annotated[int | None, typer.Option(help="Epochs at most.", rich_help_panel=LEARNING)] = None,
     n_iter_no_change: Annotated[
         int | None, typer.Option(help="Epochs without progress that end training.", rich_help_panel=LEARNING)
@@ -74,7 +72,7 @@ def train(
         bool, typer.Option("--search", help="Search for better settings of those not given.", rich_help_panel=LEARNING)
     ] = False,
     budget: Annotated[
-        float, typer.Option(min=0, help="Seconds that training may take with --search.", rich_help_panel=LEARNING)
+        float, typer.Option(min=0, help="Seconds for training with --search.", rich_help_panel=LEARNING)
     ] = 60.0,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
@@ -99,7 +97,7 @@ def train(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model on a table, and say what it is worth on rows that it has not seen.
+    """Train a model on a table, and measure it on rows that it has not seen.
 
     All options of the run are written beside the model, as TOML for --config.
 

@@ -1,4 +1,4 @@
-"""The demo: tell the story, draw it and write its page."""
+"""The demo: the story of the founding tutorial, told on standard output, drawn, and written as a page."""
 
 import time
 from collections.abc import Callable

@@ -27,7 +27,7 @@ def _mathml(equation: re.Match[str]) -> str:
 
 
 def _figures(story: Story) -> dict[str, str]:
-    """Return what fills the template, as HTML."""
+    """Return the values of the template's names, as HTML."""
     loss = story.result.history.loss
     return {
         "seed": str(story.seed),
@@ -57,7 +57,7 @@ def _row(claim: Claim) -> str:
 
 
 def _finding(claims: list[Claim]) -> str:
-    """Say what the trial shows, by its own figures."""
+    """Return the conclusion of the trial, which its own figures decide."""
     descent, momentum, patient = (claim.successes / len(claim.losses) for claim in claims)
     sooner = (
         "The claim holds: within these steps momentum arrives far more often."

@@ -1,4 +1,4 @@
-"""The story that the demo tells: the founding tutorial from data to a trained network, checked and tried."""
+"""The story of the demo: the founding tutorial from data to a trained network, with its gradients and claim tested."""
 
 import importlib.metadata
 import platform
@@ -35,7 +35,7 @@ STARTS, PATIENT_STARTS, SUCCESS = 200, 50, 5.0
 
 @dataclass(frozen=True)
 class Claim:
-    """The tutorial's claim tested: what became of random starts with a method."""
+    """The test of the tutorial's claim with one method: the losses that random starts end at."""
 
     method: str
     steps: int
@@ -43,13 +43,13 @@ class Claim:
 
     @property
     def successes(self) -> int:
-        """How many starts ended at a loss that separates the classes."""
+        """The number of starts that ended at a loss that separates the classes."""
         return int((self.losses <= SUCCESS).sum())
 
 
 @dataclass(frozen=True)
 class Story:
-    """Everything that the demo found out, for its page."""
+    """The data, results and figures of the demo, for its pictures and its page."""
 
     seed: int
     X: np.ndarray
@@ -107,7 +107,7 @@ def draw_parameters(generator: np.random.RandomState, scale: float) -> np.ndarra
 
 
 def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
-    """Train random starts, in one program, with gradient descent and momentum; some also with ten times the steps."""
+    """Train random starts, as one population, by gradient descent and momentum; some also with ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
     claims = []
@@ -124,7 +124,7 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
 
 
 def versions() -> dict[str, str]:
-    """Return what the figures were made with."""
+    """Return the versions of the packages that the figures were made with."""
     packages = ("numpy", "scipy", "scikit-learn", "matplotlib")
     return {
         "Python": platform.python_version(),

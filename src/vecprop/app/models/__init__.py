@@ -1,1 +1,1 @@
-"""What commands ask of a model: predictions, metrics, gradient checks and a description."""
+"""The use of a model by commands: predictions, metrics, gradient checks and a description."""

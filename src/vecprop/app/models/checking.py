@@ -1,4 +1,4 @@
-"""Gradient checks: of a model on a table, and of a function of the user's own."""
+"""Gradient checks of a model on a table, and of a user's own function."""
 
 import importlib
 import sys
@@ -16,11 +16,11 @@ from .known_rows import class_numbers, known_rows, numbers_of, target_of
 from .predicting import rows_for
 
 ROWS = 200
-"""How many rows of a table a check takes at most, at equal distances: what is wrong is so on few rows too."""
+"""The largest number of rows that a check takes, evenly spaced: an error in a gradient shows on few rows too."""
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the gradients of a model's training by both engines on a table: of an ensemble, the first network's.
+    """Check the gradients of a model's training, by both engines, on a table; of an ensemble, the first network's.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
 
 
 def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inputs of a table's network, and its targets, of rows whose target it knows."""
+    """Return the network inputs and targets of the rows of a table whose target the model knows."""
     if not hasattr(model, "classes_"):
         y = numbers_of(frame[target], target)
         return model.encoder_(X).astype(float), model._targets.encode(y[:, None])
@@ -62,9 +62,10 @@ def check_function(name: str, size: int, seed: int) -> Report:
     Parameters
     ----------
     name : str
-        The function f(theta) returns its value and its gradient; the module is sought in the current folder first.
+        The function, as MODULE:FUNCTION; f(theta) returns its value and its gradient. The module is looked for in the
+        current folder first.
     size : int
-        How many parameters theta has.
+        The number of parameters.
     seed : int
         Fixes theta, which is drawn from the normal distribution.
     """

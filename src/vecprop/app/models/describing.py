@@ -1,4 +1,4 @@
-"""What is to be said of a model."""
+"""The description of a model, for ``vecprop info``."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from ...tables.table_model import TableModel
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
-    """Return what a model is and what its file says of it.
+    """Return a description of a model, together with the document of its file.
 
     Parameters
     ----------
     model : TrainedNetwork, estimator or Pipeline
         The model.
     document : dict
-        What `vecprop.files.model_file.information` returns of its file.
+        The document of its file, see `vecprop.files.model_file.information`.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def network_of(model: Any) -> tuple[Any, Any]:
-    """Return a model's network and parameters; of an ensemble the first member's."""
+    """Return the network and parameters of a model; of an ensemble, those of the first member."""
     if isinstance(model, TrainedNetwork):
         return model.network, model.theta
     if isinstance(model, TableModel):

@@ -39,7 +39,7 @@ def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str,
 
 
 def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
-    """Return the rows of a table whose target is known, with notes on the table; refuse it where there are none."""
+    """Return the rows of a table whose target is known, with notes on the table, or refuse a table without any."""
     notes = list(frame.attrs.get("notes", []))
     known = column_of(frame, target).notna()
     if not known.any():
@@ -51,7 +51,7 @@ def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
 
 
 def target_of(frame: Frame, target: str, task: Task) -> np.ndarray:
-    """Return the target of rows: classes as they are if they are numbers or truth values, and else text; or numbers."""
+    """Return the target: numbers for regression; for classification numbers and truth values as they are, else text."""
     y = frame[target]
     if task == "regression":
         return numbers_of(y, target)
@@ -61,7 +61,7 @@ def target_of(frame: Frame, target: str, task: Task) -> np.ndarray:
 
 
 def numbers_of(y: Any, target: str) -> np.ndarray:
-    """Return a target as numbers, or say what it is instead."""
+    """Return a target as numbers, or refuse values that are none."""
     numbers, unread = as_numbers(pandas().Series(y))
     wrong = int((~np.isfinite(numbers)).sum())
     if wrong:
@@ -74,7 +74,7 @@ def numbers_of(y: Any, target: str) -> np.ndarray:
 
 
 def weights_of(frame: Frame, name: str | None) -> np.ndarray:
-    """Return what each row of a table counts, by the column that says so; 1 where there is none."""
+    """Return the weights of a table's rows, from a column if one is named, else 1."""
     if name is None:
         return np.ones(len(frame))
     weight, _ = as_numbers(column_of(frame, name))
@@ -85,7 +85,7 @@ def weights_of(frame: Frame, name: str | None) -> np.ndarray:
 
 
 def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the number of each row's class, -1 where it is none of the classes, which are sorted.
+    """Return the index of each row's class among the sorted classes, -1 for other classes.
 
     Examples
     --------

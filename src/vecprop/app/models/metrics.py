@@ -1,7 +1,7 @@
-"""What predictions of a test part are worth: the field's metrics, each with a bootstrap interval.
+"""Metrics of predictions, each with a bootstrap interval.
 
-A metric here is a function of how often each row counts. Once each gives its value; as often as a random draw with
-replacement would take each row, many times over, gives its interval.
+A metric here is a function of the rows' counts. Its value is that with every row counted once; its interval comes from
+counts of random draws with replacement.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ import numpy as np
 from ...core.losses import Quantile
 
 ENTRIES = 10_000_000
-"""How many counts of rows are drawn at most."""
+"""The largest number of counts, draws times rows, that are drawn, which bounds the time of a bootstrap."""
 SMALLEST = 1e-15
-"""A probability below this counts as this."""
+"""Probabilities are at least this in the log loss, which would else be infinite for one wrong row."""
 
 TITLES = {
     "log_loss": "log loss",
@@ -36,14 +36,14 @@ Metric = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric on a test part.
+    """A metric with its interval.
 
     Parameters
     ----------
     value : float
-        On all rows.
+        The metric on all rows.
     low, high : float
-        What 95 % of 1,000 bootstrap samples of the rows lie between; fewer samples of many rows, at least 200.
+        The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows.
     """
 
     value: float
@@ -61,7 +61,7 @@ Scores = dict[str, dict[str, Estimate]]
 def scores_of_classes(
     y: np.ndarray, P: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return what probabilities are worth.
+    """Return the metrics of probabilities.
 
     Parameters
     ----------
@@ -70,15 +70,15 @@ def scores_of_classes(
     P : ndarray (N, C)
         The probability of each class.
     weight : ndarray (N,), optional
-        What each row counts; 1 by default.
+        The rows' weights; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
     Returns
     -------
     dict of str to Estimate
-        "log_loss" in nats, "accuracy", "balanced_accuracy" (the mean over the classes that there are of the share that
-        is right), and of two classes "roc_auc".
+        "log_loss" in nats, "accuracy", "balanced_accuracy" (the mean over the classes of the test of the share of rows
+        that are right), and for two classes "roc_auc".
 
     Examples
     --------
@@ -102,14 +102,14 @@ def scores_of_classes(
 def scores_of_numbers(
     y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return what predicted numbers are worth.
+    """Return the metrics of predicted numbers.
 
     Parameters
     ----------
     y, prediction : ndarray (N,)
         The numbers, and what was predicted.
     weight : ndarray (N,), optional
-        What each row counts; 1 by default.
+        The rows' weights; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
@@ -137,27 +137,27 @@ def scores_of_numbers(
 def scores_of_quantiles(
     y: np.ndarray, Y: np.ndarray, levels: Sequence[float], weight: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return what predicted quantiles are worth.
+    """Return the metrics of predicted quantiles.
 
     Parameters
     ----------
     y : ndarray (N,)
         The numbers.
     Y : ndarray (N, L)
-        The quantiles that were predicted, of each level.
+        The predicted quantile of each level.
     levels : sequence of float
-        One level, or three that rise: the ends of intervals and what is between.
+        One level, or three in rising order: the lower end of intervals, the prediction, and the upper end.
     weight : ndarray (N,), optional
-        What each row counts; 1 by default.
+        The rows' weights; 1 by default.
     seed : int, default 0
         Fixes the bootstrap.
 
     Returns
     -------
     dict of str to Estimate
-        "pinball_loss", the mean quantile loss over rows and levels; of one level "share_below", the share of the
-        numbers that are not above the prediction; of three "mae" of the middle one, "coverage", the share of the
-        numbers within intervals, and their mean "width".
+        "pinball_loss", the mean quantile loss over rows and levels; for one level "share_below", the share of the
+        numbers that are not above the prediction; for three levels "mae" of the middle one, "coverage", the share of
+        the numbers within intervals, and their mean "width".
 
     Examples
     --------
@@ -210,7 +210,7 @@ def _mean(values: np.ndarray) -> Metric:
 
 
 def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:
-    """Return the mean over classes of the share of rows that are right."""
+    """Return the metric of balanced accuracy: the mean over classes of the share of rows that are right."""
     of_class = [np.flatnonzero(y == one) for one in np.unique(y)]
 
     def metric(counts: np.ndarray) -> np.ndarray:
@@ -243,7 +243,7 @@ def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def scores_as_text(scores: Scores, where: str) -> str:
-    """Return the metrics on some rows in a table: a row each, with a column for each who predicted."""
+    """Return a table of text with a row for each metric and a column for each model or baseline."""
     names = list(scores)
     first = next(iter(scores.values()))
     rows = [[f"{where} (95 % interval)", *names]]

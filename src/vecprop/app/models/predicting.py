@@ -13,7 +13,7 @@ Frame = Any
 
 
 def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Frame:
-    """Return what a model predicts of rows.
+    """Return the predictions of rows as a table.
 
     Parameters
     ----------
@@ -22,20 +22,20 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     frame : DataFrame
         The rows, with the columns of training in any order; others are ignored.
     coverage : float, optional
-        The share of the targets that intervals are to hold, of a `TabularRegressor`.
+        The share of targets that intervals contain, for a `TabularRegressor`.
 
     Returns
     -------
     DataFrame
-        With the column "prediction"; of a classifier also "probability of A" for each class A, of intervals "low" and
+        The column "prediction"; for a classifier also "probability of A" for each class A; for intervals also "low" and
         "high".
 
     Raises
     ------
     TableError
-        Where a column is missing.
+        If a column is missing.
     UsageError
-        Where the model takes no table, or knows no intervals.
+        If the model takes no table, or has no intervals.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
 
 
 def rows_for(model: Any, frame: Frame) -> Any:
-    """Return a table as a model takes it: whole, or as the columns that it was trained with, in their order."""
+    """Return a table in the form that a model takes: the whole table, or the columns of training in their order."""
     if isinstance(model, TrainedNetwork):
         raise UsageError("The file holds a bare network, which knows no columns: load it in Python with vecprop.load.")
     if isinstance(model, TableModel):
@@ -78,5 +78,5 @@ def rows_for(model: Any, frame: Frame) -> Any:
 
 
 def notes_on(model: Any, frame: Frame) -> list[str]:
-    """Return what of a table a model does not take as it is, in sentences."""
+    """Return sentences on what of a table is unlike the model's training."""
     return model.check(frame) if isinstance(model, TableModel) else []

@@ -1,4 +1,4 @@
-"""Models of quantiles: which levels they know, and what they predict of each."""
+"""Models of quantiles: their levels, and their predictions for each."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def levels_of(model: Any) -> list[float]:
-    """Return the levels of the quantiles that a model predicts, in rising order; none of a model of another kind.
+    """Return the levels of the quantiles that a model predicts, in rising order; none for other models.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def levels_of(model: Any) -> list[float]:
 
 
 def quantiles_of(model: Any, rows: Any) -> np.ndarray:
-    """Return the quantile of each level, (N, L); of three levels the outer ones are the ends of intervals."""
+    """Return the predicted quantile of each level, (N, L); of three levels, the outer ones are ends of intervals."""
     levels = levels_of(model)
     predicted = np.asarray(model.predict(rows)).reshape(-1)
     if len(levels) == 1:

@@ -21,9 +21,9 @@ from .report_pictures import draw_calibration, draw_confusion, draw_importances,
 
 REPEATS = 5
 SAMPLE = 500
-"""How many rows of the test columns are shuffled in."""
+"""The largest number of rows of the test in which columns are shuffled."""
 MOST_COLUMNS = 200
-"""With more columns than this, importances take too long."""
+"""With more columns than this, importances would take minutes."""
 
 
 def write_report(trained: Trained, result: dict[str, Any], path: Path) -> None:
@@ -34,9 +34,9 @@ def write_report(trained: Trained, result: dict[str, Any], path: Path) -> None:
     trained : Trained
         The model and its test.
     result : dict
-        What ``vecprop train`` says of it, with the names of its files.
+        The outcome of ``vecprop train``, with the names of its files.
     path : Path
-        Where to; an older file is replaced.
+        The file; an older one is replaced.
     """
     page = filled("vecprop.app.pages", "report.html", _parts(trained, result))
     with written_at_once(path) as file:
@@ -44,7 +44,7 @@ def write_report(trained: Trained, result: dict[str, Any], path: Path) -> None:
 
 
 def _parts(trained: Trained, result: dict[str, Any]) -> dict[str, str]:
-    """Return what fills the template, as HTML."""
+    """Return the values of the template's names, as HTML."""
     request = trained.request
     return {
         "target": escape(request.target),
@@ -68,7 +68,7 @@ def _parts(trained: Trained, result: dict[str, Any]) -> dict[str, str]:
 
 
 def _errors(trained: Trained) -> dict[str, str]:
-    """Return the part of the page on errors: which classes are taken for which, or how far off numbers are."""
+    """Return the part of the page on errors: a confusion matrix, or residuals."""
     if not trained.is_classifier:
         return {"errors_title": "Errors", "errors": image("Errors", (6.8, 4.2), draw_residuals, trained)}
     title, side = "Which classes are confused", 2.5 + 0.5 * min(len(trained.model.classes_), 10)
@@ -138,7 +138,7 @@ def _list(sentences: list[str], otherwise: str) -> str:
 
 
 def _importances(trained: Trained) -> str:
-    """Return a picture of how much the model owes to each column, or say that there are too many."""
+    """Return a picture of the importance of each column, or a sentence if there are too many."""
     from sklearn.inspection import permutation_importance
 
     names = trained.model.encoder_.names
@@ -158,7 +158,7 @@ def _importances(trained: Trained) -> str:
 
 
 def _score(model: Any, X: Any, y: np.ndarray) -> float:
-    """Return the negative log loss of the numbers of classes, or that of predictions by their own loss."""
+    """Return the negative log loss for indices of classes, or the negative loss of the model for numbers."""
     if hasattr(model, "classes_"):
         chance = model.predict_proba(X)[np.arange(len(y)), y]
         return float(np.log(np.maximum(chance, 1e-15)).mean())

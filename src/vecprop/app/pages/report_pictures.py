@@ -1,4 +1,4 @@
-"""The pictures of a report, each as an image that stands in the page itself."""
+"""The pictures of a report, each as an image inside the page."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from ...pictures.style import INK, colour
 from ..training.train_on_table import Trained
 
 MOST_COLUMNS = 15
-"""How many columns are drawn, the most important ones."""
+"""The number of columns that are drawn, the most important ones, so that their names can be read."""
 MOST_POINTS = 5_000
-"""How many rows are drawn as points."""
+"""The largest number of rows that are drawn as points: more would only overlap."""
 
 
 def image(alt: str, size: tuple[float, float], draw: Callable[..., Any], *arguments: Any) -> str:
-    """Return what a function draws on an Axes as HTML that holds the image itself, of so many inches."""
+    """Return the picture that a function draws on an Axes of a size in inches, as HTML with the image inside."""
     import matplotlib
     from matplotlib import pyplot as plt
 
@@ -37,7 +37,7 @@ def image(alt: str, size: tuple[float, float], draw: Callable[..., Any], *argume
 
 
 def draw_losses(ax: Any, trained: Trained) -> None:
-    """Draw the losses over epochs of networks that predict, and their medians; one that has ended stays as it is."""
+    """Draw the losses of the networks that predict, and their medians; each keeps its last loss after it has ended."""
     model = trained.model
     count = len(model.loss_curves_) // len(model.ensembles)  # others, of other quantiles, follow them
     loss, validation = (_side_by_side(curves[:count]) for curves in (model.loss_curves_, model.validation_loss_curves_))
@@ -48,7 +48,7 @@ def draw_losses(ax: Any, trained: Trained) -> None:
 
 
 def draw_confusion(ax: Any, trained: Trained) -> None:
-    """Draw how often each class was predicted as each."""
+    """Draw the confusion matrix."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     known = trained.truth >= 0
@@ -75,7 +75,7 @@ def draw_residuals(ax: Any, trained: Trained) -> None:
 
 
 def draw_calibration(ax: Any, trained: Trained) -> None:
-    """Draw whether probabilities, or intervals, hold what they promise."""
+    """Draw the calibration of probabilities or of intervals."""
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":", label="as promised")
     promised, kept = (_of_classes if trained.is_classifier else _of_intervals)(trained)
     ax.plot(promised, kept, marker="o", color=colour(1), label="on the test")
@@ -85,7 +85,7 @@ def draw_calibration(ax: Any, trained: Trained) -> None:
 
 
 def draw_importances(ax: Any, names: list[str], importances: np.ndarray, what: str) -> None:
-    """Draw how much worse the score becomes when a column is shuffled, of the most important columns."""
+    """Draw the most important columns: the rise of the loss when one is shuffled."""
     order = np.argsort(importances.mean(axis=1))[-MOST_COLUMNS:]
     labels = [name if len(name) < 30 else f"{name[:28]}…" for name in (names[number] for number in order)]
     deviations = importances[order].std(axis=1)

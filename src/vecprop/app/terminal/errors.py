@@ -1,4 +1,4 @@
-"""What commands say on standard error: notes, and an error as one sentence with its exit code."""
+"""Standard error: notes, and errors as one sentence with an exit code."""
 
 import sys
 from collections.abc import Iterable

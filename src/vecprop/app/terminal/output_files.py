@@ -20,13 +20,13 @@ Write = Callable[[Any], None]
 
 
 def writable(path: Path, force: bool, option: str = "-o", read: Path | None = None) -> Path:
-    """Return where a command may write that reads a file, or say now why it will not be able to.
+    """Return a path if a command can write a file there, or refuse it before the work begins.
 
     Raises
     ------
     UsageError
-        Where there is a file already and ``force`` does not allow to overwrite it, where it is the one that is read, or
-        no file can be made there.
+        If there is a file already and ``force`` is not set, if it is the file that the command reads, or if no file can
+        be made there.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file in it with {option}.")
@@ -44,7 +44,7 @@ def writable(path: Path, force: bool, option: str = "-o", read: Path | None = No
 
 
 def named_after(table: Path) -> Path:
-    """Return the name of a table's model in the current folder.
+    """Return the name of a table's model file, in the current folder.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def named_after(table: Path) -> Path:
 
 @contextmanager
 def table_writer(path: Path | None) -> Iterator[Write]:
-    """Give what writes a table part by part; the file is there when all of it is.
+    """Give a function that writes the next part of a table; the file appears when all of it is written.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def table_writer(path: Path | None) -> Iterator[Write]:
 
 
 def require_format(path: Path) -> None:
-    """Refuse a name whose ending is of no format that tables are written in."""
+    """Refuse a name whose ending is not that of a format in which tables are written."""
     suffix = path.suffix.lower()
     plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
     if plain not in SEPARATORS and suffix not in PARQUET | ARROW:

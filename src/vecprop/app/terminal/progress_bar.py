@@ -1,4 +1,4 @@
-"""Progress on standard error, where there is a terminal to show it on."""
+"""A progress bar on standard error, if it is a terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,21 +7,21 @@ from contextlib import contextmanager
 from ...train.progress import Progress
 
 WIDTH = 8
-"""How wide the bar is: so that all stands in a line of 80 characters."""
+"""The width of the bar, so that the line has at most 80 characters."""
 
 Show = Callable[[Progress], object]
 
 
 @contextmanager
 def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
-    """Give what shows how far training is: the losses, the rows trained on each second, how many networks have ended.
+    """Give a function that shows the progress of training: losses, rows per second, and networks that have ended.
 
     Parameters
     ----------
     description : str
-        What stands before the bar.
+        The text before the bar.
     quiet : bool
-        Whether there is to be no bar; there is none either where standard error is no terminal.
+        Whether to show no bar. None is shown either if standard error is no terminal.
     """
     from rich import progress as rich_progress
     from rich.console import Console
@@ -40,17 +40,17 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
         task, started = progress.add_task(description, total=1, said=""), time.perf_counter()
 
         def show(now: Progress) -> None:
-            progress.update(task, completed=now.share, said=in_words(now, time.perf_counter() - started))
+            progress.update(task, completed=now.share, said=progress_as_text(now, time.perf_counter() - started))
 
         yield show
 
 
-def in_words(now: Progress, seconds: float) -> str:
-    """Return how far training is after so many seconds.
+def progress_as_text(now: Progress, seconds: float) -> str:
+    """Return the progress of training after a number of seconds, as text.
 
     Examples
     --------
-    >>> in_words(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
+    >>> progress_as_text(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
     'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}

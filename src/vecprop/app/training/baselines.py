@@ -1,4 +1,4 @@
-"""What a model has to beat: predictions that ignore the inputs, and logistic or linear regression."""
+"""Baselines that a model has to beat: predictions that ignore the inputs, and logistic or linear regression."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from sklearn.preprocessing import StandardScaler
 from ...tables.intervals import weighted_quantiles
 
 ENTRIES = 2_000_000
-"""How many numbers logistic and linear regression are fitted to at most: so many that more would change little."""
+"""Logistic and linear regression are fitted to at most this many numbers: more would change little, and take longer."""
 
 
 def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
-    """Return which of so many rows logistic and linear regression are fitted to: all, or many enough, drawn at random.
+    """Return the indices of the rows that logistic and linear regression are fitted to: all, or a random sample.
 
     Examples
     --------
@@ -35,18 +35,18 @@ def baselines_of_classes(
     Parameters
     ----------
     X, X_test : ndarray
-        The inputs of some rows of training, and of all of the test.
+        The inputs of some rows of training, and of all rows of the test.
     rows : ndarray of int
-        Which rows of training those are, see `enough_rows`.
+        The indices of those rows of training, see `enough_rows`.
     weight, y : ndarray (N,)
-        What each row of training counts, and the number of its class.
+        The weight of each row of training, and the number of its class.
     count : int
-        How many classes there are.
+        The number of classes.
 
     Returns
     -------
     dict of str to ndarray
-        "naive", the shares of the classes in training, and "logistic regression".
+        "naive", which is the frequency of each class in training, and "logistic regression".
 
     Examples
     --------
@@ -88,7 +88,7 @@ def baselines_of_quantiles(
 ) -> dict[str, np.ndarray]:
     """Return the quantiles of test rows by each baseline, (N, L).
 
-    "naive" are those of all targets; "linear regression" is the mean that it predicts and the quantiles of its errors.
+    "naive" are the quantiles of all targets; "linear regression" adds the quantiles of its errors to its prediction.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Settings of a model of tables as settings of one network on its encoded columns, which `MLPSearchCV` can search."""
+"""Cross-validation of settings of a model of tables: `MLPSearchCV` fits single networks to the encoded columns."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,23 +28,23 @@ SPACE: dict[str, list[Any]] = {
     "weight_decay": [1.0, 3.0, 10.0, 30.0, 100.0],
     "learning_rate_init": [0.003, 0.01, 0.02],
 }
-"""The values that are tried of each setting."""
+"""The values of each setting that are tried."""
 FOLDS = 4
-"""Into how many parts rows are cut; of many rows one part is a test, and of fewer each in its turn."""
+"""The number of folds. Each is the test in turn; from `MANY_ROWS` rows on, one test is precise enough."""
 
 Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Settings, and what cross-validation says of them.
+    """Settings and their loss in cross-validation.
 
     Parameters
     ----------
     settings : dict
-        Those that differ from the ones given.
+        The settings that differ from those given.
     loss : float
-        The mean loss of the folds; infinite where training has failed.
+        The mean loss of the folds; infinite if training has failed.
     """
 
     settings: Settings
@@ -53,20 +53,20 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A table as a model of it has encoded it, cut into folds.
+    """A table as encoded by a model, divided into folds.
 
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        The model, fitted.
+        The fitted model.
     inputs : ndarray (N, I)
         The columns as inputs.
     targets : ndarray (N,)
-        The numbers of the classes, or numbers.
+        The numbers of the classes, or the numbers to predict.
     weight : ndarray (N,)
-        What each row counts.
+        The weight of each row.
     splits : list of tuple of ndarray
-        The numbers of the rows of training and of test, of each fold.
+        The indices of the rows of training and of test, for each fold.
     """
 
     model: Any
@@ -77,7 +77,7 @@ class Columns:
 
     @classmethod
     def of(cls, model: Any, parts: Parts) -> "Columns":
-        """Return the columns that a model was trained on."""
+        """Return the table that a model was trained on, as it has encoded it."""
         X, y = parts.X, parts.y
         targets = class_numbers(y, model.classes_) if is_classifier(model) else np.asarray(y, float)
         count = min(FOLDS, len(y))
@@ -86,22 +86,22 @@ class Columns:
         return cls(model, model.encoder_(X), targets, parts.weight, splits[:1] if len(y) >= MANY_ROWS else splits)
 
     def with_settings(self, settings: Settings) -> Any:
-        """Return a model with some settings changed, not fitted."""
+        """Return an unfitted model with some settings changed."""
         model: Any = clone(self.model)
         return model.set_params(**settings)
 
     def choices(self, fixed: set[str]) -> list[Settings]:
-        """Return no change, and then all settings of `SPACE`, but for those that are fixed, in an order of chance."""
+        """Return no change first, and then all combinations of `SPACE` without fixed settings, in random order."""
         others = list(ParameterGrid({name: values for name, values in SPACE.items() if name not in fixed}))
         return [{}, *(dict(others[number]) for number in np.random.default_rng(0).permutation(len(others)))]
 
     def weights(self, settings: Settings) -> int:
-        """Return how many weights a network has, by which its time goes."""
+        """Return the number of a network's weights, to which its time is about proportional."""
         widths = [self.inputs.shape[1], *self.with_settings(settings).widths, 1]
         return sum(before * after for before, after in pairwise(widths))
 
     def evaluated(self, several: Sequence[Settings]) -> Iterator[Tried]:
-        """Yield what cross-validation says of several settings, whose fits are one program."""
+        """Yield several settings with their loss in cross-validation; all fits are one population."""
         rows = len(self.splits[0][0])
         candidates = [settings_of_network(self.with_settings(settings), rows) for settings in several]
         network = MLPClassifier() if is_classifier(self.model) else network_for_numbers(self.model)
@@ -124,20 +124,20 @@ class Columns:
 
 
 def network_for_numbers(model: Any) -> MLPRegressor:
-    """Return the network that stands for those of a regressor: of several quantiles for those that predict."""
+    """Return an estimator like the networks of a regressor; with several quantiles, like those that predict."""
     level = {"loss": "quantile", "quantile": model.level} if model.levels else {}
     return MLPRegressor(scale_target=True, **level)
 
 
 def settings_of_network(model: Any, rows: int) -> Settings:
-    """Return the settings of a network that is trained as those of a model of tables are, but to the last epoch.
+    """Return MLP parameters equivalent to one ensemble member of a model of tables, without early stopping.
 
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
         The model.
     rows : int
-        How many rows the network is trained on.
+        The number of rows that the network is trained on.
 
     Examples
     --------
@@ -161,10 +161,10 @@ def settings_of_network(model: Any, rows: int) -> Settings:
 
 
 def score(network: Any, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
-    """Return how good a network is on rows that it has not seen, which may have weights; the higher the better.
+    """Return the score of a network on rows that it has not seen, which may have weights; higher is better.
 
-    That is the negative log loss of the classes that it knows, with probabilities as sure as is best for it, since a
-    model of tables will see to that; or the negative root of the mean squared error, or the negative quantile loss.
+    It is the negative log loss of the classes that the network knows, at its best temperature, since a model of tables
+    will be calibrated; or the negative root of the mean squared error, or the negative quantile loss.
     """
     if getattr(network, "loss", None) == "quantile":
         return -float(np.average(Quantile(network.quantile).element(network.predict(X), y), weights=sample_weight))

@@ -14,23 +14,23 @@ from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
 
 FEWEST = 10
-"""How many rows there must be to train and to test."""
+"""The smallest number of rows for a training and a test part."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """How rows are set aside for the test.
+    """The division of rows into training and test.
 
     Parameters
     ----------
     size : float
-        The share of the rows, or if it is 1 or more their number.
+        The share of the rows that is the test; if 1 or more, their number.
     group : str or None
-        A column: rows with the same value stand all in training or all in the test, and the column is no input.
+        A column: rows with the same value are all in training or all in the test, and the column is no input.
     time : str or None
         A column of dates or numbers: the latest rows are the test.
     seed : int
-        Fixes which rows are drawn.
+        Fixes the random draw.
     """
 
     size: float
@@ -39,12 +39,12 @@ class Split:
     seed: int
 
     def numbers(self, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the numbers of the rows of training, and of the test.
+        """Return the indices of the rows of training, and of the test.
 
         Raises
         ------
         TableError
-            Where there are too few rows, groups or times.
+            If there are too few rows, groups or times.
 
         Examples
         --------
@@ -82,7 +82,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be trained.
+    """The request to train a model on a table.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ class Request:
     target : str
         The column to predict.
     split : Split
-        Which rows are the test.
+        The division into training and test.
     test : Path or None
-        A file of test rows, in the place of a split.
+        A file of test rows, instead of a split.
     task : "classification", "regression" or None
-        What the target is; None finds out.
+        The task; None to guess it from the target.
     weight : str or None
-        A column that says what each row counts, and is no input.
+        The column of the rows' weights, which is no input.
     settings : dict
         Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
     """
@@ -113,20 +113,20 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A table, divided.
+    """A table divided into training and test.
 
     Parameters
     ----------
     task : str
-        What is to be learned.
+        The task.
     X, X_test : DataFrame
         The columns of inputs.
     y, y_test : ndarray
         The target.
     weight, weight_test : ndarray
-        What each row counts.
+        The rows' weights.
     notes : list of str
-        What was done to the table, in sentences.
+        Sentences on rows and columns that are left out.
     """
 
     task: Task
@@ -140,7 +140,7 @@ class Parts:
 
 
 def divided(request: Request) -> Parts:
-    """Return a table's rows for training and for the test."""
+    """Return the rows of a table for training and for the test."""
     frame, notes = with_target(as_frame(request.table), request.target)
     task = request.task or guess_task(frame[request.target])
     y = target_of(frame, request.target, task)
@@ -166,14 +166,14 @@ def divided(request: Request) -> Parts:
 
 
 def _require_weight(name: str | None, **parts: np.ndarray) -> None:
-    """Refuse a part of a table in which no row counts."""
+    """Refuse a part of a table in which all weights are 0."""
     for part, weight in parts.items():
         if not weight.any():
             raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
 
 
 def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of all rows but the latest, and of the latest, where rows of the same time stay together."""
+    """Return the indices of all rows but the latest, and of the latest; rows of the same time stay together."""
     times, unread = as_numbers(series)
     if unread:
         times = as_days(series, day_first=False)
@@ -188,6 +188,6 @@ def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _strata(y: np.ndarray, count: int) -> np.ndarray | None:
-    """Return by what a draw is stratified: the classes, where each has rows enough for both parts."""
+    """Return the classes to stratify a draw by, if each has enough rows for both parts, else None."""
     _, sizes = np.unique(y, return_counts=True)
     return y if sizes.min() > 1 and min(count, len(y) - count) >= len(sizes) else None

@@ -1,4 +1,4 @@
-"""How ``vecprop train`` fits: its options as settings, with progress, and with a search if one is wished."""
+"""The fit of ``vecprop train``: options as settings, a progress bar, and a search for settings if asked for."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +25,11 @@ SETTINGS = {
     "ensemble": "n_members",
     "threads": "n_jobs",
 }
-"""The setting of the estimator that each option stands for."""
+"""The estimator's setting for each option."""
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that options give.
+    """Return the settings that the options give.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def found(model: Any) -> dict[str, Any]:
-    """Return the options that stand for a model's settings; those it chooses by the number of rows are left to it."""
+    """Return the options for a model's settings, without those that it chooses by the number of rows."""
     settings = model.get_params()
     values = {name: settings.get(setting) for name, setting in SETTINGS.items()}
     values["hidden_layer_sizes"] = ",".join(map(str, model.widths))
@@ -67,11 +67,11 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Fit:
     Parameters
     ----------
     seconds : float or None
-        How long it may take with a search for better settings; None for no search.
+        The time for training with a search for better settings; None for no search.
     fixed : set of str
         Settings that are not searched.
     quiet : bool
-        Whether nothing is told of it.
+        Whether to show no progress.
     """
 
     def fit(estimator: Any, parts: Parts) -> tuple[Any, SettingsSearch | None]:
@@ -92,7 +92,7 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Fit:
 
 
 def _several(text: str, kind: Callable[[str], Any], what: str) -> Sequence[Any]:
-    """Return several numbers that are written with commas, or say what they should have been."""
+    """Return numbers that are separated by commas, or refuse other text."""
     try:
         return tuple(kind(part) for part in text.split(","))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether to trust a model: what its test and its training say, in sentences."""
+"""Judgement of a model by its test and its training: reasons not to trust it, as sentences."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from ..models.metrics import TITLES
 from .train_on_table import Trained
 
 FEW = 50
-"""With fewer rows than this a test says little."""
+"""With fewer rows than this, a test is too imprecise to judge a model."""
 
 
 def judgement(trained: Trained) -> list[str]:
-    """Return what is to be kept in mind about a model; nothing where all is well."""
+    """Return the reasons not to trust a model; none if there are none."""
     return [
         sentence
         for rule in (_against_baselines, _few_rows, _unfinished, _never_predicted)
@@ -37,7 +37,7 @@ def _few_rows(trained: Trained) -> Iterator[str]:
 
 
 def _unfinished(trained: Trained) -> Iterator[str]:
-    """Say that networks were still getting better when training ended because it was to."""
+    """Say if most networks were still getting better at the last epoch."""
     curves = trained.model.validation_loss_curves_
     epochs = trained.model.epochs(len(trained.parts.y))
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)

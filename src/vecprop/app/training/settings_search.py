@@ -1,4 +1,4 @@
-"""A search for better settings within some seconds: very many by cross-validation, the best of them as whole models."""
+"""A search for better settings within a time: many by cross-validation, and the best of them as whole models."""
 
 import time
 from collections.abc import Callable
@@ -11,21 +11,21 @@ from .cross_validation import Columns, Settings, Tried
 from .dividing import Parts
 
 FINALISTS = 8
-"""How many settings become whole models at most."""
+"""The largest number of settings that become whole models after each round of cross-validation."""
 FEW, MOST_AT_ONCE = 4, 200
-"""So few settings may be trained at once with all the time that is left; and how many at most."""
+"""A round trains at least `FEW` settings at once, even if that takes all the time left, and at most `MOST_AT_ONCE`."""
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """Settings, and the model that they make.
+    """Settings and the model that was fitted with them.
 
     Parameters
     ----------
     settings : dict
-        Those that differ from the ones given.
+        The settings that differ from those given.
     model : TabularClassifier or TabularRegressor
-        Fitted.
+        The fitted model.
     """
 
     settings: Settings
@@ -33,24 +33,24 @@ class Finalist:
 
     @property
     def loss(self) -> float:
-        """The loss of rows that the model's networks were not trained on."""
+        """The validation loss: that of rows that the model's networks were not trained on."""
         return self.model.validation_loss_
 
 
 @dataclass
 class SettingsSearch:
-    """What was tried, and what won.
+    """The record of a search for settings.
 
     Parameters
     ----------
     folds : int
-        How many folds cross-validation has.
+        The number of folds of cross-validation.
     finalists : list of Finalist
         The settings that became whole models; those given are the first.
     tried : list of Tried
-        What was tried by cross-validation; the settings given are the first.
+        The settings that were tried by cross-validation; those given are the first.
     seconds : float
-        How long it took.
+        The time of the search.
     """
 
     folds: int
@@ -65,7 +65,7 @@ class SettingsSearch:
 
     @property
     def ranked(self) -> list[Settings]:
-        """Those of the best settings by cross-validation that are no whole models yet, the best first."""
+        """The best settings by cross-validation that are no whole models yet, the best first."""
         good = [tried for tried in self.tried if tried.loss < np.inf]
         best = [tried.settings for tried in sorted(good, key=lambda tried: tried.loss)[:FINALISTS]]
         return [settings for settings in best if settings not in [finalist.settings for finalist in self.finalists]]
@@ -76,28 +76,29 @@ def search(
 ) -> SettingsSearch:
     """Search for the settings with the lowest loss on rows that networks were not trained on.
 
-    `MLPSearchCV` tries settings in an order of chance, on the columns as a model has encoded them, many at once. Then
-    the best of them become whole models, as long as another is likely to be done in time; and so on with what is left.
+    `MLPSearchCV` tries settings in random order, many at once, on the columns as the model has encoded them. Then the
+    best of them become whole models, as long as another is likely to be done in time. Both steps are repeated in the
+    time that is left.
 
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        Fitted, with the settings that others have to beat.
+        The fitted model with the settings given.
     cost : float
-        How many seconds that took.
+        The seconds that its fit took.
     parts : Parts
-        The table, of which the test is not looked at.
+        The table, of which the test is not used.
     seconds : float
-        How long the search may take.
+        The time for the search.
     fixed : set of str
         Settings that are not searched.
     tell : callable
-        Told in sentences how the search goes.
+        Called with sentences on the progress of the search.
 
     Returns
     -------
     SettingsSearch
-        What has been found; Ctrl-C ends a search with what there is by then.
+        The record; Ctrl-C ends a search early.
     """
     began, columns = time.perf_counter(), Columns.of(model, parts)
     found, ends = SettingsSearch(len(columns.splits), [Finalist({}, model)]), began + seconds
@@ -128,10 +129,10 @@ def _cross_validate(
     cost: float,
     tell: Callable[[str], object],
 ) -> float:
-    """Try waiting settings by cross-validation in half of the time that is left, or more if whole models leave more.
+    """Try waiting settings by cross-validation in half of the time that is left, or more if whole models need less.
 
-    As many are trained at once as a quarter of that is enough for, or `FEW`. Take and return the pace: how many seconds
-    training takes for each weight of a network.
+    The number of settings that are trained at once is what a quarter of that time is enough for, or `FEW`. The pace,
+    which is taken and returned, is the seconds of training for each weight of a network.
     """
     began, members, done = time.perf_counter(), sum(map(len, found.finalists[0].model.ensembles)), 0
     while waiting:
@@ -151,14 +152,14 @@ def _cross_validate(
 
 
 def _within(costs: np.ndarray, seconds: float) -> int:
-    """Return how many of the cumulative costs some seconds are enough for."""
+    """Return the number of cumulative costs that are within a time."""
     return int(np.searchsorted(costs, seconds, side="right"))
 
 
 def _try_whole(
     found: SettingsSearch, model: Any, settings: Settings, parts: Parts, ends: float, tell: Callable[[str], object]
 ) -> None:
-    """Fit a model with some settings; it is a finalist if it is done in time."""
+    """Fit a model with some settings, which is a finalist if it is done in time."""
     model.set_params(progress=lambda now: time.perf_counter() > ends)
     model.fit(parts.X, parts.y, parts.weight).set_params(progress=None)
     if not was_interrupted(model):

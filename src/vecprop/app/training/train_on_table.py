@@ -1,4 +1,4 @@
-"""From a table to a model and what it is worth: divide, train, measure beside the baselines."""
+"""From a table to a model and its metrics: divide the rows, train, and compare with baselines on the test."""
 
 import time
 from collections.abc import Callable
@@ -23,20 +23,20 @@ OURS = "vecprop"
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, and what it predicts of the test.
+    """A model and its predictions of the test.
 
     Parameters
     ----------
     request : Request
-        What was asked for.
+        The request.
     parts : Parts
-        The table.
+        The table, divided.
     model : TabularClassifier or TabularRegressor
-        The model.
+        The fitted model.
     search : SettingsSearch or None
-        What a search for its settings has found, if there was one.
+        The search for its settings, if there was one.
     seconds : dict of str to float
-        How long reading, training and measuring took.
+        The times of reading, training and measuring.
     """
 
     request: Request
@@ -52,7 +52,7 @@ class Trained:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What was done to the table, and what of it is not as it seems."""
+        """The notes on the table, in training and in the test."""
         in_test = [f"In the test: {note}" for note in self.model.encoder_.missed(self.parts.X_test)]
         return list(dict.fromkeys([*self.parts.notes, *self.model.notes_, *in_test]))
 
@@ -70,7 +70,7 @@ class Trained:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The target of the test, (N,): numbers, or those of its classes, -1 where training has not seen them."""
+        """The target of the test, (N,): numbers, or indices of classes, -1 for classes that are not in training."""
         if not self.is_classifier:
             return numbers_of(self.parts.y_test, self.request.target)
         return class_numbers(self.parts.y_test, self.model.classes_)
@@ -84,7 +84,7 @@ class Trained:
 
     @cached_property
     def scores(self) -> Scores:
-        """What the predictions of the test are worth, the model's first and then the baselines'."""
+        """The metrics on the test, those of the model first and then those of the baselines."""
         parts, seed = self.parts, self.request.split.seed
         encoder, levels = self.model.encoder_, levels_of(self.model)
         rows = enough_rows(len(parts.y), encoder.width, seed)
@@ -109,15 +109,15 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     Parameters
     ----------
     request : Request
-        What is to be trained.
+        The request.
     fit : callable
-        Given an estimator with the request's settings and the parts of the table, returns a fitted one, and what a
-        search for its settings has found, if there was one.
+        Takes an estimator with the request's settings and the parts of the table; returns the fitted model, and the
+        search for its settings if there was one.
 
     Raises
     ------
     TableError
-        Where files cannot be read, or there is nothing in them to learn from.
+        If a file cannot be read, or no column or target can be learned from.
     """
     started = time.perf_counter()
     parts = divided(request)
@@ -132,7 +132,7 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
 
 
 def estimator_for(task: Task, request: Request) -> Any:
-    """Return the estimator of a task with a request's settings, or say which of them it does not have."""
+    """Return the estimator for a task with a request's settings, or refuse a setting that it does not have."""
     kind = TabularClassifier if task == "classification" else TabularRegressor
     unknown = request.settings.keys() - set(kind._get_param_names())
     if unknown:
