@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -76,12 +77,16 @@ def test_scores_and_pictures_stand_where_it_says():
 def test_its_floors_and_rooms_are_those_of_the_import_contracts():
     drawn = re.search(r"```\n(app .*?)```", TEXT, re.DOTALL)
     assert drawn is not None
-    floors = [line[:22].split() for line in drawn[1].splitlines() if not line.startswith(" ")]
-    rooms = [line[:22].split() for line in drawn[1].splitlines() if line.startswith(" ")]
-    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    assert floors == [layer.split(" | ") for layer in contract[0]["layers"]]
-    below_the_faces = [layer.split(" | ") for layer in contract[1]["layers"]]
-    assert rooms == below_the_faces[below_the_faces.index(["program"]) + 1 :]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    whole, *parts = settings["contracts"]
+    lines = [line[:22] for line in drawn[1].splitlines()]
+    assert [line.split() for line in lines if not line.startswith(" ")] == [row.split(" | ") for row in whole["layers"]]
+    for contract in parts:
+        floor = contract["containers"][0].rpartition(".")[2]
+        names = " ".join(contract["layers"]).replace(" | ", " ").split()
+        start = [line.split() for line in lines].index([floor]) + 1
+        shown = " ".join(takewhile(lambda line: line.startswith(" "), lines[start:])).split()
+        assert shown == [name for name in names if (PACKAGE / floor / name).is_dir()], floor
 
 
 MISH = {

@@ -10,10 +10,10 @@ from ...core.losses import Loss
 from ...core.network import Network
 from ...core.penalties import Penalty
 from ...estimators.classifier import MLPClassifier
+from ...estimators.data import Labels, Numbers
+from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
-from ...estimators.diagnosis import Ending
-from ...estimators.data import Labels, Numbers
 from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs, Texts
 from ...tables.encoder import Encoder
