@@ -3,19 +3,17 @@
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
-from ..system.threads import at_most_threads
+from ..system.threads import at_most_jobs
 from ..train.engine import engine_for
 from ..train.history import History
 from ..train.members import Member
@@ -176,10 +174,9 @@ class Fitting:
             continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
             settings |= {**self.steps(), "state": model._state if continues else None}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
-        limit = nullcontext() if model.n_jobs is None else at_most_threads(effective_n_jobs(model.n_jobs))
         error = None
         try:
-            with limit:
+            with at_most_jobs(model.n_jobs):
                 result = train(network, theta.astype(dtype), X, rows.T, **settings)
         except DivergenceError as caught:
             error, result = caught, caught.result

@@ -3,11 +3,9 @@
 import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
@@ -105,7 +103,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     list of Exception or None
         The error of each fit, if there was one.
     """
-    from ..system.threads import at_most_threads, usable_threads
+    from ..system.threads import at_most_jobs, at_most_threads, usable_threads
 
     errors: list[Exception | None] = [None] * len(fittings)
 
@@ -116,9 +114,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
             errors[number] = error
 
     members = [fitting.member() for fitting in fittings]
-    with ExitStack() as stack:
-        if n_jobs is not None:
-            stack.enter_context(at_most_threads(effective_n_jobs(n_jobs)))
+    with at_most_jobs(n_jobs):
         trained = _trained({number: member for number, member in enumerate(members) if member is not None})
         for number, result in trained.items():
             fitting = fittings[number]

@@ -26,6 +26,18 @@ def at_most_threads(count: int) -> Iterator[None]:
         _most.reset(before)
 
 
+@contextmanager
+def at_most_jobs(n_jobs: int | None) -> Iterator[None]:
+    """Use at most ``n_jobs`` threads in the block, as joblib counts them: -1 is all processors, None no limit."""
+    if n_jobs is None:
+        yield
+        return
+    from joblib import effective_n_jobs
+
+    with at_most_threads(effective_n_jobs(n_jobs)):
+        yield
+
+
 def usable_threads() -> int:
     """Return the number of threads that may run here: `allowed_threads`, or fewer within `at_most_threads`.
 

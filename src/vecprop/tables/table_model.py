@@ -1,11 +1,9 @@
 """The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
 from typing import Any, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, column_or_1d
@@ -14,6 +12,7 @@ from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
+from ..system.threads import at_most_jobs
 from ..train.results import TrainingResults
 from .encoder import Encoder
 from .ensemble import Ensemble, Training, TrainingRows, trained
@@ -70,7 +69,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         rows = TrainingRows(inputs, T, weight, folds(target, self.members(len(target)), seed))
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
-        with self._threads():
+        with at_most_jobs(self.n_jobs):
             (self.ensemble_, *others), folds_kept, results = trained(
                 networks, rows, self.training(len(target)), seed, self.progress
             )
@@ -143,15 +142,6 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             self.learning_rate_init,
             self.weight_decay,
         )
-
-    def _threads(self) -> ExitStack:
-        """Return a context in which at most ``n_jobs`` threads are used."""
-        from ..system.threads import at_most_threads
-
-        stack = ExitStack()
-        if self.n_jobs is not None:
-            stack.enter_context(at_most_threads(effective_n_jobs(self.n_jobs)))
-        return stack
 
     def _keep_curves(self, results: TrainingResults) -> None:
         histories = [result.history for result in results]
