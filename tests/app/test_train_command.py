@@ -97,7 +97,7 @@ def test_settings_reach_the_estimator(vecprop, table):
 
 
 def test_each_setting_of_the_estimators_is_an_option():
-    from vecprop.app.training.fitting import SETTINGS
+    from vecprop.app.training.fit_with_search import SETTINGS
 
     elsewhere = {"target", "random_state", "progress"}
     for kind in (vp.TabularClassifier, vp.TabularRegressor):

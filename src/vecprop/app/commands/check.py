@@ -7,7 +7,7 @@ import typer
 
 from ..terminal.errors import WRONG_GRADIENT, UsageError
 from ..terminal.json_output import to_json
-from .options import Debug, Json
+from .shared_options import Debug, Json
 
 
 def check(

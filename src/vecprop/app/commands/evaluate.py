@@ -6,7 +6,7 @@ import typer
 
 from ..terminal.errors import say_notes
 from ..terminal.json_output import to_json
-from .options import Debug, Json, Model, Quiet, Table
+from .shared_options import Debug, Json, Model, Quiet, Table
 
 
 def evaluate(

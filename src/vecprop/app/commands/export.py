@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..terminal.output_files import writable
-from .options import Debug, Force, Model
+from .shared_options import Debug, Force, Model
 
 
 def export(

@@ -1,7 +1,7 @@
 """``vecprop info``: the contents of a model file."""
 
 from ..terminal.json_output import to_json
-from .options import Debug, Json, Model
+from .shared_options import Debug, Json, Model
 
 
 def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:

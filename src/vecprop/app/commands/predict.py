@@ -8,7 +8,7 @@ import typer
 
 from ..terminal.errors import UsageError, say, say_notes
 from ..terminal.output_files import writable
-from .options import Debug, Force, Model, Quiet, Table
+from .shared_options import Debug, Force, Model, Quiet, Table
 
 
 def predict(

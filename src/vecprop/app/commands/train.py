@@ -10,7 +10,7 @@ from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes
 from ..terminal.json_output import to_json
 from ..terminal.output_files import named_after, writable
 from .configuration import configuration, read_configuration
-from .options import Debug, Force, Json, Quiet
+from .shared_options import Debug, Force, Json, Quiet
 
 TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
 
@@ -118,7 +118,7 @@ def train(
     from ... import save
     from ...files.atomic import written_at_once
     from ..training.dividing import Request, Split
-    from ..training.fitting import fitting, found, settings_of
+    from ..training.fit_with_search import fitting, found, settings_of
     from ..training.judgement import judgement
     from ..training.outcome import as_text, as_values
     from ..training.settings_search import was_interrupted
@@ -135,7 +135,7 @@ def train(
     result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
     try:
         if page is not None:
-            from ..pages.report import write_report
+            from ..pages.training_report import write_report
 
             write_report(trained, result, page)
             result["report"] = str(page)
