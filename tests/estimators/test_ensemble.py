@@ -85,8 +85,8 @@ def test_the_regressors_mean_and_spread_are_in_the_units_of_y(outputs, settings)
 
 def test_an_ensemble_is_better_than_its_members():
     rows, labels = make_moons(300, noise=0.3, random_state=0)
-    model = MLPClassifier((16,), solver="lbfgs", max_iter=200, alpha=0)
-    ensemble = MLPEnsembleClassifier(model, 12, bootstrap=True, random_state=0).fit(rows[:100], labels[:100])
+    model = MLPClassifier((16,), solver="lbfgs", max_iter=100, alpha=0)
+    ensemble = MLPEnsembleClassifier(model, 6, bootstrap=True, random_state=0).fit(rows[:100], labels[:100])
     alone = [member.score(rows[100:], labels[100:]) for member in ensemble.estimators_]
     assert ensemble.score(rows[100:], labels[100:]) > np.mean(alone)
 
@@ -208,9 +208,7 @@ LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.0
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS), 4),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS), 3),
         MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
     ]
 )
@@ -221,6 +219,18 @@ def test_every_check_passes(estimator, check):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".* rows are among those of every member")
         check(estimator)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    [
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
+    ]
+)
+def test_every_check_passes_with_other_settings(estimator, check):
+    test_every_check_passes(estimator, check)
 
 
 def test_a_large_ensemble_of_one_table_shares_it():

@@ -8,9 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vecprop import MLPClassifier, MLPRegressor
 
-ESTIMATORS = [
-    MLPClassifier(max_iter=100),
-    MLPRegressor(max_iter=100),
+ESTIMATORS = [MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)]
+OF_OTHER_SETTINGS = [
     MLPClassifier([10], max_iter=30, solver="lbfgs", class_weight="balanced", activation=["tanh"]),
     MLPRegressor("huber", [10], max_iter=30, solver="lbfgs", scale_target=True, layer_norm=True),
 ]
@@ -22,3 +21,10 @@ def test_every_check_passes(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         check(estimator)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(OF_OTHER_SETTINGS)
+def test_every_check_passes_with_other_settings(estimator, check):
+    test_every_check_passes(estimator, check)
