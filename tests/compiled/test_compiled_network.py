@@ -14,6 +14,7 @@ from vecprop.compiled import program
 from vecprop.compiled.run import dense
 
 CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
+TYPES = [np.float64, pytest.param(np.float32, marks=pytest.mark.long)]
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 
 
@@ -25,7 +26,7 @@ def assert_same(found, expected, F=np.float64):
     assert np.abs(found - expected).max(initial=0) <= TOLERANCE[F] * scale + np.finfo(F).tiny
 
 
-@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize(("layer", "loss"), CASES, ids=registry.name)
 def test_every_layer_and_loss(layer, loss, F):
     p = registry.problem(layer, loss)
@@ -110,7 +111,7 @@ def test_cross_entropies_of_large_logits(loss, z):
     np.testing.assert_array_equal(compile(network).predict(np.empty(0), X), [[1, 0], [0, 1]])
 
 
-@pytest.mark.parametrize("F", [np.float32, np.float64])
+@pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_equal_rows_have_equal_predictions(activation, F):
     """Whichever part of a loop they fall into: whole vectors, or what is left over."""

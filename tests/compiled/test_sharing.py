@@ -32,7 +32,9 @@ NORM_FIRST = vp.Network(
     300, [vp.LayerNorm(), vp.Dense(64), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"), vp.L2(1e-3)
 )
 NETWORKS = pytest.mark.parametrize(
-    "network", [WIDE, NARROW_FIRST, NORM_FIRST, LARGE], ids=["first", "second", "after a norm", "joint"]
+    "network",
+    [WIDE, NARROW_FIRST, NORM_FIRST, pytest.param(LARGE, marks=pytest.mark.long)],
+    ids=["first", "second", "after a norm", "joint"],
 )
 
 
@@ -81,7 +83,7 @@ def test_no_layer_is_shared_where_products_go_through_blas(network, monkeypatch)
 
 
 @pytest.mark.parametrize("optimizer", [vp.GradientDescent(0.01), vp.Adam(0.001), vp.AdamW(0.001)], ids=repr)
-@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize("clip", [pytest.param(None, marks=pytest.mark.long), 0.1])
 def test_every_number_of_moments(optimizer, clip):
     options = {"optimizer": optimizer, "clip": clip}
     assert_same_course(trained(WIDE, **options), trained(WIDE, engine="reference", **options), 1e-7)
@@ -99,7 +101,7 @@ def test_bits_do_not_know_of_threads(network, batch_size):
 
 
 @pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "joint"])
-@pytest.mark.parametrize("batch_size", [3, 100, pytest.param(128, marks=pytest.mark.long)])
+@pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (3, 128)), 100])
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
     assert bool(program_of(network, np.float64).for_batches(batch_size).shared) == (network is LARGE or batch_size > 3)
@@ -144,7 +146,7 @@ def test_weights_chosen_rows_and_validation():
     np.testing.assert_array_equal(of_population.theta, found.theta)
 
 
-@pytest.mark.parametrize("wide", [WIDE, LARGE], ids=["by inputs", "joint"])
+@pytest.mark.parametrize("wide", [WIDE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "joint"])
 def test_members_are_as_alone(wide):
     X, t = data(wide, 260, np.float32)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
