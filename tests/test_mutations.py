@@ -13,7 +13,9 @@ FOLDERS, ROOT, SEED, changes, drawn = (getattr(mutations, n) for n in ("FOLDERS"
 ACTIVATIONS = ROOT / "src" / "vecprop" / "core" / "activations.py"
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize(
+    "folder", [folder if folder == "optimize" else pytest.param(folder, marks=pytest.mark.long) for folder in FOLDERS]
+)
 def test_every_change_is_one_that_python_reads(folder):
     some = drawn(folder, 40, SEED)
     assert some == drawn(folder, 40, SEED)

@@ -177,6 +177,7 @@ def test_errors(f, theta, error, message):
         check_gradients(f, theta)
 
 
+@pytest.mark.long
 def test_pytorch_functions():
     torch = pytest.importorskip("torch")
 
@@ -202,6 +203,7 @@ def test_jax_functions():
     assert check_gradients(jax_function(lambda p: jax.nn.softmax(p["a"])), {"a": w}).passed
 
 
+@pytest.mark.long
 def test_modules_and_data_in_their_own_types():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -222,6 +224,7 @@ def test_modules_and_data_in_their_own_types():
     assert report.passed, report.text()
 
 
+@pytest.mark.long
 def test_values_alone_ask_for_no_gradient():
     torch = pytest.importorskip("torch")
     graphs = []
@@ -242,6 +245,7 @@ def test_values_alone_ask_for_no_gradient():
 
 
 @pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+@pytest.mark.long
 def test_gradients_are_found_where_the_caller_has_turned_them_off(mode):
     torch = pytest.importorskip("torch")
     with getattr(torch, mode)():

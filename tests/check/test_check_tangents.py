@@ -23,7 +23,12 @@ def point(network, theta, X, T, weight=None, noise=None):
     return NetworkPoint(network, theta, batch, noise, lambda at: at, np.float64)
 
 
-@pytest.mark.parametrize("seed", [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink"])
+SEEDS = [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink"]
+
+
+@pytest.mark.parametrize(
+    "seed", [seed if seed < 2 * len(PLACES) else pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS]
+)
 def test_tangents_are_what_a_complex_step_finds(seed):
     """Every layer, activation, loss and penalty, in every place; away from ties, so that there is one derivative."""
     one = case(seed)

@@ -12,7 +12,7 @@ from vecprop.compiled.program import program_of
 from vecprop.compiled.step import gradient_of_a_step
 from vecprop.optimize.adam_hat import AdamHat
 
-TYPES = pytest.mark.parametrize("F", [np.float64, np.float32])
+TYPES = pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 
 
 def point(*layers, inputs=12, loss=None, penalty=(), rows=48, targets=None, weighted=False, noise=None):

@@ -548,6 +548,7 @@ def test_objects_with_a_network_are_functions():
     assert verdict(Objective(), np.ones(3)) is Verdict.PASS
 
 
+@pytest.mark.long
 def test_a_module_is_as_it_was():
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)).double()
