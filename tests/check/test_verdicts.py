@@ -139,7 +139,7 @@ def deviations(N, seed, ridge=0.0):
 
 @pytest.mark.parametrize("ridge", [0.0, 1.0])
 @pytest.mark.parametrize("N", [50, 10_000])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_sums_of_absolute_values(N, seed, ridge):
     value, gradient, w = deviations(N, seed, ridge)
     assert verdict(value, w, gradient=gradient) is Verdict.PASS

@@ -45,8 +45,8 @@ def compiled(patch, F, width, **constants):
 @pytest.fixture(
     params=[
         (np.float32, WIDTHS[-1]),
-        *(pytest.param((F, width), marks=pytest.mark.long) for F in (np.float32, np.float64) for width in WIDTHS[:-1]),
-        (np.float64, WIDTHS[-1]),
+        *(pytest.param((np.float32, width), marks=pytest.mark.long) for width in WIDTHS[:-1]),
+        *(pytest.param((np.float64, width), marks=pytest.mark.long) for width in WIDTHS),
     ],
     scope="module",
 )
@@ -112,7 +112,8 @@ def test_what_is_packed_is_kept(small_pieces):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("F", [np.float32, pytest.param(np.float64, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("F", [np.float32, np.float64])
 def test_large_matrices(F, monkeypatch):
     A, B, C = random(0, F, 700, 530), random(1, F, 530, 1100, by_columns=True), np.zeros((700, 1100), F)
     compiled(monkeypatch, F, max(32, vector_bytes()))(A, B, C)

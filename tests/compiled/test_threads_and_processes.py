@@ -126,7 +126,7 @@ def test_blas_is_set_back_by_whoever_is_last():
     assert after == before
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
 def test_fits_in_children(method, tmp_path):
     code = f"""
 import multiprocessing, sys

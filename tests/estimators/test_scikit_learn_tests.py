@@ -20,6 +20,7 @@ sys.exit(pytest.main([*tests, "-q", "-p", "no:cacheprovider", "-c", sys.argv[1],
 """
 
 
+@pytest.mark.long
 def test_scikit_learns_own_tests_pass(tmp_path):
     pytest.importorskip("sklearn.neural_network.tests.test_mlp")
     settings = tmp_path / "pytest.ini"
