@@ -1,5 +1,6 @@
 """What all tests and examples of docstrings share: their names, and pictures that are drawn without a screen."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -30,3 +31,11 @@ def _close_figures() -> Iterator[None]:
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

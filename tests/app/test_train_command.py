@@ -368,7 +368,9 @@ def test_classes_seen_only_in_the_test_are_counted_as_wrong(vecprop, people):
 def test_interrupted_training_is_saved(tmp_path):
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 20)), columns=[f"x{k}" for k in range(20)])
     frame.assign(y=np.sin(frame.sum(axis=1))).to_parquet(tmp_path / "big.parquet")
-    command = [sys.executable, "-c", "from vecprop.app import main; main()", "train", "big.parquet", "--target", "y"]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background may not
+    code = f"{heeding}; from vecprop.app import main; main()"
+    command = [sys.executable, "-c", code, "train", "big.parquet", "--target", "y"]
     subprocess.run([*command, "--max-iter", "1", "-o", "warm.npz"], cwd=tmp_path, check=True)  # compiles
     patient = [*command, "--max-iter", "3000", "--n-iter-no-change", "3000"]
     process = subprocess.Popen(patient, cwd=tmp_path, stderr=subprocess.PIPE, text=True)

@@ -65,6 +65,7 @@ def test_repetition_shows_no_race():
     assert len(digests) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_what_has_been_trained():
     options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
     vp.train(network(), network().init(1), X, T, epochs=1, **options)  # so that nothing is left to compile
