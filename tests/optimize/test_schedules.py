@@ -52,21 +52,22 @@ def test_warm_up_passes_the_loss_on():
 
 
 @pytest.mark.parametrize(
-    "build",
+    ("schedule", "options", "wanted"),
     [
-        lambda: vp.InverseScaling(-1),
-        lambda: vp.Adaptive(cut=1.0),
-        lambda: vp.Adaptive(patience=0),
-        lambda: vp.Adaptive(tolerance=-1),
-        lambda: vp.Cosine(final=2),
-        lambda: vp.OneCycle(rise=0),
-        lambda: vp.WarmUp(0),
-        lambda: vp.WarmUp(3, after="cosine"),
+        (vp.InverseScaling, {"power": -1}, "a power of at least 0"),
+        (vp.Adaptive, {"cut": 1.0}, "a cut between 0 and 1"),
+        (vp.Adaptive, {"patience": 0}, "a patience of at least 1 epoch"),
+        (vp.Adaptive, {"tolerance": -1}, "a tolerance of at least 0"),
+        (vp.Cosine, {"final": 2}, "a final factor between 0 and 1"),
+        (vp.OneCycle, {"rise": 0}, "a rise between 0 and 1"),
+        (vp.OneCycle, {"start": 2}, "a start and a final factor between 0 and 1"),
+        (vp.WarmUp, {"steps": 0}, "at least 1 step"),
+        (vp.WarmUp, {"steps": 3, "after": "cosine"}, "a schedule to follow after"),
     ],
 )
-def test_out_of_range(build):
-    with pytest.raises(ValueError, match="needs"):
-        build()
+def test_out_of_range(schedule, options, wanted):
+    with pytest.raises(ValueError, match=f"^{schedule.__name__} needs {wanted}, not {schedule.__name__}\\("):
+        schedule(**options)
 
 
 def test_defaults():
