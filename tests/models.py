@@ -1,8 +1,10 @@
 """Small models of every kind that files hold, and rows for them."""
 
 import warnings
+from typing import Any, TypeVar
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
@@ -28,6 +30,15 @@ THREE = TWO + (X[:, 2] > 0.5)
 MANY = np.column_stack([TWO, X[:, 2] > 0]).astype(int)
 NUMBERS = X @ [1.0, -2.0, 0.5] + 3
 FEW = {"hidden_layer_sizes": (5,), "max_iter": 3, "random_state": 0}
+
+
+Model = TypeVar("Model")
+
+
+def fresh(model: Model, **settings) -> Model:
+    """Return an unfitted copy of a model, some of whose settings are others."""
+    copy: Any = clone(model)
+    return copy.set_params(**settings)
 
 
 def fitted(model, *rows):
@@ -129,7 +140,7 @@ def table_pipeline():
         [
             ("numbers", make_pipeline(SimpleImputer(add_indicator=True), RobustScaler()), ["length", "width"]),
             ("colours", OneHotEncoder(min_frequency=8, handle_unknown="infrequent_if_exist"), ["colour"]),
-            ("sizes", OrdinalEncoder(dtype=np.float32), make_column_selector(dtype_include="category")),
+            ("sizes", OrdinalEncoder().set_params(dtype=np.float32), make_column_selector(dtype_include="category")),
         ],
         remainder="passthrough",
     )
@@ -163,7 +174,7 @@ def raw_table(seed=0, rows=90, unseen=()):
     return numbers.assign(
         member=rng.random(rows) < 0.5,
         visits=rng.integers(0, 4, rows),
-        town=rng.choice(["Rome", "Köln", ' "Oslo"\\', None, *unseen], rows),
+        town=rng.choice(np.array(["Rome", "Köln", ' "Oslo"\\', None, *unseen], object), rows),
         floor=pd.Categorical(rng.choice([0, 1, 2.5, *range(3, 3 + len(unseen))], rows)),
         nothing=np.nan,
         constant=1,

@@ -1,6 +1,8 @@
 """The estimators' names and docstrings derive from the catalog, and the public names agree with it."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,10 @@ def test_the_catalog_and_the_public_names_agree():
     assert len(catalog.BY_CLASS) == len(catalog.PARTS)
 
 
-MADE = {
+MADE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "ACTIVATIONS": ("activation", lambda model: parts.layers(model, 1)[1]),
     "LOSSES": ("loss", lambda model: parts.regression_loss(model.loss, model.quantile)),
-    "INITIALIZERS": ("initializer", lambda model: parts.layers(model, 1)[0].initializer),
+    "INITIALIZERS": ("initializer", lambda model: vars(parts.layers(model, 1)[0])["initializer"]),
     "OPTIMIZERS": ("solver", parts.optimizer),
     "SCHEDULES": ("learning_rate", lambda model: parts.schedule(model.set_params(solver="sgd"), 10)),
 }

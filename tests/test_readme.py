@@ -14,6 +14,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
+def number_after(words, shown):
+    """Return the number that is printed after some words."""
+    found = re.search(rf"{re.escape(words)}([\d.]+)", shown)
+    assert found, shown
+    return float(found[1])
+
+
 def test_the_first_network_runs_and_is_right(capsys):
     program = PROGRAMS[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
@@ -33,7 +40,7 @@ def test_the_wrong_gradient_is_named(capsys):
 def test_scikit_learns_networks_have_one_import_changed(capsys):
     exec(PROGRAMS[2], {})
     shown = capsys.readouterr().out
-    assert float(re.search(r"right: ([\d.]+)", shown)[1]) > 0.95
+    assert number_after("right: ", shown) > 0.95
     assert "Inputs are unscaled" in shown
     assert "'worst area'" in shown
     assert "Units are dead" in shown
@@ -43,8 +50,8 @@ def test_scikit_learns_networks_have_one_import_changed(capsys):
 def test_many_networks_at_once(capsys):
     exec(PROGRAMS[3], {})
     shown = capsys.readouterr().out
-    assert float(re.search(r"} ([\d.]+) ", shown)[1]) > 0.96
-    assert float(re.search(r"left out: ([\d.]+)", shown)[1]) > 0.95
+    assert number_after("} ", shown) > 0.96
+    assert number_after("left out: ", shown) > 0.95
     exec(PROGRAMS[4], {})
     assert float(capsys.readouterr().out) < 0.02
 

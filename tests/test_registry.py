@@ -18,5 +18,5 @@ def test_every_public_part_is_registered():
 
 def test_parts_are_frozen_values():
     for part in registry.PARTS:
-        assert hash(part) == hash(eval(repr(part), vars(vp)))
-        assert part == eval(repr(part), vars(vp))
+        assert hash(part) == hash(eval(repr(part), dict(vars(vp))))
+        assert part == eval(repr(part), dict(vars(vp)))

@@ -4,6 +4,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ X = RNG.normal(size=(500, 20))
 y = (X[:, 0] + X[:, 1] > 0).astype(int)
 
 
-def passed_by(call, warned="ignore"):
+def passed_by(call, warned: Literal["ignore", "always"] = "ignore"):
     """Return the functions and the files of the library that a call passes through when it is made again.
 
     Comprehensions, which are functions in some releases of Python, do not count. Warnings are ignored, or caught if
@@ -57,7 +58,7 @@ def predict(tmp_path):
     return lambda: app(["predict", *files[:2], "-o", files[2], "--force", "-q"], standalone_mode=False)
 
 
-def assert_passes(call, files, functions, warned="ignore"):
+def assert_passes(call, files, functions, warned: Literal["ignore", "always"] = "ignore"):
     """Assert that a call passes through no more files and functions than it did, give or take another machine's."""
     passed, places = passed_by(call, warned)
     assert len(places) <= files, places

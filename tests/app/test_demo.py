@@ -49,10 +49,10 @@ def test_the_page_is_whole(told):
         found: set = set()  # noqa: RUF012
         math = 0
 
-        def handle_starttag(self, tag, attributes):
+        def handle_starttag(self, tag, attrs):
             if tag == "img":
-                self.found.add(dict(attributes)["src"])
-                assert dict(attributes)["alt"]
+                self.found.add(dict(attrs)["src"])
+                assert dict(attrs)["alt"]
             self.math += tag == "math"
 
     parser = Pictures()

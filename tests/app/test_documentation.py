@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 
@@ -12,7 +13,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encodi
 
 
 def test_commands_options_and_codes():
-    commands = get_command(app).commands
+    group: Any = get_command(app)
+    commands = group.commands
     for name in commands:
         assert f"`vecprop {name}" in PAGE
     options = {option for parameter in commands["train"].params for option in parameter.opts if option.startswith("--")}

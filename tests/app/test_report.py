@@ -17,8 +17,8 @@ class Page(HTMLParser):
         self.images, self.others, self.open = [], [], []
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        named = dict(attributes)
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
         if tag == "img":
             assert named["alt"]
             self.images.append(named["src"])

@@ -75,7 +75,8 @@ def mutations(case: Case, seed: int = 0) -> Iterator[Mutation]:
     draw = np.random.default_rng([seed, crc32(case.name.encode())])
     found = list(_changes(case, draw))
     for place in draw.permutation(len(found)):
-        yield Mutation(*found[place], None, case.count, case.precision)
+        name, change = found[place]
+        yield Mutation(name, change, None, case.count, case.precision)
 
 
 def _changes(case: Case, draw: np.random.Generator) -> Iterator[tuple[str, Callable[[list], list]]]:
@@ -85,7 +86,7 @@ def _changes(case: Case, draw: np.random.Generator) -> Iterator[tuple[str, Calla
     def on_leaf(which: int, change: Callable[[Any], Any]) -> Callable[[list], list]:
         return lambda J: [change(leaf) if k == which else leaf for k, leaf in enumerate(J)]
 
-    def on_entries(change: Callable[[Any, np.ndarray], None]) -> Callable[[Any], Any]:
+    def on_entries(change: Callable[[np.ndarray, float], None]) -> Callable[[Any], Any]:
         def changed(leaf: Any) -> Any:
             leaf = np.array(leaf)
             if leaf.dtype.kind in "iub":
@@ -176,6 +177,7 @@ def truth(case: Case, mutation: Mutation | None = None) -> list[np.ndarray]:
         gradient = case.gradient()
     elif mutation.slip is None:
         gradient = case.gradient()
+        assert mutation.change is not None
         gradient = rebuilt(gradient, mutation.change(leaves(gradient)))
     elif isinstance(mutation.slip, str):
         gradient = case.gradient(mutation.slip)
@@ -350,7 +352,7 @@ def _judge(tally: Tally, case: Case, mutation: Mutation | None, right: list, wro
         tally.stories.append(f"{story}; {report.method.split(',')[0]})")
     printed = re.search(r"Taylor remainder: slope (-?[\d.]+)", text)
     against = printed and (float(printed[1]) < 1.3 if verdict is Verdict.PASS else float(printed[1]) > 1.9)
-    if against and verdict in (Verdict.PASS, Verdict.FAIL):
+    if printed and against and verdict in (Verdict.PASS, Verdict.FAIL):
         tally.contradicted += 1
         tally.stories.append(f"{story}, {verdict} beside a Taylor slope of {printed[1]}")
     for row in report.rows:
@@ -371,13 +373,12 @@ def _judge_diagnosis(
     outputs = np.shape(_value(case))
     if outputs:  # a Jacobian
         a, b = (x.reshape(int(np.prod(outputs)), -1) for x in (a, b))
-    false = untrue(row.diagnosis, mutation, a, b)
+    false, name = untrue(row.diagnosis, mutation, a, b), mutation.name if mutation else "right"
     if false is None:
         tally.unknown += 1
-        tally.stories.append(f"{case.kind}, {case.name} ({mutation.name}), not judged: {row.diagnosis}")
+        tally.stories.append(f"{case.kind}, {case.name} ({name}), not judged: {row.diagnosis}")
     elif false:
         tally.untrue += 1
-        name = mutation.name if mutation else "right"
         tally.stories.append(f"{case.kind}, {case.name} ({name}), untrue of {row.name}: {row.diagnosis} ({false})")
 
 

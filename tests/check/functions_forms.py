@@ -202,9 +202,9 @@ class Cached:
         self.known = {}
 
     def __call__(self, w):
-        key = np.asarray(w).real.tobytes()
+        key = np.real(w).tobytes()
         if key not in self.known:
-            w = np.asarray(w).real
+            w = np.real(w)
             self.known[key] = float(np.sum(np.sin(w) * w)), np.cos(w) * w + np.sin(w)
         return self.known[key]
 
@@ -213,7 +213,7 @@ class Remembered:
     """The gradient uses the cache of the last value if the parameters are the same, as in many classes."""
 
     def __init__(self):
-        self.at = self.h = None
+        self.at, self.h = None, np.empty(0)
 
     def __call__(self, w, X):
         if self.at is None or not np.array_equal(self.at, w):
@@ -490,7 +490,7 @@ def _cases(seed):
     yield case("array of no dimension", lambda x: (np.sin(x), np.cos(x)), np.array(0.7))
     yield case("read-only theta in columns", half_norm, _frozen(np.asfortranarray(n((3, 4)))))
     yield case("every other entry of an array", half_norm, n((6, 8))[::2, ::2])
-    S = scipy.sparse.random(30, 4, 0.5, random_state=0, format="csr")
+    S = scipy.sparse.random(30, 4, 0.5, random_state=0, format="csr")  # pyright: ignore[reportCallIssue] (rng later)
     yield case("sparse argument", sparse_squares, w, S, slips=("a factor 2 too many",))
     yield case("ragged argument", ragged, w, [[1.0], [2.0, 3.0], [0.1, 0.2, 0.3, 0.4]])
     if find_spec("pandas"):

@@ -1,15 +1,19 @@
 """Right gradients at places that are hard to check; each says why."""
 
 import math
+from typing import Any
 
 import numpy as np
 from function_case import Case, draw
 from functions_models import cox, gaussian_process
 from functions_numpy import network, sigmoid, softmax, softmax_back
 from functions_scipy import absolute, hinge, huber, logistic, pinball, squared_hinge
+from scipy import special
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
-from scipy.special import expit, lambertw, logsumexp
+from scipy.special import expit, lambertw
+
+logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 
 
 def float32_inside(w, A, b, dtype="f4", slip=""):
@@ -414,7 +418,8 @@ def transport(w, X, target):
 def sinkhorn(C, steps, e=0.5):
     """Regularized transport; its gradient is the plan, as exactly as the steps have converged."""
     m, n = C.shape
-    f, g = np.zeros(m), np.zeros(n)
+    f: Any = np.zeros(m)
+    g: Any = np.zeros(n)
     for _ in range(steps):
         f = -e * logsumexp((g - C) / e, axis=1) - e * np.log(m)
         g = -e * logsumexp((f[:, None] - C) / e, axis=0) - e * np.log(n)

@@ -29,9 +29,9 @@ def cases(there, seed=0):
 
 
 def _cases(seed):
-    import jax
-    from jax import nn
-    from jax import numpy as jnp
+    import jax  # pyright: ignore[reportMissingImports] (in the benchmarks' environment)
+    from jax import nn  # pyright: ignore[reportMissingImports]
+    from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 
     r = draw(50, seed)
     n = r.standard_normal
@@ -44,7 +44,9 @@ def _cases(seed):
     def cube(x, slip):
         return x**3
 
-    cube.defvjp(lambda x, slip: (x**3, x), lambda slip, x, d: (d * (2 if slip else 3) * x**2,))
+    cube.defvjp(  # pyright: ignore[reportFunctionMemberAccess]
+        lambda x, slip: (x**3, x), lambda slip, x, d: (d * (2 if slip else 3) * x**2,)
+    )
 
     @partial(jax.custom_vjp, nondiff_argnums=(1,))
     def own_softmax(Z, slip):
@@ -53,7 +55,9 @@ def _cases(seed):
     def softmax_back(slip, A, D):
         return (A * ((1 - A) * D if slip else D - jnp.sum(A * D, axis=-1, keepdims=True)),)
 
-    own_softmax.defvjp(lambda Z, slip: (nn.softmax(Z), nn.softmax(Z)), softmax_back)
+    own_softmax.defvjp(  # pyright: ignore[reportFunctionMemberAccess]
+        lambda Z, slip: (nn.softmax(Z), nn.softmax(Z)), softmax_back
+    )
 
     @partial(jax.custom_vjp, nondiff_argnums=(1,))
     def own_norm(X, slip):
@@ -69,7 +73,9 @@ def _cases(seed):
         back = D - jnp.mean(D, axis=-1, keepdims=True)
         return ((back if slip else back - Y * jnp.mean(D * Y, axis=-1, keepdims=True)) / s,)
 
-    own_norm.defvjp(own_norm_forward, own_norm_back)
+    own_norm.defvjp(  # pyright: ignore[reportFunctionMemberAccess]
+        own_norm_forward, own_norm_back
+    )
 
     @jax.jit
     def logistic_loss(w):

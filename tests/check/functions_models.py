@@ -1,9 +1,14 @@
 """Gaussian processes, survival, factorization, embeddings and series, with gradients derived by hand."""
 
+from typing import Any
+
 import numpy as np
 from function_case import Case, draw
+from scipy import special
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import expit, log_ndtr, logsumexp, ndtr
+from scipy.special import expit, log_ndtr, ndtr
+
+logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 
 
 def gaussian_process(p, X, y, slip=""):
@@ -263,7 +268,7 @@ def hidden_markov(p, x):
     for t in range(len(x) - 2, -1, -1):
         b[t] = logsumexp(A + B[:, x[t + 1]] + b[t + 1], axis=1)
     total = logsumexp(f[-1])
-    steps = sum(np.exp(f[t][:, None] + A + B[:, x[t + 1]] + b[t + 1] - total) for t in range(len(x) - 1))
+    steps: Any = sum(np.exp(f[t][:, None] + A + B[:, x[t + 1]] + b[t + 1] - total) for t in range(len(x) - 1))
     shown = np.exp(f + b - total).T @ np.eye(B.shape[1])[x]
     return -total, {
         "A": -(steps - steps.sum(axis=1, keepdims=True) * np.exp(A)),
@@ -283,7 +288,7 @@ def chain_field(p, E, t, slip=""):
     f, b = np.array(f), np.array(b[::-1])
     Z = logsumexp(f[-1])
     unary = np.exp(f + b - Z)
-    pairs = sum(np.exp(f[n][:, None] + T + S[n + 1] + b[n + 1] - Z) for n in range(len(S) - 1))
+    pairs: Any = sum(np.exp(f[n][:, None] + T + S[n + 1] + b[n + 1] - Z) for n in range(len(S) - 1))
     np.subtract.at(pairs, (t[:-1], t[1:]), slip != "observed pairs forgotten")
     score = S[np.arange(len(t)), t].sum() + T[t[:-1], t[1:]].sum()
     return Z - score, {"T": pairs, "W": E.T @ (unary - np.eye(len(T))[t])}

@@ -1,11 +1,15 @@
 """Regressions and likelihoods, with gradients derived by hand."""
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 from function_case import Case, draw
+from scipy import special
 from scipy.linalg import solve_triangular
-from scipy.special import betaln, digamma, erf, expit, gammaln, i0e, i1e, log_ndtr, logsumexp, ndtr, softmax, xlogy
+from scipy.special import betaln, digamma, erf, expit, gammaln, i0e, i1e, log_ndtr, ndtr, softmax, xlogy
+
+logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 
 Curve = namedtuple("Curve", "height rate start")
 
@@ -263,7 +267,7 @@ def mixture(p, x, slip=""):
 def normal_cholesky(p, X, slip=""):
     L, E = np.tril(p["L"]), X - p["mean"]
     A = solve_triangular(L, E.T, lower=True)
-    B = solve_triangular(L, A, lower=True, trans="T")
+    B = solve_triangular(L, A, lower=True, trans=1)
     logdet = np.diag(1 / np.diag(L)) * (slip != "no log-det term")
     value = 0.5 * np.sum(A**2) + len(X) * np.log(np.diag(L)).sum()
     return value, {"mean": -B.sum(axis=1), "L": len(X) * logdet - np.tril(B @ A.T)}

@@ -1,6 +1,7 @@
 """Functions in PyTorch, whose gradient is autograd's, or that of a Function with a backward pass of its own."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from function_case import Case, draw
@@ -57,7 +58,7 @@ def _cases(seed):
             return x**3
 
         @staticmethod
-        def backward(ctx, delta):
+        def backward(ctx: Any, delta: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             return delta * (2 if ctx.slip else 3) * ctx.saved_tensors[0] ** 2, None
 
     class Normalized(torch.autograd.Function):
@@ -70,7 +71,7 @@ def _cases(seed):
             return Y
 
         @staticmethod
-        def backward(ctx, D):
+        def backward(ctx: Any, D: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             Y, s = ctx.saved_tensors
             back = D - D.mean(dim=-1, keepdim=True)
             if ctx.slip != "no variance term":
@@ -87,7 +88,7 @@ def _cases(seed):
             return A
 
         @staticmethod
-        def backward(ctx, D):
+        def backward(ctx: Any, D: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             [A] = ctx.saved_tensors
             return A * ((1 - A) * D if ctx.slip else D - (A * D).sum(dim=-1, keepdim=True)), None
 

@@ -1,7 +1,7 @@
 """Random networks at every difficult point, and gradients with every common mistake."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def case(seed: int) -> Case:
         rows = min(rows, 6)
     penalties: list[Any] = [[], [], [L2(0.1)], [L1(0.01)], [L2(0.01), L1(0.1)]][draw.integers(5)]
     penalties = [replace(penalty, averaged=seed % 2 == 1) for penalty in penalties]
-    network = Network(inputs, layers, loss(reduction=["mean", "sum"][draw.integers(2)]), penalties)
+    network = Network(inputs, layers, loss(reduction="sum" if draw.integers(2) else "mean"), penalties)
     theta = network.init(seed)
     for tensor in network.layout.tensors:
         if tensor.name == "b":
@@ -322,7 +322,7 @@ class Tally:
     misses: int = 0
     undecided_right: int = 0
     undecided_wrong: int = 0
-    stories: list[str] | None = None
+    stories: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
@@ -333,7 +333,7 @@ class Tally:
 
 def run(seeds: Any, errors_each: int, method: str = "complex step") -> Tally:
     """Run the suite and count."""
-    tally = Tally(stories=[])
+    tally = Tally()
     for seed in seeds:
         one = case(seed)
         # An absolute error that is minimized puts the output on a target, which is a real kink.

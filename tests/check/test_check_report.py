@@ -82,10 +82,13 @@ def test_terminal(monkeypatch):
 
 
 def test_taylor_is_a_second_opinion():
+    assert PASSED.taylor is not None
+    assert FAILED.taylor is not None
     assert PASSED.taylor.slope == pytest.approx(2, abs=0.05)
     assert FAILED.taylor.slope == pytest.approx(1, abs=0.05)
     assert "Taylor remainder: slope 2.00 (2.00 when right, towards 1 when wrong)." in PASSED.text()
     linear = check_gradients(lambda w: (w.sum(), np.ones(3)), np.ones(3))
+    assert linear.taylor is not None
     assert linear.taylor.slope is None
     assert "linear here" in linear.text()
 
@@ -112,6 +115,7 @@ def test_pictures():
         ax.figure.canvas.draw()
         given = pyplot.figure().add_subplot()
         assert plot_taylor_remainder(report, given) is given
+        assert report.taylor is not None
         assert f"slope {report.taylor.slope:.2f}" in given.get_title()
         given.figure.canvas.draw()
         given = pyplot.figure().add_subplot()

@@ -388,11 +388,13 @@ def test_nothing_is_kept_of_a_fault():
     fault = SAMPLE[1]
     assert fault.function.endswith("Tanh.derivative")
     assert not found(SMALL)
-    kept = set(folder().glob("loops._slope_Tanh_float64-*"))
+    place = folder()
+    assert place is not None
+    kept = set(place.glob("loops._slope_Tanh_float64-*"))
     assert kept
     with planted(fault):
         assert found(SMALL)
-    assert set(folder().glob("loops._slope_Tanh_float64-*")) == kept
+    assert set(place.glob("loops._slope_Tanh_float64-*")) == kept
 
 
 # The gradient of a step itself.

@@ -71,7 +71,7 @@ def test_the_reference_alone_where_there_are_no_kernels():
         with pytest.raises(ValueError, match=reason):
             check_gradients(network, network.init(0), X, T, noise=noise, engine="compiled")
     with pytest.raises(ValueError, match="There is no engine 'fast'"):
-        check_gradients(NETWORK, THETA, X, T, engine="fast")
+        check_gradients(NETWORK, THETA, X, T, engine="fast")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_gradient_that_is_given_belongs_to_no_engine():

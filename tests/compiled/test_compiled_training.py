@@ -3,6 +3,7 @@
 import ctypes
 import pickle
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def both(network, targets=T, F=np.float64, **arguments):
     )
 
 
-def assert_same(compiled, reference, tolerance=1e-10):
+def assert_same(compiled, reference, *, tolerance=1e-10):
     assert compiled.theta.dtype == reference.theta.dtype
     scale = np.abs(reference.theta).max()
     assert np.abs(compiled.theta - reference.theta).max() <= tolerance * scale
@@ -49,7 +50,7 @@ def assert_same(compiled, reference, tolerance=1e-10):
     assert compiled.reason == reference.reason
 
 
-def network(layer=vp.Tanh(), loss=vp.SquaredError(), penalty=PENALTY, width=9):  # noqa: B008 (frozen)
+def network(layer: vp.Layer = vp.Tanh(), loss: vp.Loss = vp.SquaredError(), penalty=PENALTY, width=9):  # noqa: B008
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], loss, penalty)
 
 
@@ -232,8 +233,8 @@ def test_a_score_without_a_kernel_is_found_by_its_formula(monkeypatch):
     assert found.history.validation_score[0] == largest_error(network().predict(theta, VALIDATION[0]), VALIDATION[1])
     with pytest.raises(ValueError, match="cannot train this: the score 'largest_error' has no kernel"):
         vp.train(network(), theta, X, T, engine="compiled", **settings)
-    rows = {"rows": np.arange(100), "validation_rows": np.arange(100, 150)}
-    member = vp.Member(network(), theta, vp.Momentum(0.05), epochs=4, validation_score="largest_error", **rows)
+    scored: dict[str, Any] = {"validation_score": "largest_error", "validation_rows": np.arange(100, 150)}
+    member = vp.Member(network(), theta, vp.Momentum(0.05), epochs=4, rows=np.arange(100), **scored)
     with pytest.warns(UserWarning, match=notice):
         (of_population,) = vp.train_population([member], X, T)
     settings = {**settings, "validation": (X[100:], T[100:]), "engine": "reference", "early_stopping": None}
@@ -298,7 +299,7 @@ def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
     found = []
     for threads in (1, 2):
         monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
-        every_epoch = {"callbacks": [lambda state: None]}  # which has to see each epoch by itself
+        every_epoch: dict[str, Any] = {"callbacks": [lambda state: None]}  # which has to see each epoch by itself
         found += [vp.train(wide, wide.init(0), X, T, **settings, **each) for each in ({}, every_epoch)]
     for one in found:
         assert one.reason == "early stopping"
@@ -329,11 +330,11 @@ def test_training_goes_on_exactly_where_it_stopped():
     dropping = network(vp.Dropout(0.3))
     arguments = {"optimizer": vp.Adam(0.01), "batch_size": 32, "engine": "compiled"}
     whole = vp.train(dropping, dropping.init(0), X, T, epochs=6, **arguments)
-    theta, state = dropping.init(0), None
-    for _ in range(3):
-        part = vp.train(dropping, theta, X, T, epochs=2, state=pickle.loads(pickle.dumps(state)), **arguments)
-        theta, state = part.theta, part.state
-    np.testing.assert_array_equal(theta, whole.theta)
+    part = vp.train(dropping, dropping.init(0), X, T, epochs=2, **arguments)
+    for _ in range(2):
+        state = pickle.loads(pickle.dumps(part.state))
+        part = vp.train(dropping, part.theta, X, T, epochs=2, state=state, **arguments)
+    np.testing.assert_array_equal(part.theta, whole.theta)
     np.testing.assert_array_equal(part.history.loss, whole.history.loss[-3:])
 
 
@@ -427,10 +428,8 @@ def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, h
 def test_clip_may_be_a_number_of_numpy_s():
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     options = {"optimizer": vp.GradientDescent(0.1), "epochs": 3, "engine": "compiled"}
-    found = [
-        vp.train(single, np.zeros(2), np.ones((5, 1)), np.ones(5), clip=clip, **options).theta
-        for clip in (0.5, np.float32(0.5), np.array(0.5))
-    ]
+    numbers: list[Any] = [0.5, np.float32(0.5), np.array(0.5)]
+    found = [vp.train(single, np.zeros(2), np.ones((5, 1)), np.ones(5), clip=clip, **options).theta for clip in numbers]
     np.testing.assert_array_equal(found[1:], [found[0]] * 2)
 
 

@@ -6,7 +6,7 @@ import inspect
 import textwrap
 from dataclasses import dataclass
 from functools import wraps
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -79,7 +79,8 @@ def compare(cls_or_part, method, F, *arrays):
     """Return the compiled formula's results and the formula's own on the same arrays."""
     formula, h = compiled_method(type(cls_or_part), method, F), hyperparameters(cls_or_part)
     found = np.array([formula(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
-    result = formula.nopython_signatures[0].return_type
+    (signature,) = formula.nopython_signatures  # pyright: ignore[reportFunctionMemberAccess] (a dispatcher of Numba's)
+    result = signature.return_type
     assert str(result) == F.__name__, f"{method} of {cls_or_part} is computed in {result}"
     return found, getattr(cls_or_part, method)(*arrays)
 
@@ -153,7 +154,7 @@ def test_the_library_s_own_formulas_are_what_is_compiled(monkeypatch):
     np.testing.assert_array_equal([compiled((), 0.0, y_i) for y_i in y], y * (1 - y) - 1)
 
 
-def scaled(z, k=2.0, *, shift=0):
+def scaled(z, k: Any = 2.0, *, shift: float = 0):
     return k * z + shift
 
 
@@ -290,7 +291,7 @@ class Odd(OwnFormula):
         return scaled(z, **{"k": 2.0})
 
     def an_unknown_name(self, z):
-        return scaled(z, factor=2.0)
+        return scaled(z, factor=2.0)  # pyright: ignore[reportCallIssue]
 
     def a_text(self, z):
         return scaled(z, k="two")

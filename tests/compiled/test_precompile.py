@@ -88,7 +88,9 @@ def test_not_where_it_cannot_help(empty, monkeypatch, why):
 
 def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
     monkeypatch.setattr(precompile, "_CODE", "raise ImportError")
-    assert begin().wait() == 1
+    process = begin()
+    assert process is not None
+    assert process.wait() == 1
     precompile.wait_for(NAME)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert begin() is None
@@ -126,6 +128,7 @@ def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
     monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
     monkeypatch.setattr(precompile, "_LONGEST", 0.01)
     process = begin()
+    assert process is not None
     precompile.wait_for(NAME)
     assert process.returncode
     assert precompile._running == {}

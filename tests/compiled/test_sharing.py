@@ -1,6 +1,7 @@
 """Wide layers that threads share train as others do, and who had which share does not show."""
 
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ NETWORKS = pytest.mark.parametrize(
 )
 
 
-def data(network, rows, F=np.float64, seed=0):
+def data(network, rows, F: type = np.float64, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(rows, network.inputs)).astype(F)
     if network.outputs == 1:
@@ -46,7 +47,7 @@ def data(network, rows, F=np.float64, seed=0):
     return X, rng.integers(0, network.outputs, rows)
 
 
-def trained(network, F=np.float64, engine="compiled", rows=300, **options):
+def trained(network, F: type = np.float64, engine="compiled", rows=300, **options: Any):
     X, T = data(network, rows, F)
     options = {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 128, "seed": 1, "engine": engine, **options}
     return vp.train(network, network.init(seed=0, dtype=F), X, T, **options)
@@ -62,7 +63,7 @@ def assert_same_course(found, expected, tolerance):
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def test_trains_as_the_reference_does(network, F):
     assert program_of(network, F).for_batches(128).shared
-    options = {"optimizer": vp.Momentum(0.01)}
+    options: dict[str, Any] = {"optimizer": vp.Momentum(0.01)}
     assert_same_course(
         trained(network, F, **options), trained(network, F, "reference", **options), 1e-9 if F is np.float64 else 2e-3
     )
@@ -150,9 +151,9 @@ def test_weights_chosen_rows_and_validation():
 def test_members_are_as_alone(wide):
     X, t = data(wide, 260, np.float32)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
-    options = {"epochs": 3, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=2)}
+    optimizer, options = vp.Adam(), {"epochs": 3, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=2)}
     members = [
-        vp.Member(network, network.init(seed, dtype=np.float32), vp.Adam(), seed=seed, **options)
+        vp.Member(network, network.init(seed, dtype=np.float32), optimizer, seed=seed, **options)
         for seed in range(3)
         for network in (wide, narrow)
     ]
@@ -161,7 +162,7 @@ def test_members_are_as_alone(wide):
         alone = vp.train(member.network, member.theta, X, t, **fit)
         np.testing.assert_array_equal(found.theta, alone.theta)
         np.testing.assert_array_equal(found.state.theta, alone.state.theta)
-        for name in member.optimizer.moments:
+        for name in optimizer.moments:
             np.testing.assert_array_equal(found.state.optimizer[name], alone.state.optimizer[name])
 
 

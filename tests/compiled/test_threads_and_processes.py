@@ -1,6 +1,6 @@
 """The compiled engine among threads and processes: the same bits whatever their number, and a host that stays whole."""
 
-import _signal
+import _signal  # pyright: ignore[reportMissingImports] (what signal wraps)
 import hashlib
 import os
 import signal
@@ -19,7 +19,7 @@ X = RNG.normal(size=(150, 6))
 T = np.sin(X @ RNG.normal(size=(6, 3)))
 
 
-def network(layer=vp.Tanh(), width=9):  # noqa: B008 (frozen)
+def network(layer: vp.Layer = vp.Tanh(), width=9):  # noqa: B008 (frozen)
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], vp.SquaredError(), vp.L2(1e-3))
 
 

@@ -16,7 +16,7 @@ class Residual(vp.Layer):
     layers: tuple[vp.Layer, ...]
 
     @property
-    def random(self):
+    def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (as its layers are)
         return any(layer.random for layer in self.layers)
 
     def parameters(self, inputs):

@@ -1,10 +1,14 @@
 """The error for bad input is one sentence: what is wrong, where, both shapes, what to do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import vecprop as vp
 
+ANY: Any = vp
+"""Where arguments are wrong by their types already."""
 NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
 REGRESSION = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
 THETA, X, T = np.zeros(17), np.ones((4, 2)), np.array([0, 1, 1, 0])
@@ -93,21 +97,33 @@ def test_bad_input_is_named(case, method):
     [
         (lambda: vp.Network(0, [vp.Dense(1)], vp.SquaredError()), ValueError, "positive whole number of inputs, not 0"),
         (lambda: vp.Network(2, [], vp.SquaredError()), ValueError, "at least one layer"),
-        (lambda: vp.Network(2, vp.Dense(1), vp.SquaredError()), TypeError, "layers are a list"),
-        (lambda: vp.Network(2, [vp.Tanh], vp.SquaredError()), TypeError, r"Layer 0 is the class Tanh: write Tanh\(\)"),
-        (lambda: vp.Network(2, ["relu"], vp.SquaredError()), TypeError, "Layer 0 is no layer: 'relu'"),
-        (lambda: vp.Network(2, [vp.Dense(1)], "mse"), TypeError, "The loss is no loss: 'mse'"),
-        (lambda: vp.Network(2, [vp.Dense(1)], vp.SquaredError(), 0.1), TypeError, "The penalty is no penalty: 0.1"),
+        (lambda: ANY.Network(2, vp.Dense(1), vp.SquaredError()), TypeError, "layers are a list"),
+        (
+            lambda: ANY.Network(2, [vp.Tanh], vp.SquaredError()),
+            TypeError,
+            r"Layer 0 is the class Tanh: write Tanh\(\)",
+        ),
+        (lambda: ANY.Network(2, ["relu"], vp.SquaredError()), TypeError, "Layer 0 is no layer: 'relu'"),
+        (lambda: ANY.Network(2, [vp.Dense(1)], "mse"), TypeError, "The loss is no loss: 'mse'"),
+        (
+            lambda: ANY.Network(2, [vp.Dense(1)], vp.SquaredError(), 0.1),
+            TypeError,
+            "The penalty is no penalty: 0.1",
+        ),
         (lambda: vp.Dense(0), ValueError, "not 0"),
-        (lambda: vp.Dense(2.5), ValueError, "not 2.5"),
+        (lambda: ANY.Dense(2.5), ValueError, "not 2.5"),
         (lambda: vp.Dropout(1.0), ValueError, "not 1.0"),
         (lambda: vp.LayerNorm(0.0), ValueError, "positive epsilon"),
-        (lambda: vp.SquaredError(reduction="max"), ValueError, "not 'max'"),
+        (lambda: ANY.SquaredError(reduction="max"), ValueError, "not 'max'"),
         (lambda: vp.Huber(threshold=0), ValueError, "positive threshold"),
         (lambda: vp.Quantile(level=1), ValueError, "between 0 and 1"),
         (lambda: vp.L2(-1.0), ValueError, "at least 0, not -1.0"),
-        (lambda: vp.Network(2, vp.SquaredError(), [vp.Dense(2)]), TypeError, "layers are a list, not SquaredError"),
-        (lambda: NETWORK.init("12"), TypeError, "A seed is a whole number, not '12'"),
+        (
+            lambda: ANY.Network(2, vp.SquaredError(), [vp.Dense(2)]),
+            TypeError,
+            "layers are a list, not SquaredError",
+        ),
+        (lambda: ANY.Network.init(NETWORK, "12"), TypeError, "A seed is a whole number, not '12'"),
         (lambda: NETWORK.init(0, int), TypeError, "dtype cannot be int64"),
         (lambda: NETWORK.loss(THETA, X, T, np.full(4, 1e308)), ValueError, "its sum could overflow"),
         (lambda: NETWORK.hidden(THETA, X, 3), IndexError, "no layer 3"),
@@ -151,7 +167,7 @@ def test_inputs_are_not_changed():
 
 def test_a_network_s_repr_makes_it():
     for network in (NETWORK, vp.Network(2, [vp.Dense(1)], vp.Huber(2.0), [vp.L2(0.1)])):
-        assert eval(repr(network), vars(vp)) == network
+        assert eval(repr(network), dict(vars(vp))) == network
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,7 +84,8 @@ def test_init_gives_each_seed_what_it_gets_alone():
     for row, seed in zip(thetas, [3, 1, 4], strict=True):
         np.testing.assert_array_equal(row, SEED.init(seed, dtype=np.float32))
         np.testing.assert_array_equal(row, SEED.init(seed).astype(np.float32))
-    np.testing.assert_array_equal(SEED.init(np.arange(3)), SEED.init(range(3)))
+    numbers: Any = np.arange(3)
+    np.testing.assert_array_equal(SEED.init(numbers), SEED.init(range(3)))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +198,8 @@ def test_a_layer_and_a_loss_of_ones_own_without_a_base_class():
         def delta(self, Z, T):
             return 3 * (Z - T) ** 2
 
-    network = vp.Network(2, [Scale(), vp.Dense(1)], Cubic())
+    own: Any = Scale(), Cubic()  # as classes of any origin
+    network = vp.Network(2, [own[0], vp.Dense(1)], own[1])
     rng = np.random.default_rng(0)
     theta, X, T = rng.normal(size=5), rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
     gradient = network.loss_and_gradient(theta, X, T)[1]

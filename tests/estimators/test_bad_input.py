@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 import vecprop
 from vecprop import MLPClassifier, MLPRegressor
 
-X, y = make_classification(40, 4, random_state=0)
+X, y = map(np.asarray, make_classification(40, 4, random_state=0))
 FEW = {"max_iter": 3, "hidden_layer_sizes": (4,), "random_state": 0}
 
 
@@ -72,7 +72,7 @@ CLASSIFIER = {
         "needs all rows at once",
     ),
     "labels, then one": (
-        lambda m: m.set_params(warm_start=True).fit(X, np.eye(2, dtype=int)[y]).fit(X, y),
+        lambda m: m.set_params(warm_start=True).fit(X, np.eye(2, dtype=int)[y.astype(int)]).fit(X, y),
         "several labels a row in one call",
     ),
     "unknown class_weight": (lambda m: m.set_params(class_weight={5: 2.0}).fit(X, y), "class_weight"),

@@ -1,15 +1,16 @@
 """Training that goes on, goes on exactly: the same bits in one call or in many."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.datasets import make_classification
 
+from models import fresh
 from vecprop import Cosine, MLPClassifier, MLPRegressor
 
-X, y = make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1)
+X, y = map(np.asarray, make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
 SETTINGS = {"hidden_layer_sizes": (6,), "batch_size": 20, "random_state": 0, "dropout": 0.2, "n_iter_no_change": 1000}
 SOLVERS = [
     {"solver": "adam"},
@@ -55,7 +56,7 @@ def test_without_warm_start_fit_begins_anew():
     first = model.theta_.copy()
     assert (model.fit(X, y).theta_ == first).all()
     assert model.n_iter_ == len(model.loss_curve_) == 3
-    assert (clone(model).fit(X, y).theta_ == first).all()
+    assert (fresh(model).fit(X, y).theta_ == first).all()
 
 
 @pytest.mark.parametrize("name", ["cosine", Cosine()])
@@ -81,7 +82,7 @@ def test_another_solver_begins_anew_from_the_parameters():
 
 
 def test_another_learning_rate_goes_on():
-    model = MLPClassifier(**SETTINGS, max_iter=3, warm_start=True).fit(X, y)
+    model: Any = MLPClassifier(**SETTINGS, max_iter=3, warm_start=True).fit(X, y)
     state = model._state
     model.set_params(learning_rate_init=0.01).fit(X, y)
     assert model._state.optimizer["t"] == 2 * state.optimizer["t"]
@@ -89,7 +90,7 @@ def test_another_learning_rate_goes_on():
 
 def test_early_stopping_goes_on_from_the_best():
     settings = SETTINGS | {"early_stopping": True, "n_iter_no_change": 3, "warm_start": True}
-    model = MLPClassifier(**settings, max_iter=8).fit(X, y)
+    model: Any = MLPClassifier(**settings, max_iter=8).fit(X, y)
     best = model.best_validation_score_
     model.fit(X, y)
     assert model.best_validation_score_ >= best

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ y = (X[:, 0] > 0).astype(int)
 t = X @ [1.0, -1.0, 0.5]
 
 
-def said(model, word, X=X, y=y):
+def said(model, word, X: Any = X, y: Any = y):
     """Return the sentences with a word, and see that they are sentences."""
     diagnosis = model.diagnose(X, y)
     assert all(sentence[0].isupper() and sentence.endswith(".") and ". " not in sentence for sentence in diagnosis)
@@ -67,7 +68,7 @@ def test_a_converged_fit_on_scaled_data_has_nothing_wrong(table, kind, settings)
 
 @pytest.mark.parametrize("noise", [0.2, 0.3])
 def test_half_dead_looking_but_good_networks_are_left_alone(noise):
-    X, y = make_moons(300, noise=noise, random_state=0)
+    X, y = map(np.asarray, make_moons(300, noise=noise, random_state=0))
     model = MLPClassifier((50, 50), max_iter=1000, random_state=0).fit(X, y)
     assert model.diagnose(X, y) == ()
 
@@ -195,7 +196,7 @@ def test_squared_error_with_a_huge_rate_and_early_stopping_stops_at_once():
 
 
 def test_a_rate_too_high_makes_the_loss_rise_and_fall():
-    X, y = load_digits(return_X_y=True)
+    X, y = map(np.asarray, load_digits(return_X_y=True))
     X = StandardScaler().fit_transform(X)
     model = MLPClassifier(learning_rate_init=1.0, random_state=0, max_iter=30).fit(X, y)
     assert "lower learning_rate_init (now 1)" in said(model, "too high", X, y)[0]

@@ -2,14 +2,15 @@
 
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, train_test_split
 
+from models import fresh
 from vecprop import (
     MLPClassifier,
     MLPEnsembleClassifier,
@@ -62,7 +63,7 @@ def problems(draw):
     }
     inputs = X.astype(draw(st.sampled_from([np.float32, np.float64])))
     weight = draw(st.sampled_from([None, W]))
-    return clone(model).set_params(early_stopping=True, max_iter=25, **parameters), inputs, y, weight
+    return fresh(model, early_stopping=True, max_iter=25, **parameters), inputs, y, weight
 
 
 def fitted(model, *rows):
@@ -78,12 +79,12 @@ def fitted(model, *rows):
 def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(problem):
     model, rows, y, weight = problem
     kind = MLPEnsembleClassifier if isinstance(model, MLPClassifier) else MLPEnsembleRegressor
-    alone = fitted(clone(model), rows, y, weight)
+    alone: Any = fitted(fresh(model), rows, y, weight)
     assert len(alone.validation_scores_) == alone.n_iter_
     assert alone.best_validation_score_ == max(alone.validation_scores_, default=-np.inf)
-    assert_same(alone, fitted(clone(model).set_params(callbacks=[lambda state: None]), rows, y, weight))
+    assert_same(alone, fitted(fresh(model, callbacks=[lambda state: None]), rows, y, weight))
     for one in fitted(kind(model, n_estimators=3, random_state=0), rows, y, weight).estimators_:
-        assert_same(one, fitted(clone(model).set_params(random_state=one.random_state), rows, y, weight))
+        assert_same(one, fitted(fresh(model, random_state=one.random_state), rows, y, weight))
 
 
 @given(problems())
@@ -114,7 +115,7 @@ def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
 @pytest.mark.parametrize("name", TARGETS)
 def test_its_scores_are_those_of_score(name):
     model, y = TARGETS[name]
-    model = clone(model).set_params(hidden_layer_sizes=(5,), max_iter=3, random_state=0)
+    model = fresh(model, hidden_layer_sizes=(5,), max_iter=3, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for fit in ({}, {"sample_weight_val": W[60:]}):
@@ -133,7 +134,7 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
 
     monkeypatch.setattr(fitting.Record, "epochs", counted)
     for model, y in TARGETS.values():
-        model = clone(model).set_params(early_stopping=True, max_iter=30, random_state=0)
+        model = fresh(model, early_stopping=True, max_iter=30, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(X, y)
@@ -169,8 +170,8 @@ def test_scores_and_predictions_of_ones_own_count():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
-        other = Constant(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0])
+        model: Any = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
+        other: Any = Constant(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0])
     assert max(model.validation_scores_) <= 0
     assert len(set(other.validation_scores_)) == 1
 
@@ -179,6 +180,7 @@ def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = MLPRegressor(max_iter=2, random_state=0).fit(X, Z[:, 0], X_val=X[:1], y_val=Z[:1, 0])
+        assert model.validation_scores_ is not None
         assert np.isnan(model.validation_scores_).all()
         model = MLPClassifier(max_iter=2, early_stopping=True, random_state=0).fit(X, np.ones(90))
         assert model.validation_scores_ == [1.0, 1.0]

@@ -11,12 +11,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 import vecprop
 
-X2, y2 = make_classification(90, 6, random_state=0)
-X3, y3 = make_classification(90, 6, n_classes=3, n_informative=4, random_state=1)
-XL, yL = make_multilabel_classification(60, 6, n_classes=3, random_state=2)
-XR, yR = make_regression(80, 5, noise=5, random_state=3)
+X2, y2 = map(np.asarray, make_classification(90, 6, random_state=0))
+X3, y3 = map(np.asarray, make_classification(90, 6, n_classes=3, n_informative=4, random_state=1))
+XL, yL = map(np.asarray, make_multilabel_classification(60, 6, n_classes=3, random_state=2))
+XR, yR = map(np.asarray, make_regression(80, 5, noise=5, random_state=3))
 yR = yR / yR.std()
-XO, yO = make_regression(80, 5, n_targets=3, noise=5, random_state=4)
+XO, yO = map(np.asarray, make_regression(80, 5, n_targets=3, noise=5, random_state=4))
 yO = yO / yO.std()
 counts = np.random.default_rng(0).poisson(np.exp(XR[:, 0] / 2))
 weights = np.random.default_rng(1).uniform(0, 2, 200)
@@ -42,7 +42,12 @@ def assert_same(theirs, ours, tolerance=1e-9):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
-CLASSIFICATION = {"two": (X2, y2), "three": (X3, y3), "labels": (XL, yL), "text": (X3, np.array(["a", "b", "c"])[y3])}
+CLASSIFICATION = {
+    "two": (X2, y2),
+    "three": (X3, y3),
+    "labels": (XL, yL),
+    "text": (X3, np.array(["a", "b", "c"])[y3.astype(int)]),
+}
 
 
 @pytest.mark.parametrize("data", CLASSIFICATION)

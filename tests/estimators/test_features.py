@@ -1,6 +1,7 @@
 """What scikit-learn's networks lack: each by an equivalence or a number worked out by hand."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer
 import vecprop
 from vecprop import MLPClassifier, MLPRegressor
 
-X2, y2 = make_classification(80, 5, weights=[0.8], random_state=0)
-X3, y3 = make_classification(80, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1)
-XR, yR = make_regression(80, 5, noise=5, random_state=3)
+X2, y2 = map(np.asarray, make_classification(80, 5, weights=[0.8], random_state=0))
+X3, y3 = map(np.asarray, make_classification(80, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
+XR, yR = map(np.asarray, make_regression(80, 5, noise=5, random_state=3))
 yR = yR / yR.std()
 counts = np.random.default_rng(0).poisson(np.exp(XR[:, 0] / 2))
 LINEAR = {"hidden_layer_sizes": (), "alpha": 0, "solver": "lbfgs", "max_iter": 5000, "random_state": 0}
@@ -188,7 +189,7 @@ def test_a_solver_is_its_optimizer(solver, optimizer):
 )
 def test_a_fit_is_train_on_the_same_network(name, schedule):
     model = MLPClassifier(learning_rate=name, batch_size=20, solver="rmsprop", **SMALL).fit(X3, y3)
-    start = MLPClassifier(**SMALL).initialize(X3, y3)
+    start: Any = MLPClassifier(**SMALL).initialize(X3, y3)
     result = vecprop.train(
         model.network_,
         start.theta_,
@@ -208,7 +209,7 @@ def test_a_fit_is_train_on_the_same_network(name, schedule):
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_curves_of_training_and_validation(solver):
     settings = SMALL | {"scoring": "accuracy", "solver": solver}
-    model = MLPClassifier(**settings).fit(X2[:60], y2[:60], X_val=X2[60:], y_val=y2[60:])
+    model: Any = MLPClassifier(**settings).fit(X2[:60], y2[:60], X_val=X2[60:], y_val=y2[60:])
     assert len(model.loss_curve_) == len(model.validation_loss_curve_) == model.n_iter_
     assert len(model.score_curve_) == len(model.validation_scores_) == model.n_iter_
     assert model.score_curve_[-1] == model.score(X2[:60], y2[:60])
@@ -222,7 +223,7 @@ def test_curves_of_training_and_validation(solver):
 def test_early_stopping_on_a_scorer_restores_the_best():
     scoring = make_scorer(balanced_accuracy_score)
     settings = SMALL | {"max_iter": 200, "learning_rate_init": 0.03}
-    model = MLPClassifier(early_stopping=True, scoring=scoring, n_iter_no_change=5, **settings)
+    model: Any = MLPClassifier(early_stopping=True, scoring=scoring, n_iter_no_change=5, **settings)
     model.fit(X2[:60], y2[:60], X_val=X2[60:], y_val=y2[60:])
     assert model.n_iter_ < 200
     assert model.best_validation_score_ == max(model.validation_scores_)
@@ -232,7 +233,7 @@ def test_early_stopping_on_a_scorer_restores_the_best():
 def test_early_stopping_on_the_loss_restores_the_best_also_with_lbfgs():
     for solver in ("adam", "lbfgs"):
         settings = SMALL | {"max_iter": 200, "learning_rate_init": 0.03, "solver": solver, "n_iter_no_change": 3}
-        model = MLPRegressor(early_stopping=True, scoring="loss", **settings | {"hidden_layer_sizes": (50,)})
+        model: Any = MLPRegressor(early_stopping=True, scoring="loss", **settings | {"hidden_layer_sizes": (50,)})
         model.fit(XR[:40], yR[:40], X_val=XR[40:], y_val=yR[40:], sample_weight_val=np.arange(1.0, 41))
         assert model.n_iter_ < 200
         best = model.network_.loss(model.theta_, XR[40:], yR[40:], np.arange(1.0, 41))
@@ -241,14 +242,14 @@ def test_early_stopping_on_the_loss_restores_the_best_also_with_lbfgs():
 
 
 def test_early_stopping_of_a_multiclass_score_sees_labels():
-    labels = np.array(["x", "y", "z"])[y3]
-    model = MLPClassifier(early_stopping=True, scoring="roc_auc_ovr", **SMALL | {"max_iter": 5})
+    labels = np.array(["x", "y", "z"])[y3.astype(int)]
+    model: Any = MLPClassifier(early_stopping=True, scoring="roc_auc_ovr", **SMALL | {"max_iter": 5})
     model.fit(X3, labels)
     assert len(model.validation_scores_) == 5
 
 
 def test_random_state_and_threads_fix_every_bit():
-    X, y = make_classification(3000, 30, random_state=0)
+    X, y = map(np.asarray, make_classification(3000, 30, random_state=0))
     settings = {"hidden_layer_sizes": (64, 64), "max_iter": 3, "batch_size": 1000, "random_state": 0, "dropout": 0.1}
     bits = [MLPClassifier(n_jobs=n_jobs, **settings).fit(X, y).theta_ for n_jobs in (None, 1, 2, -1)]
     assert all((theta == bits[0]).all() for theta in bits)

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from vecprop import MLPClassifier, MLPRegressor, Network
 
-X, y = make_classification(30, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1)
+X, y = map(np.asarray, make_classification(30, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
 
 
 def relu(z):

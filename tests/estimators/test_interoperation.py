@@ -5,6 +5,7 @@ import io
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import joblib
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vecprop import MLPClassifier, MLPRegressor
 
-X, y = load_iris(return_X_y=True)
+X, y = map(np.asarray, load_iris(return_X_y=True))
 FEW = {"hidden_layer_sizes": (6,), "max_iter": 5, "random_state": 0}
 NAMES = ["a", "b", "c", "d"]
 
@@ -48,7 +49,7 @@ def test_frames(library, early_stopping):
 def test_a_pipeline_sets_the_output_of_what_comes_before():
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(**FEW)).set_output(transform="pandas")
     pipeline.fit(frame("pandas"), y)
-    assert pipeline[-1].feature_names_in_.tolist() == NAMES
+    assert pipeline.steps[-1][1].feature_names_in_.tolist() == NAMES
     assert pipeline.predict(frame("pandas")).shape == y.shape
 
 
@@ -66,11 +67,11 @@ def test_metadata_is_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         model = MLPClassifier(**FEW).set_fit_request(sample_weight=True, X_val=True, y_val=True)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
-        pipeline = make_pipeline(scaler, model).fit(X, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
+        pipeline: Any = make_pipeline(scaler, model).fit(X, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
     scaled = StandardScaler().fit_transform(X)
     alone = MLPClassifier(**FEW).fit(scaled, y, sample_weight=weight, X_val=X[:20], y_val=y[:20])
-    np.testing.assert_array_equal(pipeline[-1].theta_, alone.theta_)
-    assert pipeline[-1].validation_loss_curve_ == alone.validation_loss_curve_
+    np.testing.assert_array_equal(pipeline.steps[-1][1].theta_, alone.theta_)
+    assert pipeline.steps[-1][1].validation_loss_curve_ == alone.validation_loss_curve_
 
 
 def test_html_and_text():
@@ -117,8 +118,8 @@ def test_a_scorer_is_handed_a_model_that_predicts():
         def __call__(self, model, X, y):
             return accuracy_score(y, model.predict(X))
 
-    one = MLPClassifier(scoring=Scorer(), **FEW).fit(X, y)
-    other = MLPClassifier(scoring=get_scorer("accuracy"), **FEW).fit(X, y)
+    one: Any = MLPClassifier(scoring=Scorer(), **FEW).fit(X, y)
+    other: Any = MLPClassifier(scoring=get_scorer("accuracy"), **FEW).fit(X, y)
     assert one.score_curve_ == other.score_curve_
     weight = np.where(y == 0, 0.0, 1.0)
     one, other = one.fit(X, y, sample_weight=weight), other.fit(X, y, sample_weight=weight)
@@ -126,7 +127,7 @@ def test_a_scorer_is_handed_a_model_that_predicts():
     assert other.score_curve_[-1] == accuracy_score(y[y > 0], other.predict(X[y > 0]))
 
 
-callback = pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None
+callback: Any = pytest.importorskip("sklearn.callback") if sklearn.__version__ >= "1.9" else None
 
 
 @pytest.mark.skipif(callback is None, reason="scikit-learn has callbacks from release 1.9 on")
@@ -152,7 +153,7 @@ class TestCallbacks:
             def on_fit_task_begin(self, estimator, context):
                 self.calls.append(f"begin {context.task_name}")
 
-            def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            def on_fit_task_end(self, estimator, context, *, fitted_estimator: Any = None):
                 assert fitted_estimator.predict(X).shape == y.shape
                 self.calls.append(f"end {context.task_name}")
                 return self.calls.count("end epoch") == self.stop_after

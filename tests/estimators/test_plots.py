@@ -1,6 +1,7 @@
 """Pictures of fitted models: each shows the model's own numbers, with its own names."""
 
 import sys
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from vecprop import MLPClassifier, MLPRegressor
 
-X, number = make_moons(100, noise=0.2, random_state=0)
+X, number = map(np.asarray, make_moons(100, noise=0.2, random_state=0))
 y = np.array(["out", "in"])[number]
 
 
@@ -26,7 +27,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def iris():
-    frame = load_iris(as_frame=True)
+    frame: Any = load_iris(as_frame=True)
     names = frame.target_names[frame.target]
     model = MLPClassifier((2,), "tanh", learning_rate_init=0.1, max_iter=1000, random_state=0).fit(frame.data, names)
     return model, (frame.data, names)
@@ -83,7 +84,7 @@ def test_scikit_learns_own_display_of_the_boundary(model, method):
 
 
 def test_scikit_learns_display_takes_frames_and_pipelines_and_more_classes():
-    frame = load_iris(as_frame=True)
+    frame: Any = load_iris(as_frame=True)
     two = frame.data.iloc[:, 2:]
     pipeline = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=20, random_state=0)).fit(two, frame.target)
     display = DecisionBoundaryDisplay.from_estimator(pipeline, two, response_method="predict", grid_resolution=20)
@@ -104,7 +105,7 @@ def test_the_last_hidden_layer_is_drawn_behind_dropout_and_its_three_units_in_sp
     assert model.plot.hidden_space(X, y).name == "3d"
     thinned = MLPClassifier((2,), dropout=0.5, layer_norm=True, max_iter=1, random_state=0).fit(X, y)
     ax = thinned.plot.hidden_space(X, y)
-    np.testing.assert_allclose(ax.collections[1].get_offsets(), thinned.hidden_activations(X)[y == "out"])
+    np.testing.assert_allclose(np.asarray(ax.collections[1].get_offsets()), thinned.hidden_activations(X)[y == "out"])
     with pytest.raises(IndexError, match="no hidden layer 3: this model has 2"):
         model.plot.hidden_space(X, y, layer=3)
 
@@ -136,7 +137,9 @@ def test_calibration_of_several_labels_a_row():
     model = MLPClassifier((3,), max_iter=5, random_state=0).fit(X, marks)
     ax = model.plot.calibration(X, marks, n_bins=1)
     for k, line in enumerate(ax.lines[1:]):
-        np.testing.assert_allclose(line.get_xydata(), [[model.predict_proba(X)[:, k].mean(), marks[:, k].mean()]])
+        np.testing.assert_allclose(
+            np.asarray(line.get_xydata()), [[model.predict_proba(X)[:, k].mean(), marks[:, k].mean()]]
+        )
 
 
 def test_float32_and_sparse_rows_can_be_drawn():

@@ -1,28 +1,31 @@
 """Restarts: the best of several fits, each of which could have been had alone; and fits that are done together."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.datasets import make_classification, make_moons
 from sklearn.utils import check_random_state
 
+from models import fresh
 from vecprop import MLPClassifier, MLPRegressor
 from vecprop.estimators.fitting import Fitting
 from vecprop.estimators.together import Restarts, fit_together, random_states
 
-X, y = make_moons(80, noise=0.2, random_state=0)
+X, y = map(np.asarray, make_moons(80, noise=0.2, random_state=0))
 FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size": 20}
 
 
 def alone(model, **fit):
     """The fits of the restarts, one by one."""
     states = random_states(model.random_state, model.n_restarts)
-    return [clone(model).set_params(n_restarts=1, random_state=state).fit(X, y, **fit) for state in states]
+    one: Any = model
+    return [fresh(one, n_restarts=1, random_state=state).fit(X, y, **fit) for state in states]
 
 
 @pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}], ids=str)
 def test_what_has_the_lowest_loss_is_kept(settings):
-    model = MLPClassifier(n_restarts=6, **FEW, **settings)
+    model: Any = MLPClassifier(n_restarts=6, **FEW, **settings)
     starts = alone(model)
     best = min(starts, key=lambda start: start.loss_)
     model.fit(X, y)
@@ -45,20 +48,21 @@ def test_of_rows_of_validation_the_last_score_counts():
 
 
 def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_start_sets_aside():
-    model = MLPClassifier(n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30})
+    model: Any = MLPClassifier(n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30})
     model.fit(X, y)
-    first = clone(model).set_params(n_restarts=1).fit(X, y)
+    first = fresh(model, n_restarts=1).fit(X, y)
     assert model.best_validation_score_ > first.best_validation_score_
     rows, random = model._accept(X, y, None, first=True), check_random_state(5)
     model._prepare(rows, random, first=True)
-    of_first, *of_others = [fitting.validation.numbers for fitting in Restarts(model, rows, None, random).fittings]
+    fittings: Any = Restarts(model, rows, None, random).fittings
+    of_first, *of_others = [fitting.validation.numbers for fitting in fittings]
     assert len(of_first) == 8
     assert all(np.array_equal(numbers, of_first) for numbers in of_others)
 
 
 def test_a_start_that_diverges_is_not_kept():
     # One learning rate on data of such a scale: some starts diverge, others do not.
-    model = MLPRegressor(
+    model: Any = MLPRegressor(
         hidden_layer_sizes=(4,), solver="sgd", learning_rate_init=0.05, max_iter=40, n_restarts=8, random_state=0
     )
     model.fit(3 * X, 4 * X[:, 0])
@@ -81,7 +85,9 @@ def test_training_goes_on_from_what_was_kept_and_starts_once():
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
 def test_what_is_fitted_together_is_what_is_fitted_alone(n_jobs):
-    rows, labels = make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
+    rows, labels = map(
+        np.asarray, make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
+    )
     settings = [
         {"solver": "sgd", "learning_rate": "invscaling", "shuffle": False},
         {"activation": "tanh", "dropout": 0.3, "hidden_layer_sizes": (4, 2)},
@@ -103,7 +109,7 @@ def test_what_is_fitted_together_is_what_is_fitted_alone(n_jobs):
     assert [number for number, error in enumerate(errors) if error] == [7]
     assert isinstance(errors[7], ValueError)
     for model in models[:7]:
-        one = clone(model).fit(rows, labels)
+        one = fresh(model).fit(rows, labels)
         np.testing.assert_array_equal(model.theta_, one.theta_)
         for name in ("loss_curve_", "validation_scores_", "score_curve_", "n_iter_", "t_", "best_loss_"):
             assert getattr(model, name) == getattr(one, name)

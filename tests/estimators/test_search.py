@@ -1,12 +1,12 @@
 """The search: its results are those of scikit-learn's searches over the same estimators."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 import sklearn
 from scipy.stats import loguniform
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.decomposition import PCA
@@ -29,11 +29,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from models import fresh
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
 from vecprop.estimators import together
 from vecprop.estimators.fitting import Fitting
 
-X, y = load_iris(return_X_y=True)
+X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 FEW = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 0, "batch_size": 40}
 CLASSIFIER = MLPClassifier(**FEW)
@@ -115,7 +116,7 @@ def test_labels_are_names_and_a_fold_lacks_a_class():
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
 def test_regression(loss):
-    rows, numbers = load_diabetes(return_X_y=True)
+    rows, numbers = map(np.asarray, load_diabetes(return_X_y=True))
     model = MLPRegressor(loss, **FEW | {"batch_size": 100})
     grid = RATES | ({} if loss == "poisson" else {"scale_target": [False, True]})
     both(model, grid, (rows, numbers / 100), cv=3, scoring="neg_mean_absolute_error")
@@ -243,15 +244,15 @@ def test_targets_that_may_not_be_zero():
 )
 def test_the_last_round_of_halving_has_all_epochs(most, halving, rounds):
     grid = {"alpha": np.geomspace(1e-6, 1e-2, 9).tolist()}
-    model = clone(CLASSIFIER).set_params(max_iter=most)
+    model = fresh(CLASSIFIER, max_iter=most)
     search = MLPSearchCV(model, grid, cv=2, halving=halving).fit(X, y)
     assert np.unique(search.cv_results_["n_resources"]).tolist() == sorted(set(rounds))
     assert search.best_params_["max_iter"] == most
 
 
 class OwnFit(MLPClassifier):
-    def fit(self, X, y):
-        return super().fit(-X, y)
+    def fit(self, X, y, *more, **of_validation):
+        return super().fit(-X, y, *more, **of_validation)
 
 
 def test_a_fit_of_its_own_would_be_passed_by():
@@ -263,7 +264,7 @@ def test_a_fit_of_its_own_would_be_passed_by():
 
 def test_distributions():
     draws = {"alpha": loguniform(1e-5, 1), "hidden_layer_sizes": [(3,), (4,), (5,)]}
-    settings = {"n_iter": 4, "random_state": 3, "cv": 2}
+    settings: dict[str, Any] = {"n_iter": 4, "random_state": 3, "cv": 2}
     search = MLPSearchCV(CLASSIFIER, param_distributions=draws, **settings).fit(X, y)
     assert_same(search, RandomizedSearchCV(CLASSIFIER, draws, **settings).fit(X, y))
 
@@ -277,9 +278,8 @@ def test_halving(pipeline, rates):
     grid = {f"{name}learning_rate_init": rates}
     settings = {"cv": 3, "scoring": "neg_log_loss"}  # without ties
     search = MLPSearchCV(estimator, grid, halving=3, **settings).fit(X, y)
-    reference = HalvingGridSearchCV(
-        estimator, grid, **settings, resource=f"{name}max_iter", max_resources=18, min_resources="exhaust", factor=3
-    ).fit(X, y)
+    resources: dict[str, Any] = {"resource": f"{name}max_iter", "max_resources": 18, "min_resources": "exhaust"}
+    reference = HalvingGridSearchCV(estimator, grid, **settings, **resources, factor=3).fit(X, y)
     assert set(search.cv_results_) == set(reference.cv_results_) - {"mean_train_score", "std_train_score"} - {
         f"split{n}_train_score" for n in range(3)
     }
@@ -312,7 +312,7 @@ def test_the_spread_over_seeds():
 def test_random_states_that_are_no_numbers(random_state):
     model = MLPClassifier(**FEW | {"random_state": random_state})
     search = MLPSearchCV(model, RATES, cv=2, n_seeds=2, refit=False)
-    one, other = (clone(search).fit(X, y).cv_results_["mean_test_score"].tolist() for _ in range(2))
+    one, other = (fresh(search).fit(X, y).cv_results_["mean_test_score"].tolist() for _ in range(2))
     assert (one == other) is (random_state is not None)
     if random_state is not None:
         both(model, RATES, cv=2)
@@ -351,14 +351,15 @@ def test_nested_cross_validation():
 
 
 def test_vecprops_estimators_inside_scikit_learns():
-    rows, labels = make_classification(120, 5, random_state=0)
+    rows, labels = map(np.asarray, make_classification(120, 5, random_state=0))
     model = MLPClassifier(**FEW | {"max_iter": 60, "learning_rate_init": 0.05})
     assert cross_val_score(model, rows, labels).mean() > 0.8
     assert GridSearchCV(model, RATES).fit(rows, labels).best_score_ > 0.8
     assert BaggingClassifier(model, 4, random_state=0).fit(rows, labels).score(rows, labels) > 0.85
     calibrated = CalibratedClassifierCV(model, cv=3).fit(rows, labels)
     assert calibrated.score(rows, labels) > 0.85
-    assert cross_val_predict(model, rows, labels, method="predict_proba").shape == (120, 2)
+    probabilities: Any = cross_val_predict(model, rows, labels, method="predict_proba")
+    assert probabilities.shape == (120, 2)
 
 
 def test_verbose_says_how_many_fits_there_are(capsys):

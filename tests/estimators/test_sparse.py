@@ -1,5 +1,7 @@
 """Sparse rows train and predict as dense ones do, and are never made dense."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -40,7 +42,9 @@ def test_sparse_is_dense(kind, settings, form):
     settings = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0} | settings
     on_sparse = kind(**settings).fit(form(X), y, weight, X_val=form(X[:30]), y_val=y[:30])
     on_dense = kind(**settings).fit(X, y, weight, X_val=X[:30], y_val=y[:30])
-    tolerance = {"rtol": 1e-6, "atol": 1e-6} if settings["solver"] == "lbfgs" else {"rtol": 1e-9, "atol": 1e-9}
+    tolerance: dict[str, Any] = (
+        {"rtol": 1e-6, "atol": 1e-6} if settings["solver"] == "lbfgs" else {"rtol": 1e-9, "atol": 1e-9}
+    )
     np.testing.assert_allclose(on_sparse.theta_, on_dense.theta_, **tolerance)
     np.testing.assert_allclose(on_sparse.loss_curve_, on_dense.loss_curve_, **tolerance)
     np.testing.assert_allclose(on_sparse.validation_loss_curve_, on_dense.validation_loss_curve_, **tolerance)
@@ -64,7 +68,7 @@ def test_a_weight_below_zero_is_refused():
 
 def test_sparse_labels_come_back_sparse(monkeypatch):
     monkeypatch.undo()
-    rows, labels = make_multilabel_classification(40, random_state=0)
+    rows, labels = map(np.asarray, make_multilabel_classification(40, random_state=0))
     settings = {"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 0}
     given_sparse = MLPClassifier(**settings).fit(rows, sparse.csr_matrix(labels)).predict(rows)
     given_dense = MLPClassifier(**settings).fit(rows, labels).predict(rows)

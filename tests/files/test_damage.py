@@ -7,6 +7,7 @@ import pickle
 import random
 import tracemalloc
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def good(tmp_path_factory):
     return path.read_bytes()
 
 
-def rewritten(path, change=lambda document, arrays: None, model=MODEL):
+def rewritten(path, change=lambda document, arrays: None, model: Any = MODEL):
     """Write a file whose document and arrays are changed, with checksums that are right: no accident, but intent."""
     save(model, path)
     document, arrays = container.read(path)
@@ -111,7 +112,7 @@ def test_many_damaged_files(kind, tmp_path, seed):
 
 def test_every_bit_of_an_array_counts(good, tmp_path):
     data = bytearray(good)
-    at = good.index(MODEL[-1].theta_.tobytes())
+    at = good.index(MODEL.steps[-1][1].theta_.tobytes())
     for bit in (0, 31, 63):
         data[at + bit // 8] ^= 1 << bit % 8
         (tmp_path / "model").write_bytes(data)
@@ -231,7 +232,7 @@ def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeyp
                 twin.header_offset, twin.CRC = largest.header_offset, largest.CRC
                 twin.file_size = twin.compress_size = largest.file_size
                 archive.filelist.append(twin)
-            archive._didModify = True
+            archive._didModify = True  # pyright: ignore[reportAttributeAccessIssue] (private)
     else:
         monkeypatch.setattr(container, "_MOST_ENTRIES", 100)
         with zipfile.ZipFile(path, "a") as archive:

@@ -1,5 +1,7 @@
 """scikit-learn's networks become vecprop's, and predict the same."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import neural_network as scikit
@@ -8,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from models import MANY, NUMBERS, THREE, TWO, X, fitted
 from vecprop import MLPClassifier, MLPRegressor, from_scikit_learn, load, save
 
-FEW = {"hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
+FEW: dict[str, Any] = {"hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
 TARGETS = {
     "two": TWO,
     "truth values": TWO.astype(bool),
@@ -71,8 +73,8 @@ def test_counts():
 def test_names_of_columns_stay_and_nothing_is_shared():
     pandas = pytest.importorskip("pandas")
     rows = pandas.DataFrame(X, columns=["a", "b", "c"])
-    random = np.random.RandomState(0)
-    theirs = fitted(scikit.MLPClassifier(**FEW | {"random_state": random}), rows, TWO)
+    random: Any = np.random.RandomState(0)
+    theirs = fitted(scikit.MLPClassifier(**{**FEW, "random_state": random}), rows, TWO)
     before, numbers = theirs.coefs_[0].copy(), random.get_state()[2]
     ours = from_scikit_learn(theirs)
     np.testing.assert_array_equal(ours.predict(rows), theirs.predict(rows))

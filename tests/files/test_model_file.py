@@ -6,17 +6,17 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vecprop as vp
-from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, table_pipeline
+from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from vecprop import FileError, MLPClassifier, MLPRegressor, TrainedNetwork, load, save
 from vecprop.files import model_file
@@ -53,7 +53,7 @@ def state_of(value):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
     model, y = ESTIMATORS[kind]
-    model, rows = fitted(clone(model), X.astype(dtype), y), X.astype(dtype)
+    model, rows = fitted(fresh(model), X.astype(dtype), y), X.astype(dtype)
     again = round_trip(model, tmp_path)
     assert state_of(again) == state_of(model)
     for method in {"predict", "predict_proba"} & set(dir(model)):
@@ -63,7 +63,7 @@ def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
 @pytest.mark.parametrize("kind", [kind for kind in ESTIMATORS if kind not in ("early stopping", "lbfgs")])
 def test_training_goes_on_with_the_same_bits(kind, tmp_path):
     model, y = ESTIMATORS[kind]
-    model = fitted(clone(model), X, y)
+    model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
     assert "classes_" not in vars(model) or again.classes_ is again._targets.classes
     for _ in range(3):
@@ -90,7 +90,7 @@ def test_a_random_state_goes_on_too(tmp_path):
     ids=["text", "bootstrap", "numbers"],
 )
 def test_ensembles_come_back_as_they_were(model, y, tmp_path):
-    model = fitted(clone(model), X, y)
+    model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
     assert state_of(again) == state_of(model)
     np.testing.assert_array_equal(again.predict(X), model.predict(X), strict=True)
@@ -113,7 +113,7 @@ def test_pipelines_come_back_as_they_were(scaler, tmp_path):
 @pytest.mark.parametrize("output", ["default", "pandas"])
 def test_a_pipeline_for_a_table_comes_back_as_it_was(output, tmp_path):
     pytest.importorskip("pandas")
-    pipeline = table_pipeline()
+    pipeline: Any = table_pipeline()
     if output == "pandas":
         pipeline[0].transformers[1][1].set_params(sparse_output=False)
         pipeline.set_output(transform="pandas")
@@ -192,7 +192,8 @@ def test_values_come_back_with_their_types(value):
 def test_what_a_person_notes_is_in_the_file(tmp_path):
     model = fitted(MLPClassifier(**FEW), X, TWO)
     columns = {"a": np.dtype(float), "b": np.dtype(float), "c": "category"}
-    save(model, tmp_path / "model", columns=columns, metrics={"accuracy": np.float32(0.5)})
+    metrics: Any = {"accuracy": np.float32(0.5)}
+    save(model, tmp_path / "model", columns=columns, metrics=metrics)
     said = model_file.information(tmp_path / "model")
     assert said["columns"] == [["a", "float64"], ["b", "float64"], ["c", "category"]]
     assert said["fingerprint"] == model_file.fingerprint(dict(said["columns"]))
@@ -234,7 +235,7 @@ def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
     assert again.memory is None
     assert b"memory" not in (tmp_path / "model.npz").read_bytes()
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert state_of(fitted(again, X, TWO)) == state_of(fitted(clone(model).set_params(memory=None), X, TWO))
+    assert state_of(fitted(again, X, TWO)) == state_of(fitted(fresh(model, memory=None), X, TWO))
 
 
 class Cube(vp.Activation):
@@ -284,7 +285,7 @@ def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
 def test_every_attribute_of_an_estimator_has_a_place(kind, tmp_path):
     """Fails where an estimator learns to keep something that files do not know of."""
     model, y = REGRESSORS[kind]
-    model = fitted(clone(model), X, y)
+    model = fitted(fresh(model), X, y)
     model.hidden_activations(X)
     model.score(X, y)
     assert vars(round_trip(model, tmp_path)).keys() >= vars(model).keys() - {"_rows"}

@@ -1,5 +1,7 @@
 """Models of tables come back as they were, and hostile files of them are refused."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,7 +52,7 @@ def test_predictions_notes_and_settings_come_back(models, kind, tmp_path):
         np.testing.assert_array_equal(again.predict_interval(FRAME), model.predict_interval(FRAME))
 
 
-def described(document, name):
+def described(document, name) -> Any:
     """Return the state of the first object of a class in a document."""
     if isinstance(document, dict):
         if name in document:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ TWO, THREE = (np.array(["no", "yes"])[np.arange(90) % 2], np.arange(90) % 3)
 WORDS = [f"word{number % 11} and word{number % 13}" for number in range(90)]
 
 
-def classifier(table=TABLE, y=TWO, **settings):
+def classifier(table: Any = TABLE, y=TWO, **settings) -> Any:
     return vp.TabularClassifier(**FEW | settings).fit(table, y)
 
 
@@ -181,7 +182,7 @@ table = json.load(sys.stdin)
 others = [name for name in ("sklearn", "scipy", "pandas", "vecprop") if name in sys.modules]
 print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).tolist(), others]))
 """
-    table = json.dumps(frame.where(frame.notna(), None).to_dict("list"))
+    table = json.dumps({name: frame[name].where(frame[name].notna(), None).tolist() for name in frame})
     done = subprocess.run(
         [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, '.')\n" + code],
         cwd=tmp_path,

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 @pytest.fixture(scope="session")
 def circles() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
     """The seed's network, trained on the seed's data: network, theta, X, t."""
-    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1)
+    X, t = map(np.asarray, make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1))
     network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
     theta = 0.1 * np.random.default_rng(1).standard_normal(network.layout.size)
     optimizer = Momentum(0.02, 0.9)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ T = np.array([2, 0, 2, 0])
 
 
 def test_each_class_has_its_rows_colour_marker_and_name(legend):
-    ax = plot_classes(X, T)
+    ax: Any = plot_classes(X, T)
     zero, two = ax.collections
     np.testing.assert_array_equal(zero.get_offsets(), X[[1, 3], :2])
     np.testing.assert_array_equal(two.get_offsets(), X[[0, 2], :2])
@@ -24,20 +26,20 @@ def test_each_class_has_its_rows_colour_marker_and_name(legend):
 
 
 def test_any_two_features_with_names(legend):
-    ax = plot_classes(X, T, features=(2, 0), feature_names=["a", "b", "c"], class_names=["no", "maybe", "yes"])
+    ax: Any = plot_classes(X, T, features=(2, 0), feature_names=["a", "b", "c"], class_names=["no", "maybe", "yes"])
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), X[[1, 3]][:, [2, 0]])
     assert (ax.get_xlabel(), ax.get_ylabel(), legend(ax)) == ("c", "a", ["no", "yes"])
 
 
 def test_the_artist_takes_arguments_and_the_axes_are_those_given():
-    _, ax = plt.subplots()
+    ax: Any = plt.subplots()[1]
     assert plot_classes(X, T, ax, s=7, alpha=0.5) is ax
     assert ax.collections[0].get_sizes() == [7]
     assert ax.collections[0].get_alpha() == 0.5
 
 
 def test_the_legend_of_a_figure_of_our_own_hides_no_data():
-    ax = plot_classes(X, T)
+    ax: Any = plot_classes(X, T)
     ax.figure.draw_without_rendering()
     legend_box, axes_box = ax.get_legend().get_window_extent(), ax.get_window_extent()
     assert legend_box.x0 >= axes_box.x1

@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def assert_painted_as_predicted(ax, predicted_class, features=(0, 1), row=(0.0, 
 
 def test_regions_of_two_classes_are_what_the_network_predicts(circles):
     network, theta, X, t = circles
-    ax = plot_decision_boundary(network, theta, X, t)
+    ax: Any = plot_decision_boundary(network, theta, X, t)
     assert_painted_as_predicted(ax, lambda rows: network.predict(theta, rows).argmax(axis=1))
 
 
@@ -57,7 +59,7 @@ def test_regions_of_many_classes_are_what_the_network_predicts(seed, classes):
     network = Network(2, [Dense(4), Tanh(), Dense(classes)], SoftmaxCrossEntropy())
     theta = 2 * generator.standard_normal(network.layout.size)
     X = generator.standard_normal((20, 2))
-    ax = plot_decision_boundary(network, theta, X, np.arange(20) % classes)
+    ax: Any = plot_decision_boundary(network, theta, X, np.arange(20) % classes)
     assert_painted_as_predicted(ax, lambda rows: network.predict(theta, rows).argmax(axis=1))
     plt.close("all")
 
@@ -66,7 +68,7 @@ def test_one_binary_output_has_two_regions_with_the_boundary_at_a_half(circles, 
     _, _, X, t = circles
     network = Network(2, [Dense(3), Tanh(), Dense(1)], BinaryCrossEntropy())
     theta = np.random.default_rng(1).standard_normal(13)
-    ax = plot_decision_boundary(network, theta, X, t[:, None].astype(float))
+    ax: Any = plot_decision_boundary(network, theta, X, t[:, None].astype(float))
     assert legend(ax) == ["class 0", "class 1"]
     assert_painted_as_predicted(ax, lambda rows: (network.predict(theta, rows)[:, 0] > 0.5).astype(int))
 
@@ -74,7 +76,7 @@ def test_one_binary_output_has_two_regions_with_the_boundary_at_a_half(circles, 
 def test_a_linear_boundary_lies_where_the_logits_are_equal():
     network = Network(2, [Dense(2)], SoftmaxCrossEntropy())
     theta = np.array([-1.0, 1.0, 0.0, 0.0, 0.3, -0.3])  # class 1 where x₁ > 0.3
-    ax = plot_decision_boundary(network, theta, np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
+    ax: Any = plot_decision_boundary(network, theta, np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
     (boundary,) = (c for c in ax.collections if list(getattr(c, "levels", [])) == [0])
     np.testing.assert_allclose(boundary.get_paths()[0].vertices[:, 0], 0.3, atol=1e-3)
     np.testing.assert_allclose((*ax.get_xlim(), *ax.get_ylim()), (-1.2, 1.2, -0.1, 1.1))
@@ -87,7 +89,7 @@ def test_other_features_are_held_at_their_median_or_as_told(wide):
         return network.predict(theta, rows).argmax(axis=1)
 
     row = np.median(X, axis=0)
-    ax = plot_decision_boundary(network, theta, X, t, features=(3, 1), feature_names=list("abcde"))
+    ax: Any = plot_decision_boundary(network, theta, X, t, features=(3, 1), feature_names=list("abcde"))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("d", "b")
     np.testing.assert_array_equal(ax.collections[-1].get_offsets(), X[t == 2][:, [3, 1]])
     assert_painted_as_predicted(ax, predicted_class, [3, 1], row)
@@ -106,7 +108,7 @@ def test_the_network_is_asked_once_for_the_whole_grid(circles, monkeypatch):
 
 def test_a_network_that_predicts_one_class_everywhere_has_one_region(circles, legend):
     network, _, X, _ = circles
-    ax = plot_decision_boundary(network, np.zeros(17), X, np.zeros(100, int), class_names=["only", "none"])
+    ax: Any = plot_decision_boundary(network, np.zeros(17), X, np.zeros(100, int), class_names=["only", "none"])
     assert legend(ax) == ["only"]
     assert set(painted(ax, X)) == {tint(0)}
 
@@ -127,13 +129,13 @@ def test_one_class_and_features_of_any_number_type_can_be_drawn(legend):
 
 def test_a_constant_feature_has_a_width():
     network = Network(2, [Dense(2)], SoftmaxCrossEntropy())
-    ax = plot_decision_boundary(network, np.zeros(6), np.array([[0.0, 5.0], [1.0, 5.0]]), np.array([0, 1]))
+    ax: Any = plot_decision_boundary(network, np.zeros(6), np.array([[0.0, 5.0], [1.0, 5.0]]), np.array([0, 1]))
     assert ax.get_ylim() == (4, 6)
 
 
 def test_the_rows_take_arguments_and_the_axes_are_those_given(circles):
-    _, ax = plt.subplots()
-    assert plot_decision_boundary(*circles, ax, s=5) is ax
+    ax: Any = plt.subplots()[1]
+    assert plot_decision_boundary(*circles, ax=ax, s=5) is ax
     assert ax.collections[-1].get_sizes() == [5]
 
 

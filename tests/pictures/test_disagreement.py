@@ -1,12 +1,15 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from sklearn.datasets import load_iris
 
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
 from vecprop.pictures import plot_disagreement
 
-X, y = load_iris(return_X_y=True)
+X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
 
@@ -25,9 +28,9 @@ def fields(ax):
 
 def test_the_field_is_the_largest_deviation_over_the_classes_with_other_features_held(monkeypatch):
     drawn = []
-    monkeypatch.setattr(plt.Axes, "contourf", record(plt.Axes.contourf, drawn))
+    monkeypatch.setattr(Axes, "contourf", record(Axes.contourf, drawn))
     ensemble = classifier(max_features=3)
-    ax = plot_disagreement(ensemble, X, NAMES[y], features=(2, 3), held={0: 6.0}, resolution=20)
+    ax: Any = plot_disagreement(ensemble, X, NAMES[y], features=(2, 3), held={0: 6.0}, resolution=20)
     ((x, lines, field),) = drawn
     rows = np.tile(np.median(X, axis=0), (400, 1))
     rows[:, 0] = 6.0
@@ -62,7 +65,7 @@ def test_each_member_has_a_thin_boundary_and_the_ensemble_a_thick_one(classes):
 def test_a_regressor():
     network = MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", tol=0.01, max_iter=200)
     ensemble = MLPEnsembleRegressor(network, 3, random_state=0).fit(X[:, :2], X[:, 2:])
-    ax = plot_disagreement(ensemble, X[:, :2], X[:, 2])
+    ax: Any = plot_disagreement(ensemble, X[:, :2], X[:, 2])
     filled, widths = fields(ax)
     assert len(filled) == 1
     assert not widths
@@ -73,12 +76,12 @@ def test_a_regressor():
 def test_names_come_from_the_frame_that_was_fitted():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     ensemble = MLPEnsembleClassifier(MLPClassifier((3,), solver="lbfgs", tol=0.1), 2, random_state=0).fit(frame, y)
-    ax = plot_disagreement(ensemble, frame, y, features=(1, 2), resolution=10)
+    ax: Any = plot_disagreement(ensemble, frame, y, features=(1, 2), resolution=10)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("b", "c")
 
 
 def test_the_axes_are_those_given_and_bad_ones_are_refused():
-    _, ax = plt.subplots()
+    ax: Any = plt.subplots()[1]
     ensemble = classifier()
     assert plot_disagreement(ensemble, X, ax=ax, resolution=10) is ax
     with pytest.raises(ValueError, match=r"X has shape \(150, 3\), but the ensemble takes \(N, 4\)"):

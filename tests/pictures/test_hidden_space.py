@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from vecprop import Dense, Network, SoftmaxCrossEntropy, Tanh
 from vecprop.pictures import plot_hidden_space
 
 
-def drawn(ax):
+def drawn(ax) -> list[Any]:
     """Return the coordinates of each class's points."""
     if ax.name == "3d":
         return [np.column_stack(points._offsets3d) for points in ax.collections]
@@ -19,7 +21,7 @@ def labels(ax):
 
 def test_three_units_are_three_axes(circles, legend):
     network, theta, X, t = circles
-    ax = plot_hidden_space(network, theta, X, t, class_names=["red star", "blue circle"])
+    ax: Any = plot_hidden_space(network, theta, X, t, class_names=["red star", "blue circle"])
     H = network.hidden(theta, X, 1)
     for number, points in enumerate(drawn(ax)):
         np.testing.assert_array_equal(points, H[t == number])
@@ -31,8 +33,8 @@ def test_three_units_are_three_axes(circles, legend):
 
 @pytest.mark.parametrize("own_figure", [True, False])
 def test_the_labels_of_three_axes_lie_inside_the_figure_and_clear_of_the_ticks(wide, own_figure):
-    ax = None if own_figure else plt.figure(figsize=(4, 4)).add_subplot(projection="3d")
-    ax = plot_hidden_space(*wide, ax, axes=(0, 1, 2))
+    ax: Any = None if own_figure else plt.figure(figsize=(4, 4)).add_subplot(projection="3d")
+    ax = plot_hidden_space(*wide, ax=ax, axes=(0, 1, 2))
     ax.figure.draw_without_rendering()
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         label = axis.label.get_window_extent()
@@ -45,7 +47,7 @@ def test_the_labels_of_three_axes_lie_inside_the_figure_and_clear_of_the_ticks(w
 def test_two_units_are_two_axes():
     network = Network(2, [Dense(2), Tanh(), Dense(3)], SoftmaxCrossEntropy())
     X, theta = np.random.default_rng(0).standard_normal((9, 2)), network.init(0)
-    ax = plot_hidden_space(network, theta, X, np.zeros(9, int))
+    ax: Any = plot_hidden_space(network, theta, X, np.zeros(9, int))
     np.testing.assert_array_equal(drawn(ax)[0], network.hidden(theta, X, 1))
     assert labels(ax) == ["$h_{1}$", "$h_{2}$"]
 
@@ -54,14 +56,14 @@ def test_two_units_are_two_axes():
 @pytest.mark.parametrize("axes", [(9, 0, 4), (3, 7)])
 def test_chosen_units_of_a_chosen_layer(wide, layer, axes):
     network, theta, X, t = wide
-    ax = plot_hidden_space(network, theta, X, t, layer=layer, axes=axes)
+    ax: Any = plot_hidden_space(network, theta, X, t, layer=layer, axes=axes)
     np.testing.assert_array_equal(drawn(ax)[1], network.hidden(theta, X, layer)[t == 1][:, axes])
     assert labels(ax) == [f"$h_{{{unit + 1}}}$" for unit in axes]
 
 
 def test_a_wider_layer_is_drawn_on_its_principal_axes_with_their_shares(wide):
     network, theta, X, _ = wide
-    ax = plot_hidden_space(network, theta, X, np.zeros(60, int))
+    ax: Any = plot_hidden_space(network, theta, X, np.zeros(60, int))
     (points,) = drawn(ax)
     H = network.hidden(theta, X, 1)
     variances = np.linalg.eigvalsh(np.cov(H.T))[::-1]
@@ -85,7 +87,7 @@ def test_principal_axes_do_not_depend_on_the_sign_that_the_svd_happens_to_choose
 
 def test_rows_that_are_all_equal_have_no_shares(wide):
     network, theta, _, _ = wide
-    ax = plot_hidden_space(network, theta, np.ones((4, 5)), np.zeros(4, int))
+    ax: Any = plot_hidden_space(network, theta, np.ones((4, 5)), np.zeros(4, int))
     assert labels(ax)[0] == "principal axis 1 (0%)"
 
 
@@ -96,16 +98,16 @@ def test_two_units_have_two_principal_axes():
 
 
 def test_the_points_take_arguments_and_the_axes_are_those_given(circles):
-    _, ax = plt.subplots(subplot_kw={"projection": "3d"})
-    assert plot_hidden_space(*circles, ax, alpha=0.5) is ax
+    ax: Any = plt.subplots(subplot_kw={"projection": "3d"})[1]
+    assert plot_hidden_space(*circles, ax=ax, alpha=0.5) is ax
     assert ax.collections[0].get_alpha() == 0.5
 
 
 def test_says_that_ax_has_the_wrong_number_of_dimensions(circles):
     with pytest.raises(ValueError, match=r'3 axes, but ax has not: make ax with subplot_kw={"projection": "3d"}'):
-        plot_hidden_space(*circles, plt.subplots()[1])
+        plot_hidden_space(*circles, ax=plt.subplots()[1])
     with pytest.raises(ValueError, match="2 axes, but ax has not: make ax with no projection"):
-        plot_hidden_space(*circles, plt.subplots(subplot_kw={"projection": "3d"})[1], axes=(0, 1))
+        plot_hidden_space(*circles, ax=plt.subplots(subplot_kw={"projection": "3d"})[1], axes=(0, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from vecprop import MLPClassifier, MLPSearchCV
 from vecprop.pictures import plot_search, plot_search_each
 
-X, y = make_moons(60, noise=0.2, random_state=0)
+X, y = map(np.asarray, make_moons(60, noise=0.2, random_state=0))
 NETWORK = MLPClassifier((3,), max_iter=5, n_iter_no_change=9, batch_size=20, random_state=0)
 RATES = [0.3, 0.001, 0.1]
 
@@ -19,7 +21,7 @@ def searched(grid, **settings):
 def test_one_parameter_is_a_curve_with_the_spread_over_folds_and_seeds(legend):
     search = searched({"learning_rate_init": RATES}, n_seeds=3)
     order = np.argsort(RATES)
-    ax = plot_search(search)
+    ax: Any = plot_search(search)
     curve = next(line for line in ax.lines if line.get_linestyle() == "-")
     np.testing.assert_array_equal(curve.get_xdata(), np.sort(RATES))
     np.testing.assert_array_equal(curve.get_ydata(), search.cv_results_["mean_test_score"][order])
@@ -38,7 +40,7 @@ def test_of_several_parameters_the_curve_joins_the_best_and_the_others_are_dots(
     sizes = [(2,), (3, 2)]
     search = searched({"learning_rate_init": RATES, "activation": ["tanh", "relu"], "hidden_layer_sizes": sizes})
     scores = search.cv_results_["mean_test_score"]
-    ax = plot_search(search, "activation")
+    ax: Any = plot_search(search, "activation")
     curve, dots = ax.lines
     of = search.cv_results_["param_activation"]
     np.testing.assert_array_equal(curve.get_ydata(), [scores[of == value].max() for value in ("tanh", "relu")])
@@ -53,7 +55,7 @@ def test_of_several_parameters_the_curve_joins_the_best_and_the_others_are_dots(
 def test_two_parameters_are_a_map(legend):
     search = searched({"learning_rate_init": RATES, "activation": ["tanh", "relu"], "alpha": [0.0, 0.1]})
     results = search.cv_results_
-    ax = plot_search(search, ["activation", "learning_rate_init"])
+    ax: Any = plot_search(search, ["activation", "learning_rate_init"])
     cells = np.asarray(ax.images[0].get_array())
     assert cells.shape == (3, 2)
     for row, rate in enumerate(sorted(RATES)):
@@ -71,9 +73,10 @@ def test_two_parameters_are_a_map(legend):
 def test_settings_that_failed_or_lack_a_parameter():
     grid = [{"solver": ["sgd"], "learning_rate_init": [0.01, 1e200]}, {"alpha": [0.1, 1.0]}]
     search = searched(grid)
-    ax = plot_search(search, "learning_rate_init")
+    ax: Any = plot_search(search, "learning_rate_init")
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.01])
-    cells = np.asarray(plot_search(search, ["learning_rate_init", "alpha"]).images[0].get_array().filled(np.nan))
+    shown: Any = plot_search(search, ["learning_rate_init", "alpha"]).images[0].get_array()
+    cells = np.asarray(shown.filled(np.nan))
     assert np.isnan(cells).all()
 
 
@@ -81,7 +84,7 @@ def test_settings_that_failed_or_lack_a_parameter():
 def test_searches_of_scikit_learns_and_halving_and_several_scores():
     grid = {"learning_rate_init": RATES}
     reference = GridSearchCV(NETWORK, grid, cv=3, refit=False, scoring=["accuracy", "neg_log_loss"]).fit(X, y)
-    ax = plot_search(reference, score="neg_log_loss")
+    ax: Any = plot_search(reference, score="neg_log_loss")
     np.testing.assert_array_equal(
         ax.lines[0].get_ydata(), reference.cv_results_["mean_test_neg_log_loss"][np.argsort(RATES)]
     )

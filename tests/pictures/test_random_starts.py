@@ -1,3 +1,5 @@
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from vecprop.pictures import plot_random_starts
     at=st.floats(1e-6, 1e6),
 )
 def test_the_curve_is_the_share_of_starts_that_ended_at_or_below(losses, at):
-    ax = plot_random_starts({"a": losses, "b": [1e-6, 1e6]}, threshold=1.0)
+    ax: Any = plot_random_starts({"a": losses, "b": [1e-6, 1e6]}, threshold=1.0)
     x, shares = ax.lines[0].get_data()
     assert ax.lines[0].get_drawstyle() == "steps-post"
     assert np.all(np.diff(x) >= 0)
@@ -23,7 +25,7 @@ def test_the_curve_is_the_share_of_starts_that_ended_at_or_below(losses, at):
 
 def test_the_legend_says_how_many_starts_reached_the_threshold(legend):
     losses = {"gradient descent": np.array([3.0, 1.0, np.nan, 9.0]), "momentum": np.array([0.1, 0.2, 0.9])}
-    ax = plot_random_starts(losses)
+    ax: Any = plot_random_starts(losses)
     assert legend(ax) == ["gradient descent: 1 of 4 starts at or below 1", "momentum: 3 of 3 starts at or below 1"]
     assert ax.lines[-1].get_xdata() == [1, 1]
     ax = plot_random_starts(losses, threshold=0.15)
@@ -46,12 +48,12 @@ def test_the_axis_is_logarithmic_where_losses_are_positive():
 
 
 def test_a_method_that_always_diverges_stays_at_0():
-    ax = plot_random_starts({"a": [np.inf, np.nan], "b": [1.0, 2.0]})
+    ax: Any = plot_random_starts({"a": [np.inf, np.nan], "b": [1.0, 2.0]})
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 0], [2, 0]])
 
 
 def test_the_axes_are_those_given():
-    _, ax = plt.subplots()
+    ax: Any = plt.subplots()[1]
     assert plot_random_starts({"a": [1.0]}, ax) is ax
 
 

@@ -12,6 +12,10 @@ from vecprop.system.threads import allowed_threads
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no such call")
 
 
+def run_watched(work, n):
+    threads.run_watched(work, n, lambda: None, lambda: None)
+
+
 @pytest.fixture
 def eight(monkeypatch):
     """Simulate eight of ten processors and record the pinning; the calling thread runs on 5, and no other one runs."""
@@ -41,7 +45,9 @@ def test_a_thread_that_may_not_run_where_it_runs(monkeypatch, eight):
     assert threads._shares(2) == [{1}, {3}]
 
 
-@pytest.mark.parametrize("run", [threads.run_together, lambda work, n: threads.run_watched(work, n, int, int)])
+@pytest.mark.parametrize(
+    "run", [threads.run_together, lambda work, n: threads.run_watched(work, n, lambda: None, lambda: None)]
+)
 def test_helpers_start_apart_and_are_free_then(eight, run):
     names = {}
     run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
@@ -99,7 +105,9 @@ def settled(count):
     return False
 
 
-@pytest.mark.parametrize("run", [threads.run_together, lambda work, n: threads.run_watched(work, n, int, int)])
+@pytest.mark.parametrize(
+    "run", [threads.run_together, lambda work, n: threads.run_watched(work, n, lambda: None, lambda: None)]
+)
 @pytest.mark.parametrize("raises", [0, 1])
 def test_what_is_raised_anywhere_is_raised_here_and_nobody_is_left_behind(run, raises):
     def work(worker):

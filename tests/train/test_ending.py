@@ -254,7 +254,7 @@ def test_scores_that_cannot_be(arguments, pattern):
     with pytest.raises(ValueError, match=pattern):
         fit(**arguments)
     with pytest.raises(ValueError, match="watches one of loss, validation_loss, validation_score, not 'accuracy'"):
-        vp.EarlyStopping(on="accuracy")
+        vp.EarlyStopping(on="accuracy")  # pyright: ignore[reportArgumentType]
 
 
 class Now:

@@ -28,7 +28,9 @@ OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 def test_kernels_take_the_noise_of_every_step():
     compiled = kind_of("compiled")
     assert compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=0)) is None
-    assert "a step of at least 0" in compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=-1)).reason
+    refusal = compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=-1))
+    assert refusal is not None
+    assert "a step of at least 0" in refusal.reason
 
 
 @pytest.mark.parametrize("noise", [None, vp.RandomKey(3)])

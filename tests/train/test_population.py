@@ -23,12 +23,18 @@ HALF, OTHERS = np.arange(0, N, 2), np.arange(1, N, 2)
 TWICE = RNG.integers(0, N, 70)  # as a bootstrap draws them
 
 
-def network(width=5, activation=vp.Tanh(), loss=vp.SquaredError(), penalty=None, depth=1):  # noqa: B008 (frozen)
+def network(
+    width=5,
+    activation: vp.Activation = vp.Tanh(),  # noqa: B008 (frozen)
+    loss: vp.Loss = vp.SquaredError(),  # noqa: B008
+    penalty: Any = None,
+    depth=1,
+):
     hidden = [part for _ in range(depth) for part in (vp.Dense(width), activation)]
     return vp.Network(4, [*hidden, vp.Dense(3)], loss, penalty)
 
 
-def member(network=network(), seed=0, F=np.float64, optimizer=vp.Momentum(0.05), **settings):  # noqa: B008 (frozen)
+def member(network=network(), seed=0, F: type = np.float64, optimizer: Any = vp.Momentum(0.05), **settings: Any):  # noqa: B008
     return vp.Member(network, network.init(seed, dtype=F), optimizer, seed=seed, **{"epochs": 6, **settings})
 
 
@@ -253,7 +259,7 @@ def test_scores_need_validation_rows_that_weigh_something():
 
 
 def test_what_stops_a_population_stops_all_of_it():
-    long = {"epochs": 10**6}
+    long: dict[str, Any] = {"epochs": 10**6}
     adaptive = member(schedule=vp.Adaptive(), seed=3)  # watches the loss, so it is trained by itself
     members = [
         adaptive,

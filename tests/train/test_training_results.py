@@ -3,6 +3,7 @@
 import copy
 import pickle
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def test_they_are_a_sequence():
     every = list(found)
     assert len(found) == len(every) == 6
     assert found[-1] is found[5] is every[5]
-    assert found[np.int64(2)] is every[2]
+    number: Any = np.int64(2)
+    assert found[number] is every[2]
     assert found[1:5:2] == [every[1], every[3]]
     assert every[3] in found
     assert found.index(every[4]) == 4
