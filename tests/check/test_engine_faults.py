@@ -78,8 +78,8 @@ DENSE = [
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
     Fault("compiled.gemm.products.transpose", "A + m * A_m + n * size", "A + m * A_m", SMALL),
-    Fault("compiled.gemm.products.gather", "numbers + 8 * m", "numbers", SMALL),
-    Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.pick(total, total, places))", "old", SMALL),
+    Fault("compiled.gemm.products.gather", "indices + 8 * m", "indices", SMALL),
+    Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.shuffle(total, total, places))", "old", SMALL),
     Fault("compiled.gemm.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
     # of what is packed
     Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
@@ -87,7 +87,7 @@ DENSE = [
     Fault("compiled.run.dense._packed_back", "(I, S, O", "(I, S, O - 1", LARGE, "packed"),
     Fault("compiled.gemm.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
     Fault("compiled.gemm.packed.multiply", "left + m_of * K_here * size", "left", LARGE, "packed"),
-    Fault("compiled.gemm.packed.pack", "to[m] = some[m]", "to[m] = some[0]", LARGE, "packed"),
+    Fault("compiled.gemm.packed.pack", "target[m] = source[m]", "target[m] = source[0]", LARGE, "packed"),
     Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
     # through BLAS
     Fault("compiled.run.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),

@@ -320,7 +320,7 @@ def test_the_order_of_rows_is_known_from_that_of_the_data_wherever_it_lies(width
         epochs = Epochs(any_width, theta, batch, batch, vp.GradientDescent(0.1), [], theta.copy(), plan)
         if beside:
             both = np.tile(np.arange(60), 2)
-            epochs.context.set(everyone=both[:60], order=both[60:])
+            epochs.context.set(all_rows=both[:60], order=both[60:])
         epochs.run(3, 0, 0, 0, np.full(27, 0.1))
         found.append(theta)
     np.testing.assert_array_equal(*found)

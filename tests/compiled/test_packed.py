@@ -18,7 +18,7 @@ BEYOND = 7.0
 
 
 def compiled(patch, F, width, **constants):
-    """Return what multiplies for vectors of one width, with these constants in place of the module's, and its room."""
+    """Return a product for vectors of one width, with these constants in place of the module's."""
     kept = []
 
     def address_of(template, signature, suffix, **names):
@@ -30,13 +30,13 @@ def compiled(patch, F, width, **constants):
     for name, value in constants.items():
         patch.setattr(packed, name, value)
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(packed.packed_address.__wrapped__(F))
-    room = np.full(packed.room_of(F) + 100, BEYOND, F)
+    workspace = np.full(packed.workspace_size(F) + 100, BEYOND, F)
 
     def multiply(A, B, C, add=False, kept_from_before=False):
         (M, K), N, row = A.shape, B.shape[1], C.strides[0]
         numbers = M, N, K, A.ctypes.data, *A.strides, B.ctypes.data, *B.strides, C.ctypes.data, row, add
-        function(*numbers, room.ctypes.data, kept_from_before)
-        assert (room[-100:] == BEYOND).all()
+        function(*numbers, workspace.ctypes.data, kept_from_before)
+        assert (workspace[-100:] == BEYOND).all()
         assert kept  # the code lives as long as this function
 
     return multiply
@@ -55,7 +55,7 @@ def small_pieces(request):
     F, width = request.param
     panel = 14 if width == 64 else 6
     with pytest.MonkeyPatch.context() as patch:
-        yield F, compiled(patch, F, width, PANEL=panel, AT_ONCE=2 * panel, PANELS_AT_ONCE=2)
+        yield F, compiled(patch, F, width, PANEL_ROWS=panel, PIECE_ROWS=2 * panel, PIECE_PANELS=2)
 
 
 def random(seed, F, rows, columns, by_columns=False):
@@ -122,8 +122,8 @@ def test_large_matrices(F, monkeypatch):
 
 @given(K=st.integers(0, 3000))
 def test_pieces_are_as_deep_as_each_other(K):
-    depth = packed.depth_of.py_func(K)
-    assert 1 <= depth <= packed.DEPTH
+    depth = packed.piece_depth.py_func(K)
+    assert 1 <= depth <= packed.PIECE_DEPTH
     pieces = [min(depth, K - first) for first in range(0, K, depth)]
     assert sum(pieces) == K
-    assert not pieces or len(pieces) == -(-K // packed.DEPTH)
+    assert not pieces or len(pieces) == -(-K // packed.PIECE_DEPTH)

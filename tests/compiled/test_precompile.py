@@ -42,7 +42,7 @@ def empty(monkeypatch, tmp_path):
 
 def begin():
     """Begin to compile a small kernel, and return the other process, if there is one."""
-    precompile.compile_ahead.__wrapped__(small_kernel, np.float32)
+    precompile.precompile.__wrapped__(small_kernel, np.float32)
     return precompile._running.get(NAME)
 
 

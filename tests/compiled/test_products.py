@@ -75,7 +75,7 @@ def test_multiply(machine, M, N, K, by_columns, add):
 def test_products_are_added_in_one_order_however_many_are_done_with_at_once(machine, M, N, cut):
     F, call = machine
     A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
-    assert B.nbytes > products.NEAR
+    assert B.nbytes > products.B_BYTES
     call("multiply", M, N, 600, A, *A.strides, B, B.strides[0], whole, whole.strides[0], 0)
     for columns, add in ((slice(cut), 0), (slice(cut, None), 1)):
         some, rows = A[:, columns], B[columns]

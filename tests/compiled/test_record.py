@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from vecprop.compiled.jit.options import OPTIONS
-from vecprop.compiled.jit.record import FIT, PLACES, ROWS, Context, fit_at
+from vecprop.compiled.jit.record import FIT, OFFSETS, ROWS, Context, fit_at
 
 
 @njit(**OPTIONS)
@@ -28,14 +28,14 @@ def test_compiled_code_reads_and_writes_fields_by_name():
     assert read(context.address) == (1, X.ctypes.data, 3, 4, 5, 1.0, 6)
     write(context.address)
     assert read(context.address)[4:6] == (7, 0.25)
-    assert context.record["epochs"][0] == context.words[PLACES["epochs"]] == 5
+    assert context.record["epochs"][0] == context.words[OFFSETS["epochs"]] == 5
 
 
 def test_every_field_has_a_word_of_its_own():
-    places = [place for name, place in PLACES.items() if name not in ("training", "validation")]
-    places += [place for group in ("training", "validation") for place in PLACES[group].values()]
-    assert sorted(places) == list(range(FIT.itemsize // 8))
-    assert set(PLACES["training"]) == set(PLACES["validation"]) == set(ROWS.names or ())
+    offsets = [offset for name, offset in OFFSETS.items() if name not in ("training", "validation")]
+    offsets += [offset for group in ("training", "validation") for offset in OFFSETS[group].values()]
+    assert sorted(offsets) == list(range(FIT.itemsize // 8))
+    assert set(OFFSETS["training"]) == set(OFFSETS["validation"]) == set(ROWS.names or ())
 
 
 def test_a_field_that_is_not_there_is_an_error():

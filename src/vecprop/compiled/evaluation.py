@@ -46,8 +46,8 @@ class Evaluation:
         if network.reduction == "mean":
             self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
         self.context = program.training_context(self.workers)
-        self.context.clear("in_tile")
-        self.context.set(everyone=self.rows, seed=as_word(noise.seed if noise else 0), training=rows_of(batch, F))
+        self.context.clear("tile_contents")
+        self.context.set(all_rows=self.rows, seed=as_word(noise.seed if noise else 0), training=rows_of(batch, F))
         self.gradient_of_rows = _ROWS(gradient_address(F))
 
     def loss(self, theta: np.ndarray) -> np.ndarray:

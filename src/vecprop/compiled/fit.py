@@ -12,8 +12,9 @@ from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..system.threads import run_together, single_threaded_blas, usable_threads
-from .jit.precompile import compile_ahead
-from .jit.record import PLACES, Context, as_word
+from .jit.barrier import BARRIER_WORDS
+from .jit.precompile import precompile
+from .jit.record import OFFSETS, Context, as_word
 from .lower.formulas import hyperparameters
 from .lower.loops import update_address
 from .lower.scores import score_address
@@ -92,7 +93,7 @@ class Epochs:
         validation_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
-        compile_ahead(epochs_kernel, F)
+        precompile(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = rows_of(batch, F)
         validation_data = (
@@ -110,7 +111,7 @@ class Epochs:
         self.context = context = Context(
             _told(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
-        context.clear("in_tile")
+        context.clear("tile_contents")
         context.set(training=data, validation=validation_data)
         update, update_h = _update_of(optimizer, F)
         context.set(
@@ -118,9 +119,9 @@ class Epochs:
             update=update,
             update_h=update_h,
             seed=as_word(plan.seed),
-            everyone=np.arange(max(N, validation_N)),
+            all_rows=np.arange(max(N, validation_N)),
             last_finite=last_finite,
-            barrier=np.zeros(16, np.int64),
+            barrier=np.zeros(BARRIER_WORDS, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
         self.run_epochs = _RUN(epochs_address(F))  # last, for another process may be compiling it
@@ -131,7 +132,7 @@ class Epochs:
 
     def measure(self) -> Progress:
         """Measure the losses and the score at the current parameters; early stopping takes no notice."""
-        stopping = self.context.words[PLACES["stopping"]]
+        stopping = self.context.words[OFFSETS["stopping"]]
         self.context.set(stopping=0)
         progress = self.run(0, 0, 0, 0, np.zeros(1))
         self.context.set(stopping=stopping)
@@ -197,10 +198,10 @@ def _told(
     context = program.training_context(
         workers,
         gradients=number * shards * program.network.layout.size,
-        partial=8 * max(-(-max(rows, validation_rows) // CHUNK), shards),
+        partial_losses=8 * max(-(-max(rows, validation_rows) // CHUNK), shards),
         squares=8 * blocks,
         moves=8 * blocks,
-        costs=8 * blocks,
+        penalties=8 * blocks,
         moved=number * workers * BLOCK,
         keys=8 * rows * shuffled,
         places=8 * (rows + 1) * shuffled,

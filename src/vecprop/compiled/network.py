@@ -13,7 +13,7 @@ from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
 from ..system.threads import single_threaded_blas
 from .evaluation import Evaluation
-from .jit.record import PLACES, place_of
+from .jit.record import OFFSETS, address_of_array
 from .program import program_of, unsupported
 from .run.kernels import predict_address
 
@@ -172,17 +172,17 @@ class Predictor:
         with self._guard:
             if len(self._numbers) < N:
                 self._numbers = np.arange(N)
-            words[_X], words[_PREDICTIONS] = place_of(X), place_of(Y)
+            words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
             with single_threaded_blas(True) if self._uses_blas else nullcontext():
-                self._predict(self._context.address, 0, place_of(self._numbers), N)
+                self._predict(self._context.address, 0, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # a row that is not finite is named
         return Y
 
 
-_X, _PREDICTIONS = PLACES["training"]["x"], PLACES["predictions"]
-_DATA_ROWS, _ROWS = PLACES["training"]["data_rows"], PLACES["training"]["rows"]
+_X, _PREDICTIONS = OFFSETS["training"]["x"], OFFSETS["predictions"]
+_DATA_ROWS, _ROWS = OFFSETS["training"]["data_rows"], OFFSETS["training"]["rows"]
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:

@@ -16,10 +16,11 @@ from ..optimize.plan import Plan
 from ..system.threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
 from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
+from .jit.barrier import atomic_add
+from .jit.calls import call_epochs
 from .jit.machine_code import address_of
 from .jit.options import INNER
-from .jit.pointers import atomic_add, call_epochs
-from .jit.record import FIT, LINE, PLACES, aligned, as_word, fit_at, layout
+from .jit.record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, layout
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1
@@ -85,7 +86,7 @@ def run_members(contexts, numbers, count, queue, scratch, kinds, places, run_epo
         c, words = fit_at(context), words_at(context, SIZE // 8)
         for kind in range(kinds):
             words[places[kind]] = own[kind]
-        words_at(c.in_tile, 2)[0] = 0
+        words_at(c.tile_contents, 2)[0] = 0
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -_now(clock)
         _fit(context, c, run_epochs, size)
@@ -245,14 +246,14 @@ def run(cohorts: Sequence[Fits], monitor: Callable[[], bool]) -> None:
     memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # what a fit needs while it runs, and leaves to the next
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
     scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
-    places = np.array([PLACES[name] for name in needed])
-    everyone = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
-    contexts["everyone"] = everyone.ctypes.data
+    places = np.array([OFFSETS[name] for name in needed])
+    all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
+    contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
     run_members = _RUN(members_address(F))
     run_epochs = epochs_address(F)
 
-    kept = [(cohort.context, cohort.kept, memory, everyone) for cohort in cohorts]
+    kept = [(cohort.context, cohort.kept, memory, all_rows) for cohort in cohorts]
 
     def work_on(worker: int, kept: Any = kept) -> None:  # as long as a thread works
         run_members(

@@ -10,7 +10,7 @@ from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L1, L2
-from .gemm.packed import room_of
+from .gemm.packed import workspace_size
 from .gemm.products import gather_address, multiply_address
 from .jit.record import Context
 from .lower.formulas import hyperparameters
@@ -122,7 +122,7 @@ class Program:
         self.by_rows = isinstance(network.layers[0], Dense) and ways[0] is Way.BLAS
         self.large = self.by_rows or Way.PACKED in ways
         self.work = 0  # for one row, until the tile's rows are known
-        self.room = self._reserve(-(-room_of(F) // LARGE_TILE)) if Way.PACKED in ways else 0
+        self.room = self._reserve(-(-workspace_size(F) // LARGE_TILE)) if Way.PACKED in ways else 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
@@ -234,7 +234,7 @@ class Program:
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
-            work_size=self.work,
+            workspace_size=self.work,
             tile_rows=self.tile,
         )
 
@@ -259,7 +259,7 @@ class Program:
             spans=spans,
             weight_spans=len(spans),
             **strengths,
-            multiple=self._multiple(),
+            row_multiple=self._multiple(),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
             gradient_of_batch=batch_address(self.F) if self.shared else 0,
@@ -295,9 +295,9 @@ class Program:
             row_weights=numbers * self.tile,
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
-            turned=delta_bytes,
-            in_tile=workers * IN_TILE,
-            places_of_tile=workers * self.tile * 8,
+            transposed=delta_bytes,
+            tile_contents=workers * IN_TILE,
+            tile_places=workers * self.tile * 8,
             **memory,
         )
         return context
@@ -307,7 +307,7 @@ class Program:
         return {
             "tile": places * size * (self.network.inputs + 1) * self.tile,
             "targets": places * size * self.network.outputs * self.tile,
-            "work": places * size * self.work,
+            "workspace": places * size * self.work,
         }
 
 

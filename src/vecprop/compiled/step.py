@@ -65,7 +65,7 @@ def gradient_of_a_step(
         epochs.run(1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1))
     record = epochs.context.record[0]
     # History has the same sum, but not where the gradient is not finite.
-    loss = _sum(record["partial"], record["shards"]) + _sum(record["costs"], record["block_count"])
+    loss = _sum(record["partial_losses"], record["shards"]) + _sum(record["penalties"], record["block_count"])
     return theta.dtype.type(loss), 0 - moment
 
 

@@ -1,11 +1,11 @@
-r"""Products of matrices, C = A B, which know no network: addresses, sizes and steps in bytes are all that they take.
+r"""Products of matrices. They know no network: they take addresses, sizes and strides in bytes.
 
-There are three ways. `products` computes blocks of C in the processor's registers, straight from A and B; `packed`
-copies pieces of large A and B into panels first; `blas` leaves the product to SciPy where there are no wide vectors.
-`vectors` has the instructions of a block.
+There are three algorithms. `products` computes blocks of C in the processor's registers, straight from A and B;
+`packed` copies pieces of large A and B into panels first; `blas` passes the product to SciPy where the processor has no
+wide vectors. `vectors` has the instructions of a block.
 
-**A block in registers** (`products.multiply`). The sums of ``rows`` rows and two vectors of C stay in registers while
-k runs over the depth. Each k takes one row of B, two vectors, and one number of each row of A::
+**A block in registers** (`products.multiply`). The sums of a few rows and two vectors of C stay in registers while k
+runs over the depth. Each k takes one row of B, two vectors, and one element of each row of A::
 
                                      B (K, N)
                                k ->  [ b b b b | b b b b ]        one row: two vectors
@@ -15,18 +15,18 @@ k runs over the depth. Each k takes one row of B, two vectors, and one number of
        [ a . . . ]             [ sums            | ...     ]      row m + 1  += a[m + 1, k] * row of B
        [ a . . . ]             [      ...        | ...     ]      ...
          |
-         one number of each row, copied to all lanes
+         one element of each row, copied to all lanes
 
-With 32 registers, 8 rows of 2 vectors are 16 sums; B takes 2 more, and A one. The last few rows take 4 vectors instead,
-so that enough sums are added to independently. What a block has beyond the edges of C is masked.
+With 32 registers, 8 rows of 2 vectors are 16 sums; B takes 2 more, and A one. The last few rows take 4 vectors instead:
+with fewer independent sums the processor would wait for each addition to end. Lanes beyond the edges of C are masked.
 
-**The depth is cut** where B is large and C is not: as many rows of B as stay in the nearest cache are added to all of C
-before the next ones are read. A number of C is still summed in the order of k::
+**The depth is cut** where B is large and C is not: the rows of B that fit into the first-level cache are added to all
+of C before the next ones are read. An element of C is still summed in the order of k::
 
       C  =  A[:, 0:d] B[0:d]  +  A[:, d:2d] B[d:2d]  +  ...
 
-**Panels** (`packed.multiply`). In large matrices a row of A or B lies a page apart from the next, so pieces of both
-are copied into panels that are read from front to back (sizes are those for vectors of 64 bytes)::
+**Panels** (`packed.multiply`). In large matrices a row of A or B lies a page of memory apart from the next, so pieces
+of both are copied into panels that are read from front to back (sizes are those for vectors of 64 bytes)::
 
       A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
       +-----------------------------+         +------+------+---
@@ -35,14 +35,14 @@ are copied into panels that are read from front to back (sizes are those for vec
       | ...                         |         | ...  | ...  |
       +-----------------------------+         +------+------+---
       | next 14 rows                |           ^
-                                                one of these stays in the nearest cache, while all of A pass by it
+                                                one of these stays in the first-level cache while all of A is read
 
-A piece is at most 264 deep, so that a panel of B fits into that cache; the pieces of A and B together fit into the
-second one. The order in which a number of C is summed depends on the depth of the pieces alone, so a product may be cut
-along rows and columns, between threads, without changing one bit.
+A piece is at most 264 deep, so that a panel of B fits into the first-level cache; the pieces of A and B together fit
+into the second-level cache. The order in which an element of C is summed depends on the depth of the pieces alone, so a
+product may be cut along rows and columns, between threads, without changing one bit.
 
-**Transposes** (`products.transpose`, `gather`). A square of as many rows as a vector has lanes is loaded; its halves
-change places, then its quarters, and at last single elements::
+**Transposes** (`products.transpose`, `gather`). A square with as many rows as a vector has lanes is loaded. Halves are
+exchanged first, then quarters, and single elements last::
 
       a0 a1 | a2 a3        a0 a1 | c0 c1        a0 b0 | c0 d0
       b0 b1 | b2 b3        b0 b1 | d0 d1        a1 b1 | c1 d1

@@ -1,14 +1,14 @@
-"""Products through SciPy's BLAS, where the processor has no vectors that blocks are made for."""
+"""Products through SciPy's BLAS, for processors without the wide vectors that blocks are made for."""
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit.intrinsics import intrinsic
+from ..jit.options import intrinsic
 
 
 def blas_address(F):
-    """Return the address of SciPy's matrix product for numbers of type F, as `blas_product` calls it."""
+    """Return the address of SciPy's matrix product for numbers of type F, which `blas_product` calls."""
     from numba.extending import get_cython_function_address
 
     return get_cython_function_address("scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm")
@@ -16,34 +16,34 @@ def blas_address(F):
 
 @intrinsic
 def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
-    """Call BLAS, which takes everything by its address and matrices by columns."""
+    """Call BLAS, which takes each argument by its address, integers of 32 bits, and matrices by columns."""
 
     def generate(context, builder, signature, values):
         address, transposed, sizes, beta, _, A, B, C = values
         number = context.get_value_type(like)
         integer, letter = ir.IntType(32), ir.IntType(8)
 
-        def kept(value):
+        def stored(value):
             place = builder.alloca(value.type)
             builder.store(value, place)
             return builder.bitcast(place, letter.as_pointer())
 
-        def flag(place):
-            return kept(
+        def flag(place):  # 84 is "T", 78 is "N"
+            return stored(
                 builder.select(
                     builder.extract_value(transposed, place), ir.Constant(letter, 84), ir.Constant(letter, 78)
                 )
             )
 
         def size(place):
-            return kept(builder.trunc(builder.extract_value(sizes, place), integer))
+            return stored(builder.trunc(builder.extract_value(sizes, place), integer))
 
-        one = kept(ir.Constant(number, 1.0))
+        one = stored(ir.Constant(number, 1.0))
         A, B, C = (builder.inttoptr(matrix, letter.as_pointer()) for matrix in (A, B, C))
         m, n, k, ld_a, ld_b, ld_c = (size(place) for place in range(6))
-        arguments = [flag(0), flag(1), m, n, k, one, A, ld_a, B, ld_b, kept(beta), C, ld_c]
-        kind = ir.FunctionType(ir.VoidType(), [letter.as_pointer()] * len(arguments)).as_pointer()
-        builder.call(builder.inttoptr(address, kind), arguments)
+        arguments = [flag(0), flag(1), m, n, k, one, A, ld_a, B, ld_b, stored(beta), C, ld_c]
+        function = ir.FunctionType(ir.VoidType(), [letter.as_pointer()] * len(arguments)).as_pointer()
+        builder.call(builder.inttoptr(address, function), arguments)
         return context.get_dummy_value()
 
     signature = types.void(
@@ -61,9 +61,9 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
 @njit(nogil=True, error_model="numpy")
 def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N), flat arrays by rows or, where said, by columns."""
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): flat arrays by rows, or A and B by columns."""
     zero = A.dtype.type(0)
-    # By columns, as BLAS reads it, a matrix by rows is its transpose: so it is asked for Cᵀ = Bᵀ Aᵀ.
+    # BLAS reads matrices by columns, and a matrix by rows is then its transpose: so it computes Cᵀ = Bᵀ Aᵀ.
     _gemm(
         blas,
         (B_by_columns != 0, A_by_columns != 0),

@@ -1,8 +1,12 @@
-"""Products of large matrices, as a BLAS has them: packed, so that what is read again and again lies near and together.
+"""Products of large matrices, packed as a BLAS packs them; `gemm` draws the panels.
 
-A piece of B is laid into panels of a few columns, one of which stays next to the processor, and a piece of A into
-panels of a few rows, which pass by it; a block of C is a panel of each, and its sums stay in registers. A number of C
-is summed in an order that depends on the depth of the pieces alone: so products may be cut along rows and columns.
+A block of C is the product of one panel of A and one panel of B, and its sums stay in registers. The workspace holds
+the two packed pieces, one behind the other::
+
+      workspace
+      +--------------------------------------+--------------------------------------+
+      | piece of A: PIECE_ROWS * PIECE_DEPTH | piece of B: PIECE_PANELS panels      |
+      +--------------------------------------+--------------------------------------+
 """
 
 from functools import cache
@@ -16,7 +20,7 @@ from ..jit.machine_code import address_of, filled_in
 from ..jit.options import INNER, OPTIONS
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
-# What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.
+# Placeholders, filled in for a floating type: the type, its blocks, their sizes, and the bytes of an element.
 number: Any = float
 whole: Any = None
 edge: Any = None
@@ -26,102 +30,105 @@ pack_left: Any = None
 pack_right: Any = None
 width = columns = lanes = size = 0
 
-DEPTH = 264
-"""How many columns of A and rows of B are packed at once at most: a panel of B is to fit into the nearest cache."""
+PIECE_DEPTH = 264
+"""The largest depth of a piece: a panel of B then takes 34 kB at most, and stays in the first-level cache."""
 
-PANEL = 14 if vector_bytes() == 64 else 6
-"""How many rows of A a panel has: the sums of a block leave a few registers free."""
+PANEL_ROWS = 14 if vector_bytes() == 64 else 6
+"""The rows of a panel of A: 14 x 2 sums fill 28 of 32 registers, 6 x 2 fill 12 of 16; B and A need the others."""
 
-AT_ONCE, PANELS_AT_ONCE = 38 * PANEL, 32
-"""How many rows of A, and how many panels of B, are packed at once at most: they share the second cache."""
+PIECE_ROWS, PIECE_PANELS = 38 * PANEL_ROWS, 32
+"""The most rows of a piece of A and the most panels of a piece of B: both pieces share the second-level cache."""
 
 
 @njit(**INNER)
-def depth_of(K):
-    """Return how many of K columns are packed at once: pieces are about as deep as each other."""
-    pieces = max(-(-K // DEPTH), 1)
+def piece_depth(K):
+    """Return the depth of the pieces of a depth K, which are about equally deep."""
+    pieces = max(-(-K // PIECE_DEPTH), 1)
     return max(-(-K // pieces), 1)
 
 
 def pack(M, K, A, A_m, A_k, out):
-    """Lay A (M, K) into panels of some of its rows, each column by column: an address, and steps in bytes.
+    """Copy A (M, K) into panels of ``width`` rows, column by column within a panel.
 
-    One of the steps is a number's size. What is beyond the last row is not initialized.
+    A and out are addresses; A_m and A_k are strides in bytes, and one of them is an element's size. What lies beyond
+    the last row is not initialized: blocks at the edge compute with it, but their masks keep it out of C.
     """
     complete = M // width * width
-    if A_m == size:  # columns are contiguous
+    if A_m == size:  # a column of A is contiguous, so a panel takes whole vectors of it
         for k in range(K):
             column, panel = A + k * A_k, out + k * width * size
             for m in range(0, complete, width):
                 copied(column + m * size, panel + m * K * size)
-            some = numbers_at(column + complete * size, M - complete, number(0))
-            to = numbers_at(panel + complete * K * size, M - complete, number(0))
+            source = numbers_at(column + complete * size, M - complete, number(0))
+            target = numbers_at(panel + complete * K * size, M - complete, number(0))
             for m in range(M - complete):
-                to[m] = some[m]
+                target[m] = source[m]
         return
-    for m in range(0, M, width):
+    for m in range(0, M, width):  # a row of A is contiguous, so squares of it are transposed
         for i in range(0, min(width, M - m), lanes):
             for k in range(0, K, lanes):
                 rows, place = min(width, M - m) - i, out + (m * K + k * width + i) * size
                 transposed(rows, K - k, A + (m + i) * A_m + k * size, A_m, place, np.int64(width * size))
 
 
-def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, room, kept):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes.
+def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    One of the steps of A and one of B is a number's size, and C lies by rows. Room is for what is packed. Kept says
-    that A is still there from the call before: no more of it than is packed at once.
+    Matrices are addresses, and A_m is the stride in bytes from a row of A to the next. One stride of A and one of B is
+    an element's size, and C lies by rows. ``is_packed`` says that the workspace still holds A from the call before,
+    which requires that A is one piece.
     """
-    left, right, depth = room, room + AT_ONCE * DEPTH * size, depth_of(K)
-    for n in range(0, N, PANELS_AT_ONCE * columns):
-        N_here = min(PANELS_AT_ONCE * columns, N - n)
+    left, right, depth = workspace, workspace + PIECE_ROWS * PIECE_DEPTH * size, piece_depth(K)
+    # Which matrix waits in which cache: a piece of B in the second level, one of its panels in the first, A passes by.
+    for n in range(0, N, PIECE_PANELS * columns):
+        N_here = min(PIECE_PANELS * columns, N - n)
         for k in range(0, max(K, 1), depth):
             K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
             pack_right(N_here, K_here, B + n * B_n + k * B_k, B_n, B_k, right)
-            for m in range(0, M, AT_ONCE):
-                M_here = min(AT_ONCE, M - m)
-                if not kept:
+            for m in range(0, M, PIECE_ROWS):
+                M_here = min(PIECE_ROWS, M - m)
+                if not is_packed:
                     pack_left(M_here, K_here, A + m * A_m + k * A_k, A_m, A_k, left)
                 for n_of in range(0, N_here, columns):
-                    for m_of in range(0, M_here, PANEL):
+                    for m_of in range(0, M_here, PANEL_ROWS):
                         rows, places = M_here - m_of, N_here - n_of
                         A_at, B_at = left + m_of * K_here * size, right + n_of * K_here * size
                         C_at = C + (m + m_of) * C_m + (n + n_of) * size
-                        if rows >= PANEL and places >= columns:
+                        if rows >= PANEL_ROWS and places >= columns:
                             whole(rows, places, K_here, A_at, B_at, C_at, C_m, adds)
                         else:
                             edge(rows, places, K_here, A_at, B_at, C_at, C_m, adds)
 
 
 def _columns(F: type) -> int:
-    """Return how many columns of B a panel has: those of two vectors."""
+    """Return the columns of a panel of B: those of two vectors."""
     return 2 * vector_bytes() // np.dtype(F).itemsize
 
 
-def room_of(F: type) -> int:
-    """Return how many numbers are packed at once at most."""
-    return DEPTH * (AT_ONCE + PANELS_AT_ONCE * _columns(F))
+def workspace_size(F: type) -> int:
+    """Return the number of elements that `multiply` needs to pack."""
+    return PIECE_DEPTH * (PIECE_ROWS + PIECE_PANELS * _columns(F))
 
 
 def _pack_of(F: type, width: int) -> Any:
-    """Return `pack` for panels of so many numbers of type F, for compiled code."""
+    """Return `pack` for panels of ``width`` rows of type F, for compiled code."""
     lanes = _columns(F) // 2
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize, "width": width, "lanes": lanes}
-    blocks = {"copied": copied_block(F, lanes, width), "transposed": transposed_block(F, lanes, numbered=False)}
+    blocks = {"copied": copied_block(F, lanes, width), "transposed": transposed_block(F, lanes, indexed=False)}
     return njit(filled_in(pack, f"{F.__name__}_{width}", **names, **blocks), **OPTIONS)
 
 
 @cache
 def packed_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `pointers.call_packed`."""
-    whole, edge = (packed_block(F, _columns(F) // 2, PANEL, 2, whole=whole) for whole in (True, False))
+    """Return the address of `multiply` for numbers of type F; see `calls.call_packed`."""
+    whole, edge = (packed_block(F, _columns(F) // 2, PANEL_ROWS, 2, whole=whole) for whole in (True, False))
     return address_of(
         multiply,
         types.void(*[types.intp] * 14),
         f"packed_{F.__name__}_{vector_bytes()}",
         whole=whole,
         edge=edge,
-        pack_left=_pack_of(F, PANEL),
+        pack_left=_pack_of(F, PANEL_ROWS),
         pack_right=_pack_of(F, _columns(F)),
         columns=_columns(F),
         size=np.dtype(F).itemsize,

@@ -1,7 +1,7 @@
-"""Products and transposes of the matrices of a tile, block by block; see `vectors`.
+"""Products and transposes of the matrices of a tile, block by block, without packing; `gemm` draws a block.
 
 A BLAS packs its operands and plans each call. That pays for large matrices, but costs as much as the product itself for
-those of one tile.
+the matrices of one tile.
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ from ..jit.machine_code import address_of, filled_in
 from ..jit.options import OPTIONS
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# What is filled in for a type of numbers: what blocks do, their sizes, and that of a number in bytes.
+# Placeholders, filled in for a floating type: its blocks, their sizes, and the bytes of an element.
 block: Any = None
 half: Any = None
 quarter: Any = None
@@ -24,22 +24,25 @@ two: Any = None
 four: Any = None
 rows = columns = lanes = size = 0
 
-NEAR, LEAST_DEPTH = 2**15, 32
-"""How many bytes of B stay near the processor, and how many rows of it are worth adding to C at once at least."""
+B_BYTES, LEAST_DEPTH = 2**15, 32
+"""The bytes of B that stay in the first-level cache while they are added to all of C, and the least rows of B to cut.
+
+With fewer rows, loading and storing C would take longer than reading B from farther away.
+"""
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): addresses, and steps along their axes in bytes.
+    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    Where B is large and C is not, as many rows of B are done with at once as stay near. A number's products are added
-    in the order of K all the same.
+    Matrices are addresses, and A_m is the stride in bytes from a row of A to the next. Where B is large and C is not,
+    the depth is cut; an element of C is summed in the order of K all the same.
     """
-    depth = max(NEAR // (N * size), LEAST_DEPTH) if M < K and K * N * size > NEAR else max(K, 1)
+    depth = max(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else max(K, 1)
     for k in range(0, max(K, 1), depth):
         K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
             A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
-            if M - m <= rows // 4:
+            if M - m <= rows // 4:  # few rows left: lower blocks, wider so that they have as many sums
                 for n in range(0, N, 2 * columns):
                     quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
             elif M - m <= rows // 2:
@@ -51,7 +54,11 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
-    """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and steps in bytes."""
+    """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and strides in bytes.
+
+    Both A and B are read along their rows, so each element of C is a sum over vectors. A block has as many elements as
+    a vector has lanes, of 1, 2 or 4 columns.
+    """
     if N == 1:
         for m in range(0, M, lanes):
             one(M - m, N, K, A + m * A_m, A_m, B, B_n, C + m * C_m, C_m, add)
@@ -65,21 +72,21 @@ def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
 
 
 def transpose(M, N, A, A_m, B, B_n):
-    """B = Aᵀ, for A (M, N) and B (N, M): addresses, and steps from row to row in bytes."""
+    """B = Aᵀ, for A (M, N) and B (N, M): addresses, and strides from row to row in bytes."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n)
 
 
-def gather(M, N, A, A_m, B, B_n, numbers):
-    """B = Aᵀ of the rows of A that have these numbers."""
+def gather(M, N, A, A_m, B, B_n, indices):
+    """B = A[indices]ᵀ, for M indices, which are words of 8 bytes at an address."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
-            block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, numbers + 8 * m)
+            block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, indices + 8 * m)
 
 
 def has_vectors() -> bool:
-    """Return whether the processor has vectors that blocks are made for."""
+    """Return whether the processor has vectors of 32 bytes or more, which blocks are made for."""
     return vector_bytes() > 16
 
 
@@ -92,7 +99,7 @@ def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
 
 
 def _names_of_multiply(F: type) -> dict[str, Any]:
-    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # sums fill half of the registers
+    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums fill half of the registers
     return {
         "block": product_block(F, lanes, rows, 2),
         "half": product_block(F, lanes, rows // 2, 4),
@@ -110,7 +117,7 @@ def multiply_of(F: type) -> Any:
 
 @cache
 def multiply_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `pointers.call_product`."""
+    """Return the address of `multiply` for numbers of type F; see `calls.call_product`."""
     names, kind = _names_of_multiply(F) | {"size": np.dtype(F).itemsize}, f"{F.__name__}_{vector_bytes()}"
     return address_of(multiply, types.void(*[types.intp] * 11), kind, **names)
 
@@ -127,14 +134,14 @@ def dots_of(F: type) -> Any:
 def transpose_of(F: type) -> Any:
     """Return `transpose` for numbers of type F, for compiled code."""
     lanes = _lanes(F)
-    return _compiled(transpose, F, block=transposed_block(F, lanes, numbered=False), rows=lanes, columns=lanes)
+    return _compiled(transpose, F, block=transposed_block(F, lanes, indexed=False), rows=lanes, columns=lanes)
 
 
 @cache
 def gather_address(F: type) -> int:
-    """Return the address of `gather` for numbers of type F; see `pointers.call_gather`."""
+    """Return the address of `gather` for numbers of type F; see `calls.call_gather`."""
     lanes = _lanes(F)
     names = {"rows": lanes, "columns": lanes, "size": np.dtype(F).itemsize}
-    block = transposed_block(F, lanes, numbered=True)
+    block = transposed_block(F, lanes, indexed=True)
     kind = f"{F.__name__}_{vector_bytes()}"
     return address_of(gather, types.void(*[types.intp] * 7), kind, block=block, **names)

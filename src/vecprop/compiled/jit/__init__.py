@@ -1,1 +1,1 @@
-"""What Numba needs, and nothing of networks' mathematics: options, machine code and its cache, addresses."""
+"""Numba's side of the engine, which knows no network: options, machine code on disk, addresses, the record of a fit."""

@@ -1,7 +1,7 @@
 """Addresses as arrays: what kernels read and write.
 
-Numba has `carray` for this; it counts references, for which the compiler takes a tenth of its time, and kernels own
-nothing that could be counted.
+Numba has `carray` for this. It counts references, which takes the compiler a tenth of its time, and kernels own nothing
+that could be counted.
 """
 
 from typing import Any
@@ -11,16 +11,15 @@ from numba import from_dtype, njit, types
 from numba.core import cgutils
 from numba.np.arrayobj import make_array, populate_array
 
-from .intrinsics import intrinsic
-from .options import IN_ORDER, INNER
+from .options import IN_ORDER, INNER, intrinsic
 
 
-def _generate(kind, dimensions):
-    """Return the type of an array of a kind of numbers, and what generates it from an address and the sizes."""
-    array_type = types.Array(kind, dimensions, "C")
+def _array_of(element, dimensions):
+    """Return an array type, and the function that generates such an array from an address and the sizes."""
+    array_type = types.Array(element, dimensions, "C")
 
     def generate(context, builder, signature, values):
-        number = context.get_data_type(kind)
+        number = context.get_data_type(element)
         address, sizes = values[0], list(values[1 : 1 + dimensions])
         pointer = number.as_pointer()
         if isinstance(address.type, type(pointer)):
@@ -42,44 +41,44 @@ def _generate(kind, dimensions):
 
 @intrinsic
 def vector(typing, pointer, size):
-    """Return so many numbers that a pointer points to as an array."""
-    array_type, generate = _generate(pointer.dtype, 1)
+    """Return the ``size`` numbers that a pointer points to, as an array."""
+    array_type, generate = _array_of(pointer.dtype, 1)
     return array_type(pointer, types.intp), generate
 
 
 @intrinsic
 def matrix(typing, pointer, rows, columns):
-    """Return the numbers that a pointer points to as a matrix by rows."""
-    array_type, generate = _generate(pointer.dtype, 2)
+    """Return the numbers that a pointer points to, as a matrix by rows."""
+    array_type, generate = _array_of(pointer.dtype, 2)
     return array_type(pointer, types.intp, types.intp), generate
 
 
 @intrinsic
 def numbers_at(typing, address, size, like):
-    """Return an address as an array of so many numbers, of the type of a number or array."""
-    array_type, generate = _generate(like.dtype if isinstance(like, types.Array) else like, 1)
+    """Return the ``size`` numbers at an address, as an array; ``like`` is a number or array of their type."""
+    array_type, generate = _array_of(like.dtype if isinstance(like, types.Array) else like, 1)
     return array_type(types.intp, types.intp, like), generate
 
 
 @intrinsic
 def words_at(typing, address, size):
-    """Return an address as an array of so many words."""
-    array_type, generate = _generate(types.int64, 1)
+    """Return the ``size`` words at an address, as an array."""
+    array_type, generate = _array_of(types.int64, 1)
     return array_type(types.intp, types.intp), generate
 
 
 @intrinsic
 def doubles_at(typing, address, size):
-    """Return an address as an array of so many doubles."""
-    array_type, generate = _generate(types.float64, 1)
+    """Return the ``size`` doubles at an address, as an array."""
+    array_type, generate = _array_of(types.float64, 1)
     return array_type(types.intp, types.intp), generate
 
 
 def record_at(fields: np.dtype) -> Any:
-    """Return what gives, in compiled code, the record at an address, whose fields are read and written by name.
+    """Return a function that gives compiled code the record at an address, with fields to read and write by name.
 
-    It is neither copied nor counted: a field is a load or a store at its offset from the address, and a group of fields
-    is a record again.
+    The record is neither copied nor counted: a field is a load or a store at its offset from the address, and a group
+    of fields is a record again.
     """
     record = from_dtype(fields)
 
@@ -95,28 +94,28 @@ def record_at(fields: np.dtype) -> Any:
 
 @njit(**INNER)
 def copy(source, target):
-    """Copy numbers; Numba's own assignment would bring the text of its error messages along."""
+    """Copy numbers; Numba's own assignment of slices would compile its error messages too."""
     for i in range(target.size):
         target[i] = source[i]
 
 
 @njit(**INNER)
 def add(source, target):
-    """Add numbers to others."""
+    """Add source to target."""
     for i in range(target.size):
         target[i] += source[i]
 
 
 @njit(**IN_ORDER)
 def add_pair(first, second, target):
-    """Add the sum of two numbers to others: in this order, as if the sum had been kept."""
+    """Add first + second to target, in this order: the bits are those of a sum of pairs."""
     for i in range(target.size):
         target[i] += first[i] + second[i]
 
 
 @njit(**INNER)
 def put_ones(address, count, like):
-    """Put so many ones at an address; biases are their weights."""
+    """Put ``count`` ones at an address, the inputs whose weights are biases."""
     ones = numbers_at(address, count, like)
     for i in range(count):
         ones[i] = 1

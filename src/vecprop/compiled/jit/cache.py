@@ -1,4 +1,7 @@
-"""Where compiled kernels are kept: a folder of the user's, with a file for each, named after what it is made of."""
+"""The cache of compiled kernels: a folder of the user's with one file for each kernel, named after its code.
+
+A file is a checksum of 32 bytes and the machine code behind it.
+"""
 
 import hashlib
 import os
@@ -17,9 +20,9 @@ _CHECKSUM_BYTES = _CHECKSUM().digest_size
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder where kernels are kept, or None where there is none that could be written.
+    """Return the folder of the cache, or None if no folder can be written.
 
-    One that can only be read is good for the kernels that are there. Set ``VECPROP_CACHE_DIR`` to choose the place.
+    A folder that can only be read is used if it has kernels. ``VECPROP_CACHE_DIR`` chooses another folder.
     """
     for place in _places():
         with suppress(OSError):
@@ -41,7 +44,7 @@ def _is_writable(place: Path) -> bool:
 
 
 def _places() -> Iterator[Path]:
-    """Yield where compiled code may be kept, the best place first."""
+    """Yield the folders that may hold the cache, the best one first."""
     if chosen := os.environ.get("VECPROP_CACHE_DIR"):
         yield Path(os.path.abspath(os.path.expanduser(chosen)))
         return
@@ -51,12 +54,12 @@ def _places() -> Iterator[Path]:
         home = os.path.expanduser("~/Library/Caches")
     else:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if home and not home.startswith("~"):  # as it does where nobody knows whose home it is
+    if home and not home.startswith("~"):  # which stays if the user has no home
         yield Path(home) / "vecprop"
 
 
 def is_shared() -> bool:
-    """Return whether other processes find in the folder what this one keeps there."""
+    """Return whether this process can write kernels that other processes will find."""
     path = folder()
     return path is not None and _is_writable(path)
 
@@ -67,13 +70,13 @@ def _file(name: str) -> Path | None:
 
 
 def is_kept(name: str) -> bool:
-    """Return whether the folder has a kernel of this name."""
+    """Return whether the cache has a kernel of this name."""
     file = _file(name)
     return file is not None and file.is_file()
 
 
 def kept(name: str) -> bytes | None:
-    """Return what is kept under a name, or None where there is nothing, or it is damaged."""
+    """Return the code that is kept under a name, or None if there is none or the file is damaged."""
     file = _file(name)
     with suppress(OSError):
         content = b"" if file is None else file.read_bytes()
@@ -84,11 +87,11 @@ def kept(name: str) -> bytes | None:
 
 
 def keep(name: str, code: bytes) -> None:
-    """Keep a kernel under a name, whole or not at all, for others may read it at any moment."""
+    """Keep a kernel under a name. The file appears complete, since other processes may read it at any moment."""
     file = _file(name)
     if file is None:
         return
-    with suppress(OSError):  # no room, or a folder that can only be read: it is compiled anew in the next process
+    with suppress(OSError):  # a full disk, or a read-only folder: the next process compiles it anew
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
             made.write(_CHECKSUM(code).digest() + code)
         try:

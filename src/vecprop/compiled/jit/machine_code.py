@@ -1,4 +1,4 @@
-"""Functions as machine code on disk: compiled once for a processor, called by their address."""
+"""Kernels: functions compiled to machine code, kept on disk, and called by their address."""
 
 import gc
 import os
@@ -25,7 +25,7 @@ from .precompile import wait_for
 from .reached import digest
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
-_kept: list[Any] = []  # an address is good as long as its code lives
+_kept: list[Any] = []  # all code: an address is valid as long as its code exists
 _one_at_a_time = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_one_at_a_time=threading.RLock()))
@@ -33,13 +33,13 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _say_once() -> None:
-    """Say why the first fit takes seconds."""
+    """Tell the user why the first fit takes seconds."""
     print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection, which takes a fifth of the time that compiling does."""
+    """Pause garbage collection, which would take a fifth of the time of compiling."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -51,18 +51,18 @@ def _no_garbage_collection() -> Iterator[None]:
 
 @cache
 def _compiler() -> tuple[Any, ...]:
-    """Return what else machine code depends on: the libraries, the processor, and how Numba is set."""
+    """Return what machine code depends on beside its source: libraries, processor, and Numba's settings."""
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
-    settings: Any = config  # which are made when it is imported
+    settings: Any = config  # Numba defines its settings at run time
     target: Any = cpu_target.target_context
     return *versions, repr(target.codegen().magic_tuple()), settings.BOUNDSCHECK, settings.OPT
 
 
 def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
-    """Return a function that is a template with these names filled in.
+    """Return a copy of a template function whose global names have these values.
 
-    The suffix becomes part of its name and has to tell it from all others of the template: code of one name that two
-    processes have compiled and kept is taken for the same.
+    The suffix becomes part of the copy's name. It has to be unique among the copies of a template: the linker takes
+    code of one name for the same code, even if two processes have compiled it.
     """
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
     function.__qualname__ = f"{template.__name__}_{suffix}"
@@ -71,18 +71,18 @@ def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType
 
 
 class Kernel:
-    """A function to be compiled for the processor, or found compiled.
+    """A function that is compiled for the processor, or loaded from the cache.
 
     Parameters
     ----------
     template : function
-        A function whose global names are not all defined where it stands.
+        A function with placeholders among its global names.
     signature : numba signature
-        Its arguments.
+        Its arguments and result.
     suffix : str
-        What tells this compilation of the template from others, see `filled_in`.
+        A name for these values of the placeholders, see `filled_in`.
     **names
-        What the template's open names stand for.
+        The values of the placeholders.
     """
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
@@ -90,12 +90,12 @@ class Kernel:
 
     @cached_property
     def name(self) -> str:
-        """Under what it is kept: its own name, and a digest of all code that it reaches; see `reached`."""
+        """The name in the cache: the function's name and a digest of all code that it reaches; see `reached`."""
         made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
         return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
-        """Return the address of its machine code."""
+        """Return the address of its machine code, compiled or loaded."""
         with _one_at_a_time:
             wait_for(self.name)
             if not is_kept(self.name):
@@ -110,27 +110,27 @@ class Kernel:
 
 
 class _Kept:
-    """What Numba asks for code that it need not compile, and gives what it has compiled."""
+    """The cache of one kernel, with the methods that Numba calls to load and save its code."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """Return what is kept, or None."""
+        """Return the code in the cache, or None."""
         code = kept(self.name)
         if code is None:
             return None
-        target.refresh()  # which makes it ready, as compiling does
+        target.refresh()  # compiling would have done it
         try:
             return CompileResult._rebuild(target, *pickle.loads(code))
-        except Exception:  # of any kind where it is not what this compiler has made
+        except Exception:  # of any type, if another version of the compiler has written it
             return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep what has been compiled."""
+        """Save compiled code in the cache."""
         keep(self.name, serialize.dumps(compiled._reduce()))
 
 
 def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
-    """Compile a template, with these names filled in, and return its address; see `Kernel`."""
+    """Return the address of a template compiled with these values of its placeholders; see `Kernel`."""
     return Kernel(template, signature, suffix, **names).address()

@@ -1,19 +1,73 @@
-"""What Numba is told of each function that it compiles."""
+"""How Numba compiles a function: its options, intrinsics, and hints for its loops."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
-# Sums may be reordered; infinities and NaN keep their meaning. No references are counted, since kernels own nothing:
-# that takes the compiler time.
+from llvmlite import ir
+from numba import extending, types
+
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "arcp"},
     "nogil": True,
     "_nrt": False,
 }
+"""Options of every kernel.
+
+Division by zero gives infinity: Numba's own test for it would stop vectorization. Sums may be reordered, and divisions
+become products; infinities and NaN keep their meaning. References are not counted: kernels own nothing, and the
+counting takes the compiler a tenth of its time.
+"""
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of functions that only compiled code calls: no wrappers, which take time to compile."""
+
 IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
-"""For sums whose order is promised."""
+"""Options of sums that are promised to be in order."""
 
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""For functions that are called in one place: compiled there, not by themselves too, which would take longer."""
+"""Options of functions that are called in one place: they are compiled there alone, not a second time by themselves."""
+
+Arguments = ParamSpec("Arguments")
+
+
+def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[Arguments, Any]:
+    """Return Numba's intrinsic, a function whose instructions are written out, with the types of its calls.
+
+    Calls leave out its first argument, which is Numba's own typing context.
+    """
+    made: Any = extending.intrinsic(written)
+    return made
+
+
+@intrinsic
+def use_widest_vectors(typing):
+    """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
+
+    Call it at the start of a function. Wide vectors pay where much is done to each number; not where a short loop ends
+    in a sum over a vector's lanes, nor where divisions take the time. The estimates of `elementary.quotient` are
+    refined twice in such a function.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for attribute in ('"prefer-vector-width"="512"', '"reciprocal-estimates"="vec-divf:2"'):
+            set.add(builder.function.attributes, attribute)  # llvmlite itself knows no such attributes
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def without_overlaps(typing):
+    """Promise that the arrays of a function's arguments do not overlap, so that its loops need not test it.
+
+    Call it at the start of a function.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate

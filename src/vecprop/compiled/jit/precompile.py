@@ -1,6 +1,6 @@
-"""A kernel compiled in another process, while this one compiles those that are needed before it.
+"""Compile a kernel in another process, while this one compiles those that are needed before it.
 
-Numba compiles one function at a time in a process, and half of what a first fit needs is a single kernel.
+Numba compiles one function at a time in a process, and a single kernel takes half of the time of a first fit.
 """
 
 import atexit
@@ -32,14 +32,14 @@ class _Named(Protocol):
 
 
 _LONGEST = 60
-"""How many seconds the other process is waited for at most: it takes three."""
+"""The seconds to wait for the other process at most: it takes three, or many more on a busy machine."""
 
 _running: dict[str, subprocess.Popen[bytes]] = {}
 _one_at_a_time = threading.Lock()
 
 
 def _leave_to_parent() -> None:
-    """Take, in a child, what its parent has started for ended: it is not this process's to wait for."""
+    """Mark the parent's processes as ended in a forked child: only the parent can wait for them."""
     global _one_at_a_time
     _one_at_a_time = threading.Lock()
     for process in _running.values():
@@ -51,13 +51,15 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def compile_ahead(kernel: Callable[[type], _Named], F: type) -> None:
-    """Have another process compile a kernel, unless it is kept already or cannot be; later calls do nothing.
+def precompile(kernel: Callable[[type], _Named], F: type) -> None:
+    """Start to compile a kernel in another process, unless the cache has it or cannot be written.
+
+    Later calls do nothing. `wait_for` waits until the kernel is there.
 
     Parameters
     ----------
     kernel : function
-        What returns it, a `machine_code.Kernel`, for a floating type; the other process calls it by its name.
+        A function that returns a `machine_code.Kernel` for a floating type; the other process imports it by its name.
     F : type
         The floating type.
     """
@@ -68,11 +70,11 @@ def compile_ahead(kernel: Callable[[type], _Named], F: type) -> None:
 
 
 def _start(name: str, *arguments: str) -> None:
-    """Start a process that compiles a kernel; it imports from where this one does, and from nowhere else."""
+    """Start a process that compiles a kernel, with the same import path as this one."""
     path, nothing = folder(), subprocess.DEVNULL
     assert path is not None
     places = [place for place in sys.path if isinstance(place, str)]
-    with suppress(OSError, ValueError):  # no such program, or no room for another process: it will be compiled here
+    with suppress(OSError, ValueError):  # no process can be started: the kernel will be compiled here
         _running[name] = subprocess.Popen(
             [sys.executable, "-I", "-c", _CODE, *arguments, *places],
             env={**os.environ, "VECPROP_CACHE_DIR": str(path)},
@@ -84,21 +86,21 @@ def _start(name: str, *arguments: str) -> None:
 
 
 def _can_start() -> bool:
-    """Return whether this is Python, has a processor to spare, and is not one of several that do the same."""
+    """Return whether this is Python with a second processor, and not one of a pool that would all do the same."""
     is_python = Path(sys.executable or "").name.startswith("python") and not hasattr(sys, "frozen")
     return is_python and allowed_threads() > 1 and multiprocessing.parent_process() is None
 
 
 @atexit.register
 def _end() -> None:
-    """End what nobody has waited for, as where a fit has failed."""
+    """End the processes that nobody has waited for, as after a fit that failed."""
     for name, process in list(_running.items()):
         process.kill()
         wait_for(name)
 
 
 def wait_for(name: str) -> None:
-    """Return when no other process started here is compiling a kernel of this name."""
+    """Wait for the process that compiles a kernel of this name, if one was started here."""
     if process := _running.get(name):
         try:
             process.wait(_LONGEST)

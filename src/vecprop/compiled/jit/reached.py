@@ -1,7 +1,7 @@
-"""What a kernel is compiled from: its own code and all that it reaches, without comments and docstrings.
+"""The code that a kernel reaches: its own and that of all functions it calls, without comments and docstrings.
 
-Two kernels that reach the same code are the same machine code, whatever else has changed in the files around it. So a
-digest of what is reached is the name under which a kernel is kept; see `cache`.
+Kernels that reach the same code have the same machine code, whatever else has changed in their files. So the name of a
+kernel in the cache has a digest of the code that it reaches.
 """
 
 import dis
@@ -19,10 +19,10 @@ from numba.core.extending import _Intrinsic
 from numba.core.types import Type
 
 OVERLOADS: dict[Any, tuple[Any, ...]] = {}
-"""What compiled code has in place of a function, and how that is compiled: noted where it is said."""
+"""The implementation that compiled code calls in place of a function, with its options."""
 
 _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
-"""Packages whose functions and classes are known by their names; the names of kept kernels have their versions too."""
+"""Packages whose functions and classes are told apart by name: their versions are part of a kernel's name too."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
 _BY_NAME = (BuiltinFunctionType, np.ufunc)
@@ -31,7 +31,7 @@ _CONSTANTS = frozenset(dis.hasconst)
 
 
 def digest(*roots: Any) -> str:
-    """Return a digest of functions and values, and of what they reach by name, closure or as their parts."""
+    """Return a digest of functions and values and of all that they reach: by name, in closures, or as parts."""
     numbers: dict[int, int] = {}
     kept, made, todo = [], hashlib.sha256(), [*reversed(roots)]
     while todo:
@@ -42,19 +42,19 @@ def digest(*roots: Any) -> str:
             text, parts = _described(value)
         if parts:
             numbers[id(value)] = len(numbers)
-            kept.append(value)  # so that no other value has its id
+            kept.append(value)  # keeps it alive, so that no other value gets its id
         made.update(f"{text} {len(parts)}\n".encode())
         todo += reversed(parts)
     return made.hexdigest()
 
 
 def same_code(first: CodeType, second: CodeType) -> bool:
-    """Return whether two codes do the same, be their comments, docstrings or lines as they may."""
+    """Return whether two code objects do the same; comments, docstrings and line numbers do not count."""
     return _instructions(first) == _instructions(second)
 
 
 def _described(value: Any) -> tuple[str, list[Any]]:
-    """Return what a value is in words, and the values that it is made of or reaches."""
+    """Return a description of a value, and the values that it consists of or reaches."""
     if isinstance(value, FunctionType) and value in OVERLOADS:
         return f"overloaded {value.__qualname__}", [*OVERLOADS[value]]
     if isinstance(value, _PLAIN):
@@ -71,7 +71,7 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"function {_instructions(value.__code__)}", [*_reached(value)]
     if isinstance(value, property | staticmethod | classmethod):
         return type(value).__name__, [value.fget if isinstance(value, property) else value.__func__]
-    if hasattr(value, "__wrapped__"):  # as those are that remember what they have returned
+    if hasattr(value, "__wrapped__"):  # a function with a cache
         return "wrapped", [value.__wrapped__]
     if isinstance(value, EnumType):
         return f"enum {value.__name__}", [
@@ -94,20 +94,20 @@ def _described(value: Any) -> tuple[str, list[Any]]:
 
 
 def _is_outside(value: Any) -> bool:
-    """Return whether a function or class is one of other packages'."""
+    """Return whether a function or class belongs to another package."""
     package = str(getattr(value, "__module__", None)).partition(".")[0]
     return isinstance(value, FunctionType | type) and package in _OUTSIDE
 
 
 def _reached(function: FunctionType) -> Iterator[Any]:
-    """Yield what a function reaches: by name, in its closure, and as defaults."""
+    """Yield the values that a function reaches: by name, in its closure, and as defaults."""
     names = dict.fromkeys(_names(function.__code__))
     modules = []
     for name in names:
         if name in function.__globals__:
             yield (value := function.__globals__[name])
             modules += [value] if isinstance(value, ModuleType) and not _is_library(value) else []
-    for module in modules:  # whose names may be any of those
+    for module in modules:  # any of the names may be an attribute of it
         yield [vars(module)[name] for name in names if name in vars(module)]
     for cell in function.__closure__ or ():
         yield cell.cell_contents
@@ -119,7 +119,7 @@ def _is_library(module: ModuleType) -> bool:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names of globals and attributes in a code, and in those of the functions that it defines."""
+    """Yield the names of globals and attributes in a code object, and in the functions that it defines."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -128,7 +128,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 @lru_cache(maxsize=2048)
 def _instructions(code: CodeType) -> str:
-    """Return a code's instructions with the constants that they load: a docstring is not loaded."""
+    """Return the instructions of a code object with the constants that they load, which leaves out its docstring."""
     raw = bytearray(code.co_code)
     loaded, extended = [], 0
     for at in range(0, len(raw), 2):
@@ -143,7 +143,7 @@ def _instructions(code: CodeType) -> str:
 
 
 def _constant(value: Any) -> str:
-    """Return a constant's type and value, which of a set has no order of its own."""
+    """Return a constant's type and value; the elements of a set are sorted."""
     if isinstance(value, frozenset):
         return f"frozenset {sorted(map(_constant, value))}"
     if isinstance(value, tuple):

@@ -1,7 +1,18 @@
-"""The record of a fit: named fields that tell a kernel where everything is.
+"""The record of a fit: named fields with all that a kernel reads and writes.
 
-Kernels are compiled once, so they take nothing but the address of this record: addresses of arrays, numbers of rows,
-switches. A call costs the same however much is told, and nothing is unpacked on the way.
+Kernels are compiled once and take nothing but the address of this record. So a call costs the same however many fields
+there are, and nothing is unpacked on the way. Arrays belong to Python, or are parts of one block of memory that the
+context reserves; the record points to both::
+
+      Context._array: the record                     arrays that Python made
+      +-----------+----------+-------------+         +------------------+
+      | theta   o-|----------|-------------|-------> | parameters       |
+      | epochs  3 | clip 0.5 | tile      o-|---+     +------------------+
+      +-----------+----------+-------------+   |
+                                               |     reserved memory, each part from a multiple of LINE bytes on
+                                               |     +------------------+-----------+-------+-----
+                                               +---> | tile             | workspace | delta | ...
+                                                     +------------------+-----------+-------+-----
 """
 
 import ctypes
@@ -16,8 +27,10 @@ import numpy as np
 from .arrays import record_at
 
 LINE = 128
-"""The bytes that a processor may move at once: two lines of its cache. Two threads that write into one would wait."""
+"""The alignment of memory that one thread writes: the two cache lines that a processor may fetch at once.
 
+Threads that write within the same lines take them from each other at each write.
+"""
 
 _WORD, _DOUBLE = np.int64, np.float64
 _ADDRESS = np.int64
@@ -26,98 +39,98 @@ ROWS = np.dtype(
     [
         ("x", _ADDRESS),
         ("t", _ADDRESS),
-        ("classes", _ADDRESS),  # instead of t; 0 where there are none, as below
+        ("classes", _ADDRESS),  # instead of t; an address of 0 is no array, here and below
         ("weight", _ADDRESS),
-        ("data_rows", _WORD),  # how many rows these arrays have
-        ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0: all
-        ("rows", _WORD),  # how many those are
+        ("data_rows", _WORD),  # the rows of these arrays
+        ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0 for all
+        ("rows", _WORD),  # the number of chosen rows
     ],
     align=True,
 )
-"""Some rows of data, and which of them are meant."""
+"""Rows of data: the arrays, and which of their rows count."""
 
 FIT = np.dtype(
     [
-        # the network: its table, its layers' and its loss's hyperparameters
+        # The network: its table of layers, their hyperparameters and the loss's.
         ("table", _ADDRESS),
         ("layers", _WORD),
         ("h", _ADDRESS),
-        ("by_rows", _WORD),
+        ("by_rows", _WORD),  # whether the first layer reads rows x features instead of features x rows
         ("gather", _ADDRESS),
         ("loss", _ADDRESS),
         ("loss_h", _ADDRESS),
         ("link", _ADDRESS),
         ("theta", _ADDRESS),
-        ("p", _WORD),
+        ("p", _WORD),  # the number of parameters
         ("outputs", _WORD),
         ("inputs", _WORD),
-        # the data
+        # The data.
         ("training", ROWS),
         ("validation", ROWS),
         ("validation_score", _ADDRESS),
-        # how rows become a loss
+        # How losses of rows become the loss.
         ("mean", _WORD),
-        ("spans", _ADDRESS),
-        ("weight_spans", _WORD),
+        ("spans", _ADDRESS),  # where penalized weights start and end in theta
+        ("weight_spans", _WORD),  # the number of spans
         ("l2", _DOUBLE),
         ("l2_averaged", _DOUBLE),
         ("l1", _DOUBLE),
         ("l1_averaged", _DOUBLE),
-        # memory for a tile of each worker, or of each shard where layers are shared
+        # Memory for a tile: one for each worker, or for each shard if layers are model parallel.
         ("tile", _ADDRESS),
-        ("tile_rows", _WORD),
-        ("multiple", _WORD),
-        ("in_tile", _ADDRESS),
-        ("places_of_tile", _ADDRESS),
+        ("tile_rows", _WORD),  # the most rows of a tile
+        ("row_multiple", _WORD),  # the rows of a training tile are padded to a multiple of it
+        ("tile_contents", _ADDRESS),  # see `tiles.TILE_CONTENTS`
+        ("tile_places", _ADDRESS),  # the row numbers of a tile in the data
         ("targets", _ADDRESS),
         ("row_weights", _ADDRESS),
         ("row_losses", _ADDRESS),
-        ("work", _ADDRESS),
-        ("work_size", _WORD),
-        ("deltas", _ADDRESS),
+        ("workspace", _ADDRESS),  # outputs of layers, what they keep for the way back, and room to pack
+        ("workspace_size", _WORD),
+        ("deltas", _ADDRESS),  # two for each tile: a dense layer reads one and writes the other
         ("delta_size", _WORD),
-        ("turned", _ADDRESS),
-        ("moved", _ADDRESS),
-        # what workers share
+        ("transposed", _ADDRESS),  # a delta, transposed to rows x features
+        ("moved", _ADDRESS),  # a block's step of the optimizer
+        # Memory that workers share.
         ("workers", _WORD),
         ("barrier", _ADDRESS),
         ("shards", _WORD),
-        ("gradients", _ADDRESS),
-        ("partial", _ADDRESS),
-        ("squares", _ADDRESS),
+        ("gradients", _ADDRESS),  # one for each shard
+        ("partial_losses", _ADDRESS),  # one for each shard, or for each part of the rows that are measured
+        ("squares", _ADDRESS),  # for each block of parameters: its gradient's squared norm, its step's, its penalty
         ("moves", _ADDRESS),
-        ("costs", _ADDRESS),
+        ("penalties", _ADDRESS),
         ("blocks", _ADDRESS),
         ("block_count", _WORD),
-        # the optimizer and the plan of the epochs
+        # The optimizer and the plan of the epochs.
         ("gradient_of_rows", _ADDRESS),
-        ("gradient_of_batch", _ADDRESS),
+        ("gradient_of_batch", _ADDRESS),  # instead of it if layers are model parallel
         ("update", _ADDRESS),
         ("update_h", _ADDRESS),
-        ("first", _ADDRESS),
+        ("first", _ADDRESS),  # the optimizer's first and second moments
         ("second", _ADDRESS),
         ("clip", _DOUBLE),
         ("rates", _ADDRESS),
-        ("rate_stride", _WORD),
+        ("rate_stride", _WORD),  # 1 for a learning rate of each step, 0 for one of all steps
         ("steps_before", _WORD),
         ("batch_size", _WORD),
         ("epochs", _WORD),
         ("stopping", _ADDRESS),
-        ("memory", _ADDRESS),
+        ("memory", _ADDRESS),  # of early stopping
         ("best", _ADDRESS),
-        ("stop", _ADDRESS),
+        ("stop", _ADDRESS),  # a word that becomes 1 when the fit has to stop
         ("first_epoch", _WORD),
         ("first_step", _WORD),
         ("noisy", _WORD),
-        ("full", _WORD),
-        ("running", _WORD),
+        ("full", _WORD),  # whether a batch is all rows
+        ("running", _WORD),  # whether the training loss is the mean over batches as they are met
         ("shuffle", _ADDRESS),
         ("seed", _WORD),
         ("keys", _ADDRESS),
         ("places", _ADDRESS),
         ("order", _ADDRESS),
-        ("everyone", _ADDRESS),
-        # what comes out
+        ("all_rows", _ADDRESS),  # 0, 1, 2, ...
+        # Results.
         ("losses", _ADDRESS),
         ("validation_losses", _ADDRESS),
         ("validation_scores", _ADDRESS),
@@ -130,46 +143,46 @@ FIT = np.dtype(
     ],
     align=True,
 )
-"""What a kernel is told of a fit: addresses of arrays, numbers of rows, switches (0 or 1) and a few doubles."""
+"""The fields of a fit's record: addresses of arrays and functions, numbers of rows, switches (0 or 1) and doubles."""
 
 fit_at = record_at(FIT)
 """Return the record at an address, in compiled code, where its fields are read and written by their names."""
 
 
-def _places(kind: np.dtype, start: int = 0) -> dict[str, Any]:
-    """Return the place of each field, in words of eight bytes; those of a group are a dict of their own."""
-    fields = (kind.fields or {}).items()
+def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
+    """Return the offset of each field in words of eight bytes; those of a group are a dict of their own."""
+    fields = (record.fields or {}).items()
     return {
-        name: _places(own, start + offset) if own.fields else (start + offset) // 8
+        name: _offsets(own, start + offset) if own.fields else (start + offset) // 8
         for name, (own, offset, *_) in fields
     }
 
 
-PLACES = _places(FIT)
-"""Which of a record's words a field is: ``PLACES["epochs"]``, ``PLACES["training"]["x"]``."""
+OFFSETS = _offsets(FIT)
+"""The offset of each field in words of eight bytes: ``OFFSETS["epochs"]``, ``OFFSETS["training"]["x"]``."""
 
-_DOUBLES = {PLACES[name] for name in FIT.names or () if FIT[name] == _DOUBLE}
+_DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == _DOUBLE}
 _AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
 
 
 class KeptMemory:
-    """Uninitialized workspace of a fit; when the fit is done it is kept for the next.
+    """Uninitialized memory of a fit, recycled from one fit to the next.
 
-    The system takes longer to make large memory ready than a small epoch takes to run. Smaller memory is kept by the
-    allocator itself, and none that is more than twice as large as it is needed is used.
+    The operating system takes longer to provide fresh pages of large memory than a small epoch takes to run.
 
     Parameters
     ----------
     size : int
-        How many bytes are needed.
+        The number of bytes that are needed.
 
     Attributes
     ----------
     bytes : ndarray of uint8
-        So many, or more.
+        At least ``size`` bytes, and at most twice as many.
     """
 
     SIZES = range(2**20, 2**28)
+    """The sizes that are recycled: the allocator itself keeps smaller memory, and larger would be missed elsewhere."""
     spare: ClassVar[list[np.ndarray]] = []
     bytes = np.empty(0, np.uint8)
 
@@ -191,44 +204,47 @@ class Context:
     Parameters
     ----------
     base : Context, optional
-        One whose record and arrays are taken over; as much memory as is reserved in it is reserved anew.
+        A template: its record and arrays are copied, and memory of the same layout is reserved.
     **entries
         See `set`.
 
     Attributes
     ----------
     words : memoryview
-        The record's words, see `PLACES`.
+        The record's words, see `OFFSETS`.
     address : int
-        Where the record is.
+        The record's address.
     reserved : dict
-        How many bytes of memory are reserved for a field.
+        The bytes that are reserved for each field.
     """
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
-        self.address = place_of(self._array)
+        self.address = address_of_array(self._array)
         self.reserved = {} if base is None else base.reserved
-        self.words = self._array.data  # a memoryview, written to word by word in half the time
+        self.words = self._array.data  # a memoryview: to write a word into it takes half the time
         self._arrays = {} if base is None else dict(base._arrays)
         self._layout, self._memory = None if base is None else base._layout, None
         if self._layout is not None:
             self._take_memory(*self._layout)
         self.set(**entries)
 
-    def set(self, places: dict[str, Any] = PLACES, /, **entries: Any) -> None:
-        """Set fields by name: an array is pointed to, a number is kept, and a group's fields are set from a dict."""
+    def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries: Any) -> None:
+        """Set fields by name, to a number, the address of an array, or a dict of the fields of a group.
+
+        The context keeps the array alive.
+        """
         for name, value in entries.items():
-            place = places[name]
+            offset = offsets[name]
             if isinstance(value, np.ndarray):
-                self._arrays[place] = value
-                value = place_of(value) if value.size else 0
+                self._arrays[offset] = value
+                value = address_of_array(value) if value.size else 0
             elif isinstance(value, dict):
-                self.set(place, **value)
+                self.set(offset, **value)
                 continue
-            elif place in _DOUBLES:
+            elif offset in _DOUBLES:
                 (value,) = _AS_WORD.unpack(_AS_DOUBLE.pack(value))
-            self.words[place] = value
+            self.words[offset] = value
 
     @property
     def record(self) -> np.ndarray:
@@ -236,38 +252,38 @@ class Context:
         return self._array.view(FIT)
 
     def reserve(self, kept: bool = False, /, **sizes: int) -> None:
-        """Reserve uninitialized memory for fields, by the number of bytes of each; once for each context.
+        """Reserve uninitialized memory for fields, by the number of bytes of each, once for each context.
 
-        It may be kept for the next context when this one is gone; see `KeptMemory`.
+        If ``kept`` is true, the next context may recycle it when this one is gone; see `KeptMemory`.
         """
         assert self._layout is None, "memory is reserved once"
         *starts, total = layout(sizes.values())
         self.reserved = sizes
-        self._layout = np.array([PLACES[name] for name in sizes]), np.array(starts), total + LINE, kept
+        self._layout = np.array([OFFSETS[name] for name in sizes]), np.array(starts), total + LINE, kept
         self._take_memory(*self._layout)
 
-    def _take_memory(self, places: np.ndarray, starts: np.ndarray, size: int, kept: bool) -> None:
+    def _take_memory(self, offsets: np.ndarray, starts: np.ndarray, size: int, kept: bool) -> None:
         owner = KeptMemory(size) if kept else None
         memory = np.empty(size, np.uint8) if owner is None else owner.bytes
-        self._array[places] = starts + aligned(place_of(memory))
+        self._array[offsets] = starts + aligned(address_of_array(memory))
         self._memory = owner or memory
 
     def clear(self, name: str) -> None:
         """Fill the memory of a field with zeros."""
-        ctypes.memset(self.words[PLACES[name]], 0, self.reserved[name])
+        ctypes.memset(self.words[OFFSETS[name]], 0, self.reserved[name])
 
     def release(self) -> None:
-        """Let go of the memory that is reserved: its fields will point to other memory."""
+        """Let go of the reserved memory; its fields have to be set before anything runs."""
         self._memory = None
 
 
-def aligned(place: int) -> int:
-    """Return a place or a number of bytes, rounded up to whole lines."""
-    return -(-place // LINE) * LINE
+def aligned(number: int) -> int:
+    """Return an address or a number of bytes, rounded up to a multiple of LINE."""
+    return -(-number // LINE) * LINE
 
 
 def layout(sizes: Iterable[int]) -> list[int]:
-    """Return the start of each part, by its number of bytes, and the end of the last: no two share a cache line.
+    """Return where parts of these sizes in bytes start, and where the last one ends: no two share a cache line.
 
     Examples
     --------
@@ -277,7 +293,7 @@ def layout(sizes: Iterable[int]) -> list[int]:
     return list(accumulate(map(aligned, sizes), initial=0))
 
 
-def place_of(array: Any) -> int:
+def address_of_array(array: Any) -> int:
     """Return the address of a contiguous array."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # costs a quarter of .ctypes
@@ -287,5 +303,5 @@ def place_of(array: Any) -> int:
 
 
 def as_word(seed: int) -> int:
-    """Return any whole number's last 64 bits, as a word has them."""
+    """Return the last 64 bits of a whole number, as a signed word."""
     return ((int(seed) + 2**63) & 0xFFFF_FFFF_FFFF_FFFF) - 2**63

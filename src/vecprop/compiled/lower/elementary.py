@@ -16,7 +16,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
-from ..jit.intrinsics import intrinsic
+from ..jit.options import intrinsic
 from ..jit.reached import OVERLOADS
 
 # Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into

@@ -15,8 +15,8 @@ from ...core import counter_rng, elementary
 from ...core.layers import Dropout, LayerNorm
 from ...core.losses import SoftmaxCrossEntropy
 from ..jit.arrays import matrix, vector
-from ..jit.hints import use_widest_vectors, without_overlaps
 from ..jit.machine_code import address_of
+from ..jit.options import use_widest_vectors, without_overlaps
 from .elementary import quotient
 from .formulas import compiled_method
 
@@ -242,7 +242,7 @@ _INTEGER, _H = types.intp, types.CPointer(types.float64)
 
 
 def _signature(template: FunctionType, F: type) -> Any:
-    """Return the arguments of a template for numbers of type F; `pointers` has the same lists for its callers."""
+    """Return the arguments of a template for numbers of type F; `calls` has the same lists for its callers."""
     a = types.CPointer(from_dtype(np.dtype(F)))
     arguments = {
         "_map": (_INTEGER, a, a, _H),
@@ -277,39 +277,39 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
 
 
 def norm_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of layer normalization, forward and back; see `pointers.call_norm`."""
+    """Return the addresses of layer normalization, forward and back; see `calls.call_norm`."""
     return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
 
 
 def drop_address(F: type) -> int:
-    """Return the address of dropout; see `pointers.call_drop`."""
+    """Return the address of dropout; see `calls.call_drop`."""
     return _address(_drop, Dropout, F)
 
 
 def map_address(activation: Any, F: type) -> int:
-    """Return the address of y = value(z); see `pointers.call_map`."""
+    """Return the address of y = value(z); see `calls.call_map`."""
     return _address(_map, type(activation), F, "value")
 
 
 def derivative_address(activation: Any, F: type) -> int:
-    """Return the address of delta *= derivative(z, y); see `pointers.call_derivative`."""
+    """Return the address of delta *= derivative(z, y); see `calls.call_derivative`."""
     return _address(_derivative, type(activation), F, "derivative")
 
 
 def link_address(loss: Any, F: type) -> int:
-    """Return the address of a loss's link; see `pointers.call_link`."""
+    """Return the address of a loss's link; see `calls.call_link`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_link, type(loss), F)
     return _address(_elementwise_link, type(loss), F, "predict")
 
 
 def loss_address(loss: Any, F: type) -> int:
-    """Return the address of a loss and its gradient; see `pointers.call_loss`."""
+    """Return the address of a loss and its gradient; see `calls.call_loss`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_loss, type(loss), F)
     return _address(_elementwise_loss, type(loss), F, "element", "delta")
 
 
 def update_address(optimizer: Any, F: type) -> int:
-    """Return the address of an optimizer's step; see `pointers.call_update`."""
+    """Return the address of an optimizer's step; see `calls.call_update`."""
     return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")

@@ -35,7 +35,7 @@ def _gather(c, worker, rows, scale, like):
         own, some = shard % c.workers == worker, rows_of(c, rows, shard)
         if not (own or by_inputs):
             continue
-        places = words_at(c.places_of_tile + 8 * worker * c.tile_rows, some.size)
+        places = words_at(c.tile_places + 8 * worker * c.tile_rows, some.size)
         find_in_data(c.training, some, places)
         if by_inputs:
             gather_by_inputs(c, worker, shard, places, like)
@@ -54,9 +54,9 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     """
     c, rows = fit_at(context), words_at(rows_address, B)
     workers, shards, noisy = c.workers, c.shards, step >= 0
-    theta, partial = numbers_at(c.theta, c.p, number(0)), doubles_at(c.partial, shards)
-    turned = c.turned + worker * size * c.delta_size
-    words_at(c.in_tile + IN_TILE * worker, 1)[0] = 0  # no full batch stands in the tile any more
+    theta, partial = numbers_at(c.theta, c.p, number(0)), doubles_at(c.partial_losses, shards)
+    turned = c.transposed + worker * size * c.delta_size
+    words_at(c.tile_contents + IN_TILE * worker, 1)[0] = 0  # no full batch stands in the tile any more
     _gather(c, worker, rows, scale, theta)
     for layer in range(c.layers):
         row = layer_at(c, layer)
@@ -95,7 +95,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
 
 @cache
 def batch_address(F: type) -> int:
-    """Return the address of `gradient_of_batch` for numbers of type F; see `pointers.call_batch`."""
+    """Return the address of `gradient_of_batch` for numbers of type F; see `calls.call_batch`."""
     word = types.intp
     signature = types.void(word, word, word, word, types.float64, word)
     return address_of(gradient_of_batch, signature, F.__name__, number=F, size=np.dtype(F).itemsize)

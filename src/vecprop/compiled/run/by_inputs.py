@@ -7,8 +7,9 @@ import numpy as np
 from numba import njit
 
 from ..jit.arrays import put_ones, words_at
+from ..jit.barrier import BARRIER_WORDS, wait_for_all
+from ..jit.calls import call_dense_back, call_gather
 from ..jit.options import ONCE
-from ..jit.pointers import call_dense_back, call_gather, wait_for_all
 from .layers import inputs_at, layer_at
 from .quarters import inputs_of, multiply_quarter, sum_quarters
 from .shards import delta_of, quarters_of, rows_of, tile_of, work_of
@@ -28,7 +29,7 @@ def gather_by_inputs(c, worker, shard, places, like):
 @njit(**ONCE)
 def forward_by_inputs(c, layer, worker, rows, like):
     """Compute a layer's outputs together: a worker's share is products of some inputs, and sums of its own shards."""
-    row, barrier = layer_at(c, layer), words_at(c.barrier, 16)
+    row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
     I, O, one, workers = row.inputs, row.outputs, like.itemsize, c.workers
     p, (first, end) = c.theta + row.start * one, quarters_of(worker, workers)
     if layer:
@@ -49,7 +50,7 @@ def forward_by_inputs(c, layer, worker, rows, like):
 @njit(**ONCE)
 def backward_by_inputs(c, layer, worker, rows, here, turned, like):
     """Find a worker's share of a layer's gradient, and of the delta before it, from all shards; all wait for all."""
-    row, barrier = layer_at(c, layer), words_at(c.barrier, 16)
+    row, barrier = layer_at(c, layer), words_at(c.barrier, BARRIER_WORDS)
     I, O, one, none = row.inputs, row.outputs, like.itemsize, np.int64(0)
     first, end = quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), inputs_of(end, I)

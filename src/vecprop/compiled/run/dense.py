@@ -17,9 +17,9 @@ from ..gemm.packed import packed_address
 from ..gemm.products import dots_of, has_vectors, multiply_of, transpose_of
 from ..gemm.vectors import vector_bytes
 from ..jit.arrays import numbers_at, put_ones, total
+from ..jit.calls import call_packed
 from ..jit.machine_code import address_of, filled_in
 from ..jit.options import INNER, OPTIONS
-from ..jit.pointers import call_packed
 
 # What `address_of` fills in: the floating type, how many bytes its numbers have, how many outputs are few, products of
 # blocks of numbers, and the way by blocks, for few rows.
@@ -190,7 +190,7 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, pr
 
 @cache
 def dense_addresses(way: Way, F: type) -> tuple[int, int]:
-    """Return the addresses of a dense layer, forward and back; see `pointers.call_dense`."""
+    """Return the addresses of a dense layer, forward and back; see `calls.call_dense`."""
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
     kind = F.__name__
     if way in (Way.BLOCKS, Way.PACKED):

@@ -14,9 +14,10 @@ from numba import njit, types
 
 from ...optimize.stopping import observed
 from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
+from ..jit.barrier import BARRIER_WORDS, wait_for_all
+from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
 from ..jit.machine_code import Kernel
 from ..jit.options import INNER, ONCE
-from ..jit.pointers import call_batch, call_rows, call_score, call_shuffle, wait_for_all
 from ..jit.record import fit_at
 from .shards import quarters_of
 from .sharing import QUARTERS
@@ -86,7 +87,7 @@ def _shards_of(c, worker):
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
     """Find the losses and gradients of a worker's shards of some rows, from its first to the next worker's."""
     B, P, shards = rows.size, c.p, c.shards
-    partial, (first, end) = doubles_at(c.partial, shards), own_shards
+    partial, (first, end) = doubles_at(c.partial_losses, shards), own_shards
     for shard in range(first, end):
         own, some = gradients[shard * P :], rows
         if shards > 1:  # to divide takes as long as a small layer
@@ -106,13 +107,13 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
 def run_epochs(context, worker):
     """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
     c, zero = fit_at(context), number(0)
-    barrier, workers, shards = words_at(c.barrier, 16), c.workers, c.shards
+    barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
     N, P, full, noisy = c.training.rows, c.p, c.full, c.noisy
     theta = numbers_at(c.theta, P, zero)
     gradients = numbers_at(c.gradients, shards * P, zero)
     own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
-    order, everyone = words_at(c.order, N), words_at(c.everyone, N)
+    order, all_rows = words_at(c.order, N), words_at(c.all_rows, N)
     recorded = max(c.epochs, 1)  # no epoch at all measures the losses
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
@@ -121,12 +122,12 @@ def run_epochs(context, worker):
     own = 0 if c.gradient_of_batch else first_shard  # a worker sums in memory of its own
     J = gradients[own * P :]
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
-    blocks, partial = c.block_count, doubles_at(c.partial, shards)
+    blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
     squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
-    costs = doubles_at(c.costs, blocks)
+    costs = doubles_at(c.penalties, blocks)
     running = c.running
     carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
-    everything = _scale(c, c.training, everyone[:N], theta) if running else 0.0
+    everything = _scale(c, c.training, all_rows[:N], theta) if running else 0.0
     step = 0
     for epoch in range(recorded):
         if c.stop and words_at(c.stop, 1)[0]:  # for a worker that is alone
@@ -140,7 +141,7 @@ def run_epochs(context, worker):
         wait_for_all(barrier, workers)
         first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
-            rows = (order if c.shuffle else everyone)[start : min(start + c.batch_size, N)]
+            rows = (order if c.shuffle else all_rows)[start : min(start + c.batch_size, N)]
             B, scale = rows.size, _scale(c, c.training, rows, theta)
             step_number = c.first_step + step if noisy else -1
             if c.gradient_of_batch:
@@ -272,8 +273,8 @@ def _measured(context, c, worker, epoch, known, theta):
 @njit(**INNER)
 def _loss(context, c, worker, held, N, parts, theta):
     """Return the loss of rows that are cut into parts, with the penalty; all workers return the same."""
-    barrier, workers, rows = words_at(c.barrier, 16), c.workers, words_at(c.everyone, N)
-    partial = doubles_at(c.partial, parts)
+    barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
+    partial = doubles_at(c.partial_losses, parts)
     scale = _scale(c, c.validation if held else c.training, rows, theta)
     wait_for_all(barrier, workers)  # partial is free
     for part in range(worker, parts, workers):
@@ -281,7 +282,7 @@ def _loss(context, c, worker, held, N, parts, theta):
         partial[part] = call_rows(
             c.gradient_of_rows, (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
         )
-    blocks, costs = c.block_count, doubles_at(c.costs, c.block_count)
+    blocks, costs = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
     for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
         low, high, quarter, _ = block_at(c, block)

@@ -6,10 +6,11 @@ So what it packs of the weights serves all rows, and there is one gradient inste
 import numpy as np
 from numba import njit
 
-from ..gemm.packed import AT_ONCE, PANEL, depth_of
+from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
 from ..jit.arrays import put_ones, words_at
+from ..jit.barrier import BARRIER_WORDS, wait_for_all
+from ..jit.calls import call_packed
 from ..jit.options import INNER, ONCE
-from ..jit.pointers import call_packed, wait_for_all
 from .layers import inputs_at, layer_at
 from .shards import delta_of, rows_of, tile_of, work_of
 
@@ -17,8 +18,8 @@ from .shards import delta_of, rows_of, tile_of, work_of
 @njit(**INNER)
 def _share(count, worker, workers):
     """Return a worker's share of so many outputs or inputs: whole panels, as they are packed."""
-    panels = -(-count // PANEL)
-    return worker * panels // workers * PANEL, min((worker + 1) * panels // workers * PANEL, count)
+    panels = -(-count // PANEL_ROWS)
+    return worker * panels // workers * PANEL_ROWS, min((worker + 1) * panels // workers * PANEL_ROWS, count)
 
 
 @njit(**INNER)
@@ -50,13 +51,13 @@ def _multiply_weights(c, layer, worker, rows, here, back, like):
     if back:
         M, K, step_m, step_k = row.inputs, row.outputs, step_k, step_m
     low, high = _share(M, worker, c.workers)
-    depth = depth_of(K)
-    for first in range(low, high, AT_ONCE):
+    depth = piece_depth(K)
+    for first in range(low, high, PIECE_ROWS):
         for k in range(0, K, depth):
             W, kept = c.theta + row.start * one + first * step_m + k * step_k, False
             for shard in range(c.shards):
                 S, (right, out) = rows_of(c, rows, shard).size, _operands(c, layer, shard, here, back, like)
-                sizes = min(AT_ONCE, high - first), S, min(depth, K - k)
+                sizes = min(PIECE_ROWS, high - first), S, min(depth, K - k)
                 operands = W, step_m, step_k, right + k * S * one, S * one, one, out + first * S * one, S * one
                 call_packed(row.product, (*sizes, *operands, np.int64(k > 0), room, np.int64(kept)))
                 kept = kept or S > 0
@@ -69,10 +70,10 @@ def _put_gradient(c, layer, worker, rows, here, like):
     I, O = row.inputs, row.outputs
     low, high = _share(I + 1, worker, c.workers)
     J = c.gradients + row.start * one
-    for first in range(low, high, AT_ONCE):
+    for first in range(low, high, PIECE_ROWS):
         for shard in range(c.shards):
             S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, here, like).ctypes.data
-            sizes, A = (min(AT_ONCE, high - first), O, S), _inputs(c, layer, shard, like)
+            sizes, A = (min(PIECE_ROWS, high - first), O, S), _inputs(c, layer, shard, like)
             operands = A + first * S * one, S * one, one, delta, one, S * one, J + first * O * one, O * one
             call_packed(row.product, (*sizes, *operands, np.int64(shard > 0), room, np.int64(0)))
 
@@ -80,7 +81,7 @@ def _put_gradient(c, layer, worker, rows, here, like):
 @njit(**ONCE)
 def forward_together(c, layer, worker, rows, like):
     """Compute a worker's share of a layer's outputs; all wait for all."""
-    barrier = words_at(c.barrier, 16)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
     I = layer_at(c, layer).inputs
     for shard in range(worker, c.shards, c.workers):
         S = rows_of(c, rows, shard).size
@@ -93,7 +94,7 @@ def forward_together(c, layer, worker, rows, like):
 @njit(**ONCE)
 def backward_together(c, layer, worker, rows, here, like):
     """Find a worker's share of the delta before a layer and of the layer's gradient; all wait for all."""
-    barrier = words_at(c.barrier, 16)
+    barrier = words_at(c.barrier, BARRIER_WORDS)
     wait_for_all(barrier, c.workers)
     if layer:
         _multiply_weights(c, layer, worker, rows, here, True, like)

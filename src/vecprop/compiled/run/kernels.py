@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import copy, doubles_at, numbers_at, words_at
+from ..jit.calls import call_gather, call_link, call_loss
 from ..jit.machine_code import address_of
 from ..jit.options import INNER, ONCE
-from ..jit.pointers import call_gather, call_link, call_loss
 from ..jit.record import LINE, fit_at
 from .layers import Kind, backward, forward, inputs_at, layer_at
 
@@ -60,8 +60,8 @@ def _one_hot(classes, rows, O, tile):
 @njit(**ONCE)
 def _in_order(c, rows_address, n):
     """Return whether the rows are neighbours in the data: those of the list of all rows are."""
-    everyone, count = c.everyone, max(c.training.rows, c.validation.rows)
-    return everyone <= rows_address and rows_address < everyone + 8 * count
+    all_rows, count = c.all_rows, max(c.training.rows, c.validation.rows)
+    return all_rows <= rows_address and rows_address < all_rows + 8 * count
 
 
 @njit(**INNER)
@@ -140,16 +140,16 @@ def gradient_of_rows(context, worker, held, rows_address, n, scale, step, gradie
     targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
     weights = numbers_at(c.row_weights + worker * size * most, most, zero)
     losses = numbers_at(c.row_losses + worker * size * most, most, zero)
-    work = numbers_at(c.work + worker * size * c.work_size, c.work_size, zero)
+    work = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
     deltas = numbers_at(c.deltas + worker * size * twice, twice, zero)
-    turned = c.turned + worker * size * c.delta_size
-    all_rows, places_of_tile = words_at(rows_address, n), words_at(c.places_of_tile + 8 * worker * most, most)
-    in_order, in_tile = _in_order(c, rows_address, n), words_at(c.in_tile + IN_TILE * worker, 2)
-    scale_in_tile = doubles_at(c.in_tile + IN_TILE * worker + 16, 1)
+    turned = c.transposed + worker * size * c.delta_size
+    all_rows, places_of_tile = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
+    in_order, in_tile = _in_order(c, rows_address, n), words_at(c.tile_contents + IN_TILE * worker, 2)
+    scale_in_tile = doubles_at(c.tile_contents + IN_TILE * worker + 16, 1)
     total, start = 0.0, 0
     while start < n:
         rows = all_rows[start : start + most]
-        S = rows.size if held else _filled(rows.size, c.multiple)
+        S = rows.size if held else _filled(rows.size, c.row_multiple)
         places, inputs, fill = places_of_tile[:S], tile, True
         if in_order and c.by_rows and not data.chosen:
             N = data.data_rows
@@ -189,7 +189,7 @@ def predict_rows(context, worker, rows_address, n):
     I, O = c.inputs, c.outputs
     tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
     Y = numbers_at(c.targets + worker * size * O * most, O * most, zero)
-    work = numbers_at(c.work + worker * size * c.work_size, c.work_size, zero)
+    work = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
         rows = all_rows[start : start + most]

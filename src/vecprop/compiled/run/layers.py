@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from ..jit.arrays import copy, numbers_at, put_ones, record_at
+from ..jit.calls import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from ..jit.options import INNER, ONCE
-from ..jit.pointers import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from .quarters import multiply_quarter, sum_quarters
 from .sharing import QUARTERS, Sharing
 

@@ -6,8 +6,8 @@ The quarters are summed in one order, so that the bits do not depend on who comp
 import numpy as np
 from numba import njit
 
+from ..jit.calls import call_product
 from ..jit.options import INNER
-from ..jit.pointers import call_product
 from .sharing import QUARTERS
 
 

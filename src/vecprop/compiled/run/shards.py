@@ -35,7 +35,7 @@ def tile_of(c, shard, like):
 @njit(**ONCE)
 def work_of(c, shard, like):
     """Return what the layers leave of a shard, and where a worker of the same number packs."""
-    return numbers_at(c.work + shard * like.itemsize * c.work_size, c.work_size, like)
+    return numbers_at(c.workspace + shard * like.itemsize * c.workspace_size, c.workspace_size, like)
 
 
 @njit(**ONCE)

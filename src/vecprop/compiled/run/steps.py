@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 from ..jit.arrays import add, add_pair, numbers_at, words_at
+from ..jit.calls import call_update
 from ..jit.options import INNER
-from ..jit.pointers import call_update
 
 BLOCK = 2048
 """How many parameters are summed and moved as one."""

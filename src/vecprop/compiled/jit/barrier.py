@@ -1,0 +1,68 @@
+"""The barrier at which the threads of a fit wait for each other, and the atomic words it is made of.
+
+::
+
+      words 0 .. 7                            words 8 .. 15
+      +------------------------------+        +------------------------------+
+      | arrived: threads of a round  |        | round: the number of rounds  |
+      +------------------------------+        +------------------------------+
+      each thread adds 1                      the last to arrive adds 1; all others spin until it changes
+
+The two are a cache line apart: else each arrival would take the line away from those that spin.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+
+from .options import intrinsic
+
+_WORD = ir.IntType(64)
+_yield = types.ExternalFunction("sched_yield", types.int32())
+
+BARRIER_WORDS = 16
+"""The words of a barrier, all 0 at first."""
+
+_SPINS = 4096
+"""The spins after which a thread offers its processor to others: waits of microseconds are shorter than that."""
+
+
+@intrinsic
+def atomic_add(typing, address, value):
+    """Add to the word at an address, and return what it was."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+
+    return types.int64(types.intp, types.int64), generate
+
+
+@intrinsic
+def _atomic_load(typing, address):
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", 8)
+
+    return types.int64(types.intp), generate
+
+
+@njit(nogil=True)
+def wait_for_all(barrier, workers):
+    """Return when all workers have called it; what one wrote before it, all read after it.
+
+    The count goes back to 0 before the round ends, so that a thread that runs on may use the barrier again at once.
+    """
+    if workers == 1:
+        return
+    arrived, round_of = barrier.ctypes.data, barrier.ctypes.data + 64
+    this_round = _atomic_load(round_of)
+    if atomic_add(arrived, np.int64(1)) == workers - 1:
+        atomic_add(arrived, np.int64(-workers))
+        atomic_add(round_of, np.int64(1))
+        return
+    spins = 0
+    while _atomic_load(round_of) == this_round:
+        spins += 1
+        if spins > _SPINS:
+            _yield()
