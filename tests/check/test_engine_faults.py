@@ -40,7 +40,7 @@ DEEP_PRODUCTS = point(vp.Dense(5), vp.Tanh(), vp.Dense(3), inputs=80, rows=128)
 LARGE = point(vp.Dense(30), vp.Tanh(), vp.Dense(9), inputs=300, rows=34)
 BY_INPUTS = point(vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
 BY_INPUTS_LATER = point(vp.LayerNorm(), vp.Dense(32), vp.Tanh(), vp.Dense(3), inputs=200, rows=128)
-JOINT = point(vp.Dense(40), vp.Tanh(), vp.Dense(36), inputs=48, rows=150)
+BY_RESULTS = point(vp.Dense(40), vp.Tanh(), vp.Dense(36), inputs=48, rows=150)
 TWO_SHARDS, FOUR_SHARDS = (
     point(vp.Dense(64), vp.Tanh(), vp.Dense(64), vp.Tanh(), vp.Dense(3), rows=rows) for rows in (140, 280)
 )
@@ -65,8 +65,8 @@ DENSE = [
     Fault("compiled.run.dense._blocks_back", "multiply(I + 1, O, S", "multiply(I + 1, O, S - 1", SMALL),
     Fault(
         "compiled.run.dense._blocks_back",
-        "turned, column, J, column, add",
-        "turned, column, J, column, 0 * one",
+        "transposed, column, J, column, add",
+        "transposed, column, J, column, 0 * one",
         SEVERAL_TILES,
     ),
     Fault("compiled.run.dense._blocks_back", "dots(I + 1, O, S", "dots(I + 1, O, S - 1", SMALL),
@@ -100,20 +100,20 @@ DENSE = [
         "BLAS",
     ),
     Fault("compiled.run.dense._through_blas_back", "zero), I, S, O", "zero), I, S, O - 1", SMALL, "BLAS"),
-    # shared by inputs
-    Fault("compiled.run.quarters.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
-    Fault("compiled.run.by_inputs.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
-    Fault("compiled.run.by_inputs.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
-    # joint
-    Fault("compiled.run.joint._multiply_weights", "row.inputs + 1", "row.inputs", JOINT, "packed"),
+    # split by inputs
+    Fault("compiled.run.parallelism.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
+    Fault("compiled.run.model_parallel.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
+    Fault("compiled.run.model_parallel.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
+    # split by results
+    Fault("compiled.run.model_parallel._multiply_weights", "row.inputs + 1", "row.inputs", BY_RESULTS, "packed"),
     Fault(
-        "compiled.run.joint._multiply_weights",
-        "row.outputs, step_k, step_m",
-        "row.outputs - 1, step_k, step_m",
-        JOINT,
+        "compiled.run.model_parallel._multiply_weights",
+        "row.outputs, stride_k, stride_m",
+        "row.outputs - 1, stride_k, stride_m",
+        BY_RESULTS,
         "packed",
     ),
-    Fault("compiled.run.joint._put_gradient", "np.int64(shard > 0)", "np.int64(0)", JOINT, "packed"),
+    Fault("compiled.run.model_parallel._put_gradient", "np.int64(shard > 0)", "np.int64(0)", BY_RESULTS, "packed"),
 ]
 
 ACTIVATIONS = [
@@ -201,12 +201,12 @@ DROPPING = [
 ]
 
 ROWS = [
-    Fault("compiled.run.kernels.weigh", "(weight[places[s]] if", "(1 if", WEIGHTED),
-    Fault("compiled.run.kernels._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
-    Fault("compiled.run.kernels.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
-    Fault("compiled.run.kernels.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
+    Fault("compiled.run.tiles.gather_weights", "(weight[places[s]] if", "(1 if", WEIGHTED),
+    Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
+    Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
+    Fault("compiled.run.tiles.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
     Fault(
-        "compiled.run.kernels.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE
+        "compiled.run.tiles.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE
     ),
     Fault("compiled.run.epochs._scale", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
     Fault("compiled.run.epochs._scale", "total += weight[", "total += 1 + 0 * weight[", WEIGHTED),
@@ -328,10 +328,14 @@ def test_random_networks(first, end):
 
 
 def test_points_go_the_ways_that_they_are_meant_for():
-    for at, way, kinds in ((BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (JOINT, "packed", [2, 2])):
+    for at, way, splits in (
+        (BY_INPUTS, "blocks", [1]),
+        (BY_INPUTS_LATER, "blocks", [1]),
+        (BY_RESULTS, "packed", [2, 2]),
+    ):
         with computing(way):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
-            assert [kind for kind in program.table["sharing"] if kind] == kinds
+            assert [split for split in program.table["split"] if split] == splits
     with computing("blocks"):
         assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
 
@@ -433,7 +437,7 @@ def test_theta_is_not_moved():
     np.testing.assert_array_equal(theta, SMALL.theta)
 
 
-@pytest.mark.parametrize(("way", "at"), [("blocks", BY_INPUTS), ("packed", JOINT), ("blocks", FOUR_SHARDS)])
+@pytest.mark.parametrize(("way", "at"), [("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)])
 def test_bits_do_not_know_of_threads(way, at, monkeypatch):
     results = []
     with computing(way):

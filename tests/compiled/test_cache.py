@@ -27,9 +27,9 @@ print(repr(result.theta.tolist()))
 DENSE = """
 import ctypes, sys
 import numpy as np
-from vecprop.compiled.run.dense import Way, dense_addresses
+from vecprop.compiled.run.dense import Algorithm, dense_addresses
 for F in map(np.dtype, sys.argv[1:]):
-    forward, _ = dense_addresses(Way.BLOCKS, F.type)
+    forward, _ = dense_addresses(Algorithm.BLOCKS, F.type)
     A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)
     places = [array.ctypes.data for array in (parameters, A, Z)]
     ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(forward)(2, 2, 5, *places, 0, 0, 0)

@@ -10,7 +10,7 @@ from ..core.network import Network
 from ..system.threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
 from .jit.record import as_word
 from .program import program_of, rows_of
-from .run.kernels import gradient_address
+from .run.tiles import gradient_address
 
 _WORD = ctypes.c_int64
 _ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)

@@ -15,7 +15,7 @@ from ..system.threads import single_threaded_blas
 from .evaluation import Evaluation
 from .jit.record import OFFSETS, address_of_array
 from .program import program_of, unsupported
-from .run.kernels import predict_address
+from .run.tiles import predict_address
 
 _WORD = ctypes.c_int64
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)

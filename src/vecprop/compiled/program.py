@@ -25,11 +25,11 @@ from .lower.loops import (
 )
 from .lower.scores import LOOPS
 from .run.batches import batch_address
-from .run.dense import Way, dense_addresses, product_address
-from .run.kernels import FEATURES, IN_TILE, gradient_address
-from .run.layers import LAYER, Kind
-from .run.sharing import QUARTERS, SharedLayer, Sharing, blocks_of, sharing_of, way_of
+from .run.dense import Algorithm, dense_addresses, product_address
+from .run.layers import LAYER, LayerType
+from .run.parallelism import QUARTERS, Split, SplitLayer, algorithm_of, blocks_of, split_of
 from .run.steps import BLOCK
+from .run.tiles import MIN_GATHERED_FEATURES, TILE_CONTENTS, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, those of small networks' tiles, and how many bytes layers may leave of a tile to be small.
@@ -87,8 +87,8 @@ class Program:
 
     Attributes
     ----------
-    shared : list of SharedLayer
-        The layers that threads share.
+    split_layers : list of SplitLayer
+        The layers whose weights threads split.
     table : ndarray (L,) of LAYER
         A row for each layer.
     h : ndarray (L, 8)
@@ -101,8 +101,8 @@ class Program:
         Whether some layer's products go through BLAS.
     large : bool
         Whether there are products for which tiles are to have many rows.
-    room : int
-        Where there is room to pack matrices in a worker's memory, for a tile of one row.
+    packing_at : int
+        The offset in the workspace where a worker packs matrices, for a tile of one row.
     work : int
         How many numbers are needed for what layers leave of a tile, for products of quarters, and to pack.
     width : int
@@ -113,16 +113,16 @@ class Program:
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         self.network, self.F, self.batch = network, F, batch
-        self.shared: list[SharedLayer] = []
+        self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), 8))
         self.operations = self._count_operations()
-        ways = [way_of(I, O, batch) for I, O in self._dense_sizes()]
-        self.uses_blas = Way.BLAS in ways
-        self.by_rows = isinstance(network.layers[0], Dense) and ways[0] is Way.BLAS
-        self.large = self.by_rows or Way.PACKED in ways
+        algorithms = [algorithm_of(I, O, batch) for I, O in self._dense_sizes()]
+        self.uses_blas = Algorithm.BLAS in algorithms
+        self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
+        self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.work = 0  # for one row, until the tile's rows are known
-        self.room = self._reserve(-(-workspace_size(F) // LARGE_TILE)) if Way.PACKED in ways else 0
+        self.packing_at = self._reserve(-(-workspace_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
@@ -144,23 +144,23 @@ class Program:
         """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
-            way, sharing = way_of(I, O, self.batch), sharing_of(I, O, self.batch)
-            row["kind"], row["extra_at"], row["sharing"] = Kind.DENSE, self.room, sharing
-            row["product"] = product_address(way, self.F)
-            row["value"], row["derivative"] = dense_addresses(way, self.F)
-            if sharing is not Sharing.NONE:
-                self.shared.append(SharedLayer(int(row["start"]), I, O))
-            if sharing is Sharing.BY_INPUTS:
+            algorithm, split = algorithm_of(I, O, self.batch), split_of(I, O, self.batch)
+            row["type"], row["extra_at"], row["split"] = LayerType.DENSE, self.packing_at, split
+            row["product"] = product_address(algorithm, self.F)
+            row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
+            if split is not Split.NONE:
+                self.split_layers.append(SplitLayer(int(row["start"]), I, O))
+            if split is Split.INPUTS:
                 row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
-            row["kind"], row["extra_at"] = Kind.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
-            row["value"], row["derivative"] = norm_addresses(self.F)
+            row["type"], row["extra_at"] = LayerType.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
+            row["forward"], row["backward"] = norm_addresses(self.F)
         elif isinstance(layer, Dropout):
-            row["kind"], row["extra_at"] = Kind.DROPOUT, self._reserve(int(row["inputs"]))
-            row["value"] = drop_address(self.F)
+            row["type"], row["extra_at"] = LayerType.DROPOUT, self._reserve(int(row["inputs"]))
+            row["forward"] = drop_address(self.F)
         else:
-            row["kind"] = Kind.ACTIVATION
-            row["value"], row["derivative"] = map_address(layer, self.F), derivative_address(layer, self.F)
+            row["type"] = LayerType.ACTIVATION
+            row["forward"], row["backward"] = map_address(layer, self.F), derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
         """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
@@ -204,16 +204,16 @@ class Program:
 
     @lru_cache(maxsize=256)  # noqa: B019 (programs are few, and kept anyway)
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for training on batches of so many rows: threads may share layers, see `sharing`."""
+        """Return the program for training on batches of so many rows: threads may share layers, see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(sharing_of(I, O, rows) is Sharing.NONE for I, O in self._dense_sizes()):
+        if all(split_of(I, O, rows) is Split.NONE for I, O in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
         """Return how many workers a batch of so many rows has work for at most."""
-        return QUARTERS if self.shared else self.shards(rows)
+        return QUARTERS if self.split_layers else self.shards(rows)
 
     @cached_property
     def link(self) -> int:
@@ -229,7 +229,7 @@ class Program:
             layers=len(self.table),
             h=self.h,
             by_rows=self.by_rows,
-            gather=gather_address(self.F) if max(network.inputs, network.outputs) >= FEATURES else 0,
+            gather=gather_address(self.F) if max(network.inputs, network.outputs) >= MIN_GATHERED_FEATURES else 0,
             loss_h=hyperparameters(network.loss_function),
             p=network.layout.size,
             inputs=network.inputs,
@@ -262,15 +262,15 @@ class Program:
             row_multiple=self._multiple(),
             delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
             gradient_of_rows=gradient_address(self.F),
-            gradient_of_batch=batch_address(self.F) if self.shared else 0,
+            gradient_of_batch=batch_address(self.F) if self.split_layers else 0,
             blocks=self.blocks,
             block_count=len(self.blocks),
         )
 
     @cached_property
     def blocks(self) -> np.ndarray:
-        """The blocks in which parameters are summed and moved; see `sharing.blocks_of`."""
-        return blocks_of(self.network.layout.size, BLOCK, self.shared)
+        """The blocks in which parameters are summed and moved; see `parallelism.blocks_of`."""
+        return blocks_of(self.network.layout.size, BLOCK, self.split_layers)
 
     def _weight_spans(self) -> np.ndarray:
         """Where weights start and end that are penalized."""
@@ -286,7 +286,7 @@ class Program:
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory for each worker or shard, and more of it."""
         context = Context(self._training_told, workers=workers)
-        places = max(self.shards(self.batch), workers) if self.shared else workers
+        places = max(self.shards(self.batch), workers) if self.split_layers else workers
         numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile
         context.reserve(
@@ -296,7 +296,7 @@ class Program:
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
             transposed=delta_bytes,
-            tile_contents=workers * IN_TILE,
+            tile_contents=workers * TILE_CONTENTS,
             tile_places=workers * self.tile * 8,
             **memory,
         )

@@ -19,9 +19,9 @@ from .lower.scores import LOOPS, score_address
 from .lower.shuffling import shuffle_address
 from .population import members_address
 from .run.batches import batch_address
-from .run.dense import Way, dense_addresses, product_address
+from .run.dense import Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
-from .run.kernels import gradient_address, predict_address
+from .run.tiles import gradient_address, predict_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -30,18 +30,18 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     for F in (np.float32, np.float64):
         kind = F.__name__
         yield f"{kind} gradient", lambda F=F: gradient_address(F)
-        yield f"{kind} gradient of shared layers", lambda F=F: batch_address(F)
+        yield f"{kind} gradient of split layers", lambda F=F: batch_address(F)
         yield f"{kind} epochs", lambda F=F: epochs_address(F)
         yield f"{kind} populations", lambda F=F: members_address(F)
         for score in LOOPS:
             yield f"{kind} {score}", lambda F=F, score=score: score_address(score, F)
         yield f"{kind} gather", lambda F=F: gather_address(F)
         if has_vectors():
-            yield f"{kind} products of shared layers", lambda F=F: multiply_address(F)
-        for way in (Way.BLOCKS, Way.PACKED) if has_vectors() else (Way.LOOPS, Way.BLAS):
+            yield f"{kind} products of split layers", lambda F=F: multiply_address(F)
+        for algorithm in (Algorithm.BLOCKS, Algorithm.PACKED) if has_vectors() else (Algorithm.LOOPS, Algorithm.BLAS):
             yield (
-                f"{kind} Dense by {way.value}",
-                lambda F=F, way=way: (dense_addresses(way, F), product_address(way, F)),
+                f"{kind} Dense by {algorithm.value}",
+                lambda F=F, each=algorithm: (dense_addresses(each, F), product_address(each, F)),
             )
         yield f"{kind} predictions", lambda F=F: predict_address(F)
         yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)

@@ -1,8 +1,12 @@
-"""The gradient of a whole batch where workers share wide layers.
+"""The gradient of a whole batch if threads split some layers' weights.
 
-Other layers go by shards of rows, and each worker has its own shards; of a layer that they share each worker has some
-outputs or inputs, for the rows of all shards. Where one kind follows on the other the workers wait for each other. See
-`sharing`.
+All workers compute a split layer together, for the rows of all shards. Other layers are computed shard by shard: worker
+w has the shards w, w + workers, and so on. Barriers are in the functions of split layers alone; see `model_parallel`.
+
+A layer reads its delta from one buffer of the shard, and a dense layer writes the delta before it to the other::
+
+      delta 0   <- loss       Dense 2 reads                      Dense 1 writes     ...
+      delta 1                 Dense 2 writes      Dense 1 reads                     ...
 """
 
 from functools import cache
@@ -15,22 +19,31 @@ from ..jit.arrays import doubles_at, numbers_at, words_at
 from ..jit.machine_code import address_of
 from ..jit.options import ONCE
 from ..jit.record import fit_at
-from .by_inputs import backward_by_inputs, forward_by_inputs, gather_by_inputs
-from .joint import backward_together, forward_together
-from .kernels import IN_TILE, find_in_data, gather_inputs, gather_targets, loss_of_tile, weigh
-from .layers import Kind, backward, forward, layer_at
-from .shards import delta_of, memory_of, rows_of, tile_of, work_of
-from .sharing import Sharing
+from .layers import LayerType, backward, forward, layer_at
+from .model_parallel import (
+    backward_by_inputs,
+    backward_by_results,
+    delta_of,
+    forward_by_inputs,
+    forward_by_results,
+    gather_own_inputs,
+    memory_of,
+    rows_of,
+    tile_of,
+    workspace_of,
+)
+from .parallelism import Split
+from .tiles import TILE_CONTENTS, find_in_data, gather_inputs, gather_targets, gather_weights, loss_of_tile
 
-# What `address_of` fills in: the floating type, and how many bytes its numbers have.
+# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
 number: Any = float
 size = 8
 
 
 @njit(**ONCE)
 def _gather(c, worker, rows, scale, like):
-    """Gather what a worker's shards have; of inputs that workers share its own ones, of all shards."""
-    by_inputs = layer_at(c, 0).sharing == Sharing.BY_INPUTS
+    """Gather the data of a worker's shards; if the first layer is split by inputs, its own inputs of all shards."""
+    by_inputs = layer_at(c, 0).split == Split.INPUTS
     for shard in range(c.shards):
         own, some = shard % c.workers == worker, rows_of(c, rows, shard)
         if not (own or by_inputs):
@@ -38,59 +51,64 @@ def _gather(c, worker, rows, scale, like):
         places = words_at(c.tile_places + 8 * worker * c.tile_rows, some.size)
         find_in_data(c.training, some, places)
         if by_inputs:
-            gather_by_inputs(c, worker, shard, places, like)
+            gather_own_inputs(c, worker, shard, places, like)
         if not own:
             continue
         if not by_inputs:
             gather_inputs(c, c.training, places, tile_of(c, shard, like))
         gather_targets(c, c.training, places, memory_of(c, c.targets, shard, c.outputs, like))
-        weigh(c.training, places, scale, memory_of(c, c.row_weights, shard, 1, like))
+        gather_weights(c.training, places, scale, memory_of(c, c.row_weights, shard, 1, like))
 
 
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
-    """Put each shard's Σ scale weight ℓ into PARTIAL, and their gradients into GRADIENTS; a step of -1 has no noise.
+    """Store each shard's Σ scale weight ℓ in the record's partial_losses, and the gradients in its gradients.
 
-    The gradients of layers that workers share stand in the first shard's, for all rows.
+    The gradients of split layers are in the first shard's, for all rows. A step of -1 has no noise.
     """
     c, rows = fit_at(context), words_at(rows_address, B)
     workers, shards, noisy = c.workers, c.shards, step >= 0
     theta, partial = numbers_at(c.theta, c.p, number(0)), doubles_at(c.partial_losses, shards)
-    turned = c.transposed + worker * size * c.delta_size
-    words_at(c.tile_contents + IN_TILE * worker, 1)[0] = 0  # no full batch stands in the tile any more
+    transposed = c.transposed + worker * size * c.delta_size
+    words_at(c.tile_contents + TILE_CONTENTS * worker, 1)[0] = 0  # a full batch of `tiles` is overwritten here
     _gather(c, worker, rows, scale, theta)
     for layer in range(c.layers):
         row = layer_at(c, layer)
-        if row.sharing == Sharing.BY_INPUTS:
+        if row.split == Split.INPUTS:
             forward_by_inputs(c, layer, worker, rows, theta)
-        elif row.sharing == Sharing.JOINT:
-            forward_together(c, layer, worker, rows, theta)
+        elif row.split == Split.RESULTS:
+            forward_by_results(c, layer, worker, rows, theta)
         else:
             for shard in range(worker, shards, workers):
-                some, tile, work = rows_of(c, rows, shard), tile_of(c, shard, theta), work_of(c, shard, theta)
-                forward(c, layer, tile, some.size, noisy, step, some, work)
-    here = np.int64(0)
+                some, tile, workspace = rows_of(c, rows, shard), tile_of(c, shard, theta), workspace_of(c, shard, theta)
+                forward(c, layer, tile, some.size, noisy, step, some, workspace)
+    current = np.int64(0)
     for shard in range(worker, shards, workers):
         targets = memory_of(c, c.targets, shard, c.outputs, theta)
         weights, losses = (
             memory_of(c, c.row_weights, shard, 1, theta),
             memory_of(c, c.row_losses, shard, 1, theta),
         )
-        work, delta, S = work_of(c, shard, theta), delta_of(c, shard, here, theta), rows_of(c, rows, shard).size
-        partial[shard] = loss_of_tile(c, S, S, work, targets, weights, delta, losses)
+        workspace, delta = workspace_of(c, shard, theta), delta_of(c, shard, current, theta)
+        S = rows_of(c, rows, shard).size
+        partial[shard] = loss_of_tile(c, S, S, workspace, targets, weights, delta, losses)
     for layer in range(c.layers - 1, -1, -1):
         row = layer_at(c, layer)
-        if row.sharing == Sharing.BY_INPUTS:
-            backward_by_inputs(c, layer, worker, rows, here, turned, theta)
-        elif row.sharing == Sharing.JOINT:
-            backward_together(c, layer, worker, rows, here, theta)
+        if row.split == Split.INPUTS:
+            backward_by_inputs(c, layer, worker, rows, current, transposed, theta)
+        elif row.split == Split.RESULTS:
+            backward_by_results(c, layer, worker, rows, current, theta)
         else:
             for shard in range(worker, shards, workers):
-                S, tile, work = rows_of(c, rows, shard).size, tile_of(c, shard, theta), work_of(c, shard, theta)
-                delta, before = delta_of(c, shard, here, theta), delta_of(c, shard, 1 - here, theta)
+                S, tile, workspace = (
+                    rows_of(c, rows, shard).size,
+                    tile_of(c, shard, theta),
+                    workspace_of(c, shard, theta),
+                )
+                delta, before = delta_of(c, shard, current, theta), delta_of(c, shard, 1 - current, theta)
                 gradient = c.gradients + shard * size * c.p
-                backward(c, layer, tile, S, noisy, work, delta, before, turned, gradient, np.int64(0))
-        if row.kind == Kind.DENSE:
-            here = 1 - here
+                backward(c, layer, tile, S, noisy, workspace, delta, before, transposed, gradient, np.int64(0))
+        if row.type == LayerType.DENSE:
+            current = 1 - current
 
 
 @cache

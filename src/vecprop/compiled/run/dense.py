@@ -1,8 +1,16 @@
-"""Dense layers, forward and back: by loops, by blocks in registers, by blocks of what is packed, and through BLAS.
+"""Dense layers, forward and back, by four algorithms: loops, blocks in registers, packed blocks, and BLAS.
 
-A tile holds features × rows. Behind a layer's inputs there is room for one feature more, which is always 1: the bias is
-its weight, so that Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. Only BLAS, to which rows may
-go as they lie in the data, has biases added by themselves.
+A tile holds features x rows. Behind a layer's inputs there is one feature more, which is always 1 and whose weight is
+the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each::
+
+      [W; b] in theta                [A; 1] in a tile
+      +----------------+             +------------------+
+      | W  (I, O)      |             | A  (I, S)        |   S rows, the fast axis
+      +----------------+             +------------------+
+      | b  (O)         |             | 1 1 1 ... 1      |   written before each product
+      +----------------+             +------------------+
+
+BLAS may read the rows where they lie in the data, which has no such feature: it adds biases in a loop.
 """
 
 from enum import Enum
@@ -21,8 +29,8 @@ from ..jit.calls import call_packed
 from ..jit.machine_code import address_of, filled_in
 from ..jit.options import INNER, OPTIONS
 
-# What `address_of` fills in: the floating type, how many bytes its numbers have, how many outputs are few, products of
-# blocks of numbers, and the way by blocks, for few rows.
+# Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks, and
+# for packed layers the functions by blocks, which few rows go to.
 number: Any = float
 size = few_outputs = 0
 multiply: Any = None
@@ -32,20 +40,22 @@ blocks: Any = None
 blocks_back: Any = None
 
 LARGE = 2**18
-"""From how many weights on it is faster to pack what is read."""
+"""The least weights of a layer whose matrices are packed: smaller ones are read faster where they lie."""
 
 FEW_ROWS = 32
-"""Below how many rows the way back goes faster without."""
+"""The least rows of a tile for which the backward pass packs: for fewer, to pack the weights takes too long."""
 
 WIDE = 512
-"""From how many weights on BLAS is faster than loops, where the processor has no vectors for blocks."""
+"""The least weights for BLAS on a processor without wide vectors: for fewer, its calls cost more than the loops."""
 
 FEW_OUTPUTS = 8
-"""Below how many outputs a gradient is found by sums of products, since blocks of it would be nearly empty; where a
-vector holds more numbers, below as many."""
+"""The least outputs whose gradient is computed by blocks, or a vector's lanes if there are more.
+
+Blocks of fewer outputs would be nearly empty, so the gradient is then computed by dot products along the rows.
+"""
 
 
-class Way(Enum):
+class Algorithm(Enum):
     """How a layer's products are computed."""
 
     LOOPS = "loops"
@@ -54,17 +64,17 @@ class Way(Enum):
     BLAS = "BLAS"
 
     @staticmethod
-    def of(inputs: int, outputs: int) -> "Way":
-        """Return the fastest way for a layer."""
+    def of(inputs: int, outputs: int) -> "Algorithm":
+        """Return the fastest algorithm for a layer."""
         weights = inputs * outputs
         if has_vectors():
-            return Way.PACKED if weights >= LARGE else Way.BLOCKS
-        return Way.BLAS if weights >= WIDE else Way.LOOPS
+            return Algorithm.PACKED if weights >= LARGE else Algorithm.BLOCKS
+        return Algorithm.BLAS if weights >= WIDE else Algorithm.LOOPS
 
 
 @njit(**OPTIONS)
 def _put_weighted_rows(out, rows, weights, stride, count):
-    """Put Σ_k weights[k stride] rows[k] into out: the first row, and then four at a time."""
+    """Store Σ_k weights[k stride] rows[k] in out. Four rows at a time read and write out a quarter as often."""
     a, A = weights[0], rows[0]
     for s in range(out.size):
         out[s] = a * A[s]
@@ -87,7 +97,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         k += 1
 
 
-def _loops(I, O, S, p, A, Z, by_rows, product, room):
+def _loops(I, O, S, p, A, Z, by_rows, product, workspace):
     """Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
@@ -97,8 +107,8 @@ def _loops(I, O, S, p, A, Z, by_rows, product, room):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta, if it is asked for."""
+def _loops_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta, unless that is address 0."""
     zero = number(0)
     A, delta = (
         numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S),
@@ -118,21 +128,21 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, 
             _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
 
 
-def _blocks(I, O, S, p, A, Z, by_rows, product, room):
+def _blocks(I, O, S, p, A, Z, by_rows, product, workspace):
     """Z = [W; b]ᵀ [A; 1]."""
     put_ones(A + I * S * size, S, number(0))
     M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
-    if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and fills the vectors
+    if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and has O columns for the vectors instead of one
         M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
     multiply(M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0))
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta; where they are asked for."""
+def _blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
-        transpose(O, S, delta, row, turned, column)
-        multiply(I + 1, O, S, A, row, one, turned, column, J, column, add)
+        transpose(O, S, delta, row, transposed, column)
+        multiply(I + 1, O, S, A, row, one, transposed, column, J, column, add)
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
@@ -141,29 +151,29 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product,
         multiply(I, S, O, p, column, one, delta, row, before, row, np.int64(0))
 
 
-def _packed(I, O, S, p, A, Z, by_rows, product, room):
+def _packed(I, O, S, p, A, Z, by_rows, product, workspace):
     """Z = [W; b]ᵀ [A; 1]."""
     row, one, none = S * size, np.int64(size), np.int64(0)
-    if S == 1:  # packing the weights would take longer
-        blocks(I, O, S, p, A, Z, by_rows, product, room)
+    if S == 1:  # to pack the weights would take longer than to use them once
+        blocks(I, O, S, p, A, Z, by_rows, product, workspace)
         return
     put_ones(A + I * row, S, number(0))
-    call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, room, none))
+    call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, workspace, none))
 
 
-def _packed_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
-    """[J_W; J_b] = [A; 1] deltaᵀ, put or added into J; before = W delta; where they are asked for."""
+def _packed_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+    """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
     row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
     if S < FEW_ROWS:
-        blocks_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room)
+        blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace)
         return
     if J:
-        call_packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, room, none))
+        call_packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, workspace, none))
     if before:
-        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, room, none))
+        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, workspace, none))
 
 
-def _through_blas(I, O, S, p, A, Z, by_rows, product, room):
+def _through_blas(I, O, S, p, A, Z, by_rows, product, workspace):
     """Z = Wᵀ A + b."""
     zero, one = number(0), np.int64(1)
     p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
@@ -174,8 +184,8 @@ def _through_blas(I, O, S, p, A, Z, by_rows, product, room):
     blas_product(product, p, one, A, by_rows, one, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, product, room):
-    """J_W = A deltaᵀ and J_b = delta 1, put or added into J; before = W delta; where they are asked for."""
+def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+    """J_W = A deltaᵀ and J_b = delta 1, or added to J; before = W delta; neither if its address is 0."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
     if J:
@@ -189,28 +199,28 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, turned, by_rows, pr
 
 
 @cache
-def dense_addresses(way: Way, F: type) -> tuple[int, int]:
-    """Return the addresses of a dense layer, forward and back; see `calls.call_dense`."""
+def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
+    """Return the addresses of a dense layer's forward and backward functions; see `calls.call_dense`."""
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
-    kind = F.__name__
-    if way in (Way.BLOCKS, Way.PACKED):
+    suffix = F.__name__
+    if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])
         names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
-    if way is Way.PACKED:
-        blocks, blocks_back = (njit(filled_in(each, kind, **names), **INNER) for each in (_blocks, _blocks_back))
+    if algorithm is Algorithm.PACKED:
+        blocks, blocks_back = (njit(filled_in(each, suffix, **names), **INNER) for each in (_blocks, _blocks_back))
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
-        Way.LOOPS: (_loops, _loops_back),
-        Way.BLOCKS: (_blocks, _blocks_back),
-        Way.PACKED: (_packed, _packed_back),
-        Way.BLAS: (_through_blas, _through_blas_back),
-    }[way]
+        Algorithm.LOOPS: (_loops, _loops_back),
+        Algorithm.BLOCKS: (_blocks, _blocks_back),
+        Algorithm.PACKED: (_packed, _packed_back),
+        Algorithm.BLAS: (_through_blas, _through_blas_back),
+    }[algorithm]
     return (
-        address_of(forward, types.void(*[types.intp] * 9), kind, **names),
-        address_of(back, types.void(*[types.intp] * 13), kind, **names),
+        address_of(forward, types.void(*[types.intp] * 9), suffix, **names),
+        address_of(back, types.void(*[types.intp] * 13), suffix, **names),
     )
 
 
-def product_address(way: Way, F: type) -> int:
-    """Return the address of the product that a dense layer calls, or 0 where it calls none."""
-    return {Way.PACKED: packed_address, Way.BLAS: blas_address}.get(way, lambda F: 0)(F)
+def product_address(algorithm: Algorithm, F: type) -> int:
+    """Return the address of the product that a dense layer calls, or 0 if it calls none."""
+    return {Algorithm.PACKED: packed_address, Algorithm.BLAS: blas_address}.get(algorithm, lambda F: 0)(F)

@@ -1,9 +1,19 @@
 """Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
 
-Each batch's rows are cut into shards, a number that depends on the problem alone. A shard is computed by one thread;
-the shards' gradients are summed in one order, block of parameters by block; wide layers have one gradient, see
-`sharing`. So the bits are the same whatever the number of threads. Threads are the host's own: each runs `run_epochs`
-under its number, and they meet at a barrier.
+Each thread runs `run_epochs` under its number, a worker. A batch's rows are cut into shards, whose number depends on
+the problem alone. One worker computes a shard, and the shards' gradients are summed in one order, block of parameters
+by block. So the bits are the same whatever the number of threads. A step with two workers and four shards::
+
+      worker 0   [ shuffle ] | shards 0, 1 | quarters 0, 1: sum, add penalties ( move ) | ( move )  |  next step
+      worker 1               | shards 2, 3 | quarters 2, 3: sum, add penalties ( move ) | ( move )  |  next step
+                             A             B                                            C           D
+Barriers order what one worker writes and another reads:
+
+A  the order of the rows, before anyone reads a batch;
+B  the gradients and losses of all shards, before a block sums them;
+C  the blocks' sums of squares and penalties, before anyone clips by the norm, judges the loss, or reads theta: a block
+   moves at once if neither decides, while it is in the cache;
+D  theta, before the next step reads it, if it moves only after C.
 """
 
 from enum import IntEnum
@@ -19,15 +29,14 @@ from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
 from ..jit.machine_code import Kernel
 from ..jit.options import INNER, ONCE
 from ..jit.record import fit_at
-from .shards import quarters_of
-from .sharing import QUARTERS
+from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
 
 CHUNK = 1024
-"""How many rows' losses are summed as one."""
+"""The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
 
 number = float
-"""The floating type, which `address_of` fills in."""
+"""A placeholder for the floating type, filled in by `address_of`."""
 
 
 class Ended(IntEnum):
@@ -41,13 +50,13 @@ class Ended(IntEnum):
 STOPPING = np.dtype(
     [("patience", np.float64), ("tolerance", np.float64), ("from_lowest", np.float64), ("watched", np.float64)]
 )
-"""A rule of early stopping, as an array of doubles."""
+"""A rule of early stopping, as a record of doubles; see `optimize.stopping.as_numbers`."""
 
 stopping_at = record_at(STOPPING)
 
 
 class Watched(IntEnum):
-    """What a rule watches."""
+    """The quantity that a rule watches, in the order of `optimize.stopping.Watched`."""
 
     LOSS = 0
     VALIDATION_LOSS = 1
@@ -55,7 +64,7 @@ class Watched(IntEnum):
 
 
 MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
-"""What early stopping remembers of a fit, as an array of doubles: see `train.early_stopping.Best`."""
+"""The state of early stopping, as a record of doubles; see `train.early_stopping.Best`."""
 
 _memory_at = record_at(MEMORY)
 
@@ -64,7 +73,7 @@ _observed = njit(**INNER)(observed)
 
 @njit(**INNER)
 def _scale(c, data, rows, like):
-    """Return what the rows' losses are multiplied by beside their weights: 1 / Σ w for a mean, 1 for a sum."""
+    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum."""
     if not c.mean:
         return 1.0
     if not data.weight:
@@ -78,19 +87,19 @@ def _scale(c, data, rows, like):
 
 @njit(**INNER)
 def _shards_of(c, worker):
-    """Return a worker's first shard and that of the next worker, where no layers are shared."""
+    """Return a worker's first shard and that of the next worker, if no layers are split."""
     first, end = quarters_of(worker, c.workers)
     return first * c.shards // QUARTERS, end * c.shards // QUARTERS
 
 
 @njit(**ONCE)
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
-    """Find the losses and gradients of a worker's shards of some rows, from its first to the next worker's."""
+    """Compute the losses and gradients of a worker's shards of rows, from its first to the next worker's."""
     B, P, shards = rows.size, c.p, c.shards
     partial, (first, end) = doubles_at(c.partial_losses, shards), own_shards
     for shard in range(first, end):
         own, some = gradients[shard * P :], rows
-        if shards > 1:  # to divide takes as long as a small layer
+        if shards > 1:  # the divisions would take as long as a small layer
             some = rows[shard * B // shards : (shard + 1) * B // shards]
         if not some.size:
             for p in range(P):
@@ -105,7 +114,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
 
 
 def run_epochs(context, worker):
-    """Run a worker's part of some epochs; results and theta are complete when all workers have returned."""
+    """Run a worker's part of the epochs; theta and the results are complete when all workers have returned."""
     c, zero = fit_at(context), number(0)
     barrier, workers, shards = words_at(c.barrier, BARRIER_WORDS), c.workers, c.shards
     N, P, full, noisy = c.training.rows, c.p, c.full, c.noisy
@@ -114,23 +123,24 @@ def run_epochs(context, worker):
     own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
     last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
     order, all_rows = words_at(c.order, N), words_at(c.all_rows, N)
-    recorded = max(c.epochs, 1)  # no epoch at all measures the losses
+    recorded = max(c.epochs, 1)  # 0 epochs measure the losses, and write one of each
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
     first_shard, end_shard = _shards_of(c, worker)
-    own = 0 if c.gradient_of_batch else first_shard  # a worker sums in memory of its own
+    own = 0 if c.gradient_of_batch else first_shard  # the shard in which the worker sums gradients; see `steps`
     J = gradients[own * P :]
-    done = words_at(c.done, 4)  # epochs with a finite loss; steps; was it a gradient that diverged; why it ended
+    done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
     blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
     squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
     costs = doubles_at(c.penalties, blocks)
     running = c.running
-    carried = full and not noisy and not running  # a step's own loss is that of the epoch before it
+    # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
+    carried = full and not noisy and not running
     everything = _scale(c, c.training, all_rows[:N], theta) if running else 0.0
     step = 0
     for epoch in range(recorded):
-        if c.stop and words_at(c.stop, 1)[0]:  # for a worker that is alone
+        if c.stop and words_at(c.stop, 1)[0]:  # only fits of one worker have this word, so no other waits for it
             done[3] = Ended.INTERRUPTED
             return
         if c.shuffle and worker == 0:
@@ -138,7 +148,7 @@ def run_epochs(context, worker):
                 c.shuffle,
                 (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
             )
-        wait_for_all(barrier, workers)
+        wait_for_all(barrier, workers)  # A
         first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
             rows = (order if c.shuffle else all_rows)[start : min(start + c.batch_size, N)]
@@ -149,24 +159,24 @@ def run_epochs(context, worker):
             else:
                 own_shards = first_shard, end_shard
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
-            wait_for_all(barrier, workers)
+            wait_for_all(barrier, workers)  # B
             loss = total(partial)
-            judged = carried and epoch > 0  # the loss decides first whether theta moves
-            at_once = clip == 0 and not judged  # a block moves while it is near the processor
+            judged = carried and epoch > 0  # theta moves only if the loss at it is finite
+            at_once = clip == 0 and not judged
             rate = doubles_at(rates, step + 1)[step * c.rate_stride]
             t = np.float64(c.steps_before + step + 1)
             for block in range(blocks):
-                low, high, quarter, alone = block_at(c, block)
+                low, high, quarter, is_single = block_at(c, block)
                 if not first <= quarter < end:
                     continue
-                squares[block] = sum_block(c, theta, gradients, alone, low, high, scale, own)
+                squares[block] = sum_block(c, theta, gradients, is_single, low, high, scale, own)
                 costs[block] = penalty_of(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
                     moves[block] = move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
-            wait_for_all(barrier, workers)
+            wait_for_all(barrier, workers)  # C
             square, cost, finite = total(squares), total(costs), True
             if judged:
-                finite = np.isfinite(theta.dtype.type(loss + cost))  # as it is recorded
+                finite = np.isfinite(theta.dtype.type(loss + cost))  # in the type in which it is recorded
                 if worker == 0:
                     losses[epoch - 1] = loss + cost
                     done[0] = epoch if finite else epoch - 1
@@ -183,7 +193,7 @@ def run_epochs(context, worker):
                     if judged:
                         copy(theta[low:high], last_finite[low:high])
                     moves[block] = move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
-                wait_for_all(barrier, workers)
+                wait_for_all(barrier, workers)  # D
             step += 1
             moved = total(moves)
             if running:
@@ -214,14 +224,14 @@ def run_epochs(context, worker):
 
 @njit(**INNER)
 def _has_stalled(c, epoch, theta):
-    """Return whether early stopping ends training, and keep the best parameters."""
+    """Return whether early stopping ends training, and copy the best parameters."""
     rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
     watched = np.int64(rule.watched)
     if watched == Watched.VALIDATION_SCORE:
         loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
     else:
-        by_held = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
-        loss = np.float64(numbers_at(c.validation_losses if by_held else c.losses, epoch + 1, theta)[epoch])
+        by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
+        loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
     if loss < memory.lowest:
         copy(theta, numbers_at(c.best, theta.size, theta))
     memory.lowest, memory.at, memory.stalled = _observed(
@@ -248,43 +258,46 @@ def _is_finite(values):
 
 @njit(**INNER)
 def _measured(context, c, worker, epoch, known, theta):
-    """Record losses and score at the current parameters, that of training unless it is known.
+    """Record the losses and the score at theta, without the training loss if that is known.
 
     Return whether the losses are finite.
     """
     finite = True
-    for held in range(2):
-        N, losses = (c.validation.rows if held else c.training.rows), (c.validation_losses if held else c.losses)
-        if N == 0 or (known and not held):
+    for is_validation in range(2):
+        N, losses = (
+            (c.validation.rows if is_validation else c.training.rows),
+            (c.validation_losses if is_validation else c.losses),
+        )
+        if N == 0 or (known and not is_validation):
             continue
         parts = (N + CHUNK - 1) // CHUNK
-        if c.full and not c.noisy and not held:
-            parts = c.shards  # as the steps sum it, so that its bits do not depend on who asks
-        loss = _loss(context, c, worker, held, N, parts, theta)
+        if c.full and not c.noisy and not is_validation:
+            parts = c.shards  # the steps sum in these parts, so a measured loss has the bits of a carried one
+        loss = _loss(context, c, worker, is_validation, N, parts, theta)
         finite = finite and np.isfinite(theta.dtype.type(loss))
         if worker == 0:
             numbers_at(losses, epoch + 1, theta)[epoch] = loss
-            if held and c.validation_score:
+            if is_validation and c.validation_score:
                 scores = doubles_at(c.validation_scores, epoch + 1)
                 scores[epoch] = call_score(c.validation_score, (context,))
     return finite
 
 
 @njit(**INNER)
-def _loss(context, c, worker, held, N, parts, theta):
-    """Return the loss of rows that are cut into parts, with the penalty; all workers return the same."""
+def _loss(context, c, worker, is_validation, N, parts, theta):
+    """Return the loss of rows in parts, with the penalty; all workers return the same."""
     barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
     partial = doubles_at(c.partial_losses, parts)
-    scale = _scale(c, c.validation if held else c.training, rows, theta)
-    wait_for_all(barrier, workers)  # partial is free
+    scale = _scale(c, c.validation if is_validation else c.training, rows, theta)
+    wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
     for part in range(worker, parts, workers):
         some = rows[part * N // parts : (part + 1) * N // parts]
         partial[part] = call_rows(
-            c.gradient_of_rows, (context, worker, held, some.ctypes.data, some.size, scale, -1, 0)
+            c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, costs = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
-    for block in range(blocks):  # by blocks, as the steps do, so that the bits are the same
+    for block in range(blocks):  # the steps sum penalties by blocks, so the bits are the same
         low, high, quarter, _ = block_at(c, block)
         if first <= quarter < end:
             costs[block] = penalty_of(c, theta, low, high, scale)

@@ -1,7 +1,17 @@
-"""A network as a table of numbers, one row a layer, and its layers forward and back over a tile.
+"""A network as a table of numbers, one row for each layer, and its layers forward and back over a tile.
 
-So one compilation serves every width, depth and choice of activation. A tile holds features × rows, with the rows as
-the fast axis: what is elementwise, the softmax and the normalization all run along contiguous rows.
+So one compilation serves every width, depth and choice of activation. A tile holds features x rows, with the rows as
+the fast axis: elementwise formulas, the softmax and the normalization all run along contiguous rows. The workspace of a
+tile has each layer's output, and behind it what the layer keeps for the way back::
+
+      workspace, in features (each of ``tile_rows`` numbers)
+      +-----------+---------------+-------+---------------+---------------+-----------------+----
+      | to pack   | Dense: O      | ones  | Dropout: I    | ones  | mask  | LayerNorm: I    | ...
+      +-----------+---------------+-------+---------------+---------------+-----------------+----
+                    ^                                               ^
+                    output_at of layer 0                            extra_at of layer 1
+
+The ones behind an output are the feature whose weights are the biases, in case that the next layer is dense.
 """
 
 from enum import IntEnum
@@ -12,32 +22,35 @@ from numba import njit
 from ..jit.arrays import copy, numbers_at, put_ones, record_at
 from ..jit.calls import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from ..jit.options import INNER, ONCE
-from .quarters import multiply_quarter, sum_quarters
-from .sharing import QUARTERS, Sharing
+from ..lower.formulas import MOST_NUMBERS
+from .parallelism import QUARTERS, Split, multiply_quarter, sum_quarters
 
 LAYER = np.dtype(
     [
-        ("kind", np.int64),  # see `Kind`
+        ("type", np.int64),  # see `LayerType`
         ("inputs", np.int64),
         ("outputs", np.int64),
         ("start", np.int64),  # of its parameters in theta
-        ("product", np.int64),  # addresses of what it calls
-        ("value", np.int64),
-        ("derivative", np.int64),
-        ("output_at", np.int64),  # where its output is in a tile's work, and what it keeps beside it
+        ("product", np.int64),  # addresses: the product that a dense layer calls, the layer forward and back
+        ("forward", np.int64),
+        ("backward", np.int64),
+        ("output_at", np.int64),  # offsets in the workspace: its output, and what it keeps beside it
         ("extra_at", np.int64),
-        ("sharing", np.int64),  # see `sharing.Sharing`
+        ("split", np.int64),  # see `parallelism.Split`
     ],
     align=True,
 )
-"""A layer, as a row of a network's table."""
+"""A row of a network's table: one layer."""
 
-_at = record_at(LAYER)
-SIZE = LAYER.itemsize
+H_BYTES = 8 * MOST_NUMBERS
+"""The bytes of a layer's hyperparameters, the vector h of `formulas.hyperparameters`."""
+
+_row_at = record_at(LAYER)
+_ROW_BYTES = LAYER.itemsize
 
 
-class Kind(IntEnum):
-    """The kinds of layers."""
+class LayerType(IntEnum):
+    """The types of layers."""
 
     DENSE = 0
     ACTIVATION = 1
@@ -48,46 +61,46 @@ class Kind(IntEnum):
 @njit(**INNER)
 def layer_at(c, number):
     """Return a layer's row of the network's table."""
-    return _at(c.table + SIZE * number)
+    return _row_at(c.table + _ROW_BYTES * number)
 
 
 @njit(**INNER)
-def inputs_at(c, number, tile, work):
-    """Return where a layer's inputs are: what the layer before it has left in work, or the tile.
+def inputs_at(c, number, tile, workspace):
+    """Return the address of a layer's inputs: the output of the layer before it, or the tile.
 
-    Those of the layer after the last are the network's outputs.
+    The inputs of the layer after the last are the network's outputs.
     """
     if number == 0:
         return tile.ctypes.data
-    return work[layer_at(c, number - 1).output_at :].ctypes.data
+    return workspace[layer_at(c, number - 1).output_at :].ctypes.data
 
 
 @njit(**ONCE)
-def forward(c, number, tile, S, noisy, step, rows, work):
-    """Run a layer over a tile; it leaves its output in work. Dropout takes part where noisy."""
-    layer, A = layer_at(c, number), inputs_at(c, number, tile, work)
-    h, I, kind = c.h + 64 * number, layer.inputs, layer.kind
-    at, extra = layer.output_at, work[layer.extra_at :].ctypes.data
-    out = work[at : at + layer.outputs * S]
-    if kind == Kind.DENSE:
+def forward(c, number, tile, S, noisy, step, rows, workspace):
+    """Compute a layer's output over a tile, in the workspace. Dropout drops only if ``noisy``."""
+    layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
+    h, I, type = c.h + H_BYTES * number, layer.inputs, layer.type
+    at, extra = layer.output_at, workspace[layer.extra_at :].ctypes.data
+    out = workspace[at : at + layer.outputs * S]
+    if type == LayerType.DENSE:
         O, p = layer.outputs, c.theta + tile.itemsize * layer.start
         by_rows = c.by_rows if number == 0 else 0
-        if layer.sharing == Sharing.BY_INPUTS:  # as it is computed together
+        if layer.split == Split.INPUTS:  # the order of sums is that of `model_parallel`, so the bits are too
             put_ones(A + I * S * tile.itemsize, S, tile)
             for quarter in range(QUARTERS):
                 multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)
-            sum_quarters(work[layer.extra_at :], out)
+            sum_quarters(workspace[layer.extra_at :], out)
         else:
-            call_dense(layer.value, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
-    elif kind == Kind.ACTIVATION:
-        call_map(layer.value, (I * S, A, out.ctypes.data, h))
-    elif kind == Kind.LAYER_NORM:
+            call_dense(layer.forward, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
+    elif type == LayerType.ACTIVATION:
+        call_map(layer.forward, (I * S, A, out.ctypes.data, h))
+    elif type == LayerType.LAYER_NORM:
         p = c.theta + tile.itemsize * layer.start
-        call_norm(layer.value, (I, S, p, A, extra, out.ctypes.data, h))
+        call_norm(layer.forward, (I, S, p, A, extra, out.ctypes.data, h))
     elif noisy:
         mask, seed = extra, c.seed
         call_drop(
-            layer.value,
+            layer.forward,
             (I, S, A, out.ctypes.data, mask, rows.ctypes.data, h, seed, step, number),
         )
     else:
@@ -95,26 +108,27 @@ def forward(c, number, tile, S, noisy, step, rows, work):
 
 
 @njit(**ONCE)
-def backward(c, number, tile, S, noisy, work, delta, before, turned, gradient, add):
-    """Run a layer backwards: put or add its gradient, and turn delta into that before the layer.
+def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gradient, add):
+    """Store or add a layer's gradient, and turn its delta into the delta of the layer before it.
 
-    A dense layer puts that one into another buffer, unless it is the first: nothing asks for the inputs' own.
+    A dense layer writes the delta before it into another buffer, or not at all if it is the first: the gradient of the
+    network's inputs is not needed.
     """
-    layer, A = layer_at(c, number), inputs_at(c, number, tile, work)
-    h, I, O, kind = c.h + 64 * number, layer.inputs, layer.outputs, layer.kind
-    extra = work[layer.extra_at :]
-    if kind == Kind.DENSE:
+    layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
+    h, I, O, type = c.h + H_BYTES * number, layer.inputs, layer.outputs, layer.type
+    extra = workspace[layer.extra_at :]
+    if type == LayerType.DENSE:
         start = tile.itemsize * layer.start
         by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
-        operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, turned
-        call_dense_back(layer.derivative, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
-    elif kind == Kind.ACTIVATION:
-        out = work[layer.output_at :].ctypes.data
-        call_derivative(layer.derivative, (O * S, A, out, delta.ctypes.data, h))
-    elif kind == Kind.LAYER_NORM:
+        operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, transposed
+        call_dense_back(layer.backward, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
+    elif type == LayerType.ACTIVATION:
+        out = workspace[layer.output_at :].ctypes.data
+        call_derivative(layer.backward, (O * S, A, out, delta.ctypes.data, h))
+    elif type == LayerType.LAYER_NORM:
         start = tile.itemsize * layer.start
         call_norm_back(
-            layer.derivative,
+            layer.backward,
             (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add),
         )
     elif noisy:

@@ -1,7 +1,17 @@
-"""A step of the optimizer, block of parameters by block: the shards' gradients summed, penalties, and the move.
+r"""A step of the optimizer, block of parameters by block: sum the shards' gradients, add penalties, and move.
 
-What is done to a block is done while it is near the processor. Which worker has which, and whose gradients are summed,
-`sharing` and `epochs` say.
+All that is done to a block is done while it is in the cache. The gradients lie one behind the other, and a block is
+summed in pairs of shards::
+
+      gradients   | shard 0: P    | shard 1: P    | shard 2: P    | shard 3: P    |
+                      [block]         [block]         [block]         [block]
+                         \               /               \               /
+                          g0    +     g1                  g2    +     g3
+                                 \                              /
+                                  (g0 + g1)       +      (g2 + g3)
+
+Each worker adds up in a shard of its own, which starts the sum from another place; since a + b has the bits of b + a,
+the result is the same. `parallelism` says which blocks a worker has.
 """
 
 import numpy as np
@@ -12,13 +22,15 @@ from ..jit.calls import call_update
 from ..jit.options import INNER
 
 BLOCK = 2048
-"""How many parameters are summed and moved as one."""
+"""The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
+
+_BLOCK_BYTES = 32
 
 
 @njit(**INNER)
 def block_at(c, number):
-    """Return where a block starts and ends, its quarter, and whether its gradient is one alone; see `sharing`."""
-    words = words_at(c.blocks + 32 * number, 4)
+    """Return a block's start, end and quarter, and whether there is a single gradient; see `parallelism.blocks_of`."""
+    words = words_at(c.blocks + _BLOCK_BYTES * number, 4)
     return words[0], words[1], words[2], words[3]
 
 
@@ -39,13 +51,13 @@ def penalty_of(c, theta, low, high, scale):
 
 @njit(**INNER)
 def in_pairs(c):
-    """Return whether workers sum the gradients of two shards each, so that others have half as much to read."""
+    """Return whether each worker sums its own two shards' gradients, so that the other has half as much to read."""
     return c.shards == 4 and c.workers <= 2 and not c.gradient_of_batch
 
 
 @njit(**INNER)
 def _sum_shards(c, gradients, P, low, high, own):
-    """Sum the shards' gradients of a block of parameters in memory of one of them: of two, or of two pairs."""
+    """Sum a block of the shards' gradients in the worker's own shard; ``own ^ 1`` is the other shard of its pair."""
     shards, J = c.shards, gradients[own * P + low : own * P + high]
     if shards == 4 and not in_pairs(c):
         add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
@@ -56,10 +68,10 @@ def _sum_shards(c, gradients, P, low, high, own):
 
 
 @njit(**INNER)
-def sum_block(c, theta, gradients, alone, low, high, scale, own):
-    """Sum a block of the gradient in memory of one shard, with the penalties'; return the sum of squares."""
+def sum_block(c, theta, gradients, is_single, low, high, scale, own):
+    """Sum a block of the gradient in the worker's own shard, with the penalties; return the sum of its squares."""
     F, J = theta.dtype.type, gradients[own * theta.size :]
-    if c.shards > 1 and not alone:
+    if c.shards > 1 and not is_single:
         _sum_shards(c, gradients, theta.size, low, high, own)
     spans = words_at(c.spans, 2 * c.weight_spans)
     l2, l1 = F(c.l2 + scale * c.l2_averaged), F(c.l1 + scale * c.l1_averaged)
@@ -75,7 +87,7 @@ def sum_block(c, theta, gradients, alone, low, high, scale, own):
 
 @njit(**INNER)
 def _squares(values):
-    """Return the sum of the squares: in the numbers' own type, or as doubles where that overflows."""
+    """Return the sum of the squares: in the numbers' own type, or in doubles if that overflows."""
     total = values.dtype.type(0)
     for i in range(values.size):
         total += values[i] * values[i]

@@ -1,4 +1,4 @@
-"""Wide layers that threads share train as others do, and who had which share does not show."""
+"""Layers whose weights threads split train as others do, and the bits do not depend on who computed what."""
 
 import importlib
 from typing import Any
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import vecprop as vp
 from vecprop.compiled.gemm.products import has_vectors
 from vecprop.compiled.program import program_of
-from vecprop.compiled.run import dense, shards, sharing
-from vecprop.compiled.run.sharing import SharedLayer, Sharing, blocks_of, sharing_of
+from vecprop.compiled.run import dense, parallelism
+from vecprop.compiled.run.parallelism import Split, SplitLayer, blocks_of, split_of
 from vecprop.system.threads import at_most_threads
 
 WIDE = vp.Network(
@@ -35,7 +35,7 @@ NORM_FIRST = vp.Network(
 NETWORKS = pytest.mark.parametrize(
     "network",
     [WIDE, NARROW_FIRST, NORM_FIRST, pytest.param(LARGE, marks=pytest.mark.long)],
-    ids=["first", "second", "after a norm", "joint"],
+    ids=["first", "second", "after a norm", "by results"],
 )
 
 
@@ -62,7 +62,7 @@ def assert_same_course(found, expected, tolerance):
 @NETWORKS
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def test_trains_as_the_reference_does(network, F):
-    assert program_of(network, F).for_batches(128).shared
+    assert program_of(network, F).for_batches(128).split_layers
     options: dict[str, Any] = {"optimizer": vp.Momentum(0.01)}
     assert_same_course(
         trained(network, F, **options), trained(network, F, "reference", **options), 1e-9 if F is np.float64 else 2e-3
@@ -72,10 +72,10 @@ def test_trains_as_the_reference_does(network, F):
 @pytest.mark.parametrize(
     "network", [WIDE, NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)], ids=["first", "second", "large"]
 )
-def test_no_layer_is_shared_where_products_go_through_blas(network, monkeypatch):
+def test_no_layer_is_split_where_products_go_through_blas(network, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: False)
     program_of.cache_clear()
-    assert not program_of(network, np.float64).for_batches(128).shared
+    assert not program_of(network, np.float64).for_batches(128).split_layers
     assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
     with at_most_threads(1):
         alone = trained(network)
@@ -101,18 +101,20 @@ def test_bits_do_not_know_of_threads(network, batch_size):
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
 
 
-@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "joint"])
+@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "by results"])
 @pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (3, 128)), 100])
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
-    assert bool(program_of(network, np.float64).for_batches(batch_size).shared) == (network is LARGE or batch_size > 3)
+    assert bool(program_of(network, np.float64).for_batches(batch_size).split_layers) == (
+        network is LARGE or batch_size > 3
+    )
     expected = trained(network, engine="reference", **options)
     assert_same_course(trained(network, **options), expected, 1e-9)
     one_by_one = trained(network, callbacks=[lambda state: None], **options)
     np.testing.assert_array_equal(one_by_one.history.loss, trained(network, **options).history.loss)
 
 
-@pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "joint"])
+@pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "by results"])
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_losses_do_not_know_who_measures_them(network, threads):
     """Of full batches the next step does, or a measurement of its own where the epochs are cut in two."""
@@ -147,7 +149,7 @@ def test_weights_chosen_rows_and_validation():
     np.testing.assert_array_equal(of_population.theta, found.theta)
 
 
-@pytest.mark.parametrize("wide", [WIDE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "joint"])
+@pytest.mark.parametrize("wide", [WIDE, LARGE], ids=["by inputs", "by results"])
 def test_members_are_as_alone(wide):
     X, t = data(wide, 260, np.float32)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
@@ -166,7 +168,7 @@ def test_members_are_as_alone(wide):
             np.testing.assert_array_equal(found.state.optimizer[name], alone.state.optimizer[name])
 
 
-@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "joint"])
+@pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "by results"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_in_x_shows_in_the_gradient(network, value, monkeypatch):
     monkeypatch.setattr(importlib.import_module("vecprop.train.compiled.training_loop"), "MUCH", 1)
@@ -203,7 +205,7 @@ def test_the_last_finite_parameters_come_back():
 
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
 def test_blocks_are_all_parameters(size, P):
-    layers = [SharedLayer(3, 4, 6), SharedLayer(40, 2, 5)]
+    layers = [SplitLayer(3, 4, 6), SplitLayer(40, 2, 5)]
     blocks = blocks_of(55 + P, size, layers)
     assert blocks[0, 0] == 0
     assert blocks[-1, 1] == 55 + P
@@ -220,36 +222,36 @@ def test_blocks_are_all_parameters(size, P):
         assert (alone[low:high] == is_alone).all()
 
 
-def test_when_layers_are_shared():
-    by_inputs, joint, none = (Sharing.BY_INPUTS, Sharing.JOINT, Sharing.NONE) if has_vectors() else [Sharing.NONE] * 3
-    assert sharing_of(784, 128, rows=128) == by_inputs
-    assert sharing_of(784, 128, rows=522) == by_inputs
-    assert sharing_of(784, 128, rows=523) == none
-    assert sharing_of(784, 31, rows=128) == none
-    assert sharing_of(191, 1000, rows=16) == none
-    assert sharing_of(784, 128, rows=1) == none
-    assert sharing_of(1024, 100, rows=128) == by_inputs
-    assert sharing_of(1024, 1024, rows=128) == joint
-    assert sharing_of(1024, 1024, rows=31) == by_inputs
-    assert sharing_of(100, 10_000, rows=31) == joint
-    assert sharing_of(1024, 1024, rows=4096) == joint
-    assert sharing_of(1024, 1024, rows=4097) == none
-    assert sharing_of(1024, 1024, rows=1) == none
-    assert not program_of(WIDE, np.float64).for_batches(2).shared
+def test_when_layers_are_split():
+    by_inputs, by_results, none = (Split.INPUTS, Split.RESULTS, Split.NONE) if has_vectors() else [Split.NONE] * 3
+    assert split_of(784, 128, rows=128) == by_inputs
+    assert split_of(784, 128, rows=522) == by_inputs
+    assert split_of(784, 128, rows=523) == none
+    assert split_of(784, 31, rows=128) == none
+    assert split_of(191, 1000, rows=16) == none
+    assert split_of(784, 128, rows=1) == none
+    assert split_of(1024, 100, rows=128) == by_inputs
+    assert split_of(1024, 1024, rows=128) == by_results
+    assert split_of(1024, 1024, rows=31) == by_inputs
+    assert split_of(100, 10_000, rows=31) == by_results
+    assert split_of(1024, 1024, rows=4096) == by_results
+    assert split_of(1024, 1024, rows=4097) == none
+    assert split_of(1024, 1024, rows=1) == none
+    assert not program_of(WIDE, np.float64).for_batches(2).split_layers
 
 
 @given(start=st.integers(0, 500), count=st.integers(1, 20_000))
 def test_quarters_are_as_large_as_each_other_or_one(start, count):
-    quarters = sharing._quarters(start, start + count)
+    quarters = parallelism._quarters(start, start + count)
     assert [low for low, _ in quarters] == [start, *(high for _, high in quarters[:-1])]
     assert quarters[-1][1] == start + count
-    assert len(quarters) == (sharing.QUARTERS if count >= sharing.WORTH_SHARING else 1)
+    assert len(quarters) == (parallelism.QUARTERS if count >= parallelism.MIN_DIVIDED else 1)
     sizes = [high - low for low, high in quarters]
-    assert max(sizes) - min(sizes) <= sharing.QUARTERS * sharing.LINE_NUMBERS
+    assert max(sizes) - min(sizes) <= parallelism.QUARTERS * parallelism.LINE_NUMBERS
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
 def test_each_quarter_is_one_workers(workers):
-    shares = [shards.quarters_of.py_func(worker, workers) for worker in range(workers)]
-    assert [quarter for first, end in shares for quarter in range(first, end)] == list(range(sharing.QUARTERS))
+    shares = [parallelism.quarters_of.py_func(worker, workers) for worker in range(workers)]
+    assert [quarter for first, end in shares for quarter in range(first, end)] == list(range(parallelism.QUARTERS))
     assert all(first < end for first, end in shares)

@@ -1,0 +1,177 @@
+"""Who computes what: rows by shards (data parallelism), or a layer's weights by threads (model parallelism).
+
+Data parallelism is the rule: each thread takes some shards of the rows, with all weights. If a layer has many more
+weights than a batch has rows, that is slow: each thread reads all of its weights and writes a gradient for each of
+them, and has to read much of what another thread has written. So threads split such a layer's weights instead. A thread
+has the same weights from step to step, with their gradient, which it computes from all rows, and their moments. Threads
+then exchange only outputs and their deltas.
+
+There are two ways to split a layer, `Split.INPUTS` and `Split.RESULTS`; `model_parallel` draws and computes them.
+
+Parameters are cut into four quarters, of a split layer's inputs or of the parameters between such layers::
+
+      theta   | parameters of shards          | split layer: (I + 1) x O      | parameters of shards
+              | q 0   | q 1   | q 2   | q 3   | q 0   | q 1   | q 2   | q 3   | q 0 ...
+
+      with 2 workers, worker 0 sums and moves q 0 and q 1 of each, and worker 1 has q 2 and q 3
+
+The cuts never depend on the number of workers, so neither do the bits.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+
+import numpy as np
+from numba import njit
+
+from ..jit.calls import call_product
+from ..jit.options import INNER
+from ..jit.record import LINE
+from .dense import Algorithm
+
+QUARTERS = 4
+"""The shares of parameters, as many as a batch has shards at most: more threads than that have nothing to do."""
+
+MIN_INPUTS, MIN_INPUTS_PER_ROW = 192, 1.5
+"""The least inputs of a layer that is split by inputs, in all and for each row of a batch.
+
+Threads exchange outputs and deltas for each row. That has to be little beside the weights and the products with them.
+"""
+
+MIN_OUTPUTS = 32
+"""The least outputs of a layer that is split by inputs: products with fewer may not be worth waiting at barriers."""
+
+MIN_PACKED_PRODUCTS = 2**25
+"""The least products, inputs x outputs x rows, for which large weights are worth packing: if fewer, split by inputs."""
+
+MAX_ROWS_PER_INPUT = 4
+"""The most rows of a batch, for each input, for which a packed layer is split.
+
+The outputs of a whole batch are kept, and have to be little beside the weights.
+"""
+
+MIN_DIVIDED = 1024
+"""The least parameters that are cut into quarters: to sum and move fewer is not worth several threads."""
+
+LINE_NUMBERS = LINE // 4
+"""The most numbers in `LINE` bytes, those of float32. Shares start at multiples of it, so no two write in one line."""
+
+
+class Split(IntEnum):
+    """How threads split a dense layer's weights."""
+
+    NONE = 0
+    INPUTS = 1
+    """Each thread has some quarters of the inputs; their partial products are summed."""
+    RESULTS = 2
+    """Each thread computes some rows of each product: outputs on the way forward, inputs on the way back."""
+
+
+def split_of(inputs: int, outputs: int, rows: int) -> Split:
+    """Return how threads split a dense layer, for batches of this number of rows.
+
+    Examples
+    --------
+    >>> split_of(784, 128, rows=1000).name
+    'NONE'
+    """
+    algorithm = Algorithm.of(inputs, outputs)
+    if rows < 2 or algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
+        return Split.NONE
+    is_wide = outputs >= MIN_OUTPUTS and inputs >= max(MIN_INPUTS, MIN_INPUTS_PER_ROW * rows)
+    if is_wide and (algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS):
+        return Split.INPUTS
+    return Split.RESULTS if algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs else Split.NONE
+
+
+def algorithm_of(inputs: int, outputs: int, rows: int) -> Algorithm:
+    """Return the algorithm of a dense layer's products, for batches of this number of rows."""
+    by_inputs = split_of(inputs, outputs, rows) is Split.INPUTS
+    return Algorithm.BLOCKS if by_inputs else Algorithm.of(inputs, outputs)
+
+
+@dataclass(frozen=True)
+class SplitLayer:
+    """A dense layer whose weights threads split.
+
+    Parameters
+    ----------
+    start, inputs, outputs : int
+        Where its parameters start in theta, and its sizes.
+    """
+
+    start: int
+    inputs: int
+    outputs: int
+
+    def quarters(self) -> Iterator[tuple[int, int]]:
+        """Yield where the parameters of each quarter of the inputs start and end; the last one has the biases."""
+        ends = (self.start + quarter * (self.inputs + 1) // QUARTERS * self.outputs for quarter in range(QUARTERS + 1))
+        return pairwise(ends)
+
+
+def blocks_of(P: int, size: int, layers: Iterable[SplitLayer]) -> np.ndarray:
+    """Return the blocks in which P parameters are summed and moved, four words for each.
+
+    The words are its start and end in theta, its quarter, and whether there is a single gradient of it, as of a split
+    layer, instead of one for each shard.
+
+    Examples
+    --------
+    >>> blocks_of(100, 40, [SplitLayer(0, inputs=9, outputs=6)]).tolist()
+    [[0, 12, 0, 1], [12, 30, 1, 1], [30, 42, 2, 1], [42, 60, 3, 1], [60, 100, 0, 0]]
+    """
+    blocks, end = [], 0
+    for layer in layers:
+        blocks += [(*block, 0) for block in _pieces(_quarters(end, layer.start), size)]
+        blocks += [(*block, 1) for block in _pieces(layer.quarters(), size)]
+        end = layer.start + (layer.inputs + 1) * layer.outputs
+    blocks += [(*block, 0) for block in _pieces(_quarters(end, P), size)]
+    return np.array(blocks, np.int64)
+
+
+def _quarters(low: int, high: int) -> list[tuple[int, int]]:
+    """Return the quarters of parameters between split layers; few parameters are one share."""
+    step = high - low
+    if step >= MIN_DIVIDED:
+        step = -(-step // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
+    return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
+
+
+def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int, int]]:
+    """Yield pieces of quarters, of at most ``size`` parameters, with the number of the quarter."""
+    for number, (low, high) in enumerate(quarters):
+        for start in range(low, high, size):
+            yield start, min(start + size, high), number
+
+
+@njit(**INNER)
+def quarters_of(worker, workers):
+    """Return a worker's first quarter, and that of the next worker."""
+    return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers
+
+
+@njit(**INNER)
+def inputs_of(quarter, I):
+    """Return the first input of a quarter; the feature behind the inputs, which is always 1, belongs to the last."""
+    return quarter * (I + 1) // QUARTERS
+
+
+@njit(**INNER)
+def multiply_quarter(product, quarter, sizes, p, A, products, size):
+    """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), behind the parts of the quarters before it."""
+    I, O, S = sizes
+    low, high = inputs_of(quarter, I), inputs_of(quarter + 1, I)
+    out = products + quarter * O * S * size
+    operands = p + low * O * size, np.int64(size), O * size, A + low * S * size, S * size, out, S * size
+    call_product(product, (O, S, high - low, *operands, np.int64(0)))
+
+
+@njit(**INNER)
+def sum_quarters(products, Z):
+    """Store the sum of the quarters' products in Z, in one order whoever has computed them."""
+    n = Z.size
+    for i in range(n):
+        Z[i] = (products[i] + products[n + i]) + (products[2 * n + i] + products[3 * n + i])

@@ -1,0 +1,234 @@
+"""The loss and gradient of rows, tile by tile: the kernel that all training calls.
+
+A tile holds features x rows, with the rows as the fast axis, so that loops over rows are vectorized however few
+features there are. Its rows are gathered from the data, which hold rows x features::
+
+                  S rows                    padding
+      feature 0   [ x  x  x  x  ...  x  x | x  x  x ]      contiguous
+      feature 1   [ x  x  x  x  ...  x  x | x  x  x ]
+      ...
+      ones        [ 1  1  1  1  ...  1  1 | 1  1  1 ]      the feature whose weights are the biases
+
+A small network's tile is padded to whole vectors with copies of its last row, of weight 0: the remainders of loops,
+row by row, took up to a fifth of its time. If BLAS computes the first layer, its rows are not copied but read where
+they lie in the data (``by_rows``), if they are neighbours there.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from ..jit.arrays import copy, doubles_at, numbers_at, words_at
+from ..jit.calls import call_gather, call_link, call_loss
+from ..jit.machine_code import address_of
+from ..jit.options import INNER, ONCE
+from ..jit.record import LINE, fit_at
+from .layers import LayerType, backward, forward, inputs_at, layer_at
+
+# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+number: Any = float
+size = 8
+
+TILE_CONTENTS = LINE
+"""The bytes that say what a worker's tile holds: the address of its row numbers, their count, and the scale of weights.
+
+A full batch of few rows has the same contents in each step, and is then not gathered again. Workers write theirs for
+each tile, so each has lines of its own.
+"""
+
+MIN_GATHERED_FEATURES = 8
+"""The least features for which rows are gathered by vectors: squares of fewer would be nearly empty."""
+
+
+@njit(**INNER)
+def _gather(gather, X, I, rows, by_rows, tile):
+    """Copy rows of X into a tile of features x rows, or of rows x features if ``by_rows``."""
+    S, size = rows.size, X.itemsize
+    if by_rows:
+        for s in range(S):
+            copy(X[rows[s] * I : (rows[s] + 1) * I], tile[s * I : (s + 1) * I])
+    elif I >= MIN_GATHERED_FEATURES:
+        call_gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
+    else:
+        for s in range(S):
+            for k in range(I):
+                tile[k * S + s] = X[rows[s] * I + k]
+
+
+@njit(**ONCE)
+def _one_hot(classes, rows, O, tile):
+    """Write the rows' classes into a tile of one-hot features."""
+    S = rows.size
+    for i in range(O * S):
+        tile[i] = 0
+    for s in range(S):
+        tile[classes[rows[s]] * S + s] = 1
+
+
+@njit(**ONCE)
+def _in_order(c, rows_address, n):
+    """Return whether the row numbers are part of the record's list of all rows, so that the rows are neighbours."""
+    all_rows, count = c.all_rows, max(c.training.rows, c.validation.rows)
+    return all_rows <= rows_address and rows_address < all_rows + 8 * count
+
+
+@njit(**INNER)
+def _store_predictions(c, data, workspace, rows, Y):
+    """Store the predictions of rows in the record's array of them; Y is a tile to write on."""
+    O, S, Z = c.outputs, rows.size, inputs_at(c, c.layers, workspace, workspace)
+    predictions = numbers_at(c.predictions, data.rows * O, Y)
+    call_link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
+    for s in range(S):
+        for o in range(O):
+            predictions[rows[s] * O + o] = Y[o * S + s]
+
+
+@njit(**INNER)
+def find_in_data(data, rows, places):
+    """Write the row numbers in the data into places: rows count the chosen rows alone."""
+    chosen = words_at(data.chosen, data.rows)
+    for s in range(rows.size):
+        places[s] = chosen[rows[s]] if data.chosen else rows[s]
+
+
+@njit(**INNER)
+def gather_inputs(c, data, places, tile):
+    """Copy the inputs of rows into a tile."""
+    X = numbers_at(data.x, data.data_rows * c.inputs, tile)
+    _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
+
+
+@njit(**INNER)
+def gather_targets(c, data, places, targets):
+    """Copy the targets of rows into a tile of features x rows."""
+    N, O = data.data_rows, c.outputs
+    if data.classes:
+        _one_hot(words_at(data.classes, N), places, O, targets)
+    else:
+        _gather(c.gather, numbers_at(data.t, N * O, targets), O, places, np.int64(0), targets)
+
+
+@njit(**INNER)
+def gather_weights(data, places, scale, weights):
+    """Write the weights of rows, times a scale, into weights."""
+    weight = numbers_at(data.weight, data.data_rows, weights)
+    for s in range(places.size):
+        weights[s] = weights.dtype.type(scale) * (weight[places[s]] if data.weight else 1)
+
+
+@njit(**INNER)
+def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
+    """Return the weighted loss of a tile's first rows, without its padding, and store the delta of all S rows."""
+    Z = inputs_at(c, c.layers, workspace, workspace)
+    addresses = targets.ctypes.data, weights.ctypes.data, delta.ctypes.data, losses.ctypes.data
+    call_loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
+    total = 0.0
+    for s in range(rows):
+        total += np.float64(weights[s] * losses[s])
+    return total
+
+
+@njit(**INNER)
+def _padded(rows, multiple):
+    """Return the number of rows rounded up to a multiple; tiles of fewer rows than that are not padded.
+
+    The multiple is a power of two, so that no division is needed, which takes as long as a small layer.
+    """
+    return (rows + multiple - 1) & -multiple if rows > multiple else rows
+
+
+def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
+    """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless that is 0.
+
+    A step of -1 has no noise.
+    """
+    c, zero = fit_at(context), number(0)
+    most = c.tile_rows
+    data = c.validation if is_validation else c.training
+    I, O = c.inputs, c.outputs
+    twice = 2 * c.delta_size
+    # A worker's own part of each memory.
+    tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
+    weights = numbers_at(c.row_weights + worker * size * most, most, zero)
+    losses = numbers_at(c.row_losses + worker * size * most, most, zero)
+    workspace = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
+    deltas = numbers_at(c.deltas + worker * size * twice, twice, zero)
+    transposed = c.transposed + worker * size * c.delta_size
+    all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
+    in_order, contents = _in_order(c, rows_address, n), words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
+    scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
+    total, start = 0.0, 0
+    while start < n:
+        rows = all_rows[start : start + most]
+        S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
+        places, inputs, fill = all_places[:S], tile, True
+        if in_order and c.by_rows and not data.chosen:
+            N = data.data_rows
+            inputs = numbers_at(data.x, N * I, zero)[rows[0] * I :]  # read where they lie
+        else:
+            # The tile is filled unless it has these very rows from the step before. Validation always fills it, and
+            # leaves it marked as unknown, since its rows have the same numbers as those of training.
+            fill = (
+                is_validation
+                or contents[0] != rows.ctypes.data
+                or contents[1] != rows.size
+                or scale_of_contents[0] != scale
+            )
+            contents[0], contents[1] = rows.ctypes.data if in_order and not is_validation else 0, rows.size
+            scale_of_contents[0] = scale
+        if fill:
+            find_in_data(data, rows, places)
+            places[rows.size :] = places[rows.size - 1]  # padding
+            gather_targets(c, data, places, targets)
+            gather_weights(data, places, scale, weights)
+            weights[rows.size : S] = 0
+            if inputs is tile:
+                gather_inputs(c, data, places, tile)
+        for layer in range(c.layers):
+            forward(c, layer, inputs, S, step >= 0, step, rows, workspace)
+        if is_validation and c.validation_score:
+            _store_predictions(c, data, workspace, rows, deltas)
+        total += loss_of_tile(c, S, rows.size, workspace, targets, weights, deltas, losses)
+        delta, before = deltas[: c.delta_size], deltas[c.delta_size :]
+        for layer in range(c.layers - 1 if gradient else -1, -1, -1):
+            add = np.int64(1) if start else np.int64(0)  # the first tile stores the gradient, the others add to it
+            backward(c, layer, inputs, S, step >= 0, workspace, delta, before, transposed, gradient, add)
+            if layer_at(c, layer).type == LayerType.DENSE:
+                delta, before = before, delta
+        start += most
+    return total
+
+
+def predict_rows(context, worker, rows_address, n):
+    """Store the predictions of n rows in the record's array of them."""
+    c, zero = fit_at(context), number(0)
+    most = c.tile_rows
+    I, O = c.inputs, c.outputs
+    tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    Y = numbers_at(c.targets + worker * size * O * most, O * most, zero)
+    workspace = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
+    all_rows = words_at(rows_address, n)
+    for start in range(0, n, most):
+        rows = all_rows[start : start + most]
+        gather_inputs(c, c.training, rows, tile)
+        for layer in range(c.layers):
+            forward(c, layer, tile, rows.size, False, 0, rows, workspace)
+        _store_predictions(c, c.training, workspace, rows, Y)
+
+
+@cache
+def gradient_address(F: type) -> int:
+    """Return the address of `gradient_of_rows` for numbers of type F."""
+    word = types.intp
+    signature = types.float64(word, word, word, word, word, types.float64, word, word)
+    return address_of(gradient_of_rows, signature, F.__name__, number=F, size=np.dtype(F).itemsize)
+
+
+@cache
+def predict_address(F: type) -> int:
+    """Return the address of `predict_rows` for numbers of type F."""
+    word = types.intp
+    return address_of(predict_rows, types.void(word, word, word, word), F.__name__, number=F, size=np.dtype(F).itemsize)
