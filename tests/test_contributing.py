@@ -17,7 +17,7 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop import catalog, pictures
-from vecprop.compiled.lower.scores import LOOPS
+from vecprop.compiled.lower.score_loops import LOOPS
 from vecprop.core.scores import SCORES, Score
 
 ROOT = Path(__file__).parent.parent
@@ -145,7 +145,7 @@ CLOSENESS = {
 def _share(''',
         ),
     ],
-    "src/vecprop/compiled/lower/scores.py": [
+    "src/vecprop/compiled/lower/score_loops.py": [
         (
             "LOOPS: dict",
             """def _closeness(context):

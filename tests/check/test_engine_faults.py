@@ -197,7 +197,7 @@ DROPPING = [
     Fault("compiled.lower.loops._drop", "count(row, k)", "count(row, s)", DROPOUT),
     Fault("compiled.lower.loops._drop", "_DROPOUT), step)", "_DROPOUT), 0)", DROPOUT),
     Fault("compiled.lower.loops._drop", "x[k, s] * mask[k, s]", "x[k, s] * mask[k, s]; mask[k, s] = 1", DROPOUT),
-    Fault("compiled.run.layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
+    Fault("compiled.run.tile_layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
 ]
 
 ROWS = [

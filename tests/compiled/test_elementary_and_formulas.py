@@ -16,9 +16,9 @@ from scipy.special import expit
 import registry
 import vecprop as vp
 from vecprop.compiled.lower import formulas
-from vecprop.compiled.lower.elementary import OWN
 from vecprop.compiled.lower.formulas import compiled_method, hyperparameters
 from vecprop.compiled.lower.loops import update_address
+from vecprop.compiled.lower.scalar_functions import OWN
 from vecprop.core import elementary
 from vecprop.core.elementary import clip, tanh, where
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.compiled.jit import record
+from vecprop.compiled.jit import fit_record
 
 N, I, WIDTH = 20_000, 50, 100
 X = np.random.default_rng(0).normal(size=(N, I))
@@ -21,7 +21,7 @@ def peak(theta, X, **arguments):
     arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
     targets = T[: len(X)]
     vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
-    record.KeptMemory.spare.clear()
+    fit_record.KeptMemory.spare.clear()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     vp.train(NETWORK, theta, X, targets, **arguments)
@@ -55,36 +55,36 @@ def test_memory_of_one_fit_is_kept_for_the_next():
     memory = {"optimizer": vp.Momentum(0.1), "epochs": 1, "batch_size": 200, "engine": "compiled"}
     results = []
     for filled in (0, 255):  # as floating numbers, 0 and nan
-        for kept in record.KeptMemory.spare:
+        for kept in fit_record.KeptMemory.spare:
             kept[:] = filled
         results.append(vp.train(NETWORK, NETWORK.init(0), X, T, **memory).theta)
-        [kept] = record.KeptMemory.spare
+        [kept] = fit_record.KeptMemory.spare
     np.testing.assert_array_equal(*results)
     before = kept.ctypes.data
     vp.train(NETWORK, NETWORK.init(0), X[:1000], T[:1000], **memory)
-    assert [again.ctypes.data for again in record.KeptMemory.spare] == [before]
+    assert [again.ctypes.data for again in fit_record.KeptMemory.spare] == [before]
 
 
 @pytest.mark.parametrize("size", [1, 2**20 - 1, 2**28])
 def test_small_and_huge_memory_is_not_kept(size):
-    record.KeptMemory.spare[:] = [np.empty(2**21, np.uint8)]
-    assert len(record.KeptMemory(size).bytes) == size
-    assert [len(spare) for spare in record.KeptMemory.spare] == [2**21]
+    fit_record.KeptMemory.spare[:] = [np.empty(2**21, np.uint8)]
+    assert len(fit_record.KeptMemory(size).bytes) == size
+    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**21]
 
 
 @pytest.mark.parametrize(("spare", "used"), [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)])
 def test_memory_that_fits_is_used(spare, used):
-    record.KeptMemory.spare[:] = [np.empty(spare, np.uint8)]
-    first, second = record.KeptMemory(2**21), record.KeptMemory(2**21)
+    fit_record.KeptMemory.spare[:] = [np.empty(spare, np.uint8)]
+    first, second = fit_record.KeptMemory(2**21), fit_record.KeptMemory(2**21)
     assert len(first.bytes) == (spare if used else 2**21)
     assert not np.shares_memory(first.bytes, second.bytes)
-    assert not record.KeptMemory.spare
+    assert not fit_record.KeptMemory.spare
     del second
-    assert [len(spare) for spare in record.KeptMemory.spare] == [2**21]
+    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**21]
 
 
 def test_what_predicts_keeps_no_large_memory():
-    record.KeptMemory.spare[:] = [np.empty(2**24, np.uint8)]
+    fit_record.KeptMemory.spare[:] = [np.empty(2**24, np.uint8)]
     predict = vp.compile(NETWORK).predictor(NETWORK.init(0))
     predict(X[:300])
-    assert [len(spare) for spare in record.KeptMemory.spare] == [2**24]
+    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**24]

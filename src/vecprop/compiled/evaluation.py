@@ -8,7 +8,7 @@ from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..system.threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
-from .jit.record import as_word
+from .jit.fit_record import as_word
 from .program import program_of, rows_of
 from .run.tiles import gradient_address
 

@@ -13,11 +13,11 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..system.threads import run_together, single_threaded_blas, usable_threads
 from .jit.barrier import BARRIER_WORDS
+from .jit.fit_record import OFFSETS, Context, as_word
 from .jit.precompile import precompile
-from .jit.record import OFFSETS, Context, as_word
 from .lower.formulas import hyperparameters
 from .lower.loops import update_address
-from .lower.scores import score_address
+from .lower.score_loops import score_address
 from .lower.shuffling import shuffle_address
 from .program import Program, program_of, rows_of
 from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel

@@ -13,7 +13,7 @@ from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
 from ..system.threads import single_threaded_blas
 from .evaluation import Evaluation
-from .jit.record import OFFSETS, address_of_array
+from .jit.fit_record import OFFSETS, address_of_array
 from .program import program_of, unsupported
 from .run.tiles import predict_address
 

@@ -18,9 +18,9 @@ from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
 from .jit.barrier import atomic_add
 from .jit.calls import call_epochs
+from .jit.fit_record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, layout
 from .jit.machine_code import address_of
-from .jit.options import INNER
-from .jit.record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, layout
+from .jit.numba_options import INNER
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1

@@ -12,8 +12,8 @@ from ..core.network import Network
 from ..core.penalties import L1, L2
 from .gemm.packed import workspace_size
 from .gemm.products import gather_address, multiply_address
-from .jit.record import Context
-from .lower.formulas import hyperparameters
+from .jit.fit_record import Context
+from .lower.formulas import H_SIZE, hyperparameters
 from .lower.loops import (
     UPDATES,
     derivative_address,
@@ -23,12 +23,12 @@ from .lower.loops import (
     map_address,
     norm_addresses,
 )
-from .lower.scores import LOOPS
+from .lower.score_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
-from .run.layers import LAYER, LayerType
 from .run.parallelism import QUARTERS, Split, SplitLayer, algorithm_of, blocks_of, split_of
 from .run.steps import BLOCK
+from .run.tile_layers import LAYER, LayerType
 from .run.tiles import MIN_GATHERED_FEATURES, TILE_CONTENTS, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
@@ -115,7 +115,7 @@ class Program:
         self.network, self.F, self.batch = network, F, batch
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
-        self.h = np.zeros((len(network.layers), 8))
+        self.h = np.zeros((len(network.layers), H_SIZE))
         self.operations = self._count_operations()
         algorithms = [algorithm_of(I, O, batch) for I, O in self._dense_sizes()]
         self.uses_blas = Algorithm.BLAS in algorithms

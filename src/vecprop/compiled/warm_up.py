@@ -15,7 +15,7 @@ from .lower.loops import (
     norm_addresses,
     update_address,
 )
-from .lower.scores import LOOPS, score_address
+from .lower.score_loops import LOOPS, score_address
 from .lower.shuffling import shuffle_address
 from .population import members_address
 from .run.batches import batch_address

@@ -4,7 +4,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit.options import intrinsic
+from ..jit.numba_options import intrinsic
 
 
 def blas_address(F):

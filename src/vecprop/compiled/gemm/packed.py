@@ -17,7 +17,7 @@ from numba import njit, types
 
 from ..jit.arrays import numbers_at
 from ..jit.machine_code import address_of, filled_in
-from ..jit.options import INNER, OPTIONS
+from ..jit.numba_options import INNER, OPTIONS
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
 # Placeholders, filled in for a floating type: the type, its blocks, their sizes, and the bytes of an element.

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.machine_code import address_of, filled_in
-from ..jit.options import OPTIONS
+from ..jit.numba_options import OPTIONS
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
 # Placeholders, filled in for a floating type: its blocks, their sizes, and the bytes of an element.

@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import types
 
-from ..jit.options import intrinsic
+from ..jit.numba_options import intrinsic
 
 PREFETCH_BYTES = 1024
 """The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""

@@ -11,7 +11,7 @@ from numba import from_dtype, njit, types
 from numba.core import cgutils
 from numba.np.arrayobj import make_array, populate_array
 
-from .options import IN_ORDER, INNER, intrinsic
+from .numba_options import IN_ORDER, INNER, intrinsic
 
 
 def _array_of(element, dimensions):

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from .options import intrinsic
+from .numba_options import intrinsic
 
 _WORD = ir.IntType(64)
 _yield = types.ExternalFunction("sched_yield", types.int32())

@@ -8,7 +8,7 @@ the function that is called.
 from llvmlite import ir
 from numba import types
 
-from .options import intrinsic
+from .numba_options import intrinsic
 
 _TYPES = {"address": ir.IntType(8).as_pointer(), "integer": ir.IntType(64), "double": ir.DoubleType()}
 

@@ -20,7 +20,7 @@ from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 
 from .cache import is_kept, keep, kept
-from .options import OPTIONS
+from .numba_options import OPTIONS
 from .precompile import wait_for
 from .reached import digest
 

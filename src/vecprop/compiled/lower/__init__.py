@@ -1,1 +1,1 @@
-"""What turns formulas into kernels: their source rewritten for scalars, elementary functions, and loops around both."""
+"""Formulas as kernels: their source rewritten for scalars, the functions that they call, and the loops around both."""

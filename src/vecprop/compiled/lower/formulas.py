@@ -1,13 +1,13 @@
 """The formulas of ``core`` and ``optimize``, compiled from their own source for scalars.
 
-A formula stands once, written for arrays. There Python's numbers are weak: ``1 - y`` has the type of the array y, while
-``1 - beta1**t`` is worked out in double precision before it meets an array. Compiled scalars know no such rule, so it
-is written into the formula's syntax tree: what is made of numbers alone stays double, and is cast where it meets an
-array's element. ``self`` becomes a vector h of the hyperparameters, in the order of the dataclass's fields, and
-functions and methods that a formula calls are compiled in the same way.
+A formula is written once, for arrays. There Python's numbers are weak: ``1 - y`` has the type of the array y, while
+``1 - beta1**t`` is computed in double precision before it meets an array. Compiled scalars have no such rule, so the
+formula's syntax tree is rewritten: an expression of numbers alone stays double, and is cast where it meets an array's
+element. ``self`` becomes a vector h of the hyperparameters, in the order of the dataclass's fields. Functions and
+methods that a formula calls are compiled in the same way.
 
-A formula is assignments and a return, made of numbers, names, ``self``'s fields, + - * / **, one comparison at a time
-and calls. Anything else is refused: what the rewriter does not know might mean something else for scalars.
+A formula is assignments and a return, of numbers, names, ``self``'s fields, + - * / **, one comparison at a time and
+calls. All other syntax is refused, since it might mean something else for scalars than for arrays.
 """
 
 import ast
@@ -25,34 +25,34 @@ from numba import njit
 
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
-from ..jit.options import OPTIONS
+from ..jit.numba_options import OPTIONS
 from ..jit.reached import same_code
-from . import elementary
+from . import scalar_functions
 
-MOST_NUMBERS = 8
-"""The length of the vector h: every loop takes its numbers one by one."""
+H_SIZE = 8
+"""The length of the vector h, the most hyperparameters of a part: `loops.unpacked` returns them one by one."""
 
 WEAK = {"rate", "t"}
-"""The arguments of an optimizer's methods that are Python numbers in an array formula; all others are arrays."""
+"""The arguments of an optimizer's methods that are Python numbers in its formula; all others are arrays."""
 
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
-    """Return a class's method for scalars of type F; hyperparameters h stand in the place of self."""
+    """Return a class's method for scalars of type F, with the vector h in place of self."""
     return _compiled(_owner(cls, name), name, cls, F)
 
 
 def hyperparameters(description: Any) -> np.ndarray:
-    """Return the numbers among a description's fields, as the vector h, filled up with zeros."""
+    """Return the numbers among a part's fields as the vector h, padded with zeros."""
     numbers = [getattr(description, name) for name in _numbers(type(description))]
-    return np.array(numbers + [0] * (MOST_NUMBERS - len(numbers)), float)
+    return np.array(numbers + [0] * (H_SIZE - len(numbers)), float)
 
 
 @cache
 def _numbers(cls: type) -> list[str]:
-    """Return the names of the fields that hold numbers; how rows are reduced is no part of a formula."""
+    """Return the names of the fields that formulas read: neither the reduction nor the learning rate, an argument."""
     names = [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
-    if len(names) > MOST_NUMBERS:
-        raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {MOST_NUMBERS} at most.")
+    if len(names) > H_SIZE:
+        raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {H_SIZE} at most.")
     return names
 
 
@@ -65,7 +65,7 @@ def _owner(cls: type, name: str) -> type:
 
 @cache
 def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
-    """Return a compiled function, or a compiled method that an owner defines for a class."""
+    """Return a compiled function, or a compiled method of a class, which its owner defines."""
     function = name if isinstance(name, FunctionType) else vars(owner)[name]
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # by a decorator
         raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is no plain function.")
@@ -78,15 +78,15 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
-    """Return a function's definition as its file has it, which has to say what the function does.
+    """Return a function's definition from its file.
 
     Raises
     ------
     RuntimeError
-        Where it does something else: the file has been edited since it was imported, and not in its comments alone.
+        If it is not what the function does: the file has been edited since its import, and not only in comments.
     """
     with suppress(OSError, SyntaxError):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # its lines, unless they have moved
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
     with suppress(OSError, SyntaxError):
@@ -98,7 +98,7 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
 
 
 def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
-    """Return the definition with this path of names, if it does what a function does."""
+    """Return the definition with this path of names if it has the code of a function."""
     node: Any = tree
     for name in path:
         node = next((each for each in node.body if getattr(each, "name", None) == name), None)
@@ -112,7 +112,7 @@ def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> as
 
 
 class _Scalars(ast.NodeTransformer):
-    """Rewrites a formula for scalars: each visit returns a node that knows whether it is weak."""
+    """Rewrites a formula for scalars: each visit returns a node that is marked as weak or not."""
 
     def __init__(self, function: FunctionType, owner: type | None, cls: type | None, F: type, names: dict[str, Any]):
         self.name, self.globals = function.__qualname__, function.__globals__
@@ -127,7 +127,7 @@ class _Scalars(ast.NodeTransformer):
         node.returns, takes = None, node.args
         if takes.kwarg or (takes.vararg and takes.kwonlyargs):
             self.refuse(node, "takes arguments by two stars, or by name after those by a star")
-        takes.args += takes.kwonlyargs  # for calls hand over every argument in its place, see `arguments`
+        takes.args += takes.kwonlyargs  # calls pass every argument by position, see `arguments`
         takes.kwonlyargs, takes.kw_defaults, takes.defaults = [], [], []
         for argument in [*takes.posonlyargs, *takes.args, *([takes.vararg] if takes.vararg else [])]:
             argument.annotation = None
@@ -135,16 +135,16 @@ class _Scalars(ast.NodeTransformer):
         node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
 
     def refuse(self, node: ast.AST, why: str) -> NoReturn:
-        """Say what cannot be compiled."""
+        """Raise an error that names the expression and the reason."""
         text = ast.unparse(node).partition("\n")[0]
         raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {why}.")
 
     def generic_visit(self, node: ast.AST) -> NoReturn:
-        """Refuse what has no method of its own here: for scalars it might mean something else than for arrays."""
+        """Refuse syntax without a method here: it might mean something else for scalars than for arrays."""
         self.refuse(node, "is not what a formula is made of: see compiled/lower/formulas.py")
 
     def strong(self, node: ast.expr) -> ast.expr:
-        """Return the node rewritten, and cast where it is made of numbers alone."""
+        """Return the node rewritten, with a cast if it is weak."""
         return _cast(self.visit(node))
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
@@ -179,12 +179,12 @@ class _Scalars(ast.NodeTransformer):
         if _weak(left) and _weak(right):
             return _mark(ast.BinOp(left, node.op, right), weak=True)
         if self.is_optimizer and isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
-            self.names["_ratio"] = elementary.ratio
+            self.names["_ratio"] = scalar_functions.ratio
             return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
         return ast.BinOp(_cast(left), node.op, _cast(right))
 
     def is_root_and_number(self, node: ast.expr) -> bool:
-        """Return whether an expression is √v + ε, which is never 0, so that a division by it may be estimated."""
+        """Return whether an expression is √v + ε: never 0, so that a division by it may be estimated."""
         match node:
             case ast.BinOp(ast.Call(ast.Name(name)), ast.Add(), ast.Attribute(ast.Name("self"), "epsilon")):
                 return self.globals.get(name) is core_elementary.sqrt
@@ -224,7 +224,7 @@ class _Scalars(ast.NodeTransformer):
                 given = self.arguments(node, called)
                 self.require_arrays(node, given)
                 arguments = [_cast(argument) for _, argument in given]
-                is_known = called.__module__ == core_elementary.__name__ or called in elementary.OWN
+                is_known = called.__module__ == core_elementary.__name__ or called in scalar_functions.OWN
                 self.names[name] = called if is_known else _compiled(None, called, None, self.F)
                 return ast.Call(ast.Name(name, ast.Load()), arguments, [])
             case ast.Attribute(ast.Name("self"), method) if self.cls is not None:
@@ -245,14 +245,14 @@ class _Scalars(ast.NodeTransformer):
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
     def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
-        """Refuse a call on numbers alone: Python would find it in double precision, compiled code in that of arrays."""
+        """Refuse a call on numbers alone: Python computes it in double precision, compiled code in the arrays' own."""
         if all(_weak(argument) for _, argument in given):
             self.refuse(node, "is given numbers alone: write it out, or as a hyperparameter")
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
-        """Return each parameter of a function and what a call gives for it, rewritten: by its place, name or default.
+        """Return each parameter of a function and its argument in a call, rewritten: by position, name or default.
 
-        Arguments by a star are handed on as they are.
+        Starred arguments are passed on as they are.
         """
         by_place, by_name = node.args, {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         signature = inspect.signature(called)

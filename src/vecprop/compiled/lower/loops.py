@@ -1,7 +1,8 @@
-"""The loops over formulas: an activation, a loss or an optimizer each becomes a function that kernels call by address.
+"""The loops over formulas: each activation, loss and optimizer becomes a function that kernels call by its address.
 
-Tiles have features as rows and the batch's rows as the fast axis, so that every loop is over contiguous numbers and is
-vectorized, however narrow a layer is.
+Tiles hold features x rows, with the rows as the fast axis. So every inner loop runs over contiguous numbers and is
+vectorized, however narrow a layer is. Parts that mix features, the softmax and the normalization, keep their values of
+a row (its maximum, mean or deviation) as one more feature behind the others.
 """
 
 from functools import cache
@@ -16,11 +17,11 @@ from ...core.layers import Dropout, LayerNorm
 from ...core.losses import SoftmaxCrossEntropy
 from ..jit.arrays import matrix, vector
 from ..jit.machine_code import address_of
-from ..jit.options import use_widest_vectors, without_overlaps
-from .elementary import quotient
-from .formulas import compiled_method
+from ..jit.numba_options import use_widest_vectors, without_overlaps
+from .formulas import H_SIZE, compiled_method
+from .scalar_functions import quotient
 
-# What `address_of` fills in: a class's formulas, the floating type and half its range.
+# Placeholders, filled in by `address_of`: a class's formulas, the floating type, and half of its largest number.
 formula: Any = None
 derivative: Any = None
 number: Any = None
@@ -33,21 +34,21 @@ mix: Any = njit(counter_rng._mix, nogil=True)
 
 @njit(nogil=True)
 def count(state, number):
-    """Return the state of the stream that a count picks; see `core.counter_rng.counter_bits`."""
+    """Return the state of the stream with this number; see `core.counter_rng.counter_bits`."""
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
 @njit(nogil=True)
-def values(h):
-    """Return the hyperparameters by themselves: read in the loop they would halve its vectors, for they are doubles."""
-    h = vector(h, 8)
+def unpacked(h):
+    """Return the hyperparameters one by one. Loads of doubles inside a loop would halve its float32 vectors."""
+    h = vector(h, H_SIZE)
     return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
 
 
 def _map(n, z, y, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, h = vector(z, n), vector(y, n), values(h)
+    z, y, h = vector(z, n), vector(y, n), unpacked(h)
     for i in range(n):
         y[i] = formula(h, z[i])
 
@@ -55,7 +56,7 @@ def _map(n, z, y, h):
 def _derivative(n, z, y, delta, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), values(h)
+    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), unpacked(h)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
 
@@ -63,7 +64,7 @@ def _derivative(n, z, y, delta, h):
 def _elementwise_link(rows, outputs, z, y, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), values(h)
+    z, y, h = vector(z, rows * outputs), vector(y, rows * outputs), unpacked(h)
     for i in range(rows * outputs):
         y[i] = formula(h, z[i])
 
@@ -72,7 +73,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
     use_widest_vectors()
     without_overlaps()
     z, t, delta = matrix(z, outputs, rows), matrix(t, outputs, rows), matrix(delta, outputs, rows)
-    weight, loss, h = vector(weight, rows), vector(loss, rows), values(h)
+    weight, loss, h = vector(weight, rows), vector(loss, rows), unpacked(h)
     for s in range(rows):
         loss[s] = 0
     for o in range(outputs):
@@ -82,7 +83,7 @@ def _elementwise_loss(rows, outputs, z, t, weight, delta, loss, h):
 
 
 def _softmax_link(rows, outputs, z, y, h):
-    """Apply the softmax, as `SoftmaxCrossEntropy.predict` does."""
+    """Apply the softmax; see `SoftmaxCrossEntropy.predict`."""
     use_widest_vectors()
     without_overlaps()
     z, y = matrix(z, outputs, rows), matrix(y, outputs, rows)
@@ -99,9 +100,9 @@ def _softmax_link(rows, outputs, z, y, h):
 
 
 def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
-    """Find the cross-entropy -Σ t log y and its gradient Y - T, as `SoftmaxCrossEntropy` does.
+    """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
-    Behind delta there is room for three rows more: for the largest z, Σ exp(z) where z is less that, and its logarithm.
+    Behind delta there are three features more of memory, for the largest z, Σ exp(z - largest), and its logarithm.
     """
     use_widest_vectors()
     without_overlaps()
@@ -131,7 +132,7 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
 def _update0(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), unpacked(h), number(0)
     for i in range(n):
         before = theta[i]
         (theta[i],) = formula(h, before, J[i], rate, t)
@@ -143,7 +144,7 @@ def _update0(n, rate, t, theta, J, first, second, moved, h):
 def _update1(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, first, moved, h = vector(theta, n), vector(J, n), vector(first, n), vector(moved, n), values(h)
+    theta, J, first, moved, h = vector(theta, n), vector(J, n), vector(first, n), vector(moved, n), unpacked(h)
     square = number(0)
     for i in range(n):
         before = theta[i]
@@ -156,7 +157,7 @@ def _update1(n, rate, t, theta, J, first, second, moved, h):
 def _update2(n, rate, t, theta, J, first, second, moved, h):
     use_widest_vectors()
     without_overlaps()
-    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), values(h), number(0)
+    theta, J, moved, h, square = vector(theta, n), vector(J, n), vector(moved, n), unpacked(h), number(0)
     first, second = vector(first, n), vector(second, n)
     for i in range(n):
         before = theta[i]
@@ -167,9 +168,12 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 
 
 def _norm(I, rows, p, x, extra, y, h):
-    """Normalize rows, with x̂ and the rows' deviations kept in extra; see `core.layers.LayerNorm`."""
+    """Normalize rows; see `core.layers.LayerNorm`.
+
+    For the way back, extra keeps x̂, and behind its I features the rows' deviations and two features to work with.
+    """
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
-    x, y, h = matrix(x, I, rows), matrix(y, I, rows), values(h)
+    x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
     kept = matrix(extra, I + 3, rows)
     deviation, n, epsilon = kept[I], number(I), number(h[0])
     for s in range(rows):
@@ -194,7 +198,10 @@ def _norm(I, rows, p, x, extra, y, h):
 
 
 def _norm_back(I, rows, p, extra, delta, J, add):
-    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; see `core.layers.LayerNorm`."""
+    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta, and compute the gradients of g and b.
+
+    See `core.layers.LayerNorm`.
+    """
     g, J, delta, kept = (
         vector(p, I),
         vector(J, 2 * I),
@@ -224,7 +231,7 @@ def _norm_back(I, rows, p, extra, delta, J, add):
 def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
     """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
-    numbers, h = vector(numbers, rows), values(h)
+    numbers, h = vector(numbers, rows), unpacked(h)
     kept = number(1 / (1 - h[0]))
     state = count(count(count(mix(np.uint64(seed)), _DROPOUT), step), layer)
     for s in range(rows):
@@ -236,13 +243,13 @@ def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
 
 
 UPDATES = (_update0, _update1, _update2)
-"""The loop over an optimizer's formula, by the number of its moments: with more of them there is none."""
+"""The loops over an optimizer's formula, by the number of its moments; there are none for more of them."""
 
 _INTEGER, _H = types.intp, types.CPointer(types.float64)
 
 
 def _signature(template: FunctionType, F: type) -> Any:
-    """Return the arguments of a template for numbers of type F; `calls` has the same lists for its callers."""
+    """Return the signature of a template for numbers of type F; `calls` has the same for its callers."""
     a = types.CPointer(from_dtype(np.dtype(F)))
     arguments = {
         "_map": (_INTEGER, a, a, _H),
@@ -262,7 +269,7 @@ def _signature(template: FunctionType, F: type) -> Any:
 
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
-    """Return the address of a loop over a class's formulas for numbers of type F, compiled when first asked for."""
+    """Return the address of a loop over a class's formulas for numbers of type F."""
     formulas = dict(
         zip(("formula", "derivative"), (compiled_method(cls, method, F) for method in methods), strict=False)
     )

@@ -8,7 +8,7 @@ from numba import njit, types
 from ...core import counter_rng
 from ..jit.arrays import numbers_at, words_at
 from ..jit.machine_code import address_of
-from ..jit.options import INNER
+from ..jit.numba_options import INNER
 from .loops import count, mix
 
 _SHUFFLE = np.uint64(counter_rng._SHUFFLE)
@@ -16,15 +16,21 @@ _SHUFFLE = np.uint64(counter_rng._SHUFFLE)
 
 @njit(**INNER)
 def _bucket(key, n):
-    """Return which of n equal parts of the range a key lies in."""
+    """Return the bucket of a key: the range of keys is cut into n equal ones."""
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 def shuffle(seed, epoch, n, keys, places, order):
-    """Fill order with `core.counter_rng.permutation`: the rows sorted by a random key each.
+    """Fill order with `core.counter_rng.permutation`: the rows, sorted by a random key of each.
 
-    Keys are uniform, so they are counted into as many buckets as rows by their leading digits; the few of a bucket are
-    sorted by insertion. A key is made twice, which costs less than looking for it.
+    Keys are uniform. So they are counted into n buckets by their leading digits, and the few keys of a bucket are
+    sorted by insertion::
+
+        places   start of bucket 0 | start of bucket 1 | ...      each moves on as its bucket fills
+        keys     [ keys of bucket 0 | keys of bucket 1 | ... ]
+        order    [ their rows       | their rows       | ... ]
+
+    A key is computed twice, which takes less time than to keep it and find it again.
     """
     keys, places, order = numbers_at(keys, n, np.uint64(0)), words_at(places, n + 1), words_at(order, n)
     state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)

@@ -16,10 +16,9 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import doubles_at, numbers_at, words_at
+from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of
-from ..jit.options import ONCE
-from ..jit.record import fit_at
-from .layers import LayerType, backward, forward, layer_at
+from ..jit.numba_options import ONCE
 from .model_parallel import (
     backward_by_inputs,
     backward_by_results,
@@ -33,6 +32,7 @@ from .model_parallel import (
     workspace_of,
 )
 from .parallelism import Split
+from .tile_layers import LayerType, backward, forward, layer_at
 from .tiles import TILE_CONTENTS, find_in_data, gather_inputs, gather_targets, gather_weights, loss_of_tile
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.

@@ -27,7 +27,7 @@ from ..gemm.vectors import vector_bytes
 from ..jit.arrays import numbers_at, put_ones, total
 from ..jit.calls import call_packed
 from ..jit.machine_code import address_of, filled_in
-from ..jit.options import INNER, OPTIONS
+from ..jit.numba_options import INNER, OPTIONS
 
 # Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks, and
 # for packed layers the functions by blocks, which few rows go to.

@@ -26,9 +26,9 @@ from ...optimize.stopping import observed
 from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
 from ..jit.barrier import BARRIER_WORDS, wait_for_all
 from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
+from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
-from ..jit.options import INNER, ONCE
-from ..jit.record import fit_at
+from ..jit.numba_options import INNER, ONCE
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
 

@@ -28,9 +28,9 @@ from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
 from ..jit.arrays import numbers_at, put_ones, words_at
 from ..jit.barrier import BARRIER_WORDS, wait_for_all
 from ..jit.calls import call_dense_back, call_gather, call_packed
-from ..jit.options import INNER, ONCE
-from .layers import inputs_at, layer_at
+from ..jit.numba_options import INNER, ONCE
 from .parallelism import QUARTERS, inputs_of, multiply_quarter, quarters_of, sum_quarters
+from .tile_layers import inputs_at, layer_at
 
 # The rows of a shard, and its part of the memory that the record points to.
 

@@ -27,8 +27,8 @@ import numpy as np
 from numba import njit
 
 from ..jit.calls import call_product
-from ..jit.options import INNER
-from ..jit.record import LINE
+from ..jit.fit_record import LINE
+from ..jit.numba_options import INNER
 from .dense import Algorithm
 
 QUARTERS = 4

@@ -19,7 +19,7 @@ from numba import njit
 
 from ..jit.arrays import add, add_pair, numbers_at, words_at
 from ..jit.calls import call_update
-from ..jit.options import INNER
+from ..jit.numba_options import INNER
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""

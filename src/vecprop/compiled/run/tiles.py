@@ -22,10 +22,10 @@ from numba import njit, types
 
 from ..jit.arrays import copy, doubles_at, numbers_at, words_at
 from ..jit.calls import call_gather, call_link, call_loss
+from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
-from ..jit.options import INNER, ONCE
-from ..jit.record import LINE, fit_at
-from .layers import LayerType, backward, forward, inputs_at, layer_at
+from ..jit.numba_options import INNER, ONCE
+from .tile_layers import LayerType, backward, forward, inputs_at, layer_at
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
 number: Any = float

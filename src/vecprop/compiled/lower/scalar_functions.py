@@ -1,8 +1,8 @@
-"""The names of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
+"""The functions of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
 
-Exponentials and logarithms are polynomials without branches or calls, so that a loop over them is vectorized, where the
-call that Numba would make is not. Each is accurate to a few units in the last place; results that are nearly too small
-to be normal numbers are 0.
+Exponentials and logarithms are polynomials without branches or calls, so that loops over them are vectorized; loops
+over the calls that Numba would make are not. Each is accurate to a few units in the last place. Results near the least
+normal number or below it may be 0.
 """
 
 from math import factorial
@@ -16,11 +16,11 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
-from ..jit.options import intrinsic
+from ..jit.numba_options import intrinsic
 from ..jit.reached import OVERLOADS
 
-# Numba's default error model tests every division for zero, which stops vectorization. Products may be contracted into
-# sums; nothing else is allowed to change, since these formulas count on the order of their roundings.
+# Numba's default error model tests each division for zero, which stops vectorization. A product and a sum may become
+# one instruction, which rounds once; anything else would break these formulas, which rely on the order of roundings.
 _EXACT: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
 
 
@@ -38,11 +38,11 @@ def _bits_of_float(typing, x):
 
 @intrinsic
 def quotient(typing, a, b):
-    """Return a / b for b that is neither 0 nor infinite, which may be found from an estimate of 1 / b.
+    """Return a / b for b that is neither 0 nor infinite, perhaps from an estimate of 1 / b.
 
-    A vector's division keeps the processor for as long as 32 of its other instructions. An estimate that is refined
-    twice, see `use_widest_vectors`, takes eight and is rounded as the division is, but for one of many millions; so it
-    does not matter which numbers of a loop are left over for single divisions.
+    A vector's division takes as long as 32 other instructions. An estimate that is refined twice, see
+    `use_widest_vectors`, takes eight. It is rounded as the division is in all but one of many millions of cases, so
+    that it does not matter which elements of a loop are computed by single divisions.
     """
 
     def generate(context, builder, signature, arguments):
@@ -53,12 +53,12 @@ def quotient(typing, a, b):
 
 @njit(**_EXACT)
 def ratio(a, b):
-    """Return a / b for b that is infinite or a normal number, as `quotient` finds it."""
+    """Return a / b for b that is infinite or a normal number; see `quotient`."""
     return a * type(a)(0) if b == np.inf else quotient(a, b)
 
 
 def _near(series, low, high, degree, F):
-    """Return a compiled polynomial that is near Σ series(k) x^k between two bounds."""
+    """Return a compiled polynomial that approximates Σ series(k) x^k between two bounds."""
 
     def sum_at(x) -> Any:
         return sum(series(k) * x**k for k in range(40, -1, -1))
@@ -73,9 +73,9 @@ def _near(series, low, high, degree, F):
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
-    """Return exp, expm1, log and log1p for one floating type, and with them tanh and the logistic.
+    """Return exp, expm1, log, log1p, tanh and the logistic for one floating type.
 
-    ln 2 is given in two parts, so that k times the high one is exact for every exponent k.
+    ln 2 is given in two parts, so that k times the high part is exact for every exponent k.
     """
     information = np.finfo(F)
     zero, half, one, two, infinity, nan = F(0), F(0.5), F(1), F(2), F(np.inf), F(np.nan)
@@ -83,7 +83,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     lowest, highest = F(np.log(information.smallest_normal)), F(np.log(information.max))
     lowest_normal, many, digits = information.smallest_normal, F(2.0**mantissa), F(mantissa)
     shift, root_half_bits = I(mantissa), I(F(0.5**0.5).view(I))
-    rounding = F(1.5 * 2.0**mantissa)  # what is added to it becomes a whole number, which its last bits show
+    rounding = F(1.5 * 2.0**mantissa)  # a number added to it is rounded to a whole one, which its last bits hold
     bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
     # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
     exponential = _near(lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F)
@@ -91,9 +91,9 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
 
     @njit(**_EXACT)
     def reduced(x, most):
-        """Return expm1(r) and 2^(k - 1), where x, or the bound that it passed, is k ln 2 + r, |r| at most ln 2 / 2.
+        """Return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2; x is clipped to the bounds first.
 
-        The power is 0 where it is no normal number.
+        The power is 0 if it is no normal number.
         """
         bounded = min(max(x, lowest), most)
         rounded = bounded * log2_e + rounding
@@ -104,8 +104,8 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
 
     @njit(**_EXACT)
     def exp(x):
-        p, power = reduced(x, highest + one)  # of which the power is infinite
-        return (two * p + two) * power  # 2^k itself would overflow just below the largest number
+        p, power = reduced(x, highest + one)  # above the highest x, the power is infinite
+        return (two * p + two) * power  # not (p + 1) 2^k: that power overflows before the result does
 
     @njit(**_EXACT)
     def expm1(x):
@@ -117,7 +117,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     def log(x):
         small = x < lowest_normal
         bits = _bits_of_float(x * many if small else x)
-        k = I(I(bits - root_half_bits) >> shift)  # differences of small integers are wide ones
+        k = I(I(bits - root_half_bits) >> shift)  # Numba subtracts in 64 bits, so the result is cast
         m = _float_of_bits(I(bits - (k << shift)))  # between √½ and √2
         s = (m - one) / (m + one)
         e = F(k) - (digits if small else zero)
@@ -152,11 +152,11 @@ _FUNCTIONS = {
 
 
 OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
-"""The functions that compiled code has in a form of its own."""
+"""The functions that compiled code computes by its own formulas."""
 
 
 def _overload(function, **options):
-    """Have compiled code call what is decorated in place of a function, and note that kernels reach it."""
+    """Have compiled code call the decorated function in place of another, and note that kernels reach it."""
 
     def note(implementation):
         OVERLOADS[function] = implementation, options, _EXACT
@@ -210,4 +210,4 @@ def _sign(z):
 
 @_overload(elementary.clip)
 def _clip(z, low, high):
-    return lambda z, low, high: min(max(z, low), high)  # which keeps NaN
+    return lambda z, low, high: min(max(z, low), high)  # in this order NaN stays NaN

@@ -1,6 +1,6 @@
-"""The scores of validation rows, from predictions that kernels have left: a loop each, by its name in `core.scores`.
+"""The scores of validation rows, from their predictions: a loop for each score, by its name in `core.scores`.
 
-Sums are over rows in their order, by one thread, so that a score's bits do not depend on how many there are.
+One thread sums over the rows in their order, so the bits of a score do not depend on the number of threads.
 """
 
 from functools import cache
@@ -10,17 +10,17 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import numbers_at, words_at
+from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of
-from ..jit.options import INNER
-from ..jit.record import fit_at
+from ..jit.numba_options import INNER
 
 number = float
-"""The floating type, which `address_of` fills in."""
+"""A placeholder for the floating type, filled in by `address_of`."""
 
 
 @njit(**INNER)
 def _place(c, s):
-    """Return the number in the data of a validation row."""
+    """Return the row number in the data of a validation row."""
     return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
 
 
@@ -34,7 +34,7 @@ def _weight(c, s, like):
 
 @njit(**INNER)
 def _target(c, s, o, like):
-    """Return a row's target of an output; that of its class is 1."""
+    """Return a row's target for an output; classes are one-hot."""
     place, O, N = _place(c, s), c.outputs, c.validation.data_rows
     if c.validation.classes:
         return 1.0 if words_at(c.validation.classes, N)[place] == o else 0.0
@@ -114,7 +114,7 @@ def _r2(context):
 
 
 LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
-"""The loop of each score that has one. A score without a loop is found by its formula, on the reference engine."""
+"""The loop of each score that has one. Fits with another score run on the reference engine, by its formula."""
 
 
 @cache

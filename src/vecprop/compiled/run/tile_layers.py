@@ -21,8 +21,8 @@ from numba import njit
 
 from ..jit.arrays import copy, numbers_at, put_ones, record_at
 from ..jit.calls import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
-from ..jit.options import INNER, ONCE
-from ..lower.formulas import MOST_NUMBERS
+from ..jit.numba_options import INNER, ONCE
+from ..lower.formulas import H_SIZE
 from .parallelism import QUARTERS, Split, multiply_quarter, sum_quarters
 
 LAYER = np.dtype(
@@ -42,7 +42,7 @@ LAYER = np.dtype(
 )
 """A row of a network's table: one layer."""
 
-H_BYTES = 8 * MOST_NUMBERS
+H_BYTES = 8 * H_SIZE
 """The bytes of a layer's hyperparameters, the vector h of `formulas.hyperparameters`."""
 
 _row_at = record_at(LAYER)
