@@ -3,8 +3,8 @@ from .check import Report as Report
 from .check import Verdict as Verdict
 from .check import assert_gradients as assert_gradients
 from .check import check_gradients as check_gradients
-from .compiled.network import CompiledNetwork as CompiledNetwork
-from .compiled.network import compile as compile
+from .compiled.compiled_network import CompiledNetwork as CompiledNetwork
+from .compiled.compiled_network import compile as compile
 from .core.activations import ELU as ELU
 from .core.activations import GELU as GELU
 from .core.activations import Identity as Identity

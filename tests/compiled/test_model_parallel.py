@@ -12,7 +12,7 @@ import vecprop as vp
 from vecprop.compiled.gemm.products import has_vectors
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run import dense, parallelism
-from vecprop.compiled.run.parallelism import Split, SplitLayer, blocks_of, split_of
+from vecprop.compiled.run.parallelism import SplitLayer, WeightSplit, blocks_of, split_of
 from vecprop.system.threads import at_most_threads
 
 WIDE = vp.Network(
@@ -223,7 +223,9 @@ def test_blocks_are_all_parameters(size, P):
 
 
 def test_when_layers_are_split():
-    by_inputs, by_results, none = (Split.INPUTS, Split.RESULTS, Split.NONE) if has_vectors() else [Split.NONE] * 3
+    by_inputs, by_results, none = (
+        (WeightSplit.INPUTS, WeightSplit.RESULTS, WeightSplit.NONE) if has_vectors() else [WeightSplit.NONE] * 3
+    )
     assert split_of(784, 128, rows=128) == by_inputs
     assert split_of(784, 128, rows=522) == by_inputs
     assert split_of(784, 128, rows=523) == none

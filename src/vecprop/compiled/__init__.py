@@ -1,10 +1,10 @@
 """The same networks as fused machine code: formulas of core and optimize, compiled by Numba for this processor.
 
-The modules here are its faces: a network's losses and predictions (`network`), one batch (`evaluation`), a step
-(`step`), a fit (`fit`), many fits (`population`), what kernels read of a network (`program`), and all kernels compiled
-ahead (`warm_up`). Below them are four rooms::
+The modules here are called from outside: a network's losses and predictions (`compiled_network`), the loss of one batch
+(`batch_loss`), a step (`step`), a fit (`fit`), many fits (`member_fits`), and all kernels compiled in advance
+(`warm_up`). `program` is a network as the numbers that kernels read. Below them are four rooms::
 
-    run             the loops over layers, tiles, steps, epochs and shards
+    run             the loops over layers, tiles, steps and epochs, by one thread or several
     gemm   lower    products of matrices, which know no network; formulas turned into kernels
-    jit             what Numba needs: options, machine code and where it is kept, arrays and calls by address
+    jit             Numba's side: options, machine code and its cache, arrays and calls by address, the record of a fit
 """

@@ -1,4 +1,4 @@
-"""The epochs of one fit, ready to run: what the kernels read and write, and the threads that run them."""
+"""The epochs of one fit: the record that the kernels read and write, and the threads that run them."""
 
 import ctypes
 from functools import lru_cache
@@ -23,26 +23,26 @@ from .program import Program, program_of, rows_of
 from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel
 from .run.steps import BLOCK
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # calls without Python's lock
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
 
 
-class Progress(NamedTuple):
-    """How some epochs went.
+class EpochResults(NamedTuple):
+    """The results of some epochs.
 
     Attributes
     ----------
     epochs : int
-        How many ended with a finite loss.
+        The number of epochs that ended with a finite loss.
     steps : int
-        How many steps were taken.
+        The number of steps.
     losses, validation_losses, norms, sizes : ndarray (count,)
-        The losses after each epoch; the mean norms of the gradients and lengths of the steps.
+        The losses after each epoch, and the mean norms of its gradients and lengths of its steps.
     validation_scores : ndarray (count,)
-        The scores of the rows of validation after each epoch.
+        The scores of the validation rows after each epoch.
     gradient_diverged : bool
-        Whether it was a gradient that was not finite.
+        Whether the epochs ended because a gradient was not finite.
     stalled : bool
-        Whether early stopping has ended them.
+        Whether early stopping ended them.
     """
 
     epochs: int
@@ -66,17 +66,17 @@ class Epochs:
     theta : ndarray (P,)
         The parameters, which are moved in place.
     batch, validation_batch : Batch
-        The rows of training, and those of validation, if there are any.
+        The training rows, and the validation rows if there are any.
     optimizer : Optimizer
-        One that has a kernel.
+        An optimizer with a kernel.
     moments : list of ndarray (P,)
         Its moments, which are moved in place.
     last_finite : ndarray (P,)
-        A copy of the parameters, which will be the last of them with a finite loss.
+        A copy of the parameters, which becomes the last parameters with a finite loss.
     plan : Plan
-        How the epochs run.
+        The batches, the clipping and the loss.
     rows, validation_rows : ndarray of int, optional
-        The numbers of the rows to train on and of those of validation, where both are chosen from one batch.
+        The numbers of the training rows and the validation rows if both are chosen from one batch.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Epochs:
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
         self.context = context = Context(
-            _told(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
+            _template(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
         context.clear("tile_contents")
         context.set(training=data, validation=validation_data)
@@ -124,22 +124,22 @@ class Epochs:
             barrier=np.zeros(BARRIER_WORDS, np.int64),
             **dict(zip(("first", "second"), moments, strict=False)),
         )
-        self.run_epochs = _RUN(epochs_address(F))  # last, for another process may be compiling it
+        self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
-        """Have a rule end the epochs, see `epochs.STOPPING`; its memory and the best parameters are kept as given."""
+        """Let a rule end the epochs, see `epochs.STOPPING`; its state and the best parameters are in these arrays."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
-    def measure(self) -> Progress:
-        """Measure the losses and the score at the current parameters; early stopping takes no notice."""
+    def measure(self) -> EpochResults:
+        """Measure the losses and the score at the current parameters, which early stopping ignores."""
         stopping = self.context.words[OFFSETS["stopping"]]
         self.context.set(stopping=0)
-        progress = self.run(0, 0, 0, 0, np.zeros(1))
+        results = self.run(0, 0, 0, 0, np.zeros(1))
         self.context.set(stopping=stopping)
-        return progress
+        return results
 
-    def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> Progress:
-        """Run some epochs: from their first numbers, with the learning rate of each step, or one for all."""
+    def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> EpochResults:
+        """Run ``count`` epochs from these numbers on, with the learning rate of each step, or one for all."""
         losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
         validation_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
@@ -159,7 +159,7 @@ class Epochs:
         )
         with single_threaded_blas(self.uses_blas):
             run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
-        return Progress(
+        return EpochResults(
             epochs=int(done[0]),
             steps=int(done[1]),
             losses=losses,
@@ -179,7 +179,7 @@ def _update_of(optimizer: Optimizer, F: type) -> tuple[int, np.ndarray]:
 
 
 @lru_cache(maxsize=64)
-def _told(
+def _template(
     program: Program,
     workers: int,
     rows: int,
@@ -190,9 +190,9 @@ def _told(
     running: bool,
     score: Score | None,
 ) -> Context:
-    """Return what fits of one kind tell alike, for their contexts to be made of.
+    """Return the template context of all fits with the same shapes and settings.
 
-    It holds none of the memory that they need, so that nothing can run with it.
+    It has released its memory, so nothing can run with it: each fit's context reserves its own.
     """
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(batch_size), len(program.blocks)
     context = program.training_context(

@@ -1,4 +1,4 @@
-"""A network as a table of numbers: what the kernels read."""
+"""A network as a table of numbers, which the kernels read, and the sizes of its tiles and shards."""
 
 from functools import cached_property, lru_cache
 from typing import Any
@@ -26,35 +26,36 @@ from .lower.loops import (
 from .lower.score_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
-from .run.parallelism import QUARTERS, Split, SplitLayer, algorithm_of, blocks_of, split_of
+from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
 from .run.steps import BLOCK
 from .run.tile_layers import LAYER, LayerType
 from .run.tiles import MIN_GATHERED_FEATURES, TILE_CONTENTS, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
-"""The most rows of a tile, those of small networks' tiles, and how many bytes layers may leave of a tile to be small.
+"""The most rows of a tile, the most for small networks, and the most bytes of a small network's workspace.
 
-So they stay near the processor, and a full batch of few rows stays in the tile from step to step.
+So the workspace of a small network stays in the cache, and a full batch of few rows stays in its tile from step to
+step.
 """
 
 VECTOR_BYTES = 64
-"""The bytes of the longest vectors."""
+"""The bytes of the longest vectors: tiles that are padded to them suit shorter ones too."""
 
 LARGE_TILE = 256
-"""The most rows of a tile where products are large: they like more of them."""
+"""The most rows of a tile if products are large: with more rows, each weight that is packed or read is used more."""
 
 SHARD_OPERATIONS = 1_000_000
-"""How many operations a shard is worth at least: about ten microseconds, against one for meeting at a barrier."""
+"""The least operations of a shard: they take about ten microseconds, and a barrier takes one."""
 
 SHARD_ROWS = 64
-"""How many rows a shard has at least: products of fewer lose speed."""
+"""The least rows of a shard: products of fewer rows are slower for each row."""
 
 MOST_SHARDS = 4
-"""How many shards a batch is cut into at most: each holds a gradient of its own."""
+"""The most shards of a batch: each has a gradient of its own, which has to be summed."""
 
 
 def unsupported(network: Network, optimizer: Any = None, score: str | None = None) -> str | None:
-    """Say which part has no kernel, or return None where all have; a derived class is a part of its own."""
+    """Return which part has no kernel, or None if all have one. A derived class is a part of its own."""
     optimizers = [] if optimizer is None else [optimizer]
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
         own = catalog.BY_CLASS.get(type(part))
@@ -69,7 +70,7 @@ def unsupported(network: Network, optimizer: Any = None, score: str | None = Non
 
 @lru_cache(maxsize=64)
 def program_of(network: Network, F: type, batch: int = 0) -> "Program":
-    """Return a network's program, the same one where it has been asked for lately: it never changes."""
+    """Return a network's program, which never changes and is kept for later calls."""
     return Program(network, F, batch)
 
 
@@ -83,7 +84,7 @@ class Program:
     F : type
         numpy.float32 or numpy.float64.
     batch : int, default 0
-        How many rows a batch has for which threads share wide layers; 0 shares none.
+        The rows of a batch, for which threads may split wide layers; 0 splits none.
 
     Attributes
     ----------
@@ -96,19 +97,19 @@ class Program:
     tile : int
         The most rows of a tile.
     by_rows : bool
-        Whether the first layer takes its rows as they lie in the data.
+        Whether the first layer reads rows x features, as they lie in the data.
     uses_blas : bool
-        Whether some layer's products go through BLAS.
+        Whether BLAS computes some layer's products.
     large : bool
-        Whether there are products for which tiles are to have many rows.
+        Whether products are so large that tiles have many rows.
     packing_at : int
         The offset in the workspace where a worker packs matrices, for a tile of one row.
-    work : int
-        How many numbers are needed for what layers leave of a tile, for products of quarters, and to pack.
+    workspace_size : int
+        The size of a tile's workspace, in numbers.
     width : int
         The largest number of inputs or outputs of a layer.
     operations : int
-        About how many operations a row's gradient takes.
+        The approximate number of operations of a row's gradient.
     """
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
@@ -121,7 +122,7 @@ class Program:
         self.uses_blas = Algorithm.BLAS in algorithms
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
-        self.work = 0  # for one row, until the tile's rows are known
+        self.workspace_size = 0  # for one row, until the tile's rows are known
         self.packing_at = self._reserve(-(-workspace_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
@@ -135,22 +136,22 @@ class Program:
             self._describe(layer, row)
             inputs = outputs
         self.tile = self._rows_of_tile()
-        self.work *= self.tile
+        self.workspace_size *= self.tile
         self.table["output_at"] *= self.tile
         self.table["extra_at"] *= self.tile
         self.width = max(network.inputs, *network.widths)
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
-        """Fill in what kind of layer it is, where its loops are and what memory it needs beside its output."""
+        """Fill in a layer's type and the addresses of its loops, and reserve memory for what it keeps."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
             algorithm, split = algorithm_of(I, O, self.batch), split_of(I, O, self.batch)
             row["type"], row["extra_at"], row["split"] = LayerType.DENSE, self.packing_at, split
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
-            if split is not Split.NONE:
+            if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
-            if split is Split.INPUTS:
+            if split is WeightSplit.INPUTS:
                 row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
             row["type"], row["extra_at"] = LayerType.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
@@ -163,13 +164,13 @@ class Program:
             row["forward"], row["backward"] = map_address(layer, self.F), derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
-        """Return where a tile of so many features starts in a worker's memory, for tiles of one row."""
-        self.work += features
-        return self.work - features
+        """Reserve features of the workspace; return their offset, for tiles of one row."""
+        self.workspace_size += features
+        return self.workspace_size - features
 
     def _rows_of_tile(self) -> int:
-        """Return the most rows of a tile, once it is known what layers leave of a row."""
-        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.work * np.dtype(self.F).itemsize
+        """Return the most rows of a tile, when the workspace of a row is known."""
+        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.workspace_size * np.dtype(self.F).itemsize
         while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
         if self.batch:  # a shard is one tile
@@ -177,9 +178,9 @@ class Program:
         return tile
 
     def _multiple(self) -> int:
-        """Return of how many rows a tile of training is a multiple."""
+        """Return the number of which the rows of a training tile are a multiple."""
         small = self.tile > TILE and not (self.large or self.batch)
-        if not small or self.network.random:  # copies would have masks of their own
+        if not small or self.network.random:  # rows of padding would need masks
             return 1
         return VECTOR_BYTES // np.dtype(self.F).itemsize
 
@@ -194,35 +195,35 @@ class Program:
         return [(I, O) for layer, I, O in layers if isinstance(layer, Dense)]
 
     def shards(self, rows: int) -> int:
-        """Return into how many shards so many rows are cut: it depends on the problem alone, never on the threads.
+        """Return the number of shards of a batch: it depends on the problem alone, never on the threads.
 
-        It is a power of two, so that two or four threads have the same to do: three shards would keep two threads busy
-        as long as four.
+        It is a power of two, so that two or four threads have equal work: three shards would take two threads as long
+        as four.
         """
         most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
         return 1 << most.bit_length() - 1
 
     @lru_cache(maxsize=256)  # noqa: B019 (programs are few, and kept anyway)
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for training on batches of so many rows: threads may share layers, see `parallelism`."""
+        """Return the program for batches of this number of rows, where threads may split layers; see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(split_of(I, O, rows) is Split.NONE for I, O in self._dense_sizes()):
+        if all(split_of(I, O, rows) is WeightSplit.NONE for I, O in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
-        """Return how many workers a batch of so many rows has work for at most."""
+        """Return the most workers that have work in a batch of this number of rows."""
         return QUARTERS if self.split_layers else self.shards(rows)
 
     @cached_property
     def link(self) -> int:
-        """The address of the loss's link, which makes predictions of the last layer's outputs."""
+        """The address of the loss's link, which turns the last layer's outputs into predictions."""
         return link_address(self.network.loss_function, self.F)
 
     @cached_property
-    def _network_told(self) -> Context:
-        """What a context for predictions tells of the network."""
+    def _prediction_template(self) -> Context:
+        """The template context of all predictions."""
         network = self.network
         return Context(
             table=self.table,
@@ -234,17 +235,19 @@ class Program:
             p=network.layout.size,
             inputs=network.inputs,
             outputs=network.outputs,
-            workspace_size=self.work,
+            workspace_size=self.workspace_size,
             tile_rows=self.tile,
         )
 
     @cached_property
-    def _training_told(self) -> Context:
-        """What a context for losses and gradients tells of the network."""
+    def _training_template(self) -> Context:
+        """The template context of all losses and gradients."""
         network, spans = self.network, self._weight_spans()
         strengths = {
-            field: float(sum(p.strength for p in network.penalties if isinstance(p, kind) and p.averaged == averaged))
-            for field, kind, averaged in (
+            field: float(
+                sum(p.strength for p in network.penalties if isinstance(p, penalty) and p.averaged == averaged)
+            )
+            for field, penalty, averaged in (
                 ("l2", L2, False),
                 ("l2_averaged", L2, True),
                 ("l1", L1, False),
@@ -252,7 +255,7 @@ class Program:
             )
         }
         return Context(
-            self._network_told,
+            self._prediction_template,
             loss=loss_address(network.loss_function, self.F),
             mean=network.reduction == "mean",
             noisy=network.random,
@@ -260,7 +263,7 @@ class Program:
             weight_spans=len(spans),
             **strengths,
             row_multiple=self._multiple(),
-            delta_size=(self.width + 3) * self.tile,  # a loss may need three rows more
+            delta_size=(self.width + 3) * self.tile,  # the softmax loss needs three features more
             gradient_of_rows=gradient_address(self.F),
             gradient_of_batch=batch_address(self.F) if self.split_layers else 0,
             blocks=self.blocks,
@@ -273,19 +276,19 @@ class Program:
         return blocks_of(self.network.layout.size, BLOCK, self.split_layers)
 
     def _weight_spans(self) -> np.ndarray:
-        """Where weights start and end that are penalized."""
+        """Return where penalized weights start and end."""
         penalized = [t for t in self.network.layout.tensors if t.penalized and self.network.penalties]
         return np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
-        context = Context(self._network_told, workers=workers)
+        context = Context(self._prediction_template, workers=workers)
         context.reserve(**self._tile_memory(workers))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
-        """Return a context for losses and gradients, with memory for each worker or shard, and more of it."""
-        context = Context(self._training_told, workers=workers)
+        """Return a context for losses and gradients, with memory for each worker or shard and for more fields."""
+        context = Context(self._training_template, workers=workers)
         places = max(self.shards(self.batch), workers) if self.split_layers else workers
         numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile
@@ -307,12 +310,12 @@ class Program:
         return {
             "tile": places * size * (self.network.inputs + 1) * self.tile,
             "targets": places * size * self.network.outputs * self.tile,
-            "workspace": places * size * self.work,
+            "workspace": places * size * self.workspace_size,
         }
 
 
 def rows_of(batch: Batch, F: type) -> dict[str, Any]:
-    """Return a batch's arrays, contiguous and of type F, by the names of their fields."""
+    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields."""
     nothing = np.zeros(0, F)
     return {
         "x": np.ascontiguousarray(batch.X, F),

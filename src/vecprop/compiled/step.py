@@ -1,8 +1,8 @@
-"""The first step of training: the loss and the gradient that the kernels find in it.
+"""The first step of training: its loss and gradient, as the kernels compute them.
 
-`Evaluation` has the same layers, but a step of training goes its own way: threads share wide layers, shards are summed
-and penalties are added block of parameters by block. The gradient J that a step has found shows in its moment: with
-momentum 0 and a learning rate of 1 that is -J, and a product with 1 leaves every bit as it is.
+`BatchLoss` has the same layers, but a step of training computes its gradient in other ways: threads split wide layers,
+and shards are summed and penalties added block by block. The gradient J of a step is read from its moment, which is -J
+with momentum 0 and a learning rate of 1: a product with 1 changes no bit.
 """
 
 import ctypes
@@ -24,11 +24,11 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 def gradient_of_a_step(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
 ) -> tuple[Any, np.ndarray]:
-    """Return the loss and the gradient of a step of training on a full batch, as the kernels find them.
+    """Return the loss and the gradient of a step of training on a full batch, as the kernels compute them.
 
-    The gradient has the kernels' own bits, be they tiny, huge or not finite; only -0 becomes 0. It is that of a fit's
-    first step, on all rows as they lie, before it is clipped. Later steps find the rows of a small batch in their tile
-    already, and mini-batches gather theirs.
+    The gradient has the kernels' own bits, also of numbers that are tiny, huge or not finite; only -0 becomes 0. It is
+    that of a fit's first step, on all rows in order, before it is clipped. Later steps may use the rows that are still
+    in their tile, and mini-batches gather theirs.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def gradient_of_a_step(
     batch : Batch
         Rows without leading axes, as `Network.batch` returns them.
     noise : RandomKey, optional
-        The key of random layers: a whole number as its seed, and the number of the step. None is no noise: training
-        never goes without, but the kernels can.
+        The key of random layers, with a whole number as its seed and the number of the step. None is no noise, which
+        training never uses, but the kernels allow.
 
     Returns
     -------
@@ -58,17 +58,17 @@ def gradient_of_a_step(
     (5.0, array([7., 3.]))
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
-    plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # whose loss is the step's own
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
-    with held_back_interrupts():  # threads that meet cannot be left half way
+    with held_back_interrupts():  # a thread that left early would leave the others at the barrier
         epochs.run(1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1))
     record = epochs.context.record[0]
-    # History has the same sum, but not where the gradient is not finite.
+    # The recorded loss is the same sum, but is missing if the gradient is not finite.
     loss = _sum(record["partial_losses"], record["shards"]) + _sum(record["penalties"], record["block_count"])
     return theta.dtype.type(loss), 0 - moment
 
 
 def _sum(address: np.int64, count: np.int64) -> float:
-    """Return the sum of so many doubles at an address."""
+    """Return the sum of ``count`` doubles at an address."""
     return sum((ctypes.c_double * int(count)).from_address(int(address)))

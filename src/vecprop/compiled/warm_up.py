@@ -1,4 +1,4 @@
-"""Everything compiled ahead, so that no fit has to wait."""
+"""All kernels, compiled in advance so that no fit has to wait."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,7 +17,7 @@ from .lower.loops import (
 )
 from .lower.score_loops import LOOPS, score_address
 from .lower.shuffling import shuffle_address
-from .population import members_address
+from .member_fits import members_address
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
@@ -25,33 +25,33 @@ from .run.tiles import gradient_address, predict_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield each kernel's name, and what compiles it or finds it compiled."""
+    """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
     yield "shuffle", shuffle_address
     for F in (np.float32, np.float64):
-        kind = F.__name__
-        yield f"{kind} gradient", lambda F=F: gradient_address(F)
-        yield f"{kind} gradient of split layers", lambda F=F: batch_address(F)
-        yield f"{kind} epochs", lambda F=F: epochs_address(F)
-        yield f"{kind} populations", lambda F=F: members_address(F)
+        name = F.__name__
+        yield f"{name} gradient", lambda F=F: gradient_address(F)
+        yield f"{name} gradient of split layers", lambda F=F: batch_address(F)
+        yield f"{name} epochs", lambda F=F: epochs_address(F)
+        yield f"{name} populations", lambda F=F: members_address(F)
         for score in LOOPS:
-            yield f"{kind} {score}", lambda F=F, score=score: score_address(score, F)
-        yield f"{kind} gather", lambda F=F: gather_address(F)
+            yield f"{name} {score}", lambda F=F, score=score: score_address(score, F)
+        yield f"{name} gather", lambda F=F: gather_address(F)
         if has_vectors():
-            yield f"{kind} products of split layers", lambda F=F: multiply_address(F)
+            yield f"{name} products of split layers", lambda F=F: multiply_address(F)
         for algorithm in (Algorithm.BLOCKS, Algorithm.PACKED) if has_vectors() else (Algorithm.LOOPS, Algorithm.BLAS):
             yield (
-                f"{kind} Dense by {algorithm.value}",
+                f"{name} Dense by {algorithm.value}",
                 lambda F=F, each=algorithm: (dense_addresses(each, F), product_address(each, F)),
             )
-        yield f"{kind} predictions", lambda F=F: predict_address(F)
-        yield f"{kind} LayerNorm", lambda F=F: norm_addresses(F)
-        yield f"{kind} Dropout", lambda F=F: drop_address(F)
+        yield f"{name} predictions", lambda F=F: predict_address(F)
+        yield f"{name} LayerNorm", lambda F=F: norm_addresses(F)
+        yield f"{name} Dropout", lambda F=F: drop_address(F)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
-                f"{kind} {activation.__name__}",
+                f"{name} {activation.__name__}",
                 lambda F=F, a=activation: (map_address(a(), F), derivative_address(a(), F)),
             )
         for loss in catalog.compiled(catalog.LOSSES):
-            yield f"{kind} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
+            yield f"{name} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
         for optimizer in catalog.compiled(catalog.OPTIMIZERS):
-            yield f"{kind} {optimizer.__name__}", lambda F=F, a=optimizer: update_address(a(), F)
+            yield f"{name} {optimizer.__name__}", lambda F=F, a=optimizer: update_address(a(), F)

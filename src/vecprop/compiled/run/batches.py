@@ -31,7 +31,7 @@ from .model_parallel import (
     tile_of,
     workspace_of,
 )
-from .parallelism import Split
+from .parallelism import WeightSplit
 from .tile_layers import LayerType, backward, forward, layer_at
 from .tiles import TILE_CONTENTS, find_in_data, gather_inputs, gather_targets, gather_weights, loss_of_tile
 
@@ -43,7 +43,7 @@ size = 8
 @njit(**ONCE)
 def _gather(c, worker, rows, scale, like):
     """Gather the data of a worker's shards; if the first layer is split by inputs, its own inputs of all shards."""
-    by_inputs = layer_at(c, 0).split == Split.INPUTS
+    by_inputs = layer_at(c, 0).split == WeightSplit.INPUTS
     for shard in range(c.shards):
         own, some = shard % c.workers == worker, rows_of(c, rows, shard)
         if not (own or by_inputs):
@@ -73,9 +73,9 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     _gather(c, worker, rows, scale, theta)
     for layer in range(c.layers):
         row = layer_at(c, layer)
-        if row.split == Split.INPUTS:
+        if row.split == WeightSplit.INPUTS:
             forward_by_inputs(c, layer, worker, rows, theta)
-        elif row.split == Split.RESULTS:
+        elif row.split == WeightSplit.RESULTS:
             forward_by_results(c, layer, worker, rows, theta)
         else:
             for shard in range(worker, shards, workers):
@@ -93,9 +93,9 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         partial[shard] = loss_of_tile(c, S, S, workspace, targets, weights, delta, losses)
     for layer in range(c.layers - 1, -1, -1):
         row = layer_at(c, layer)
-        if row.split == Split.INPUTS:
+        if row.split == WeightSplit.INPUTS:
             backward_by_inputs(c, layer, worker, rows, current, transposed, theta)
-        elif row.split == Split.RESULTS:
+        elif row.split == WeightSplit.RESULTS:
             backward_by_results(c, layer, worker, rows, current, theta)
         else:
             for shard in range(worker, shards, workers):

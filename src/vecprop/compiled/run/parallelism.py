@@ -6,7 +6,7 @@ them, and has to read much of what another thread has written. So threads split 
 has the same weights from step to step, with their gradient, which it computes from all rows, and their moments. Threads
 then exchange only outputs and their deltas.
 
-There are two ways to split a layer, `Split.INPUTS` and `Split.RESULTS`; `model_parallel` draws and computes them.
+There are two ways to split a layer, `WeightSplit.INPUTS` and `WeightSplit.RESULTS`; `model_parallel` draws both.
 
 Parameters are cut into four quarters, of a split layer's inputs or of the parameters between such layers::
 
@@ -59,7 +59,7 @@ LINE_NUMBERS = LINE // 4
 """The most numbers in `LINE` bytes, those of float32. Shares start at multiples of it, so no two write in one line."""
 
 
-class Split(IntEnum):
+class WeightSplit(IntEnum):
     """How threads split a dense layer's weights."""
 
     NONE = 0
@@ -69,7 +69,7 @@ class Split(IntEnum):
     """Each thread computes some rows of each product: outputs on the way forward, inputs on the way back."""
 
 
-def split_of(inputs: int, outputs: int, rows: int) -> Split:
+def split_of(inputs: int, outputs: int, rows: int) -> WeightSplit:
     """Return how threads split a dense layer, for batches of this number of rows.
 
     Examples
@@ -79,16 +79,20 @@ def split_of(inputs: int, outputs: int, rows: int) -> Split:
     """
     algorithm = Algorithm.of(inputs, outputs)
     if rows < 2 or algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
-        return Split.NONE
+        return WeightSplit.NONE
     is_wide = outputs >= MIN_OUTPUTS and inputs >= max(MIN_INPUTS, MIN_INPUTS_PER_ROW * rows)
     if is_wide and (algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS):
-        return Split.INPUTS
-    return Split.RESULTS if algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs else Split.NONE
+        return WeightSplit.INPUTS
+    return (
+        WeightSplit.RESULTS
+        if algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs
+        else WeightSplit.NONE
+    )
 
 
 def algorithm_of(inputs: int, outputs: int, rows: int) -> Algorithm:
     """Return the algorithm of a dense layer's products, for batches of this number of rows."""
-    by_inputs = split_of(inputs, outputs, rows) is Split.INPUTS
+    by_inputs = split_of(inputs, outputs, rows) is WeightSplit.INPUTS
     return Algorithm.BLOCKS if by_inputs else Algorithm.of(inputs, outputs)
 
 

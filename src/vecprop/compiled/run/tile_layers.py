@@ -23,7 +23,7 @@ from ..jit.arrays import copy, numbers_at, put_ones, record_at
 from ..jit.calls import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from ..jit.numba_options import INNER, ONCE
 from ..lower.formulas import H_SIZE
-from .parallelism import QUARTERS, Split, multiply_quarter, sum_quarters
+from .parallelism import QUARTERS, WeightSplit, multiply_quarter, sum_quarters
 
 LAYER = np.dtype(
     [
@@ -36,7 +36,7 @@ LAYER = np.dtype(
         ("backward", np.int64),
         ("output_at", np.int64),  # offsets in the workspace: its output, and what it keeps beside it
         ("extra_at", np.int64),
-        ("split", np.int64),  # see `parallelism.Split`
+        ("split", np.int64),  # see `parallelism.WeightSplit`
     ],
     align=True,
 )
@@ -85,7 +85,7 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
     if type == LayerType.DENSE:
         O, p = layer.outputs, c.theta + tile.itemsize * layer.start
         by_rows = c.by_rows if number == 0 else 0
-        if layer.split == Split.INPUTS:  # the order of sums is that of `model_parallel`, so the bits are too
+        if layer.split == WeightSplit.INPUTS:  # the order of sums is that of `model_parallel`, so the bits are too
             put_ones(A + I * S * tile.itemsize, S, tile)
             for quarter in range(QUARTERS):
                 multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)

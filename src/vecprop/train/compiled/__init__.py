@@ -13,7 +13,7 @@ from ...optimize.lbfgs import LBFGS
 from ..engine import Engine, Refusal
 
 if TYPE_CHECKING:
-    from ...compiled.evaluation import Evaluation
+    from ...compiled.batch_loss import BatchLoss
     from .cohort import CompiledCohort
     from .training_loop import CompiledTrainingLoop
 
@@ -66,21 +66,21 @@ class Compiled(Engine):
 
         return CompiledCohort
 
-    def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "Evaluation":
+    def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
         """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
-        from ...compiled.evaluation import Evaluation
+        from ...compiled.batch_loss import BatchLoss
 
-        return Evaluation(self.network, theta.dtype.type, batch, noise)
+        return BatchLoss(self.network, theta.dtype.type, batch, noise)
 
     def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
         """Return a function that predicts rows with these parameters, a single row in a few microseconds."""
-        from ...compiled.network import CompiledNetwork
+        from ...compiled.compiled_network import CompiledNetwork
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
         """Return the gradient of a batch by itself, and that of a step of training, which other kernels compute."""
-        from ...compiled.network import CompiledNetwork
+        from ...compiled.compiled_network import CompiledNetwork
         from ...compiled.step import gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)

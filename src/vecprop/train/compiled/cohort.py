@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled import population
+from ...compiled import member_fits
 from ...core.inputs import Batch, checked_theta
 from ...optimize.optimizers import Optimizer
 from ...optimize.plan import Plan
@@ -38,7 +38,7 @@ class CompiledCohort(Cohort):
         self.rows = batch.rows if rows is None else len(rows)
         size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
-        self.fits = population.Fits(
+        self.fits = member_fits.MemberFits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
@@ -67,7 +67,7 @@ class CompiledCohort(Cohort):
             for F in (np.float64, np.float32):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
                 if own and not monitor.stopped:
-                    population.run(own, monitor.look)
+                    member_fits.run(own, monitor.look)
         except KeyboardInterrupt:  # those that are not done say so
             monitor.stopped = True
         for cohort in cohorts:

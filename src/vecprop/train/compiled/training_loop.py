@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...compiled.fit import Epochs, Progress
+from ...compiled.fit import EpochResults, Epochs
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
@@ -118,7 +118,7 @@ class CompiledTrainingLoop(TrainingLoop):
         factors = [self.schedule.factor(step, self.steps, schedule) for step in steps]
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 
-    def diverged(self, progress: Progress) -> None:
+    def diverged(self, progress: EpochResults) -> None:
         """Say what was not finite in the epoch after those that ended well: X itself, or what came of it."""
         self.batch.require_finite_inputs()
         self.state.step += progress.steps - progress.epochs * self.per_epoch

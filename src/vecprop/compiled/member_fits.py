@@ -1,4 +1,12 @@
-"""A population's fits in one program: each thread takes one after the other, and nothing of Python is in between."""
+"""The fits of a population: threads take one after the other from a queue, without Python in between.
+
+Each fit has a record, and each thread memory for one fit, which serves all fits that the thread takes::
+
+      records    | fit 0 | fit 1 | fit 2 | ...          queue   [ fits taken | whether to stop ]
+                     |
+                     v  a thread that takes fit 0 writes its own addresses into the record
+      memory     | thread 0: tile, workspace, ... | thread 1: tile, workspace, ... | ...
+"""
 
 import ctypes
 import time
@@ -27,17 +35,17 @@ NOT_STARTED = -1
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
 UNMEASURED = NOT_STARTED, int(Ended.AT_START)
 
-size: int = 8  # what `members_address` fills in: how many bytes a number has
+size: int = 8  # a placeholder for the bytes of an element, filled in by `members_address`
 
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
-SIZE = FIT.itemsize
+_RECORD_BYTES = FIT.itemsize
 _MONOTONIC = np.int32(getattr(time, "CLOCK_MONOTONIC", 1))
 
 
 @njit(**INNER)
 def _now(place):
-    """Return the seconds of a clock, with two words to write on."""
+    """Return the seconds of a clock; place is the address of two words for it to write."""
     _clock(_MONOTONIC, place)
     time = words_at(place, 2)
     return time[0] + 1e-9 * time[1]
@@ -45,7 +53,7 @@ def _now(place):
 
 @njit(**INNER)
 def _fit(context, c, run_epochs, size):
-    """Measure, and run the epochs; a number has so many bytes."""
+    """Measure the initial losses, and run the epochs."""
     epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
     done[3] = 0
     if not c.running or c.validation.rows:
@@ -69,32 +77,35 @@ def _fit(context, c, run_epochs, size):
 
 @njit(**INNER)
 def _is_blind_at_start(c):
-    """Return whether early stopping does not look at the initial parameters, or does not know their loss."""
+    """Return whether early stopping ignores the initial parameters, or their loss is not measured."""
     rule = stopping_at(c.stopping)
     return rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS)
 
 
-def run_members(contexts, numbers, count, queue, scratch, kinds, places, run_epochs):
-    """Run fits, as long as there are any that no other thread has taken."""
-    state, own, places = words_at(queue, 2), words_at(scratch, kinds), words_at(places, kinds)
-    clock = scratch + 8 * kinds
+def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):
+    """Run fits until all are taken or the queue says to stop.
+
+    ``scratch`` has the addresses of the thread's memory for these fields of a record, and two words for the clock.
+    """
+    state, own, offsets = words_at(queue, 2), words_at(scratch, fields), words_at(offsets, fields)
+    clock = scratch + 8 * fields
     while not state[1]:
         taken = atomic_add(queue, np.int64(1))
         if taken >= count:
             return
-        context = contexts + SIZE * words_at(numbers, count)[taken]
-        c, words = fit_at(context), words_at(context, SIZE // 8)
-        for kind in range(kinds):
-            words[places[kind]] = own[kind]
-        words_at(c.tile_contents, 2)[0] = 0
+        context = contexts + _RECORD_BYTES * words_at(numbers, count)[taken]
+        c, words = fit_at(context), words_at(context, _RECORD_BYTES // 8)
+        for field in range(fields):
+            words[offsets[field]] = own[field]
+        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -_now(clock)
         _fit(context, c, run_epochs, size)
         seconds[0] += _now(clock)
 
 
-class Fits:
-    """Fits that differ in their initial parameters and seeds alone.
+class MemberFits:
+    """Fits that differ only in their initial parameters and seeds.
 
     Parameters
     ----------
@@ -103,43 +114,43 @@ class Fits:
     thetas : ndarray (M, P)
         The initial parameters.
     batch : Batch
-        The data that rows are chosen from.
+        The data from which rows are chosen.
     rows, validation_rows : ndarray of int or None
-        The rows to train on, all for None; those of validation, if there are any.
+        The training rows, None for all, and the validation rows if there are any.
     optimizer : Optimizer
-        One that has a kernel.
+        An optimizer with a kernel.
     plan : Plan
-        How the epochs run; its seed stands for none.
+        The batches, the clipping and the loss; its seed is not used.
     seeds : sequence of int
         Each fit's seed.
     epochs : int
-        How many epochs each fit has at most.
+        The most epochs of a fit.
     rates : ndarray
         The learning rate of each step, or one for all.
     stopping : tuple of float or None
-        When to stop early, see `epochs.STOPPING`.
+        The rule of early stopping, see `epochs.STOPPING`.
 
     Attributes
     ----------
     thetas : ndarray (M, P)
-        The parameters where they are now.
+        The current parameters.
     moments : dict of ndarray (M, P)
         The optimizer's moments.
     last_finite, best : ndarray (M, P)
         The last parameters with a finite loss, and those with the lowest.
     losses, validation_losses : ndarray (M, epochs + 1)
-        The losses before each epoch, and the last at the end; a running loss in each epoch. Here and below nothing is
-        known to stand beyond the epochs that are done.
+        The losses before each epoch and at the end; running losses are those of each epoch. Here and below, entries
+        beyond the epochs that are done are not initialized.
     validation_scores : ndarray (M, epochs + 1)
-        The scores of the rows of validation at the same parameters as their losses. Without such rows they and their
-        losses are (M, 0).
+        The scores of the validation rows, at the same parameters as their losses. Without validation rows both are
+        (M, 0).
     norms, sizes : ndarray (M, epochs + 1)
         The mean norms of the gradients and lengths of the steps in each epoch.
     done : ndarray (M, 4)
-        How many epochs ended with a finite loss, how many steps were taken, whether a gradient was not finite, and why
-        it ended: `epochs.Ended`, or NOT_STARTED.
+        The number of epochs that ended with a finite loss, the number of steps, whether a gradient was not finite, and
+        why the fit ended: `epochs.Ended`, or NOT_STARTED.
     seconds : ndarray (M,)
-        How long each fit took; not positive until it has ended.
+        The time that each fit took; not positive before it has ended.
     """
 
     def __init__(
@@ -176,7 +187,7 @@ class Fits:
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
         memory = _apart(M, MEMORY.itemsize // 8, float)
-        memory[:, :2] = np.inf  # the lowest loss, and that of the last progress
+        memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
         if stopping:
             fit.stop_early(stopping, memory[0], self.best[0])
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
@@ -201,52 +212,52 @@ class Fits:
             first = array.__array_interface__["data"][0]  # costs half of .ctypes
             self.records[name] = first + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]
-        self.kept = [*each.values()]  # what kernels write on
+        self.kept = [*each.values()]  # arrays that kernels write on live as long as this
 
     def release(self) -> None:
-        """Let go of what fits need while they run: the data among it."""
+        """Let go of the data and all else that fits need only while they run."""
         del self.context, self.records, self.kept
 
     @property
     def measured(self) -> np.ndarray:
-        """Whether each fit was measured before its first epoch, and all was finite, (M,)."""
+        """Whether the initial losses of each fit were measured and finite, (M,)."""
         return ~np.isin(self.done[:, 3], UNMEASURED)
 
     def outcome(self, number: int) -> tuple[int, int, Any, bool]:
-        """Return a fit's epochs that ended with a finite loss, its steps, why it ended, and whether it was measured."""
+        """Return a fit's epochs with a finite loss, its steps, why it ended, and whether it was measured at first."""
         epochs, steps, _, why = self.done[number].tolist()
         reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
         return epochs, steps, reason, why not in UNMEASURED
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
-    """Return M rows of zeros, each so far from the next that threads which write on them do not wait for each other."""
+    """Return M rows of zeros, so far apart that threads which write to them share no cache line."""
     item = np.dtype(dtype).itemsize
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
 
-def run(cohorts: Sequence[Fits], monitor: Callable[[], bool]) -> None:
+def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     """Run fits of one floating type, the longest first.
 
     Parameters
     ----------
-    cohorts : sequence of Fits
-        What to run.
+    cohorts : sequence of MemberFits
+        The fits.
     monitor : callable
-        Called several times a second; where it returns True the fits that have not ended are stopped.
+        A function that is called several times a second; all fits are stopped when it returns True.
     """
     F = cohorts[0].F
     contexts = np.concatenate([cohort.records for cohort in cohorts])
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
     workers = min(usable_threads(), len(contexts))
-    queue = np.zeros(2, np.int64)  # how many are taken; whether to stop
+    queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
     starts = layout(needed.values())
-    memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # what a fit needs while it runs, and leaves to the next
+    memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # each thread's, for one fit after the other
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
     scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
-    places = np.array([OFFSETS[name] for name in needed])
+    offsets = np.array([OFFSETS[name] for name in needed])
     all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
     contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
@@ -255,7 +266,7 @@ def run(cohorts: Sequence[Fits], monitor: Callable[[], bool]) -> None:
 
     kept = [(cohort.context, cohort.kept, memory, all_rows) for cohort in cohorts]
 
-    def work_on(worker: int, kept: Any = kept) -> None:  # as long as a thread works
+    def work_on(worker: int, kept: Any = kept) -> None:  # kept lives as long as a thread works
         run_members(
             contexts.ctypes.data,
             numbers.ctypes.data,
@@ -263,7 +274,7 @@ def run(cohorts: Sequence[Fits], monitor: Callable[[], bool]) -> None:
             queue.ctypes.data,
             scratch[worker].ctypes.data,
             len(needed),
-            places.ctypes.data,
+            offsets.ctypes.data,
             run_epochs,
         )
 

@@ -1,4 +1,4 @@
-"""The loss and gradient of one batch, evaluated by the kernels at whatever parameters are asked for."""
+"""The loss and gradient of one batch by the kernels, at any parameters."""
 
 import ctypes
 
@@ -16,11 +16,11 @@ _WORD = ctypes.c_int64
 _ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
 
 THREADED = 20_000_000
-"""From how many operations on a call is spread over threads: starting them costs about a tenth of a millisecond."""
+"""The operations above which a call uses several threads: to start them takes about a tenth of a millisecond."""
 
 
-class Evaluation:
-    """The loss of one batch, ready to be evaluated at many parameters of one network.
+class BatchLoss:
+    """The loss of one batch as a function of the parameters, for one network.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Evaluation:
     batch : Batch
         Rows without leading axes.
     noise : RandomKey, optional
-        The key of random layers; None is prediction.
+        The random key of dropout; None for none.
     """
 
     def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
@@ -60,7 +60,7 @@ class Evaluation:
         return self.F(self.evaluate(theta, gradient)), gradient
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Return the loss, and fill its gradient where that is not empty; the bits do not know of threads."""
+        """Return the loss, and write its gradient unless that is empty. The bits do not depend on the threads."""
         gradients, partial = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
         self.context.set(theta=theta)
 

@@ -1,4 +1,4 @@
-"""A network whose losses, gradients and predictions are computed by the kernels."""
+"""A network whose losses, gradients and predictions the kernels compute."""
 
 import ctypes
 import math
@@ -12,7 +12,7 @@ from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
 from ..system.threads import single_threaded_blas
-from .evaluation import Evaluation
+from .batch_loss import BatchLoss
 from .jit.fit_record import OFFSETS, address_of_array
 from .program import program_of, unsupported
 from .run.tiles import predict_address
@@ -32,12 +32,12 @@ def compile(network: Network) -> "CompiledNetwork":
     Returns
     -------
     CompiledNetwork
-        With ``loss``, ``loss_and_gradient`` and ``predict`` as the network has them, to rounding.
+        It has ``loss``, ``loss_and_gradient`` and ``predict``, equal to the network's own to rounding.
 
     Raises
     ------
     ValueError
-        Where a part has no kernel.
+        If a part has no kernel.
 
     Examples
     --------
@@ -56,8 +56,8 @@ def compile(network: Network) -> "CompiledNetwork":
 class CompiledNetwork:
     """A network in machine code; see `compile`. Arguments, results and errors are those of `Network`.
 
-    It computes in float32 or float64 on NumPy arrays; any other theta, and noise that names its rows, goes to the
-    network itself. It may be called from several threads.
+    It computes in float32 or float64 on NumPy arrays. The network itself takes all other theta, and noise that names
+    its rows. It may be called from several threads.
     """
 
     def __init__(self, network: Network) -> None:
@@ -101,7 +101,7 @@ class CompiledNetwork:
         theta : ndarray (P,)
             The parameters of one network.
         copy : bool, default True
-            Whether they are copied; else the predictor follows what is written into them.
+            Whether they are copied; if not, the predictor follows later changes to them.
         """
         theta = checked_theta(self.network, theta)
         if theta.ndim > 1 or not _has_kernels(theta):
@@ -109,7 +109,7 @@ class CompiledNetwork:
         return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
 
     def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
-        """Return the loss on a batch that has been checked; see `Network.batch_loss`."""
+        """Return the loss on a checked batch; see `Network.batch_loss`."""
         if not _has_kernels(theta, batch.X, noise=noise):
             return self.network.batch_loss(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=False)[0]
@@ -117,7 +117,7 @@ class CompiledNetwork:
     def batch_loss_and_gradient(
         self, theta: Array, batch: Batch, noise: RandomKey | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss and gradient on a batch that has been checked; see `Network.batch_loss_and_gradient`."""
+        """Return the loss and gradient on a checked batch; see `Network.batch_loss_and_gradient`."""
         if not _has_kernels(theta, batch.X, noise=noise):
             return self.network.batch_loss_and_gradient(theta, batch, noise)
         return self._each_member(theta, batch, noise, with_gradient=True)
@@ -142,8 +142,8 @@ class CompiledNetwork:
         gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
         for member in np.ndindex(members):
             own = Batch(X[member], T[member], None if batch.weight is None else weights[member])
-            evaluation = Evaluation(self.network, theta.dtype.type, own, noise)
-            loss[member] = evaluation.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
+            batch_loss = BatchLoss(self.network, theta.dtype.type, own, noise)
+            loss[member] = batch_loss.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
         return loss[()], gradient
 
 
@@ -177,7 +177,7 @@ class Predictor:
             with single_threaded_blas(True) if self._uses_blas else nullcontext():
                 self._predict(self._context.address, 0, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
-            checked_rows(self.network, self._theta, X)  # a row that is not finite is named
+            checked_rows(self.network, self._theta, X)  # the error names the row
         return Y
 
 
