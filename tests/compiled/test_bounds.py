@@ -1,4 +1,4 @@
-"""Kernels read and write inside their arrays: all tests of the compiled engine pass where each place is checked."""
+"""Kernels read and write inside their arrays: all tests of the compiled engine pass with bounds checked."""
 
 import os
 import subprocess
@@ -20,8 +20,8 @@ ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(beyond, types.void(types.intp)
 """
 
 
-def test_what_is_beyond_is_seen(tmp_path):
-    """As an exception that nobody can catch, which fails a test."""
+def test_an_index_out_of_bounds_is_seen(tmp_path):
+    """It is an exception that nobody can catch, and fails a test."""
     settings = {**SETTINGS, "VECPROP_CACHE_DIR": str(tmp_path)}
     for checked in ("0", "1"):
         settings["NUMBA_BOUNDSCHECK"] = checked
@@ -30,7 +30,7 @@ def test_what_is_beyond_is_seen(tmp_path):
 
 
 @pytest.mark.long
-def test_nothing_is_beyond():
+def test_no_index_is_out_of_bounds():
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, str(Path(__file__).parent)],

@@ -1,4 +1,4 @@
-"""Compiled code is kept where it can be, found again, and made anew when a formula changes."""
+"""Compiled code is kept on disk if possible, found again, and compiled anew when a formula changes."""
 
 import hashlib
 import os
@@ -68,20 +68,20 @@ def test_compiled_once_and_said_once(tmp_path):
 
 
 @pytest.mark.long
-def test_types_that_were_compiled_in_different_processes_do_not_stand_for_each_other(tmp_path):
+def test_types_that_were_compiled_in_different_processes_are_not_confused(tmp_path):
     for types in (["float32"], ["float64"], ["float32", "float64"]):
         shown, _ = run(DENSE, *types, VECPROP_CACHE_DIR=str(tmp_path), PYTHONHASHSEED="0")  # names depend on it
         assert shown.splitlines() == ["[6.0, 9.0]"] * len(types)
 
 
 @pytest.mark.parametrize("function", [multiply_of, dots_of, transpose_of])
-def test_what_is_filled_in_is_in_the_name(function):
-    # Numba numbers functions anew in each process, so on disk their names alone tell them apart.
+def test_the_type_is_part_of_the_name(function):
+    # Numba numbers functions anew in each process, so only their names differ on disk.
     assert function(np.float32).__qualname__ != function(np.float64).__qualname__
 
 
 @pytest.mark.long
-def test_a_damaged_file_is_made_anew(tmp_path):
+def test_a_damaged_file_is_compiled_anew(tmp_path):
     expected = run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))[0]
     files = list(tmp_path.glob("*.kernel"))
     whole = [file.read_bytes() for file in files]
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_made_anew(tmp_path):
         assert all(len(file.read_bytes()) > 1000 for file in files)
 
 
-def test_what_is_kept_is_whole_or_not_there(tmp_path, monkeypatch):
+def test_a_file_is_complete_or_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "folder", lambda: tmp_path)
     cache.keep("a", b"code")
     assert cache.kept("a") == b"code"
@@ -123,14 +123,14 @@ def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
     assert not cache.is_kept("b")
 
 
-def test_where_nobody_knows_whose_home_it_is(monkeypatch):
+def test_a_user_without_a_home(monkeypatch):
     for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cache.os.path, "expanduser", lambda path: path)
     assert list(cache._places()) == []
 
 
-def test_the_chosen_place_stays_where_it_was(monkeypatch):
+def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
     monkeypatch.setenv("VECPROP_CACHE_DIR", os.path.join("~", "kept"))
     assert list(cache._places()) == [Path.home() / "kept"]
     monkeypatch.setenv("VECPROP_CACHE_DIR", "kept")
@@ -138,7 +138,7 @@ def test_the_chosen_place_stays_where_it_was(monkeypatch):
 
 
 @pytest.mark.long
-def test_without_a_place_to_write_there_is_one_notice(tmp_path):
+def test_without_a_writable_folder_there_is_one_notice(tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("a file")
     shown, said = run(FIT, VECPROP_CACHE_DIR=str(taken / "below"))

@@ -1,4 +1,4 @@
-"""The compiled network computes what the network does, to rounding."""
+"""A compiled network computes the numbers of the network itself, to rounding."""
 
 import threading
 
@@ -61,7 +61,7 @@ def test_any_shape(widths, inputs, rows, members, seed):
 
 @pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["blocks", "BLAS", "loops"])
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
-def test_any_kind_of_products(widths, fast, large, monkeypatch):
+def test_every_algorithm_of_products(widths, fast, large, monkeypatch):
     monkeypatch.setattr(dense, "has_vectors", lambda: fast)
     monkeypatch.setattr(dense, "LARGE", large)
     monkeypatch.setattr(dense, "WIDE", large)
@@ -114,7 +114,7 @@ def test_cross_entropies_of_large_logits(loss, z):
 @pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_equal_rows_have_equal_predictions(activation, F):
-    """Whichever part of a loop they fall into: whole vectors, or what is left over."""
+    """No matter whether a loop computes them by whole vectors or one by one at its end."""
     network = vp.Network(1, [vp.Dense(1), activation], vp.SquaredError())
     predict = compile(network).predictor(np.array([1, 0], F))
     for z in np.linspace(-6, 6, 200):
@@ -122,7 +122,7 @@ def test_equal_rows_have_equal_predictions(activation, F):
         np.testing.assert_array_equal(found, np.full_like(found, found[0, 0]))
 
 
-def test_what_has_no_kernel():
+def test_parts_without_a_kernel():
     class Twice(vp.Activation):
         def value(self, z):
             return 2 * z

@@ -1,4 +1,4 @@
-"""Training by machine code is the reference's training, to rounding."""
+"""The compiled engine trains as the reference engine does, to rounding."""
 
 import ctypes
 import pickle
@@ -54,7 +54,7 @@ def network(layer: vp.Layer = vp.Tanh(), loss: vp.Loss = vp.SquaredError(), pena
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], loss, penalty)
 
 
-def test_rows_of_validation_are_not_taken_for_those_of_training():
+def test_validation_rows_are_not_taken_for_training_rows():
     few = {"validation": (X[100:], T[100:]), "epochs": 3}
     theta = network().init(1)
     compiled, reference = (
@@ -160,8 +160,8 @@ def test_more_rows_than_a_chunk():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100, 1000, 4097])
-def test_the_order_of_rows_is_the_counted_one(rows):
-    """One row a step, and the order shows in the parameters: theta is the sum of rate * row in order."""
+def test_the_order_of_rows_is_that_of_the_permutation(rows):
+    """With one row for each step, the order shows in theta: it is the sum of rate * row in that order."""
     from vecprop.compiled.fit import Epochs
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
@@ -192,7 +192,7 @@ SCORED = {
 @pytest.mark.parametrize("F", [np.float64, np.float32])
 @pytest.mark.parametrize("name", SCORED)
 def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
-    """Those of more rows than a tile has, whatever the number of threads, on either engine, and by L-BFGS."""
+    """Of more rows than a tile has, with any number of threads, on either engine, and by L-BFGS."""
     loss, targets = SCORED[name]
     outputs = 1 if "one output" in name or "two" in name else 3
     scored = vp.Network(6, [vp.Dense(30), vp.Tanh(), vp.Dense(outputs)], loss)
@@ -220,7 +220,7 @@ def largest_error(Y, T, weight=None):
     return -abs(Y - T).max(axis=(-2, -1))
 
 
-def test_a_score_without_a_kernel_is_found_by_its_formula(monkeypatch):
+def test_a_score_without_a_kernel_is_computed_by_its_formula(monkeypatch):
     monkeypatch.setitem(SCORES, "largest_error", largest_error)
     settings = {"validation": VALIDATION, "validation_score": "largest_error", "optimizer": vp.Momentum(0.05)}
     settings |= {"epochs": 4, "early_stopping": vp.EarlyStopping(2, on="validation_score")}
@@ -253,7 +253,7 @@ class ThreeMoments(vp.Adam):
 
 
 def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
-    """Also where the library says of it that it has a kernel."""
+    """Even if the catalog says that it has a kernel."""
     monkeypatch.setitem(catalog.BY_CLASS, ThreeMoments, catalog.Part(ThreeMoments, kernel=True))
     settings = {"optimizer": ThreeMoments(0.05), "epochs": 4}
     theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels know 2"
@@ -299,7 +299,7 @@ def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
     found = []
     for threads in (1, 2):
         monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
-        every_epoch: dict[str, Any] = {"callbacks": [lambda state: None]}  # which has to see each epoch by itself
+        every_epoch: dict[str, Any] = {"callbacks": [lambda state: None]}  # a callback sees each epoch
         found += [vp.train(wide, wide.init(0), X, T, **settings, **each) for each in ({}, every_epoch)]
     for one in found:
         assert one.reason == "early stopping"
@@ -309,7 +309,7 @@ def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [3, 200])
-def test_the_order_of_rows_is_known_from_that_of_the_data_wherever_it_lies(width):
+def test_rows_in_the_order_of_the_data_are_recognized_at_any_address(width):
     from vecprop.compiled.fit import Epochs
 
     any_width = network(width=width)
@@ -326,7 +326,7 @@ def test_the_order_of_rows_is_known_from_that_of_the_data_wherever_it_lies(width
     np.testing.assert_array_equal(*found)
 
 
-def test_training_goes_on_exactly_where_it_stopped():
+def test_training_continues_exactly_where_it_stopped():
     dropping = network(vp.Dropout(0.3))
     arguments = {"optimizer": vp.Adam(0.01), "batch_size": 32, "engine": "compiled"}
     whole = vp.train(dropping, dropping.init(0), X, T, epochs=6, **arguments)
@@ -348,7 +348,7 @@ def test_engines_continue_each_other():
 
 @pytest.mark.parametrize("batch_size", [None, 32])
 @pytest.mark.parametrize("rate", [1e6, 1e200])
-def test_divergence_is_the_reference_s(batch_size, rate):
+def test_divergence_as_on_the_reference(batch_size, rate):
     steps = []
     for engine in ("compiled", "reference"):
         arguments = {"optimizer": vp.GradientDescent(rate), "epochs": 400, "batch_size": batch_size, "engine": engine}
@@ -358,11 +358,11 @@ def test_divergence_is_the_reference_s(batch_size, rate):
         steps.append(result.state.step)
         assert np.isfinite(result.history.loss).all()
         assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-9)
-    # The compiled engine sums squares, which overflow at the root of the largest number; the reference goes on to it.
+    # The compiled engine sums squares, which overflow at the root of the largest number; the reference continues.
     assert steps[0] <= steps[1] <= 2 * steps[0]
 
 
-def test_a_part_of_ones_own_runs_on_the_reference_with_a_notice():
+def test_a_user_s_own_part_runs_on_the_reference_with_a_notice():
     class Twice(vp.Activation):
         def value(self, z):
             return 2 * z
@@ -378,7 +378,7 @@ def test_a_part_of_ones_own_runs_on_the_reference_with_a_notice():
 
 
 @pytest.mark.parametrize("theta", [np.zeros((2, 93)), np.zeros(93, np.float16)], ids=["members", "float16"])
-def test_what_it_does_not_take_is_said(theta):
+def test_arguments_that_it_does_not_take_are_errors(theta):
     plain = network()
     theta = np.resize(theta, (*theta.shape[:-1], plain.layout.size))
     with pytest.raises(ValueError, match=r"it trains one network at a time|it takes float32 and float64"):
@@ -395,7 +395,7 @@ def test_any_number_clips(clip):
 
 
 @pytest.mark.parametrize(("first", "second"), [(np.float32, np.float64), (np.float64, np.float32)])
-def test_another_type_goes_on(first, second):
+def test_training_continues_in_another_type(first, second):
     wide, options = network(width=300), {"optimizer": vp.Adam(0.01), "epochs": 3}
     begun = vp.train(wide, wide.init(1, dtype=first), X, T, **options)
     on = [
@@ -407,7 +407,7 @@ def test_another_type_goes_on(first, second):
 
 
 @pytest.mark.parametrize(("held", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
-def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, held, most):
+def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, held, most):
     from vecprop.compiled.fit import Epochs
 
     def run(self, count, *arguments):
@@ -425,7 +425,7 @@ def test_python_may_look_for_ctrl_c_after_a_twentieth_of_a_second(monkeypatch, h
     assert 1 <= first <= most
 
 
-def test_clip_may_be_a_number_of_numpy_s():
+def test_clip_may_be_a_numpy_number():
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     options = {"optimizer": vp.GradientDescent(0.1), "epochs": 3, "engine": "compiled"}
     numbers: list[Any] = [0.5, np.float32(0.5), np.array(0.5)]
@@ -435,8 +435,8 @@ def test_clip_may_be_a_number_of_numpy_s():
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [4, 8, 9, 12, 16, 24, 40])
-def test_what_is_fitted_perfectly_stays(F, rows):
-    """Quotients of equal numbers are 1, whichever part of a loop they fall into: Adam would follow what is left."""
+def test_a_perfect_fit_does_not_move(F, rows):
+    """Quotients of equal numbers are exactly 1 in every part of a loop: Adam would follow the remainder."""
     X, T = np.tile(np.array([[-400], [400]], F), (rows, 1))[:rows], np.tile([0, 1], rows)[:rows]
     fitted, theta = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy()), np.array([-1, 1, 0, 0], F)
     result = vp.train(fitted, theta, X, T, optimizer=vp.Adam(0.01), epochs=20, engine="compiled")
@@ -445,7 +445,7 @@ def test_what_is_fitted_perfectly_stays(F, rows):
 
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_a_loss_that_is_infinite_as_it_is_recorded_diverges(training_loss, engine):
+def test_a_loss_that_is_infinite_in_its_type_diverges(training_loss, engine):
     network = vp.Network(3, [vp.Dense(1)], vp.AbsoluteError(reduction="sum"))
     X, T = np.ones((8, 3), np.float32), np.full((8, 1), 3e38, np.float32)  # the sum is finite as a double
     with pytest.raises(vp.DivergenceError):

@@ -1,4 +1,4 @@
-"""The compiled elementary functions are accurate, and compiled formulas are the formulas of core and optimize."""
+"""Compiled elementary functions are accurate, and compiled formulas compute those of core and optimize."""
 
 import ast
 import ctypes
@@ -120,7 +120,7 @@ def test_optimizers_in_their_first_steps(optimizer, F):
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 @pytest.mark.parametrize("n", [1, 15, 16, 1003])
 def test_loops_over_optimizers(optimizer, F, n):
-    """Numbers whose squares are infinite do not move by Adam, and what is not finite shows."""
+    """Adam does not move by gradients whose squares are infinite, and numbers that are not finite show."""
     rng = np.random.default_rng(n)
     theta, largest = rng.normal(size=n).astype(F), np.finfo(F).max
     J = (rng.normal(size=n) * 10 ** rng.uniform(-20, 10, n)).astype(F)
@@ -159,7 +159,7 @@ def scaled(z, k: Any = 2.0, *, shift: float = 0):
 
 
 class OwnFormula(vp.Activation):
-    """Whose slopes are of no interest here."""
+    """An activation whose derivative does not matter here."""
 
     def derivative(self, z, y):
         return y
@@ -192,7 +192,7 @@ class ByMethod(OwnFormula):
 
 @dataclass(frozen=True)
 class OfTime(OwnFormula):
-    """Whose helper's argument has the name of an optimizer's step, but is an array."""
+    """It calls a helper whose argument is called t, as an optimizer's step is, but is an array."""
 
     def value(self, z):
         return of_time(z / 3)
@@ -316,8 +316,8 @@ ODD = [name for name in vars(Odd) if name.startswith(("a_", "an_")) or name.ends
 
 
 @pytest.mark.parametrize("method", ODD)
-def test_what_the_rewriter_does_not_know_is_refused(method):
-    """It is not changed silently: compiled, it would mean something else, or what it means nobody has proved."""
+def test_unknown_syntax_is_refused(method):
+    """It is not compiled to something else silently."""
     with pytest.raises(ValueError, match=rf"The formula \S*{method} cannot be compiled: `.+` .+\.$"):
         compiled_method(Odd, method, np.float64)
 
@@ -350,7 +350,7 @@ def test_more_hyperparameters_than_a_kernel_takes():
 
 @dataclass(frozen=True)
 class Divides(vp.Optimizer):
-    """Divides by what may be 0, which an estimate of 1 / b would make NaN."""
+    """Divides by numbers that may be 0, for which an estimate of 1 / b would give NaN."""
 
     learning_rate: float = 0.1
 
@@ -359,7 +359,7 @@ class Divides(vp.Optimizer):
 
 
 @pytest.mark.parametrize("F", TYPES)
-def test_only_divisions_by_what_is_never_zero_are_estimated(F):
+def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
     theta, J = np.linspace(1, 3, 40).astype(F), np.zeros(40, F)
     moved, zero, h = np.zeros(40, F), np.zeros(40, F), hyperparameters(Divides())
     numbers = [array.ctypes.data for array in (theta, J, zero, zero, moved, h)]

@@ -1,4 +1,4 @@
-"""What is not finite in X is named, also where nobody looks before the gradient shows it."""
+"""A number in X that is not finite is named, also if X is checked only after the gradient shows it."""
 
 import contextlib
 import importlib
@@ -24,8 +24,10 @@ compiled_loop = importlib.import_module("vecprop.train.compiled.training_loop") 
     running=st.booleans(),
     F=st.sampled_from([np.float32, np.float64]),
 )
-def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, column, batch_size, weighed, running, F):
-    """As where X is too large to be looked at before."""
+def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
+    layers, value, row, column, batch_size, weighed, running, F
+):
+    """As with an X that is too large to be checked first."""
     network = vp.Network(9, [vp.Dense(5), *layers, vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
     rng = np.random.default_rng(0)
     X, t, weight = rng.normal(size=(70, 9)).astype(F), rng.integers(0, 2, 70), np.ones(70)
@@ -42,7 +44,7 @@ def test_what_is_not_finite_in_x_shows_in_the_gradient(layers, value, row, colum
             vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
 
 
-def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch):
+def test_x_is_checked_before_layers_that_would_hide_it(monkeypatch):
     monkeypatch.setattr(compiled_loop, "MUCH", 1)
     network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
@@ -60,7 +62,7 @@ def test_layers_that_hide_what_is_not_finite_come_after_a_look_at_x(monkeypatch)
         )
 
 
-def test_callbacks_are_not_begun_where_x_is_not_finite(monkeypatch):
+def test_callbacks_do_not_begin_if_x_is_not_finite(monkeypatch):
     monkeypatch.setattr(compiled_loop, "MUCH", 1)
     X, begun = np.full((4, 2), np.nan), []
 

@@ -1,4 +1,4 @@
-"""What a fit allocates: a copy of data that need one, a few vectors of parameters and a tile; nothing for a batch."""
+"""The memory of a fit: a copy of data that need one, a few vectors of parameters and a tile; nothing for a batch."""
 
 import tracemalloc
 
@@ -17,7 +17,7 @@ ROW_NUMBERS = 4 * 8 * N  # the order of rows, its keys and places, and all rows'
 
 
 def peak(theta, X, **arguments):
-    """Return how many bytes a fit holds at once beyond what is there before."""
+    """Return the most bytes that a fit holds at once beyond those before it."""
     arguments = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": 200, "engine": "compiled", **arguments}
     targets = T[: len(X)]
     vp.train(NETWORK, theta, X, targets, **arguments)  # so that nothing is compiled or imported later
@@ -83,7 +83,7 @@ def test_memory_that_fits_is_used(spare, used):
     assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**21]
 
 
-def test_what_predicts_keeps_no_large_memory():
+def test_a_predictor_keeps_no_large_memory():
     fit_record.KeptMemory.spare[:] = [np.empty(2**24, np.uint8)]
     predict = vp.compile(NETWORK).predictor(NETWORK.init(0))
     predict(X[:300])

@@ -92,7 +92,7 @@ def test_every_number_of_moments(optimizer, clip):
 
 @NETWORKS
 @pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (64, 128)), 150])
-def test_bits_do_not_know_of_threads(network, batch_size):
+def test_bits_do_not_depend_on_threads(network, batch_size):
     results = []
     for threads in (1, 2, 3, 4):
         with at_most_threads(threads):
@@ -116,8 +116,8 @@ def test_full_batches(network, batch_size):
 
 @pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "by results"])
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
-def test_losses_do_not_know_who_measures_them(network, threads):
-    """Of full batches the next step does, or a measurement of its own where the epochs are cut in two."""
+def test_carried_losses_have_the_bits_of_measured_ones(network, threads):
+    """The next step of a full batch computes the loss; epochs that run one by one have to measure it."""
     options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
     with at_most_threads(threads):
         whole = trained(network, np.float32, **options)
@@ -149,8 +149,8 @@ def test_weights_chosen_rows_and_validation():
     np.testing.assert_array_equal(of_population.theta, found.theta)
 
 
-@pytest.mark.parametrize("wide", [WIDE, LARGE], ids=["by inputs", "by results"])
-def test_members_are_as_alone(wide):
+@pytest.mark.parametrize("wide", [WIDE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"])
+def test_members_train_as_single_fits(wide):
     X, t = data(wide, 260, np.float32)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
     optimizer, options = vp.Adam(), {"epochs": 3, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=2)}
@@ -170,7 +170,7 @@ def test_members_are_as_alone(wide):
 
 @pytest.mark.parametrize("network", [WIDE, NARROW_FIRST, LARGE], ids=["first", "second", "by results"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_in_x_shows_in_the_gradient(network, value, monkeypatch):
+def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(network, value, monkeypatch):
     monkeypatch.setattr(importlib.import_module("vecprop.train.compiled.training_loop"), "MUCH", 1)
     X, t = data(network, 300)
     X[257, 19] = value
@@ -204,7 +204,7 @@ def test_the_last_finite_parameters_come_back():
 
 
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
-def test_blocks_are_all_parameters(size, P):
+def test_blocks_cover_all_parameters(size, P):
     layers = [SplitLayer(3, 4, 6), SplitLayer(40, 2, 5)]
     blocks = blocks_of(55 + P, size, layers)
     assert blocks[0, 0] == 0
@@ -243,7 +243,7 @@ def test_when_layers_are_split():
 
 
 @given(start=st.integers(0, 500), count=st.integers(1, 20_000))
-def test_quarters_are_as_large_as_each_other_or_one(start, count):
+def test_quarters_are_equal_or_one(start, count):
     quarters = parallelism._quarters(start, start + count)
     assert [low for low, _ in quarters] == [start, *(high for _, high in quarters[:-1])]
     assert quarters[-1][1] == start + count
@@ -253,7 +253,7 @@ def test_quarters_are_as_large_as_each_other_or_one(start, count):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
-def test_each_quarter_is_one_workers(workers):
+def test_each_quarter_belongs_to_one_worker(workers):
     shares = [parallelism.quarters_of.py_func(worker, workers) for worker in range(workers)]
     assert [quarter for first, end in shares for quarter in range(first, end)] == list(range(parallelism.QUARTERS))
     assert all(first < end for first, end in shares)

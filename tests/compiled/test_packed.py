@@ -14,7 +14,7 @@ from vecprop.compiled.jit.machine_code import filled_in
 
 WIDTHS = [width for width in (32, 64) if width <= max(32, vector_bytes())]
 BEYOND = 7.0
-"""What stands in memory beyond a result."""
+"""The numbers in memory beyond a result."""
 
 
 def compiled(patch, F, width, **constants):
@@ -82,14 +82,14 @@ def test_multiply(small_pieces, M, N, K, orders, add):
     multiply(A, B, C[:M, :N], add)
     errors = np.abs(C[:M, :N] - (A.astype(float) @ B + before))
     bound = np.abs(A).astype(float) @ np.abs(B) + np.abs(before)
-    assert (errors <= (K + 1) * np.finfo(F).eps * bound).all()  # any order of summing keeps to that
+    assert (errors <= (K + 1) * np.finfo(F).eps * bound).all()  # a bound for any order of summation
     assert (C[M] == BEYOND).all()
     assert (C[:, N:] == BEYOND).all()
 
 
 @given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
 @settings(max_examples=30, deadline=None)
-def test_bits_do_not_know_of_cuts(small_pieces, cut, along):
+def test_bits_do_not_depend_on_cuts(small_pieces, cut, along):
     F, multiply = small_pieces
     A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)
     multiply(A, B, whole)
@@ -101,14 +101,14 @@ def test_bits_do_not_know_of_cuts(small_pieces, cut, along):
     np.testing.assert_array_equal(cut_up, whole)
 
 
-def test_what_is_packed_is_kept(small_pieces):
+def test_packed_pieces_are_used_again(small_pieces):
     F, multiply = small_pieces
     A, B, found, expected = random(0, F, 12, 100), random(1, F, 100, 90), *np.zeros((2, 12, 90), F)
     multiply(A, B, expected)
     for first in range(0, 90, 30):
         part = slice(first, first + 30)
         multiply(A, B[:, part], found[:, part], kept_from_before=first > 0)
-        A[:] = np.nan  # nobody looks at it again
+        A[:] = np.nan  # it is not read again
     np.testing.assert_array_equal(found, expected)
 
 
@@ -121,7 +121,7 @@ def test_large_matrices(F, monkeypatch):
 
 
 @given(K=st.integers(0, 3000))
-def test_pieces_are_as_deep_as_each_other(K):
+def test_pieces_are_equally_deep(K):
     depth = packed.piece_depth.py_func(K)
     assert 1 <= depth <= packed.PIECE_DEPTH
     pieces = [min(depth, K - first) for first in range(0, K, depth)]

@@ -1,4 +1,4 @@
-"""A kernel is compiled in another process where that helps, and in this one where anything goes wrong."""
+"""A kernel is compiled in another process if that helps, and in this one if anything goes wrong."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ vp.train(network, np.linspace(-1, 1, 13), X, X[:, 0], optimizer=vp.Momentum(), e
 
 @pytest.fixture
 def empty(monkeypatch, tmp_path):
-    """No kernels, and two processors, for a test."""
+    """An empty cache, and two processors."""
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     folder.cache_clear()
@@ -41,7 +41,7 @@ def empty(monkeypatch, tmp_path):
 
 
 def begin():
-    """Begin to compile a small kernel, and return the other process, if there is one."""
+    """Begin to compile a small kernel; return the other process, if there is one."""
     precompile.precompile.__wrapped__(small_kernel, np.float32)
     return precompile._running.get(NAME)
 
@@ -63,13 +63,13 @@ def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, her
     assert len(list(tmp_path.glob("*run_epochs_float64*.kernel"))) == 1
 
 
-def test_what_is_kept_is_not_compiled_again(empty, monkeypatch):
+def test_a_kept_kernel_is_not_compiled_again(empty, monkeypatch):
     monkeypatch.setattr(precompile, "is_kept", lambda name: name == NAME)
     assert begin() is None
 
 
 @pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child", "read only"])
-def test_not_where_it_cannot_help(empty, monkeypatch, why):
+def test_no_process_if_it_cannot_help(empty, monkeypatch, why):
     if why == "one thread":
         monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
     elif why == "no Python":
@@ -118,7 +118,7 @@ def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_pat
     (tmp_path / "importlib.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(sys, "path", [*sys.path, None])  # which Python itself passes over
+    monkeypatch.setattr(sys, "path", [*sys.path, None])  # Python itself ignores it
     begin()
     precompile.wait_for(NAME)
     assert is_kept(NAME)

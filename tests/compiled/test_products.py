@@ -14,7 +14,7 @@ from vecprop.compiled.gemm.vectors import vector_bytes
 WIDTHS = [width for width in (32, 64) if width <= max(32, vector_bytes())]
 SIZES = st.integers(1, 40)
 BEYOND = 7.0
-"""What stands in memory beyond a result."""
+"""The numbers in memory beyond a result."""
 
 
 @pytest.fixture(
@@ -26,7 +26,7 @@ BEYOND = 7.0
     scope="module",
 )
 def machine(request):
-    """Return a type, and what calls a compiled function for vectors of one width."""
+    """Return a type, and a function that calls a compiled function for vectors of one width."""
     F, width = request.param
     made = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +72,7 @@ def test_multiply(machine, M, N, K, by_columns, add):
 
 @given(M=SIZES, N=st.integers(60, 140), cut=st.integers(1, 599))
 @settings(max_examples=30, deadline=None)
-def test_products_are_added_in_one_order_however_many_are_done_with_at_once(machine, M, N, cut):
+def test_the_cut_of_the_depth_does_not_change_the_order_of_sums(machine, M, N, cut):
     F, call = machine
     A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
     assert B.nbytes > products.B_BYTES

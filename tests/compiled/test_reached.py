@@ -1,4 +1,4 @@
-"""A kernel is kept by the code that it reaches: what changes none of it compiles nothing anew."""
+"""A kernel is kept under the code that it reaches: an edit that changes none of it compiles nothing anew."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def copy(folder):
     return Path(shutil.copytree(PACKAGE, folder / "vecprop", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def test_only_what_a_kernel_reaches_is_part_of_its_name(tmp_path):
+def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     other_words, other_formula = copy(tmp_path / "other words"), copy(tmp_path / "another formula")
     for part in ("core", "optimize", "compiled"):
         for file in (other_words / part).rglob("*.py"):
@@ -121,7 +121,7 @@ PLAIN = "def f(x):\n    return helper(x) * 2.0"
         function(PLAIN, helper=helper, another=3),
     ],
 )
-def test_what_does_the_same(same):
+def test_code_that_does_the_same(same):
     plain = function(PLAIN, helper=helper)
     assert digest(same) == digest(plain)
     assert same_code(same.__code__, plain.__code__)
@@ -139,11 +139,11 @@ def test_what_does_the_same(same):
         function(PLAIN, helper=helper.py_func),
     ],
 )
-def test_what_does_not(other):
+def test_code_that_does_not(other):
     assert digest(other) != digest(function(PLAIN, helper=helper))
 
 
-def test_values_are_told_apart():
+def test_different_values_have_different_digests():
     values = [1, 1.0, True, "1", np.float32(1), np.int64(1), (1,), [1], None, np.float32, types.float32, np.ones(1)]
     values += [
         np.ones(2),
@@ -167,6 +167,6 @@ def test_functions_that_call_each_other():
     assert digest(names["f"]) != digest(names["g"])
 
 
-def test_what_nobody_can_judge_is_refused():
+def test_values_of_unknown_types_are_refused():
     with pytest.raises(TypeError, match="of which nobody can say whether it has changed"):
         digest(function("def f(x):\n    return thing", thing=object()))

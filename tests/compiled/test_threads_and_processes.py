@@ -1,4 +1,4 @@
-"""The compiled engine among threads and processes: the same bits whatever their number, and a host that stays whole."""
+"""The compiled engine with threads and processes: the same bits with any number, and no effects on the host."""
 
 import _signal  # pyright: ignore[reportMissingImports] (what signal wraps)
 import hashlib
@@ -68,7 +68,7 @@ def test_repetition_shows_no_race():
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_what_has_been_trained():
     options = {"optimizer": vp.Momentum(1e-6), "engine": "compiled"}
-    vp.train(network(), network().init(1), X, T, epochs=1, **options)  # so that nothing is left to compile
+    vp.train(network(), network().init(1), X, T, epochs=1, **options)  # compiles all kernels
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     result = vp.train(network(), network().init(1), X, T, epochs=10**7, **options)
@@ -101,8 +101,8 @@ def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
     assert all(after[path] == count for path, count in before)
 
 
-def test_blas_is_set_back_by_whoever_is_last():
-    """Also where another thread, which is still there, had set it to one thread."""
+def test_the_last_user_of_blas_restores_it():
+    """Also if another thread, which still exists, had set it to one thread."""
     from threadpoolctl import threadpool_info
 
     from vecprop.system.threads import single_threaded_blas

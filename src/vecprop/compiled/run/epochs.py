@@ -7,13 +7,15 @@ by block. So the bits are the same whatever the number of threads. A step with t
       worker 0   [ shuffle ] | shards 0, 1 | quarters 0, 1: sum, add penalties ( move ) | ( move )  |  next step
       worker 1               | shards 2, 3 | quarters 2, 3: sum, add penalties ( move ) | ( move )  |  next step
                              A             B                                            C           D
+
 Barriers order what one worker writes and another reads:
 
-A  the order of the rows, before anyone reads a batch;
-B  the gradients and losses of all shards, before a block sums them;
-C  the blocks' sums of squares and penalties, before anyone clips by the norm, judges the loss, or reads theta: a block
-   moves at once if neither decides, while it is in the cache;
-D  theta, before the next step reads it, if it moves only after C.
+A  the order of the rows is written before anyone reads a batch;
+B  the gradients and losses of all shards are written before a block sums them;
+C  the blocks' squared norms and penalties are written before anyone clips by the norm or judges the loss, and all
+   gradients are read before the next step overwrites them; a block moves before C, while it is in the cache, if neither
+   clipping nor the loss decides about the move;
+D  theta is written before the next step reads it, if it moves after C.
 """
 
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""A small network's tiles are filled up to whole vectors with rows that count for nothing."""
+"""A small network's tiles are padded to whole vectors with rows of weight 0."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ NETWORK = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError()
 
 
 @pytest.mark.parametrize("F", [np.float64, np.float32])
-@pytest.mark.parametrize("rows", [1, 7, 8, 9, 15, 16, 17, 31, 33, 100, 513, 1050])  # the most of a tile are 512
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 15, 16, 17, 31, 33, 100, 513, 1050])  # a tile has 512 at most
 def test_any_number_of_rows(rows, F):
     theta = NETWORK.init(0).astype(F)
     loss, gradient = vp.compile(NETWORK).loss_and_gradient(theta, X[:rows], T[:rows], W[:rows])
@@ -21,7 +21,7 @@ def test_any_number_of_rows(rows, F):
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
-def test_rows_that_fill_a_tile_are_as_harmless_as_its_own():
+def test_padding_is_copies_of_a_row():
     network = vp.Network(1, [vp.Dense(1)], vp.Poisson())
     theta, ones = np.array([-1.0, 1000.0]), np.ones((17, 1))
     loss, gradient = vp.compile(network).loss_and_gradient(theta, 1000 * ones, ones)  # exp(1000) overflows, exp(0) not

@@ -1,4 +1,4 @@
-"""The record of a fit: what Python sets by a field's name is what compiled code reads under it."""
+"""The record of a fit: compiled code reads by a field's name the value that Python has set."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_field_that_is_not_there_is_an_error():
         Context(epoch=1)
 
 
-def test_a_context_from_another_shares_no_record_with_it():
+def test_a_context_from_a_template_has_a_record_of_its_own():
     first = Context(epochs=3, clip=0.5)
     second = Context(first, epochs=4)
     assert (first.record["epochs"][0], second.record["epochs"][0], second.record["clip"][0]) == (3, 4, 0.5)
