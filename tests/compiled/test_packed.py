@@ -30,7 +30,7 @@ def compiled(patch, F, width, **constants):
     for name, value in constants.items():
         patch.setattr(packed, name, value)
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(packed.packed_address.__wrapped__(F))
-    workspace = np.full(packed.workspace_size(F) + 100, BEYOND, F)
+    workspace = np.full(packed.packing_size(F) + 100, BEYOND, F)
 
     def multiply(A, B, C, add=False, kept_from_before=False):
         (M, K), N, row = A.shape, B.shape[1], C.strides[0]

@@ -32,8 +32,13 @@ from .jit.numba_options import INNER
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1
+"""The end of a fit that no thread has taken, beside those of `epochs.Ended`."""
+
 REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
+"""The reason of each end, as results have it; the other ends are all epochs done, or divergence."""
+
 UNMEASURED = NOT_STARTED, int(Ended.AT_START)
+"""The ends of fits whose initial losses are missing or not finite."""
 
 size: int = 8  # a placeholder for the bytes of an element, filled in by `members_address`
 
@@ -57,7 +62,7 @@ def _fit(context, c, run_epochs, size):
     epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
     done[3] = 0
     if not c.running or c.validation.rows:
-        c.epochs = 0
+        c.epochs = 0  # which measures the losses
         if stopping and _is_blind_at_start(c):
             c.stopping = 0
         call_epochs(run_epochs, (context, 0))
@@ -67,6 +72,7 @@ def _fit(context, c, run_epochs, size):
         if done[3]:
             return
         done[0] = 0
+        # The measured losses are the first entries; the epochs write behind them.
         c.validation_losses += size
         c.validation_scores += 8
         if not c.running:

@@ -10,7 +10,7 @@ from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L1, L2
-from .gemm.packed import workspace_size
+from .gemm.packed import packing_size
 from .gemm.products import gather_address, multiply_address
 from .jit.fit_record import Context
 from .lower.formulas import H_SIZE, hyperparameters
@@ -123,7 +123,7 @@ class Program:
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # for one row, until the tile's rows are known
-        self.packing_at = self._reserve(-(-workspace_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
+        self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
         starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
         inputs = network.inputs
         for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
@@ -185,6 +185,7 @@ class Program:
         return VECTOR_BYTES // np.dtype(self.F).itemsize
 
     def _count_operations(self) -> int:
+        """Count multiplications and additions of three products for each weight, and about 40 of each activation."""
         products = 6 * sum(I * O for I, O in self._dense_sizes())
         return products + 40 * sum(self.network.widths)
 

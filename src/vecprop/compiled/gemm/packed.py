@@ -105,7 +105,7 @@ def _columns(F: type) -> int:
     return 2 * vector_bytes() // np.dtype(F).itemsize
 
 
-def workspace_size(F: type) -> int:
+def packing_size(F: type) -> int:
     """Return the number of elements that `multiply` needs to pack."""
     return PIECE_DEPTH * (PIECE_ROWS + PIECE_PANELS * _columns(F))
 

@@ -135,11 +135,11 @@ def run_epochs(context, worker):
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
     blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
     squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
-    costs = doubles_at(c.penalties, blocks)
+    penalties = doubles_at(c.penalties, blocks)
     running = c.running
     # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
     carried = full and not noisy and not running
-    everything = _scale(c, c.training, all_rows[:N], theta) if running else 0.0
+    scale_of_all = _scale(c, c.training, all_rows[:N], theta) if running else 0.0
     step = 0
     for epoch in range(recorded):
         if c.stop and words_at(c.stop, 1)[0]:  # only fits of one worker have this word, so no other waits for it
@@ -151,11 +151,12 @@ def run_epochs(context, worker):
                 (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
             )
         wait_for_all(barrier, workers)  # A
-        first_step, loss, met, norm, size = step, 0.0, 0.0, 0.0, 0.0
+        first_step, loss, running_loss, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
             rows = (order if c.shuffle else all_rows)[start : min(start + c.batch_size, N)]
             B, scale = rows.size, _scale(c, c.training, rows, theta)
             step_number = c.first_step + step if noisy else -1
+            # The gradients of the shards.
             if c.gradient_of_batch:
                 call_batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
             else:
@@ -165,6 +166,7 @@ def run_epochs(context, worker):
             loss = total(partial)
             judged = carried and epoch > 0  # theta moves only if the loss at it is finite
             at_once = clip == 0 and not judged
+            # The worker's blocks are summed, and moved if nothing else decides about the move.
             rate = doubles_at(rates, step + 1)[step * c.rate_stride]
             t = np.float64(c.steps_before + step + 1)
             for block in range(blocks):
@@ -172,20 +174,22 @@ def run_epochs(context, worker):
                 if not first <= quarter < end:
                     continue
                 squares[block] = sum_block(c, theta, gradients, is_single, low, high, scale, own)
-                costs[block] = penalty_of(c, theta, low, high, scale) if judged or running else 0.0
+                penalties[block] = penalty_of(c, theta, low, high, scale) if judged or running else 0.0
                 if at_once:
                     moves[block] = move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)  # C
-            square, cost, finite = total(squares), total(costs), True
+            square, penalty, finite = total(squares), total(penalties), True
+            # A loss or gradient that is not finite ends the epochs; last_finite has the parameters before it.
             if judged:
-                finite = np.isfinite(theta.dtype.type(loss + cost))  # in the type in which it is recorded
+                finite = np.isfinite(theta.dtype.type(loss + penalty))  # in the type in which it is recorded
                 if worker == 0:
-                    losses[epoch - 1] = loss + cost
+                    losses[epoch - 1] = loss + penalty
                     done[0] = epoch if finite else epoch - 1
             if not (finite and np.isfinite(square)):
                 if worker == 0:
                     norms[epoch], done[1], done[2] = np.sqrt(square), step, finite
                 return
+            # Blocks that had to wait move now.
             if not at_once:
                 shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
                 for block in range(blocks):
@@ -196,22 +200,24 @@ def run_epochs(context, worker):
                         copy(theta[low:high], last_finite[low:high])
                     moves[block] = move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)  # D
+            # The step's part of the epoch's means.
             step += 1
             moved = total(moves)
             if running:
-                met += _running(c, loss, cost, everything, scale, B)
+                running_loss += _running(c, loss, penalty, scale_of_all, scale, B)
                 if not (np.isfinite(moved) or _is_finite(theta)):
-                    met = np.nan
+                    running_loss = np.nan
             norm += np.sqrt(square)
             size += np.sqrt(moved)
+        # The epoch's results, its measured losses, and whether training ends.
         if worker == 0:
             norms[epoch], sizes[epoch] = norm / max(step - first_step, 1), size / max(step - first_step, 1)
             done[1] = step
             if running:
-                losses[epoch] = met
+                losses[epoch] = running_loss
         last = epoch >= c.epochs - 1
         known = running or (carried and not last and not c.stopping)
-        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(met))):
+        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(running_loss))):
             return
         if worker == 0 and (last or not carried or c.stopping):
             copy(theta, last_finite)
@@ -243,11 +249,11 @@ def _has_stalled(c, epoch, theta):
 
 
 @njit(**INNER)
-def _running(c, loss, penalty, everything, scale, rows):
+def _running(c, loss, penalty, scale_of_all, scale, rows):
     """Return a batch's part in the epoch's running loss, as `train.running_loss` has it."""
     if not c.mean:
         return loss + penalty * rows / c.training.rows
-    return (loss + penalty) * (everything / scale) if scale > 0 else 0.0
+    return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0
 
 
 @njit(**INNER)
@@ -297,14 +303,14 @@ def _loss(context, c, worker, is_validation, N, parts, theta):
         partial[part] = call_rows(
             c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
         )
-    blocks, costs = c.block_count, doubles_at(c.penalties, c.block_count)
+    blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
     first, end = quarters_of(worker, workers)
     for block in range(blocks):  # the steps sum penalties by blocks, so the bits are the same
         low, high, quarter, _ = block_at(c, block)
         if first <= quarter < end:
-            costs[block] = penalty_of(c, theta, low, high, scale)
+            penalties[block] = penalty_of(c, theta, low, high, scale)
     wait_for_all(barrier, workers)
-    return total(partial) + total(costs)
+    return total(partial) + total(penalties)
 
 
 def epochs_kernel(F: type) -> Kernel:
