@@ -104,7 +104,7 @@ def check_gradients(
     limit = _limit(rtol, atol)
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
-    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # if it is not imported, there is no compiled network
+    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # if not imported, there is no compiled network
     if kernels and isinstance(network, kernels.CompiledNetwork):
         network, engine = network.network, "compiled" if engine == "both" else engine
     if isinstance(network, Network):

@@ -102,7 +102,7 @@ class Stagnation:
 
 
 def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
-    """Return a rule as the compiled engine has it, see `compiled.epochs.Stopping`."""
+    """Return a rule as the compiled engine has it, see `compiled.run.epochs.STOPPING`."""
     return rule.patience, rule.tolerance, rule.from_lowest, get_args(Watched).index(rule.on)
 
 
@@ -111,7 +111,7 @@ def observed(
 ) -> tuple[float, float, float]:
     """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    The kernels of `compiled.epochs` are compiled from this source, so all its arguments are numbers.
+    The kernels of `compiled.run.epochs` are compiled from this source, so all its arguments are numbers.
 
     Parameters
     ----------
