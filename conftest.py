@@ -10,7 +10,7 @@ import pytest
 
 import vecprop
 
-collect_ignore = [] if find_spec("skl2onnx") and find_spec("onnx") else ["src/vecprop/files/onnx.py"]
+collect_ignore = [] if find_spec("skl2onnx") and find_spec("onnx") else ["src/vecprop/files/onnx"]
 if find_spec("matplotlib"):
     import matplotlib
 

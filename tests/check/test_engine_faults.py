@@ -394,11 +394,11 @@ def test_nothing_is_kept_of_a_fault():
     assert not found(SMALL)
     place = folder()
     assert place is not None
-    kept = set(place.glob("loops._slope_Tanh_float64-*"))
+    kept = set(place.glob("loops._derivative_Tanh_float64-*"))
     assert kept
     with planted(fault):
         assert found(SMALL)
-    assert set(place.glob("loops._slope_Tanh_float64-*")) == kept
+    assert set(place.glob("loops._derivative_Tanh_float64-*")) == kept
 
 
 # The gradient of a step itself.

@@ -79,9 +79,9 @@ def compare(cls_or_part, method, F, *arrays):
     """Return the compiled formula's results and the formula's own on the same arrays."""
     formula, h = compiled_method(type(cls_or_part), method, F), hyperparameters(cls_or_part)
     found = np.array([formula(h, *(array[i] for array in arrays)) for i in range(len(arrays[0]))])
-    (signature,) = formula.nopython_signatures  # pyright: ignore[reportFunctionMemberAccess] (a dispatcher of Numba's)
-    result = signature.return_type
-    assert str(result) == F.__name__, f"{method} of {cls_or_part} is computed in {result}"
+    signatures = formula.nopython_signatures  # pyright: ignore[reportFunctionMemberAccess] (a dispatcher of Numba's)
+    results = {str(signature.return_type) for signature in signatures}
+    assert results == {F.__name__}, f"{method} of {cls_or_part} is computed in {results}"
     return found, getattr(cls_or_part, method)(*arrays)
 
 
