@@ -1,5 +1,6 @@
 """What all tests and examples of docstrings share: their names, and pictures that are drawn without a screen."""
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ if find_spec("matplotlib"):
 else:
     collect_ignore += ["src/vecprop/pictures", "tests/pictures"]
     collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported and collected out of later garbage collections: a tenth of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -214,7 +214,7 @@ def assert_clean(done, command, table, story):
 
 
 def test_damaged_tables(vecprop, model):
-    codes = run(vecprop, model, 100, seed=0)
+    codes = run(vecprop, model, 50, seed=0)
     assert {code for _, code in codes} == {0, 3}
 
 

@@ -189,7 +189,7 @@ SCORED = {
 
 
 @pytest.mark.parametrize("weight", [None, W])
-@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", SCORED)
 def test_scores_of_validation_are_those_of_the_predictions(name, F, weight):
     """Of more rows than a tile has, with any number of threads, on either engine, and by L-BFGS."""

@@ -101,7 +101,9 @@ def test_bits_do_not_depend_on_threads(network, batch_size):
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
 
 
-@pytest.mark.parametrize("network", [NARROW_FIRST, LARGE], ids=["by inputs", "by results"])
+@pytest.mark.parametrize(
+    "network", [NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"]
+)
 @pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (3, 128)), 100])
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
@@ -114,7 +116,9 @@ def test_full_batches(network, batch_size):
     np.testing.assert_array_equal(one_by_one.history.loss, trained(network, **options).history.loss)
 
 
-@pytest.mark.parametrize("network", [WITHOUT_NOISE, LARGE], ids=["by inputs", "by results"])
+@pytest.mark.parametrize(
+    "network", [WITHOUT_NOISE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"]
+)
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_carried_losses_have_the_bits_of_measured_ones(network, threads):
     """The next step of a full batch computes the loss; epochs that run one by one have to measure it."""
