@@ -2,22 +2,30 @@
 PYTHON ?= python3
 OUT ?= vecprop-demo
 BIN = .venv/bin
-IN_PARALLEL = --numprocesses=auto --maxprocesses=8
+# A worker for each processor, and one thread for each worker's BLAS: more would wait for one another.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
 
-.PHONY: demo test test-all campaigns bench format clean
+.PHONY: demo test lint short test-all campaigns bench format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
 
+# Types are checked beside the tests: a process of its own, which would leave a processor idle.
 test: .venv/ready-dev
+	@$(MAKE) --no-print-directory --jobs=2 lint short
+
+lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(IN_PARALLEL) -m "not long"
+	$(BIN)/basedpyright src
+
+short:
+	$(PYTEST) -m "not long"
 
 test-all: .venv/ready-dev-all test
-	$(BIN)/pytest $(IN_PARALLEL) -m long
+	$(BIN)/basedpyright
+	$(PYTEST) -m long
 
 campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/mutations.py

@@ -78,7 +78,16 @@ def test_ctrl_c_returns_what_has_been_trained():
     assert network().loss(result.theta, X, T) == pytest.approx(result.history.loss[-1], rel=1e-12)
 
 
-def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
+@pytest.fixture
+def two_blas_threads():
+    """Give BLAS two threads, also where the tests run with one."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(2):
+        yield
+
+
+def test_fits_from_several_threads_and_the_host_s_blas_afterwards(two_blas_threads):
     from threadpoolctl import threadpool_info
 
     before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
@@ -101,7 +110,7 @@ def test_fits_from_several_threads_and_the_host_s_blas_afterwards():
     assert all(after[path] == count for path, count in before)
 
 
-def test_the_last_user_of_blas_restores_it():
+def test_the_last_user_of_blas_restores_it(two_blas_threads):
     """Also if another thread, which still exists, had set it to one thread."""
     from threadpoolctl import threadpool_info
 
@@ -110,6 +119,7 @@ def test_the_last_user_of_blas_restores_it():
     with single_threaded_blas(True):
         pass  # BLAS is loaded
     before = threadpool_info()
+    assert any(pool["num_threads"] == 2 for pool in before)
     entered, may_end = threading.Event(), threading.Event()
 
     def first():
