@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
+from ..core.scores import SCORES
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .early_stopping import Best
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
@@ -116,3 +117,21 @@ class Run:
         elif self.best is not None and self.best.rule.restores:
             theta = self.best.theta
         return TrainingResult(theta, self.state.history, self.state, reason)
+
+
+def check_score(
+    name: Any, early_stopping: EarlyStopping | Stagnation | None, rows: int | None, weight: Array | None
+) -> None:
+    """Refuse a score that these validation rows do not have, or a rule of early stopping without its score."""
+    if name is None:
+        if early_stopping is not None and early_stopping.on == "validation_score":
+            raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
+        return
+    if name not in SCORES:
+        raise ValueError(f"validation_score is {name!r}, but it is one of {', '.join(SCORES)}.")
+    if rows is None:
+        raise ValueError(f"validation_score is {name!r}, but there are no rows of validation: give them too.")
+    if name == "r2" and rows < 2:
+        raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
+    if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
+        raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.elementary import Array, is_of, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from ..core.scores import SCORES, Score, meanings
+from ..core.scores import Score, meanings
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
@@ -18,7 +18,7 @@ from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import NAMES, EngineName, engine_for
 from .lbfgs_training import LBFGSTraining
-from .run import Callback, Run
+from .run import Callback, Run, check_score
 from .state import TrainingResult, TrainingState
 
 
@@ -233,24 +233,6 @@ def check_settings(
             raise ValueError(f"The interval of {callback!r} is {interval!r}, but it is 1 epoch at least.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
-
-
-def check_score(
-    name: Any, early_stopping: EarlyStopping | Stagnation | None, rows: int | None, weight: Array | None
-) -> None:
-    """Refuse a score that these validation rows do not have, or a rule of early stopping without its score."""
-    if name is None:
-        if early_stopping is not None and early_stopping.on == "validation_score":
-            raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
-        return
-    if name not in SCORES:
-        raise ValueError(f"validation_score is {name!r}, but it is one of {', '.join(SCORES)}.")
-    if rows is None:
-        raise ValueError(f"validation_score is {name!r}, but there are no rows of validation: give them too.")
-    if name == "r2" and rows < 2:
-        raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
-    if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
-        raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")
 
 
 def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:

@@ -15,8 +15,8 @@ from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_rows
 from ..monitor import Monitor
+from ..run import check_score
 from ..state import TrainingResult, TrainingState
-from ..trainer import check_score
 
 
 class CompiledCohort(Cohort):
