@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import vecprop
 
@@ -19,6 +20,11 @@ if find_spec("matplotlib"):
 else:
     collect_ignore += ["src/vecprop/pictures", "tests/pictures"]
     collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
+
+
+# The same examples in every run, and none that fails because the machine is busy.
+settings.register_profile("vecprop", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vecprop")
 
 
 def pytest_collection_finish() -> None:

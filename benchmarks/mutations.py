@@ -30,7 +30,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "mutations.json"
 PAGE = RESULTS.with_suffix(".md")
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutations.json"
 
-FOLDERS = {"core": (60, 0.10), "optimize": (30, 0.10), "train": (50, 0.10), "compiled": (80, 0.15)}
+FOLDERS = {"core": (70, 0.10), "optimize": (30, 0.10), "train": (50, 0.10), "compiled": (50, 0.15)}
 """How many changes are tried in each folder, and the share of them that may survive."""
 
 SEED = 17

@@ -38,7 +38,7 @@ def test_every_layer_and_loss(layer, loss, F):
     assert_same(compiled.predict(theta, p.X), p.network.predict(theta, p.X), F)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     widths=st.lists(st.sampled_from([1, 2, 3, 17, 40]), min_size=1, max_size=4),
     inputs=st.sampled_from([1, 2, 3, 30, 65]),

@@ -5,7 +5,7 @@ import importlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
@@ -13,7 +13,6 @@ import vecprop as vp
 compiled_loop = importlib.import_module("vecprop.train.compiled.training_loop")  # vecprop.train is the function
 
 
-@settings(deadline=None)  # kernels may have to be compiled
 @given(
     layers=st.sampled_from([[vp.ReLU()], [vp.Tanh(), vp.Dense(3), vp.ReLU()], [vp.LayerNorm(), vp.Dropout(0.5)], []]),
     value=st.sampled_from([np.nan, np.inf, -np.inf]),

@@ -70,7 +70,7 @@ def random(seed, F, rows, columns, by_columns=False):
     orders=st.tuples(st.booleans(), st.booleans()),
     add=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_multiply(small_pieces, M, N, K, orders, add):
     F, multiply = small_pieces
     A, B = (
@@ -88,7 +88,7 @@ def test_multiply(small_pieces, M, N, K, orders, add):
 
 
 @given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bits_do_not_depend_on_cuts(small_pieces, cut, along):
     F, multiply = small_pieces
     A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)

@@ -84,7 +84,7 @@ def test_backward_returns_the_gradient_of_the_inputs():
     assert_close(found, complex_step(lambda X: p.network.loss(p.theta, X, p.T), p.X))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     widths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
     inputs=st.integers(1, 5),

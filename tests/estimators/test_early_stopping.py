@@ -75,7 +75,7 @@ def fitted(model, *rows):
 
 
 @given(problems())
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(problem):
     model, rows, y, weight = problem
     kind = MLPEnsembleClassifier if isinstance(model, MLPClassifier) else MLPEnsembleRegressor
@@ -88,7 +88,7 @@ def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(proble
 
 
 @given(problems())
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
     model, rows, y, weight = problem
     fitted = []

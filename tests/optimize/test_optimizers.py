@@ -165,3 +165,8 @@ def test_lbfgs_ends_as_it_says():
     assert np.abs(theta).max() < 1e-8
     assert vp.LBFGS().minimize(valley, np.array([2.0, -3.0]), iterations=1)[1] == "epochs"
     assert vp.LBFGS(max_evaluations=2).minimize(valley, np.array([2.0, -3.0]), iterations=100)[1] == "epochs"
+
+
+def test_lbfgs_stalls_where_no_step_lowers_the_function():
+    uphill = lambda theta: (theta @ theta, -2 * theta)  # noqa: E731
+    assert vp.LBFGS().minimize(uphill, np.array([2.0, -3.0]), iterations=100)[1] == "stalled"

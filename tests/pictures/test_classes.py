@@ -3,7 +3,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
@@ -54,7 +54,6 @@ def test_global_settings_stay_as_they_are():
         assert dict(plt.rcParams) == before
 
 
-@settings(deadline=None)
 @given(t=st.lists(st.integers(0, 6), min_size=1, max_size=20))
 def test_integers_floats_columns_and_one_hot_rows_name_the_same_classes(t):
     rows, t = np.zeros((len(t), 2)), np.array(t)

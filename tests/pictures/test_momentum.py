@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.contour import ContourSet
 
@@ -11,7 +11,6 @@ from vecprop.pictures import plot_momentum
 from vecprop.pictures.momentum import STEEPNESS, descent_path, valley, valley_gradient
 
 
-@settings(deadline=None)
 @given(theta=st.tuples(st.floats(-10, 10), st.floats(-10, 10)))
 def test_the_gradient_is_that_of_the_valley(theta):
     step = 1e-30j

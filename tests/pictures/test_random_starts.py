@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vecprop.pictures import plot_random_starts
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     losses=st.lists(st.floats(1e-6, 1e6) | st.just(np.nan) | st.just(np.inf), min_size=1, max_size=20),
     at=st.floats(1e-6, 1e6),
