@@ -9,14 +9,14 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..system.threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
 from .jit.fit_record import as_word
-from .program import program_of, rows_of
+from .program import batch_fields, program_of
 from .run.tiles import gradient_address
 
 _WORD = ctypes.c_int64
 _ROWS = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
 
 THREADED = 20_000_000
-"""The operations above which a call uses several threads: to start them takes about a tenth of a millisecond."""
+"""The operations above which a call uses several threads: waking them takes about a tenth of a millisecond."""
 
 
 class BatchLoss:
@@ -47,7 +47,7 @@ class BatchLoss:
             self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
         self.context = program.training_context(self.workers)
         self.context.clear("tile_contents")
-        self.context.set(all_rows=self.rows, seed=as_word(noise.seed if noise else 0), training=rows_of(batch, F))
+        self.context.set(all_rows=self.rows, seed=as_word(noise.seed if noise else 0), training=batch_fields(batch, F))
         self.gradient_of_rows = _ROWS(gradient_address(F))
 
     def loss(self, theta: np.ndarray) -> np.ndarray:

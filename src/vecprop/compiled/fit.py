@@ -19,7 +19,7 @@ from .lower.formulas import hyperparameters
 from .lower.loops import update_address
 from .lower.score_loops import score_address
 from .lower.shuffling import shuffle_address
-from .program import Program, program_of, rows_of
+from .program import Program, batch_fields, program_of
 from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel
 from .run.steps import BLOCK
 
@@ -95,14 +95,12 @@ class Epochs:
         F = theta.dtype.type
         precompile(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
-        data = rows_of(batch, F)
-        validation_data = (
-            data if validation_rows is not None else {} if validation_batch is None else rows_of(validation_batch, F)
-        )
+        data = batch_fields(batch, F)
+        validation_data = {} if validation_batch is None else batch_fields(validation_batch, F)
+        if validation_rows is not None:
+            validation_data = {**data, **_chosen(validation_rows)}
         if rows is not None:
             data = {**data, **_chosen(rows)}
-        if validation_rows is not None:
-            validation_data = {**validation_data, **_chosen(validation_rows)}
         N, validation_N = data["rows"], validation_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations

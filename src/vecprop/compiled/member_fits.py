@@ -26,7 +26,7 @@ from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
 from .jit.barrier import atomic_add
 from .jit.calls import call_epochs
-from .jit.fit_record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, layout
+from .jit.fit_record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
 from .jit.numba_options import INNER
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
@@ -215,8 +215,7 @@ class MemberFits:
         if stopping:
             each |= {"memory": memory, "best": self.best}
         for name, array in each.items():
-            first = array.__array_interface__["data"][0]  # costs half of .ctypes
-            self.records[name] = first + array.strides[0] * np.arange(M)
+            self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]
         self.kept = [*each.values()]  # arrays that kernels write on live as long as this
 
@@ -230,7 +229,7 @@ class MemberFits:
         return ~np.isin(self.done[:, 3], UNMEASURED)
 
     def outcome(self, number: int) -> tuple[int, int, Any, bool]:
-        """Return a fit's epochs with a finite loss, its steps, why it ended, and whether it was measured at first."""
+        """Return a fit's epochs with a finite loss, steps, the reason of its end, and whether it has initial losses."""
         epochs, steps, _, why = self.done[number].tolist()
         reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
         return epochs, steps, reason, why not in UNMEASURED
@@ -260,7 +259,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     workers = min(usable_threads(), len(contexts))
     queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
-    starts = layout(needed.values())
+    starts = starts_of(needed.values())
     memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # each thread's, for one fit after the other
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
     scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]

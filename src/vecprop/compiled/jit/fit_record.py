@@ -85,7 +85,7 @@ FIT = np.dtype(
         ("targets", _ADDRESS),
         ("row_weights", _ADDRESS),
         ("row_losses", _ADDRESS),
-        ("workspace", _ADDRESS),  # outputs of layers, what they keep for the way back, and room to pack
+        ("workspace", _ADDRESS),  # outputs of layers, what they keep for backward, and packed matrices
         ("workspace_size", _WORD),
         ("deltas", _ADDRESS),  # two for each tile: a dense layer reads one and writes the other
         ("delta_size", _WORD),
@@ -182,7 +182,7 @@ class KeptMemory:
     """
 
     SIZES = range(2**20, 2**28)
-    """The sizes that are recycled: the allocator itself keeps smaller memory, and larger would be missed elsewhere."""
+    """The sizes to recycle: the allocator keeps smaller memory itself, and larger memory would be missed elsewhere."""
     spare: ClassVar[list[np.ndarray]] = []
     bytes = np.empty(0, np.uint8)
 
@@ -199,7 +199,7 @@ class KeptMemory:
 
 
 class Context:
-    """The record of a fit, and what it points to, which lives as long as it does.
+    """The record of a fit, with the arrays and the memory that it points to, which live as long as it does.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ class Context:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
         self.address = address_of_array(self._array)
         self.reserved = {} if base is None else base.reserved
-        self.words = self._array.data  # a memoryview: to write a word into it takes half the time
+        self.words = self._array.data  # a memoryview: writing a word into it takes half the time
         self._arrays = {} if base is None else dict(base._arrays)
         self._layout, self._memory = None if base is None else base._layout, None
         if self._layout is not None:
@@ -257,7 +257,7 @@ class Context:
         If ``kept`` is true, the next context may recycle it when this one is gone; see `KeptMemory`.
         """
         assert self._layout is None, "memory is reserved once"
-        *starts, total = layout(sizes.values())
+        *starts, total = starts_of(sizes.values())
         self.reserved = sizes
         self._layout = np.array([OFFSETS[name] for name in sizes]), np.array(starts), total + LINE, kept
         self._take_memory(*self._layout)
@@ -282,12 +282,12 @@ def aligned(number: int) -> int:
     return -(-number // LINE) * LINE
 
 
-def layout(sizes: Iterable[int]) -> list[int]:
-    """Return where parts of these sizes in bytes start, and where the last one ends: no two share a cache line.
+def starts_of(sizes: Iterable[int]) -> list[int]:
+    """Return the start of each part, given their sizes in bytes, and the end of the last; no two share a cache line.
 
     Examples
     --------
-    >>> layout([100, 300])
+    >>> starts_of([100, 300])
     [0, 128, 512]
     """
     return list(accumulate(map(aligned, sizes), initial=0))
@@ -296,7 +296,7 @@ def layout(sizes: Iterable[int]) -> list[int]:
 def address_of_array(array: Any) -> int:
     """Return the address of a contiguous array."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # costs a quarter of .ctypes
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # takes a third of the time of .ctypes
     except (TypeError, ValueError):  # not contiguous; or read-only or empty
         assert array.flags.c_contiguous, "not contiguous"
         return array.ctypes.data
