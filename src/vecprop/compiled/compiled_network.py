@@ -49,7 +49,7 @@ def compile(network: Network) -> "CompiledNetwork":
     """
     reason = unsupported(network)
     if reason is not None:
-        raise ValueError(f"There is no machine code of this network, for {reason}: use the network itself.")
+        raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
     return CompiledNetwork(network)
 
 
@@ -101,7 +101,7 @@ class CompiledNetwork:
         theta : ndarray (P,)
             The parameters of one network.
         copy : bool, default True
-            Whether they are copied; if not, the predictor follows later changes to them.
+            Whether they are copied. If not, and if they are contiguous, the predictor follows later changes to them.
         """
         theta = checked_theta(self.network, theta)
         if theta.ndim > 1 or not _has_kernels(theta):
@@ -186,7 +186,7 @@ _DATA_ROWS, _ROWS = OFFSETS["training"]["data_rows"], OFFSETS["training"]["rows"
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
-    """Return whether kernels take these arguments."""
+    """Return whether the kernels take these arguments."""
     plain = noise is None or (noise.rows is None and isinstance(noise.seed, int))
     arrays_fit = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
     return plain and arrays_fit and theta.dtype in (np.float32, np.float64)

@@ -1,8 +1,8 @@
 """The first step of training: its loss and gradient, as the kernels compute them.
 
-`BatchLoss` has the same layers, but a step of training computes its gradient in other ways: threads split wide layers,
-and shards are summed and penalties added block by block. The gradient J of a step is read from its moment, which is -J
-with momentum 0 and a learning rate of 1: a product with 1 changes no bit.
+`BatchLoss` computes the same layers, but in a step of training threads split wide layers, and sum shards and add
+penalties block by block. The gradient J of a step is read from its moment, which is -J with momentum 0 and a learning
+rate of 1: a product with 1 changes no bit.
 """
 
 import ctypes
@@ -39,8 +39,8 @@ def gradient_of_a_step(
     batch : Batch
         Rows without leading axes, as `Network.batch` returns them.
     noise : RandomKey, optional
-        The key of random layers, with a whole number as its seed and the number of the step. None is no noise, which
-        training never uses, but the kernels allow.
+        The key of random layers, with a whole number as its seed and the number of the step. None is no noise, with
+        which the kernels can compute random layers, but training never does.
 
     Returns
     -------

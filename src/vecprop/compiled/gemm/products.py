@@ -25,7 +25,7 @@ four: Any = None
 rows = columns = lanes = size = 0
 
 B_BYTES, LEAST_DEPTH = 2**15, 32
-"""The bytes of B that stay in the first-level cache while they are added to all of C, and the least rows of B to cut.
+"""The bytes of B that stay in the first-level cache while they are added to all of C, and the least rows of such a cut.
 
 With fewer rows, loading and storing C would take longer than reading B from farther away.
 """
@@ -56,8 +56,8 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
     """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and strides in bytes.
 
-    Both A and B are read along their rows, so each element of C is a sum over vectors. A block has as many elements as
-    a vector has lanes, of 1, 2 or 4 columns.
+    Both A and B are read along their rows, so each element of C is a sum over vectors. A block has an element for
+    each lane of a vector, in 1, 2 or 4 columns.
     """
     if N == 1:
         for m in range(0, M, lanes):

@@ -60,7 +60,7 @@ class _Vectors:
         return self.builder.add(address, _WORD(vectors * self.lanes * self.size))
 
     def rows(self, address: Value, stride: Value, count: int, total: Value, first: int = 0) -> list[Value]:
-        """Return the addresses of ``count`` rows from the first on; beyond the last of all rows its own again."""
+        """Return the addresses of ``count`` rows from the first on; rows beyond the last of all have its address."""
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in self._clamped(first, count, total)]
 
     def indexed_rows(

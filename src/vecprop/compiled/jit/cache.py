@@ -54,7 +54,7 @@ def _places() -> Iterator[Path]:
         home = os.path.expanduser("~/Library/Caches")
     else:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if home and not home.startswith("~"):  # which stays if the user has no home
+    if home and not home.startswith("~"):  # "~" stays if the user has no home
         yield Path(home) / "vecprop"
 
 

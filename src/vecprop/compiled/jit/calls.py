@@ -79,7 +79,7 @@ call_score = _caller("integer", result="double")
 """Call f(context): the score of the validation rows."""
 
 call_epochs = _caller("integer", "integer")
-"""Call f(context, worker): epochs."""
+"""Call f(context, worker): a worker's part of the epochs."""
 
 call_dense = _caller(*["integer"] * 9)
 """Call f(I, O, rows, p, A, Z, by_rows, product, workspace): a dense layer of a tile; see `dense`."""

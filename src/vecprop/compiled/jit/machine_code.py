@@ -51,7 +51,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 @cache
 def _compiler() -> tuple[Any, ...]:
-    """Return what machine code depends on beside its source: libraries, processor, and Numba's settings."""
+    """Return all that machine code depends on beside its source: libraries, processor, and Numba's settings."""
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
     settings: Any = config  # Numba defines its settings at run time
     target: Any = cpu_target.target_context

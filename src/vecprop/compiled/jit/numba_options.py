@@ -26,7 +26,7 @@ IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
 """Options of sums that are promised to be in order."""
 
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""Options of functions that are called in one place: they are compiled there alone, not a second time by themselves."""
+"""Options of functions that are inlined into their callers, and so are not compiled by themselves."""
 
 Arguments = ParamSpec("Arguments")
 
@@ -44,9 +44,9 @@ def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[A
 def use_widest_vectors(typing):
     """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
 
-    Call it at the start of a function. Wide vectors pay where much is done to each number; not where a short loop ends
-    in a sum over a vector's lanes, nor where divisions take the time. The estimates of `elementary.quotient` are
-    refined twice in such a function.
+    Call it at the start of a function. Wide vectors pay if much is done to each number; not if a short loop ends in a
+    sum over a vector's lanes, nor if divisions take the time. The estimates of
+    `scalar_functions.quotient` are refined twice in such a function.
     """
 
     def generate(context, builder, signature, arguments):

@@ -32,7 +32,7 @@ class _Named(Protocol):
 
 
 _LONGEST = 60
-"""The seconds to wait for the other process at most: it takes three, or many more on a busy machine."""
+"""The most seconds to wait for the other process: it takes about three, and many more on a busy machine."""
 
 _running: dict[str, subprocess.Popen[bytes]] = {}
 _one_at_a_time = threading.Lock()

@@ -22,7 +22,7 @@ OVERLOADS: dict[Any, tuple[Any, ...]] = {}
 """The implementation that compiled code calls in place of a function, with its options."""
 
 _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
-"""Packages whose functions and classes are told apart by name: their versions are part of a kernel's name too."""
+"""Packages whose functions and classes are identified by name: their versions are part of a kernel's name too."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
 _BY_NAME = (BuiltinFunctionType, np.ufunc)

@@ -170,7 +170,7 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 def _norm(I, rows, p, x, extra, y, h):
     """Normalize rows; see `core.layers.LayerNorm`.
 
-    For the way back, extra keeps x̂, and behind its I features the rows' deviations and two features to work with.
+    For the backward pass, extra keeps x̂ and, behind its I features, the rows' deviations and two features of workspace.
     """
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
     x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)

@@ -43,7 +43,7 @@ LARGE = 2**18
 """The least weights of a layer whose matrices are packed: smaller ones are read faster where they lie."""
 
 FEW_ROWS = 32
-"""The least rows of a tile for which the backward pass packs: for fewer, to pack the weights takes too long."""
+"""The least rows of a tile for which the backward pass packs: with fewer, packing the weights takes too long."""
 
 WIDE = 512
 """The least weights for BLAS on a processor without wide vectors: for fewer, its calls cost more than the loops."""

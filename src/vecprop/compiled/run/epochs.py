@@ -250,7 +250,7 @@ def _has_stalled(c, epoch, theta):
 
 @njit(**INNER)
 def _running(c, loss, penalty, scale_of_all, scale, rows):
-    """Return a batch's part in the epoch's running loss, as `train.running_loss` has it."""
+    """Return a batch's part in the epoch's running loss, as `train.reference.running_loss` has it."""
     if not c.mean:
         return loss + penalty * rows / c.training.rows
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0

@@ -9,9 +9,9 @@ of the data alone::
              worker 0                worker 1                         with two workers
              quarters 0 and 1        quarters 2 and 3
 
-**Split by results.** Each worker computes some rows of each product: outputs on the way forward, inputs on the way back
-and in the gradient. The weights that it packs serve the rows of all shards, and nothing is summed across workers. Rows
-are shared in whole panels, as `gemm` packs them::
+**Split by results.** Each worker computes some rows of each product: outputs in the forward pass, inputs in the
+backward pass and in the gradient. The weights that it packs serve the rows of all shards, and nothing is summed across
+workers. Rows are shared in whole panels, as `gemm` packs them::
 
       Z  =  [W; b]ᵀ [A; 1]              before  =  W delta              [J_W; J_b]  =  [A; 1] deltaᵀ
       [ worker 0: outputs 0 .. ]        [ worker 0: inputs 0 .. ]       [ worker 0: inputs 0 .. ]
@@ -157,7 +157,7 @@ def _operands(c, layer, shard, current, back, like):
 
 @njit(**INNER)
 def _multiply_weights(c, layer, worker, rows, current, back, like):
-    """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, on the way back, of before = W delta.
+    """Compute a worker's rows of Z = [W; b]ᵀ [A; 1] or, in the backward pass, of before = W delta.
 
     A piece of the weights is packed for the first shard with rows, and serves the others: ``is_packed``.
     """

@@ -32,7 +32,7 @@ from ..jit.numba_options import INNER
 from .dense import Algorithm
 
 QUARTERS = 4
-"""The shares of parameters, as many as a batch has shards at most: more threads than that have nothing to do."""
+"""The number of shares of the parameters, and of a batch's shards at most: more threads would have nothing to do."""
 
 MIN_INPUTS, MIN_INPUTS_PER_ROW = 192, 1.5
 """The least inputs of a layer that is split by inputs, in all and for each row of a batch.
@@ -41,7 +41,7 @@ Threads exchange outputs and deltas for each row. That has to be little beside t
 """
 
 MIN_OUTPUTS = 32
-"""The least outputs of a layer that is split by inputs: products with fewer may not be worth waiting at barriers."""
+"""The least outputs of a layer that is split by inputs: smaller products may not be worth waiting at barriers."""
 
 MIN_PACKED_PRODUCTS = 2**25
 """The least products, inputs x outputs x rows, for which large weights are worth packing: if fewer, split by inputs."""
@@ -66,7 +66,7 @@ class WeightSplit(IntEnum):
     INPUTS = 1
     """Each thread has some quarters of the inputs; their partial products are summed."""
     RESULTS = 2
-    """Each thread computes some rows of each product: outputs on the way forward, inputs on the way back."""
+    """Each thread computes some rows of each product: outputs in the forward pass, inputs in the backward pass."""
 
 
 def split_of(inputs: int, outputs: int, rows: int) -> WeightSplit:

@@ -1,8 +1,8 @@
-"""A network as a table of numbers, one row for each layer, and its layers forward and back over a tile.
+"""A network as a table of numbers, one row for each layer, and the forward and backward pass of a layer over a tile.
 
-So one compilation serves every width, depth and choice of activation. A tile holds features x rows, with the rows as
+One compilation serves every width, depth and choice of activation. A tile holds features x rows, with the rows as
 the fast axis: elementwise formulas, the softmax and the normalization all run along contiguous rows. The workspace of a
-tile has each layer's output, and behind it what the layer keeps for the way back::
+tile has each layer's output, and behind it what the layer keeps for the backward pass::
 
       workspace, in features (each of ``tile_rows`` numbers)
       +-----------+---------------+-------+---------------+---------------+-----------------+----
@@ -11,7 +11,7 @@ tile has each layer's output, and behind it what the layer keeps for the way bac
                     ^                                               ^
                     output_at of layer 0                            extra_at of layer 1
 
-The ones behind an output are the feature whose weights are the biases, in case that the next layer is dense.
+The ones behind an output are the feature whose weights are the biases, in case the next layer is dense.
 """
 
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""The loss and gradient of rows, tile by tile: the kernel that all training calls.
+"""The loss, gradient and predictions of rows, which one worker computes tile by tile.
 
 A tile holds features x rows, with the rows as the fast axis, so that loops over rows are vectorized however few
 features there are. Its rows are gathered from the data, which hold rows x features::
