@@ -9,7 +9,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.scores import score
-from vecprop.train.engine import NAMES, engine_for, kind_of
+from vecprop.train.engine import NAMES, engine_class, engine_for
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))
@@ -26,7 +26,7 @@ OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 
 def test_kernels_take_the_noise_of_every_step():
-    compiled = kind_of("compiled")
+    compiled = engine_class("compiled")
     assert compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=0)) is None
     refusal = compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=-1))
     assert refusal is not None
@@ -36,13 +36,13 @@ def test_kernels_take_the_noise_of_every_step():
 @pytest.mark.parametrize("noise", [None, vp.RandomKey(3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_engine_computes_the_network(name, noise):
-    engine = kind_of(name)(NETWORK)
+    engine = engine_class(name)(NETWORK)
     loss, gradient = NETWORK.loss_and_gradient(THETA, X, T, noise=noise)
     evaluation = engine.evaluation(THETA, BATCH, noise)
     np.testing.assert_allclose(evaluation.loss(THETA), loss, rtol=1e-13)
     for found in (
         evaluation.loss_and_gradient(THETA),
-        *(way(THETA, BATCH) for way in engine.gradients(noise).values()),
+        *(gradient_of(THETA, BATCH) for gradient_of in engine.gradients(noise).values()),
     ):
         np.testing.assert_allclose(found[0], loss, rtol=1e-13)
         np.testing.assert_allclose(found[1], gradient, rtol=1e-12, atol=1e-14)
@@ -53,7 +53,7 @@ def test_every_engine_computes_the_network(name, noise):
 @pytest.mark.parametrize("name", NAMES)
 def test_predictions_follow_what_is_written_into_theta(name):
     theta = THETA.copy()
-    predict = kind_of(name)(NETWORK).predictor(theta)
+    predict = engine_class(name)(NETWORK).predictor(theta)
     before = predict(X)
     theta *= 2
     assert (predict(X) != before).any()

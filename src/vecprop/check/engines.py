@@ -9,7 +9,7 @@ import numpy as np
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..train.engine import kind_of
+from ..train.engine import engine_class
 from .comparison import SAFETY
 from .network_point import JudgedGradient, NetworkPoint
 from .verdict import Row, Verdict
@@ -50,7 +50,7 @@ def judged_gradients(
     batch = batch_at(np.zeros(0, dtype))
     judged = []
     for name in EACH if engine == BOTH else [engine]:
-        kind = kind_of(name)
+        kind = engine_class(name)
         refusal = kind.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
             for what, gradient in kind(network).gradients(noise).items():

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Ended = Literal["converged", "epochs", "stalled", "callback"]
-_ENDED: dict[int, Ended] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
+Outcome = Literal["converged", "epochs", "stalled", "callback"]
+_OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LBFGS:
         theta: np.ndarray,
         iterations: int,
         callback: Callable[[np.ndarray], None] | None = None,
-    ) -> tuple[np.ndarray, Ended]:
+    ) -> tuple[np.ndarray, Outcome]:
         """Minimize a function of a vector.
 
         Parameters
@@ -95,4 +95,4 @@ class LBFGS:
                 "maxfun": self.max_evaluations,
             },
         )
-        return found.x, _ENDED[found.status]
+        return found.x, _OUTCOMES[found.status]

@@ -23,7 +23,7 @@ class Plan:
         Whether the training loss is the mean over the mini-batches during the epoch, instead of the loss on all rows
         after it.
     score : str or None, default None
-        What the rows of validation are scored by.
+        The score of the validation rows.
     """
 
     batch_size: int

@@ -40,7 +40,7 @@ class Schedule(ABC):
         """Update the state with the training loss after an epoch, (*M,)."""
 
 
-def _refuse(ok: bool, schedule: Schedule, what: str) -> None:
+def _require(ok: bool, schedule: Schedule, what: str) -> None:
     if not ok:
         raise ValueError(f"{type(schedule).__name__} needs {what}, not {schedule!r}.")
 
@@ -79,7 +79,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a negative power."""
-        _refuse(self.power >= 0, self, "a power of at least 0")
+        _require(self.power >= 0, self, "a power of at least 0")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return 1 / (1 + step)^power."""
@@ -118,9 +118,9 @@ class Adaptive(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _refuse(0 < self.cut < 1, self, "a cut between 0 and 1")
-        _refuse(self.patience >= 1, self, "a patience of at least 1 epoch")
-        _refuse(self.tolerance >= 0, self, "a tolerance of at least 0")
+        _require(0 < self.cut < 1, self, "a cut between 0 and 1")
+        _require(self.patience >= 1, self, "a patience of at least 1 epoch")
+        _require(self.tolerance >= 0, self, "a tolerance of at least 0")
 
     def init(self) -> State:
         """Return a state that has seen no loss."""
@@ -159,7 +159,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a final factor out of range."""
-        _refuse(0 <= self.final <= 1, self, "a final factor between 0 and 1")
+        _require(0 <= self.final <= 1, self, "a final factor between 0 and 1")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return final + (1 - final) (1 + cos(π step / steps)) / 2."""
@@ -191,8 +191,8 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _refuse(0 < self.rise < 1, self, "a rise between 0 and 1")
-        _refuse(0 <= self.start <= 1 and 0 <= self.final <= 1, self, "a start and a final factor between 0 and 1")
+        _require(0 < self.rise < 1, self, "a rise between 0 and 1")
+        _require(0 <= self.start <= 1 and 0 <= self.final <= 1, self, "a start and a final factor between 0 and 1")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return the factor of the rising or the falling half cosine."""
@@ -224,8 +224,8 @@ class WarmUp(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _refuse(self.steps >= 1, self, "at least 1 step")
-        _refuse(isinstance(self.after, Schedule), self, "a schedule to follow after")
+        _require(self.steps >= 1, self, "at least 1 step")
+        _require(isinstance(self.after, Schedule), self, "a schedule to follow after")
 
     def init(self) -> State:
         """Return the state of the schedule that follows."""

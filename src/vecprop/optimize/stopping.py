@@ -64,12 +64,12 @@ class Stagnation:
     """Stop when the training loss stagnates, and keep the last parameters: scikit-learn's rule.
 
     A loss is compared with the lowest one so far, from the first epoch on, so that many decreases that are each smaller
-    than the tolerance are no progress. Where it watches rows of validation, it restores the best parameters.
+    than the tolerance are no progress. If it watches the validation rows, it restores the best parameters.
 
     Parameters
     ----------
     patience : int or inf, default 10
-        The number of epochs in a row without progress at whose end training stops.
+        The number of epochs in a row without progress after which training ends.
     tolerance : float, default 0.0001
         The decrease below the lowest loss so far that counts as progress, in units of the loss.
     on : {"loss", "validation_loss", "validation_score"}, default "loss"

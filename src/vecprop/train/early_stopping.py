@@ -1,4 +1,4 @@
-"""The best parameters on the way, and whether a rule of early stopping has ended training."""
+"""The best parameters so far, and whether a rule of early stopping has ended training."""
 
 from typing import Any
 

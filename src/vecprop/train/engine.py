@@ -41,12 +41,12 @@ class Refusal(NamedTuple):
     ----------
     reason : str
         The reason, as the end of a sentence.
-    is_said : bool
-        Whether a person who asked for no engine is told: if a part of their own makes training slower.
+    warns : bool
+        Whether users who asked for no engine get a warning: if a part of their own makes training slower.
     """
 
     reason: str
-    is_said: bool
+    warns: bool
 
 
 class Evaluation(Protocol):
@@ -121,7 +121,7 @@ class Cohort(ABC):
         """Train the members of all cohorts, until they are done or the monitor stops them."""
 
     @abstractmethod
-    def standing(self) -> np.ndarray:
+    def progress(self) -> np.ndarray:
         """Return the progress of each member while they run, (5, M).
 
         That is: whether it has ended, the share of its epochs that is done, the number of rows it has seen, and its
@@ -218,19 +218,19 @@ def engine_for(
         raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
     name = "reference" if name == "auto" and chosen == "reference" else name
     for own in NAMES[:-1] if name == "auto" else (name,):
-        refusal = kind_of(own).refusal(network, theta, batches, optimizer, score=score)
+        refusal = engine_class(own).refusal(network, theta, batches, optimizer, score=score)
         if refusal is None:
-            return kind_of(own)(network)
+            return engine_class(own)(network)
         if name != "auto":
             raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
-        if refusal.is_said and not silent:
+        if refusal.warns and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
-    return kind_of(NAMES[-1])(network)
+    return engine_class(NAMES[-1])(network)
 
 
 @cache
-def kind_of(name: str) -> type[Engine]:
-    """Return the engine of a name."""
+def engine_class(name: str) -> type[Engine]:
+    """Return the class of the engine of this name."""
     if name == "compiled":
         from .compiled import Compiled
 

@@ -62,7 +62,7 @@ class Member:
     early_stopping: EarlyStopping | Stagnation | None = None
     clip: float | None = None
 
-    def kind(self, alike: "Alike") -> tuple[Any, ...]:
+    def key(self, alike: "Alike") -> tuple[Any, ...]:
         """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
@@ -73,9 +73,9 @@ class Member:
 
 
 class Alike:
-    """Tells which parts are equal; a part without a hash equals itself alone.
+    """Numbers parts, so that equal parts have the same number; a part without a hash equals itself alone.
 
-    A part that has come before is recognized by its address: a network's hash takes ten microseconds to compute.
+    A part that has come before is recognized by its address, without the hashes of all the parts that it consists of.
 
     Examples
     --------
@@ -149,14 +149,14 @@ class Data:
         )
         for rows in (member.rows, member.validation_rows):
             if rows is not None:
-                checked_rows(rows, len(self.of(member)[0]))
+                checked_row_numbers(rows, len(self.of(member)[0]))
 
     def cohort(self, member: Member, engine: EngineName) -> type[Cohort] | None:
         """Return the class that trains a member together with others; None if each is trained by itself."""
         watches_the_loss = member.schedule is not None and member.schedule.init()
         if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
             return None
-        batches = map(self.batch, [member])  # looked at if the engine needs to know them
+        batches = map(self.batch, [member])  # checked only if the engine looks at them
         score = member.validation_score
         return engine_for(member.network, member.theta, batches, member.optimizer, engine, score=score).cohort
 
@@ -165,7 +165,7 @@ class Data:
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
-        rows = checked_rows(rows, len(X))
+        rows = checked_row_numbers(rows, len(X))
         return X[rows], T[rows], None if weight is None else weight[rows]
 
     def not_begun(self, member: Member) -> TrainingResult:
@@ -205,7 +205,7 @@ class Data:
             return error.result
 
 
-def checked_rows(rows: Any, count: int) -> np.ndarray:
+def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
     """Return the numbers of rows as an array, or say what is wrong with them."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):

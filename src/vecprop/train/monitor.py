@@ -50,8 +50,8 @@ class Monitor:
 
     def latest(self) -> Progress:
         """Return the progress of training."""
-        standing = [*(cohort.standing() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
-        ended, share, rows, losses, validation_losses = np.concatenate(standing, axis=1)
+        each = [*(cohort.progress() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
+        ended, share, rows, losses, validation_losses = np.concatenate(each, axis=1)
         done = share.sum() / self.total
         return Progress(
             int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(validation_losses)

@@ -65,13 +65,13 @@ def train_population(
     """
     members, data = list(members), Data(X, T, sample_weight)
     cohorts, alone = [], []
-    for numbers in _of_a_kind(members, data, engine):
+    for numbers in _groups(members, data, engine):
         cohort = _cohort(numbers, members, data, engine)
         cohorts += [cohort] if cohort else []
         alone += [] if cohort else numbers
     monitor = Monitor(cohorts, len(members), progress)
-    for kind in dict.fromkeys(map(type, cohorts)):
-        kind.run([cohort for cohort in cohorts if type(cohort) is kind], monitor)
+    for cls in dict.fromkeys(map(type, cohorts)):
+        cls.run([cohort for cohort in cohorts if type(cohort) is cls], monitor)
     others = {}
     for number in sorted(alone):
         if monitor.stopped:
@@ -85,8 +85,8 @@ def train_population(
     return TrainingResults(cohorts, others)
 
 
-def _of_a_kind(members: Sequence[Member], data: Data, engine: EngineName) -> Iterable[list[int]]:
-    """Return the numbers of members that differ in their initial parameters and seeds alone, kind by kind."""
+def _groups(members: Sequence[Member], data: Data, engine: EngineName) -> Iterable[list[int]]:
+    """Return the numbers of members in groups that differ in their initial parameters and seeds alone."""
     together, alike = defaultdict(list), Alike()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
@@ -94,21 +94,21 @@ def _of_a_kind(members: Sequence[Member], data: Data, engine: EngineName) -> Ite
         if not isinstance(member.seed, int | np.integer):
             raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
         try:
-            together[member.kind(alike)].append(number)
-        except TypeError as error:  # a setting that has no hash is mostly one that is refused
+            together[member.key(alike)].append(number)
+        except TypeError as error:  # a setting without a hash: most of them are refused
             _cohort([number], members, data, engine)
             raise _in_member(number, error) from None
     return together.values()
 
 
 def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: EngineName) -> Cohort | None:
-    """Return members of a kind, to be trained together, or None if each is trained by itself."""
+    """Return the cohort of members that are alike, or None if each is trained by itself."""
     own = [members[number] for number in numbers]
     try:
         data.check(own[0], engine)
-        kind = data.cohort(own[0], engine)
-        if kind is not None:
-            return kind(numbers, own, data)
+        cls = data.cohort(own[0], engine)
+        if cls is not None:
+            return cls(numbers, own, data)
         for member in own:
             checked_theta(member.network, member.theta)
         return None
@@ -120,5 +120,5 @@ def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: E
 
 
 def _in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    return kind(f"In member {number}: {error}")
+    cls = TypeError if isinstance(error, TypeError) else ValueError
+    return cls(f"In member {number}: {error}")

@@ -137,7 +137,7 @@ def train(
         state,
     )
     epochs = int(epochs)
-    batch = network.batch(theta, X, T, sample_weight, finite=False)  # who trains looks whether X is finite
+    batch = network.batch(theta, X, T, sample_weight, finite=False)  # training checks whether X is finite
     theta = namespace(theta).asarray(theta, copy=True)
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
@@ -148,14 +148,14 @@ def train(
     )
     check_score(validation_score, early_stopping, validation_rows, validation_weight)
     batches = [batch] if validation_batch is None else [batch, validation_batch]
-    computes = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
+    chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
         batch.require_finite_inputs()
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        move = LBFGSTraining(run, computes, batch, validation_batch, validation_score, optimizer).search
+        move = LBFGSTraining(run, chosen, batch, validation_batch, validation_score, optimizer).search
     else:
         schedule = schedule or Constant()
         if state is None:
@@ -167,7 +167,7 @@ def train(
         run = Run(state, early_stopping, callbacks, remedy)
         rows = int(min(batch_size or batch.rows, batch.rows))
         plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
-        move = computes.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
+        move = chosen.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Overflow ends in a loss that is not finite, for which there is an error.
         for callback in callbacks:

@@ -32,25 +32,25 @@ class Compiled(Engine):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Refusal | None:
-        """Return which of these the kernels do not take, or None."""
+        """Return why the kernels do not take these, or None."""
         batches = list(batches)
         if not all(isinstance(array, np.ndarray) for array in (theta, *(batch.X for batch in batches))):
-            return Refusal("it takes NumPy arrays", is_said=False)
+            return Refusal("it takes NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
-            return Refusal(f"it takes float32 and float64, not {theta.dtype}", is_said=False)
+            return Refusal(f"it takes float32 and float64, not {theta.dtype}", warns=False)
         several = theta.ndim > 1 or any(batch.members for batch in batches)
         if several or isinstance(getattr(optimizer, "learning_rate", None), tuple):
-            return Refusal("it trains one network at a time", is_said=False)
+            return Refusal("it trains one network at a time", warns=False)
         if noise is not None and (
             noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
         ):
             reason = "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
-            return Refusal(reason, is_said=False)
+            return Refusal(reason, warns=False)
         from ...compiled.program import unsupported
 
         by_steps = not isinstance(optimizer, LBFGS)  # which needs the network's kernels alone
         reason = unsupported(network, optimizer, score) if by_steps else unsupported(network)
-        return Refusal(reason, is_said=True) if reason else None
+        return Refusal(reason, warns=True) if reason else None
 
     @property
     def training_loop(self) -> "type[CompiledTrainingLoop]":

@@ -13,7 +13,7 @@ from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
 from ..engine import Cohort
 from ..history import History
-from ..members import Data, Member, checked_rows
+from ..members import Data, Member, checked_row_numbers
 from ..monitor import Monitor
 from ..run import check_score
 from ..state import TrainingResult, TrainingState
@@ -25,11 +25,11 @@ class CompiledCohort(Cohort):
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         super().__init__(numbers, members, data)
         self.member = members[0]
-        assert isinstance(self.member.optimizer, Optimizer)  # those that compile are
+        assert isinstance(self.member.optimizer, Optimizer)  # optimizers with a kernel are
         self.optimizer = self.member.optimizer
         member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
         rows, validation_rows = (
-            _checked_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows)
+            _chosen_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows)
         )
         validation_weight = None if batch.weight is None or validation_rows is None else batch.weight[validation_rows]
         check_score(
@@ -68,13 +68,13 @@ class CompiledCohort(Cohort):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
                 if own and not monitor.stopped:
                     member_fits.run(own, monitor.look)
-        except KeyboardInterrupt:  # those that are not done say so
+        except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
             monitor.stopped = True
         for cohort in cohorts:
             cohort.fits.release()
 
-    def standing(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M); see `Cohort.standing`."""
+    def progress(self) -> np.ndarray:
+        """Return the progress of each member while they run, (5, M); see `Cohort.progress`."""
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
@@ -121,11 +121,11 @@ class CompiledCohort(Cohort):
         return TrainingResult(theta, history, state, reason)
 
 
-def _checked_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:
+def _chosen_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:
     """Return the numbers of chosen rows, checked with their weights."""
     if rows is None:
         return None
-    rows = checked_rows(rows, batch.rows)
+    rows = checked_row_numbers(rows, batch.rows)
     if member.network.reduction == "mean" and batch.weight is not None and not batch.weight[rows].any():
         raise ValueError("sample_weight is 0 in every chosen row, so a weighted mean does not exist: weigh one.")
     return rows

@@ -50,7 +50,7 @@ class CompiledTrainingLoop(TrainingLoop):
         )
         if self.run.best is not None:
             self.epochs.stop_early(as_numbers(self.run.best.rule), self.run.best.memory, self.run.best.theta)
-        # Seconds an epoch, until one has been timed.
+        # The seconds of an epoch, assumed until one has been timed.
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
         self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.per_epoch / STEPS_A_SECOND
 
@@ -69,11 +69,11 @@ class CompiledTrainingLoop(TrainingLoop):
             return "interrupted"
 
     def measure(self) -> None:
-        """Record the losses and the score before the first epoch, as far as they are wanted."""
+        """Record the losses and the score before the first epoch, if the history has them."""
         if self.plan.running and not self.validation_batch:
             self.run.start(None, None, None)
             return
-        with held_back_interrupts():  # threads that meet cannot be left half way
+        with held_back_interrupts():  # threads that wait at a barrier cannot stop alone
             known = self.epochs.measure()
         if not np.isfinite([known.losses, known.validation_losses]).all():
             self.batch.require_finite_inputs()
@@ -119,7 +119,7 @@ class CompiledTrainingLoop(TrainingLoop):
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 
     def diverged(self, progress: EpochResults) -> None:
-        """Say what was not finite in the epoch after those that ended well: X itself, or what came of it."""
+        """Raise an error that names what was not finite after the epochs that ended well: X, the gradient or a loss."""
         self.batch.require_finite_inputs()
         self.state.step += progress.steps - progress.epochs * self.per_epoch
         if progress.gradient_diverged:
