@@ -10,7 +10,7 @@ PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
 
-# Types are checked beside the tests: a process of its own, which would leave a processor idle.
+# Types are checked while the tests run: by itself, the check would leave all processors but one idle.
 test: .venv/ready-dev
 	@$(MAKE) --no-print-directory --jobs=2 lint short
 

@@ -28,7 +28,7 @@ settings.load_profile("vecprop")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what has been imported and collected out of later garbage collections: a tenth of the tests' time."""
+    """Exclude all that is imported and collected from garbage collections, which took a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
 
@@ -48,7 +48,7 @@ def _close_figures() -> Iterator[None]:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    """Have Ctrl-C raise KeyboardInterrupt, also if the tests run in the background of a shell, which ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -64,7 +64,7 @@ def test_every_file_that_it_names_is_there():
     assert missing == []
 
 
-def test_scores_and_pictures_stand_where_it_says():
+def test_scores_and_pictures_are_where_it_says():
     assert all(SCORES[name].__module__ == "vecprop.core.scores" for name in get_args(Score))
     assert set(LOOPS) <= set(SCORES)
     files = {getattr(pictures, name).__module__.rpartition(".")[2] for name in pictures.__all__}
@@ -173,7 +173,7 @@ LOOPS: dict""",
 
 @pytest.fixture
 def copy(tmp_path):
-    """Return a copy of the source tree, and what runs a program in it."""
+    """Return a copy of the source tree, and a function that runs a program in it."""
     for folder in ("src", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "CONTRIBUTING.md", "README.md"):
