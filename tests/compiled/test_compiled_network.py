@@ -86,8 +86,8 @@ def test_gradients_by_complex_step(activation):
     gradient = compile(network).loss_and_gradient(theta, X, t)[1]
     for seed in range(3):
         v = np.random.default_rng(seed).normal(size=theta.shape)
-        slope = network.loss(theta + 1e-20j * v, X, t).imag / 1e-20
-        assert gradient @ v == pytest.approx(slope, rel=1e-11)
+        derivative = network.loss(theta + 1e-20j * v, X, t).imag / 1e-20
+        assert gradient @ v == pytest.approx(derivative, rel=1e-11)
 
 
 def test_integer_classes_weights_and_members():
@@ -134,8 +134,8 @@ def test_parts_without_a_kernel():
         compile(vp.Network(2, [Twice()], vp.SquaredError()))
     p = registry.problem(vp.Tanh(), vp.SquaredError())
     v = np.ones_like(p.theta)
-    slope = compile(p.network).loss(p.theta + 1e-20j * v, p.X, p.T).imag / 1e-20  # by the network itself
-    assert slope == pytest.approx(p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v)
+    derivative = compile(p.network).loss(p.theta + 1e-20j * v, p.X, p.T).imag / 1e-20  # by the network itself
+    assert derivative == pytest.approx(p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v)
 
 
 def test_bad_input_is_named_as_by_the_network():

@@ -406,8 +406,8 @@ def test_training_continues_in_another_type(first, second):
     assert_same(*on, tolerance=1e-10 if second is np.float64 else 1e-4)
 
 
-@pytest.mark.parametrize(("held", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
-def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, held, most):
+@pytest.mark.parametrize(("validation_rows", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
+def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, validation_rows, most):
     from vecprop.compiled.fit import Epochs
 
     def run(self, count, *arguments):
@@ -419,9 +419,9 @@ def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, held, mo
     tiny = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     X, T = np.ones((1000, 1)), np.ones(1000)
     options = {"optimizer": vp.Momentum(1e-6), "training_loss": "running", "engine": "compiled"}
-    validation = (np.ones((held, 1)), np.ones(held)) if held else None
+    validation = (np.ones((validation_rows, 1)), np.ones(validation_rows)) if validation_rows else None
     vp.train(tiny, np.zeros(2), X, T, batch_size=1, epochs=60, validation=validation, **options)
-    first = counts[1 if held else 0]  # with rows of validation their first loss is measured before
+    first = counts[1 if validation_rows else 0]  # with rows of validation their first loss is measured before
     assert 1 <= first <= most
 
 

@@ -141,10 +141,10 @@ def test_weights_chosen_rows_and_validation():
     X, t = data(WIDE, 400)
     weight = np.random.default_rng(1).random(400)
     options = {"optimizer": vp.Adam(), "epochs": 4, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=1)}
-    held = {"validation": (X[300:], t[300:], weight[300:]), "sample_weight": weight[:300]}
+    weighted = {"validation": (X[300:], t[300:], weight[300:]), "sample_weight": weight[:300]}
     theta = WIDE.init(seed=0)
-    expected = vp.train(WIDE, theta, X[:300], t[:300], engine="reference", **options, **held)
-    found = vp.train(WIDE, theta, X[:300], t[:300], engine="compiled", **options, **held)
+    expected = vp.train(WIDE, theta, X[:300], t[:300], engine="reference", **options, **weighted)
+    found = vp.train(WIDE, theta, X[:300], t[:300], engine="compiled", **options, **weighted)
     assert_same_course(found, expected, 1e-7)
     np.testing.assert_allclose(found.history.validation_loss, expected.history.validation_loss, rtol=1e-7)
     rows = {"rows": np.arange(300), "validation_rows": np.arange(300, 400)}

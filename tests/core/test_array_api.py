@@ -40,8 +40,8 @@ def test_complex_step(xp, layer, loss):
     p = registry.problem(layer, loss)
     v = np.random.default_rng(1).normal(size=p.theta.shape)
     loss_beside = p.network.loss(xp.asarray(p.theta + 1e-20j * v), xp.asarray(p.X), xp.asarray(p.T))
-    slope = np.imag(np.asarray(loss_beside)) / 1e-20
-    np.testing.assert_allclose(slope, p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v, rtol=1e-11)
+    derivative = np.imag(np.asarray(loss_beside)) / 1e-20
+    np.testing.assert_allclose(derivative, p.network.loss_and_gradient(p.theta, p.X, p.T)[1] @ v, rtol=1e-11)
 
 
 def test_float32_and_integer_classes(xp):

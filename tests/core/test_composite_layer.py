@@ -1,4 +1,4 @@
-"""A layer that is made of layers: its matrices are penalized, and its random layers differ, as if they stood alone."""
+"""A layer that is made of layers: its matrices are penalized, and its random layers differ, as in a network."""
 
 import pickle
 from dataclasses import dataclass

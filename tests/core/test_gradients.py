@@ -31,8 +31,8 @@ def assert_close(found, expected, tolerance=CLOSE):
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_slope(activation):
     z = np.concatenate([np.linspace(-9, 9, 61)[:30], np.linspace(-9, 9, 61)[31:], [-30.0, 30.0, -700.0, 700.0, 1e-8]])
-    slope = activation.derivative(z, activation.value(z)) * np.ones_like(z)
-    np.testing.assert_allclose(slope, activation.value(z + 1j * H).imag / H, rtol=1e-12, atol=1e-15)
+    derivative = activation.derivative(z, activation.value(z)) * np.ones_like(z)
+    np.testing.assert_allclose(derivative, activation.value(z + 1j * H).imag / H, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
@@ -104,9 +104,9 @@ def test_any_shape(widths, inputs, rows, members, activation, loss, seed):
     assert value.shape == members
     assert gradient.shape == theta.shape
     direction = rng.normal(size=theta.shape)
-    slope = network.loss(theta + 1j * H * direction, X, T).imag / H
+    derivative = network.loss(theta + 1j * H * direction, X, T).imag / H
     terms = (gradient * direction).sum(-1)
-    np.testing.assert_allclose(terms, slope, rtol=1e-10, atol=1e-12 * max(1, np.abs(gradient).max()))
+    np.testing.assert_allclose(terms, derivative, rtol=1e-10, atol=1e-12 * max(1, np.abs(gradient).max()))
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ def test_the_largest_logits_of_a_type(loss, dtype):
 def test_activations_are_finite_for_any_input(activation, z, dtype):
     Z = np.array([min(z, float(np.finfo(dtype).max) / 4)], dtype) * np.array([-1, 1], dtype)
     y = activation.value(Z)
-    slope = activation.derivative(Z, y)
+    derivative = activation.derivative(Z, y)
     assert np.isfinite(y).all()
-    assert np.isfinite(slope).all()
-    assert y.dtype == slope.dtype == dtype
+    assert np.isfinite(derivative).all()
+    assert y.dtype == derivative.dtype == dtype
 
 
 def test_a_loss_that_truly_overflows_is_infinite():

@@ -63,7 +63,7 @@ def test_callbacks_see_each_epoch_and_may_stop():
     assert seen == [(1, 2, 2, 10), (2, 4, 3, 10), (3, 6, 4, 10)]
 
 
-def test_a_callback_with_an_interval_is_called_once_in_so_many_epochs():
+def test_a_callback_with_an_interval_is_called_once_in_that_number_of_epochs():
     class Seldom:
         interval = 4
         calls, losses = 0, 0
@@ -160,7 +160,7 @@ def test_divergence_names_the_members():
         fit(theta=thetas, optimizer=vp.GradientDescent(rates), epochs=1000)
 
 
-def test_divergence_before_the_first_step_is_told_apart():
+def test_divergence_before_the_first_step_has_a_message_of_its_own():
     with pytest.raises(vp.DivergenceError, match="loss is inf before the first step: scale inputs and targets"):
         vp.train(NETWORK, THETA, X, 1e300 * T, optimizer=vp.Momentum(0.1))
 
@@ -273,7 +273,7 @@ def test_intervals_are_one_epoch_at_least(interval, engine):
 
 
 @pytest.mark.parametrize("rule", [vp.EarlyStopping, vp.Stagnation])
-def test_rules_that_were_pickled_where_they_stood_before_are_found(rule):
+def test_rules_that_were_pickled_in_their_former_module_are_found(rule):
     assert pickle.loads(f"cvecprop.train.early_stopping\n{rule.__name__}\n.".encode()) is rule
 
 

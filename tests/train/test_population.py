@@ -39,7 +39,7 @@ def member(network=network(), seed=0, F: type = np.float64, optimizer: Any = vp.
 
 
 def alone(member, X=X, T=T, weight=None):
-    """Return what `train` makes of a member."""
+    """Return the result of `train` for a member."""
 
     def chosen(rows):
         return (X, T, weight) if rows is None else (X[rows], T[rows], None if weight is None else weight[rows])

@@ -148,5 +148,5 @@ class RandomKey:
         """Return uniform numbers in [0, 1) for each row and column, shape (*M, rows, columns)."""
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
-        parts = (-1 - part for part in self.parts)  # which no row has as its number
+        parts = (-1 - part for part in self.parts)  # negative, as no row number is
         return counter_uniform(seed, _DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

@@ -73,7 +73,7 @@ def real(z: Array) -> Array:
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """Return a where the condition holds and b elsewhere; at least one of them is an array, which has the type."""
+    """Return a where the condition holds and b elsewhere; if one of them is a number, the other's type counts."""
     return namespace(condition).where(condition, a, b)
 
 

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from .network import Network
 
 MANY = 2**20
-"""The array size from which checking sums of squares for finiteness takes half the time of `isfinite`."""
+"""The array size from which sums of squares are checked instead of each number: a quarter faster, and twice as fast
+for arrays that are larger than the cache."""
 
 SUMMED = 4096
 """The number of squares in a sum: for longer ones a BLAS may wake its threads, which then spin while others train."""
 
 A_THREAD = 2**21
-"""The least number of numbers for a further thread: one thread alone does not use all of the memory's bandwidth, but to
-wake one takes time too."""
+"""The least numbers for each thread: one thread does not use all of the memory's bandwidth, but waking another takes
+time too."""
 
 
 @dataclass(frozen=True, eq=False)

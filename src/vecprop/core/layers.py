@@ -134,7 +134,7 @@ class Activation(Layer):
         """Return the function's derivative at z, where y = value(z)."""
 
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
-        """Return value(X), with X for the backward pass."""
+        """Return Y = value(X), with X and Y for the backward pass."""
         Y = self.value(X)
         return Y, (X, Y)
 

@@ -1,6 +1,6 @@
-"""Threads: their number, their work together, and Ctrl-C and the threads of BLAS, which wait meanwhile."""
+"""Threads: their number and their work together, during which Ctrl-C is delayed and BLAS has one thread."""
 
-import _signal  # pyright: ignore[reportMissingImports] (what signal wraps in a search for handlers' names: 6 us)
+import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import ctypes
 import os
 import re
@@ -87,7 +87,7 @@ def _shares(workers: int) -> list[set[int]]:
 
 
 class _Helper(threading.Thread):
-    """A thread that waits for work; waking it takes a tenth of the time of starting one."""
+    """A thread that waits for work; waking it takes a quarter of the time of starting one."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
