@@ -26,7 +26,7 @@ def test_progress_is_counted_from_the_latest_or_from_the_lowest(rule, end):
     assert watched(rule, [3.0, 2.7, 2.4, 2.1, 1.8, 1.5, 1.2]) == end
 
 
-def test_what_comes_back():
+def test_which_parameters_come_back():
     """The best parameters, except by scikit-learn's rule on the training loss."""
     assert vp.EarlyStopping(on="loss").restores
     assert vp.Stagnation(on="validation_loss").restores

@@ -45,9 +45,7 @@ def test_a_thread_that_may_not_run_where_it_runs(monkeypatch, eight):
     assert threads._shares(2) == [{1}, {3}]
 
 
-@pytest.mark.parametrize(
-    "run", [threads.run_together, lambda work, n: threads.run_watched(work, n, lambda: None, lambda: None)]
-)
+@pytest.mark.parametrize("run", [threads.run_together, run_watched])
 def test_helpers_start_apart_and_are_free_then(eight, run):
     names = {}
     run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
@@ -62,7 +60,7 @@ def test_helpers_start_apart_and_are_free_then(eight, run):
 
 
 @pytest.mark.parametrize(("runnable", "apart"), [(9, True), (10, False)])
-def test_nobody_is_sent_where_others_run(monkeypatch, eight, runnable, apart):
+def test_threads_are_not_pinned_if_others_run(monkeypatch, eight, runnable, apart):
     monkeypatch.setattr(threads, "_runnable", lambda: runnable)
     assert bool(threads._shares(2)) is apart
 
@@ -71,7 +69,7 @@ def test_how_many_threads_run():
     assert 1 <= threads._runnable() < 10_000
 
 
-def test_without_such_a_count(monkeypatch, eight):
+def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
     def fail():
         raise FileNotFoundError
 
@@ -105,11 +103,9 @@ def settled(count):
     return False
 
 
-@pytest.mark.parametrize(
-    "run", [threads.run_together, lambda work, n: threads.run_watched(work, n, lambda: None, lambda: None)]
-)
+@pytest.mark.parametrize("run", [threads.run_together, run_watched])
 @pytest.mark.parametrize("raises", [0, 1])
-def test_what_is_raised_anywhere_is_raised_here_and_nobody_is_left_behind(run, raises):
+def test_an_exception_in_any_thread_is_raised_here_and_no_thread_is_left(run, raises):
     def work(worker):
         if worker == raises:
             raise KeyError(worker)
@@ -126,7 +122,7 @@ def test_what_is_raised_anywhere_is_raised_here_and_nobody_is_left_behind(run, r
     assert seen == {0, 1, 2}
 
 
-def test_helpers_that_there_are_wait_for_others_where_no_more_start(monkeypatch):
+def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
     threads.run_together(lambda worker: None, 2)
     before = len(threads._idle)
 

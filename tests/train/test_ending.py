@@ -1,4 +1,4 @@
-"""What ends training: early stopping, callbacks, Ctrl-C and divergence."""
+"""The ends of training: early stopping, callbacks, Ctrl-C and divergence."""
 
 import os
 import pickle

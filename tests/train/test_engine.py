@@ -75,7 +75,7 @@ def test_the_fastest_that_takes_a_network_is_chosen():
         engine_for(OWN, THETA, [BATCH], adam, "compiled")
 
 
-def test_what_kernels_do_not_take_does_not_wait_for_numba():
+def test_the_reference_engine_does_not_import_numba():
     code = (
         "import sys, numpy as np, vecprop as vp\n"
         "network = vp.Network(2, [vp.Dense(1)], vp.SquaredError())\n"

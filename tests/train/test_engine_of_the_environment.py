@@ -1,4 +1,4 @@
-"""Which engine trains may be said in the environment: the reference one, for a debugger."""
+"""VECPROP_ENGINE in the environment may choose the reference engine, for a debugger."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ X = np.random.default_rng(0).normal(size=(20, 2))
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How often the formulas' own loss and gradient are asked for: kernels do without them."""
+    """The calls of the formulas' own loss and gradient; kernels make none."""
     counted, original = [], vp.Network.batch_loss_and_gradient
 
     def count(*arguments, **options):
@@ -47,7 +47,7 @@ WARNS = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarnin
 
 @WARNS
 @EVERYWHERE
-def test_the_environment_says_reference(run, calls, monkeypatch):
+def test_the_environment_chooses_the_reference(run, calls, monkeypatch):
     monkeypatch.setenv("VECPROP_ENGINE", "reference")
     run()
     assert calls
@@ -56,7 +56,7 @@ def test_the_environment_says_reference(run, calls, monkeypatch):
 @WARNS
 @EVERYWHERE
 @pytest.mark.parametrize("value", ["", "auto"])
-def test_it_says_nothing(run, value, calls, monkeypatch):
+def test_the_environment_chooses_nothing(run, value, calls, monkeypatch):
     monkeypatch.setenv("VECPROP_ENGINE", value)
     run()
     assert not calls

@@ -200,7 +200,7 @@ def test_progress_and_stopping():
 
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
 @pytest.mark.parametrize("validation", [True, False])
-def test_progress_tells_the_latest_losses_and_the_rows(training_loss, validation):
+def test_progress_has_the_latest_losses_and_the_rows(training_loss, validation):
     seen = []
     one = member(
         epochs=10**6, batch_size=16, training_loss=training_loss, validation_rows=np.arange(9) if validation else None
@@ -258,7 +258,7 @@ def test_scores_need_validation_rows_that_weigh_something():
         vp.train_population([one], X, T, sample_weight=weight)
 
 
-def test_what_stops_a_population_stops_all_of_it():
+def test_stopping_a_population_stops_all_of_it():
     long: dict[str, Any] = {"epochs": 10**6}
     adaptive = member(schedule=vp.Adaptive(), seed=3)  # watches the loss, so it is trained by itself
     members = [
@@ -282,7 +282,7 @@ def test_what_stops_a_population_stops_all_of_it():
     assert not np.shares_memory(results[0].theta, adaptive.theta)
 
 
-def test_members_by_themselves_are_asked_for_their_own_rows_alone():
+def test_members_by_themselves_are_checked_on_their_own_rows_alone():
     holes = np.where(np.arange(N)[:, None] == 5, np.nan, X)
     search = member(optimizer=vp.LBFGS(), rows=np.arange(10, 60))
     assert_equal(vp.train_population([search], holes, T)[0], alone(search))
@@ -293,13 +293,13 @@ class Failing(vp.GradientDescent):
         raise json.JSONDecodeError("deep in my code", "", 0)
 
 
-def test_what_a_part_of_ones_own_raises_keeps_its_trace():
+def test_an_exception_of_a_users_part_keeps_its_trace():
     with pytest.raises(ValueError, match="In member 1: deep in my code") as caught:
         vp.train_population([member(), member(optimizer=Failing(0.1))], X, T, engine="reference")
     assert isinstance(caught.value.__cause__, json.JSONDecodeError)
 
 
-def test_progress_is_told_of_members_that_are_trained_by_themselves():
+def test_progress_counts_members_that_are_trained_by_themselves():
     seen = []
     vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
     assert [progress.ended for progress in seen] == [1, 2, 3]
@@ -356,7 +356,7 @@ def test_bad_members(members, error, pattern):
         vp.train_population(members, X, T)
 
 
-def test_what_progress_raises_is_raised_when_all_have_stopped():
+def test_an_exception_of_progress_is_raised_when_all_have_stopped():
     members = [member(seed=seed, epochs=30_000, batch_size=4) for seed in range(4)]
 
     def progress(progress):
@@ -395,7 +395,7 @@ class Rescaled(vp.Momentum):
 
 @pytest.mark.parametrize("factors", [[np.ones(43), np.full(43, 2.0)], [1.0, 2.0]])
 @pytest.mark.filterwarnings("ignore:Training on the reference engine")
-def test_parts_of_the_users_own_are_told_apart(factors):
+def test_parts_of_the_users_own_are_distinguished(factors):
     members = [member(optimizer=Rescaled(0.05, factors=factor)) for factor in factors]
     results = vp.train_population(members, X, T)
     for each, result in zip(members, results, strict=True):

@@ -71,7 +71,7 @@ def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
-def test_what_the_history_records_changes_no_step(engine):
+def test_the_recorded_loss_changes_no_step(engine):
     exact = fit(batch_size=8, engine=engine, validation=VALIDATION)
     running = fit(batch_size=8, engine=engine, validation=VALIDATION, training_loss="running")
     np.testing.assert_array_equal(running.theta, exact.theta)

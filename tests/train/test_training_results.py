@@ -83,7 +83,7 @@ def test_the_data_are_let_go():
     assert np.isfinite(found[1].theta).all()
 
 
-def test_what_was_not_begun_has_no_loss(monkeypatch):
+def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
     """Ctrl-C before a fit has begun: its losses hold what the memory happens to hold."""
     monkeypatch.setattr("vecprop.compiled.member_fits.run", lambda fits, look: [of.losses.fill(7) for of in fits])
     own = X.copy()

@@ -39,7 +39,7 @@ def _say_once() -> None:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection, which would take a fifth of the time of compiling."""
+    """Pause garbage collection, which would take up to a fifth of the time of compiling."""
     enabled = gc.isenabled()
     gc.disable()
     try:
