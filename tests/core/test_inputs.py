@@ -171,14 +171,16 @@ def test_a_network_s_repr_makes_it():
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-@pytest.mark.parametrize("rows", [3, 2**19 + 5, 2**21 + 5])
+@pytest.mark.parametrize("rows", [3, 2**19 + 5, 2**21 + 5])  # one by one, by squares, and by several threads
 def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
-    X, t = np.full((rows, 2), np.finfo(F).max / 4, F), np.zeros(rows, int)  # squares overflow
-    np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
-    for row in (0, rows - 1):
-        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column 1 is inf"):
-            NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
+    t = np.zeros(rows, int)
+    for value in (1, np.finfo(F).max / 4) if rows < 2**20 else (1,):  # squares of the second overflow
+        X = np.full((rows, 2), value, F)
+        np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
+        for row in (0, rows - 1):
+            with pytest.raises(ValueError, match=f"X is not finite: row {row}, column 1 is inf"):
+                NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
 
 
 def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
@@ -203,3 +205,19 @@ def test_soft_labels_sum_to_1_as_exactly_as_they_are_used():
     assert abs(rounded.sum() - 1) > 1e-9
     np.testing.assert_allclose(loss.exact_targets(rounded).sum(), 1, rtol=0, atol=1e-15)
     np.testing.assert_allclose(loss.exact_targets(rounded), rounded, rtol=1e-7)
+
+
+def test_as_many_rows_of_whole_numbers_as_classes_are_one_hot():
+    network = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    theta, X = network.init(0), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    classes = np.array([2, 0, 1])
+    assert network.loss(theta, X, np.eye(3, dtype=int)[classes]) == network.loss(theta, X, classes)
+
+
+def test_one_member_of_weights_is_for_all_members():
+    network = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    theta, X, t, weight = network.init([0, 1]), np.ones((4, 2)), np.zeros(4, int), np.ones((1, 4))
+    assert network.batch(theta, X, t, weight).members == (1,)
+    members = np.ones((2, 4, 2))
+    assert network.batch(theta, members, t, weight).members == (2,)
+    assert network.batch(theta, members[:1], t, np.ones((2, 4))).members == (2,)

@@ -201,9 +201,9 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
 def _as_array(values: Any, name: str, like: Array = None) -> Array:
     """Return the values as an array of the library of `like`."""
     known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
-    xp = namespace(like) if like is not None else namespace(values) if known else namespace()
     if like is None and known:
         return values
+    xp = namespace() if like is None else namespace(like)
     try:
         return xp.asarray(values) if like is None else xp.asarray(values, device=like.device)
     except (TypeError, ValueError) as error:
