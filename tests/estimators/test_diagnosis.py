@@ -1,4 +1,4 @@
-"""What the diagnosis says, and what it does not say where nothing is wrong."""
+"""The diagnosis names what is wrong with a training, and says nothing if nothing is."""
 
 import pickle
 import warnings
@@ -135,7 +135,7 @@ def test_dead_units_are_counted_for_each_layer():
     for activation, dead in (("relu", True), ("elu", True), ("leaky_relu", False), ("identity", False)):
         model = MLPClassifier((4, 4), activation).initialize(X, y)
         sentences = said(with_parameters(model, W, b), "dead")
-        assert [("slope of 0 on every row: 2 of 4 in hidden layer 0:" in s) for s in sentences] == [True] * dead
+        assert [("derivative of 0 on every row: 2 of 4 in hidden layer 0:" in s) for s in sentences] == [True] * dead
     model = MLPClassifier((4, 4), [ELU(), "relu"]).initialize(X, y)
     assert said(with_parameters(model, W, [np.array([-100.0, 0, 0, 0]), *b[1:]]), "dead") == []  # a quarter may be
     [sentence] = said(with_parameters(model, W, [b[0], np.full(4, -100.0), b[2]]), "dead")

@@ -1,1 +1,1 @@
-"""scikit-learn's face: a classifier and a regressor with its interface, and with what it lacks."""
+"""Estimators with scikit-learn's interface: a classifier, a regressor, a search and ensembles."""

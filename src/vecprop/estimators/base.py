@@ -76,7 +76,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
 
     @abstractmethod
     def _own_score(self, rows: Rows) -> Score | None:
-        """Return the name of the network's score that is `score` of this model on such rows, if there is one."""
+        """Return the name of the score in `core.scores` that equals `score` of this model on these rows, or None."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -263,7 +263,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         self.network_ = network
 
     def _fitting(self, rows: Rows, validation: Rows | None, random: np.random.RandomState) -> AnyFitting:
-        """Return the training of this model, whose network and parameters are new: from one start, or from several."""
+        """Return the training of this model with a new network and new parameters: from one start, or from several."""
         return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, validation, random)
 
     def _validation_rows(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
@@ -284,7 +284,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
                 setattr(self, name, values)
         self.n_layers_ = 1 + sum(isinstance(layer, Dense) for layer in network.layers)
         loss = network.loss_function
-        links = (link for kind, link in parts.LINKS.items() if isinstance(loss, kind))
+        links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
         self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
         self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
         self.loss_curve_: list[float] = []
@@ -368,10 +368,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
 
 def require_inherited_fit(model: MultilayerPerceptron) -> None:
     """Refuse a model whose class has a `fit` of its own: it would not be called if many are fitted at once."""
-    kind: Any = type(model)
-    if kind.fit is not MultilayerPerceptron.fit:
+    cls: Any = type(model)
+    if cls.fit is not MultilayerPerceptron.fit:
         raise TypeError(
-            f"{kind.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
+            f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
             "scikit-learn's GridSearchCV or Bagging for it."
         )
 

@@ -33,7 +33,7 @@ class Candidate:
     Raises
     ------
     TypeError
-        Where the estimator is another.
+        If the estimator is of another class.
     """
 
     def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
@@ -80,8 +80,8 @@ def _identity(value: Any) -> Any:
     return (type(value), value) if plain else id(value)
 
 
-class Caught(BaseEstimator):
-    """The last step of a pipeline, in the place of a model: it keeps what the model would be fitted on.
+class KeptRows(BaseEstimator):
+    """A stand-in for the model at the end of a pipeline: it keeps the inputs that the model would be fitted on.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Caught(BaseEstimator):
     def __init__(self, model: MultilayerPerceptron) -> None:
         self.model = model
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> "Caught":
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "KeptRows":
         """Keep the inputs and parameters."""
         self.X, self.params = X, params
         return self
@@ -147,7 +147,7 @@ class Fold:
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
 
-        Whole numbers seed the same generator again: to make one takes as long as the rest of a preparation.
+        Whole numbers seed the same generator again: making a new one would take longer than the rest of a preparation.
         """
         if not isinstance(random_state, Integral):
             return check_random_state(random_state)
@@ -161,11 +161,11 @@ class Fold:
         return self.known[key]
 
     def preprocessed(self, candidate: Candidate) -> Pipeline | None:
-        """Return a pipeline fitted up to its last step, which has caught the rows; None without a pipeline."""
+        """Return a pipeline fitted up to its last step, which has kept the rows; None without a pipeline."""
         if candidate.name is None:
             return None
         head: Any = clone(candidate.estimator)
-        head.steps[-1] = (candidate.name, Caught(candidate.model))
+        head.steps[-1] = (candidate.name, KeptRows(candidate.model))
         return head.fit(self.X, self.y, **self.params)
 
     def accepted(self, candidate: Candidate, head: Any) -> tuple[MultilayerPerceptron, Rows, Rows | None]:

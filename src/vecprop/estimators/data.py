@@ -71,13 +71,13 @@ class Rows:
         return Table(table.X[numbers], table.y[numbers], table.T[numbers], weight)
 
     def take(self, numbers: np.ndarray) -> "Rows":
-        """Return the rows of these numbers among these rows."""
+        """Return some of these rows, by their numbers among them."""
         return Rows(self.table, numbers if self.numbers is None else self.numbers[numbers])
 
     def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
         """Return two random parts of the rows, the second with a share of them, of each of the strata if there are any.
 
-        They are drawn once for all models that come with the same random state, which goes on as if each had drawn.
+        They are drawn once for all models with the same random state, which then advances as if each had drawn.
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
@@ -110,7 +110,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The classes of a classifier, and how they become targets and come back from predictions.
+    """The classes of a classifier: labels become targets, and predictions become labels.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ class Numbers:
 
 
 def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
-    """Return the factor of each row's weight that its class has.
+    """Return the factor by which each row's class multiplies its weight.
 
     Parameters
     ----------

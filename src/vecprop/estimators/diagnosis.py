@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .base import MultilayerPerceptron
 
 LARGE, SMALL = 10.0, 0.01
-"""A column is unscaled if the root of its mean square is above the first, or its largest entry below the second."""
+"""A column is unscaled if its root mean square is above the first, or its largest entry below the second."""
 
 CROWDED = 1 / 3
 """The share of dead or saturated units above which a layer is named: well-trained networks have up to a quarter."""
@@ -117,13 +117,13 @@ class Case:
         layers: Any = self.model.network_.layers
         outputs, found = self.outputs, []
         for number, place in enumerate(self.model.network_.activations):
-            slopes = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
-            found.append((number, layers[place], np.broadcast_to(slopes, outputs[place].shape).mean(axis=0)))
+            derivatives = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
+            found.append((number, layers[place], np.broadcast_to(derivatives, outputs[place].shape).mean(axis=0)))
         return found
 
     @property
     def rate(self) -> str:
-        """The learning rate as a person sets it, or "" if there is none."""
+        """The setting that holds the learning rate, with its value; "" if there is none."""
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         if rate is None:
             return ""
@@ -138,7 +138,7 @@ class Case:
 
 
 def some(rows: Rows, most: int | None) -> Rows:
-    """Return rows at equal distances, no more than most."""
+    """Return at most this number of rows, at equal distances."""
     if most is None or len(rows) <= most:
         return rows
     return rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
@@ -182,20 +182,25 @@ def unscaled_targets(case: Case) -> Iterator[str]:
 
 def dead_units(case: Case) -> Iterator[str]:
     """Say which layers have many units with a derivative of 0 on every row, so that no gradient passes them."""
-    layers = _crowded((number, slopes < 1e-6) for number, kind, slopes in case.hidden if not isinstance(kind, BOUNDED))
+    dead = (
+        (number, derivatives < 1e-6)
+        for number, activation, derivatives in case.hidden
+        if not isinstance(activation, BOUNDED)
+    )
+    layers = _crowded(dead)
     if layers:
         yield (
-            f"Units are dead, with a slope of 0 on every row: {layers}: use activation='leaky_relu', scale the inputs"
-            f"{f', or lower {case.rate}' if case.rate else ''}."
+            f"Units are dead, with a derivative of 0 on every row: {layers}: use activation='leaky_relu', scale the "
+            f"inputs{f', or lower {case.rate}' if case.rate else ''}."
         )
 
 
 def saturated_units(case: Case) -> Iterator[str]:
     """Say which layers have many units with a derivative near 0 of a bounded activation, which pass little gradient."""
     flat = (
-        (number, slopes < SATURATED * float(kind.derivative(0.0, kind.value(0.0))))
-        for number, kind, slopes in case.hidden
-        if isinstance(kind, BOUNDED)
+        (number, derivatives < SATURATED * float(activation.derivative(0.0, activation.value(0.0))))
+        for number, activation, derivatives in case.hidden
+        if isinstance(activation, BOUNDED)
     )
     layers = _crowded(flat)
     if layers:
@@ -238,8 +243,8 @@ def missing_classes(case: Case) -> Iterator[str]:
         return
     counted = slice(None) if rows.weight is None else rows.weight > 0
     predicted = model._targets.decode(Predictions(model.network_, model.theta_)(rows.X))
-    there, named = (_classes_in(labels[counted], model.classes_) for labels in (rows.y, predicted))
-    missing = [repr(name) for name in model.classes_[there & ~named].tolist()]
+    present, found = (_classes_in(labels[counted], model.classes_) for labels in (rows.y, predicted))
+    missing = [repr(name) for name in model.classes_[present & ~found].tolist()]
     if missing:
         remedy = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
         which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"

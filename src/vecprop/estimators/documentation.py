@@ -47,7 +47,7 @@ early_stopping : bool, default False
     Whether a validation score that no longer rises ends training, and the best parameters are restored. The rows are
     X_val, or a part of X that is set aside (not for "lbfgs").
 validation_fraction : float, default 0.1
-    The share of rows that is set aside; of two classes the same share of each.
+    The share of rows that is set aside; if there are two classes, the same share of each.
 beta_1, beta_2 : float, default 0.9 and 0.999
     The decay of the two means of "adam" and "adamw".
 epsilon : float, default 1e-8
@@ -106,7 +106,7 @@ n_layers_, n_outputs_, out_activation_ : int, int and str
 NOTES = """\
 With ``warm_start=True``, and with `partial_fit`, training continues exactly: optimizer, schedule, order of rows and
 dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also if the model is
-pickled in between. Three kinds of `fit` begin anew from the parameters that they find: "lbfgs", which has no memory of
+pickled in between. Three fits begin anew from the present parameters: "lbfgs", which has no memory of
 earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has gone
 back to the best parameters. Losses are summed over several outputs, as their gradients are.
 
@@ -117,7 +117,8 @@ ENSEMBLE = """\
 n_estimators : int, default 10
     The number of members.
 bootstrap : bool, default False
-    Whether each member has rows drawn with replacement. Without, members differ in their seeds, which is often enough.
+    Whether each member has rows drawn with replacement. If not, members differ only in their seeds, which is often
+    enough.
 max_samples : int or float, default 1.0
     The number of a member's rows, or their share; drawn without replacement unless ``bootstrap`` says otherwise.
 max_features : int or float, default 1.0
@@ -141,9 +142,9 @@ oob_score_ : float
 
 
 def documented(cls: T) -> T:
-    """Write the shared text into a docstring, where it says ``{settings}``, ``{attributes}`` and ``{notes}``.
+    """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring with the shared text.
 
-    And the names that a setting may have, where it says ``{activations}``, ``{losses}`` and so on.
+    ``{activations}``, ``{losses}`` and so on become the names that such a setting may have.
     """
     names = {
         "activations": _names(catalog.ACTIVATIONS),
@@ -156,7 +157,7 @@ def documented(cls: T) -> T:
 
 
 def documented_ensemble(cls: T) -> T:
-    """Write the text that ensembles share into a docstring, where it says ``{settings}`` and ``{attributes}``."""
+    """Fill ``{settings}`` and ``{attributes}`` in a docstring with the text that ensembles share."""
     return _filled(cls, {"settings": ENSEMBLE, "attributes": MEMBERS})
 
 

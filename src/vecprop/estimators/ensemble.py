@@ -66,7 +66,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean probability of each class, and their standard deviation if wished.
+        """Return the members' mean probability of each class, and their standard deviation if asked for.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     _kind = MLPRegressor
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean prediction, and their standard deviation if wished.
+        """Return the members' mean prediction, and their standard deviation if asked for.
 
         Parameters
         ----------
@@ -154,11 +154,8 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         ndarray (N,), or (N, O) for several outputs; or two of them
             In the units of y.
         """
-        mean, deviation = mean_and_deviation(map(self._targets_of, self._outputs_of_members(X)))
+        mean, deviation = mean_and_deviation(self._targets.decode(Y) for Y in self._outputs_of_members(X))
         return (mean, deviation) if return_std else mean
-
-    def _targets_of(self, Y: np.ndarray) -> np.ndarray:
-        return self._targets.decode(Y)
 
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
         self.oob_prediction_ = self._targets.decode(Y)
@@ -173,7 +170,7 @@ def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.nda
     >>> mean_and_deviation([np.array([1.0, 5.0]), np.array([3.0, 5.0])])
     (array([2., 5.]), array([1., 0.]))
     """
-    mean: Any = 0.0  # of no type of array, so that the values keep theirs
+    mean: Any = 0.0  # a Python number, so that the result has the values' type
     squares, count = mean, 0
     for value in values:
         count += 1

@@ -58,8 +58,8 @@ class Fitting:
         self.model, self.all_rows, self.rows, self.validation = model, rows, rows, validation
         self.dtype = model.theta_.dtype
         self.optimizer = parts.optimizer(model)
-        self.by_search = isinstance(self.optimizer, LBFGS)
-        if model.early_stopping and validation is None and not self.by_search:
+        self.is_lbfgs = isinstance(self.optimizer, LBFGS)
+        if model.early_stopping and validation is None and not self.is_lbfgs:
             self.set_aside(random)
         self.seed = model._draw_seed(random)
         self.score = None if self.validation is None or model.scoring is not None else model._own_score(self.validation)
@@ -67,12 +67,12 @@ class Fitting:
         self.by_score = model.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
-        # Without Python it is the rule that ends training, unless the epochs are used up before.
+        # Without Python after each epoch, `train` applies the rule itself, if it can end training before max_iter.
         self.early_stopping = self.rule if self.by_score or self.rule.patience <= model.max_iter else None
         self.reason: Reason | None = None
         self.interrupted = False
         self.seconds = 0.0
-        # The lists and bests that this call goes on with.
+        # The lists and best values that this call continues.
         model.n_iter_ = 0
         model.best_loss_ = None if self.by_score else np.inf if model.best_loss_ is None else model.best_loss_
         if self.by_score and model.best_validation_score_ is None:
@@ -84,10 +84,10 @@ class Fitting:
                 setattr(model, name, [])
         self.record = Record(
             model,
-            0 if self.by_search else len(self.rows),
+            0 if self.is_lbfgs else len(self.rows),
             self.scores(),
             self.rule,
-            ends=self.by_score or not self.by_search,
+            ends=self.by_score or not self.is_lbfgs,
             rate=getattr(self.optimizer, "learning_rate", 0.0),
             constant=model._loss_constant(self.rows),
             constant_val=0.0 if self.validation is None else model._loss_constant(self.validation),
@@ -118,17 +118,17 @@ class Fitting:
         self.seconds = time.perf_counter() - started
 
     def needs_python(self) -> bool:
-        """Return whether Python has a part in each epoch, or in when training ends."""
+        """Return whether Python has to run after each epoch, or decides when training ends."""
         model = self.model
         return bool(
-            self.by_search
+            self.is_lbfgs
             or self.record.scores
             or model.callbacks
             or model.verbose
             or getattr(model, "_skl_callbacks", None)
             or isinstance(self.schedule, Cuts)
-            or model.loss_curve_  # earlier calls count
-            or (not self.by_score and self.record.constant)  # a sum rounds otherwise than the loss alone
+            or model.loss_curve_  # the rule counts epochs of earlier calls
+            or (not self.by_score and self.record.constant)  # the loss with the constant rounds differently
         )
 
     def member(self) -> Member | None:
@@ -158,7 +158,7 @@ class Fitting:
         model, theta, rows = self.model, self.model.theta_, self.rows.chosen
         is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
-        dtype = np.float64 if self.by_search else theta.dtype
+        dtype = np.float64 if self.is_lbfgs else theta.dtype
         X, *validation_X = (
             (part.chosen.X.tocsr() if is_sparse else part.chosen.X).astype(dtype, copy=False)
             for part in (self.rows, self.validation)
@@ -168,7 +168,7 @@ class Fitting:
         settings |= {"callbacks": self.callbacks(tasks)} if by_python else {"early_stopping": self.early_stopping}
         if self.validation is not None:
             settings["validation"] = (*validation_X, self.validation.chosen.T, self.validation.chosen.weight)
-        if self.by_search:
+        if self.is_lbfgs:
             settings["validation_score"] = self.score
         else:
             continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
@@ -185,7 +185,7 @@ class Fitting:
             warnings.warn("Training interrupted by user.", stacklevel=5)
 
     def steps(self) -> dict[str, Any]:
-        """Return the settings of an epoch's steps."""
+        """Return the settings of `train` that only optimizers with steps take."""
         wished, rows = self.model.batch_size, len(self.rows)
         size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
         if not isinstance(wished, str) and wished > rows:
@@ -239,7 +239,7 @@ class Fitting:
             )
             raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from error
         self.reason, self.interrupted = reason, reason == "interrupted"
-        goes_on = not (self.by_search or self.by_score or has_horizon(self.schedule))
+        goes_on = not (self.is_lbfgs or self.by_score or has_horizon(self.schedule))
         model._state = replace(result.state, history=History()) if goes_on else None
 
     def shortfall(self) -> str:
@@ -248,10 +248,10 @@ class Fitting:
         The diagnosis takes as long as some epochs of a small network, so it is left out if such warnings are ignored.
         """
         message = ""
-        if self.by_search and self.reason in LBFGS_SHORTFALLS:
+        if self.is_lbfgs and self.reason in LBFGS_SHORTFALLS:
             iterations = f"{self.model.n_iter_} iteration(s)"
             message = f"lbfgs failed to converge after {iterations}: {LBFGS_SHORTFALLS[self.reason]}."
-        elif not self.by_search and self.reason == "epochs":
+        elif not self.is_lbfgs and self.reason == "epochs":
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
                 "converged yet."

@@ -1,4 +1,4 @@
-"""Members of an ensemble: networks that differ in their seeds, and if wished in their rows and features."""
+"""Members of an ensemble: networks that differ in their seeds, and possibly in their rows and features."""
 
 import copy
 import warnings
@@ -96,7 +96,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         require_inherited_fit(template)
         template._validate_params()
         rows = template._accept(X, y, sample_weight, first=True)
-        names = vars(template).pop("feature_names_in_", None)  # the ensemble has looked at them
+        names = vars(template).pop("feature_names_in_", None)  # the ensemble checks them; members see bare arrays
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, fittings = map(list, zip(*drawn, strict=True))
@@ -107,11 +107,11 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         if any(fitting.interrupted for fitting in fittings):
             warnings.warn("Training interrupted by user.", stacklevel=3)
-        shortfall = next(filter(None, (fitting.shortfall() for fitting in fittings)), None)  # it is said once
+        shortfall = next(filter(None, (fitting.shortfall() for fitting in fittings)), None)  # one warning for all
         if shortfall is not None:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
-            delattr(self, name)  # of another fit
+            delattr(self, name)  # of an earlier fit
         if self.oob_score:
             self._score_left_out(rows)
         return self
@@ -159,10 +159,10 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         for member, samples, features in zip(
             self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True
         ):
-            left = np.setdiff1d(np.arange(len(rows)), samples)
-            if len(left):
-                total[left] += member._outputs(rows.table.X[left][:, features])
-                votes[left] += 1
+            left_out = np.setdiff1d(np.arange(len(rows)), samples)
+            if len(left_out):
+                total[left_out] += member._outputs(rows.table.X[left_out][:, features])
+                votes[left_out] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
             raise ValueError(
@@ -180,7 +180,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        """Store the predictions Y for rows that were left out by a member at least, and their score."""
+        """Store the predictions Y for the rows that at least one member has left out, and their score."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimators_" in vars(self)
@@ -195,7 +195,7 @@ class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
 
 def _number(name: str, given: float, most: int) -> int:
-    """Return a number that is given as such, or as a share of the largest."""
+    """Return a number that is given as an integer, or as a share of the largest."""
     number = max(int(given * most), 1) if isinstance(given, float) else given
     if number > most:
         raise ValueError(f"{name} is {given}, but there are {most}: give no more, or a share of them such as 0.5.")

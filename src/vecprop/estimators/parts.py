@@ -32,12 +32,12 @@ LINKS: dict[type, str] = {
 
 
 def layers(settings: Constructor, outputs: int) -> list[Layer]:
-    """Return the layers: for each hidden one Dense, LayerNorm if wished, its activation and Dropout if wished.
+    """Return the layers: for each hidden one Dense, LayerNorm if set, its activation, and Dropout if set.
 
     Raises
     ------
     ValueError
-        If a width is not positive, or an activation is none.
+        If a width is not positive, or an activation is unknown.
     """
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]

@@ -42,7 +42,7 @@ class Plots:
         Parameters
         ----------
         ax : Axes, optional
-            The Axes to draw in; a new figure by default.
+            The axes to draw on; by default those of a new figure.
         **curve
             Passed on to `matplotlib.axes.Axes.plot`.
 
@@ -57,7 +57,7 @@ class Plots:
         return plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1, **curve)
 
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw which class is predicted where, and the rows; see `vecprop.pictures.plot_decision_boundary`.
+        """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            The Axes to draw in; a new figure by default.
+            The axes to draw on; by default those of a new figure.
         **options
             Passed on: ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` the values of
             the other columns, by default their medians.
@@ -91,7 +91,7 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            The Axes to draw in; a new figure by default.
+            The axes to draw on; by default those of a new figure.
         layer : int, default -1
             Which hidden layer, from 0; negative numbers count from the last.
         **options
@@ -118,7 +118,7 @@ class Plots:
         y : array (N,)
             The labels.
         ax : Axes, optional
-            The Axes to draw in; a new figure by default.
+            The axes to draw on; by default those of a new figure.
         **options
             Passed on, for example ``normalize="true"``.
 
@@ -145,7 +145,7 @@ class Plots:
         y : array (N,) or (N, C)
             The labels.
         ax : Axes, optional
-            The Axes to draw in; a new figure by default.
+            The axes to draw on; by default those of a new figure.
         **options
             Passed on, for example ``n_bins=10`` and ``strategy="quantile"``.
 

@@ -1,4 +1,4 @@
-"""Predictions from a model's parameters as they are at the moment, a single row in a few microseconds."""
+"""Predictions with a model's current parameters; a single row takes a few microseconds."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -45,8 +45,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     quantile : float, default 0.5
         The level of "quantile", between 0 and 1: the share of targets below the prediction.
     scale_target : bool, default False
-        Whether targets are brought to mean 0 and standard deviation 1 for training, each output by itself, by the first
-        rows of training; predictions are brought back. Losses are then in these units. Not for "poisson".
+        Whether targets are scaled to mean 0 and standard deviation 1 for training, each output by itself, as measured
+        on the rows of the first fit; predictions are scaled back. Losses are then in these units. Not for "poisson".
 
     Attributes
     ----------

@@ -23,18 +23,19 @@ class MLPSearchCV(BaseSearchCV):
     """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
 
     Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it
-    would be alone, bit for bit, so that the results are those of `sklearn.model_selection.GridSearchCV`. What needs
-    Python after each epoch ("lbfgs", callbacks, early stopping by a ``scoring`` of one's own and the like) is fitted
-    one by one, in threads.
+    would be alone, bit for bit, so that the results are those of `sklearn.model_selection.GridSearchCV`. Fits that
+    need Python after each epoch ("lbfgs", callbacks, early stopping by a ``scoring`` of your own and the like) run one
+    by one, in threads.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        What to search. Steps before the last are fitted once for each fold and for each of their own settings.
+        The estimator whose settings are searched. Steps before the last are fitted once for each fold and for each of
+        their own settings.
     param_grid : dict or list of dict, optional
         The values to try of each parameter, in all combinations; several dicts are several grids.
     param_distributions : dict or list of dict, optional
-        In the place of ``param_grid``: lists or distributions (with ``rvs``) that ``n_iter`` settings are drawn from.
+        Instead of ``param_grid``: lists or distributions (with ``rvs``) that ``n_iter`` settings are drawn from.
     n_iter : int, default 10
         The number of settings that are drawn.
     scoring : str, callable, list, tuple, dict or None, default None
@@ -43,8 +44,8 @@ class MLPSearchCV(BaseSearchCV):
     cv : int, splitter, iterable or None, default None
         How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows.
     refit : bool, str or callable, default True
-        Whether the best setting is fitted to all rows. Of several scores the name of the one that decides; or a
-        function that takes ``cv_results_`` and returns the number of the best setting.
+        Whether the best setting is fitted to all rows. If there are several scores, the name of the one that decides;
+        or a function that takes ``cv_results_`` and returns the number of the best setting.
     return_train_score : bool, default False
         Whether rows of training are scored too.
     n_seeds : int, default 1
@@ -68,7 +69,7 @@ class MLPSearchCV(BaseSearchCV):
     cv_results_ : dict of ndarray
         A row for each setting, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds also
         ``seed0_test_score``, ``seed1_test_score``, …: the mean over the folds, of each seed; and
-        ``std_seed_test_score``, their standard deviation (with n_seeds - 1 below the sum). A setting that is better
+        ``std_seed_test_score``, their standard deviation (with n_seeds - 1 as the divisor). A setting that is better
         than another by less than that may owe it to luck. With halving also ``iter`` and ``n_resources``, the number
         of the round, from 0, and its epochs.
     best_estimator_ : estimator
@@ -152,8 +153,8 @@ class MLPSearchCV(BaseSearchCV):
         y : array (N,) or (N, O)
             The labels, or the numbers.
         **params : dict
-            What the estimator, the scorers and the splitter are given beside X and y, as in scikit-learn: such as
-            ``groups``, and ``sample_weight``; arrays of N entries are split like X.
+            Further arguments of the estimator, the scorers and the splitter, as in scikit-learn, such as ``groups`` and
+            ``sample_weight``; arrays of N entries are split like X.
 
         Returns
         -------
@@ -163,7 +164,7 @@ class MLPSearchCV(BaseSearchCV):
         Raises
         ------
         TypeError
-            If the estimator is none of vecprop's.
+            If the estimator is not one of vecprop's.
         ValueError
             If parameters are wrong, or all fits fail.
         """

@@ -1,4 +1,4 @@
-"""Sparse inputs: they stay sparse; only the first layer sees them, and its products have no need of the zeros."""
+"""Sparse inputs stay sparse: only the first layer sees them, and its products skip the zeros."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +69,10 @@ class SparseNetwork(Network):
     def batch(
         self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
     ) -> Batch:
-        """Return inputs, targets and weights; X has been checked, and all else is checked beside rows without X."""
-        beside = Network(1, [Dense(self.outputs)], self.loss_function)
+        """Return inputs, targets and weights; X has been checked, and the rest is checked with zeros in its place."""
+        dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
-        checked = beside.batch(beside.init(0, theta.dtype), zeros, T, sample_weight)
+        checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
         return SparseBatch(X, checked.T, checked.weight)
 
     def predict(self, theta: Array, X: Any) -> Array:

@@ -22,7 +22,7 @@ CallbackSupport: Any = _support()
 
 
 class EpochTasks:
-    """Tells scikit-learn's callbacks of a fit and of each of its epochs.
+    """Reports a fit and each of its epochs to scikit-learn's callbacks.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ class EpochTasks:
     """
 
     def __init__(self, model: "MultilayerPerceptron", X: Any, y: Any, metadata: dict[str, Any]) -> None:
-        self.model, self.told = model, {"X": X, "y": y, "metadata": metadata}
+        self.model, self.arguments = model, {"X": X, "y": y, "metadata": metadata}
         self.fit = model._init_callback_context(max_subtasks=model.max_iter)
-        self.fit.call_on_fit_task_begin(estimator=model, **self.told)
+        self.fit.call_on_fit_task_begin(estimator=model, **self.arguments)
         self.epoch: Any = None
 
     def begin(self) -> None:
         """Begin an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(estimator=self.model, **self.told)
+        self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
 
     def watching(self, others: list[Callable[[TrainingState], Any]]) -> Callable[[TrainingState], bool]:
         """Return one callback that calls others, ends the epoch's task, and begins the next if there is one."""
@@ -52,7 +52,7 @@ class EpochTasks:
         def after_epoch(state: TrainingState) -> bool:
             over = True in [other(state) for other in others]
             over |= self.epoch.call_on_fit_task_end(
-                estimator=self.model, reconstruction_attributes=lambda: {"theta_": state.theta.copy()}, **self.told
+                estimator=self.model, reconstruction_attributes=lambda: {"theta_": state.theta.copy()}, **self.arguments
             )
             if not over and state.epoch < state.epochs:
                 self.begin()
@@ -62,4 +62,4 @@ class EpochTasks:
 
     def end(self) -> None:
         """End the fit's task."""
-        self.fit.call_on_fit_task_end(estimator=self.model, reconstruction_attributes=dict, **self.told)
+        self.fit.call_on_fit_task_end(estimator=self.model, reconstruction_attributes=dict, **self.arguments)

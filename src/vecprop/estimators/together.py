@@ -9,6 +9,7 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
+from ..system.threads import at_most_jobs, at_most_threads, usable_threads
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
@@ -36,8 +37,8 @@ def random_states(random_state: Any, count: int) -> list[Any]:
 class Restarts:
     """One call of training with restarts; it has the methods of a `Fitting`.
 
-    The first start is that of a fit without restarts. All are trained on the same rows. The model
-    keeps the start with the best validation score, or without validation rows the one with the lowest loss.
+    The first start is that of a fit without restarts. All are trained on the same rows. The model keeps the start with
+    the best validation score, or without validation rows the one with the lowest loss.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Restarts:
         for state in random_states(model.random_state, model.n_restarts)[1:]:
             other, random = copy.copy(model), check_random_state(state)
             other.random_state = state
-            other.__dict__.pop("_skl_callbacks", None)  # which are told of one fit
+            other.__dict__.pop("_skl_callbacks", None)  # callbacks follow one fit
             other._prepare(rows, random, first=True)
             self.fittings.append(Fitting(other, first.rows, first.validation, random))
         self.kept, self.seconds = first, 0.0
@@ -69,7 +70,7 @@ class Restarts:
         return self.kept.shortfall()
 
     def member(self) -> None:
-        """Return None: one population's member has one start."""
+        """Return None: a member of a population has one start."""
 
     def run(self) -> None:
         """Train from each start, and keep the best."""
@@ -94,7 +95,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     Parameters
     ----------
     fittings : sequence of Fitting or Restarts
-        The fits that are to be done.
+        The fits to run.
     n_jobs : int or None
         The largest number of threads; None for the number of processors.
 
@@ -103,8 +104,6 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     list of Exception or None
         The error of each fit, if there was one.
     """
-    from ..system.threads import at_most_jobs, at_most_threads, usable_threads
-
     errors: list[Exception | None] = [None] * len(fittings)
 
     def attempt(number: int, action: Callable[..., Any], *arguments: Any) -> None:
@@ -127,7 +126,7 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
 
     alone = [number for number in range(len(fittings)) if number not in trained]
     workers = min(threads, len(alone))
-    config = get_config()  # of this thread, and of no other
+    config = get_config()  # scikit-learn keeps it for each thread
 
     def run(number: int) -> None:
         with config_context(**config), at_most_threads(max(threads // workers, 1)):
@@ -151,7 +150,7 @@ def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
         return {}
     try:
         results = train_population(population, population[0].X, population[0].T)
-    except (TypeError, ValueError):  # before anything was trained: which of them is it?
+    except (TypeError, ValueError):  # one member was refused before any was trained: find it by halving
         numbers, trained = list(members), {}
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
@@ -162,7 +161,7 @@ def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
 
 
 def _quality(fitting: Fitting) -> Any:
-    """Return the validation score, or the negative loss: the larger, the better."""
+    """Return the validation score, or the negative loss; larger is better."""
     model = fitting.model
     if fitting.by_score:
         return model.best_validation_score_
