@@ -1,7 +1,7 @@
 """Faults planted in the kernels of the compiled engine, one at a time.
 
 A fault is one expression of a kernel's source that is replaced by another. The kernel is compiled from the altered
-source, with all that is compiled from it; nothing of that is kept on disk, and all else is taken from there.
+source, and so is all that calls it; none of that is kept on disk. All other kernels are taken from disk.
 """
 
 import ast
@@ -30,7 +30,7 @@ address_of_kernel = Kernel.address
 FAULTY = "<planted fault>"
 """The file name of altered code, by which it is recognized wherever it is called."""
 
-WAYS: dict[str, dict[str, Any]] = {
+ALGORITHMS: dict[str, dict[str, Any]] = {
     "loops": {"has_vectors": lambda: False, "WIDE": 10**9},
     "BLAS": {"has_vectors": lambda: False, "WIDE": 1},
     "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
@@ -62,24 +62,24 @@ class Fault:
     Parameters
     ----------
     function : str
-        Which function has it, from `vecprop` on: one of the compiled engine, or a formula, which that compiles from its
-        source. The reference engine has none.
+        The function that has it, named from `vecprop` on: one of the compiled engine, or a formula that this engine
+        compiles. The reference engine stays right.
     right, wrong : str
-        The expression, which occurs once, and what stands there instead.
+        The expression, which occurs once, and the one that replaces it.
     at : Point or dict
-        A network that shows it; where it is in a step of the optimizer, the options of `trains_alike`.
-    way : str
-        How dense layers are computed.
+        A network that shows it; for a fault in an optimizer's step, the options of `trains_alike`.
+    algorithm : str
+        The algorithm of dense layers' products.
     """
 
     function: str
     right: str
     wrong: str
     at: Any
-    way: str = "blocks"
+    algorithm: str = "blocks"
 
     def __str__(self) -> str:
-        return f"{self.function}: {self.right} -> {self.wrong}, {self.way}"
+        return f"{self.function}: {self.right} -> {self.wrong}, {self.algorithm}"
 
 
 # How a fault is planted.
@@ -87,8 +87,8 @@ class Fault:
 
 @contextmanager
 def planted(fault: Fault) -> Iterator[None]:
-    """Have the compiled engine compute with a fault; nothing that is compiled meanwhile is kept on disk."""
-    with computing(fault.way) as patch:
+    """Make the compiled engine compute with a fault; no code that is compiled meanwhile is kept on disk."""
+    with computing(fault.algorithm) as patch:
         patch.setattr(machine_code, "keep", lambda name, code: None)
         patch.setattr(machine_code.Kernel, "address", _address)
         _alter(fault, patch)
@@ -96,10 +96,10 @@ def planted(fault: Fault) -> Iterator[None]:
 
 
 @contextmanager
-def computing(way: str) -> Iterator[pytest.MonkeyPatch]:
+def computing(algorithm: str) -> Iterator[pytest.MonkeyPatch]:
     """Compute dense layers by one algorithm; programs and addresses are made again, within and after."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in WAYS[way].items():
+        for name, value in ALGORITHMS[algorithm].items():
             patch.setattr(f"vecprop.compiled.run.dense.{name}", value)
         _forget()
         yield patch
@@ -110,7 +110,7 @@ def faulty_source(fault: Fault) -> str:
     """Return the source of a function with a fault planted in it."""
     function = _function(fault.function)
     source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
-    assert source.count(fault.right) == 1, f"{fault.right!r} stands {source.count(fault.right)} times in:\n{source}"
+    assert source.count(fault.right) == 1, f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
     return source.replace(fault.right, fault.wrong)
 
 

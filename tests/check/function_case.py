@@ -16,14 +16,13 @@ class Case:
     """A right gradient, with the parameters at which it is checked.
 
     `f(theta, *args)` returns the value and its gradient; `f(theta, *args, slip=name)` returns one of the wrong
-    gradients that a person may write, each of `slips`. Where f is a Network, `args` are its rows, and `slips` are
+    gradients that a person may write, each of `slips`. If f is a Network, `args` are its rows, and `slips` are
     networks whose backward pass is wrong.
 
-    `smallest` is the smallest error that is to be found, as a share of the largest entry of its leaf; `size` is how
-    large a gradient usually is, where it is nothing but rounding at theta. `rows` is what N may be. `kinked` says that
-    theta is exactly at a kink, so that KINK is right. `precision` is how exactly statements about the gradient are to
-    hold, as a share of its largest entry. `apart` says whether the gradient is given as a function of its own, or as an
-    array.
+    `smallest` is the smallest error to be found, as a share of the largest entry of its leaf. `size` is the usual size
+    of a gradient that is only rounding at theta. `rows` is N, if no argument shows it. `kinked` says that theta is
+    exactly at a kink, so that KINK is right. `precision` is the precision to which statements about the gradient have
+    to hold, as a share of its largest entry. `apart` says whether the gradient is given as a function of its own.
     """
 
     name: str

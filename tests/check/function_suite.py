@@ -1,7 +1,7 @@
 """Right gradients of many types of functions, errors planted in them, and the verdicts on all of them.
 
-`python tests/check/function_suite.py [errors_each] [part-of-a-name] [seed]` prints what is not as it should be, and
-counts. Another seed draws other data, and other errors.
+`python tests/check/function_suite.py [errors_each] [part-of-a-name] [seed]` prints wrong verdicts, untrue diagnoses
+and counts. Another seed draws other data, and other errors.
 """
 
 import json
@@ -31,20 +31,20 @@ from vecprop.check import Verdict
 
 def cases(part: str = "", backends: tuple = ("numpy", "scipy", "torch", "jax"), seed: int = 0) -> list[Case]:
     """Return the cases whose name contains a part, of the backends that are installed."""
-    there = [backend for backend in backends if find_spec(backend)]
+    installed = [backend for backend in backends if find_spec(backend)]
     numpy = (functions_numpy, functions_scipy, functions_models, functions_matrix)
     modules = (*numpy, functions_torch, functions_jax, functions_hard, functions_forms)
-    found = [case for module in modules for case in module.cases(there, seed)]
+    found = [case for module in modules for case in module.cases(installed, seed)]
     assert len({case.name for case in found}) == len(found), Counter(case.name for case in found).most_common(3)
-    return [case for case in found if part in case.name and case.backend in there]
+    return [case for case in found if part in case.name and case.backend in installed]
 
 
 @dataclass(frozen=True)
 class Mutation:
     """An error: a change of the gradient's leaves, or one of the case's own wrong gradients.
 
-    And what is needed to judge a diagnosis: what N is, how exactly a statement has to hold, and which layer's backward
-    pass is wrong; of a network's gradient that was changed afterwards, none is.
+    It also says what a diagnosis is judged by: N, the precision to which a statement has to hold, and the layer whose
+    backward pass is wrong, which is none if a network's gradient was changed afterwards.
     """
 
     name: str

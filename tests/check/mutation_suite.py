@@ -306,8 +306,8 @@ def between(case: Case, gradient: Callable[[np.ndarray], np.ndarray]) -> bool:
             theta = case.theta.astype(complex)
             theta[i] += t + 1e-20j
             sides.append(case.network.loss(theta, case.X, case.T, case.weight, case.noise).imag / 1e-20)
-        room = 1e-6 * (np.abs(sides).max() + np.abs(right).max())
-        if not min(sides) - room <= wrong[i] <= max(sides) + room:
+        margin = 1e-6 * (np.abs(sides).max() + np.abs(right).max())
+        if not min(sides) - margin <= wrong[i] <= max(sides) + margin:
             return False
     return True
 

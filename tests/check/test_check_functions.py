@@ -225,7 +225,7 @@ def test_modules_and_data_in_their_own_types():
 
 
 @pytest.mark.long
-def test_values_alone_ask_for_no_gradient():
+def test_values_alone_compute_no_gradient():
     torch = pytest.importorskip("torch")
     graphs = []
 
@@ -246,7 +246,7 @@ def test_values_alone_ask_for_no_gradient():
 
 @pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
 @pytest.mark.long
-def test_gradients_are_found_where_the_caller_has_turned_them_off(mode):
+def test_gradients_are_found_although_the_caller_has_disabled_them(mode):
     torch = pytest.importorskip("torch")
     with getattr(torch, mode)():
         assert check_gradients(torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w).passed

@@ -48,7 +48,7 @@ def test_it_checks_what_is_trained():
     assert "Dropout was checked with the masks of noise=0, held fixed" in report.notes
 
 
-def test_the_fast_mode_asks_how_far_rounding_reaches_only_where_the_product_does_not_explain_it(monkeypatch):
+def test_the_fast_mode_computes_the_bound_only_if_the_rounding_of_the_product_does_not_explain_the_error(monkeypatch):
     asked = []
     bound = NetworkPoint.bound
     monkeypatch.setattr(NetworkPoint, "bound", property(lambda point: asked.append(1) or bound.func(point)))
@@ -129,7 +129,7 @@ def test_cancellation_is_no_failure_and_hides_none():
     assert check_gradients(network, found.x, inputs, classes, gradient=wrong).verdict is Verdict.FAIL
 
 
-def test_what_rounding_hides_is_inconclusive_where_the_gradient_cannot_be_moved():
+def test_hidden_errors_are_inconclusive_if_the_gradient_cannot_be_computed_elsewhere():
     network = Network(2, [Dense(1)], SquaredError())
     theta = np.array([1.0, 1.0, 0.0])
     inputs = np.array([[1e8, 1.0], [1e8, -1.0]]) / 3

@@ -37,9 +37,9 @@ def test_tangents_are_what_a_complex_step_finds(seed):
     with np.errstate(all="ignore"):
         found = np.split(at._summands(moves, Tangent).sum(axis=1), len(moves))
         expected = [complex_step(partial(at.moved, part), U)[:, 0] for part, U in moves]
-    room = 1e-13 * np.abs(at.own_gradient[0]) + 100 * at.bound.gradient[0]
+    margin = 1e-13 * np.abs(at.own_gradient[0]) + 100 * at.bound.gradient[0]
     for (part, U), a, b in zip(moves, found, expected, strict=True):
-        assert (np.abs(a - b) <= np.abs(U) @ room[part.span] + 1e-280).all()
+        assert (np.abs(a - b) <= np.abs(U) @ margin[part.span] + 1e-280).all()
 
 
 def test_a_layer_that_cannot_be_followed_is_stepped():
@@ -59,7 +59,7 @@ def test_a_layer_that_cannot_be_followed_is_stepped():
 
 
 class Renamed(Dense):
-    """Whose weights are named otherwise."""
+    """A dense layer whose parameters have other names."""
 
     def parameters(self, inputs):
         shapes, width = super().parameters(inputs)
@@ -72,7 +72,7 @@ class Renamed(Dense):
         return super().backward({"W": p["V"], "b": p["W"]}, saved, delta, {"W": J["V"], "b": J["W"]})
 
 
-def test_penalties_are_on_what_layers_declare_whatever_its_name():
+def test_penalties_are_on_the_parameters_that_layers_declare_whatever_their_names():
     X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
     layers = [[cls(3), Tanh(), cls(1)] for cls in (Renamed, Dense)]
     renamed, plain = (Network(2, each, SquaredError(), [L2(0.3), L1(0.2)]) for each in layers)
@@ -106,7 +106,7 @@ def test_the_real_part_does_not_move():
         np.max(x, axis=-1)
 
 
-def test_what_moves_along_other_directions_is_told_apart():
+def test_numbers_that_move_along_different_directions_are_kept_apart():
     x = Tangent(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0]]), first=0)
     y = Tangent(np.array([[3.0, 4.0]]), np.array([[1.0, 2.0]]), first=1)
     product: Any = np.exp(x) * y
@@ -115,7 +115,7 @@ def test_what_moves_along_other_directions_is_told_apart():
 
 
 @pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
-def test_what_would_mix_directions_is_refused(unclear):
+def test_functions_that_would_mix_directions_are_refused(unclear):
     x = Tangent(np.ones((1, 3, 2)), np.ones((4, 3, 2)))
     with pytest.raises((TypeError, IndexError)):
         unclear(x)

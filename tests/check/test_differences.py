@@ -51,7 +51,7 @@ def test_errors_grow_with_noise():
     assert error > 1e-7
 
 
-def test_nothing_is_known_where_there_are_no_values():
+def test_nothing_is_known_without_values():
     assert derivative(lambda t: 0.0 if t == 0 else np.nan)[1] == np.inf
 
 
@@ -76,7 +76,7 @@ def along(f):
     (lambda w: 3 + 0 * w, 0, 0),
     (lambda w: (1e4 + np.sin(w)).astype(np.float32), 1e-4, 1e-2),  # it hardly moves
 ])  # fmt: skip
-def test_noise_is_what_a_function_rounds(f, least, most):
+def test_noise_is_the_size_of_a_functions_rounding(f, least, most):
     assert least <= along(f).near.item() <= most
 
 

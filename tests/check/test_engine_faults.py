@@ -81,7 +81,7 @@ DENSE = [
     Fault("compiled.gemm.products.gather", "indices + 8 * m", "indices", SMALL),
     Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.shuffle(total, total, places))", "old", SMALL),
     Fault("compiled.gemm.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
-    # of what is packed
+    # of packed products
     Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
     Fault("compiled.run.dense._packed_back", "(I + 1, O, S", "(I + 1, O, S - 1", LARGE, "packed"),
     Fault("compiled.run.dense._packed_back", "(I, S, O", "(I, S, O - 1", LARGE, "packed"),
@@ -305,17 +305,17 @@ OF_STEPS = [
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
 POINTS = [SUMMED, point(*LAYERS, noise=vp.RandomKey(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
 POINTS += [hidden(layer) for layer in registry.LAYERS]
-RIGHT = [(fault.way, fault.at) for fault in OF_GRADIENTS]
+RIGHT = [(fault.algorithm, fault.at) for fault in OF_GRADIENTS]
 RIGHT += [("blocks", at) for at in POINTS]
-RIGHT += [(way, at) for way in ("loops", "packed", "BLAS") for at in (ONE_ROW, SEVERAL_TILES, FOUR_SHARDS)]
+RIGHT += [(algorithm, at) for algorithm in ("loops", "packed", "BLAS") for at in (ONE_ROW, SEVERAL_TILES, FOUR_SHARDS)]
 
 
 @TYPES
 def test_right_engines_are_right(F):
-    for way in sorted({way for way, _ in RIGHT}):
-        with computing(way):
-            for at in {id(at): at for own, at in RIGHT if own == way}.values():
-                assert wrong_gradients(at.in_type(F)) == [], (way, at.network)
+    for algorithm in sorted({algorithm for algorithm, _ in RIGHT}):
+        with computing(algorithm):
+            for at in {id(at): at for own, at in RIGHT if own == algorithm}.values():
+                assert wrong_gradients(at.in_type(F)) == [], (algorithm, at.network)
 
 
 @pytest.mark.parametrize(("first", "end"), [(0, 48), pytest.param(48, 1000, marks=pytest.mark.long)])
@@ -327,13 +327,13 @@ def test_random_networks(first, end):
             assert wrong_gradients(at) == [], seed
 
 
-def test_points_go_the_ways_that_they_are_meant_for():
-    for at, way, splits in (
+def test_points_are_split_as_they_are_meant_to_be():
+    for at, algorithm, splits in (
         (BY_INPUTS, "blocks", [1]),
         (BY_INPUTS_LATER, "blocks", [1]),
         (BY_RESULTS, "packed", [2, 2]),
     ):
-        with computing(way):
+        with computing(algorithm):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
             assert [split for split in program.table["split"] if split] == splits
     with computing("blocks"):
@@ -366,7 +366,7 @@ def test_every_fault_is_found(fault, F):
 
 
 @pytest.mark.long
-def test_both_gradients_see_what_both_compute_and_the_step_what_it_alone_does():
+def test_a_fault_of_both_gradients_is_found_in_both_and_one_of_the_step_in_the_step_alone():
     of_both, of_steps = SAMPLE[0], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.sum_block"))
     with planted(of_both):
         assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
@@ -388,7 +388,7 @@ def test_faults_of_steps_are_seen(fault):
     assert trains_alike(SMALL.network, **fault.at)
 
 
-def test_nothing_is_kept_of_a_fault():
+def test_faulty_code_is_not_kept_on_disk():
     fault = SAMPLE[1]
     assert fault.function.endswith("Tanh.derivative")
     assert not found(SMALL)
@@ -423,7 +423,7 @@ def test_gradients_whose_squares_overflow_come_back():
     assert (loss, *gradient) == (2, 2e200, 2)
 
 
-def test_what_is_not_finite_comes_back():
+def test_infinite_losses_and_gradients_come_back():
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), vp.L2(0.1))
     loss, gradient = step(network, [1e200, 0], [[1e200]], [[1]])
     assert loss == np.inf
@@ -437,10 +437,10 @@ def test_theta_is_not_moved():
     np.testing.assert_array_equal(theta, SMALL.theta)
 
 
-@pytest.mark.parametrize(("way", "at"), [("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)])
-def test_bits_do_not_know_of_threads(way, at, monkeypatch):
+@pytest.mark.parametrize(("algorithm", "at"), [("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)])
+def test_the_number_of_threads_changes_no_bit(algorithm, at, monkeypatch):
     results = []
-    with computing(way):
+    with computing(algorithm):
         for threads in (1, 2, 4):
             monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
             results.append(step(at.network, at.theta, at.X, at.T))
@@ -482,7 +482,7 @@ class Own(vp.Tanh):
         (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.RandomKey(step=-1), "a step of at least 0"),
     ],
 )
-def test_what_it_does_not_take_is_said(network, F, noise, reason):
+def test_refusals_of_the_compiled_engine_name_their_reason(network, F, noise, reason):
     theta = network.init(0, F)
     with pytest.raises(ValueError, match=f"The compiled engine cannot be checked: .*{reason}"):
         vp.check_gradients(network, theta, np.ones((5, 2)), np.ones((5, 1)), noise=noise, engine="compiled")

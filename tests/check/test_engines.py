@@ -31,7 +31,7 @@ def engines(report):
 
 
 def altered(monkeypatch, change):
-    """Have a training step of the compiled engine give another loss and gradient."""
+    """Make a training step of the compiled engine return another loss and gradient."""
     right = step.gradient_of_a_step
 
     def wrong(*arguments):
@@ -64,7 +64,7 @@ def test_a_compiled_network_may_be_given_itself():
     assert engines(assert_gradients(compile(NETWORK), THETA, X, T)) == {"compiled"}
 
 
-def test_the_reference_alone_where_there_are_no_kernels():
+def test_the_reference_alone_is_checked_if_there_are_no_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
     assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
     for network, noise, reason in ((OWN, None, "Own is not one"), (NETWORK, RandomKey(1, rows=np.arange(12)), "noise")):
@@ -105,7 +105,7 @@ def test_a_wrong_loss_is_found(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_in_one_engine_alone_is_wrong(monkeypatch, value):
+def test_a_gradient_that_is_not_finite_in_one_engine_alone_is_wrong(monkeypatch, value):
     def change(loss, gradient):
         gradient[7] = value
         return loss, gradient

@@ -65,7 +65,7 @@ def test_right_gradients_are_right():
 
 
 def differences(case, entries=12):
-    """Return how far a gradient is from differences, as a share of the largest entry of each leaf."""
+    """Return the distance of a gradient from differences, as a share of the largest entry of each leaf."""
     leaves = [np.array(leaf, dtype=float) for leaf in matched(case.theta, case.theta)]
     value, gradient = case.f(with_leaves(case.theta, leaves), *case.args)
     worst, weights = 0.0, np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])
@@ -111,12 +111,12 @@ def differences(case, entries=12):
     ("every entry is off by the same 0.5", [1.5, 2.5, 3.0], False),
     ("the gradient given is 0 everywhere", [0.0, 0.0, 0.0], True),
 ])  # fmt: skip
-def test_what_is_true_of_a_gradient_is_told_from_what_is_not(text, wrong, true):
+def test_true_diagnoses_are_distinguished_from_untrue_ones(text, wrong, true):
     found = untrue(text, Mutation("", rows=7), np.array([1.0, 2.0, 3.0]), np.array(wrong))
     assert (found == "") is true, found
 
 
-def test_a_transpose_is_told_from_what_is_none():
+def test_a_transpose_is_distinguished_from_other_matrices():
     A = np.arange(9.0).reshape(3, 3)
     assert untrue("it is transposed", Mutation(""), A, A.T) == ""
     assert untrue("it is transposed", Mutation(""), A, 2 * A.T) != ""

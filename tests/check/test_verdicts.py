@@ -76,7 +76,7 @@ def test_a_right_layer_is_not_blamed_for_the_wrong_one_behind_it():
 
 
 def test_own_layers_written_for_one_network_alone():
-    """Their axes are those of (N, I), and give something else for members without a word."""
+    """Their axes are those of (N, I); with a leading axis of members they silently compute something else."""
 
     class Centred(Layer):
         def forward(self, p, X, noise=None):
@@ -274,7 +274,7 @@ def test_functions_that_overwrite_theta_or_reuse_their_output():
     assert verdict(reuses, np.ones(3), gradient=lambda w: np.diag([1.0, 2.0, 2.0])) is Verdict.FAIL
 
 
-def test_what_diagnoses_do_not_say():
+def test_coincidences_are_not_diagnosed():
     slightly = check_gradients(lambda w: (w @ w, 2 * w * (1 + 1e-6)), np.array([1.0, 2.0, 3.0]))
     assert slightly.diagnoses == ("the gradient given is 1 + 1e-06 times what it should be",)
     several = np.array([1.001, 1 + 1e-6, 1 + 1e-6])
@@ -317,7 +317,7 @@ Weights = namedtuple("Weights", "W b")
     (lambda w: (np.array([w @ w]), 2 * w), np.ones(2), ()),
     (lambda p: (p[0] ** 2 + p[1], np.array([2 * p[0], 1.0])), [2.0, 3.0], ()),
 ])  # fmt: skip
-def test_what_people_pass_and_return(f, theta, args):
+def test_types_that_people_pass_and_return(f, theta, args):
     assert verdict(f, theta, args=args) is Verdict.PASS
 
 
@@ -416,7 +416,7 @@ def test_float32_gradients_of_float64_values():
             assert verdict(network, theta, X, classes, gradient=given) is expected
 
 
-def test_nothing_is_said_of_what_fails_nearby_alone():
+def test_a_part_that_fails_nearby_alone_has_no_diagnosis():
     for theta in (np.zeros(3), np.zeros((3, 3))):
         report = check_gradients(lambda w: (np.sum(w * w), 3 * w), theta)
         assert report.verdict is Verdict.FAIL
@@ -561,7 +561,7 @@ def test_a_module_is_as_it_was():
     assert int(module[1].num_batches_tracked) == 0
 
 
-def test_an_exception_without_words():
+def test_an_exception_that_fails_to_print():
     class Mute(Exception):
         def __str__(self):
             raise RuntimeError

@@ -110,14 +110,14 @@ def compare(
     expected = np.where(np.isfinite(expected), expected, 0)
     tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + criteria.limit.of(expected, U)
     low, high = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2
-    room = high - low
+    gap = high - low
     if point.bound.tied and criteria.method == "complex step":
         at = point.one_sided(part, U)
         known = np.isfinite(at.usual + at.low + at.high).T
         tolerance = np.where(known, tolerance, np.inf)
-        expected, room = np.where(known, at.usual.T, 0), np.where(known, (at.largest - at.least).T, 0)
+        expected, gap = np.where(known, at.usual.T, 0), np.where(known, (at.largest - at.least).T, 0)
         low, high = (at.least.T, at.largest.T) if criteria.any_side else (at.low.T, at.high.T)
-    kink = room > 2 * tolerance
+    kink = gap > 2 * tolerance
 
     def within() -> np.ndarray:
         between = (low - tolerance <= given) & (given <= high + tolerance)

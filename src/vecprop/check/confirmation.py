@@ -23,13 +23,13 @@ value. Beyond it the function computes something else for complex numbers."""
 CONFIRMED = 1e-3
 """The relative error up to which differences can confirm a derivative.
 
-If their error is larger, a term that a complex step has lost would not show. The differences then judge themselves, and
-leave open what they do not know.
+If their error is larger, a term that a complex step has lost would not show. The differences then replace the complex
+step, and derivatives that they do not find are INCONCLUSIVE.
 """
 
 ALIKE = 1e3
-"""The largest ratio between the derivatives of parts that are moved together: the loss of a small derivative would not
-show beside a much larger one."""
+"""The largest ratio between the derivatives of parts that are moved together: a lost derivative would not show beside a
+much larger one."""
 
 
 def unsuited(point: Point) -> str:
@@ -50,8 +50,8 @@ def unsuited(point: Point) -> str:
             along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
                 return "it has no value for complex numbers, or raises"
-            room = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
-            if (np.abs(along.real - point.value) > room).any():
+            rounding = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
+            if (np.abs(along.real - point.value) > rounding).any():
                 return "its real part changes with complex numbers"
             derivatives.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
         for group in _alike(derivatives):
@@ -108,7 +108,7 @@ def _contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.nda
     # At a kink the complex step may take either side.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
-    if (apart <= _room(found)).all():
+    if (apart <= _margin(found)).all():
         if found.jump.any() and not (stepped + point.stepped(part, -u)).any():
             return f"there is a kink that complex numbers do not see (along a random direction of {part.name})"
         return ""
@@ -118,13 +118,13 @@ def _contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.nda
 
 def _ignorance(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
     """Return a reason if differences are too inexact to confirm a complex step; empty if they are not."""
-    known = _room(found) <= CONFIRMED * np.abs(stepped)
+    known = _margin(found) <= CONFIRMED * np.abs(stepped)
     if known.all() or (known | is_independent_of(point, part, u)).all():
         return ""
     return f"differences know too little to confirm it (along a random direction of {part.name})"
 
 
-def _room(found: Difference) -> np.ndarray:
+def _margin(found: Difference) -> np.ndarray:
     """Return the distance from a difference within which the derivative is believed to lie."""
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)
 
@@ -134,7 +134,7 @@ Judgements = list[tuple[list[Row], dict[str, Comparison]]]
 
 
 def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
-    """Return the judgements by complex step if real differences confirm the failures, and else why they do not.
+    """Return the judgements by complex step, and why real differences do not confirm the failures, if they do not.
 
     A function that iterates until its value converges may stop before the complex step has converged.
     """

@@ -42,7 +42,7 @@ def _along(
     if not tied and given.any() and (np.abs(product - expected) <= tolerance).all() and not error.any():
         none = np.zeros(product.shape, bool)
         return Comparison(product, expected, tolerance, none, none)
-    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error has such room already
+    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error includes such a factor
     tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
     return compare(point, part, U, product, tolerance, found, criteria)
 

@@ -50,11 +50,11 @@ def judged_gradients(
     batch = batch_at(np.zeros(0, dtype))
     judged = []
     for name in EACH if engine == BOTH else [engine]:
-        kind = engine_class(name)
-        refusal = kind.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
+        cls = engine_class(name)
+        refusal = cls.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
-            for what, gradient in kind(network).gradients(noise).items():
-                judged.append(JudgedGradient(_at(gradient, batch_at), name, is_own=name == "reference", what=what))
+            for of, gradient in cls(network).gradients(noise).items():
+                judged.append(JudgedGradient(_at(gradient, batch_at), name, is_own=name == "reference", name=of))
         elif engine == name:
             raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
     return tuple(judged)
@@ -84,7 +84,7 @@ def merged(
         alone = row.verdict is Verdict.FAIL and len(failed) < len(engines)
         others_fail = any(column[k].verdict is Verdict.FAIL for k in range(len(column)) if k != number)
         said = [f"in the {own.engine} engine alone"] if alone else []
-        said += [f"in {own.what}"] if own.what and not others_fail else []
+        said += [f"in {own.name}"] if own.name and not others_fail else []
         diagnosis = "; ".join(text for text in (row.diagnosis, ", and there ".join(said)) if text)
         engine = BOTH if same and len(engines) > 1 else own.engine
         rows.append(replace(row, engine=engine, diagnosis=diagnosis if row.verdict is Verdict.FAIL else ""))
@@ -106,7 +106,7 @@ def _losses(point: NetworkPoint) -> list[Row]:
         tolerance = SAFETY * point.bound.value  # takes longer to compute, and is rarely needed
         if error <= tolerance:
             continue
-        name = f"the loss{f' of {own.what}' if own.what else ''}"
+        name = f"the loss{f' of {own.name}' if own.name else ''}"
         said = "the compiled engine's loss is not the reference's"
         row = Row(name, (), Verdict.FAIL, error, tolerance, (), float(loss), expected, 0.0, 1, said, engine="compiled")
         rows.append(row)

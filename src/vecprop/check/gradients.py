@@ -20,7 +20,8 @@ from .report import Report
 METHODS = ("auto", "complex step", "central differences", "directions", "ridders")
 
 WORK = 2e10
-"""The number of multiplications, rows · P², up to which every entry of a network is judged: about a second or two."""
+"""The number of multiplications, rows · P², up to which every entry of a network is judged: at this limit both engines
+take 30 to 60 s of processor time."""
 
 
 def check_gradients(
@@ -104,7 +105,7 @@ def check_gradients(
     limit = _limit(rtol, atol)
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
-    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # if not imported, there is no compiled network
+    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # if it is not imported, there is no such network
     if kernels and isinstance(network, kernels.CompiledNetwork):
         network, engine = network.network, "compiled" if engine == "both" else engine
     if isinstance(network, Network):

@@ -28,7 +28,7 @@ processor's cache."""
 
 @dataclass(frozen=True)
 class _AtLayer:
-    """A layer that draws the random numbers of its place in the whole network."""
+    """A layer of a shortened network, which draws the random numbers of its place in the whole network."""
 
     layer: Layer
     number: int
@@ -44,7 +44,7 @@ class _AtLayer:
 
 
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
-    """Return the number by which a penalty is divided: that of the rows' sum if it is averaged, else 1."""
+    """Return the number that divides a penalty: the divisor of the rows' sum if the penalty is averaged, else 1."""
     return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
@@ -60,14 +60,14 @@ class JudgedGradient:
         The engine that computes it, if any.
     is_own : bool, default False
         Whether it is the network's own backpropagation, by the reference engine.
-    what : str, default ""
+    name : str, default ""
         Its name, if an engine has more than one gradient.
     """
 
     gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
     engine: str = ""
     is_own: bool = False
-    what: str = ""
+    name: str = ""
 
 
 class NetworkPoint(Point):

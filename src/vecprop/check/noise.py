@@ -2,8 +2,8 @@
 
 A difference of order k of values at equal distances d leaves d^k times a derivative of the smooth part, which is tiny,
 and √((2k)! / k!²) times the noise (Moré and Wild, 2011). The points are so close that the function is smooth between
-them, and far enough apart that its arithmetic tells them apart: a function that computes in float32 does not change if
-its arguments change by a few units in the last place of float64.
+them, and far enough apart that its values differ: a function that computes in float32 does not change if its arguments
+change by a few units in the last place of float64.
 """
 
 from collections.abc import Callable

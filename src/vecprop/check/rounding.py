@@ -91,9 +91,9 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
     arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
     bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
     if arithmetic.dtype.itemsize < 8:
-        # float32 leaves little room, so the bound is scaled to the errors that are measured. The part of it that comes
-        # from comparisons is not scaled: rounding either turns a comparison or does not.
-        smooth, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(dtype, turning=False))
+        # In float32 the bound would hide too much, so it is scaled to the errors that are measured. The part of it that
+        # comes from comparisons is not scaled: rounding either changes the outcome of a comparison or does not.
+        smooth, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(dtype, branching=False))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
         reference, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(np.float64))
         bound = (bound - smooth) + measured + reference
@@ -166,6 +166,6 @@ def rounding_experiment(
         return np.stack([gradient(theta + distance * v).ravel() for distance in t])
 
     noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
-    # Special functions have errors of 1e-13 or so that are not random, so the noise does not show them.
+    # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
     largest = np.abs(here).max(axis=1, keepdims=True)
     return Bound(16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * largest, tied=True, running=False)

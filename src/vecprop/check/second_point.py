@@ -104,7 +104,7 @@ class Doubts:
         return self._of_hidden(here, there)
 
     def _of_hidden(self, here: Row, there: Row | None) -> Row:
-        """Return a row that passes, but of which rounding hides much."""
+        """Return the row of a part that passes, but in which rounding hides much."""
         if there and there.conclusive:
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
             return replace(here, note=f"{why}; a random point nearby settles it")

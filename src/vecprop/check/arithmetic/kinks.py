@@ -39,7 +39,7 @@ class OneSided:
 
 
 class Tied(Tangent):
-    """Tangents that decide comparisons of equal numbers; all members of one move along the same directions."""
+    """Tangents that decide comparisons of equal numbers. In one computation all move along the same directions."""
 
     @property
     def real(self) -> Any:

@@ -20,13 +20,13 @@ class Arithmetic:
     ----------
     dtype : dtype
         The type that the gradient was computed in.
-    turning : bool, default True
+    branching : bool, default True
         Whether both branches are possible if rounding could change the outcome of a comparison.
     """
 
-    def __init__(self, dtype: Any = np.float64, turning: bool = True) -> None:
+    def __init__(self, dtype: Any = np.float64, branching: bool = True) -> None:
         information = np.finfo(dtype)
-        self.dtype, self.turning = information.dtype, turning
+        self.dtype, self.branching = information.dtype, branching
         self.unit = float(information.eps) / 2
         # The error of underflow. The derivatives of a complex step are divided by the step, and so is their error.
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
@@ -97,8 +97,8 @@ def _multiply(like: Bounded, x: Any, y: Any) -> Any:
 def _divide(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     q, B = a / b, np.abs(b)
-    room = B - eb  # if it is not positive, the divisor may be 0
-    error = np.where(room > 0, (ea + np.abs(q) * eb) / room, np.inf)
+    least = B - eb  # the smallest possible divisor; if it is not positive, the divisor may be 0
+    error = np.where(least > 0, (ea + np.abs(q) * eb) / least, np.inf)
     quotient = like.rounded(q, error)
     # A division by 1 is exact: far from 0 the logistic is 1 / 1, and its distance from 1 is all that is left.
     return like.like(q, np.where(B == 1, error, quotient.companion))
@@ -179,16 +179,16 @@ def _compare(function: Any) -> Any:
             return function(a, b)
         equal = a == b  # exact equality is a tie, not a matter of rounding
         like.arithmetic.tied |= bool(equal.any())
-        return like.like(function(a, b), close & ~equal & like.arithmetic.turning)
+        return like.like(function(a, b), close & ~equal & like.arithmetic.branching)
 
     return rule
 
 
 def _logical(function: Any) -> Any:
     def rule(like: Bounded, x: Any, y: Any) -> Any:
-        (a, turned_a), (b, turned_b) = like.pair(x), like.pair(y)
+        (a, unsure_a), (b, unsure_b) = like.pair(x), like.pair(y)
         truth = function(a, b)
-        return like.like(truth, np.broadcast_to((turned_a != 0) | (turned_b != 0), truth.shape))
+        return like.like(truth, np.broadcast_to((unsure_a != 0) | (unsure_b != 0), truth.shape))
 
     return rule
 
@@ -204,8 +204,8 @@ def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
 
 def _sign(like: Bounded, x: Bounded) -> Any:
     like.arithmetic.tied |= bool((x.value == 0).any())
-    turned = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.turning
-    return like.like(np.sign(x.value), np.where(turned, 2.0, 0.0))
+    unsure = (np.abs(x.value) <= x.companion) & (x.value != 0) & like.arithmetic.branching
+    return like.like(np.sign(x.value), np.where(unsure, 2.0, 0.0))
 
 
 def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:

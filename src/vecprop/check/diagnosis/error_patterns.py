@@ -166,8 +166,8 @@ def _of_places(
     return ""
 
 
-def _of_offset(difference: np.ndarray, room: float) -> str:
+def _of_offset(difference: np.ndarray, tolerance: float) -> str:
     """Return the one number by which all entries are off, in words; empty if there is none."""
-    if difference.size < FEW or np.ptp(difference) > room or np.abs(difference).min() < 100 * room:
+    if difference.size < FEW or np.ptp(difference) > tolerance or np.abs(difference).min() < 100 * tolerance:
         return ""
     return f"every entry is off by the same {float(difference[0]):.6g}"

@@ -1,4 +1,4 @@
-"""The explanation of the parts that failed: the first that fits, of all that the modules of `diagnosis` know."""
+"""The explanation of the parts that failed: the first that fits, of those that the modules of `diagnosis` find."""
 
 from contextlib import suppress
 from dataclasses import replace
