@@ -1,4 +1,4 @@
-"""What cannot be learned is refused in one sentence; what can, works."""
+"""Bad rows and settings are refused in one sentence; unusual ones that can be learned work."""
 
 import warnings
 
@@ -127,7 +127,7 @@ def test_edges_that_work(kind):
     assert np.isfinite(huge_weights.theta_).all()
 
 
-def test_a_single_class_is_what_is_predicted():
+def test_a_single_class_is_always_predicted():
     model = MLPClassifier(**FEW).fit(X, np.full(40, "only"))
     assert set(model.predict(X)) == {"only"}
 
@@ -139,7 +139,7 @@ def test_ten_thousand_classes():
     assert model.predict(rows[:5]).shape == (5,)
 
 
-def test_before_fit_there_is_nothing():
+def test_a_model_that_is_not_fitted_says_so():
     for method in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
             getattr(MLPClassifier(), method)(X)
@@ -176,7 +176,7 @@ def test_warnings_are_scikit_learns():
         MLPClassifier(**FEW).partial_fit(X, y, classes=[0, 1])
 
 
-def test_ctrl_c_keeps_what_was_learned():
+def test_ctrl_c_keeps_the_epochs_before_it():
     def interrupt(state):
         if state.epoch == 2:
             raise KeyboardInterrupt

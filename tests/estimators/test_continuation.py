@@ -1,4 +1,4 @@
-"""Training that goes on, goes on exactly: the same bits in one call or in many."""
+"""Training continues exactly: the same bits in one call or in many."""
 
 import pickle
 from typing import Any
@@ -104,7 +104,7 @@ def test_a_model_that_has_converged_goes_on_for_an_epoch_at_a_time():
     assert len(model.loss_curve_) == 5
 
 
-def test_what_was_assigned_is_where_training_goes_on():
+def test_training_continues_from_assigned_coefficients():
     model = MLPRegressor(**SETTINGS | {"dropout": 0}).partial_fit(X, y)
     assert all(np.shares_memory(values, model.theta_) for values in model.coefs_ + model.intercepts_)
     model.coefs_ = [np.zeros_like(W) for W in model.coefs_]

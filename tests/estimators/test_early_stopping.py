@@ -67,7 +67,7 @@ def problems(draw):
 
 
 def fitted(model, *rows):
-    """Return the model as `fit` leaves it, also where training diverges."""
+    """Return the model as `fit` leaves it, even if training diverges."""
     with warnings.catch_warnings(), suppress(ValueError):
         warnings.simplefilter("ignore")
         model.fit(*rows)

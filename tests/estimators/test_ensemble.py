@@ -176,7 +176,7 @@ def test_restarts_of_members():
         np.testing.assert_array_equal(member.theta_, fresh(member).fit(X, y).theta_)
 
 
-def test_what_has_not_converged_is_said_once():
+def test_members_that_have_not_converged_give_one_warning():
     with pytest.warns(ConvergenceWarning) as caught:
         MLPEnsembleClassifier(CLASSIFIER, 4, random_state=0).fit(X, y)
     assert len(caught) == 1
@@ -215,7 +215,7 @@ LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.0
 )
 def test_every_check_passes(estimator, check):
     if (estimator.bootstrap or estimator.max_samples < 1) and "sample_weight_equivalence" in str(check):
-        pytest.skip("rows are drawn by where they stand: others where some are repeated, as in scikit-learn's Bagging")
+        pytest.skip("rows are drawn by number, so repeated rows change the draw, as in scikit-learn's Bagging")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".* rows are among those of every member")

@@ -1,4 +1,4 @@
-"""scikit-learn's checks of what makes an estimator, without any exception."""
+"""scikit-learn's checks of an estimator, without any exception."""
 
 import warnings
 

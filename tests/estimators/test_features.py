@@ -139,8 +139,8 @@ def test_layers_are_what_the_settings_say():
 
     model = MLPClassifier((4, 3), ["tanh", Cube()], dropout=[0.0, 0.2], layer_norm=True, random_state=0)
     layers = model.initialize(X2, y2).network_.layers
-    kinds = ["Dense", "LayerNorm", "Tanh", "Dense", "LayerNorm", "Cube", "Dropout", "Dense"]
-    assert [type(layer).__name__ for layer in layers] == kinds
+    names = ["Dense", "LayerNorm", "Tanh", "Dense", "LayerNorm", "Cube", "Dropout", "Dense"]
+    assert [type(layer).__name__ for layer in layers] == names
     assert layers[6] == vecprop.Dropout(0.2)
     with pytest.warns(UserWarning, match="Cube"):
         assert np.isfinite(model.set_params(max_iter=2).fit(X2, y2).loss_)

@@ -24,7 +24,7 @@ def alone(model, **fit):
 
 
 @pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}], ids=str)
-def test_what_has_the_lowest_loss_is_kept(settings):
+def test_the_start_with_the_lowest_loss_is_kept(settings):
     model: Any = MLPClassifier(n_restarts=6, **FEW, **settings)
     starts = alone(model)
     best = min(starts, key=lambda start: start.loss_)
@@ -38,13 +38,13 @@ def test_what_has_the_lowest_loss_is_kept(settings):
     assert starts[0].restart_losses_ is None
 
 
-def test_of_rows_of_validation_the_last_score_counts():
+def test_with_validation_rows_the_last_score_counts():
     model = MLPClassifier(n_restarts=6, **FEW)
-    held = {"X_val": X[:30], "y_val": 1 - y[:30]}
-    starts = alone(model, **held)
+    validation = {"X_val": X[:30], "y_val": 1 - y[:30]}
+    starts = alone(model, **validation)
     best = max(starts, key=lambda start: start.validation_scores_[-1])
     assert best is not min(starts, key=lambda start: start.loss_)
-    np.testing.assert_array_equal(model.fit(X, y, **held).theta_, best.theta_)
+    np.testing.assert_array_equal(model.fit(X, y, **validation).theta_, best.theta_)
 
 
 def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_start_sets_aside():
@@ -84,7 +84,7 @@ def test_training_goes_on_from_what_was_kept_and_starts_once():
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
-def test_what_is_fitted_together_is_what_is_fitted_alone(n_jobs):
+def test_fits_together_equal_fits_alone(n_jobs):
     rows, labels = map(
         np.asarray, make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
     )

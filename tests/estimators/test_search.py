@@ -42,7 +42,7 @@ RATES = {"learning_rate_init": [0.01, 0.1]}
 
 
 def assert_same(search, reference):
-    """Assert that all but times is equal."""
+    """Assert that all results but the times are equal."""
     ours, theirs = search.cv_results_, reference.cv_results_
     assert set(ours) == set(theirs)
     assert ours["params"] == theirs["params"]
@@ -86,7 +86,7 @@ GRIDS = {
         "solver": ["sgd"],
         "learning_rate": ["adaptive"],
     },
-    "what needs Python after each epoch": {
+    "Python after each epoch": {
         "early_stopping": [True, False],
         "solver": ["lbfgs", "sgd"],
         "learning_rate": ["adaptive", "invscaling"],
@@ -255,7 +255,7 @@ class OwnFit(MLPClassifier):
         return super().fit(-X, y, *more, **of_validation)
 
 
-def test_a_fit_of_its_own_would_be_passed_by():
+def test_an_estimator_with_a_fit_of_its_own_is_refused():
     with pytest.raises(TypeError, match="OwnFit has a fit of its own"):
         MLPSearchCV(OwnFit(**FEW), RATES).fit(X, y)
     with pytest.raises(TypeError, match="OwnFit has a fit of its own"):

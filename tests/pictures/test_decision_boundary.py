@@ -82,7 +82,7 @@ def test_a_linear_boundary_lies_where_the_logits_are_equal():
     np.testing.assert_allclose((*ax.get_xlim(), *ax.get_ylim()), (-1.2, 1.2, -0.1, 1.1))
 
 
-def test_other_features_are_held_at_their_median_or_as_told(wide):
+def test_other_features_are_held_at_their_median_or_at_given_values(wide):
     network, theta, X, t = wide
 
     def predicted_class(rows):

@@ -77,11 +77,11 @@ def test_principal_axes_do_not_depend_on_the_sign_that_the_svd_happens_to_choose
     (points,) = drawn(plot_hidden_space(network, theta, X, np.zeros(60, int)))
     svd = np.linalg.svd
 
-    def turned(*arguments, **options):
+    def with_other_signs(*arguments, **options):
         U, s, Vt = svd(*arguments, **options)
         return -U, s, -Vt
 
-    monkeypatch.setattr(np.linalg, "svd", turned)
+    monkeypatch.setattr(np.linalg, "svd", with_other_signs)
     np.testing.assert_array_equal(drawn(plot_hidden_space(network, theta, X, np.zeros(60, int)))[0], points)
 
 

@@ -1,8 +1,8 @@
 """The functions of the founding tutorial under their own names: a 2-3-2 network, one matrix formula at a time.
 
 Peter Roelants' tutorial "How to implement a neural network (4/5) - vectorization of operations" names each step of a
-2-3-2 network. These functions have its names, arguments and results; behind them stand the library's own formulas, so
-they stay finite where the plain formulas overflow, and take leading axes.
+2-3-2 network. These functions have its names, arguments and results. They call the library's own formulas, so they stay
+finite where the plain formulas overflow, and take leading axes.
 
 Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3), Wo (*M, 3, 2), bo (*M, 1, 2);
 H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output and at the
@@ -215,5 +215,5 @@ def _rows(X: Array) -> Array:
 
 
 def _vector(b: Array) -> Array:
-    """Return a bias without the axis of length 1 that stands for the rows."""
+    """Return a bias without its axis of rows, of length 1."""
     return b[..., 0, :]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PASS": 2}
-"""The number of each verdict's colour."""
+"""The index of each verdict's colour in `style.COLOURS`."""
 
 
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":

@@ -118,7 +118,7 @@ def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
         )
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
     # The sign of an axis is arbitrary. Its largest entry is made positive, so that the figure is always the same.
-    turn = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
+    sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]
-    return (U * s * turn)[:, :count], labels
+    return (U * s * sign)[:, :count], labels

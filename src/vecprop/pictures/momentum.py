@@ -54,7 +54,7 @@ def plot_momentum(
     r"""Draw the paths of gradient descent with and without momentum in a long and narrow valley.
 
     The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent drops to the floor of the valley and
-    creeps along it, since the gradient there is small; with momentum it gathers speed, like a ball.
+    creeps along it, since the gradient there is small. With momentum it gathers speed, like a ball.
 
     Parameters
     ----------

@@ -49,8 +49,8 @@ class SearchResults:
         """
         table = getattr(search, "cv_results_", search)
         if f"mean_test_{score}" not in table:
-            there = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
-            raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(there)}.")
+            scores = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
+            raise ValueError(f"The search has no score {score!r}: its scores are {', '.join(scores)}.")
         settings = table["params"]
         names = dict.fromkeys(name for setting in settings for name in setting)
         values = {name: [setting.get(name) for setting in settings] for name in names}

@@ -21,9 +21,9 @@ def plot_search(
 ) -> "Axes":
     """Draw the scores of a search against one parameter, as a curve, or against two, as a map.
 
-    A curve joins the best settings of each value. The standard deviation over the folds is a band, that over the seeds,
-    if there are several, a bar; all other settings are dots. A cell of a map is the best setting with its two values,
-    and the best of all has a frame.
+    A curve joins the best setting of each value. The standard deviation over the folds is a band. That over the seeds,
+    if there are several, is a bar. All other settings are dots. A cell of a map is the best setting with its two
+    values, and the best of all has a frame.
 
     Parameters
     ----------
