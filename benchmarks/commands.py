@@ -1,7 +1,7 @@
 """``vecprop train`` from a CSV of 100,000 rows and 30 columns to a model: ``python benchmarks/commands.py``.
 
-Each command is run some times in a process of its own, warm; the times are those of its fastest run. What is neither
-reading, training nor measuring is the start of Python with its libraries, and writing.
+Each command is run several times in a process of its own, warm; the times are those of its fastest run. The rest of the
+time, beside reading, training and measuring, is the start of Python with its libraries, and writing.
 """
 
 import json
@@ -32,7 +32,7 @@ def table() -> pd.DataFrame:
 
 
 def timed(*arguments: str) -> tuple[float, str]:
-    """Return how many seconds a command takes, and what it writes."""
+    """Return the seconds that a command takes, and its output."""
     began = time.perf_counter()
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
     return time.perf_counter() - began, done.stdout

@@ -1,4 +1,4 @@
-"""What is trained, and by whom: the workloads, and each contender's way to train them."""
+"""The workloads of the benchmark, and a function for each contender that trains them."""
 
 import os
 import warnings
@@ -17,7 +17,7 @@ import vecprop as vp  # noqa: E402
 
 @dataclass(frozen=True)
 class Contest:
-    """How a contender trains, and the loss on all rows of what it has trained, which is not timed."""
+    """A contender's training, and the loss of the result on all rows, which is not timed."""
 
     train: Callable[[], Any]
     loss: Callable[[Any], float]
@@ -25,7 +25,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: widths from inputs to classes, rows, rows a batch, epochs, optimizer and type."""
+    """A problem: widths from inputs to classes, rows, rows of a batch, epochs, optimizer and type."""
 
     name: str
     widths: tuple[int, ...]
@@ -56,7 +56,7 @@ class Workload:
         return np.ascontiguousarray(X, self.dtype), t
 
     def theta(self) -> np.ndarray:
-        """Return the initial parameters that all start from, but scikit-learn, which draws its own."""
+        """Return the initial parameters of all contenders except scikit-learn, which draws its own."""
         theta = self.network().init(seed=1, dtype=self.dtype)
         if self.logistic:  # the tutorial's scale
             theta = (0.1 * np.random.default_rng(1).standard_normal(theta.shape)).astype(self.dtype)

@@ -1,9 +1,9 @@
 """Training and prediction against the tools that people use today, in one run: ``make bench``.
 
 Every workload runs on vecprop and on each peer that is installed, in turns in one process, warm, and the medians are
-compared; a large matrix product has its turns too, since the processor is not as fast at one time as at another. All
-have two threads (BLAS, PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside its time: who
-does less work shows there. What XLA compiles is compiled before, and that time is shown apart.
+compared; a large matrix product takes turns too, since the processor's speed varies. All have two threads (BLAS,
+PyTorch's, XLA's own). The loss that each reaches on all rows is printed beside its time, and shows who does less work.
+XLA compiles before, and that time is shown apart.
 """
 
 import argparse
@@ -27,23 +27,23 @@ from machine import described, machine
 import vecprop as vp
 
 TURN, REST = 0.1, 0.2
-"""How many seconds a turn lasts at least, and how long the threads of the one before have to fall asleep: some spin."""
+"""The seconds that a turn lasts at least, and the pause in which the last one's threads stop spinning."""
 
 RESULTS = Path(__file__).parent / "results"
 
 PRODUCT = 2048
-"""How many rows and columns a large matrix has."""
+"""The number of rows and columns of a large matrix."""
 
 
 def large_product(dtype: str) -> Callable[[], object]:
-    """Return what computes the product of large matrices."""
+    """Return a function that computes the product of large matrices."""
     A = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT)).astype(dtype)
     out = np.empty_like(A)
     return lambda: np.matmul(A, A, out=out)
 
 
 def timed(run: Callable[[], object]) -> tuple[float, object]:
-    """Return how long a call took, and what it gave."""
+    """Return the seconds of a call, and its result."""
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
@@ -235,7 +235,7 @@ def picture(results: dict, path: Path) -> None:
 def main() -> None:
     """Run everything and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="how many turns each contender has")
+    parser.add_argument("--rounds", type=int, default=7, help="the number of turns of each contender")
     parser.add_argument("--quick", action="store_true", help="float32 and no scaling")
     options = parser.parse_args()
     results: dict = {"training": []}

@@ -2,7 +2,7 @@
 
 Both have their default parameters, the same rows in the same type, and the same number of epochs; nothing ends training
 before. They take turns in one process, warm, and the medians of the turns are compared; a turn lasts a twentieth of a
-second at least, and does not count where other programs kept the processors busy. Learning is compared by the score on
+second at least, and does not count if other programs kept the processors busy. Learning is compared by the score on
 a quarter of the rows, over several seeds.
 """
 
@@ -28,7 +28,7 @@ from sklearn.preprocessing import scale
 import vecprop
 
 TURN, PATIENCE, QUIET = 0.05, 60.0, 0.05
-"""Seconds that a turn lasts, and that quiet turns are waited for; the share of the processors that others may use."""
+"""The seconds of a turn, the longest wait for quiet turns, and the share of the processors that others may use."""
 
 MAKERS = {"scikit-learn": neural_network, "vecprop": vecprop}
 RESULTS = Path(__file__).parent / "results" / "estimators.md"
@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results" / "estimators.md"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows to learn from, and for how many epochs: inputs, and the targets of a regression, are scaled."""
+    """Rows to learn from, and the number of epochs: inputs, and the targets of a regression, are scaled."""
 
     name: str
     kind: str
@@ -49,7 +49,7 @@ class Table:
         return scale(X).astype(dtype), y if self.kind == "MLPClassifier" else scale(y)
 
     def model(self, maker: str, epochs: int, seed: int = 0) -> Any:
-        """Return a maker's model that will train for so many epochs."""
+        """Return a maker's model that will train for this number of epochs."""
         return getattr(MAKERS[maker], self.kind)(max_iter=epochs, n_iter_no_change=epochs + 1, random_state=seed)
 
 
@@ -63,7 +63,7 @@ TABLES = (
 
 
 def seconds(run: Callable[[], object], repeats: int = 1) -> float:
-    """Return how long a call takes, the mean of repeats."""
+    """Return the seconds of a call, the mean of repeats."""
     began = time.perf_counter()
     for _ in range(repeats):
         run()
@@ -71,7 +71,7 @@ def seconds(run: Callable[[], object], repeats: int = 1) -> float:
 
 
 def busy_seconds() -> tuple[float, float]:
-    """Return how long the processors have worked, for all programs and for this one; zeros where that is not known."""
+    """Return the processors' busy seconds, for all programs and for this one; zeros if they are unknown."""
     if not Path("/proc/stat").exists():
         return 0.0, 0.0
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
@@ -112,7 +112,7 @@ def times(table: Table, dtype: str, rounds: int) -> dict[str, tuple[dict[str, fl
 
 
 def scores(table: Table, dtype: str, seeds: int) -> dict[str, list[float]]:
-    """Return the scores on rows held out, of each seed."""
+    """Return the scores on test rows, for each seed."""
     X, y = table.rows(dtype)
     found: dict[str, list[float]] = {maker: [] for maker in MAKERS}
     for seed in range(seeds):

@@ -1,8 +1,8 @@
 """Time per parameter of gradient checks, in one run: vecprop, the seed's double loop, PyTorch's gradcheck.
 
-The programs take turns of a twentieth of a second, so that what others left in the caches does not count, and the
-medians of the turns are printed: run it on a quiet machine, `python benchmarks/gradient_check.py`. PyTorch is left out
-where it is not installed.
+The programs take turns of a twentieth of a second, so that the caches' contents from other programs do not count, and
+the medians of the turns are printed. Run it on a quiet machine: `python benchmarks/gradient_check.py`. PyTorch is left
+out if it is not installed.
 """
 
 import platform

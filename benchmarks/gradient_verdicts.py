@@ -1,6 +1,6 @@
 """Right gradients refused and wrong ones passed: vecprop's checker beside three others, on one suite of functions.
 
-The suite is that of the tests, tests/check/function_suite.py: right gradients of many kinds of function, and errors
+The suite is that of the tests, tests/check/function_suite.py: right gradients of many functions, and errors
 planted in them. Each checker judges the same gradients, with its own defaults:
 ``python benchmarks/gradient_verdicts.py [errors_each]``. Peers that are not installed are left out.
 """
@@ -32,10 +32,10 @@ from vecprop.check import Verdict
 RESULTS = Path(__file__).parent / "results" / "gradient_verdicts.md"
 
 LARGEST = 2500
-"""The number of parameters above which the peers, which need two values for each, are not asked."""
+"""The number of parameters above which the peers are left out, since they compute two values for each."""
 
 RULE = 1e-6
-"""What check_grad's number may be, as a share of the gradient's length, or of 1 where that is less."""
+"""The largest number of check_grad that passes, as a share of the gradient's length, or of 1 if that is less."""
 
 Function = Callable[[list[np.ndarray]], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -182,7 +182,7 @@ def start(case: Case) -> list[np.ndarray]:
 
 
 def taken(case: Case) -> str:
-    """Return why the peers cannot take a case; empty where they can."""
+    """Return why the peers cannot take a case; empty if they can."""
     leaves = [np.asarray(leaf) for leaf in matched(case.theta, case.theta)]
     if any(leaf.dtype.kind == "f" and leaf.dtype != np.float64 for leaf in leaves):
         return "parameters of less than 64 bits"
@@ -195,7 +195,7 @@ def taken(case: Case) -> str:
 
 @dataclass
 class Score:
-    """What one checker made of the gradients of one kind."""
+    """The verdicts of one checker on the gradients of one group of functions."""
 
     right: int = 0
     refused: int = 0
@@ -207,7 +207,7 @@ class Score:
     names: dict[str, list[str]] = field(default_factory=lambda: {"refused": [], "passed": []})
 
     def add(self, word: str, case: Case, mutation: Mutation | None) -> None:
-        """Count what was said of a gradient: passed, refused or undecided."""
+        """Count the verdict on a gradient: passed, refused or undecided."""
         if mutation is None:
             self.right += 1
             self.refused += word == "refused"

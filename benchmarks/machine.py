@@ -1,4 +1,4 @@
-"""What figures were measured on and with."""
+"""The machine and the packages that figures were measured with."""
 
 import importlib.metadata
 import os
@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 
 
 def machine(*packages: str) -> dict[str, object]:
-    """Return the processor, how many there are, the BLAS that is loaded and the versions of packages."""
+    """Return the processor, the number of cores, the BLAS that is loaded and the versions of packages."""
     versions = {}
     for package in packages:
         try:
@@ -25,5 +25,5 @@ def machine(*packages: str) -> dict[str, object]:
 
 
 def described(results: dict[str, object]) -> list[str]:
-    """Return what `machine` has returned as lines of a list."""
+    """Return the results of `machine` as lines of a list."""
     return [f"- {name}: {value}" for name, value in results.items()]

@@ -1,12 +1,12 @@
-"""How many single changes of the library go unnoticed by the tests of the folder that they are made in.
+"""The number of single changes of the library that the tests of their own folder do not notice.
 
 Operators, signs, constants and conditions of the code are changed one at a time, in a copy of the project, and the
 tests and examples of the folder are run until one fails. The changes are drawn by a seed:
 
 ``python benchmarks/mutations.py [--folder NAME ...] [--count N] [--seed S]``
 
-What has been noticed is kept in `benchmarks/results/mutations.json`, so that a run which was ended goes on where it
-was; what has survived is tried again. Changes that change nothing are listed, each with its reason, in
+Noticed changes are kept in `benchmarks/results/mutations.json`, so that an interrupted run continues; changes that
+survived are tried again. Changes that change nothing are listed, each with its reason, in
 `benchmarks/equivalent_mutations.json`, and are not counted.
 """
 
@@ -31,11 +31,11 @@ PAGE = RESULTS.with_suffix(".md")
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutations.json"
 
 FOLDERS = {"core": (70, 0.10), "optimize": (30, 0.10), "train": (50, 0.10), "compiled": (50, 0.15)}
-"""How many changes are tried in each folder, and the share of them that may survive."""
+"""The number of changes that are tried in each folder, and the share of them that may survive."""
 
 SEED = 17
 MINUTES = 10
-"""How long the tests of one change may take; what takes longer has ended in a loop, which is noticed."""
+"""The most minutes for the tests of one change; a change that takes longer loops forever, and counts as noticed."""
 
 OTHER: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
@@ -57,11 +57,11 @@ class Change:
     old: str
     new: str
     number: int = 1
-    """Which of the file's changes of this expression to that one it is."""
+    """The number of this change among the file's equal changes, from 1."""
 
     @property
     def key(self) -> str:
-        """What names the change, be its line as it may."""
+        """A name of the change that does not depend on its line."""
         return f"{self.file}: {self.old} -> {self.new}{f' ({self.number})' if self.number > 1 else ''}"
 
     def applied(self, source: str) -> str:
@@ -72,7 +72,7 @@ class Change:
 
 
 def changes(path: Path) -> list[Change]:
-    """Return all changes of a file, but for those of annotations, of text, and of what only type checkers read."""
+    """Return all changes of a file, except those of annotations, of text, and of code for type checkers alone."""
     source = path.read_text()
     lengths = [len(line) for line in source.encode().splitlines(keepends=True)]
     starts = [sum(lengths[:n]) for n in range(len(lengths))]
@@ -108,7 +108,7 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _replacements(node: ast.AST) -> Iterator[str]:
-    """Yield what an expression may be changed to."""
+    """Yield the replacements of an expression."""
     if isinstance(node, ast.BinOp) and type(node.op) in OTHER and not _is_text(node):
         yield f"({ast.unparse(ast.BinOp(node.left, OTHER[type(node.op)](), node.right))})"
     elif isinstance(node, ast.AugAssign) and type(node.op) in OTHER:
@@ -134,7 +134,7 @@ def _is_text(node: ast.BinOp) -> bool:
 
 
 def drawn(folder: str, count: int, seed: int) -> list[Change]:
-    """Return changes of a folder's files, drawn by a seed: the same ones where others come or go."""
+    """Return changes of a folder's files, drawn by a seed: the same ones if others are added or removed."""
     files = sorted((ROOT / "src" / "vecprop" / folder).rglob("*.py"))
     every = [change for path in files for change in changes(path)]
     return sorted(every, key=lambda one: sha256(f"{seed} {one.key}".encode()).digest())[:count]
@@ -151,7 +151,7 @@ class Copy:
             shutil.copy(ROOT / name, self.root / name)
 
     def failed(self, change: Change, folder: str) -> str:
-        """Return the test that fails with a change, or nothing where all pass."""
+        """Return the test that fails with a change, or nothing if all pass."""
         path = self.root / change.file
         source = path.read_text()
         path.write_text(change.applied(source))

@@ -2,7 +2,7 @@
 
 A search of 20 settings by 5 folds, a search over widths and activations, 1,000 restarts of the tutorial's network and
 an ensemble of 32 on digits. Peers run in turns with vecprop in one process, warm, each with two processes or threads;
-how many threads BLAS has in the processes of a pool is left to joblib, which knows best.
+joblib sets the number of BLAS threads in the processes of a pool.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def search(model: type, grid: dict, X: np.ndarray, t: np.ndarray, hidden: tuple[
 
 
 def skorch(X: np.ndarray, t: np.ndarray) -> Callable[[], float]:
-    """Return the search of 20 settings by skorch, PyTorch's door to GridSearchCV."""
+    """Return the search of 20 settings by skorch, which makes PyTorch networks estimators for GridSearchCV."""
     import torch
     from skorch import NeuralNetClassifier
 
@@ -173,7 +173,7 @@ def in_turns(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, dic
 
 
 def share_of_kernel(run: Callable[[], float], kernel: Callable[[], float], rounds: int) -> tuple[float, float]:
-    """Return the seconds of one restart's kernel, and what share of 1,000 times that all restarts take, in turns."""
+    """Return the seconds of one restart's kernel, and of all restarts as a share of 1,000 times that, in turns."""
     times = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -185,7 +185,7 @@ def share_of_kernel(run: Callable[[], float], kernel: Callable[[], float], round
 def main() -> None:
     """Run everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how many turns each contender has")
+    parser.add_argument("--rounds", type=int, default=5, help="the number of turns of each contender")
     rounds = parser.parse_args().rounds
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes of a pool

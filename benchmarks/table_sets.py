@@ -1,7 +1,7 @@
 """The tables of ``tables.py``: some on which defaults were chosen, and others on which they are reported.
 
-Real tables are those that scikit-learn ships and, where it is installed, ISLP (``pip install --no-deps ISLP``), which
-have categories and missing values. Generated ones of the report have other seeds, and some are of other kinds.
+Real tables are those that scikit-learn ships and, if it is installed, those of ISLP (``pip install --no-deps ISLP``),
+which have categories and missing values. Generated tables of the report have other seeds, and some are of other types.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def categories(rows: int, seed: int, as_classes: bool) -> tuple[pd.DataFrame, np
 def with_missing(
     made: tuple[pd.DataFrame, np.ndarray], share: float, seed: int, telling: bool
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Take values away, at random or, where it is telling, the larger ones more often."""
+    """Remove values at random; if that is `telling`, larger ones more often."""
     frame, y = made
     rng = np.random.default_rng(seed)
     chance = share * (frame.rank(pct=True) * 2 if telling else 1)

@@ -4,7 +4,7 @@ All have their default parameters, and the same folds of the same tables: three 
 MLP is given what it needs: numbers scaled to mean 0 and standard deviation 1, with missing ones at the median and
 marked, categories as inputs of 0 and 1, and targets of regression scaled too. Gradient boosting takes categories and
 missing values as they are. Times are the processor's, of fitting and predicting with all preparation, in turns in one
-process, warm, with one thread each: so what else the machine does counts little.
+process, warm, with one thread each, so that other programs change them little.
 
 The defaults were chosen on other tables, or on generated ones of other seeds: ``--choice`` runs those.
 """
@@ -125,7 +125,7 @@ def lines_of(task: str, measured: dict[str, dict[str, np.ndarray]]) -> Iterator[
 
 
 def _processor() -> str:
-    """Return the processor's name, where the system tells it."""
+    """Return the processor's name, if the system knows it."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -154,7 +154,7 @@ def main() -> None:
         f"{_processor()}, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "pandas", "numba"))
         + ". Each number is a mean over "
-        f"{3 * arguments.repeats} test parts; how they are made stands in `benchmarks/tables.py`.",
+        f"{3 * arguments.repeats} test parts; `benchmarks/tables.py` describes how they are made.",
     ]
     for task, measured in found.items():
         if measured:
