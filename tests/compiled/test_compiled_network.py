@@ -176,3 +176,15 @@ def test_threads_share_a_predictor():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("likely", range(5))
+def test_the_softmax_does_not_overflow_whichever_class_is_the_likely_one(likely):
+    network = vp.Network(2, [vp.Dense(5)], vp.SoftmaxCrossEntropy())
+    theta, X, t = np.zeros(15), np.ones((4, 2)), np.array([0, 1, 4, 2])
+    network.layout.views(theta)[0]["b"][likely] = 5000
+    loss, gradient = network.loss_and_gradient(theta, X, t)
+    found = compile(network).loss_and_gradient(theta, X, t)
+    assert found[0] == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(found[1], gradient, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(compile(network).predict(theta, X), network.predict(theta, X), rtol=1e-12, atol=1e-15)

@@ -18,7 +18,7 @@ from .program import program_of, unsupported
 from .run.tiles import predict_address
 
 _WORD = ctypes.c_int64
-_PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD, _WORD)
+_PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
 
 
 def compile(network: Network) -> "CompiledNetwork":
@@ -175,7 +175,7 @@ class Predictor:
             words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
             with single_threaded_blas(True) if self._uses_blas else nullcontext():
-                self._predict(self._context.address, 0, address_of_array(self._numbers), N)
+                self._predict(self._context.address, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y

@@ -202,14 +202,13 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     return total
 
 
-def predict_rows(context, worker, rows_address, n):
+def predict_rows(context, rows_address, n):
     """Store the predictions of n rows in the record's array of them."""
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     I, O = c.inputs, c.outputs
-    tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
-    Y = numbers_at(c.targets + worker * size * O * most, O * most, zero)
-    workspace = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
+    tile, Y = numbers_at(c.tile, (I + 1) * most, zero), numbers_at(c.targets, O * most, zero)
+    workspace = numbers_at(c.workspace, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
         rows = all_rows[start : start + most]
@@ -231,4 +230,4 @@ def gradient_address(F: type) -> int:
 def predict_address(F: type) -> int:
     """Return the address of `predict_rows` for numbers of type F."""
     word = types.intp
-    return address_of(predict_rows, types.void(word, word, word, word), F.__name__, number=F, size=np.dtype(F).itemsize)
+    return address_of(predict_rows, types.void(word, word, word), F.__name__, number=F, size=np.dtype(F).itemsize)
