@@ -10,9 +10,11 @@ import pytest
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
 
 import vecprop as vp
 from commands import FAST
+from vecprop.app.command_line import app
 
 
 def read(text):
@@ -244,3 +246,102 @@ def test_files_that_are_no_models_are_said(vecprop, trained):
         done = vecprop(*command)
         assert done.exit_code == 3
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "feather"])
+@pytest.mark.parametrize("output", ["p.csv", "p.parquet"])
+def test_kept_columns_are_as_the_file_has_them(vecprop, trained, people, ending, output):
+    zips = ["01234", "2"] * 100
+    ids = pd.array([9007199254740993, None, *range(198)], dtype="Int64")  # more digits than floats have
+    kept = people.assign(zip=zips, id=ids, day=pd.to_datetime("2024-02-01"))
+    write = {"csv": lambda name: kept.to_csv(name, index=False), "parquet": kept.to_parquet, "feather": kept.to_feather}
+    write[ending](f"in.{ending}")
+    options = [*("--keep", "zip", "--keep", "id", "--keep", "day"), "-o", output, "--chunk", 66]
+    done = vecprop("predict", trained / "spends.npz", f"in.{ending}", *options)
+    assert done.exit_code == 0, done.stderr
+    if output == "p.csv":
+        found = pd.read_csv(output, dtype=str, keep_default_na=False)
+    else:
+        found = pd.read_parquet(output, dtype_backend="pyarrow").astype("string").fillna("")
+    assert list(found) == ["zip", "id", "day", "prediction"]
+    assert found.zip.tolist() == zips
+    assert found.id.tolist()[:3] == ["9007199254740993", "", "0"]
+    assert found.day.str.startswith("2024-02-01").all()
+
+
+def test_kept_columns_may_change_their_type(vecprop, trained, people):
+    people.assign(id=[*range(150), *("x" * 50)]).to_csv("in.csv", index=False)
+    options = ("--keep", "id", "-o", "p.parquet", "--chunk", 100)
+    done = vecprop("predict", trained / "spends.npz", "in.csv", *options)
+    assert done.exit_code == 0, done.stderr
+    assert pd.read_parquet("p.parquet").id.tolist() == [*map(str, range(150)), *("x" * 50)]
+
+
+def test_predictions_are_not_overwritten_by_what_is_kept(vecprop, trained, people):
+    people.assign(prediction=7).to_csv("in.csv", index=False)
+    done = vecprop("predict", trained / "spends.npz", "in.csv", "--keep", "prediction", "-o", "p.csv")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("--keep 'prediction' has the name of a column of predictions")
+    assert not Path("p.csv").exists()
+    done = vecprop("predict", trained / "spends.npz", "in.csv", "--keep", "twon")
+    assert (done.exit_code, done.stderr) == (3, "The table has no column 'twon': did you mean 'town'?\n")
+
+
+def test_streams_are_read_and_written(vecprop, trained, people, monkeypatch):
+    expected = vecprop("predict", trained / "spends.npz", trained / "people.csv").stdout
+    done = vecprop("predict", trained / "spends.npz", trained / "people.csv", "-o", "-")
+    assert (done.exit_code, done.stdout) == (0, expected)
+    people.to_parquet("in.parquet")
+    assert vecprop("predict", trained / "spends.npz", "in.parquet", "-o", "-").stdout == expected
+    text = (trained / "people.csv").read_bytes()
+    done = CliRunner().invoke(app, ["predict", str(trained / "spends.npz"), "-"], input=text)
+    assert (done.exit_code, done.stdout) == (0, expected)
+    assert CliRunner().invoke(app, ["evaluate", str(trained / "spends.npz"), "-"], input=text).exit_code == 0
+    fast = list(map(str, FAST))
+    done = CliRunner().invoke(app, ["train", "-", "--target", "buys", *fast], input=text)
+    assert (done.exit_code, done.stderr) == (2, "The table is standard input: name the model's file with -o.\n")
+    done = CliRunner().invoke(app, ["train", "-", "--target", "buys", "-o", "m.npz", *fast], input=text)
+    assert done.exit_code == 0, done.stderr
+    assert vecprop("export", "m.npz", "--to", "numpy", "-o", "-").exit_code == 2
+    assert set(map(str, Path().iterdir())) == {"in.parquet", "m.npz", "m.toml"}
+
+
+def test_a_model_is_not_written_over(vecprop, trained):
+    content = (trained / "spends.npz").read_bytes()
+    Path("model.csv").write_bytes(content)
+    done = vecprop("predict", "model.csv", trained / "people.csv", "-o", "model.csv", "--force")
+    assert (done.exit_code, done.stderr) == (2, "model.csv is what is read: give another name with -o.\n")
+    assert Path("model.csv").read_bytes() == content
+
+
+def test_bytes_are_read(vecprop, people):
+    people.assign(key=[b"\xff\x00", b"\xfe"] * 100).to_parquet("in.parquet")
+    for command in (["train", "in.parquet", "--target", "buys", *FAST], ["predict", "in.npz", "in.parquet", "-o", "-"]):
+        done = vecprop(*command)
+        assert done.exit_code == 0, done.stderr
+
+
+def test_what_steers_a_terminal_is_shown_not_sent(vecprop, people):
+    people.rename(columns={"town": "\x1b[31mtown"}).assign(**{"\x1b]0;one": 1}).to_csv("in.csv", index=False)
+    for command in (
+        ["train", "in.csv", "--target", "buys", *FAST],
+        ["info", "in.npz"],
+        ["evaluate", "in.npz", "in.csv"],
+        ["train", "\x1b[2Jin.csv", "--target", "buys"],
+        ["train", "in.csv", "--target", "\x1b[2Jbuys", "--force"],
+    ):
+        done = vecprop(*command)
+        assert "\x1b" not in done.output
+        assert done.exit_code in (0, 3)
+    assert r"\x1b[31mtown" in vecprop("info", "in.npz").stdout
+
+
+def test_no_message_is_long(vecprop, people):
+    people.rename(columns={"age": "age" * 400}).to_csv("in.csv", index=False)
+    assert vecprop("train", "in.csv", "--target", "buys", *FAST).exit_code == 0
+    people.to_csv("other.csv", index=False)
+    done = vecprop("predict", "in.npz", "other.csv")
+    assert done.exit_code == 3
+    assert len(done.stderr) <= 501
+    assert done.stderr.startswith("The table has no column 'ageage")
+    assert done.stderr.endswith("which the model needs.\n")

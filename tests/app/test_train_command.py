@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -380,3 +381,69 @@ def test_interrupted_training_is_saved(tmp_path):
     assert process.returncode == 130, said
     assert "Interrupted: what was trained is saved in big.npz." in said
     assert len(vp.load(tmp_path / "big.npz").ensemble_) >= 1
+
+
+def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
+    people.to_csv("my people.csv", index=False)
+    done = vecprop("train", "my people.csv", "--target", "buys", "--report", "page.html", *FAST)
+    assert done.exit_code == 0, done.stderr
+    command = done.stdout.partition("made again by: ")[2].splitlines()[0]
+    assert command == "vecprop train --config 'my people.toml' --force"
+    assert command.replace("'", "&#x27;") in Path("page.html").read_text()
+    theta = vp.load("my people.npz").ensemble_.thetas
+    assert vecprop(*shlex.split(command)[1:]).exit_code == 0
+    np.testing.assert_array_equal(vp.load("my people.npz").ensemble_.thetas, theta)
+
+
+def test_tables_of_other_years_become_other_models(vecprop, people):
+    for year in (2023, 2024):
+        people.to_csv(f"sales.{year}.csv", index=False)
+        assert vecprop("train", f"sales.{year}.csv", "--target", "buys", *FAST).exit_code == 0
+    assert {path.name for path in Path().glob("*.npz")} == {"sales.2023.npz", "sales.2024.npz"}
+    assert {path.name for path in Path().glob("*.toml")} == {"sales.2023.toml", "sales.2024.toml"}
+
+
+def test_no_file_that_is_read_is_written_and_none_twice(vecprop, table, people):
+    people.to_csv("test.csv", index=False)
+    done = vecprop("train", table, "--target", "buys", "--test", "test.csv", "-o", "test.csv", "--force", *FAST)
+    assert (done.exit_code, done.stderr) == (2, "test.csv is what is read: give another name with -o.\n")
+    done = vecprop("train", table, "--target", "buys", "--report", "people.npz", *FAST)
+    assert done.exit_code == 2
+    assert pd.read_csv("test.csv").shape == people.shape
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, monkeypatch, asked):
+    options = ["train", table, "--target", "buys", "--report", "page.html", *FAST]
+    assert vecprop(*options).exit_code == 0
+    names = ("people.npz", "people.toml", "page.html")
+    before = [Path(name).read_bytes() for name in names]
+    keep_curves = vp.TabularClassifier._keep_curves
+
+    def interrupted(self, results):
+        keep_curves(self, results)
+        self.notes_.append("Training was interrupted: the model is what was learned so far.")
+
+    monkeypatch.setattr(vp.TabularClassifier, "_keep_curves", interrupted)
+    done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []))
+    assert done.exit_code == 130, done.stderr
+    assert ([Path(name).read_bytes() for name in names] == before) == (not asked)
+    name = "people.npz" if asked else "people.interrupted.npz"
+    assert f"what was trained is saved in {name}." in done.stderr
+    assert vp.load(name).random_state == 1
+    assert Path("page.interrupted.html").exists() == (not asked)
+
+
+def test_a_column_of_that_name_interrupts_nothing(vecprop, people):
+    people.assign(interrupted=1).to_csv("in.csv", index=False)
+    assert vecprop("train", "in.csv", "--target", "buys", *FAST).exit_code == 0
+
+
+def test_whole_numbers_with_missing_values_are_whole_classes(vecprop, people):
+    people.assign(buys=np.where(people.index < 3, np.nan, people.buys == "yes")).to_csv("in.csv", index=False)
+    result = result_of(vecprop("train", "in.csv", "--target", "buys", "--json", *FAST))
+    assert result["classes"] == [0, 1]
+    assert "probability of 1" in vecprop("predict", "in.npz", "in.csv").stdout.splitlines()[0]
+    assert vecprop("evaluate", "in.npz", "in.csv").exit_code == 0
+    model = vp.TabularClassifier("buys", n_members=2, max_iter=1).fit("in.csv")
+    assert model.classes_.dtype.kind == "i"

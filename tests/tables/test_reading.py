@@ -1,5 +1,9 @@
 import csv
 import gzip
+import io
+import os
+import threading
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -65,7 +69,7 @@ def test_a_short_row_is_filled_and_named(tmp_path):
     frame = read_table(path)
     assert frame["c"].isna().tolist() == [False, True, False, True]
     assert frame.attrs["notes"] == [
-        "table.csv, line 3 and 1 more: fewer values than the 3 columns; those at the end count as missing."
+        "table.csv, lines 3, 5: fewer values than the 3 columns; those at the end count as missing."
     ]
 
 
@@ -123,3 +127,113 @@ def test_folders_and_missing_files(tmp_path):
         read_table(tmp_path / "poeple.csv")
     with pytest.raises(TableError, match="There is no file"):
         read_table(tmp_path / "nowhere" / "else.csv")
+
+
+def test_what_zstandard_has_packed_is_read(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "table.csv.zst"
+    with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(FRAME.to_csv(index=False).encode())
+    for frame in (read_table(path), pd.concat(read_chunks(path, rows=2), ignore_index=True)):
+        pd.testing.assert_frame_equal(frame, FRAME, check_dtype=False)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(TableError, match=r"table\.csv\.zst cannot be uncompressed: Truncated"):
+        read_table(path)
+
+
+def test_archives_that_are_damaged_or_of_many_files_are_one_short_sentence(tmp_path):
+    path = tmp_path / "table.zip"
+    path.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(TableError, match=r"table\.zip cannot be uncompressed: File is not a zip file"):
+        read_table(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(2000):
+            archive.writestr(f"{number}\x1b[31m.csv", "a,b\n1,2\n")
+    with pytest.raises(TableError, match="Multiple files") as raised:
+        read_table(path)
+    assert len(str(raised.value)) <= 500
+    assert "\x1b" not in str(raised.value)
+
+
+def test_workbooks_are_read(tmp_path):
+    pytest.importorskip("openpyxl")
+    path = tmp_path / "table.xlsx"
+    codes = FRAME.assign(code=["01", "2", "03"])
+    with pd.ExcelWriter(path) as book:
+        codes.to_excel(book, sheet_name="people", index=False)
+        FRAME.to_excel(book, sheet_name="others", index=False)
+    frame = read_table(path)
+    pd.testing.assert_frame_equal(frame, codes, check_dtype=False)
+    assert frame.attrs["notes"] == ["table.xlsx: of 2 sheets only the first, 'people', is read."]
+    assert [len(part) for part in read_chunks(path, rows=2)] == [2, 1]
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(TableError, match=r"table\.xlsx cannot be read as an Excel file"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_stream_is_a_table(tmp_path, monkeypatch, packed):
+    content = FRAME.to_csv(index=False).encode()
+    content = gzip.compress(content) if packed else content
+    for read in (read_table, lambda path: pd.concat(read_chunks(path, rows=2), ignore_index=True)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        pd.testing.assert_frame_equal(read("-"), FRAME, check_dtype=False)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(content))
+    writer.start()
+    pd.testing.assert_frame_equal(read_table(tmp_path / "pipe"), FRAME, check_dtype=False)
+    writer.join()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2,3\n")))
+    with pytest.raises(TableError, match=r"^Standard input, line 2: the row has 3 values"):
+        read_table("-")
+
+
+def quoted(at):
+    """Return the lines of a table of three columns with quotation marks before the names in some rows."""
+    return ["id,name,value", *(f"{k},{'' if k not in at else chr(34)}Name{k},{k}" for k in range(1, 100))]
+
+
+@pytest.mark.parametrize("read", [read_table, lambda path: list(read_chunks(path))], ids=["whole", "chunks"])
+@pytest.mark.parametrize(("at", "lines"), [([10, 30], "lines 11 to 31"), ([50], "lines 51 to 100")])
+def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
+    path = tmp_path / "q.csv"
+    path.write_text("\n".join(quoted(at)) + "\n")
+    with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the beginning of a value"):
+        read(path)
+
+
+def test_quoted_values_of_many_lines_are_values_unless_they_look_like_rows(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_text('a,b,c\n1,"two\nlines, no more",3\n4,"x,5\n6,y",7\n')
+    frame = read_table(path)
+    assert frame.b.tolist() == ["two\nlines, no more", "x,5\n6,y"]
+    (note,) = frame.attrs["notes"]
+    assert note.startswith("q.csv, line 4-5: a quoted value goes on over these lines, each of which looks like a row")
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_noted"),
+    [
+        (["5.1,3.5,setosa", "4.9,3,setosa"], True),
+        (["6,148,72,33.6,50", "1,85,66,26.6,31"], True),
+        (["1,male", "2,female", "3,male"], True),
+        (["town,2020,2021", "Rome,1.5,2.5"], False),
+        (["0,1,2", "5.5,3.5,2.5"], False),
+        (["a,b", "1,2"], False),
+        (["7,b", "x,2"], False),
+    ],
+)
+def test_a_line_of_names_that_is_missing_is_noted(tmp_path, lines, is_noted):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines) + "\n")
+    for notes in (read_table(path).attrs["notes"], next(read_chunks(path)).attrs["notes"]):
+        assert [("line 1" in note and "look like values" in note) for note in notes] == [True] * is_noted
+
+
+def test_spaces_separate_numbers(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("  a   b    name\n  1   2.5  x\n 10   3    y\n")
+    for frame in (read_table(path), next(read_chunks(path))):
+        assert frame.to_dict("list") == {"a": [1, 10], "b": [2.5, 3.0], "name": ["x", "y"]}
+    path.write_text("said\na word\nno more\n")
+    assert read_table(path).shape == (2, 1)

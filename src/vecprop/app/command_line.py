@@ -50,7 +50,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _say_warning(message: Warning | str, *_: Any) -> None:
-    say(f"Note: {' '.join(str(message).split())}")
+    say(f"Note: {message}")
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)

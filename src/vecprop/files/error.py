@@ -1,5 +1,7 @@
 """The error of everything in this folder."""
 
+from ..tables.error import one_line
+
 
 class FileError(ValueError):
     """A model cannot be written to a file, or a file cannot be read as a model.
@@ -9,3 +11,6 @@ class FileError(ValueError):
     >>> issubclass(FileError, ValueError)
     True
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))

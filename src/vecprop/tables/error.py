@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
+from unicodedata import category
+
+LONGEST = 500
+"""The largest number of characters of a message."""
 
 
 class TableError(ValueError):
@@ -13,6 +17,39 @@ class TableError(ValueError):
     >>> issubclass(TableError, ValueError)
     True
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
+
+def printable(text: str) -> str:
+    r"""Return text in which characters that steer a terminal are shown as escapes; ends of lines stay.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign == "\n" or not _steers(sign) else ascii(sign)[1:-1] for sign in text)
+
+
+def _steers(sign: str) -> bool:
+    """Return whether a character controls, formats or stands alone, so that a terminal does not merely show it."""
+    return category(sign)[0] == "C" or category(sign) in ("Zl", "Zp")
+
+
+def one_line(text: str) -> str:
+    r"""Return a message as one printable line of at most 500 characters, without the middle of a longer one.
+
+    Examples
+    --------
+    >>> one_line("two\nlines"), len(one_line("a long story " * 1000))
+    ('two lines', 500)
+    """
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

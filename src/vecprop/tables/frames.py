@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from .error import TableError, nearest, pandas
-from .reading import read_table, require_distinct
+from .error import TableError, pandas
+from .layout import require_distinct
+from .reading import read_table, require_columns
 
 Frame = Any
 """A pandas DataFrame."""
@@ -59,7 +60,7 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
 
 
 def _plain(series: Any) -> Any:
-    """Return a column of durations, periods, complex numbers or objects as seconds, dates or text; None for others."""
+    """Return a column of durations, periods, complex numbers, bytes or objects as seconds, dates or text; else None."""
     pd = pandas()
     if series.dtype.kind == "m":
         return series.dt.total_seconds()
@@ -67,7 +68,7 @@ def _plain(series: Any) -> Any:
         return series.dt.to_timestamp()
     if series.dtype.kind == "c":
         return series.astype(str)
-    if series.dtype == object and not all(map(pd.api.types.is_scalar, series)):
+    if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
         return series.map(str, na_action="ignore")
     return None
 
@@ -93,12 +94,5 @@ def _of_array(array: Any, estimator: Any) -> Frame:
 
 def column_of(frame: Frame, name: str) -> Any:
     """Return a column of a table, or an error that suggests a similar name."""
-    if name not in frame.columns:
-        raise TableError(f"The table has no column {name!r}{nearest(name, frame.columns) or _named(frame.columns)}")
+    require_columns(frame.columns, [name])
     return frame[name]
-
-
-def _named(names: Any) -> str:
-    """Return the end of a sentence that names the first columns."""
-    shown = ", ".join(map(repr, names[:10]))
-    return f": it has {shown}{' and others' if len(names) > 10 else ''}."

@@ -21,6 +21,7 @@ from .folds import folds
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
 from .settings import SharedSettings
+from .task import as_whole
 
 
 class TableModel(SharedSettings, BaseEstimator, ABC):
@@ -95,11 +96,14 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
         weight = None if sample_weight is None else weights(sample_weight, len(frame))
-        counts = self._has_target(y) & (True if weight is None else weight > 0)
+        is_known = self._has_target(y)
+        counts = is_known & (True if weight is None else weight > 0)
         if counts.sum() < 2:
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
             frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
+        if not is_known.all():
+            y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
         return frame, y.to_numpy(), None if are_equal else weight
 

@@ -11,6 +11,18 @@ MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are rather amounts than classes."""
 
 
+def as_whole(y: Any) -> Any:
+    """Return floating-point numbers as integers if all are whole: missing values, now left out, have made them floats.
+
+    Examples
+    --------
+    >>> as_whole(pandas().Series([1.0, 0.0])).tolist(), as_whole(pandas().Series([0.5])).tolist()
+    ([1, 0], [0.5])
+    """
+    is_whole = y.dtype.kind == "f" and bool(((y % 1 == 0) & (y.abs() < 2**53)).all())
+    return y.astype(np.int64) if is_whole else y
+
+
 def guess_task(y: Any) -> Literal["classification", "regression"]:
     """Return the task that a target asks for.
 

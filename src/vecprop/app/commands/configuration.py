@@ -10,7 +10,7 @@ import typer
 
 from ...tables.error import nearest
 
-PASSING = {"config", "force", "debug", "quiet", "as_json"}
+PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json"}
 """Options that do not change the result, and are not written."""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import say_notes
+from ..terminal.errors import say_notes, show
 from ..terminal.json_output import to_json
 from .shared_options import Debug, Json, Model, Quiet, Table
 
@@ -32,4 +32,4 @@ def evaluate(
     if as_json:
         print(to_json({"rows": rows, "scores": scores, "notes": notes}))
     else:
-        print(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))
+        show(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))

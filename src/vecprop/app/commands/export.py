@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..terminal.output_files import writable
+from ..terminal.errors import show
+from ..terminal.output_files import beside, writable
 from .shared_options import Debug, Force, Model
 
 
@@ -33,9 +34,9 @@ def export(
     """
     from ... import load, to_numpy, to_onnx
 
-    output = writable(output or model.with_suffix({"numpy": ".py", "onnx": ".onnx"}[to]), force, read=model)
+    output = writable(output or beside(model, {"numpy": ".py", "onnx": ".onnx"}[to]), force, model)
     if to == "numpy":
         to_numpy(load(model), output, coverage=interval)
     else:
         to_onnx(load(model), output, coverage=interval)
-    print(f"{model} is written as {to} in {output}.")
+    show(f"{model} is written as {to} in {output}.")

@@ -1,5 +1,6 @@
 """``vecprop info``: the contents of a model file."""
 
+from ..terminal.errors import show
 from ..terminal.json_output import to_json
 from .shared_options import Debug, Json, Model
 
@@ -14,7 +15,7 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     from ..models.describing import described
 
     said = described(load(model), information(model))
-    print(to_json(said) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))
+    show(to_json(said) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))
 
 
 def _lines(said: dict[str, object]) -> list[tuple[str, object]]:

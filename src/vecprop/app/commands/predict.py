@@ -15,9 +15,11 @@ def predict(
     model: Model,
     table: Table,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The output file; CSV on standard output by default.")
+        Path | None, typer.Option("--output", "-o", help="The output file; by default or as -, CSV on standard output.")
     ] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="A column of TABLE to write too; may be repeated.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column of TABLE to write too, as it is; may be repeated.")
+    ] = None,
     interval: Annotated[
         float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
     ] = None,
@@ -35,24 +37,26 @@ def predict(
     Example: vecprop predict prices.npz houses.parquet --interval 0.9 --keep address -o predicted.parquet
     """
     from ... import load
-    from ...tables.frames import column_of
-    from ...tables.reading import ARROW, PARQUET, read_chunks
+    from ...tables.error import pandas
+    from ...tables.reading import ARROW, PARQUET, chunks
     from ..models.predicting import notes_on, predictions
-    from ..terminal.output_files import require_format, table_writer
+    from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     if output is None and table.suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{table.suffix}.")
+    output = None if output == STANDARD_OUTPUT else output
     if output is not None:
-        require_format(writable(output, force, read=table))
+        require_format(writable(output, force, model, table))
     loaded, notes = load(model), []
-    parts = read_chunks(table, chunk)
-    first = next(parts)
+    parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
+    first, kept = next(parts)
     made = predictions(loaded, first, interval)  # before anything is written
+    for name in set(kept) & set(made):
+        raise UsageError(f"--keep {name!r} has the name of a column of predictions: rename that of the table.")
     with table_writer(output) as write:
-        for number, frame in enumerate(chain([first], parts)):
+        for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
             made = made if number == 0 else predictions(loaded, frame, interval)
-            kept = {name: column_of(frame, name).to_numpy() for name in keep or ()}
-            write(made.assign(**kept)[[*kept, *made.columns]])
+            write(pandas().concat([as_stored, made], axis=1))
             notes += notes_on(loaded, frame)
     if not quiet:
         say_notes(dict.fromkeys(notes))

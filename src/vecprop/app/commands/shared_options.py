@@ -10,4 +10,6 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `vecprop train` or `save` wrote.")]
-Table = Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet or Arrow file.")]
+Table = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file; - reads standard input.")
+]

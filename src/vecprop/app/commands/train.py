@@ -1,14 +1,15 @@
 """``vecprop train``: a table in, a model out."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ...tables.reading import existing
-from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes
+from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
-from ..terminal.output_files import named_after, writable
+from ..terminal.output_files import beside, named_after, writable
 from .configuration import configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
 
@@ -17,7 +18,9 @@ TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Runnin
 
 def train(
     context: typer.Context,
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet or Arrow file.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file; - reads standard input.")
+    ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     output: Annotated[
         Path | None,
@@ -92,6 +95,14 @@ def train(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    replace_interrupted: Annotated[
+        bool,
+        typer.Option(
+            "--replace-interrupted",
+            help="With --force, let Ctrl-C replace an older model too, instead of saving beside it.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,
@@ -111,9 +122,11 @@ def train(
     """
     if sum(given is not None for given in (test, group, time)) > 1:
         raise UsageError("Of --test, --group and --time only one can say which rows are the test.")
-    output = writable(output or named_after(existing(table)), force, read=Path(table))
-    written = writable(output.with_suffix(".toml"), force, read=Path(table))
-    page = None if report is None else writable(report, force, "--report")
+    output = writable(output or named_after(existing(table)), force, table, test)
+    written = writable(beside(output, ".toml"), force, table, test)
+    if report in (output, written):
+        raise UsageError(f"{report} is written twice: give another name with --report.")
+    page = None if report is None else writable(report, force, table, test, option="--report")
 
     from ... import save
     from ...files.atomic import written_at_once
@@ -127,12 +140,16 @@ def train(
     settings = settings_of(context.params)
     request = Request(table, target, Split(test_size, group, time, seed), test, task, weight, settings)
     trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
-    result = as_values(trained)
+    result, was_cut = as_values(trained), was_interrupted(trained.model)
+    if was_cut and output.exists() and not replace_interrupted:
+        output, written = beside(output, ".interrupted.npz"), beside(output, ".interrupted.toml")
+        page = page and page.with_stem(f"{page.stem}.interrupted")
     save(trained.model, output, columns=trained.types, metrics=trained.metrics)
     changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
     with written_at_once(written) as file:
         file.write(configuration(context, changed).encode())
     result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
+    result["command"] = shlex.join(["vecprop", "train", "--config", str(written), "--force"])
     try:
         if page is not None:
             from ..pages.training_report import write_report
@@ -142,7 +159,7 @@ def train(
     finally:  # without the page too
         if not quiet:
             say_notes(trained.notes)
-        print(to_json(result) if as_json else as_text(trained, result))
-    if was_interrupted(trained.model):
+        show(to_json(result) if as_json else as_text(trained, result))
+    if was_cut:
         say(f"Interrupted: what was trained is saved in {output}.")
         raise typer.Exit(INTERRUPTED)

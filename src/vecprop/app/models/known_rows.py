@@ -8,6 +8,7 @@ import numpy as np
 from ...tables.columns import as_numbers
 from ...tables.error import TableError, pandas
 from ...tables.frames import as_frame, column_of
+from ...tables.task import as_whole
 from ..terminal.errors import UsageError
 
 Frame = Any
@@ -47,6 +48,7 @@ def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
     if not known.all():
         notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
         frame = frame[known].reset_index(drop=True)
+        frame = frame.assign(**{target: as_whole(frame[target])})
     return frame, notes
 
 

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import platform
-import shlex
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -61,7 +60,7 @@ def _parts(trained: Trained, result: dict[str, Any]) -> dict[str, str]:
         "calibration": image("What is promised, and what is kept", (4.4, 4.4), draw_calibration, trained),
         "importances": _importances(trained),
         "gradients": escape(_gradients(trained)),
-        "command": escape(shlex.join(["vecprop", "train", "--config", result["config"]])),
+        "command": escape(result["command"]),
         "config": escape(Path(result["config"]).read_text(encoding="utf-8")),
         "versions": escape(", ".join(f"{name} {number}" for name, number in _versions().items())),
     }

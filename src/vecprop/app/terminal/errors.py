@@ -1,9 +1,10 @@
-"""Standard error: notes, and errors as one sentence with an exit code."""
+"""Text for a terminal: results, notes, and errors as one sentence with an exit code."""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...tables.error import one_line, printable
 from ...tables.reading import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -48,15 +49,20 @@ def sentence(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):
         return "There is not enough memory for this."
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = str(error) or type(error).__name__
     if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
         return f"{type(error).__name__}: {text}. This is a fault of vecprop's: --debug shows where."
     return text
 
 
 def say(text: str) -> None:
-    """Write a line to standard error."""
-    print(text, file=sys.stderr)
+    """Write a message to standard error, as one printable line of at most 500 characters."""
+    print(one_line(text), file=sys.stderr)
+
+
+def show(text: str) -> None:
+    """Write a result to standard output, with what would steer a terminal as escapes."""
+    print(printable(text))
 
 
 def say_notes(notes: Iterable[str]) -> None:

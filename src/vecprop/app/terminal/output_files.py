@@ -9,30 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from ...files.atomic import written_at_once
-from ...tables.reading import ARROW, PARQUET
+from ...tables.reading import ARROW, EXCEL, PARQUET, STANDARD_INPUT
 from .errors import UsageError
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 """The separator of the values in text files, by the endings of their names."""
 
+COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
+STANDARD_OUTPUT = Path("-")
+"""The name that stands for standard output."""
+
 Write = Callable[[Any], None]
 """Takes the next part of a table, a DataFrame."""
 
 
-def writable(path: Path, force: bool, option: str = "-o", read: Path | None = None) -> Path:
+def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") -> Path:
     """Return a path if a command can write a file there, or refuse it before the work begins.
 
     Raises
     ------
     UsageError
-        If there is a file already and ``force`` is not set, if it is the file that the command reads, or if no file can
+        If there is a file already and ``force`` is not set, if it is a file that the command reads, or if no file can
         be made there.
     """
+    if path == STANDARD_OUTPUT:
+        raise UsageError(f"Only tables go to standard output: give the name of a file with {option}.")
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file in it with {option}.")
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is no file: give the name of one with {option}.")
-    if read is not None and path.exists() and read.exists() and path.samefile(read):
+    if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
         raise UsageError(f"{path} is what is read: give another name with {option}.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: give another name with {option}, or allow to overwrite it with --force.")
@@ -44,14 +50,30 @@ def writable(path: Path, force: bool, option: str = "-o", read: Path | None = No
 
 
 def named_after(table: Path) -> Path:
-    """Return the name of a table's model file, in the current folder.
+    """Return the name of a table's model file, in the current folder: without endings that only name a format.
 
     Examples
     --------
-    >>> print(named_after(Path("data/visits.csv.gz")))
-    visits.npz
+    >>> print(named_after(Path("data/visits.csv.gz")), named_after(Path("sales.2023.csv")))
+    visits.npz sales.2023.npz
     """
-    return Path(table.name.removesuffix("".join(table.suffixes[-2:])) or table.name).with_suffix(".npz")
+    if table == STANDARD_INPUT:
+        raise UsageError("The table is standard input: name the model's file with -o.")
+    name = Path(table.name)
+    for endings in (COMPRESSED, SEPARATORS.keys() | PARQUET | ARROW | EXCEL):
+        name = name.with_suffix("") if name.suffix.lower() in endings else name
+    return Path(f"{name}.npz")
+
+
+def beside(model: Path, ending: str) -> Path:
+    """Return the name of a file that belongs to a model's.
+
+    Examples
+    --------
+    >>> print(beside(Path("sales.2023.npz"), ".toml"), beside(Path("model"), ".py"))
+    sales.2023.toml model.py
+    """
+    return model.with_name(model.name.removesuffix(".npz") + ending)
 
 
 @contextmanager
@@ -110,10 +132,16 @@ def _binary(file: Any, suffix: str) -> Iterator[Write]:
         nonlocal writer
         table = pyarrow.Table.from_pandas(frame, schema=None if writer is None else writer.schema, preserve_index=False)
         if writer is None:
-            writer = (parquet.ParquetWriter if suffix in PARQUET else ipc.new_file)(file, table.schema)
+            writer = (
+                parquet.ParquetWriter(file, table.schema, write_page_checksum=True)
+                if suffix in PARQUET
+                else ipc.new_file(file, table.schema)
+            )
             writer.schema = table.schema
         writer.write_table(table)
 
-    yield write
-    if writer is not None:
-        writer.close()
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()

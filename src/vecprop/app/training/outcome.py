@@ -60,7 +60,7 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         *result["judgement"],
         "",
         f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
-        f"model     {result['model']}, made again by: vecprop train --config {result['config']}",
+        f"model     {result['model']}, made again by: {result['command']}",
     ]
     if "report" in result:
         lines.append(f"report    {result['report']}")

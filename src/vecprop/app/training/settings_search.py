@@ -182,4 +182,4 @@ def settings_as_text(settings: Settings) -> str:
 
 def was_interrupted(model: Any) -> bool:
     """Return whether Ctrl-C has ended training early."""
-    return any("interrupted" in note for note in model.notes_)
+    return any(note.startswith(("Training was interrupted", "The search was interrupted")) for note in model.notes_)

@@ -1,0 +1,127 @@
+"""How a text table is laid out, judged by its beginning: its encoding, its separator, and whether it has names."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from math import isfinite
+from typing import Any
+
+from .error import TableError
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_BEGINNINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+def encoding_of(start: bytes) -> str | None:
+    r"""Return the encoding of a text by its first bytes, or None if it is no text.
+
+    Examples
+    --------
+    >>> encoding_of("naïve".encode()), encoding_of("naïve".encode("cp1252")), encoding_of(b"\x00\x01")
+    ('utf-8', 'cp1252', None)
+    """
+    for mark, encoding in _BEGINNINGS:
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start:
+        return None
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if "end of data" not in error.reason:  # where a character is cut off
+            return "cp1252"
+    return "utf-8"
+
+
+def separator_of(lines: list[str]) -> str:
+    """Return the separator that divides most lines into as many values as the first; of equals, into the most values.
+
+    Where none divides the first line, spaces separate if they divide all lines into as many values, some of them
+    numbers.
+
+    Examples
+    --------
+    >>> separator_of(["a;b", "1,5;2", "3,25;4"]), separator_of(["a"]), separator_of(["a  b", "1  2"])
+    (';', ',', ' ')
+    """
+    lines = lines[:200]
+
+    def worth(separator: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        alike = sum(width == widths[0] for width in widths) / len(widths)
+        return (alike if widths[0] > 1 else 0.0, widths[0])
+
+    with long_values():
+        best = max(SEPARATORS, key=worth)
+        if worth(best)[1] > 1:
+            return best
+        rows = rows_of(lines, " ")
+    are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+    return " " if are_equal and any(is_number(value) for row in rows[1:] for value in row) else best
+
+
+def names_are_values(rows: list[list[str]]) -> bool:
+    """Return whether the first row of a text table looks like one of its rows rather than like names of columns.
+
+    It does if numbers stand in it above numbers and nowhere else, and are no years or indices, which are whole and
+    evenly spaced; or if also a text in it is a value of its column.
+
+    Examples
+    --------
+    >>> names_are_values([["5.1", "3", "setosa"], ["4.9", "3", "setosa"]])
+    True
+    >>> names_are_values([["town", "2020", "2021"], ["Rome", "1.5", "2.5"]])
+    False
+    """
+    names, *others = [row for row in rows if len(row) == len(rows[0])]
+    columns = list(zip(*others, strict=True))
+    if not columns or not any(map(is_number, names)):
+        return False
+    for name, values in zip(names, columns, strict=True):
+        known = [is_number(value) for value in values if value]
+        if known and is_number(name) != (sum(known) > 0.9 * len(known)):
+            return False
+    numbers = [float(name) for name in names if is_number(name)]
+    are_marks = all(number.is_integer() for number in numbers) and len({b - a for a, b in pairwise(numbers)}) <= 1
+    return not are_marks or any(
+        name in values for name, values in zip(names, columns, strict=True) if name and not is_number(name)
+    )
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number with a decimal point, if any.
+
+    Examples
+    --------
+    >>> is_number("-1.5e3"), is_number("1,5"), is_number("nan")
+    (True, False, False)
+    """
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def rows_of(lines: list[str], separator: str) -> list[list[str]]:
+    """Return the values of lines, without the spaces around them."""
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return [[value.strip() for value in row] for row in rows]
+
+
+def require_distinct(names: list[Any], where: str) -> None:
+    """Refuse a name that occurs twice."""
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]
+        raise TableError(f"{where} has two columns named {twice!r}, the {first}. and the {second}.: rename one.")
+
+
+@contextmanager
+def long_values() -> Iterator[None]:
+    """Let the module csv read values of any length, as pandas does, instead of at most 131,072 characters."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
