@@ -10,9 +10,11 @@ import zipfile
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import vecprop as vp
 from models import FEW, TWO, X, fitted, raw_table
@@ -325,3 +327,50 @@ def test_a_state_of_other_parameters_is_refused(tmp_path):
     rewritten(tmp_path / "model", change, model)
     with pytest.raises(FileError, match="the values of TrainingState do not belong together"):
         load(tmp_path / "model")
+
+
+def columns_model():
+    frame = pd.DataFrame({"a": np.arange(30.0), "b": np.arange(30) % 3, "c": ["x", "y", "z"] * 10})
+    steps = [("n", StandardScaler(), ["a"]), ("o", OneHotEncoder(), ["c"])]
+    columns = ColumnTransformer(steps, remainder="passthrough", n_jobs=2)
+    return fitted(make_pipeline(columns, vp.MLPClassifier(**FEW)), frame, frame.b.to_numpy()), frame
+
+
+def in_columns(*keys):
+    """Return a function that sets a value of the model's ColumnTransformer."""
+    return lambda value: set_in(value, 0, "tuple", 1, "ColumnTransformer", *keys)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (in_columns("n_jobs")(2000), "a step asks for n_jobs=2000"),
+        (in_columns("transformers_", 0, "tuple", 0)("other"), "do not belong together"),
+        (in_columns("transformers_", 0, "tuple", 2, 0)("other"), "do not belong together"),
+        (in_columns("transformers", 1, "tuple", 0)("other"), "do not belong together"),
+        (in_columns("_columns")([]), "do not belong together"),
+        (in_columns("_transformer_to_input_indices")({"dict": {}}), "do not belong together"),
+        (in_columns("_transformer_to_input_indices", "dict", "n")([99]), "do not belong together"),
+        (in_columns("output_indices_")({"dict": {}}), "do not belong together"),
+    ],
+)
+def test_transformers_that_do_not_fit_are_refused(change, message, tmp_path):
+    model, frame = columns_model()
+    rewritten(tmp_path / "model", lambda document, arrays: None, model)
+    np.testing.assert_array_equal(load(tmp_path / "model").predict(frame), model.predict(frame))
+    rewritten(tmp_path / "model", change, model)
+    with pytest.raises(FileError, match=message):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_refused(value, tmp_path):
+    def change(document, arrays):
+        arrays["steps.1.1.theta_"][3] = value
+
+    rewritten(tmp_path / "model", change)
+    with pytest.raises(FileError, match="parameters are not finite"):
+        load(tmp_path / "model")
+    network = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
+    with pytest.raises(FileError, match="The model cannot be saved: parameters are not finite"):
+        vp.save(vp.TrainedNetwork(network, np.full(8, value)), tmp_path / "other")

@@ -1,4 +1,6 @@
 import pickle
+import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -343,3 +345,27 @@ def test_defaults_are_better_than_those_of_scikit_learn():
         )
     ]
     assert losses[0] == min(losses)
+
+
+def test_identifiers_are_refused_at_once_and_without_memory():
+    names = np.array([f"name {number}" for number in range(25_000)])
+    frame = pd.DataFrame({"x": np.arange(25_000), "name": names})
+    tracemalloc.start()
+    began = time.perf_counter()
+    with pytest.raises(TableError, match="25000 distinct values in 25000 rows: it looks like an identifier"):
+        TabularClassifier("name").fit(frame)
+    assert time.perf_counter() - began < 1
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_classes_of_many_rows_make_no_square():
+    y = np.repeat(np.arange(1500), 2)
+    model = TabularClassifier(n_members=2, hidden_layer_sizes=2, max_iter=1, random_state=0)
+    T, outputs = model._read_target(y, None)
+    shares = np.full(1500, 1 / 1500)
+    expected = (0.1 * shares + 0.9 * np.eye(1500)[y]).astype(np.float32)
+    np.testing.assert_array_equal(T, expected)
+    assert outputs == 1500
+    with pytest.raises(TableError, match="too many for memory"):
+        model._read_target(np.repeat(np.arange(20_000), 2), None)

@@ -18,6 +18,11 @@ from .error import TableError
 from .settings import SharedSettings, documented
 from .table_model import TableModel
 
+MOST_RARE = 1000
+"""The largest number of classes of which half are seen once: beyond, a target is an identifier."""
+MOST_ENTRIES = 500_000_000
+"""The largest number of probabilities of the rows of training, which bounds their memory: 2 GB in float32."""
+
 
 @documented(activation='"relu"', weight_decay="10", epochs="60", n_iter_no_change="10")
 @dataclass(eq=False, repr=False)
@@ -130,18 +135,31 @@ class TabularClassifier(ClassifierMixin, TableModel):
             warnings.simplefilter("ignore", UserWarning)  # of many classes, which are noted below
             check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        self._require_classes(len(self.classes_), len(y))
+        counts = np.bincount(numbers, weight)
+        shares = counts / counts.sum()
+        T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
+        T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
+        return T, len(self.classes_)
+
+    def _require_classes(self, classes: int, rows: int) -> None:
+        """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""
+        if classes < 2:
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
-        if 2 * len(self.classes_) > len(y) > 20:
-            self.notes_.append(
-                f"{self._named_target} has {len(self.classes_)} classes in {len(y)} rows: most are seen once."
+        if 2 * classes > rows and classes > MOST_RARE:
+            raise TableError(
+                f"{self._named_target} has {classes} distinct values in {rows} rows: it looks like an identifier, "
+                "which cannot be learned; name another column."
             )
-        counts = np.bincount(numbers, weight)
-        shares = counts / counts.sum()
-        T = self.label_smoothing * shares + (1 - self.label_smoothing) * np.eye(len(shares))[numbers]
-        return T.astype(np.float32), len(self.classes_)
+        if rows * classes > MOST_ENTRIES:
+            raise TableError(
+                f"{self._named_target} has {classes} classes in {rows} rows, which are too many for memory: put rare "
+                "ones together."
+            )
+        if 2 * classes > rows > 20:
+            self.notes_.append(f"{self._named_target} has {classes} classes in {rows} rows: most are seen once.")
 
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         known = np.isin(rows.fold, folds)

@@ -1,5 +1,6 @@
 """scikit-learn's preprocessing that model files may hold: the steps of a pipeline before a vecprop estimator."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from .stored import (
     optional,
     stored_estimator,
 )
+
+MOST_PROCESSES = 16
+"""The largest number of processes that a step may start on any machine: a file is loaded on smaller ones too."""
 
 _vector = optional(is_numeric_per_column)
 
@@ -76,10 +80,40 @@ def _are_transformers(value: Any, model: Any) -> bool:
 
 
 def _is_complete(transformer: ColumnTransformer) -> bool:
+    """Return whether the parts of a transformer of columns belong together, and columns that it names exist."""
+    _require_few_processes(transformer.n_jobs)
     if not _are_transformers(transformer.transformers, transformer):
         return False
     fitted = vars(transformer)
-    return "transformers_" not in fitted or {"_columns", "_remainder", "output_indices_"} <= fitted.keys()
+    if "transformers_" not in fitted:
+        return True
+    if not {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys():
+        return False
+    given, names = ([name for name, _, _ in parts] for parts in (transformer.transformers, transformer.transformers_))
+    known = set(fitted.get("feature_names_in_", ()))
+    wanted = [columns for _, _, columns in transformer.transformers_ if fits(columns, str | list[str])]
+    return (
+        names in (given, [*given, "remainder"])
+        and len(transformer._columns) == len(given)
+        and all(name in indices for name in names for indices in _indices_of(transformer))
+        and all({columns} <= known if isinstance(columns, str) else set(columns) <= known for columns in wanted)
+        and all(
+            fits(places, list[int]) and all(0 <= place < fitted["n_features_in_"] for place in places)
+            for places in transformer._transformer_to_input_indices.values()
+        )
+    )
+
+
+def _indices_of(transformer: ColumnTransformer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the places of each part's columns among the inputs, and among the outputs."""
+    return transformer._transformer_to_input_indices, transformer.output_indices_
+
+
+def _require_few_processes(n_jobs: int | None) -> None:
+    """Refuse a step that would start more processes than machines have processors."""
+    most = max(os.cpu_count() or 1, MOST_PROCESSES)
+    if n_jobs is not None and n_jobs > most:
+        raise ValueError(f"a step asks for n_jobs={n_jobs}, but {most} processes are the most here")
 
 
 def _pipeline(state: dict[str, Any]) -> Pipeline:

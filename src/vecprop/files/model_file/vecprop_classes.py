@@ -74,7 +74,15 @@ def is_theta(theta: Any, network: Network) -> bool:
         isinstance(theta, np.ndarray)
         and theta.dtype in (np.float32, np.float64)
         and theta.shape[-1:] == (network.layout.size,)
+        and _are_finite(theta)
     )
+
+
+def _are_finite(numbers: np.ndarray) -> bool:
+    """Return whether all numbers are finite, or say that parameters are not."""
+    if not np.isfinite(numbers).all():
+        raise ValueError("parameters are not finite")
+    return True
 
 
 def continues(state: TrainingState | None, theta: np.ndarray) -> bool:
@@ -179,7 +187,8 @@ def _labels_are_consistent(labels: Labels) -> bool:
 
 def _targets_are_consistent(numbers: Numbers) -> bool:
     """Return whether shift and scale are one number for each output, or one for all."""
-    return all(np.shape(values) in ((), (numbers.outputs,)) for values in (numbers.shift, numbers.scale))
+    both = (numbers.shift, numbers.scale)
+    return all(np.shape(values) in ((), (numbers.outputs,)) and _are_finite(np.asarray(values)) for values in both)
 
 
 _LEARNED_OF_TABLES: Checks = {
@@ -243,7 +252,8 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
 
 
 def _residuals_are_consistent(residuals: Residuals) -> bool:
-    return residuals.sizes.ndim == 2 and residuals.sizes.dtype.kind == "f" and residuals.sizes.size > 0
+    sizes = residuals.sizes
+    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes)
 
 
 def _table_model_is_consistent(model: Any) -> bool:
