@@ -345,3 +345,14 @@ def test_no_message_is_long(vecprop, people):
     assert len(done.stderr) <= 501
     assert done.stderr.startswith("The table has no column 'ageage")
     assert done.stderr.endswith("which the model needs.\n")
+
+
+def test_rows_that_steps_cannot_take_are_bad_data(vecprop, people):
+    numbers = people[["age", "visits"]]
+    model = make_pipeline(StandardScaler(), vp.MLPClassifier((4,), solver="lbfgs", alpha=1.0, random_state=0))
+    vp.save(model.fit(numbers, people.buys), "own.npz")
+    people.assign(age="old").to_csv("in.csv", index=False)
+    for command in ("predict", "evaluate", "check"):
+        done = vecprop(command, "own.npz", "in.csv", *([] if command == "predict" else ["--target", "buys"]))
+        assert (done.exit_code, done.stdout) == (3, "")
+        assert done.stderr.startswith("The steps of the model cannot take this table: could not convert string")

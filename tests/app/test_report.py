@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import vecprop as vp
 from commands import FAST
 
 
@@ -55,3 +56,34 @@ def test_a_report_needs_no_more_than_a_few_rows_and_one_class_in_the_test(vecpro
     options = ["--time", "order", "--test-size", 5, "--report", "page.html"]
     done = vecprop("train", "sorted.csv", "--target", "buys", *options, *FAST)
     assert done.exit_code == 0, done.stderr
+
+
+def test_a_dollar_sign_is_one(vecprop, people):
+    prices = people.assign(buys=people.buys.map({"yes": "$10-$20", "no": "a$_$b"})).rename(columns={"age": "a$_$b^"})
+    prices.to_csv("prices.csv", index=False)
+    done = vecprop("train", "prices.csv", "--target", "buys", "--report", "page.html", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert Path("page.html").exists()
+
+
+def test_pairs_of_many_classes_are_counted(vecprop, people):
+    people.assign(key=[f"<{number % 25}>" for number in range(200)]).to_csv("keys.csv", index=False)
+    done = vecprop("train", "keys.csv", "--target", "key", "--report", "page.html", *FAST)
+    assert done.exit_code == 0, done.stderr
+    page = Page(text := Path("page.html").read_text())
+    assert not page.open
+    assert len(page.images) == 3
+    assert re.search(r"<tr><td>&lt;\d+&gt;</td><td>&lt;\d+&gt;</td>", text)
+
+
+def test_networks_that_have_not_begun_are_not_drawn(vecprop, table, monkeypatch):
+    keep_curves = vp.TabularClassifier._keep_curves
+
+    def interrupted(self, results):
+        keep_curves(self, results)
+        self.loss_curves_[1], self.validation_loss_curves_[1] = [], self.validation_loss_curves_[1][:1]
+
+    monkeypatch.setattr(vp.TabularClassifier, "_keep_curves", interrupted)
+    done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert Path("page.html").exists()

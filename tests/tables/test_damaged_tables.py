@@ -85,3 +85,51 @@ def test_damaged_files_are_tables_or_one_sentence(tmp_path, ending, count):
                 read(path)
             except TableError as error:
                 assert "\n" not in str(error)  # noqa: PT017 (most are tables still)
+
+
+def flipped(content, random):
+    """Return bytes with one bit changed."""
+    place = random.randrange(len(content))
+    return content[:place] + bytes([content[place] ^ 1 << random.randrange(8)]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("compression", ["snappy", None])
+def test_checksums_of_pages_are_compared(tmp_path, compression):
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=500), "b": ["x", "yy", "zzz", "x"] * 125})
+    path, chance = tmp_path / "table.parquet", random.Random(0)
+    frame.to_parquet(path, compression=compression, write_page_checksum=True)
+    content = path.read_bytes()
+    for _ in range(100):
+        path.write_bytes(flipped(content, chance))
+        for read in (read_table, lambda path: pd.concat(read_chunks(path, 200), ignore_index=True)):
+            try:
+                pd.testing.assert_frame_equal(read(path), frame)
+            except TableError as error:
+                assert "table.parquet cannot be read as a parquet file" in str(error)  # noqa: PT017 (some do no harm)
+
+
+def test_statistics_of_footers_are_compared(tmp_path):
+    path = tmp_path / "table.parquet"
+    frame = pd.DataFrame({"a": np.arange(1000.0), "b": ["Aachen", "Bonn", *(["Zürich"] * 998)]})
+    frame.to_parquet(path, compression=None, use_dictionary=False)
+    content = path.read_bytes()
+    for old, new in ((np.float64(500).tobytes(), np.float64(5e9).tobytes()), (b"Bonn", b"bonn")):
+        assert content.count(old) == 1
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(TableError, match="are not those of which the file has statistics"):
+            read_table(path)
+
+
+def test_statistics_of_all_types_fit_what_was_written(tmp_path):
+    path = tmp_path / "table.parquet"
+    frame = pd.DataFrame({name: values for name, (values, _) in UNUSUAL.items() if name not in ("complex", "mixed")})
+    frame = frame.drop(columns=["beyond", "intervals", "periods"], errors="ignore").assign(
+        nan=np.nan,
+        none=None,
+        zero=[-0.0, 0.0] * 30,
+        category=pd.Categorical(["a", "b", None] * 20),
+        text=["é" * 5000] * N,
+    )
+    frame.to_parquet(path, row_group_size=7)
+    assert len(read_table(path)) == N
+    assert [len(part) for part in read_chunks(path, 5)] == [5, 2] * 8 + [4]

@@ -237,3 +237,18 @@ def test_spaces_separate_numbers(tmp_path):
         assert frame.to_dict("list") == {"a": [1, 10], "b": [2.5, 3.0], "name": ["x", "y"]}
     path.write_text("said\na word\nno more\n")
     assert read_table(path).shape == (2, 1)
+
+
+def test_lines_of_spaces_are_no_rows(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n   \n\n3,\n")
+    frame = read_table(path)
+    assert frame.a.tolist() == [1, 3]
+    assert frame.attrs["notes"] == []
+
+
+def test_a_named_index_is_a_column(tmp_path):
+    FRAME.set_index("name").to_parquet(tmp_path / "table.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "table.parquet"), FRAME)
+    FRAME.iloc[::-1].to_parquet(tmp_path / "table.parquet")
+    assert list(read_table(tmp_path / "table.parquet")) == list(FRAME)

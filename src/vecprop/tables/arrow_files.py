@@ -34,8 +34,13 @@ def arrow_tables(path: Path) -> Iterator[Any]:
 
 
 def as_frame(path: Path, table: Any) -> Any:
-    """Return an Arrow table as a data frame."""
-    return _one_line_errors(path, table.to_pandas)
+    """Return an Arrow table as a data frame; columns that pandas has stored as an index are columns."""
+
+    def read() -> Any:
+        frame = table.to_pandas()
+        return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+
+    return _one_line_errors(path, read)
 
 
 def as_stored(path: Path, table: Any, names: list[str]) -> Any:

@@ -320,7 +320,7 @@ class Separated:
         ):
             rows = csv.reader(_noting(text, taken), delimiter=self.separator, skipinitialspace=True)
             for row in rows:
-                if row:
+                if "".join(taken).strip(" \r\n"):  # pandas skips lines of spaces too
                     yield row, range(rows.line_num - len(taken) + 1, rows.line_num + 1), taken
                 taken.clear()
 

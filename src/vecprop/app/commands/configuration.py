@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ...tables.error import nearest
+from ...tables.error import nearest, one_line
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json"}
 """Options that do not change the result, and are not written."""
@@ -21,18 +21,22 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
-        raise typer.BadParameter(f"{path} is not TOML: {error}.") from None
+        raise _wrong(f"{path} is not TOML: {error}.") from None
     except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}.") from None
+        raise _wrong(f"{path}: {error.strerror}.") from None
     known = {str(parameter.name) for parameter in context.command.params} - PASSING
     for name, value in values.items():
         if name not in known:
-            raise typer.BadParameter(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
+            raise _wrong(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
         if isinstance(value, Mapping):
-            raise typer.BadParameter(f"{path} has a table [{name}], but all names stand at the top.")
+            raise _wrong(f"{path} has a table [{name}], but all names stand at the top.")
     given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
     context.default_map = {**(context.default_map or {}), **given}
     return path
+
+
+def _wrong(message: str) -> typer.BadParameter:
+    return typer.BadParameter(one_line(message))
 
 
 def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ...tables.error import TableError
 from ...tables.table_model import TableModel
 from ..terminal.errors import UsageError
 from .known_rows import class_numbers, known_rows, numbers_of, target_of
-from .predicting import rows_for
+from .predicting import errors_of_steps, rows_for
 
 ROWS = 200
 """The largest number of rows that a check takes, evenly spaced: an error in a gradient shows on few rows too."""
@@ -35,7 +35,8 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model
     if hasattr(model, "steps"):
-        X, last = model[:-1].transform(X), model[-1]
+        with errors_of_steps(model):
+            X, last = model[:-1].transform(X), model[-1]
     if not isinstance(last, TableModel):
         return last.check_gradients(X, frame[target].to_numpy())
     X, T = network_rows(last, X, frame, target)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .known_rows import class_numbers, known_rows, numbers_of, target_of, weights_of
 from .metrics import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
-from .predicting import notes_on, rows_for
+from .predicting import errors_of_steps, notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
 
 
@@ -40,11 +40,16 @@ def evaluation(
     notes = list(dict.fromkeys([*notes, *notes_on(model, X)]))
     if not hasattr(model, "predict_proba"):
         y, rows, levels = numbers_of(frame[target], target), rows_for(model, X), levels_of(model)
+        with errors_of_steps(model):
+            predicted = quantiles_of(model, rows) if levels else np.asarray(model.predict(rows))
         if levels:
-            return len(y), scores_of_quantiles(y, quantiles_of(model, rows), levels, counts), notes
-        return len(y), scores_of_numbers(y, np.asarray(model.predict(rows)), counts), notes
+            return len(y), scores_of_quantiles(y, predicted, levels, counts), notes
+        return len(y), scores_of_numbers(y, predicted, counts), notes
     y = class_numbers(target_of(frame, target, "classification"), model.classes_)
     unknown = int((y < 0).sum())
     if unknown:
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
-    return len(y), scores_of_classes(y, model.predict_proba(rows_for(model, X)), counts), notes
+    rows = rows_for(model, X)
+    with errors_of_steps(model):
+        P = model.predict_proba(rows)
+    return len(y), scores_of_classes(y, P, counts), notes

@@ -1,11 +1,13 @@
 """Predictions of a table's rows as columns of a new table."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ...files.trained import TrainedNetwork
-from ...tables.error import TableError, nearest, pandas
+from ...tables.error import TableError, first_line, nearest, pandas
 from ...tables.table_model import TableModel
 from ..terminal.errors import UsageError
 
@@ -46,18 +48,34 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     ['prediction', 'low', 'high']
     """
     rows = rows_for(model, frame)
+    with errors_of_steps(model):
+        return _predicted(model, rows, coverage)
+
+
+def _predicted(model: Any, rows: Any, coverage: float | None) -> Frame:
     if hasattr(model, "predict_proba"):
         if coverage is not None:
             raise UsageError("Intervals are of numbers, but this model predicts classes with their probabilities.")
         P = model.predict_proba(rows)
         columns = {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
         return pandas().DataFrame({"prediction": np.asarray(model.classes_)[P.argmax(axis=1)], **columns})
-    columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(frame), -1)[:, 0]}
+    columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
     if coverage is not None:
         if not hasattr(model, "predict_interval"):
             raise UsageError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
         columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
     return pandas().DataFrame(columns)
+
+
+@contextmanager
+def errors_of_steps(model: Any) -> Iterator[None]:
+    """Give the errors of a pipeline's steps, about rows that they cannot take, as one sentence about the table."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        if isinstance(error, TableError) or not hasattr(model, "steps"):
+            raise
+        raise TableError(f"The steps of the model cannot take this table: {first_line(error)}.") from error
 
 
 def rows_for(model: Any, frame: Frame) -> Any:

@@ -1,7 +1,7 @@
 """The pictures of a report, each as an image inside the page."""
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from io import BytesIO
 from types import SimpleNamespace
@@ -40,7 +40,9 @@ def draw_losses(ax: Any, trained: Trained) -> None:
     """Draw the losses of the networks that predict, and their medians; each keeps its last loss after it has ended."""
     model = trained.model
     count = len(model.loss_curves_) // len(model.ensembles)  # others, of other quantiles, follow them
-    loss, validation = (_side_by_side(curves[:count]) for curves in (model.loss_curves_, model.validation_loss_curves_))
+    both = zip(model.loss_curves_[:count], model.validation_loss_curves_[:count], strict=True)
+    begun = [curves for curves in both if curves[0]]  # Ctrl-C may come before some networks begin
+    loss, validation = map(_side_by_side, zip(*begun, strict=True))
     validation = validation[-len(loss) :]  # which is measured before the first epoch too
     plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1)
     if min(loss.min(), validation.min()) > 0:
@@ -52,11 +54,12 @@ def draw_confusion(ax: Any, trained: Trained) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     known = trained.truth >= 0
-    names = trained.model.classes_
+    names = [literal(str(name)) for name in trained.model.classes_]
     ConfusionMatrixDisplay.from_predictions(
-        names[trained.truth[known]],
-        names[trained.predicted.argmax(axis=1)[known]],
-        labels=names,
+        trained.truth[known],
+        trained.predicted.argmax(axis=1)[known],
+        labels=range(len(names)),
+        display_labels=names,
         ax=ax,
         cmap="Blues",
         colorbar=False,
@@ -88,12 +91,24 @@ def draw_importances(ax: Any, names: list[str], importances: np.ndarray, what: s
     """Draw the most important columns: the rise of the loss when one is shuffled."""
     order = np.argsort(importances.mean(axis=1))[-MOST_COLUMNS:]
     labels = [name if len(name) < 30 else f"{name[:28]}…" for name in (names[number] for number in order)]
+    labels = [literal(label) for label in labels]
     deviations = importances[order].std(axis=1)
     ax.barh(labels, importances[order].mean(axis=1), xerr=deviations, color=colour(1), ecolor=INK)
     ax.set_xlabel(f"how much the {what} rises when the column is shuffled")
 
 
-def _side_by_side(curves: list[list[float]]) -> np.ndarray:
+def literal(text: str) -> str:
+    r"""Return text in which matplotlib finds no mathematics.
+
+    Examples
+    --------
+    >>> print(literal("$10 to $20"))
+    \$10 to \$20
+    """
+    return text.replace("$", r"\$")
+
+
+def _side_by_side(curves: Sequence[list[float]]) -> np.ndarray:
     """Return curves as columns of one length, (epochs + 1, M)."""
     longest = max(map(len, curves))
     return np.array([curve + [curve[-1]] * (longest - len(curve)) for curve in curves]).T

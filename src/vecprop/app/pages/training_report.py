@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import Quantile, __version__, check_gradients
 from ...files.atomic import written_at_once
+from ...tables.error import pandas
 from ..models.checking import ROWS, network_rows
 from ..models.metrics import TITLES, Estimate
 from ..models.quantiles import levels_of
@@ -21,6 +22,9 @@ from .report_pictures import draw_calibration, draw_confusion, draw_importances,
 REPEATS = 5
 SAMPLE = 500
 """The largest number of rows of the test in which columns are shuffled."""
+MOST_CLASSES = 20
+"""With more classes than this, a matrix of all pairs cannot be read."""
+MOST_PAIRS = 15
 MOST_COLUMNS = 200
 """With more columns than this, importances would take minutes."""
 
@@ -70,8 +74,25 @@ def _errors(trained: Trained) -> dict[str, str]:
     """Return the part of the page on errors: a confusion matrix, or residuals."""
     if not trained.is_classifier:
         return {"errors_title": "Errors", "errors": image("Errors", (6.8, 4.2), draw_residuals, trained)}
+    if len(trained.model.classes_) > MOST_CLASSES:
+        return {"errors_title": "Which classes are confused", "errors": _confusions(trained)}
     title, side = "Which classes are confused", 2.5 + 0.5 * min(len(trained.model.classes_), 10)
     return {"errors_title": title, "errors": image(title, (side, side), draw_confusion, trained)}
+
+
+def _confusions(trained: Trained) -> str:
+    """Return the pairs of classes that are confused most often as a table: counted, without a matrix of all pairs."""
+    names, known = trained.model.classes_, trained.truth >= 0
+    pairs = np.stack([trained.truth[known], trained.predicted.argmax(axis=1)[known]], axis=1)
+    found, counts = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    named = np.array([escape(str(name)) for name in names])[found[order]]
+    rows = "\n".join(
+        f'<tr><td>{true}</td><td>{predicted}</td><td class="number">{count}</td></tr>'
+        for (true, predicted), count in zip(named, counts[order], strict=True)
+    )
+    head = '<tr><th>true</th><th>predicted</th><th class="number">rows</th></tr>'
+    return f"<table><thead>{head}</thead><tbody>\n{rows}\n</tbody></table>"
 
 
 _CALIBRATION = {
@@ -170,7 +191,7 @@ def _gradients(trained: Trained) -> str:
     parts = trained.parts
     rows = np.unique(np.linspace(0, len(parts.y_test) - 1, ROWS).astype(int))
     X = parts.X_test.iloc[rows]
-    frame = X.assign(**{trained.request.target: parts.y_test[rows]})
+    frame = pandas().DataFrame({trained.request.target: parts.y_test[rows]})
     inputs, T = network_rows(trained.model, X, frame, trained.request.target)
     ensemble = trained.model.ensemble_
     return str(check_gradients(ensemble.network, ensemble.thetas[0], inputs, T))
