@@ -10,6 +10,7 @@ from typing import Any
 from .error import TableError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"}
 _BEGINNINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -65,7 +66,7 @@ def names_are_values(rows: list[list[str]]) -> bool:
     """Return whether the first row of a text table looks like one of its rows rather than like names of columns.
 
     It does if numbers stand in it above numbers and nowhere else, and are no years or indices, which are whole and
-    evenly spaced; or if also a text in it is a value of its column.
+    evenly spaced; or if its texts are values of their columns.
 
     Examples
     --------
@@ -75,18 +76,23 @@ def names_are_values(rows: list[list[str]]) -> bool:
     False
     """
     names, *others = [row for row in rows if len(row) == len(rows[0])]
-    columns = list(zip(*others, strict=True))
-    if not columns or not any(map(is_number, names)):
+    columns = [
+        (name, [value for value in values if value not in _MISSING])
+        for name, *values in zip(names, *others, strict=True)
+        if name not in _MISSING and not _MISSING.issuperset(values)
+    ]
+    if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):
         return False
-    for name, values in zip(names, columns, strict=True):
-        known = [is_number(value) for value in values if value]
-        if known and is_number(name) != (sum(known) > 0.9 * len(known)):
-            return False
-    numbers = [float(name) for name in names if is_number(name)]
-    are_marks = all(number.is_integer() for number in numbers) and len({b - a for a, b in pairwise(numbers)}) <= 1
-    return not are_marks or any(
-        name in values for name, values in zip(names, columns, strict=True) if name and not is_number(name)
-    )
+    numbers = [float(name) for name, _ in columns if is_number(name)]
+    texts = [name in values for name, values in columns if not is_number(name)]
+    return any(texts) if numbers and _are_marks(numbers) else bool(numbers) or (bool(texts) and all(texts))
+
+
+def _are_marks(numbers: list[float]) -> bool:
+    """Return whether numbers are years or indices: whole, and evenly spaced; of two, consecutive."""
+    steps = {b - a for a, b in pairwise(numbers)}
+    are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
+    return are_even and all(number.is_integer() for number in numbers)
 
 
 def is_number(text: str) -> bool:
