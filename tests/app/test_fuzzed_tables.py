@@ -1,12 +1,15 @@
 """Thousands of damaged tables: each becomes a model, or one sentence with a documented code and no file."""
 
 import gzip
+import zipfile
 from collections import Counter
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 import vecprop as vp
@@ -57,15 +60,36 @@ def written(suffix):
         frame.to_parquet(stream)
     elif suffix == ".feather":
         frame.to_feather(stream)
-    elif suffix == ".csv":
+    elif suffix == ".xlsx":
+        frame.to_excel(stream, index=False)
+    elif suffix != ".txt":
         frame.to_csv(stream, index=False)
     else:
         frame.to_csv(stream, index=False, sep=";", decimal=",")
     content = stream.getvalue()
-    return gzip.compress(content, mtime=0) if suffix == ".csv.gz" else content
+    if suffix == ".zip":
+        packed = BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("people.csv", content)
+        return packed.getvalue()
+    packers = {
+        ".csv.gz": lambda content: gzip.compress(content, mtime=0),
+        ".csv.zst": lambda content: pyarrow.compress(content, "zstd", asbytes=True),
+    }
+    return packers.get(suffix, bytes)(content)
 
 
-WHOLE = {suffix: written(suffix) for suffix in (".csv", ".txt", ".csv.gz", ".parquet", ".feather")}
+KINDS = (
+    ".csv",
+    ".txt",
+    ".csv.gz",
+    ".parquet",
+    ".feather",
+    ".zip",
+    ".csv.zst",
+    *([".xlsx"] * bool(find_spec("openpyxl"))),
+)
+WHOLE = {suffix: written(suffix) for suffix in KINDS}
 
 
 def damaged(content, rng):
@@ -199,6 +223,8 @@ def assert_clean(done, command, table, story):
     left = {path.name for path in Path().iterdir()} - {table}
     assert done.exception is None or isinstance(done.exception, SystemExit), story
     assert "Traceback" not in done.output, story
+    assert max(map(len, ["", *done.stderr.splitlines()])) <= 500, story
+    assert "\x1b" not in done.stderr, story
     assert "fault of vecprop" not in done.output, story
     assert done.exit_code in (0, 3, 4), story
     if done.exit_code:
