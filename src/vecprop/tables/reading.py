@@ -11,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -185,7 +185,7 @@ def _as_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _copied(path: Path, folder: Path) -> Path:
     """Return a copy of a stream in a folder, with the ending of a name that its first bytes ask for."""
     copy = folder / "stream"
-    with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as stream, copy.open("wb") as file:
+    with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream, copy.open("wb") as file:
         shutil.copyfileobj(stream, file)
     with copy.open("rb") as file:
         start = file.read(8)
