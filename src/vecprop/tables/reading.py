@@ -185,7 +185,10 @@ def _as_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _copied(path: Path, folder: Path) -> Path:
     """Return a copy of a stream in a folder, with the ending of a name that its first bytes ask for."""
     copy = folder / "stream"
-    with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream, copy.open("wb") as file:
+    with (
+        nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream,
+        copy.open("wb") as file,
+    ):
         shutil.copyfileobj(stream, file)
     with copy.open("rb") as file:
         start = file.read(8)
