@@ -207,8 +207,8 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
     lines = [
         "# Single changes of the library that its tests do not notice",
         "",
-        "Made by `make campaigns`, which changes one operator, sign, constant or condition at a time and runs the short",
-        "tests and the examples of its folder. Those that change nothing are listed, each with its reason, in",
+        "Made by `make campaigns`, which changes one operator, sign, constant or condition at a time and runs the",
+        "short tests and the examples of its folder. Those that change nothing are listed, each with its reason, in",
         "`benchmarks/equivalent_mutations.json`.",
         "",
         "| folder | changes | change nothing | noticed | survive | may survive |",
