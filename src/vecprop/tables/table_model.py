@@ -80,7 +80,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
         """Return a table without its target, the target, and weights, of the rows with a target and a weight."""
-        frame, self.notes_ = as_frame(X, self), []
+        frame, self.notes_ = as_frame(X, self, self.target), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
             if self.target is None:
@@ -105,7 +105,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         if not is_known.all():
             y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
-        return frame, y.to_numpy(), None if are_equal else weight
+        return frame, self._plain(y).to_numpy(), None if are_equal else weight
+
+    def _plain(self, y: Any) -> Any:
+        """Return the values of a target as they are learned, which may be the text of a file."""
+        return y
 
     def _has_target(self, y: Any) -> np.ndarray:
         """Return whether each row has a target, and note the number of those without one."""
@@ -126,7 +130,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
     def _learn_columns(self, frame: Frame, target: np.ndarray) -> np.ndarray:
         """Learn how the columns become inputs, and return the inputs of the rows."""
-        self.encoder_, notes = Encoder.of(frame)
+        self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
+        self.encoder_, notes = Encoder.of(frame, self.asked)
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         return self.encoder_(frame)
 
@@ -184,6 +189,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Return a table for prediction, without its target, with the column names of training."""
         check_is_fitted(self)
         frame = as_frame(X, self)
+        if self.encoder_.is_guessing:
+            texts = frame.select_dtypes(["object", "string"])
+            frame = frame.assign(**texts.mask(texts == "None"))
         if has_names(X):
             return self._without_target(frame)
         _check_feature_names(self, X, reset=False)
@@ -201,9 +209,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             return X, y
         if self.target is None:
             raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
-        frame = as_frame(X, self)
+        frame = as_frame(X, self, self.target, [str(name) for name in getattr(self, "classes_", ())])
         y = column_of(frame, self.target)
-        return frame[y.notna()], y.dropna().to_numpy()
+        return frame[y.notna()], self._plain(y.dropna()).to_numpy()
 
     def __sklearn_is_fitted__(self) -> bool:
         return "ensemble_" in vars(self)

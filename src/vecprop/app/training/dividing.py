@@ -1,5 +1,6 @@
 """From a table to its rows for training and for the test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ...tables.columns import as_days, as_numbers
+from ...tables.asked import NOTHING, Asked
 from ...tables.error import TableError
 from ...tables.frames import as_frame, column_of
+from ...tables.kinds import kind_of, target_reading
+from ...tables.numerals import NumberReading
 from ...tables.task import guess_task
+from ...tables.values import read_days, read_numbers
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
 
 FEWEST = 10
@@ -31,12 +35,15 @@ class Split:
         A column of dates or numbers: the latest rows are the test.
     seed : int
         Fixes the random draw.
+    asked : Asked
+        What is said of the columns, that of times among them.
     """
 
     size: float
     group: str | None
     time: str | None
     seed: int
+    asked: Asked = NOTHING
 
     def numbers(self, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the rows of training, and of the test.
@@ -62,7 +69,7 @@ class Split:
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
         if self.time is not None:
-            return _latest(column_of(frame, self.time), count, self.time)
+            return _latest(column_of(frame, self.time), count, self.time, self.asked)
         if self.group is not None:
             return self._of_groups(frame, count / rows)
         drawn = train_test_split(
@@ -98,6 +105,8 @@ class Request:
         The task; None to guess it from the target.
     weight : str or None
         The column of the rows' weights, which is no input.
+    classes : sequence of str
+        Words for missing values, such as NA, that are classes of the target instead.
     settings : dict
         Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
     """
@@ -109,6 +118,7 @@ class Request:
     task: Task | None = None
     weight: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +137,8 @@ class Parts:
         The rows' weights.
     notes : list of str
         Sentences on rows and columns that are left out.
+    reading : NumberReading or None
+        How the numbers of the target are read.
     """
 
     task: Task
@@ -137,13 +149,18 @@ class Parts:
     y_test: np.ndarray
     weight_test: np.ndarray
     notes: list[str]
+    reading: NumberReading | None = None
 
 
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test."""
-    frame, notes = with_target(as_frame(request.table), request.target)
+    frame, notes = with_target(_frame(request, request.table), request.target)
     task = request.task or guess_task(frame[request.target])
-    y = target_of(frame, request.target, task)
+    reading, note = None, ""
+    if task == "regression":
+        reading, note = target_reading(frame[request.target], request.target, frame, request.split.asked)
+    notes += [f"Column {request.target!r}, the target, {note}."] if note else []
+    y = target_of(frame, request.target, task, reading)
     weight = weights_of(frame, request.weight)
     X = frame.drop(columns=request.target)
     for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
@@ -154,15 +171,19 @@ def divided(request: Request) -> Parts:
             X = X.drop(columns=name)
             notes.append(f"Column {name!r} {what} and is no input.")
     if request.test is not None:
-        other, more = with_target(as_frame(request.test), request.target)
-        y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
+        other, more = with_target(_frame(request, request.test), request.target)
+        y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
         X_test = other.drop(columns=[request.target] if request.weight is None else [request.target, request.weight])
-        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more)
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, reading)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
-        parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
+        parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes, reading)
     _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
     return parts
+
+
+def _frame(request: Request, path: Path) -> Frame:
+    return as_frame(path, target=request.target, classes=request.classes)
 
 
 def _require_weight(name: str | None, **parts: np.ndarray) -> None:
@@ -172,11 +193,14 @@ def _require_weight(name: str | None, **parts: np.ndarray) -> None:
             raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
 
 
-def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _latest(series: Any, count: int, name: str, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of all rows but the latest, and of the latest; rows of the same time stay together."""
-    times, unread = as_numbers(series)
-    if unread:
-        times = as_days(series, day_first=False)
+    reading = kind_of(series, name, asked).reading
+    times = np.full(len(series), np.nan)
+    if isinstance(reading, NumberReading):
+        times, _ = read_numbers(series, reading)
+    elif reading is not None:
+        times, _ = read_days(series, reading)
     if np.isnan(times).any():
         raise TableError(
             f"Column {name!r} has {int(np.isnan(times).sum())} value(s) that are no time: fix or drop them."
