@@ -213,7 +213,9 @@ def as_classes(known: Any) -> Any:
     >>> as_classes(pandas().Series(["0", "1"])).tolist()
     ['0', '1']
     """
-    return plain_values(known) if known.attrs.get("is_text") else known
+    from .task import as_whole
+
+    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known
 
 
 def _binary_parts(path: Path, rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
