@@ -5,26 +5,21 @@ BIN = .venv/bin
 # A worker for each processor, and one thread for each worker's BLAS: more would wait for one another.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
 
-.PHONY: demo test lint short test-all campaigns bench format clean
+.PHONY: demo test types test-all campaigns bench format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
 
-# Types are checked while the tests run: by itself, the check would leave all processors but one idle.
 test: .venv/ready-dev
-	@$(MAKE) --no-print-directory --jobs=2 lint short
-
-lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/basedpyright src
-
-short:
 	$(PYTEST) -m "not long"
 
-test-all: .venv/ready-dev-all test
+types: .venv/ready-dev
 	$(BIN)/basedpyright
+
+test-all: .venv/ready-dev-all test types
 	$(PYTEST) -m long
 
 campaigns: .venv/ready-dev-all

@@ -23,7 +23,9 @@ else:
 
 
 # The same examples in every run, and none that fails because the machine is busy.
-settings.register_profile("vecprop", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "vecprop", max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("vecprop")
 
 

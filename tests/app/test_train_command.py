@@ -155,7 +155,7 @@ def test_a_search_is_no_worse_by_validation(vecprop, table):
     assert written["dropout"] == model.dropout
 
 
-@pytest.mark.parametrize("quantile", ["0.75", "0.2,0.5,0.9"])
+@pytest.mark.parametrize("quantile", [pytest.param("0.75", marks=pytest.mark.long), "0.2,0.5,0.9"])
 def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, quantile):
     options = ["--loss", "quantile", "--quantile", quantile, "--report", "page.html", "--json", *FAST]
     result = result_of(vecprop("train", table, "--target", "spends", *options))

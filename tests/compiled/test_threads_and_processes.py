@@ -40,7 +40,8 @@ print(digest.hexdigest())
 """
 
 
-@pytest.mark.parametrize("numbers", ["13", pytest.param("12342", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("numbers", ["13", "12342"])
 def test_the_same_bits_with_any_number_of_threads(numbers):
     digests = []
     for threads in numbers:

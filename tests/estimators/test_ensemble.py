@@ -210,7 +210,7 @@ LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.0
 @parametrize_with_checks(
     [
         MLPEnsembleClassifier(MLPClassifier(**LEARNS), 3),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS | {"max_iter": 30}), 3, bootstrap=True, max_features=0.9),
     ]
 )
 def test_every_check_passes(estimator, check):
@@ -226,6 +226,7 @@ def test_every_check_passes(estimator, check):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
         MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
         MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
     ]
