@@ -204,7 +204,7 @@ class Dates:
     @classmethod
     def of(cls, series: Any, pieces: int = PIECES) -> "Dates":
         """Return how a column becomes inputs."""
-        day_first = _is_day_first(series)
+        day_first = is_day_first(series)
         days = as_days(series, day_first)
         known = days[~np.isnan(days)]
         return cls(NumberInputs.of_array(days, pieces), day_first, bool(np.any(known % 1)))
@@ -297,10 +297,10 @@ def are_dates(series: Any) -> bool:
     distinct = pd.Series(known.astype(str).unique())
     if distinct.str.fullmatch(_LOOKS_LIKE_A_DATE).mean() < 0.9:
         return False
-    return bool(np.isnan(as_days(distinct, _is_day_first(distinct))).mean() <= 0.1)
+    return bool(np.isnan(as_days(distinct, is_day_first(distinct))).mean() <= 0.1)
 
 
-def _is_day_first(series: Any) -> bool:
+def is_day_first(series: Any) -> bool:
     """Return whether the day comes before the month: numbers beyond 12 decide, and if there are none, points."""
     if pandas().api.types.is_datetime64_any_dtype(series.dtype):
         return False

@@ -15,6 +15,7 @@ from ..train.population import train_population
 from ..train.progress import Progress
 from ..train.results import TrainingResults
 from ..train.state import DivergenceError
+from .folds import learned_by
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,19 @@ class TrainingRows:
     weight : ndarray (N,) or None
         The rows' weights; None if all are equal.
     fold : ndarray of int (N,)
-        Each row's fold, 0 … M - 1.
+        Each row's fold, 0 … M - 1; with ``is_time`` also -1, for rows before all of them.
+    is_time : bool, default False
+        Whether each member is trained on the rows of earlier folds, rather than on those of all others.
+    groups : float, default inf
+        The number of groups that the rows are of; infinite if rows are independent of each other.
     """
 
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray | None
     fold: np.ndarray
+    is_time: bool = False
+    groups: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +104,14 @@ def trained(
     seed: int,
     progress: Callable[[Progress], object] | None,
 ) -> tuple[list[Ensemble], np.ndarray, TrainingResults]:
-    """Return an ensemble of each network with a member for each fold, trained on the rows of all others.
+    """Return an ensemble of each network with a member for each fold, trained on other rows.
 
     Parameters
     ----------
     networks : list of Network
         The description of the members of each ensemble.
     rows : TrainingRows
-        The rows, of which each member leaves out one fold.
+        The rows, of which each member leaves out its fold, see `learned_by`.
     training : Training
         How they are trained.
     seed : int
@@ -127,13 +134,13 @@ def trained(
         If all members diverge.
     """
     count = rows.fold.max() + 1
-    optimizer = training.optimizer(len(rows.X) - len(rows.X) // count)
+    learned = [learned_by(rows.fold, number, is_time=rows.is_time) for number in range(count)]
     members = [
         Member(
             network,
             network.init(seed + number, np.float32),
-            optimizer,
-            rows=np.flatnonzero(rows.fold != number),
+            training.optimizer(len(learned[number])),
+            rows=learned[number],
             validation_rows=np.flatnonzero(rows.fold == number),
             epochs=training.epochs,
             batch_size=training.batch_size,

@@ -194,7 +194,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         low, high = outer or (Y, Y)
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
         distances, own = np.maximum(low - y, y - high), [rows.fold == number for number in folds]
-        self.residuals_ = Residuals.of([distances[fold] for fold in own], [weight[fold] for fold in own])
+        self.residuals_ = Residuals.of([distances[f] for f in own], [weight[f] for f in own], rows.groups)
         if self.levels:
             of_levels = zip([low, Y, high] if outer else [Y], self.levels, strict=True)
             losses = np.mean([Quantile(level).element(of, y) for of, level in of_levels], axis=0)

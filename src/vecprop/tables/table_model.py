@@ -1,7 +1,7 @@
 """The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -17,11 +17,21 @@ from ..train.results import TrainingResults
 from .encoder import Encoder
 from .ensemble import Ensemble, Training, TrainingRows, trained
 from .error import TableError, pandas
-from .folds import folds
+from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
 from .settings import SharedSettings
 from .task import as_whole
+
+
+class _Rows(NamedTuple):
+    """The rows that a model learns from, and the columns that are set aside, each with the reason."""
+
+    frame: Frame
+    target: np.ndarray
+    weight: np.ndarray | None
+    dependence: Dependence
+    aside: dict[str, str]
 
 
 class TableModel(SharedSettings, BaseEstimator, ABC):
@@ -40,7 +50,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -51,6 +61,13 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             The target; by default the column of the table that ``target`` names.
         sample_weight : array (N,), optional
             The weight of each row, at least 0; 1 by default. A row of weight 0 is left out.
+        groups : str or array (N,), optional
+            The group of each row, such as a patient, or the column that tells it, which is then no input. Rows of one
+            group are validation rows of the same network, so that early stopping, probabilities and intervals are
+            right for new groups.
+        time : str or array (N,), optional
+            The time of each row, or the column that tells it. Each network is trained on rows that are earlier than
+            its validation rows, so that all this is right for later rows.
 
         Returns
         -------
@@ -64,11 +81,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         ValueError
             If settings are out of range, or training diverges.
         """
-        frame, target, weight = self._rows(X, y, sample_weight)
+        frame, target, weight, dependence, aside = self._rows(X, y, sample_weight, groups, time)
         T, outputs = self._read_target(target, weight)
-        inputs = self._learn_columns(frame, target)
+        inputs = self._learn_columns(frame, target, aside)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        rows = TrainingRows(inputs, T, weight, folds(target, self.members(len(target)), seed))
+        fold = dependence.folds(target, self.members(len(target)), seed)
+        rows = TrainingRows(inputs, T, weight, fold, dependence.is_time, dependence.count)
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with at_most_jobs(self.n_jobs):
             (self.ensemble_, *others), folds_kept, results = trained(
@@ -78,8 +96,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             self._calibrate(others, folds_kept, rows)
         return self
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
-        """Return a table without its target, the target, and weights, of the rows with a target and a weight."""
+    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> _Rows:
+        """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
@@ -90,6 +108,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
                 )
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
+        dependence = Dependence.of(frame, groups, time)
+        aside = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
@@ -102,10 +122,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
             frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
+            dependence = dependence[counts]
         if not is_known.all():
             y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
-        return frame, y.to_numpy(), None if are_equal else weight
+        return _Rows(frame, y.to_numpy(), None if are_equal else weight, dependence, aside)
 
     def _has_target(self, y: Any) -> np.ndarray:
         """Return whether each row has a target, and note the number of those without one."""
@@ -124,9 +145,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _learn_columns(self, frame: Frame, target: np.ndarray) -> np.ndarray:
-        """Learn how the columns become inputs, and return the inputs of the rows."""
-        self.encoder_, notes = Encoder.of(frame)
+    def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> np.ndarray:
+        """Learn how the columns become inputs, without those set aside, and return the inputs of the rows."""
+        self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)))
+        self.encoder_.dropped.update(aside)
+        notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         return self.encoder_(frame)
 

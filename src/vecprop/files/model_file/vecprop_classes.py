@@ -252,8 +252,8 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
 
 
 def _residuals_are_consistent(residuals: Residuals) -> bool:
-    sizes = residuals.sizes
-    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes)
+    sizes, groups = residuals.sizes, residuals.groups
+    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes) and groups > 0
 
 
 def _table_model_is_consistent(model: Any) -> bool:
