@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import GroupShuffleSplit
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times
+from vecprop.tables.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
 from vecprop.tables.intervals import Residuals
 
 QUICK: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
@@ -40,9 +40,26 @@ def test_networks_learn_what_is_earlier_than_their_validation_rows():
     fold = folds_of_time(time, 4)
     for number in range(4):
         learned = learned_by(fold, number, is_time=True)
-        assert time[learned].max() < time[fold == number].min()
+        later = unseen_by(fold, number, is_time=True)
+        assert time[learned].max() < time[later].min()
+        assert len(learned) + len(later) == 200
     assert (fold == -1).sum() > 80
     assert folds_of_time(np.repeat([1.0, 2.0], 5), 8).tolist() == [-1] * 5 + [0] * 5
+
+
+def test_what_drifts_is_promised_no_better_than_it_will_be():
+    r, rows = np.random.default_rng(0), 600
+    x, slope = r.normal(size=rows), np.cumsum(r.normal(0, 0.08, rows))
+    frame = pd.DataFrame({"day": np.arange(rows), "x": x, "y": slope * x + r.normal(0, 0.3, rows)})
+    train, test = frame[:480], frame[480:]
+    by_row, by_time = (TabularRegressor("y", random_state=0).fit(train, time=time) for time in (None, "day"))
+
+    def held(model):
+        low, high = model.predict_interval(test, 0.9).T
+        return ((low <= test["y"]) & (test["y"] <= high)).mean()
+
+    assert by_row.validation_loss_ < by_time.validation_loss_
+    assert held(by_row) < held(by_time)
 
 
 def test_day_first_dates_are_times():
@@ -89,7 +106,8 @@ def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
 
 def test_validation_loss_of_classes_is_that_of_new_groups():
     frame = panel()
-    frame["sick"] = np.where(frame.groupby("patient")["y"].transform("mean") > 0, "yes", "no")
+    means = np.repeat(frame["y"].to_numpy().reshape(60, 25).mean(axis=1), 25)
+    frame["sick"] = np.where(means > 0, "yes", "no")
     frame = frame.drop(columns="y")
     by_row = TabularClassifier("sick", **QUICK).fit(frame.drop(columns="patient"))
     by_group = TabularClassifier("sick", **QUICK).fit(frame, groups="patient")
@@ -109,8 +127,8 @@ def test_rows_without_a_target_take_their_groups_with_them():
         ({"groups": "patient", "time": "x"}, "give one of the two"),
         ({"groups": "patent"}, "did you mean 'patient'"),
         ({"groups": [1, 2]}, "groups has 2: give one a row"),
-        ({"groups": np.ones(150)}, "one group alone"),
-        ({"time": np.ones(150)}, "one time alone"),
+        ({"groups": np.ones(150)}, "are of one group"),
+        ({"time": np.ones(150)}, "are of one time"),
         ({"time": "patient"}, "Column 'patient' has 150 value.* that are no time"),
     ],
 )

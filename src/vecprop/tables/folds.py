@@ -77,7 +77,7 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
     """Return each row's fold: -1 for the earlier half, and 0 … count - 1 for blocks of the later half, in their order.
 
-    Each block is what a network that was trained on all rows before it is validated on, as the future will be. Rows of
+    A network is trained on all rows before its block and validated on all from there on, as the future will be. Rows of
     one time are in one fold; so there are fewer folds if there are few times.
 
     Parameters
@@ -108,6 +108,18 @@ def learned_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
     return np.flatnonzero(fold < number if is_time else fold != number)
 
 
+def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
+    """Return the indices of the rows that the member of a fold is validated on: all that it is not trained on.
+
+    Examples
+    --------
+    >>> fold = np.array([-1, 0, 1, 2])
+    >>> unseen_by(fold, 1, is_time=False), unseen_by(fold, 1, is_time=True)
+    (array([2]), array([2, 3]))
+    """
+    return np.flatnonzero(fold >= number if is_time else fold == number)
+
+
 @dataclass(frozen=True, eq=False)
 class Dependence:
     """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time.
@@ -130,7 +142,7 @@ class Dependence:
         Raises
         ------
         TableError
-            If both are given, their length is not that of the table, or there is one group or time alone.
+            If both are given, their length is not that of the table, or values are no times.
 
         Examples
         --------
@@ -141,8 +153,8 @@ class Dependence:
         if groups is not None and time is not None:
             raise TableError("Rows are kept together by groups or divided by time: give one of the two.")
         return cls(
-            None if groups is None else group_numbers(_column(frame, groups, "groups"), _named(groups, "groups")),
-            None if time is None else times(_column(frame, time, "time"), _named(time, "time")),
+            None if groups is None else group_numbers(_column(frame, groups, "groups")),
+            None if time is None else times(_column(frame, time, "time"), _named(time)),
         )
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
@@ -163,18 +175,24 @@ class Dependence:
         return float("inf") if self.groups is None else float(self.groups.max() + 1)
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Return each row's fold, see `folds`, `folds_of_groups` and `folds_of_time`."""
+        """Return each row's fold, see `folds`, `folds_of_groups` and `folds_of_time`; one group or time is refused."""
+        for values, what in ((self.groups, "group"), (self.time, "time")):
+            if values is not None and values.min() == values.max():
+                raise TableError(f"All rows to train on are of one {what}: networks are validated on those of others.")
         if self.groups is not None:
             return folds_of_groups(y, self.groups, count, seed)
         return folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
 
 
-def group_numbers(series: Any, name: str) -> np.ndarray:
-    """Return the number of each row's group, 0 … G - 1; missing values are one group."""
-    numbers, distinct = pandas().factorize(series.astype(str).to_numpy(dtype=str))
-    if len(distinct) < 2:
-        raise TableError(f"{name} has one group alone: rows for a test cannot be taken from another.")
-    return numbers
+def group_numbers(series: Any) -> np.ndarray:
+    """Return the number of each row's group, 0 … G - 1; missing values are one group.
+
+    Examples
+    --------
+    >>> group_numbers(pandas().Series(["Ann", "Bob", "Ann"]))
+    array([0, 1, 0])
+    """
+    return pandas().factorize(series.astype(str).to_numpy(dtype=str))[0]
 
 
 def times(series: Any, name: str) -> np.ndarray:
@@ -191,8 +209,6 @@ def times(series: Any, name: str) -> np.ndarray:
     wrong = int(np.isnan(found).sum())
     if wrong:
         raise TableError(f"{name} has {wrong} value(s) that are no time: fix or drop them.")
-    if found.min() == found.max():
-        raise TableError(f"{name} has one time alone: no row is later than another.")
     return found
 
 
@@ -205,5 +221,5 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
     return series
 
 
-def _named(given: Any, setting: str) -> str:
-    return f"Column {given!r}" if isinstance(given, str) else f"The setting {setting}"
+def _named(time: Any) -> str:
+    return f"Column {time!r}" if isinstance(time, str) else "The argument time"

@@ -1,14 +1,14 @@
 """From a table to its rows for training and for the test."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ...tables.columns import as_days, as_numbers
 from ...tables.error import TableError
+from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
@@ -26,9 +26,11 @@ class Split:
     size : float
         The share of the rows that is the test; if 1 or more, their number.
     group : str or None
-        A column: rows with the same value are all in training or all in the test, and the column is no input.
+        A column: rows with the same value are all in training or all in the test, and in one fold of training; the
+        column is no input.
     time : str or None
-        A column of dates or numbers: the latest rows are the test.
+        A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
+        that they are trained on.
     seed : int
         Fixes the random draw.
     """
@@ -62,22 +64,20 @@ class Split:
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
         if self.time is not None:
-            return _latest(column_of(frame, self.time), count, self.time)
+            return _latest(times(column_of(frame, self.time), f"Column {self.time!r}"), count, self.time)
         if self.group is not None:
-            return self._of_groups(frame, count / rows)
+            groups = group_numbers(column_of(frame, self.group))
+            if groups.max() < 2:
+                raise TableError(
+                    f"Column {self.group!r} has {groups.max() + 1} group(s): three are needed at least, one to "
+                    "test, and two to train and to validate."
+                )
+            split = GroupShuffleSplit(1, test_size=count / rows, random_state=self.seed)
+            return next(split.split(groups, groups=groups))
         drawn = train_test_split(
             np.arange(rows), test_size=count, random_state=self.seed, stratify=_strata(y, count) if is_classes else None
         )
         return np.sort(drawn[0]), np.sort(drawn[1])
-
-    def _of_groups(self, frame: Frame, share: float) -> tuple[np.ndarray, np.ndarray]:
-        groups = column_of(frame, self.group or "").astype(str)
-        if groups.nunique() < 2:
-            raise TableError(
-                f"Column {self.group!r} has one group alone: rows for a test cannot be taken from another."
-            )
-        split = GroupShuffleSplit(1, test_size=share, random_state=self.seed)
-        return next(split.split(frame, groups=groups))
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,8 @@ class Parts:
         The rows' weights.
     notes : list of str
         Sentences on rows and columns that are left out.
+    groups, time : ndarray (N,) or None
+        The group and the time of each row of training, if columns of them are named.
     """
 
     task: Task
@@ -137,6 +139,18 @@ class Parts:
     y_test: np.ndarray
     weight_test: np.ndarray
     notes: list[str]
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The arguments of ``fit``."""
+        return {"X": self.X, "y": self.y, "sample_weight": self.weight, "groups": self.groups, "time": self.time}
+
+    @property
+    def dependence(self) -> Dependence:
+        """What rows of training have to do with each other."""
+        return Dependence.of(self.X, self.groups, self.time)
 
 
 def divided(request: Request) -> Parts:
@@ -161,6 +175,11 @@ def divided(request: Request) -> Parts:
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
         parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
+        groups, time = (
+            None if name is None else column_of(frame, name).to_numpy()[train]
+            for name in (request.split.group, request.split.time)
+        )
+        parts = replace(parts, groups=groups, time=time)
     _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
     return parts
 
@@ -172,18 +191,13 @@ def _require_weight(name: str | None, **parts: np.ndarray) -> None:
             raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
 
 
-def _latest(series: Any, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _latest(time: np.ndarray, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of all rows but the latest, and of the latest; rows of the same time stay together."""
-    times, unread = as_numbers(series)
-    if unread:
-        times = as_days(series, day_first=False)
-    if np.isnan(times).any():
-        raise TableError(
-            f"Column {name!r} has {int(np.isnan(times).sum())} value(s) that are no time: fix or drop them."
-        )
-    is_late = times >= np.sort(times)[-count]
+    is_late = time >= np.sort(time)[-count]
     if is_late.all():
-        raise TableError(f"Column {name!r} does not tell the latest {count} rows from the others: there is one time.")
+        raise TableError(
+            f"Column {name!r} does not tell the latest {count} rows from the others: change --test-size, or do without."
+        )
     return np.flatnonzero(~is_late), np.flatnonzero(is_late)
 
 
