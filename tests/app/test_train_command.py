@@ -66,7 +66,7 @@ def test_groups_stay_together_and_are_no_input(vecprop, table):
     done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", *FAST)
     result = result_of(done)
     assert "town" not in result["columns"]["used"]
-    assert "Column 'town' tells groups apart and is no input." in done.stderr
+    assert "Column 'town' is not used: it tells groups apart." in done.stderr
     assert result["rows"]["test"] > 50  # one of three towns
 
 

@@ -5,7 +5,6 @@ import pytest
 from vecprop import TableError, guess_task
 from vecprop.tables.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs, as_names, as_numbers
 from vecprop.tables.encoder import Encoder
-from vecprop.tables.leaks import leaks
 
 N = 40
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]
@@ -202,13 +201,3 @@ def test_nothing_to_learn_from():
 )
 def test_tasks_are_guessed(target, task):
     assert guess_task(target) == task
-
-
-def test_leaks():
-    rng = np.random.default_rng(0)
-    y = np.repeat(["no", "yes"], 50)
-    frame = pd.DataFrame({"code": np.repeat([4, 7], 50), "fair": rng.integers(0, 3, 100), "id": np.arange(100)})
-    assert [note.split()[1] for note in leaks(frame, y)] == ["'code'"]
-    z = rng.normal(size=100)
-    frame = pd.DataFrame({"twice": 2 * z + 1 + 0.001 * rng.normal(size=100), "noisy": z + 0.05 * rng.normal(size=100)})
-    assert [note.split()[1] for note in leaks(frame, z)] == ["'twice'"]

@@ -50,7 +50,9 @@ def test_networks_learn_what_is_earlier_than_their_validation_rows():
 def test_what_drifts_is_promised_no_better_than_it_will_be():
     r, rows = np.random.default_rng(0), 600
     x, slope = r.normal(size=rows), np.cumsum(r.normal(0, 0.08, rows))
-    frame = pd.DataFrame({"day": np.arange(rows), "x": x, "y": slope * x + r.normal(0, 0.3, rows)})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=rows), "x": x, "y": slope * x + r.normal(0, 0.3, rows)}
+    )
     train, test = frame[:480], frame[480:]
     by_row, by_time = (TabularRegressor("y", random_state=0).fit(train, time=time) for time in (None, "day"))
 

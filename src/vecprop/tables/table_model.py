@@ -20,6 +20,7 @@ from .error import TableError, pandas
 from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
+from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .task import as_whole
 
@@ -109,7 +110,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
         dependence = Dependence.of(frame, groups, time)
-        aside = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
+        aside = dict(frame.attrs.get("aside", {}))
+        if isinstance(groups, str):
+            aside[groups] = "it tells groups apart"
+        aside |= row_numbers(frame.drop(columns=list(aside)), but=[time] if isinstance(time, str) else [])
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y

@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from ...tables.error import TableError
 from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
+from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
 
@@ -120,13 +121,13 @@ class Parts:
     task : str
         The task.
     X, X_test : DataFrame
-        The columns of inputs.
+        The columns of inputs, and others: ``X.attrs["aside"]`` tells why these are no inputs.
     y, y_test : ndarray
         The target.
     weight, weight_test : ndarray
         The rows' weights.
     notes : list of str
-        Sentences on rows and columns that are left out.
+        Sentences on rows that are left out, or are in both parts.
     groups, time : ndarray (N,) or None
         The group and the time of each row of training, if columns of them are named.
     """
@@ -160,17 +161,18 @@ def divided(request: Request) -> Parts:
     y = target_of(frame, request.target, task)
     weight = weights_of(frame, request.weight)
     X = frame.drop(columns=request.target)
+    aside = {}
     for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
         if name is not None:
             column_of(frame, name)
             if name == request.target:
                 raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
-            X = X.drop(columns=name)
-            notes.append(f"Column {name!r} {what} and is no input.")
+            aside[name] = f"it {what}"
+    X.attrs["aside"] = aside | row_numbers(X.drop(columns=list(aside)), but=[request.split.time])
     if request.test is not None:
         other, more = with_target(as_frame(request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
-        X_test = other.drop(columns=[request.target] if request.weight is None else [request.target, request.weight])
+        X_test = other.drop(columns=request.target)
         parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
