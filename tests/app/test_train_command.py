@@ -188,7 +188,7 @@ def test_a_column_of_weights(vecprop, people):
     done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", "--json", "--time", "age", *FAST)
     result = result_of(done)
     assert "w" not in result["columns"]["used"]
-    assert "Column 'w' weighs rows and is no input." in done.stderr
+    assert "Column 'w' is not used: it weighs rows." in done.stderr
     assert tomllib.loads(Path("weighed.toml").read_text())["weight"] == "w"
     model = vp.load("weighed.npz")
     late = people.age >= people.age.sort_values().iloc[-40]

@@ -110,10 +110,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
         dependence = Dependence.of(frame, groups, time)
-        aside = dict(frame.attrs.get("aside", {}))
-        if isinstance(groups, str):
-            aside[groups] = "it tells groups apart"
-        aside |= row_numbers(frame.drop(columns=list(aside)), but=[time] if isinstance(time, str) else [])
+        aside = frame.attrs.get("aside")  # of who has seen the whole file
+        if aside is None:
+            own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
+            aside = own | row_numbers(frame.drop(columns=list(own)), but=[time] if isinstance(time, str) else [])
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y

@@ -47,8 +47,7 @@ def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
         raise TableError(f"Column {target!r}, the target, has no values: all {len(frame)} are missing.")
     if not known.all():
         notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
-        frame = frame[known].reset_index(drop=True)
-        frame = frame.assign(**{target: as_whole(frame[target])})
+        frame = frame[known].assign(**{target: as_whole(frame[target][known])})
     return frame, notes
 
 

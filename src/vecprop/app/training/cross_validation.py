@@ -81,7 +81,7 @@ class Columns:
         X, y = parts.X, parts.y
         targets = class_numbers(y, model.classes_) if is_classifier(model) else np.asarray(y, float)
         count = min(FOLDS, len(y))
-        fold, is_time = parts.dependence.folds(targets, count, seed=0), parts.time is not None
+        fold, is_time = parts.dependence.folds(targets, count, seed=0), parts.dependence.is_time
         splits = [
             (learned_by(fold, number, is_time=is_time), unseen_by(fold, number, is_time=is_time))
             for number in range(fold.max() + 1)

@@ -13,6 +13,7 @@ from ...tables.frames import as_frame, column_of
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
+from .repeated_rows import refuse_the_same_file, repeated_rows
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
@@ -128,8 +129,8 @@ class Parts:
         The rows' weights.
     notes : list of str
         Sentences on rows that are left out, or are in both parts.
-    groups, time : ndarray (N,) or None
-        The group and the time of each row of training, if columns of them are named.
+    dependence : Dependence
+        The groups and times of rows of training, if columns of them are named.
     """
 
     task: Task
@@ -140,18 +141,13 @@ class Parts:
     y_test: np.ndarray
     weight_test: np.ndarray
     notes: list[str]
-    groups: np.ndarray | None = None
-    time: np.ndarray | None = None
+    dependence: Dependence = field(default_factory=Dependence)
 
     @property
     def training(self) -> dict[str, Any]:
         """The arguments of ``fit``."""
-        return {"X": self.X, "y": self.y, "sample_weight": self.weight, "groups": self.groups, "time": self.time}
-
-    @property
-    def dependence(self) -> Dependence:
-        """What rows of training have to do with each other."""
-        return Dependence.of(self.X, self.groups, self.time)
+        together = {"groups": self.dependence.groups, "time": self.dependence.time}
+        return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
 
 
 def divided(request: Request) -> Parts:
@@ -170,6 +166,7 @@ def divided(request: Request) -> Parts:
             aside[name] = f"it {what}"
     X.attrs["aside"] = aside | row_numbers(X.drop(columns=list(aside)), but=[request.split.time])
     if request.test is not None:
+        refuse_the_same_file(request.table, request.test)
         other, more = with_target(as_frame(request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
         X_test = other.drop(columns=request.target)
@@ -177,11 +174,10 @@ def divided(request: Request) -> Parts:
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
         parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
-        groups, time = (
-            None if name is None else column_of(frame, name).to_numpy()[train]
-            for name in (request.split.group, request.split.time)
-        )
-        parts = replace(parts, groups=groups, time=time)
+        of_all = Dependence.of(frame, request.split.group, request.split.time)[train]
+        parts = replace(parts, dependence=of_all)
+    notes = parts.notes + repeated_rows(parts, request)
+    parts = replace(parts, notes=notes)
     _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
     return parts
 
