@@ -116,7 +116,7 @@ def test_rare_unseen_and_missing_categories():
     inputs = categories(pd.Series(["a", "rare", "unseen", None, "b "]))
     assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
     assert (inputs.sum(axis=1) == 1).all()
-    assert categories.missed(series) == "'rare': too few rows of training have these; they count as one category"
+    assert categories.missed(series) == "'rare': fewer than 2 rows of training have these; they count as one category"
 
 
 def test_a_name_does_not_depend_on_other_rows():
@@ -162,7 +162,7 @@ def test_what_is_not_as_in_training_is_noted():
     assert encoder.missed(frame.assign(extra=1)) == [
         "Column 'number': 1 value(s) are not numbers and count as missing.",
         "Column 'whole': 1 value(s) are infinite and count as the largest there are.",
-        "Column 'category': 'c': too few rows of training have these; they count as one category.",
+        "Column 'category': 'c': fewer than 2 rows of training have these; they count as one category.",
         "Column 'written_date': 1 value(s) are not dates and count as missing.",
         "Not used, since training had none of this name: 'extra'.",
     ]

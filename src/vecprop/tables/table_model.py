@@ -14,7 +14,8 @@ from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..train.results import TrainingResults
-from .encoder import Encoder
+from .drift import Profile, Tally
+from .encoder import Encoder, Inputs
 from .ensemble import Ensemble, Training, TrainingRows, trained
 from .error import TableError, pandas
 from .folds import Dependence
@@ -155,6 +156,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         self.encoder_.dropped.update(aside)
         notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
+        self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
         return self.encoder_(frame)
 
     def _network(self, inputs: int, outputs: int, loss: Loss) -> Network:
@@ -192,7 +194,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
     def check(self, X: Any) -> list[str]:
-        """Return sentences on what of a table is unlike training, such as unknown categories; none if nothing is.
+        """Return sentences on what of a table is unlike training, and how far; none if nothing is.
+
+        They are on columns and values that are not used or not as they are, on values out of training's range,
+        categories that it never had, and shares of missing values and distributions that have changed.
 
         Parameters
         ----------
@@ -205,7 +210,34 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             If a column is missing.
         """
         frame = self._table(X)
-        return list(frame.attrs.get("notes", [])) + self.encoder_.missed(frame)
+        return [*frame.attrs.get("notes", []), *self.encoder_.missed(frame), *self.drift(self.tallies(frame))]
+
+    @property
+    def _columns(self) -> list[tuple[str, Inputs]]:
+        """The name of each column that is used, and how it becomes inputs."""
+        return list(zip(self.encoder_.names, self.encoder_.parts, strict=True))
+
+    def tallies(self, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
+        """Return the counts of each column of a table in the terms of training, added to those of earlier parts of it.
+
+        Models of earlier versions have no profile of training, and no counts.
+        """
+        profiles = getattr(self, "profiles_", [])
+        if not profiles:
+            return []
+        new = [profile.tally(part, frame[name]) for profile, (name, part) in zip(profiles, self._columns, strict=True)]
+        if before is None:
+            return new
+        return [profile.plus(*both) for profile, *both in zip(profiles, before, new, strict=True)]
+
+    def drift(self, tallies: list[Tally]) -> list[str]:
+        """Return sentences on how the columns of a table differ from those of training, given its counts."""
+        profiles = getattr(self, "profiles_", [])
+        return [
+            f"Column {name!r}: {note}."
+            for profile, (name, part), tally in zip(profiles, self._columns[: len(profiles)], tallies, strict=True)
+            for note in profile.notes(part, tally, len(tallies))
+        ]
 
     def _table(self, X: Any) -> Frame:
         """Return a table for prediction, without its target, with the column names of training."""
