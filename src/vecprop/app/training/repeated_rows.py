@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...tables.arrow_files import ARROW, PARQUET
 from ...tables.error import TableError, pandas
-from ...tables.reading import ARROW, PARQUET, Separated
+from ...tables.excel import EXCEL
+from ...tables.reading import Separated
 from ..models.known_rows import Frame
 from ..terminal.errors import UsageError
 
@@ -61,12 +63,12 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
 
 def line_named(path: Path, row: int) -> str:
     """Return the name of a row, counted from 0, in a file: its line in a text file."""
-    if path.suffix.lower() in PARQUET | ARROW:
+    if not path.is_file() or path.suffix.lower() in PARQUET | ARROW | EXCEL:
         return f"row {row + 1} of {path.name}"
     rows = Separated.of(path).rows()
-    line, _ = next(islice(rows, row + 1, None))
+    _, lines, _ = next(islice(rows, row + 1, None))
     rows.close()
-    return f"line {line} of {path.name}"
+    return f"line {lines[0]} of {path.name}"
 
 
 def _digests(X: Frame, y: np.ndarray) -> np.ndarray:
