@@ -17,6 +17,8 @@ FAR = 0.05
 """A number is far out of training's range if it is beyond by more than this share of the range."""
 SHIFT = 0.1
 """A share that differs by less than this from that of training is no drift, however sure the difference is."""
+FEWEST_ROWS = 30
+"""Of fewer values than this the distribution is not compared: the first rows of a table, say, are no sample."""
 CHANCE = 0.001
 """The probability of a note on a table of training's distribution, by chance."""
 
@@ -27,8 +29,8 @@ class Tally:
 
     Parameters
     ----------
-    rows, missing : int
-        The number of rows, and of those without a value.
+    rows, missing, known : int
+        The number of rows, of those without a value, and of those with a value that can be read.
     counts : ndarray of int (V,)
         The number of rows at each of the values of a `Profile`: at most it, for numbers, or it, for categories.
     beyond : int
@@ -39,6 +41,7 @@ class Tally:
 
     rows: int
     missing: int
+    known: int
     counts: np.ndarray
     beyond: int = 0
     farthest: Any = None
@@ -49,6 +52,7 @@ class Tally:
         return Tally(
             self.rows + other.rows,
             self.missing + other.missing,
+            self.known + other.known,
             self.counts + other.counts,
             self.beyond + other.beyond,
             farther(*ends) if len(ends) == 2 else ends[0] if ends else None,
@@ -99,17 +103,17 @@ class Profile:
         """Return the counts of a column of another table."""
         known, missing = _values(part, series), int(series.isna().sum())
         if not len(self.values):
-            return Tally(len(series), missing, self.counts)
+            return Tally(len(series), missing, len(known), self.counts)
         if isinstance(part, Categories):
             places = np.minimum(np.searchsorted(self.values, known), len(self.values) - 1)
             is_known = self.values[places] == known
             counts = np.bincount(places[is_known], minlength=len(self.values))
             new = known[~is_known]
-            return Tally(len(series), missing, counts, len(new), str(new[0]) if len(new) else None)
+            return Tally(len(series), missing, len(known), counts, len(new), str(new[0]) if len(new) else None)
         distance = self.distance(known)
         beyond = int((distance > 0).sum())
         farthest = float(known[distance.argmax()]) if beyond else None
-        return Tally(len(series), missing, _at_most(self.values, known), beyond, farthest)
+        return Tally(len(series), missing, len(known), _at_most(self.values, known), beyond, farthest)
 
     def plus(self, one: Tally, other: Tally) -> Tally:
         """Return the tally of both of two parts of a table."""
@@ -154,9 +158,9 @@ class Profile:
         ]
 
     def _on_shift(self, part: Inputs, tally: Tally, sure: float) -> Iterator[str]:
-        now, then = tally.rows - tally.missing, self.rows - self.missing
-        if not len(self.values) or not now or not then:
+        if not len(self.values) or tally.known < FEWEST_ROWS:
             return
+        now, then = tally.known, int(self.counts.sum() if isinstance(part, Categories) else self.counts[-1])
         place = int(np.abs(tally.counts / now - self.counts / then).argmax())
         if _differ(tally.counts[place], now, self.counts[place], then, sure):
             value = _shown(part, self.values[place])

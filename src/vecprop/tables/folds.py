@@ -103,7 +103,7 @@ def learned_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
     --------
     >>> fold = np.array([-1, 0, 1, 2])
     >>> learned_by(fold, 1, is_time=False), learned_by(fold, 1, is_time=True)
-    (array([0, 2, 3]), array([0, 1]))
+    (array([0, 1, 3]), array([0, 1]))
     """
     return np.flatnonzero(fold < number if is_time else fold != number)
 
