@@ -204,7 +204,16 @@ def main() -> None:
 def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
     """Return the figures, and which changes survive."""
     equivalent = json.loads(EQUIVALENT.read_text())
-    lines = ["| folder | changes | change nothing | noticed | survive | may survive |", "|---|---|---|---|---|---|"]
+    lines = [
+        "# Single changes of the library that its tests do not notice",
+        "",
+        "Made by `make campaigns`, which changes one operator, sign, constant or condition at a time and runs the",
+        "short tests and the examples of its folder. Those that change nothing are listed, each with its reason, in",
+        "`benchmarks/equivalent_mutations.json`.",
+        "",
+        "| folder | changes | change nothing | noticed | survive | may survive |",
+        "|---|---|---|---|---|---|",
+    ]
     surviving = []
     for name, own in tried.items():
         counted = [change for change in own if change.key not in equivalent]

@@ -64,7 +64,10 @@ REPAIRED = {
     "a short row": (lambda: write([*ROWS, (1, "a")]), "fewer values than the 3 columns"),
     "a missing target": (lambda: write(changed(2, ["", *[row[2] for row in ROWS[1:]]])), "1 of 60 rows have no target"),
     "an infinite value": (lambda: write(changed(0, ["inf", *range(59)])), "infinite"),
-    "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s) are not numbers"),
+    "no number": (
+        lambda: write(changed(0, ["many", *range(59)])),
+        "1 value(s), such as 'many' in line 2, are not numbers",
+    ),
     "a constant column": (lambda: write(changed(1, ["a"] * 60)), "all values are the same"),
     "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),
     "a class for each row": (lambda: write(changed(2, map("k{}".format, range(60)))), "48 classes in 48 rows"),

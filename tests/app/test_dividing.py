@@ -117,3 +117,19 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     assert "id" not in again.stderr
     timed = vecprop("train", "t.csv", "--target", "y", "--json", "--time", "id", "--force", *FAST)
     assert list(result_of(timed)["columns"]["dropped"]) == ["column 1"]
+    declared = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
+    assert list(result_of(declared)["columns"]["dropped"]) == ["column 1"]
+
+
+def test_rows_are_alike_whatever_their_signs_and_types(vecprop):
+    frame = noise(60).assign(n=lambda frame: frame["x"].round(2).astype(object))
+    frame.loc[7, "n"] = "many"
+    frame.to_csv("t.csv", index=False, sep=";", decimal=",")
+    frame.assign(n=frame["x"].round(2))[20:30].to_parquet("some.parquet")
+    frame[20:30].to_csv("some.csv", index=False, sep=";", decimal=",")
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
+    assert "10 of the test's 10 rows are in training too" in done.stderr
+    frame.drop(columns="n").to_csv("t.csv", index=False, sep=";", decimal=",")
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.parquet", "--force", *FAST)
+    assert "10 of the test's 10 rows are in training too" in done.stderr
+    assert "such as row 1 of some.parquet, which is line 22 of t.csv there" in done.stderr

@@ -11,7 +11,7 @@ import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
 from vecprop.tables.classifier import temperature_scaled
-from vecprop.tables.columns import MISSING, as_days, as_names
+from vecprop.tables.values import MISSING, as_names
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,9 +33,9 @@ def columns(model, table, dtype):
 def column(part, series, dtype):
     """Return numbers as numbers, categories as text, and what a graph cannot read as the encoder makes of it."""
     if part.kind == "numbers":
-        return series.to_numpy(dtype)[:, None]
+        return part.read(series).astype(dtype)[:, None]
     if part.kind == "dates":
-        return as_days(series, part.day_first)[:, None]
+        return part.read(series)[:, None]
     if part.kind == "categories" and part.buckets == 1:
         names = as_names(series)
         return np.where(names == MISSING, "", names).astype(object)[:, None]
@@ -202,3 +202,17 @@ def test_what_a_graph_cannot_read_comes_in_as_numbers():
     message = r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"
     with pytest.warns(UserWarning, match=message):
         assert_same(model, table)
+
+
+def test_text_comes_in_as_training_reads_it():
+    table = pd.DataFrame(
+        {
+            "price": [f"1.{k % 9}00,5" for k in range(90)],
+            "day": [f"{k % 28 + 1:02}/{k % 12 + 1:02}/2024" for k in range(90)],
+            "plan": [f"0{k % 4}" for k in range(90)],
+        }
+    )
+    model: Any = vp.TabularClassifier(**FEW).fit(table, TWO)
+    few = table[table["price"] == "1.200,5"]
+    found = run(to_onnx(model, dtype=np.float64), columns(model, few, np.float64))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(few), rtol=1e-6)

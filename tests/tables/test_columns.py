@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, guess_task
-from vecprop.tables.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs, as_names, as_numbers
+from vecprop.tables.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs
 from vecprop.tables.encoder import Encoder
+from vecprop.tables.moments import DateReading
+from vecprop.tables.values import as_names, as_numbers
 
 N = 40
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]
@@ -46,7 +48,10 @@ def test_kinds_are_found_and_useless_columns_dropped_with_the_reason():
         "key": "each row has a value of its own, which says nothing of other rows",
         "infinite": "all values are infinite or missing",
     }
-    assert notes == [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+    assert notes == [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()] + [
+        "Read as numbers, decimal sign ',': 'text_number'.",
+        "Read as dates, day.month.year: 'written_date'.",
+    ]
 
 
 def test_inputs_are_finite_and_bounded_for_any_values():
@@ -146,11 +151,11 @@ def test_dates_by_hand():
     assert not inputs[1, -13:].any()
 
 
-@pytest.mark.parametrize(("written", "first"), [("%d/%m/%Y", True), ("%m/%d/%Y", False)])
-def test_day_and_month_are_told_apart_by_those_beyond_twelve(written, first):
+@pytest.mark.parametrize(("written", "form"), [("%d/%m/%Y", "day/month/year"), ("%m/%d/%Y", "month/day/year")])
+def test_day_and_month_are_told_apart_by_those_beyond_twelve(written, form):
     dates = pd.Series(pd.date_range("2024-01-02", periods=40))
     part = Dates.of(dates.dt.strftime(written))
-    assert part.day_first is first
+    assert part.reading == DateReading((form,))
     np.testing.assert_array_equal(part(dates.dt.strftime(written)), part(dates))
 
 
@@ -160,10 +165,11 @@ def test_what_is_not_as_in_training_is_noted():
     frame.loc[0, ["number", "written_date", "category"]] = ["much", "soon", "c"]
     frame.loc[1, "whole"] = np.inf
     assert encoder.missed(frame.assign(extra=1)) == [
-        "Column 'number': 1 value(s) are not numbers and count as missing.",
-        "Column 'whole': 1 value(s) are infinite and count as the largest there are.",
+        "Column 'number': 1 value(s), such as 'much' in row 0, are not numbers and count as missing.",
+        "Column 'whole': 1 value(s), such as inf in row 1, are infinite and count as the largest there are.",
         "Column 'category': 'c': fewer than 2 rows of training have these; they count as one category.",
-        "Column 'written_date': 1 value(s) are not dates and count as missing.",
+        "Column 'written_date': 1 value(s), such as 'soon' in row 0, are not dates as training read them (dates, "
+        "day.month.year) and count as missing.",
         "Not used, since training had none of this name: 'extra'.",
     ]
 

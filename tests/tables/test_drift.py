@@ -87,6 +87,17 @@ def test_parts_of_a_table_are_told_of_as_one(model):
     assert any("10 of 300 values are out of training's range" in note for note in model.drift(parts))
 
 
+def test_values_are_compared_as_training_reads_them(tmp_path):
+    text = sold().assign(when=lambda frame: pd.to_datetime(frame["when"]).dt.strftime("%d/%m/%Y"))
+    text.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
+    model = TabularRegressor("price", n_members=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
+    written = NEW.assign(age=["30,5", "40,125", "1,500", "50,5", "60,5"], when="05/04/2024").astype(str)
+    (note,) = model.check(written)
+    assert "'age': 1 of 5 values are out of training's range, 20 to 70; the farthest, 1.5, is 18.5 beyond" in note
+    (note,) = model.check(written.assign(age="30,5", when="05/04/2034"))
+    assert "the farthest, 2034-04-05" in note
+
+
 def test_profiles_are_saved(model, tmp_path):
     save(model, tmp_path / "model.npz")
     again = load(tmp_path / "model.npz")

@@ -8,6 +8,7 @@ import pytest
 from sklearn.model_selection import GroupShuffleSplit
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
+from vecprop.tables.asked import Asked
 from vecprop.tables.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
 from vecprop.tables.intervals import Residuals
 
@@ -67,7 +68,26 @@ def test_what_drifts_is_promised_no_better_than_it_will_be():
 def test_day_first_dates_are_times():
     days = pd.Series(pd.date_range("2023-01-01", "2023-12-31"))
     for form in ("%d.%m.%Y", "%Y-%m-%d", "%d/%m/%Y"):
-        assert (np.diff(times(days.dt.strftime(form), "Column 'day'")) == 1).all()
+        assert (np.diff(times(days.dt.strftime(form), "day")) == 1).all()
+
+
+def test_times_are_read_as_is_said_of_their_column():
+    frame = pd.DataFrame(
+        {"day": [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)], "x": np.arange(120.0)}
+    )
+    y = np.arange(120.0) % 7
+    day_first = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time="day")
+    in_order = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time=np.arange(120.0))
+    np.testing.assert_array_equal(day_first.ensemble_.thetas, in_order.ensemble_.thetas)
+    commas = times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=","))
+    assert commas.tolist() == [1.25, 1.5]
+
+
+def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
+    frame = panel(groups=6, rows=20).drop(columns="patient").round(3)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    of_file, of_frame = (TabularRegressor("y", **QUICK).fit(table) for table in (tmp_path / "t.csv", frame))
+    np.testing.assert_array_equal(of_file.ensemble_.thetas, of_frame.ensemble_.thetas)
 
 
 def test_intervals_of_groups_hold_for_new_groups():

@@ -106,3 +106,13 @@ def test_row_numbers_are_no_inputs_and_said():
     assert model.check(frame) == []
     timed = TabularRegressor("target", n_members=2, max_iter=1, random_state=0).fit(frame, time="index")
     assert "index" in timed.encoder_.names
+    declared = TabularClassifier("target", columns={"index": "number"}, n_members=2, max_iter=1).fit(frame)
+    assert "index" in declared.encoder_.names
+
+
+def test_a_target_of_a_file_is_judged_as_numbers(tmp_path):
+    number = np.random.default_rng(0).normal(size=300).round(6)
+    frame = pd.DataFrame({"twice": 2 * number, "x": R.normal(size=300).round(6), "y": number})
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
+    model = TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
+    assert [note for note in model.notes_ if "tells the target" in note and "'twice'" in note]

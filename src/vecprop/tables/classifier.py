@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
 from .error import TableError
+from .reading import as_classes
 from .settings import SharedSettings, documented
 from .table_model import TableModel
 
@@ -124,6 +125,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """
         X, y = self._target_of(X, y)
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+
+    def _plain(self, y: Any) -> Any:
+        return as_classes(y)
 
     def _losses(self) -> list[Loss]:
         return [SoftmaxCrossEntropy()]

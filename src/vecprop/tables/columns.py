@@ -1,10 +1,9 @@
 """Columns as inputs: of numbers, of dates, of categories and of short text.
 
-Each class below says how one column becomes inputs of a network: made by ``of`` from the column of training, called
-with any column of that name, and asked with ``missed`` what of a column it does not take as it is.
+Each class below says how one column becomes inputs of a network: made by ``of`` from the column of training and its
+reading, called with any column of that name, and asked with ``missed`` what of a column it does not take as it is.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -14,6 +13,9 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..core.elementary import Array, namespace
 from .error import pandas
+from .moments import DateReading
+from .numerals import NumberReading
+from .values import MISSING, as_names, read_days, read_numbers, texts_of
 
 PIECES = 4
 """The number of pieces that a column of numbers is divided into by default, each with as many rows."""
@@ -28,18 +30,8 @@ FEWEST_ROWS = 2
 """A category needs this many rows for an input of its own: of a single row no weight can be learned."""
 BUCKETS = 32
 """The number of inputs that all other categories share if they are more than `CATEGORIES`."""
-MISSING = "\0missing"
-"""The name of the category of missing values, which no text of a file has."""
-
 HASHES = 256
 """The number of inputs of a column of text: few enough for the first layer, many enough that common words differ."""
-
-DAY = 86_400
-_MOMENT = "datetime64[ms]"
-_LOOKS_LIKE_A_DATE = r"\s*\d{1,4}\s*[-/. ]\s*(?:\d{1,2}|[A-Za-z]{3,9})\s*[-/. ]\s*\d{1,4}.*"
-_DECIMAL_COMMA = r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d+"
-_THOUSANDS = r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
-_WORD = r"[^\s,;|/]+"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +52,8 @@ class NumberInputs:
         The quantiles that divide the pieces, rising; empty if fewer than three of them are distinct.
     marks_missing : bool
         Whether there is an input that marks missing values.
+    reading : NumberReading or None
+        How text is read; None in models of earlier versions, which guess it anew for each table.
 
     Examples
     --------
@@ -73,22 +67,24 @@ class NumberInputs:
     scale: float
     edges: np.ndarray
     marks_missing: bool
+    reading: NumberReading | None = None
 
     kind = "numbers"
 
     @classmethod
-    def of(cls, series: Any, pieces: int = PIECES) -> "NumberInputs":
+    def of(cls, series: Any, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
         """Return how a column becomes inputs; it has at least one finite number."""
-        return cls.of_array(as_numbers(series)[0], pieces)
+        reading = reading or NumberReading.of(texts_of(series))
+        return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
 
     @classmethod
-    def of_array(cls, x: np.ndarray, pieces: int) -> "NumberInputs":
+    def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading | None = None) -> "NumberInputs":
         """Return how numbers become inputs; nan is missing."""
         finite = ordinary(x[np.isfinite(x)])
         low, first, centre, third, high = np.quantile(finite, [0, 0.25, 0.5, 0.75, 1]).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, pieces + 1)))
-        return cls(centre, scale, edges if len(edges) > 2 else edges[:0], bool(np.isnan(x).any()))
+        return cls(centre, scale, edges if len(edges) > 2 else edges[:0], bool(np.isnan(x).any()), reading)
 
     @property
     def width(self) -> int:
@@ -97,7 +93,14 @@ class NumberInputs:
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
-        return self.of_values(as_numbers(series)[0])
+        return self.of_values(self.read(series))
+
+    def read(self, series: Any) -> np.ndarray:
+        """Return a column as numbers, (N,); nan is missing."""
+        return self._read(series)[0]
+
+    def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
+        return read_numbers(series, self.reading or NumberReading.of(texts_of(series)))
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
         """Return the inputs of numbers (N,), (N, width); nan is missing."""
@@ -113,62 +116,52 @@ class NumberInputs:
         return np.hstack(inputs)
 
     def missed(self, series: Any) -> str | None:
-        """Return a note on values that are not finite numbers, or None."""
-        x, unread = as_numbers(series)
-        if unread:
-            return f"{unread} value(s) are not numbers and count as missing"
-        infinite = int(np.isinf(x).sum())
-        return f"{infinite} value(s) are infinite and count as the largest there are" if infinite else None
+        """Return a note on values that are not finite numbers, or not numbers as training read them, or None."""
+        x, is_unread = self._read(series)
+        if is_unread.any():
+            how = "" if self.reading in (None, NumberReading()) else f" as training read them ({self.reading})"
+            return f"{_shown(series, is_unread)} not numbers{how} and count as missing"
+        is_infinite = np.isinf(x)
+        if is_infinite.any():
+            return f"{_shown(series, is_infinite)} infinite and count as the largest there are"
+        has_type = pandas().api.types.is_float_dtype(series.dtype)
+        if has_type and self.reading and not self.reading.is_plain and np.any(x % 1 > 0):
+            return f"numbers came as such, but training read text ({self.reading}): give a file's path, not its frame"
+        return None
+
+
+def _shown(series: Any, is_meant: np.ndarray) -> str:
+    """Return the beginning of a note on some values of a column, with the first of them and its row."""
+    place = int(np.flatnonzero(is_meant)[0])
+    value = shortened(repr(series.iloc[place]))
+    return f"{int(is_meant.sum())} value(s), such as {value} in {row_named(series.index, place)}, are"
+
+
+def shortened(text: str) -> str:
+    """Return a text of at most 40 characters.
+
+    Examples
+    --------
+    >>> shortened("short"), shortened("x" * 50)[-3:]
+    ('short', 'xx…')
+    """
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def row_named(index: Any, place: int) -> str:
+    """Return the name of the row at a place: its line in a file, or its label in a frame.
+
+    Examples
+    --------
+    >>> row_named(pandas().RangeIndex(3), 2), row_named(pandas().RangeIndex(2, 5, name="line"), 0)
+    ('row 2', 'line 2')
+    """
+    return f"{'line' if index.name == 'line' else 'row'} {index[place]}"
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:
     """Return numbers clipped to ±1e100, and 0 instead of those below 1e-100, so that quotients do not overflow."""
     return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
-
-
-def as_numbers(series: Any) -> tuple[np.ndarray, int]:
-    """Return a column as floating-point numbers, with nan for missing values, and the number of unreadable values.
-
-    Text is read as truth values, 1 and 0, or as numbers. Of the text that is no number as it stands, most decides
-    whether commas are decimal (1.234,5) or separate thousands (1,234.5).
-
-    Examples
-    --------
-    >>> as_numbers(pandas().Series(["1,5", "2", None, "?"]))
-    (array([1.5, 2. , nan, nan]), 1)
-    """
-    pd = pandas()
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return series.to_numpy(dtype=float, na_value=np.nan), 0
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return np.full(len(series), np.nan), int(series.notna().sum())
-    try:
-        numbers = pd.to_numeric(series.astype(object), errors="coerce")
-    except OverflowError:
-        numbers = pd.to_numeric(series.astype(object).map(_not_too_large), errors="coerce")
-    unread = numbers.isna() & series.notna()
-    if unread.any():
-        text = series[unread].astype(str).str.strip()
-        numbers = numbers.astype(float)
-        truth = text.str.lower().map({"true": 1.0, "false": 0.0})
-        numbers[unread] = truth.fillna(pd.to_numeric(_without_commas(text), errors="coerce").astype(float))
-        unread = numbers.isna() & series.notna()
-    return numbers.to_numpy(dtype=float, na_value=np.nan), int(unread.sum())
-
-
-def _not_too_large(value: Any) -> Any:
-    """Return a value, or infinity instead of a whole number that is larger than any floating-point number."""
-    if isinstance(value, int) and abs(value) >= 2**1023:
-        return np.inf if value > 0 else -np.inf
-    return value
-
-
-def _without_commas(text: Any) -> Any:
-    """Return text with decimal points and no commas between thousands; the more frequent notation decides."""
-    thousands = text.str.fullmatch(_THOUSANDS).mean()
-    if text.str.fullmatch(_DECIMAL_COMMA).mean() > thousands:
-        return text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-    return text.str.replace(",", "", regex=False) if thousands > 0.5 else text
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +176,11 @@ class Dates:
     days : NumberInputs
         The inputs of the days since 1970.
     day_first : bool
-        Whether 1/2 is the first of February.
+        Whether 1/2 is the first of February, where no reading is known.
     has_times : bool
         Whether there are times other than midnight.
+    reading : DateReading or None
+        How text is read; None in models of earlier versions, which take any form.
 
     Examples
     --------
@@ -198,16 +193,17 @@ class Dates:
     days: NumberInputs
     day_first: bool
     has_times: bool
+    reading: DateReading | None = None
 
     kind = "dates"
 
     @classmethod
-    def of(cls, series: Any, pieces: int = PIECES) -> "Dates":
+    def of(cls, series: Any, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
         """Return how a column becomes inputs."""
-        day_first = is_day_first(series)
-        days = as_days(series, day_first)
+        reading = reading or DateReading.of(texts_of(series)) or DateReading()
+        days = read_days(series, reading)[0]
         known = days[~np.isnan(days)]
-        return cls(NumberInputs.of_array(days, pieces), day_first, bool(np.any(known % 1)))
+        return cls(NumberInputs.of_array(days, pieces), False, bool(np.any(known % 1)), reading)
 
     @property
     def width(self) -> int:
@@ -216,13 +212,21 @@ class Dates:
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width); a missing date is at the centre of each circle."""
-        days = as_days(series, self.day_first)
+        days = self.read(series)
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
 
+    def read(self, series: Any) -> np.ndarray:
+        """Return a column as days since 1970, (N,); nan is missing."""
+        return self._read(series)[0]
+
+    def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
+        return read_days(series, self.reading or DateReading.guessing(self.day_first))
+
     def missed(self, series: Any) -> str | None:
-        """Return a note on values that are no dates, or None."""
-        unread = int((np.isnan(as_days(series, self.day_first)) & series.notna().to_numpy()).sum())
-        return f"{unread} value(s) are not dates and count as missing" if unread else None
+        """Return a note on values that are no dates as training read them, or None."""
+        _, is_unread = self._read(series)
+        how = f" as training read them ({self.reading})" if self.reading and self.reading != DateReading() else ""
+        return f"{_shown(series, is_unread)} not dates{how} and count as missing" if is_unread.any() else None
 
 
 def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
@@ -257,56 +261,6 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
     of_year = xp.where(of_year < 306, of_year + 59 + is_leap, of_year - 306)  # from January
     weekday = day + 3 - 7 * xp.floor((day + 3) / 7)
     return [of_year / 366, of_month / 31, days - day], weekday
-
-
-def as_days(series: Any, day_first: bool) -> np.ndarray:
-    """Return the days since 1970, with the time as their fraction, and nan for values that are no dates.
-
-    Examples
-    --------
-    >>> as_days(pandas().Series(["2.1.1970 12:00", "soon"]), day_first=True)
-    array([1.5, nan])
-    """
-    pd = pandas()
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return np.full(len(series), np.nan)
-    if not pd.api.types.is_datetime64_any_dtype(series.dtype):
-        series = series.astype(object)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of dates that are clear whatever comes first
-        times = pd.to_datetime(series, errors="coerce", dayfirst=day_first, format="mixed", utc=True)
-    moments = times.dt.tz_localize(None).to_numpy(_MOMENT)
-    return np.where(np.isnat(moments), np.nan, moments.astype(float) / (1000 * DAY))
-
-
-def are_dates(series: Any) -> bool:
-    """Return whether at least 90 % of a column's values are dates or text that looks like dates.
-
-    Examples
-    --------
-    >>> pd = pandas()
-    >>> are_dates(pd.Series(["2024-01-31", "2024-02-01"])), are_dates(pd.Series(["1.5", "may"]))
-    (True, False)
-    """
-    pd = pandas()
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return True
-    known = series.dropna()
-    if pd.api.types.is_numeric_dtype(series.dtype) or not len(known):
-        return False
-    distinct = pd.Series(known.astype(str).unique())
-    if distinct.str.fullmatch(_LOOKS_LIKE_A_DATE).mean() < 0.9:
-        return False
-    return bool(np.isnan(as_days(distinct, is_day_first(distinct))).mean() <= 0.1)
-
-
-def is_day_first(series: Any) -> bool:
-    """Return whether the day comes before the month: numbers beyond 12 decide, and if there are none, points."""
-    if pandas().api.types.is_datetime64_any_dtype(series.dtype):
-        return False
-    parts = series.dropna().astype(str).str.extract(r"^\s*(\d{1,2})\s*([-/.])\s*(\d{1,2})\s*[-/.]").dropna()
-    beyond = [(parts[place].astype(int) > 12).sum() for place in (0, 2)]
-    return bool(beyond[0] > beyond[1] or (beyond[0] == beyond[1] and (parts[1] == ".").any()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,29 +326,6 @@ class Categories:
         return f"{shown}{more}: fewer than 2 rows of training have these; they count as one category"
 
 
-def as_names(series: Any) -> np.ndarray:
-    r"""Return the names of a column's categories, (N,), see `category_name`.
-
-    Examples
-    --------
-    >>> as_names(pandas().Series([1.0, None, "a "], dtype=object)).tolist()
-    ['1', '\x00missing', 'a']
-    """
-    pd = pandas()
-    series = series.astype(object)
-    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
-        series = series.map(category_name, na_action="ignore")
-    codes, values = pd.factorize(series)
-    names = np.array([*map(category_name, values), MISSING], dtype=object)
-    return names[codes].astype(str)
-
-
-def category_name(value: Any) -> str:
-    """Return the name of a category; whole numbers are written without a point."""
-    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
-    return str(int(value) if is_whole else value).strip()
-
-
 @dataclass(frozen=True, eq=False)
 class Texts:
     """How a column of text becomes inputs without a vocabulary: words and pairs of words are counted by their hash.
@@ -428,20 +359,3 @@ class Texts:
 
     def missed(self, series: Any) -> None:
         """Return None: any text is taken."""
-
-
-def are_texts(series: Any) -> bool:
-    """Return whether a column holds text rather than categories: most values differ and have two words on average.
-
-    Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
-
-    Examples
-    --------
-    >>> pd = pandas()
-    >>> are_texts(pd.Series(["a red hat", "a blue hat"])), are_texts(pd.Series(["red", "red", "blue"]))
-    (True, False)
-    >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
-    False
-    """
-    known = series.dropna().astype(str)
-    return bool(known.nunique() > len(known) / 2 and known.str.count(_WORD).mean() >= 2)

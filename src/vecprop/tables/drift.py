@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Categories, Dates, NumberInputs, as_days, as_names, as_numbers, ordinary
+from .columns import Categories, Dates, NumberInputs, ordinary
 from .encoder import Inputs
+from .values import as_names
 
 QUANTILES = 20
 """The distribution of numbers is kept as the counts below this number of quantiles."""
@@ -172,10 +173,7 @@ def _values(part: Inputs, series: Any) -> np.ndarray:
     """Return the known values of a column as its part reads them: numbers, days since 1970, names, or none of text."""
     if isinstance(part, Categories):
         return as_names(series[series.notna()])
-    if isinstance(part, Dates):
-        x = as_days(series, part.day_first)
-    else:
-        x = as_numbers(series)[0] if isinstance(part, NumberInputs) else np.empty(0)
+    x = part.read(series) if isinstance(part, NumberInputs | Dates) else np.empty(0)
     return ordinary(x[~np.isnan(x)])
 
 

@@ -1,14 +1,19 @@
 """From a table to the inputs of a network: the kind of each column, found from its values, and its inputs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .columns import Categories, Dates, NumberInputs, Texts, are_dates, are_texts, as_numbers
-from .error import TableError, nearest, pandas
+from .asked import NOTHING, Asked
+from .columns import Categories, Dates, NumberInputs, Texts
+from .error import TableError, nearest
 from .frames import Frame
+from .kinds import Kind, common_decimal, kind_of
+from .moments import ONE_MEANING, DateReading
+from .numerals import NumberReading
+from .values import read_days, read_numbers
 
 Inputs = NumberInputs | Categories | Dates | Texts
 """Any of the classes that say how a column becomes inputs."""
@@ -31,10 +36,15 @@ class Encoder:
         How each of them becomes inputs.
     dropped : dict of str to str
         The other columns, each with the reason why it is not used.
+    codes : list of str
+        The columns whose categories are codes: digits that are names.
+    is_guessing : bool
+        Whether the kind and signs of text are guessed anew for each table, as they were in earlier versions.
 
     Examples
     --------
-    >>> frame = pandas().DataFrame({"age": [20, 30, 40, 50], "town": list("abab"), "nothing": 1})
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": [20, 30, 40, 50], "town": list("abab"), "nothing": 1})
     >>> encoder, notes = Encoder.of(frame)
     >>> encoder.kinds, encoder.dropped
     ({'age': 'numbers', 'town': 'categories'}, {'nothing': 'all values are the same'})
@@ -45,36 +55,62 @@ class Encoder:
     names: list[str]
     parts: list[Inputs]
     dropped: dict[str, str]
+    codes: list[str] = field(default_factory=list)
+    is_guessing: bool = True
 
     @classmethod
-    def of(cls, frame: Frame) -> tuple["Encoder", list[str]]:
-        """Return an encoder for a table's columns, and notes on columns and values that are not used.
+    def of(cls, frame: Frame, asked: Asked = NOTHING) -> tuple["Encoder", list[str]]:
+        """Return an encoder for a table's columns, and notes on how they are read and on what is not used.
 
         Raises
         ------
         TableError
             If no column can be used.
         """
-        names, parts, dropped = [], [], {}
-        pieces = pieces_for(*frame.shape)
+        encoder, doubts = cls([], [], {}, [], is_guessing=False), []
+        pieces, decimal = pieces_for(*frame.shape), cache(lambda: common_decimal(frame, asked))
         for name in frame.columns:
-            part = inputs_of(frame[name], pieces)
+            kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
+            part = (
+                "all values are missing"
+                if kind is None
+                else inputs_of(frame[name], kind, pieces, name in asked.columns)
+            )
             if isinstance(part, str):
-                dropped[name] = part
-            else:
-                names.append(name)
-                parts.append(part)
-        if not names:
-            reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(dropped.items())[:5])
+                encoder.dropped[name] = part
+                continue
+            encoder.names.append(name)
+            encoder.parts.append(part)
+            if kind and kind.name == "code":
+                encoder.codes.append(name)
+            if kind and kind.doubt:
+                doubts.append(f"Column {name!r}: {kind.doubt}.")
+        if not encoder.names:
+            reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
             raise TableError(f"No column can be learned from: in {reasons}.")
-        encoder = cls(names, parts, dropped)
-        notes = [f"Column {name!r} is not used: {reason}." for name, reason in dropped.items()]
-        return encoder, notes + encoder.missed(frame)
+        unused = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+        return encoder, unused + encoder.remarkable_readings() + doubts + encoder.missed(frame)
 
     @property
     def kinds(self) -> dict[str, str]:
         """The kind of each column that is used."""
         return {name: part.kind for name, part in zip(self.names, self.parts, strict=True)}
+
+    @property
+    def readings(self) -> dict[str, str]:
+        """How each column that is used is read, in words."""
+        parts = zip(self.names, self.parts, strict=True)
+        return {name: "codes" if name in self.codes else _in_words(part) for name, part in parts}
+
+    def remarkable_readings(self) -> list[str]:
+        """Return notes on columns of text that is read as something else than it shows."""
+        by_reading: dict[str, list[str]] = {}
+        for name, part in zip(self.names, self.parts, strict=True):
+            plain = [NumberReading(), DateReading(), *(DateReading((form,)) for form in ONE_MEANING)]
+            has_signs = isinstance(part, NumberInputs | Dates) and part.reading not in plain
+            if has_signs or name in self.codes:
+                by_reading.setdefault(self.readings[name], []).append(name)
+        return [f"Read as {how}: {some_of(names)}." for how, names in by_reading.items()]
 
     @property
     def width(self) -> int:
@@ -115,7 +151,29 @@ class Encoder:
         notes = [f"Column {name!r}: {what}." for name, what in found if what]
         if unknown:
             notes.append(f"Not used, since training had none of this name: {', '.join(unknown[:5])}.")
+        if self.is_guessing:
+            notes.append(
+                "The model is of an earlier version, which did not keep how numbers and dates are written: it is "
+                "guessed for this table; train the model again to keep it."
+            )
         return notes
+
+
+def _in_words(part: Inputs) -> str:
+    """Return how a column is read, in words."""
+    return str(part.reading) if isinstance(part, NumberInputs | Dates) and part.reading else part.kind
+
+
+def some_of(names: list[str]) -> str:
+    """Return the first five of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
+    ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
+    """
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more
 
 
 def pieces_for(rows: int, columns: int) -> int:
@@ -130,35 +188,35 @@ def pieces_for(rows: int, columns: int) -> int:
     return min(int(np.clip(rows**0.5 / 8, 4, 16)), max(most, 1))
 
 
-def inputs_of(series: Any, pieces: int) -> Inputs | str:
-    """Return how a column becomes inputs, or the reason why it is not used.
+def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> Inputs | str:
+    """Return how a column with values becomes inputs, or the reason why it is not used.
 
     Examples
     --------
-    >>> inputs_of(pandas().Series([None, None]), pieces=4)
-    'all values are missing'
+    >>> import pandas as pd
+    >>> inputs_of(pd.Series([1, 1]), Kind("number", NumberReading()), pieces=4)
+    'all values are the same'
     """
     known = series.dropna()
-    if not len(known):
-        return "all values are missing"
-    has_missing = len(known) < len(series)
-    if not isinstance(series.dtype, pandas().CategoricalDtype):
-        x, unread = as_numbers(known)
-        if unread <= 0.1 * len(known):
-            distinct = len(np.unique(x[np.isfinite(x)]))
-            return _checked(lambda column: NumberInputs.of(column, pieces), series, distinct, has_missing)
-        if are_dates(known):
-            return _checked(lambda column: Dates.of(column, pieces), series, known.nunique(), has_missing)
-    distinct = known.astype(str).nunique()
-    if are_texts(known):
+    if kind.name == "ignore":
+        return "it is to be ignored"
+    if kind.name == "text":
         return Texts()
-    if distinct == len(known) and len(known) > 20:
+    if isinstance(kind.reading, NumberReading):
+        x, _ = read_numbers(series, kind.reading)
+        return _uninformative(x) or NumberInputs.of_array(x, pieces, kind.reading)
+    if isinstance(kind.reading, DateReading):
+        reason = _uninformative(read_days(series, kind.reading)[0])
+        return reason or Dates.of(series, pieces, kind.reading)
+    distinct = known.astype(str).nunique()
+    if distinct == len(known) > 20 and not is_asked:
         return "each row has a value of its own, which says nothing of other rows"
-    return _checked(Categories.of, series, distinct, has_missing)
+    return Categories.of(series) if distinct + (len(known) < len(series)) > 1 else "all values are the same"
 
 
-def _checked(make: Callable[[Any], Inputs], series: Any, distinct: int, has_missing: bool) -> Inputs | str:
-    """Return how a column becomes inputs, unless it is constant; beside missing values, a constant is informative."""
-    if distinct == 0:
+def _uninformative(x: np.ndarray) -> str:
+    """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
+    distinct = len(np.unique(x[np.isfinite(x)]))
+    if not distinct:
         return "all values are infinite or missing"
-    return make(series) if distinct + has_missing > 1 else "all values are the same"
+    return "" if distinct + bool(np.isnan(x).any()) > 1 else "all values are the same"

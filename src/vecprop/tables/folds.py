@@ -5,9 +5,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from .columns import as_days, as_numbers, is_day_first
+from .asked import NOTHING, Asked
 from .error import TableError, pandas
 from .frames import Frame, column_of
+from .kinds import kind_of
+from .moments import DateReading
+from .numerals import NumberReading
+from .values import read_days, read_numbers
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -136,8 +140,10 @@ class Dependence:
     time: np.ndarray | None = None
 
     @classmethod
-    def of(cls, frame: Frame, groups: Any, time: Any) -> Self:
+    def of(cls, frame: Frame, groups: Any, time: Any, asked: Asked = NOTHING) -> Self:
         """Return the dependence that is given as the names of columns of a table, or as a value for each row.
+
+        Times are read as is asked, see `times`.
 
         Raises
         ------
@@ -154,7 +160,9 @@ class Dependence:
             raise TableError("Rows are kept together by groups or divided by time: give one of the two.")
         return cls(
             None if groups is None else group_numbers(_column(frame, groups, "groups")),
-            None if time is None else times(_column(frame, time, "time"), _named(time)),
+            None
+            if time is None
+            else times(_column(frame, time, "time"), time if isinstance(time, str) else None, asked),
         )
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
@@ -195,20 +203,25 @@ def group_numbers(series: Any) -> np.ndarray:
     return pandas().factorize(series.astype(str).to_numpy(dtype=str))[0]
 
 
-def times(series: Any, name: str) -> np.ndarray:
+def times(series: Any, name: str | None, asked: Asked = NOTHING) -> np.ndarray:
     """Return times as numbers that rise with them, or refuse values that are no times.
+
+    They are read as all other columns of numbers or dates are: see `kind_of`. The name is None if they are no column.
 
     Examples
     --------
-    >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "Column 'day'")
+    >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "day")
     array([19722., 19754.])
     """
-    found, unread = as_numbers(series)
-    if unread:
-        found = as_days(series, is_day_first(series))
+    reading, found = kind_of(series, name or "", asked).reading, np.full(len(series), np.nan)
+    if isinstance(reading, NumberReading):
+        found, _ = read_numbers(series, reading)
+    elif isinstance(reading, DateReading):
+        found, _ = read_days(series, reading)
     wrong = int(np.isnan(found).sum())
     if wrong:
-        raise TableError(f"{name} has {wrong} value(s) that are no time: fix or drop them.")
+        named = "The argument time" if name is None else f"Column {name!r}"
+        raise TableError(f"{named} has {wrong} value(s) that are no time: fix or drop them.")
     return found
 
 
@@ -219,7 +232,3 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
     if len(series) != len(frame):
         raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: give one a row.")
     return series
-
-
-def _named(time: Any) -> str:
-    return f"Column {time!r}" if isinstance(time, str) else "The argument time"

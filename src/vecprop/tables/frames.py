@@ -1,6 +1,7 @@
 """Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,17 @@ Frame = Any
 """A pandas DataFrame."""
 
 
-def as_frame(table: Any, estimator: Any = None) -> Frame:
+def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
     """Return a table as a pandas data frame whose columns are named by text.
 
     Parameters
     ----------
     table : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
-        The table; a path is read by `read_table`. The columns of an array are named x0, x1, …
+        The table; a path is read by `read_table`, its text as it is. The columns of an array are named x0, x1, …
     estimator : estimator, optional
         The estimator that scikit-learn's errors about arrays name.
+    target, classes : optional
+        See `read_table`.
 
     Returns
     -------
@@ -42,8 +45,8 @@ def as_frame(table: Any, estimator: Any = None) -> Frame:
     0  1.0  0.0
     1  0.0  1.0
     """
-    if isinstance(table, str | os.PathLike):
-        table = read_table(table)
+    if is_path(table):
+        table = read_table(table, as_text=True, target=target, classes=classes)
     if not has_names(table):
         return _of_array(table, estimator)
     frame = table if isinstance(table, pandas().DataFrame) else table.to_pandas()
@@ -73,9 +76,14 @@ def _plain(series: Any) -> Any:
     return None
 
 
+def is_path(table: Any) -> bool:
+    """Return whether a table is the path of a file."""
+    return isinstance(table, str | os.PathLike)
+
+
 def has_names(table: Any) -> bool:
     """Return whether a table names its columns: a data frame or a path, not an array."""
-    return isinstance(table, str | os.PathLike | pandas().DataFrame) or hasattr(table, "to_pandas")
+    return is_path(table) or isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:

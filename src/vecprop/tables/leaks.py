@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from .columns import as_names, as_numbers, ordinary
+from .columns import ordinary
 from .error import pandas
 from .frames import Frame
 from .task import MOST_CLASSES
+from .values import as_names, as_numbers
 
 FEWEST_ROWS = 50
 """With fewer rows than this, a column may determine the target by chance."""

@@ -10,6 +10,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
+from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -52,9 +53,15 @@ _ENDINGS = {
     b"(\xb5/\xfd": ".csv.zst",
 }
 """The endings of names of files that begin so; a stream has no name."""
+MISSING_WORDS = frozenset(
+    ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
+)
+"""What stands in a text file for a value that is missing; the word None may be a class or a category."""
 
 
-def read_table(path: str | os.PathLike[str]) -> Frame:
+def read_table(
+    path: str | os.PathLike[str], *, as_text: bool = False, target: str | None = None, classes: Sequence[str] = ()
+) -> Frame:
     r"""Return a table from a file.
 
     Parameters
@@ -64,6 +71,13 @@ def read_table(path: str | os.PathLike[str]) -> Frame:
         file with a line of names and a line for each row, whatever its name, its separator (comma, semicolon, tab,
         bar, spaces) and its encoding; it may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). Or an
         Excel workbook (``.xlsx``), of which the first sheet is read; or ``-``, which is standard input.
+    as_text : bool, default False
+        Whether the columns of a text file are their text, as models read them, with each row named by its line. By
+        default, columns of plain numbers and of truth values become these, except for digits that begin with 0.
+    target : str, optional
+        A column of a text file whose missing values are counted in the notes.
+    classes : sequence of str
+        Words for missing values, such as NA, that are classes of the target instead.
 
     Returns
     -------
@@ -94,12 +108,15 @@ def read_table(path: str | os.PathLike[str]) -> Frame:
         elif file.suffix.lower() in ARROW:
             (table,) = arrow_files.arrow_tables(file)
             frame = arrow_files.as_frame(file, table)
+        elif file.suffix.lower() in EXCEL:
+            frame = read_excel(file)
         else:
-            frame = read_excel(file) if file.suffix.lower() in EXCEL else Separated.of(file).read()
+            frame = checked(Separated.of(file).read(target, classes), file)
+            frame = frame if as_text else typed(frame)
         return checked(frame, file)
 
 
-def read_chunks(path: str | os.PathLike[str], rows: int = 100_000) -> Iterator[Frame]:
+def read_chunks(path: str | os.PathLike[str], rows: int = 100_000, *, as_text: bool = False) -> Iterator[Frame]:
     r"""Yield a table from a file in parts, so that it need not fit in memory.
 
     Parameters
@@ -108,6 +125,8 @@ def read_chunks(path: str | os.PathLike[str], rows: int = 100_000) -> Iterator[F
         See `read_table`.
     rows : int, default 100,000
         The largest number of rows of a part.
+    as_text : bool, default False
+        See `read_table`.
 
     Yields
     ------
@@ -129,13 +148,13 @@ def read_chunks(path: str | os.PathLike[str], rows: int = 100_000) -> Iterator[F
     ...     [len(part) for part in read_chunks(path, rows=2)]
     [2, 1]
     """
-    return (part for part, _ in chunks(path, rows))
+    return (part if as_text or not part.attrs.get("is_text") else typed(part) for part, _ in chunks(path, rows))
 
 
 def chunks(path: str | os.PathLike[str], rows: int, kept: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
     """Yield the parts of a table as `read_chunks` does, each with some columns as the file has them.
 
-    Values of text files stay text in these columns, and those of Parquet and Arrow files have Arrow's types.
+    All values of text files stay text, and those of Parquet and Arrow files have Arrow's types.
     """
     with _as_file(path) as file:
         suffix = file.suffix.lower()
@@ -149,6 +168,54 @@ def chunks(path: str | os.PathLike[str], rows: int, kept: Sequence[str] = ()) ->
             parts = Separated.of(file).parts(rows, kept)
         for part, as_stored in parts:
             yield checked(part, file), as_stored
+
+
+def typed(frame: Frame) -> Frame:
+    """Return a table of text with columns of numbers and of truth values where all values are plain ones.
+
+    Examples
+    --------
+    >>> frame = pandas().DataFrame({"age": ["36", None], "zip": ["01001", "98101"]})
+    >>> typed(frame)["age"].tolist(), typed(frame)["zip"].tolist()
+    ([36.0, nan], ['01001', '98101'])
+    """
+    columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
+    plain = {name: column for name, column in columns.items() if pandas().api.types.is_numeric_dtype(column.dtype)}
+    result = frame.assign(**plain).reset_index(drop=True)
+    result.attrs = {"notes": frame.attrs.get("notes", [])}
+    return result
+
+
+def plain_values(series: Any) -> Any:
+    """Return text as numbers or truth values if all are plain ones and none begins with 0, else as it is.
+
+    Examples
+    --------
+    >>> plain_values(pandas().Series(["1", "2"])).tolist(), plain_values(pandas().Series(["007", "8"])).tolist()
+    ([1, 2], ['007', '8'])
+    """
+    pd = pandas()
+    if pd.api.types.infer_dtype(series) not in ("string", "empty"):
+        return series
+    known = series.dropna()
+    if len(known) == len(series) and known.str.lower().isin(["true", "false"]).all():
+        return known.str.lower() == "true"
+    numbers = pd.to_numeric(series, errors="coerce")
+    is_plain = numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
+    return numbers if is_plain else series
+
+
+def as_classes(known: Any) -> Any:
+    """Return known values of a target of classes: the text of a file as `plain_values`, all others as they are.
+
+    Examples
+    --------
+    >>> as_classes(pandas().Series(["0", "1"])).tolist()
+    ['0', '1']
+    """
+    from .task import as_whole
+
+    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known
 
 
 def _binary_parts(path: Path, rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
@@ -272,13 +339,26 @@ class Separated:
             )
         return cls(path, separator, encoding, notes)
 
-    def read(self) -> Any:
-        """Return the table."""
-        frame = self._one_line_errors(self._reader)
-        if frame.iloc[:, -1].isna().any() or _has_ends_of_lines(frame):  # as in rows too short, or swallowed by a quote
-            self._look_at_rows()
-        frame.attrs["notes"] = list(self.notes)
+    def read(self, target: str | None = None, classes: Sequence[str] = ()) -> Any:
+        """Return the table as text; a target is missing where the text says so, unless classes name that word."""
+        frame = self._one_line_errors(lambda: self._reader(kept=target))
+        are_lines = self._are_lines(len(frame))
+        if frame.iloc[:, -1].isna().any() or not are_lines:  # as in rows too short, or swallowed by a quote
+            frame.index = _lines(self._look_at_rows())[: len(frame)]
+        else:
+            frame.index = pandas().RangeIndex(2, len(frame) + 2, name="line")
+        if target in frame.columns:
+            frame[target] = self._known(frame[target], classes)
+        frame.attrs |= {"notes": list(self.notes), "is_text": True}
         return frame
+
+    def _are_lines(self, rows: int) -> bool:
+        """Return whether each row is a line, and the names are another, so that none is blank or goes on."""
+        with _opened(self.path) as file:
+            ends, last = 0, b""
+            while block := file.read(SAMPLE):
+                ends, last = ends + block.count(b"\n"), block
+        return ends + (not last.endswith((b"\n", b"\n\0"))) == rows + 1
 
     def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Yield the table in parts of a number of rows, each with some columns as text.
@@ -286,30 +366,51 @@ class Separated:
         All rows are checked first, so that no part is used if a later one cannot be read; and pandas before 3.1 cuts a
         long row silently if it is the first of a part.
         """
-        self._one_line_errors(self._look_at_rows)
+        lines, first = _lines(self._one_line_errors(self._look_at_rows)), 0
         require_columns(self.names(), kept)
         reader = self._one_line_errors(lambda: self._reader(chunksize=rows))
-        texts = self._one_line_errors(
-            lambda: self._reader(chunksize=rows, usecols=list(kept), dtype=str, na_filter=False)
-        )
+        texts = self._one_line_errors(lambda: self._reader(chunksize=rows, usecols=list(kept), na_filter=False))
         with reader, texts:
             while (part := self._one_line_errors(lambda: next(reader, None))) is not None:
-                part.attrs["notes"] = list(self.notes)
+                part.attrs |= {"notes": list(self.notes), "is_text": True}
+                part.index = lines[first : first + len(part)]
+                first += len(part)
                 as_stored = self._one_line_errors(lambda: next(texts)) if kept else part[[]]
-                yield part.reset_index(drop=True), as_stored[list(kept)].reset_index(drop=True)
+                yield part, as_stored[list(kept)].reset_index(drop=True)
 
-    def _reader(self, **settings: Any) -> Any:
+    def _known(self, target: Any, classes: Sequence[str]) -> Any:
+        """Return a target without the words for missing values, and note how often each stands there."""
+        from .task import guess_task
+
+        words = (MISSING_WORDS | {"None"}) - {"", *classes}
+        others = target[~target.isin(words)]
+        if guess_task(others) == "classification":
+            words -= {"None"}
+        is_word = target.isin(words)
+        counts = target[is_word].value_counts()
+        if len(counts):
+            shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
+            self.notes.append(
+                f"{self.path.name}: in the target {target.name!r} these count as missing: {shown}; name in --classes "
+                "those that are classes."
+            )
+        return target.mask(is_word)
+
+    def _reader(self, kept: str | None = None, **settings: Any) -> Any:
+        """Read the file as text; in a column that is kept, only empty values are missing."""
+        names = self.names()
         is_packed = self.path.suffix.lower() == ".zst"  # for which pandas needs another package
         return pandas().read_csv(
             _opened(self.path) if is_packed else self.path,
             sep=self.separator,
             encoding=self.encoding,
             index_col=False,
-            low_memory=False,
+            dtype=str,
             header=0,
-            names=self.names(),
+            names=names,
             skipinitialspace=True,
-            na_values=["?"],
+            keep_default_na=False,
+            na_values={name: [""] if name == kept else list(MISSING_WORDS) for name in names},
             **settings,
         )
 
@@ -355,12 +456,13 @@ class Separated:
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read to its end: {first_line(error)}.") from error
 
-    def _look_at_rows(self) -> None:
-        """Refuse rows that are longer than the line of names or swallowed by a quotation mark; note suspicious ones."""
-        short, swallowed = [], []
+    def _look_at_rows(self) -> "array[int]":
+        """Return each row's last line; refuse long rows and those that a quotation mark swallows; note odd ones."""
+        short, swallowed, ends = [], [], array("q")
         with closing(self.rows()) as rows:
             names, _, _ = next(rows)
             for row, numbers, lines in rows:
+                ends.append(numbers[-1])
                 if len(lines) > 1:
                     self._require_closed(numbers, lines)
                     if 1 < len(names) == min(map(self._parts_of, lines)) == max(map(self._parts_of, lines)):
@@ -383,6 +485,7 @@ class Separated:
                 f"{self.path.name}, {_listed([f'{lines[0]}-{lines[-1]}' for lines in swallowed])}: a quoted "
                 "value goes on over these lines, each of which looks like a row: remove quotation marks that are stray."
             )
+        return ends
 
     def _parts_of(self, line: str) -> int:
         return line.count(self.separator) + 1
@@ -405,10 +508,9 @@ def _noting(lines: IO[str], taken: list[str]) -> Iterator[str]:
         yield line
 
 
-def _has_ends_of_lines(frame: Frame) -> bool:
-    """Return whether a text in a table has more than one line."""
-    texts = frame.select_dtypes(["object", "string"])
-    return any(texts[name].astype(str).str.contains("\n", regex=False).any() for name in texts)
+def _lines(numbers: Sequence[int]) -> Any:
+    """Return the numbers of lines as an index of rows."""
+    return pandas().Index(numbers, name="line")
 
 
 def _listed(numbers: Sequence[Any]) -> str:

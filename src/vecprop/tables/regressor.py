@@ -11,12 +11,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
-from .columns import as_numbers
 from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
 from .error import TableError, pandas
 from .intervals import Residuals
+from .kinds import target_reading
+from .numerals import NumberReading
 from .settings import SharedSettings, documented
-from .table_model import TableModel
+from .table_model import Rows, TableModel
+from .values import read_numbers, texts_of
 
 
 @documented(activation='"silu"', weight_decay="1", epochs="100", n_iter_no_change="20")
@@ -42,6 +44,8 @@ class TabularRegressor(RegressorMixin, TableModel):
     ----------
     outer_ : list of Ensemble
         With three levels, the networks of the lower and of the upper one.
+    target_reading_ : NumberReading
+        How a target that is text is read.
     residuals_ : Residuals
         The residuals of each network on the rows that it has not seen.
     validation_loss_ : float
@@ -176,18 +180,28 @@ class TabularRegressor(RegressorMixin, TableModel):
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
+    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
+        rows = super()._rows(X, y, sample_weight, groups, time)
+        y = pandas().Series(rows.target)
+        self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
+        self.notes_ += [f"{self._named_target} {note}."] if note else []
+        return rows._replace(target=self._numbers(rows.target))
+
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        y = self._numbers(y)
         self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
         return self._targets.encode(y[:, None]).astype(np.float32), 1
 
     def _numbers(self, y: np.ndarray) -> np.ndarray:
         """Return targets as numbers, or refuse those that are none."""
-        numbers, unread = as_numbers(pandas().Series(y))
-        wrong = np.flatnonzero(~np.isfinite(numbers))
+        series = pandas().Series(y)
+        reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
+        numbers, is_unread = read_numbers(series, reading)
+        wrong, unread = np.flatnonzero(~np.isfinite(numbers)), int(is_unread.sum())
         if len(wrong):
-            what = f"Unknown label type: {unread} value(s) are not numbers" if unread else "some value(s) are infinite"
+            what = (
+                f"Unknown label type: {unread} value(s) are not {reading}" if unread else "some value(s) are infinite"
+            )
             raise TableError(
                 f"{self._named_target} is to be numbers, but {what}, such as {y[wrong[0]]!r} in row {wrong[0]}: fix "
                 "them, or use TabularClassifier for classes."

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .columns import as_numbers
 from .frames import Frame
+from .values import as_numbers
 
 FEWEST_ROWS = 20
 """Fewer whole numbers than this may be consecutive and yet be amounts."""

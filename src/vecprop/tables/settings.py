@@ -12,12 +12,22 @@ from .. import catalog
 from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..train.progress import Progress
+from .asked import Asked
 
 T = TypeVar("T", bound=type)
 
 DOCUMENTED = """\
 target : str or None, default None
     The name of the column to predict, if it is part of the table that `fit` takes.
+columns : dict of str to str or None, default None
+    What columns are, by name: "number", "category", "code", "date", "text" or "ignore"; see docs/tables.md. After
+    "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or "date day
+    first". The kinds of all other columns are found from their values.
+decimal : "." or "," or None, default None
+    The decimal sign of numbers that are text; None to find it from the values of each column.
+date_format : str or None, default None
+    The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
+    Excel's serial numbers. None to find it from the values of each column.
 n_members : int or "auto", default "auto"
     The number of networks that are trained and averaged, at least 2, each without another part of the rows; "auto" is
     8, and 4 from 20,000 rows.
@@ -81,6 +91,9 @@ class SharedSettings(OwnDefaults):
     """The constructor, which stores the settings, and the numbers that "auto" stands for."""
 
     _: KW_ONLY
+    columns: dict[str, str] | None = None
+    decimal: str | None = None
+    date_format: str | None = None
     n_members: int | str = "auto"
     hidden_layer_sizes: Any = (64, 64)
     dropout: float = 0.0
@@ -93,6 +106,9 @@ class SharedSettings(OwnDefaults):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "target": [str, None],
+        "columns": [dict, None],
+        "decimal": [StrOptions({".", ","}), None],
+        "date_format": [str, None],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": ["array-like", COUNT],
         "activation": [names(catalog.ACTIVATIONS), Activation],
@@ -106,6 +122,15 @@ class SharedSettings(OwnDefaults):
         "n_jobs": [Integral, None],
         "progress": [callable, None],
     }
+
+    @property
+    def asked(self) -> Asked:
+        """What is said of the columns."""
+        return Asked(self.columns or {}, self.decimal, self.date_format)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()  # type: ignore[misc]
+        _ = self.asked
 
     def members(self, rows: int) -> int:
         """Return the number of members for a number of rows."""

@@ -26,7 +26,7 @@ from .settings import SharedSettings
 from .task import as_whole
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """The rows that a model learns from, and the columns that are set aside, each with the reason."""
 
     frame: Frame
@@ -98,9 +98,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             self._calibrate(others, folds_kept, rows)
         return self
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> _Rows:
+    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
         """Return what of a table is learned from: the rows with a target and a weight."""
-        frame, self.notes_ = as_frame(X, self), []
+        frame, self.notes_ = as_frame(X, self, self.target), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
             if self.target is None:
@@ -110,11 +110,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
                 )
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
-        dependence = Dependence.of(frame, groups, time)
+        dependence = Dependence.of(frame, groups, time, self.asked)
         aside = frame.attrs.get("aside")  # of who has seen the whole file
         if aside is None:
             own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
-            aside = own | row_numbers(frame.drop(columns=list(own)), but=[time] if isinstance(time, str) else [])
+            meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
+            aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
@@ -131,7 +132,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         if not is_known.all():
             y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
-        return _Rows(frame, y.to_numpy(), None if are_equal else weight, dependence, aside)
+        return Rows(frame, self._plain(y).to_numpy(), None if are_equal else weight, dependence, aside)
+
+    def _plain(self, y: Any) -> Any:
+        """Return the values of a target as they are learned, which may be the text of a file."""
+        return y
 
     def _has_target(self, y: Any) -> np.ndarray:
         """Return whether each row has a target, and note the number of those without one."""
@@ -152,7 +157,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
     def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> np.ndarray:
         """Learn how the columns become inputs, without those set aside, and return the inputs of the rows."""
-        self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)))
+        self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
+        self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)
         self.encoder_.dropped.update(aside)
         notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
@@ -243,6 +249,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Return a table for prediction, without its target, with the column names of training."""
         check_is_fitted(self)
         frame = as_frame(X, self)
+        if self.encoder_.is_guessing:
+            texts = frame.select_dtypes(["object", "string"])
+            frame = frame.assign(**texts.mask(texts == "None"))
         if has_names(X):
             return self._without_target(frame)
         _check_feature_names(self, X, reset=False)
@@ -260,9 +269,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             return X, y
         if self.target is None:
             raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
-        frame = as_frame(X, self)
+        frame = as_frame(X, self, self.target, [str(name) for name in getattr(self, "classes_", ())])
         y = column_of(frame, self.target)
-        return frame[y.notna()], y.dropna().to_numpy()
+        return frame[y.notna()], self._plain(y.dropna()).to_numpy()
 
     def __sklearn_is_fitted__(self) -> bool:
         return "ensemble_" in vars(self)

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .columns import as_numbers
 from .error import pandas
+from .kinds import are_codes
+from .values import as_numbers, texts_of
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are rather amounts than classes."""
@@ -26,8 +27,8 @@ def as_whole(y: Any) -> Any:
 def guess_task(y: Any) -> Literal["classification", "regression"]:
     """Return the task that a target asks for.
 
-    Text, categories and truth values are classes. Numbers are classes if they are whole and have at most two distinct
-    values, or at most 20 that occur in 10 rows each on average.
+    Text, categories, truth values, and digits that begin with 0 are classes. Numbers are classes if they are whole and
+    have at most two distinct values, or at most 20 that occur in 10 rows each on average.
 
     Parameters
     ----------
@@ -45,11 +46,12 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     """
     pd = pandas()
     series = pd.Series(y).dropna()
-    if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == bool:
+    if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == bool or are_codes(texts_of(series)):
         return "classification"
     numbers, unread = as_numbers(series)
     if unread:
         return "classification"
+    numbers = numbers[~np.isnan(numbers)]
     distinct = np.unique(numbers)
     is_whole = bool(np.all(numbers == np.floor(numbers)))
     few = len(distinct) <= 2 or (len(distinct) <= MOST_CLASSES and len(numbers) >= 10 * len(distinct))

@@ -28,9 +28,10 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     for name, value in values.items():
         if name not in known:
             raise _wrong(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name != "columns":
             raise _wrong(f"{path} has a table [{name}], but all names stand at the top.")
     given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
+    given |= {"columns": str(path)} if isinstance(values.get("columns"), Mapping) else {}
     context.default_map = {**(context.default_map or {}), **given}
     return path
 
@@ -45,13 +46,19 @@ def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:
     Options that were not given and have no default are left out.
     """
     values = {name: value for name, value in context.params.items() if name not in PASSING} | dict(changed)
-    lines = [f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None]
-    return "".join(lines)
+    sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items() if value is not None and name not in sections]
+    for name, section in sections.items():
+        if section:
+            lines += [f"[{name}]", *(f"{_toml(key)} = {_toml(value)}" for key, value in section.items())]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _as_text(value: Any) -> str:
-    """Return a value as it would be typed, lists with commas."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    """Return a value as it would be typed, lists with commas, and entries with commas in quotes."""
+    if not isinstance(value, list):
+        return str(value)
+    return ",".join(f'"{entry}"' if "," in str(entry) else str(entry) for entry in value)
 
 
 def _toml(value: Any) -> str:

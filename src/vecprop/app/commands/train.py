@@ -14,6 +14,7 @@ from .configuration import configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
 
 TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
+COLUMNS = "What columns mean"
 
 
 def train(
@@ -31,6 +32,28 @@ def train(
         typer.Option(help="The task; by default guessed from the target."),
     ] = None,
     weight: Annotated[str | None, typer.Option(help="The column of the rows' weights, which is no input.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Classes of the target, such as NA, that else mean a missing value.")
+    ] = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help='A section [columns] with lines such as zip = "code".', rich_help_panel=COLUMNS
+        ),
+    ] = None,
+    numbers: Annotated[str | None, typer.Option(help="Columns of numbers: a,b.", rich_help_panel=COLUMNS)] = None,
+    categories: Annotated[str | None, typer.Option(help="Columns of categories.", rich_help_panel=COLUMNS)] = None,
+    codes: Annotated[str | None, typer.Option(help="Columns of digits that name.", rich_help_panel=COLUMNS)] = None,
+    dates: Annotated[str | None, typer.Option(help="Columns of dates.", rich_help_panel=COLUMNS)] = None,
+    text: Annotated[str | None, typer.Option(help="Columns of free text.", rich_help_panel=COLUMNS)] = None,
+    ignore: Annotated[str | None, typer.Option(help="Columns that are no inputs.", rich_help_panel=COLUMNS)] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="The decimal sign, . or a comma, of numbers.", rich_help_panel=COLUMNS)
+    ] = None,
+    date_format: Annotated[
+        str | None,
+        typer.Option(help='"day first", "month first", "excel", or such as %d.%m.%Y.', rich_help_panel=COLUMNS),
+    ] = None,
     test_size: Annotated[
         float,
         typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=TEST_PART),
@@ -118,6 +141,8 @@ def train(
 
     Example: vecprop train prices.parquet --target price --loss quantile --quantile 0.05,0.5,0.95
 
+    Example: vecprop train ventes.csv --target prix --decimal , --codes postal --date-format "day first"
+
     Example: vecprop train visits.csv.gz --target outcome --group patient --search --budget 300 -o visits.npz
     """
     if sum(given is not None for given in (test, group, time)) > 1:
@@ -130,6 +155,7 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fit_with_search import fitting, found, settings_of
     from ..training.judgement import judgement
@@ -137,8 +163,10 @@ def train(
     from ..training.settings_search import was_interrupted
     from ..training.train_on_table import train_on_table
 
-    settings = settings_of(context.params)
-    request = Request(table, target, Split(test_size, group, time, seed), test, task, weight, settings)
+    asked = asked_of(context.params)
+    settings = settings_of(context.params) | given(asked)
+    split = Split(test_size, group, time, seed, asked)
+    request = Request(table, target, split, test, task, weight, settings, several_names(classes))
     trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
     result, was_cut = as_values(trained), was_interrupted(trained.model)
     if was_cut and output.exists() and not replace_interrupted:
@@ -146,6 +174,7 @@ def train(
         page = page and page.with_stem(f"{page.stem}.interrupted")
     save(trained.model, output, columns=trained.types, metrics=trained.metrics)
     changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
+    changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
     with written_at_once(written) as file:
         file.write(configuration(context, changed).encode())
     result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}

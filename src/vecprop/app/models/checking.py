@@ -46,7 +46,7 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
 def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the network inputs and targets of the rows of a table whose target the model knows."""
     if not hasattr(model, "classes_"):
-        y = numbers_of(frame[target], target)
+        y = numbers_of(frame[target], target, getattr(model, "target_reading_", None))
         return model.encoder_(X).astype(float), model._targets.encode(y[:, None])
     T = class_numbers(target_of(frame, target, "classification"), model.classes_)
     if (T < 0).all():

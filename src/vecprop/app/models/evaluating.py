@@ -39,7 +39,8 @@ def evaluation(
     X = frame.drop(columns=[target] if weight is None else [target, weight])
     notes = list(dict.fromkeys([*notes, *notes_on(model, X)]))
     if not hasattr(model, "predict_proba"):
-        y, rows, levels = numbers_of(frame[target], target), rows_for(model, X), levels_of(model)
+        y = numbers_of(frame[target], target, getattr(model, "target_reading_", None))
+        rows, levels = rows_for(model, X), levels_of(model)
         with errors_of_steps(model):
             predicted = quantiles_of(model, rows) if levels else np.asarray(model.predict(rows))
         if levels:

@@ -5,10 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...tables.columns import as_numbers
+from ...tables.columns import row_named, shortened
 from ...tables.error import TableError, pandas
 from ...tables.frames import as_frame, column_of
+from ...tables.numerals import NumberReading
+from ...tables.reading import as_classes
 from ...tables.task import as_whole
+from ...tables.values import as_numbers, read_numbers, texts_of
 from ..terminal.errors import UsageError
 
 Frame = Any
@@ -35,7 +38,8 @@ def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str,
     target = target or getattr(model, "target", None)
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
-    frame, notes = with_target(as_frame(table), target)
+    classes = [str(name) for name in getattr(model, "classes_", ())]
+    frame, notes = with_target(as_frame(table, target=target, classes=classes), target)
     return frame, target, notes
 
 
@@ -47,29 +51,33 @@ def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
         raise TableError(f"Column {target!r}, the target, has no values: all {len(frame)} are missing.")
     if not known.all():
         notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
-        frame = frame[known].assign(**{target: as_whole(frame[target][known])})
+        frame = frame[known]
+        frame = frame.assign(**{target: as_whole(frame[target])})
     return frame, notes
 
 
-def target_of(frame: Frame, target: str, task: Task) -> np.ndarray:
+def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
     """Return the target: numbers for regression; for classification numbers and truth values as they are, else text."""
-    y = frame[target]
     if task == "regression":
-        return numbers_of(y, target)
+        return numbers_of(frame[target], target, reading)
+    y = as_classes(frame[target])
     types = pandas().api.types
     is_plain = types.is_numeric_dtype(y.dtype) or types.is_bool_dtype(y.dtype)
     return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
 
 
-def numbers_of(y: Any, target: str) -> np.ndarray:
-    """Return a target as numbers, or refuse values that are none."""
-    numbers, unread = as_numbers(pandas().Series(y))
-    wrong = int((~np.isfinite(numbers)).sum())
-    if wrong:
-        what = "not numbers" if unread else "infinite"
+def numbers_of(y: Any, target: str, reading: NumberReading | None = None) -> np.ndarray:
+    """Return a target as numbers, read as in training or as its own values tell, or refuse values that are none."""
+    y = pandas().Series(y)
+    reading = reading or NumberReading.of(texts_of(y))
+    numbers, is_unread = read_numbers(y, reading)
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if len(wrong):
+        what = f"not {reading}" if is_unread.any() else "infinite"
+        first = f"{shortened(repr(y.iloc[wrong[0]]))} in {row_named(y.index, wrong[0])}"
         raise TableError(
-            f"Column {target!r}, the target, has {wrong} value(s) that are {what}: fix them, or give --task "
-            "classification if they are classes."
+            f"Column {target!r}, the target, has {len(wrong)} value(s) that are {what}, such as {first}: fix them, or "
+            "give --task classification if they are classes."
         )
     return numbers
 

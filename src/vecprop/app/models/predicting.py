@@ -8,6 +8,7 @@ import numpy as np
 
 from ...files.trained import TrainedNetwork
 from ...tables.error import TableError, first_line, nearest, pandas
+from ...tables.reading import typed
 from ...tables.table_model import TableModel
 from ..terminal.errors import UsageError
 
@@ -84,6 +85,7 @@ def rows_for(model: Any, frame: Frame) -> Any:
         raise UsageError("The file holds a bare network, which knows no columns: load it in Python with vecprop.load.")
     if isinstance(model, TableModel):
         return frame
+    frame = typed(frame)
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         return frame.to_numpy()

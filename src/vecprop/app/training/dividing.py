@@ -1,5 +1,6 @@
 """From a table to its rows for training and for the test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from ...tables.asked import NOTHING, Asked
 from ...tables.error import TableError
 from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
+from ...tables.kinds import target_reading
+from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
@@ -35,12 +39,15 @@ class Split:
         that they are trained on.
     seed : int
         Fixes the random draw.
+    asked : Asked
+        What is said of the columns, that of times among them.
     """
 
     size: float
     group: str | None
     time: str | None
     seed: int
+    asked: Asked = NOTHING
 
     def numbers(self, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the rows of training, and of the test.
@@ -66,7 +73,7 @@ class Split:
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
         if self.time is not None:
-            return _latest(times(column_of(frame, self.time), f"Column {self.time!r}"), count, self.time)
+            return _latest(times(column_of(frame, self.time), self.time, self.asked), count, self.time)
         if self.group is not None:
             groups = group_numbers(column_of(frame, self.group))
             if groups.max() < 2:
@@ -100,6 +107,8 @@ class Request:
         The task; None to guess it from the target.
     weight : str or None
         The column of the rows' weights, which is no input.
+    classes : sequence of str
+        Words for missing values, such as NA, that are classes of the target instead.
     settings : dict
         Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
     """
@@ -111,6 +120,7 @@ class Request:
     task: Task | None = None
     weight: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +141,8 @@ class Parts:
         Sentences on rows that are left out, or are in both parts.
     dependence : Dependence
         The groups and times of rows of training, if columns of them are named.
+    reading : NumberReading or None
+        How the numbers of the target are read.
     """
 
     task: Task
@@ -142,6 +154,7 @@ class Parts:
     weight_test: np.ndarray
     notes: list[str]
     dependence: Dependence = field(default_factory=Dependence)
+    reading: NumberReading | None = None
 
     @property
     def training(self) -> dict[str, Any]:
@@ -152,9 +165,13 @@ class Parts:
 
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test."""
-    frame, notes = with_target(as_frame(request.table), request.target)
+    frame, notes = with_target(_frame(request, request.table), request.target)
     task = request.task or guess_task(frame[request.target])
-    y = target_of(frame, request.target, task)
+    reading, note = None, ""
+    if task == "regression":
+        reading, note = target_reading(frame[request.target], request.target, frame, request.split.asked)
+    notes += [f"Column {request.target!r}, the target, {note}."] if note else []
+    y = target_of(frame, request.target, task, reading)
     weight = weights_of(frame, request.weight)
     X = frame.drop(columns=request.target)
     aside = {}
@@ -164,22 +181,39 @@ def divided(request: Request) -> Parts:
             if name == request.target:
                 raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
             aside[name] = f"it {what}"
-    X.attrs["aside"] = aside | row_numbers(X.drop(columns=list(aside)), but=[request.split.time])
+    X.attrs["aside"] = aside | row_numbers(
+        X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
+    )
     if request.test is not None:
         refuse_the_same_file(request.table, request.test)
-        other, more = with_target(as_frame(request.test), request.target)
-        y_test, weight_test = target_of(other, request.target, task), weights_of(other, request.weight)
+        other, more = with_target(_frame(request, request.test), request.target)
+        y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
         X_test = other.drop(columns=request.target)
-        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more)
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, reading=reading)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
-        parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes)
-        of_all = Dependence.of(frame, request.split.group, request.split.time)[train]
-        parts = replace(parts, dependence=of_all)
-    notes = parts.notes + repeated_rows(parts, request)
-    parts = replace(parts, notes=notes)
+        of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
+        parts = Parts(
+            task,
+            X.iloc[train],
+            y[train],
+            weight[train],
+            X.iloc[test],
+            y[test],
+            weight[test],
+            notes,
+            of_all[train],
+            reading,
+        )
+    parts = replace(parts, notes=parts.notes + repeated_rows(parts, request))
     _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
     return parts
+
+
+def _frame(request: Request, path: Path) -> Frame:
+    """Return a table whose index names the lines of a text file, or counts the rows of another."""
+    frame = as_frame(path, target=request.target, classes=request.classes)
+    return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
 def _require_weight(name: str | None, **parts: np.ndarray) -> None:

@@ -1,16 +1,12 @@
 """Rows of the test that training has seen: a test of these tells what a model remembers, not what it has learned."""
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...tables.arrow_files import ARROW, PARQUET
 from ...tables.error import TableError, pandas
-from ...tables.excel import EXCEL
-from ...tables.reading import Separated
-from ..models.known_rows import Frame
+from ...tables.values import own_reading, read_numbers
 from ..terminal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +27,7 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
     Parameters
     ----------
     parts : Parts
-        The table, divided; the index of its rows counts those of their file from 0.
+        The table, divided; the index of its rows is their lines in a text file, else it counts them from 0.
     request : Request
         The request, for the names of files and of the column of groups.
 
@@ -42,7 +38,9 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
     """
     table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.split.group}
     names = [name for name in parts.X.columns if name not in aside and name in parts.X_test.columns]
-    train, tested = (_digests(X[names], y) for X, y in ((parts.X, parts.y), (parts.X_test, parts.y_test)))
+    pairs = [(parts.X[name], parts.X_test[name]) for name in names]
+    pairs.append((pandas().Series(parts.y), pandas().Series(parts.y_test)))
+    train, tested = map(_digests, zip(*(_in_like_terms(*pair) for pair in pairs), strict=True))
     again = np.isin(tested, train)
     if not again.any():
         return []
@@ -53,32 +51,27 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
         )
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
-    here = line_named(test or table, int(parts.X_test.index[place]))
-    there = line_named(table, int(parts.X.index[twin]))
+    here, there = _named(test or table, parts.X_test.index, place), _named(table, parts.X.index, twin)
     return [
         f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target, such "
         f"as {here}, which is {there} there: the test is easier for these than for new rows."
     ]
 
 
-def line_named(path: Path, row: int) -> str:
-    """Return the name of a row, counted from 0, in a file: its line in a text file."""
-    if not path.is_file() or path.suffix.lower() in PARQUET | ARROW | EXCEL:
-        return f"row {row + 1} of {path.name}"
-    rows = Separated.of(path).rows()
-    _, lines, _ = next(islice(rows, row + 1, None))
-    rows.close()
-    return f"line {lines[0]} of {path.name}"
+def _named(path: Path, index: Any, place: int) -> str:
+    """Return the name of a row in its file: its line in a text file."""
+    return f"line {index[place]} of {path.name}" if index.name == "line" else f"row {index[place] + 1} of {path.name}"
 
 
-def _digests(X: Frame, y: np.ndarray) -> np.ndarray:
-    """Return a number for each row that is equal for rows that are alike, whatever the types of columns."""
-    columns = {number: _plain(X[name]) for number, name in enumerate(X.columns)}
-    frame = pandas().DataFrame({**columns, "target": _plain(pandas().Series(y, index=X.index))}, index=X.index)
-    return pandas().util.hash_pandas_object(frame, index=False).to_numpy()
+def _digests(columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return a number for each row that is equal for rows that are alike."""
+    return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate(columns))), index=False).to_numpy()
 
 
-def _plain(series: Any) -> Any:
-    """Return a column as numbers if it holds any, else as text."""
-    types = pandas().api.types
-    return series.astype(float) if types.is_numeric_dtype(series.dtype) else series.astype(str)
+def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column of both parts as numbers, by the signs of training, or else as text, whatever its types."""
+    reading = own_reading(train)
+    (x, is_unread), (x_test, is_unread_in_test) = (read_numbers(series, reading) for series in (train, test))
+    if not (is_unread.any() or is_unread_in_test.any()):
+        return x, x_test
+    return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(dtype=object)

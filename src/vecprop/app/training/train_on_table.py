@@ -60,8 +60,9 @@ class Trained:
 
     @property
     def types(self) -> dict[str, str]:
-        """The types of the columns of training, the target last."""
-        return {name: str(kind) for name, kind in self.parts.X.dtypes.items()} | {
+        """How the columns of training are read, the type of the target last."""
+        readings = self.model.encoder_.readings
+        return {name: readings.get(name, "not used") for name in self.parts.X.columns} | {
             self.request.target: str(self.parts.y.dtype)
         }
 
@@ -126,6 +127,8 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     estimator = estimator_for(parts.task, request)
     read = time.perf_counter()
     model, search = fit(estimator, parts)
+    if parts.reading is not None:
+        model.target_reading_ = parts.reading
     done = time.perf_counter()
     trained = Trained(request, parts, model, search, {"reading": read - started, "training": done - read})
     _ = trained.scores

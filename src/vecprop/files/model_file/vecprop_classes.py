@@ -20,6 +20,8 @@ from ...tables.drift import Profile
 from ...tables.encoder import Encoder
 from ...tables.ensemble import Ensemble
 from ...tables.intervals import Residuals
+from ...tables.moments import DateReading
+from ...tables.numerals import NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.history import History
 from ...train.state import TrainingState
@@ -213,6 +215,7 @@ _LEARNED_BY_CLASSIFIERS: Checks = {
 _LEARNED_BY_REGRESSORS: Checks = {
     **_LEARNED_OF_TABLES,
     "_targets": is_a(Numbers),
+    "target_reading_": is_a(NumberReading),
     "range_": is_a(tuple[float, ...]),
     "outer_": lambda value, model: (
         is_a(list[Ensemble])(value, model)
@@ -280,7 +283,7 @@ def _table_model_is_consistent(model: Any) -> bool:
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     network: Network = model.ensemble_.network
     return (
-        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "profiles_"}
+        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_", "profiles_"}
         and network.inputs == model.encoder_.width
         and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
         and (is_classifier or len(fitted["range_"]) == 2)
@@ -301,6 +304,8 @@ VECPROP_CLASSES = [
         stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent)
         for cls in (MLPEnsembleClassifier, MLPEnsembleRegressor)
     ),
+    stored_fields(NumberReading),
+    stored_fields(DateReading),
     stored_fields(NumberInputs, _number_inputs_are_consistent),
     stored_fields(Categories, _categories_are_consistent),
     stored_fields(Dates),

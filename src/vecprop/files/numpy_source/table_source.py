@@ -1,15 +1,18 @@
 """Models of tables as NumPy source: columns, networks, and predictions."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import astuple
 
 import numpy as np
 
 from ...tables.classifier import TabularClassifier, temperature_scaled
-from ...tables.columns import MISSING, Categories, Dates, NumberInputs, calendar_inputs, category_name
+from ...tables.columns import Categories, Dates, NumberInputs, calendar_inputs
 from ...tables.encoder import Inputs
 from ...tables.intervals import Residuals
+from ...tables.moments import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
+from ...tables.numerals import NumberReading, number_of
 from ...tables.regressor import TabularRegressor
+from ...tables.values import MISSING, category_name
 from ..error import FileError
 from .network_source import network_function
 from .python_file import Source
@@ -20,33 +23,45 @@ def is_missing(value):
     return type(value).__name__ in ("NoneType", "NAType", "NaTType") or value != value
 '''
 _NUMBERS = '''\
-def numbers(column, centre, scale, edges, marks_missing):
-    """Return the inputs of a column of numbers, truth values, or text of them; empty text is missing."""
+def number(value, signs):
+    """Return a number, of a number, a truth value, or text of them; empty text is missing."""
+    if is_missing(value) or value == "":
+        return np.nan
+    x = number_of(value, *signs) if isinstance(value, str) else float(value)
+    if x is None:
+        raise ValueError(f"{value!r} is no number as training read them, with the signs {signs}.")
+    return x
+
+
+def numbers(column, centre, scale, edges, marks_missing, signs=(".", "", "")):
+    """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
-        text = {"true": 1, "false": 0, "": np.nan}
-        x = [np.nan if is_missing(value) else float(text.get(str(value).strip().lower(), value)) for value in x]
+        x = [number(value, signs) for value in x.astype(object)]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
 '''
 _DATES = '''\
-def date(value):
-    """Return a date, of a date, a time, or text such as 2024-01-31 or 2024-01-31 12:00; empty text is missing."""
+def day(value, forms, format):
+    """Return the days since 1970 of a date, a time, or text as in training; empty text is missing."""
     if is_missing(value) or value == "":
-        return np.datetime64("NaT")
-    if str(value)[4:5] != "-":
-        raise ValueError(f"{value!r} is no date that is written as 2024-01-31 is.")
-    return np.datetime64(value)
+        return np.nan
+    if hasattr(value, "isoformat") or isinstance(value, np.datetime64):
+        return np.datetime64(value, "ms").astype(float) / 86_400_000
+    days = days_of(str(value), forms, format)
+    if days is None:
+        raise ValueError(f"{value!r} is no date that is written as {format or ' or '.join([*forms, *ONE_MEANING])} is.")
+    return days
 
 
-def dates(column, centre, scale, edges, marks_missing, has_times):
+def dates(column, centre, scale, edges, marks_missing, has_times, forms=(), format=None):
     """Return the inputs of a column of dates."""
     times = np.asarray(column)
-    if times.dtype.kind != "M":
-        times = np.array([date(value) for value in times])
-    times = times.astype("datetime64[ms]")
-    days = np.where(np.isnat(times), np.nan, times.astype(float) / 86_400_000)
+    if times.dtype.kind == "M":
+        days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
+    else:
+        days = np.array([day(value, forms, format) for value in times.astype(object)], float)
     numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing)
     return np.hstack([numbers, calendar_inputs(days, has_times)])
 '''
@@ -90,14 +105,17 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     kinds = {type(part) for part in encoder.parts}
     source.helper("is_missing", _IS_MISSING)
     if kinds & {NumberInputs, Dates}:
-        source.formulas.function(
-            NumberInputs.of_values, "number_inputs", [field.name for field in fields(NumberInputs)]
-        )
+        source.formulas.function(NumberInputs.of_values, "number_inputs", ["centre", "scale", "edges", "marks_missing"])
     if NumberInputs in kinds:
+        source.helper("WORDS", 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n')
         source.helper("numbers", _NUMBERS)
+        source.formulas.function(number_of)
     if Dates in kinds:
-        source.helper("dates", _DATES)
+        forms = {form for part in encoder.parts if isinstance(part, Dates) for form in _reading(part).forms}
+        source.helper("FORMS", _forms(forms), module="re")
+        source.helper("dates", _DATES, module="datetime")
         source.formulas.function(calendar_inputs)
+        source.formulas.function(days_of)
     if Categories in kinds:
         source.helper("categories", _CATEGORIES, module="zlib")
         source.formulas.function(category_name)
@@ -109,12 +127,28 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
 
 
+def _forms(forms: set[str]) -> str:
+    """Return the constants that say how dates are written: these forms, and those that have one meaning."""
+    patterns = {form: pattern for form, pattern in FORMS.items() if form in {*forms, *ONE_MEANING}}
+    lines = ["FORMS = {", *(f"    {form!r}: {pattern!r}," for form, pattern in patterns.items()), "}"]
+    lines += [f"ONE_MEANING = {list(ONE_MEANING)!r}", f"TIME = {TIME!r}", f"MONTHS = {MONTHS!r}"]
+    return "\n".join(lines) + "\n"
+
+
+def _reading(part: Dates) -> DateReading:
+    """Return how text of dates is read, also in models of earlier versions."""
+    return part.reading or DateReading.guessing(part.day_first)
+
+
 def _call(name: str, part: Inputs) -> str:
     """Return an expression for the inputs of a column."""
     if isinstance(part, NumberInputs):
-        return f"numbers(table[{name!r}], {_settings(part)})"
+        signs = "" if part.reading in (None, NumberReading()) else f", {astuple(part.reading)!r}"
+        return f"numbers(table[{name!r}], {_settings(part)}{signs})"
     if isinstance(part, Dates):
-        return f"dates(table[{name!r}], {_settings(part.days)}, {part.has_times})"
+        reading = _reading(part)
+        how = "" if reading == DateReading() else f", {list(reading.forms)!r}, {reading.format!r}"
+        return f"dates(table[{name!r}], {_settings(part.days)}, {part.has_times}{how})"
     if isinstance(part, Categories):
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
         return f"categories(table[{name!r}], [{names}], {part.buckets})"

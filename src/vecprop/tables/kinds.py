@@ -1,0 +1,200 @@
+"""The kind of a column and how its text is read, found from all of its values, or as its owner says."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .asked import ORDERS, Asked
+from .error import pandas
+from .moments import EXCEL, DateReading, Evidence, days_of
+from .numerals import NumberReading, decimal_sign
+from .values import read_days, read_numbers, texts_of
+
+FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
+"""Whole numbers between these may be dates that are written without signs."""
+_WORD = r"[^\s,;|/]+"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The kind of a column, and how its text is read.
+
+    Parameters
+    ----------
+    name : str
+        One of `KINDS`.
+    reading : NumberReading, DateReading or None
+        How numbers or dates are read.
+    doubt : str
+        What is to be said of a column that can be read in two ways; else empty.
+    """
+
+    name: str
+    reading: NumberReading | DateReading | None = None
+    doubt: str = ""
+
+
+def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = lambda: ".") -> Kind:
+    """Return the kind of a column that has values.
+
+    Parameters
+    ----------
+    series : Series (pandas)
+        The values.
+    name : str
+        The column's name.
+    asked : Asked
+        What its owner says of it.
+    decimal : callable
+        Returns the decimal sign of other columns, for numbers that can be read in two ways.
+
+    Examples
+    --------
+    >>> pd = pandas()
+    >>> kind_of(pd.Series(["1,5", "2,25"]), "x", Asked())
+    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), doubt='')
+    >>> kind_of(pd.Series(["01001", "02002"]), "zip", Asked()).name
+    'code'
+    """
+    kind, texts = asked.kind(name), texts_of(series)
+    plain = read_numbers(series, NumberReading())
+    if kind == "number":
+        return _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    if kind == "date":
+        return _date(series, texts, asked.format_of(name)) or _declared_date(series)
+    if kind or isinstance(series.dtype, pandas().CategoricalDtype):
+        return Kind(kind or ("text" if are_texts(series) else "category"))
+    if are_codes(texts):
+        return Kind("code")
+    number = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    assert isinstance(number.reading, NumberReading)
+    x, is_unread = plain if number.reading == NumberReading() else read_numbers(series, number.reading)
+    if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
+        return Kind("date", DateReading(("yearmonthday",))) if _are_eight_digits(x) else number
+    date = _date(series, texts, asked.format_of(name))
+    return date or Kind("text" if are_texts(series) else "category")
+
+
+def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
+    """Return how numbers are read, whose texts may all be plain ones."""
+    sign = _decimal_sign(texts, are_plain)
+    if not sign.startswith("?") or given:
+        return Kind("number", NumberReading() if are_plain and not given else NumberReading.of(texts, given))
+    of_others = decimal()
+    reading = NumberReading.of(texts, of_others)
+    example = next(text for text in texts if decimal_sign([text]).startswith("?"))
+    if reading == NumberReading():  # points, as in most tables
+        return Kind("number", reading)
+    other = "," if of_others == "." else "."
+    either = NumberReading.of([example], other).value(example)
+    doubt = (
+        f"{example!r} is read as {reading.value(example):g}, but may be {either:g} too: settle it with "
+        f"decimal={of_others!r} or {other!r} (--decimal)"
+    )
+    return Kind("number", reading, doubt)
+
+
+def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
+    """Return how a target of numbers is read, in doubt with the sign of the table's columns; and a note on it."""
+    texts = texts_of(y)
+    are_plain = not read_numbers(y, NumberReading())[1].any()
+    kind = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
+    assert isinstance(kind.reading, NumberReading)
+    note = f"is read as {kind.reading}" if kind.reading != NumberReading() else ""
+    return kind.reading, "; ".join(filter(None, (note, kind.doubt)))
+
+
+def _decimal_sign(texts: list[str], are_plain: bool) -> str:
+    """Return the decimal sign of a column, see `decimal_sign`: of plain numbers, the first of one meaning tells it."""
+    if not are_plain:
+        return decimal_sign(texts)
+    with_points = [text for text in texts if "." in text]
+    return "." if any(decimal_sign([text]) == "." for text in with_points) else decimal_sign(with_points)
+
+
+def common_decimal(frame: Any, asked: Asked) -> str:
+    """Return the decimal sign that most columns tell whose numbers can be read in one way only.
+
+    Examples
+    --------
+    >>> common_decimal(pandas().DataFrame({"a": ["1,234"], "b": ["1,5"], "c": ["x"]}), Asked())
+    ','
+    """
+    signs = [decimal_sign(texts_of(frame[name])) for name in frame.columns if not asked.kind(name)]
+    return "," if signs.count(",") > signs.count(".") else "."
+
+
+def _date(series: Any, texts: list[str], given: str | None) -> Kind | None:
+    """Return how dates are read, or None if a column holds none."""
+    if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
+        return Kind("date", DateReading())
+    if given and given not in ORDERS:
+        reading = DateReading(format=given)
+        return Kind("date", reading) if read_days(series, reading)[1].mean() <= 0.1 else None
+    evidence = Evidence.of(texts)
+    reading = evidence.reading(ORDERS.get(given or ""))
+    if reading is None:
+        return None
+    return Kind("date", reading, _doubt(texts, reading) if evidence.is_unclear and not given else "")
+
+
+def _declared_date(series: Any) -> Kind:
+    """Return how a column is read that holds dates because its owner says so: numbers are Excel's."""
+    x, _ = read_numbers(series, NumberReading())
+    return Kind("date", DateReading(("yearmonthday",)) if _are_eight_digits(x) else DateReading(format=EXCEL))
+
+
+def _doubt(texts: list[str], reading: DateReading) -> str:
+    """Return a sentence's end on dates in which day and month can be exchanged."""
+    order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
+    other = "month first" if order == "day first" else "day first"
+    return (
+        f"no date such as {texts[0]!r} tells day from month, and they are read {order}: settle it with "
+        f"date_format={order!r} or {other!r} (--date-format)"
+    )
+
+
+def _are_eight_digits(x: np.ndarray) -> bool:
+    """Return whether numbers are dates that are written without signs, such as 20240131: three or more, and all."""
+    x = x[~np.isnan(x)]
+    if not len(x) or x.min() < FIRST_DAY or x.max() > LAST_DAY or np.any(x % 1):
+        return False
+    distinct = np.unique(x)
+    return len(distinct) > 2 and all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in distinct)
+
+
+def are_codes(texts: list[str]) -> bool:
+    """Return whether digits are names rather than numbers: some begin with 0, as numbers do not.
+
+    They all have the same length then, or one of twenty or more begins so.
+
+    Examples
+    --------
+    >>> are_codes(["01001", "98101", "X4"]), are_codes(["7", "12"]), are_codes(["01", "0.5"])
+    (True, False, False)
+    """
+    digits = [text for text in texts if text.isdecimal()]
+    zeros = sum(len(text) > 1 and text[0] == "0" for text in digits)
+    if not zeros or any(re.search(r"\d[.,]\d", text) for text in texts):
+        return False
+    return len(set(map(len, digits))) == 1 or zeros >= 0.05 * len(digits)
+
+
+def are_texts(series: Any) -> bool:
+    """Return whether a column holds text rather than categories: most values differ and have two words on average.
+
+    Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
+
+    Examples
+    --------
+    >>> pd = pandas()
+    >>> are_texts(pd.Series(["a red hat", "a blue hat"])), are_texts(pd.Series(["red", "red", "blue"]))
+    (True, False)
+    >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
+    False
+    """
+    known = series.dropna().astype(str)
+    return bool(known.nunique() > len(known) / 2 and known.str.count(_WORD).mean() >= 2)

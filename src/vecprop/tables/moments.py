@@ -1,0 +1,220 @@
+"""Dates that are written as text: the forms of a column, found once, and the day of a text by them."""
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+_YEAR, _SHORT = r"(?P<year>[1-9]\d{3})", r"(?P<year>[1-9]\d{3}|\d\d)"
+_MONTH, _DAY, _NAME = r"(?P<month>\d{1,2})", r"(?P<day>\d{1,2})", r"(?P<month>[a-z]{3,9})\.?"
+ONE_MEANING = {
+    **{f"year{sign}month{sign}day": f"{_YEAR}[{sign}]{_MONTH}[{sign}]{_DAY}" for sign in "-/."},
+    "day month-name year": rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}",
+    "month-name day, year": rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}",
+}
+"""Forms that can be read in one way only, so that they are read in any column of dates."""
+_EXCHANGED = [[f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."]
+FORMS = {
+    **ONE_MEANING,
+    **{first: f"{_DAY}[{first[3]}]{_MONTH}[{first[3]}]{_SHORT}" for first, _ in _EXCHANGED},
+    **{second: f"{_MONTH}[{second[5]}]{_DAY}[{second[5]}]{_SHORT}" for _, second in _EXCHANGED},
+    "year-month": r"(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)",
+    "month-name year": f"{_NAME}[- ]{_YEAR}",
+    "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
+}
+"""The regular expression of each form of a date, in small letters."""
+_FAMILIES = [*([form] for form in FORMS if not any(form in pair for pair in _EXCHANGED)), *_EXCHANGED]
+TIME = (
+    r"(?:(?:t|,? )(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?(?: ?(?P<half>[ap])\.?m\.?)?)?"
+    r"(?: ?(?P<zone>z|utc|gmt|[+-]\d\d(?::?\d\d)?))?"
+)
+"""The regular expression of a time of the day, which may follow a date, and of its zone."""
+EXCEL = "excel"
+"""The name of the format of Excel's serial dates, which are days since 30 December 1899."""
+_NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d")
+"""What may be a date of two digits for the year, but rather is the number of a part or of a version."""
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """How the text of a column of dates is read.
+
+    Parameters
+    ----------
+    forms : sequence of str
+        The forms that dates may have, names of `FORMS`; beside them, those of `ONE_MEANING`.
+    format : str or None
+        Instead of forms, the one format of all dates, as in ``datetime.strptime``, or "excel" for Excel's serial dates.
+
+    Examples
+    --------
+    >>> reading = DateReading.of(["31.12.2023", "01.02.2023"])
+    >>> reading, reading.days("2.1.1970 12:00"), reading.days("12/31/2023")
+    (DateReading(forms=('day.month.year',), format=None), 1.5, None)
+    """
+
+    forms: Sequence[str] = ()
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        if not set(self.forms) <= FORMS.keys():
+            raise ValueError(f"{self.forms} are no forms of dates")
+
+    @classmethod
+    def of(cls, texts: Iterable[str], day_first: bool | None = None) -> "DateReading | None":
+        """Return the forms that dates have, or None if less than nine of ten texts are dates.
+
+        Numbers beyond 12 tell whether the day comes before the month; if there are none, what is given, and at last
+        points do.
+        """
+        return Evidence.of(texts).reading(day_first)
+
+    @classmethod
+    def guessing(cls, day_first: bool) -> "DateReading":
+        """Return a reading of all forms, of which one order of day and month."""
+        wrong = [pair[day_first] for pair in _EXCHANGED]
+        return cls(tuple(form for form in FORMS if form not in wrong))
+
+    def days(self, text: str) -> float | None:
+        """Return the days since 1970 of a text, with the time as their fraction, or None if it is no such date."""
+        return days_of(text, self.forms, self.format)
+
+    def __str__(self) -> str:
+        if self.format:
+            return f"dates, {'serial numbers of Excel' if self.format == EXCEL else f'format {self.format!r}'}"
+        return f"dates, {' or '.join(self.forms)}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What texts tell of the forms of dates.
+
+    Parameters
+    ----------
+    texts : int
+        The number of texts.
+    forms : dict of str to int
+        The number of texts of each form. Dates in which day and month can be exchanged count for neither form.
+    exchangeable : dict of str to int
+        The number of dates in which they can, by the form with the day first.
+    """
+
+    texts: int
+    forms: "Counter[str]"
+    exchangeable: "Counter[str]"
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Evidence":
+        """Return what texts tell; if the first twenty are no dates, the others are not looked at."""
+        count, forms, exchangeable, last = 0, Counter[str](), Counter[str](), _FAMILIES[0]
+        are_seasons = True
+        for count, text in enumerate(map(small_letters, texts), 1):
+            last, own = _family_of(text, last)
+            if len(own) > 1:
+                exchangeable[own[0]] += 1
+            elif own:
+                forms[own[0]] += 1
+                are_seasons &= own == ["year-month"] and int(text[5:7]) == (int(text[:4]) + 1) % 100
+            if count == 20 and not forms and not exchangeable:
+                break
+        return cls(count, Counter() if are_seasons else forms, exchangeable)
+
+    def reading(self, day_first: bool | None = None) -> DateReading | None:
+        """Return the reading of dates, or None if less than nine of ten texts are some."""
+        forms = [form for form in FORMS if self.forms[form]]
+        dates = self.forms.total() + self.exchangeable.total()
+        for pair in _EXCHANGED:
+            if self.exchangeable[pair[0]] or self.forms[pair[0]] or self.forms[pair[1]]:
+                right, wrong = pair if self._is_day_first(pair, day_first) else pair[::-1]
+                dates -= self.forms[wrong]
+                forms = [form for form in forms if form != wrong and form != right] + [right]
+        return DateReading(tuple(forms)) if dates and dates >= 0.9 * self.texts else None
+
+    def _is_day_first(self, pair: list[str], given: bool | None) -> bool:
+        days, months = self.forms[pair[0]], self.forms[pair[1]]
+        if given is not None:
+            return given
+        return days > months if days != months else "." in pair[0]
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether there are dates in which day and month can be exchanged, and none of the same sign tells."""
+        return any(self.exchangeable[a] and not self.forms[a] + self.forms[b] for a, b in _EXCHANGED)
+
+
+def _family_of(text: str, likely: list[str]) -> tuple[list[str], list[str]]:
+    """Return the forms that are alike, of which a text may be, and those of them in which it is a date."""
+    if not _NO_DATES.fullmatch(text):
+        for family in (likely, *_FAMILIES):
+            if own := [form for form in family if _day_in(text, form) is not None]:
+                return family, own
+    return likely, []
+
+
+def _day_in(text: str, form: str) -> float | None:
+    match = re.fullmatch(FORMS[form] + TIME, text)
+    return None if match is None else moment_of(match.groupdict())
+
+
+def small_letters(text: str) -> str:
+    """Return a text in small letters with single spaces."""
+    return " ".join(text.lower().split())
+
+
+def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float | None:
+    """Return the days since 1970 of a text by a column's forms or its one format, or None if it is no such date.
+
+    Examples
+    --------
+    >>> days_of("Jan 2, 1970", []), days_of("02/01/1970", ["day/month/year"]), days_of("25570", [], "excel")
+    (1.0, 1.0, 1.0)
+    """
+    if form == "excel":
+        return float(text) - 25569 if re.fullmatch(r"\s*\d{1,7}(\.\d*)?\s*", text) else None
+    if form is not None:
+        try:
+            moment = datetime.datetime.strptime(text.strip(), form)
+        except ValueError:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() / 86_400
+    text = small_letters(text)
+    found = (re.fullmatch(FORMS[name] + TIME, text) for name in (*forms, *ONE_MEANING))
+    match = next(filter(None, found), None)
+    return None if match is None else moment_of(match.groupdict())
+
+
+def moment_of(part: dict[str, str | None]) -> float | None:
+    """Return the days since 1970 of the parts of a date, or None if there is no such day or time."""
+    name, year = part["month"] or "", int(part["year"] or 0)
+    named = [number for number, month in enumerate(MONTHS, 1) if month == name or month[: max(len(name), 3)] == name]
+    if name.isalpha() and len(named) != 1:
+        return None
+    month = named[0] if name.isalpha() else int(name)
+    year += 0 if year > 99 else 2000 if year < 69 else 1900
+    hour, minute, second = (float((part[unit] or "0").replace(",", ".")) for unit in ("hour", "minute", "second"))
+    if part["half"]:
+        hour = hour % 12 + 12 * (part["half"] == "p")
+    digits = re.sub("[^0-9]", "", part["zone"] or "")
+    away = (int(digits[:2] or 0) * 60 + int(digits[2:] or 0)) * (-1 if "-" in (part["zone"] or "") else 1)
+    if hour > 23 or minute > 59 or second >= 60:
+        return None
+    try:
+        day = datetime.date(year, month, int(part.get("day") or 1)).toordinal() - 719163  # of the first of January 1970
+    except ValueError:
+        return None
+    return (day * 86_400_000 + round(((hour * 60 + minute - away) * 60 + second) * 1000)) / 86_400_000

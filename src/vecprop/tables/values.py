@@ -1,0 +1,169 @@
+"""The values of a column of any type: numbers, days since 1970, or names, as a reading says."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .error import pandas
+from .moments import EXCEL, DateReading
+from .numerals import NumberReading
+
+DAY = 86_400
+MISSING = "\0missing"
+"""The name of the category of missing values, which no text of a file has."""
+_MOMENT = "datetime64[ms]"
+
+Values = tuple[np.ndarray, np.ndarray]
+"""Numbers with nan for what is missing (N,), and whether a value is there but cannot be read (N,)."""
+
+
+def texts_of(series: Any) -> list[str]:
+    """Return the distinct texts among a column's values.
+
+    Examples
+    --------
+    >>> texts_of(pandas().Series(["b", 1, None, "a", "b"]))
+    ['b', 'a']
+    """
+    if pandas().api.types.is_numeric_dtype(series.dtype) or pandas().api.types.is_datetime64_any_dtype(series.dtype):
+        return []
+    return [value for value in series.dropna().astype(object).unique() if isinstance(value, str)]
+
+
+def read_numbers(series: Any, reading: NumberReading) -> Values:
+    """Return a column as numbers, and which values are there but are none.
+
+    Values that are no text are numbers as they are.
+
+    Examples
+    --------
+    >>> read_numbers(pandas().Series(["1,5", "2", None, "?", 2.5]), NumberReading(","))
+    (array([1.5, 2. , nan, nan, 2.5]), array([False, False, False,  True, False]))
+    """
+    pd = pandas()
+    is_known = series.notna().to_numpy()
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return series.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(series), bool)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return np.full(len(series), np.nan), is_known
+    values = series.astype(object)
+    plain = values if reading.is_plain else values.where(~values.map(lambda value: isinstance(value, str)), None)
+    try:
+        numbers = pd.to_numeric(plain, errors="coerce")
+    except OverflowError:
+        numbers = pd.to_numeric(plain.map(_not_too_large), errors="coerce")
+    x = numbers.to_numpy(dtype=float, na_value=np.nan, copy=True)
+    return _filled(x, values, np.isnan(x) & is_known, lambda value: reading.value(str(value)))
+
+
+def _not_too_large(value: Any) -> Any:
+    """Return a value, or infinity instead of a whole number that is larger than any floating-point number."""
+    if isinstance(value, int) and abs(value) >= 2**1023:
+        return np.inf if value > 0 else -np.inf
+    return value
+
+
+def _filled(x: np.ndarray, values: Any, left: np.ndarray, read: Callable[[Any], float | None]) -> Values:
+    """Return numbers in which those that are left are read one by one, and which of them could not be read."""
+    codes, distinct = pandas().factorize(values[left])
+    found = [read(value) for value in distinct]
+    x[left] = np.array([np.nan if value is None else value for value in found])[codes] if found else np.nan
+    is_unread = left.copy()
+    is_unread[left] = np.array([value is None for value in found], bool)[codes] if found else False
+    return x, is_unread
+
+
+def own_reading(series: Any) -> NumberReading:
+    """Return how a column is read as numbers, as its own values tell; texts are looked at only if some are not plain.
+
+    Examples
+    --------
+    >>> own_reading(pandas().Series(["1,5", "2"])).decimal
+    ','
+    """
+    plain = NumberReading()
+    return NumberReading.of(texts_of(series)) if read_numbers(series, plain)[1].any() else plain
+
+
+def as_numbers(series: Any) -> tuple[np.ndarray, int]:
+    """Return a column as numbers, read as its own values tell, and the number of values that cannot be read.
+
+    Examples
+    --------
+    >>> as_numbers(pandas().Series(["1,5", "2", None, "?"]))
+    (array([1.5, 2. , nan, nan]), 1)
+    """
+    x, is_unread = read_numbers(series, own_reading(series))
+    return x, int(is_unread.sum())
+
+
+def read_days(series: Any, reading: DateReading) -> Values:
+    """Return a column as days since 1970, with the time as their fraction, and which values are there but are no dates.
+
+    Examples
+    --------
+    >>> read_days(pandas().Series(["2.1.1970 12:00", "soon"]), DateReading(["day.month.year"]))
+    (array([1.5, nan]), array([False,  True]))
+    """
+    pd = pandas()
+    is_known = series.notna().to_numpy()
+    is_number = pd.api.types.is_numeric_dtype(series.dtype)
+    if is_number and reading.format == EXCEL:
+        return series.to_numpy(dtype=float, na_value=np.nan) - 25569, np.zeros(len(series), bool)
+    days = np.full(len(series), np.nan)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return _days_of_moments(series), np.zeros(len(series), bool)
+    values = series.astype(object)
+    return _filled(days, values, is_known, lambda value: _day_of(value, reading))
+
+
+def _days_of_moments(series: Any) -> np.ndarray:
+    moments = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_MOMENT)
+    return np.where(np.isnat(moments), np.nan, moments.astype(float) / (1000 * DAY))
+
+
+def _day_of(value: Any, reading: DateReading) -> float | None:
+    """Return the days since 1970 of one value, of a type of its own."""
+    if isinstance(value, str):
+        return reading.days(value)
+    if isinstance(value, bool | int | float | np.number):
+        text = str(int(value)) if float(value).is_integer() else str(value)
+        return None if isinstance(value, bool) else reading.days(text)
+    moment = pandas().to_datetime(pandas().Series([value]), errors="coerce", utc=True)
+    return None if moment.isna().all() else float(_days_of_moments(moment)[0])
+
+
+def as_days(series: Any) -> np.ndarray:
+    """Return a column as days since 1970, read as its own values tell, with nan for values that are no dates.
+
+    Examples
+    --------
+    >>> as_days(pandas().Series(["2.1.1970 12:00", "31.1.1970"]))
+    array([ 1.5, 30. ])
+    """
+    reading = DateReading.of(texts_of(series)) or DateReading()
+    return read_days(series, reading)[0]
+
+
+def as_names(series: Any) -> np.ndarray:
+    r"""Return the names of a column's categories, (N,), see `category_name`.
+
+    Examples
+    --------
+    >>> as_names(pandas().Series([1.0, None, "a "], dtype=object)).tolist()
+    ['1', '\x00missing', 'a']
+    """
+    pd = pandas()
+    series = series.astype(object)
+    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
+        series = series.map(category_name, na_action="ignore")
+    codes, values = pd.factorize(series)
+    names = np.array([*map(category_name, values), MISSING], dtype=object)
+    return names[codes].astype(str)
+
+
+def category_name(value: Any) -> str:
+    """Return the name of a category; whole numbers are written without a point."""
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value) if is_whole else value).strip()

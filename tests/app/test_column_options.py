@@ -1,0 +1,114 @@
+"""Options of ``vecprop train`` that say what columns mean, and the times and classes that depend on it."""
+
+import json
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from commands import FAST
+
+N = 60
+FRAME = pd.DataFrame(
+    {
+        "zip": np.arange(N) % 5 + 1001,
+        "price": ["1,234", "5,678", "2,000"] * 20,
+        "sold": [f"0{k % 7 + 1}/0{k % 9 + 1}/2024" for k in range(N)],
+        "a, b": np.arange(N) % 4,
+        "y": np.arange(N) % 30,
+    }
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    return tmp_path / "t.csv"
+
+
+def readings(model):
+    return vp.load(model).encoder_.readings
+
+
+def test_options_settle_what_columns_mean_and_are_written_for_the_next_run(vecprop, path):
+    said = ["--codes", 'zip,"a, b"', "--decimal", ",", "--date-format", "day first", "--numbers", "price"]
+    done = vecprop("train", path, "--target", "y", *said, *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert "settle it" not in done.stderr
+    expected = {
+        "zip": "codes",
+        "price": "numbers, decimal sign ','",
+        "sold": "dates, day/month/year",
+        "a, b": "codes",
+    }
+    assert readings("t.npz") == expected
+    written = tomllib.loads((path.parent / "t.toml").read_text())
+    assert written["columns"] == {"zip": "code", "a, b": "code", "price": "number"}
+    assert (written["decimal"], written["date_format"]) == (",", "day first")
+    before = vp.load("t.npz").predict(path)
+    assert vecprop("train", "--config", "t.toml", "--force").exit_code == 0
+    assert readings("t.npz") == expected
+    np.testing.assert_array_equal(vp.load("t.npz").predict(path), before)
+
+
+def test_a_file_says_what_columns_mean_and_options_win(vecprop, path):
+    (path.parent / "c.toml").write_text('[columns]\nzip = "category"\nprice = "number ,"\nsold = "ignore"\n')
+    done = vecprop("train", path, "--target", "y", "--columns", "c.toml", "--codes", "zip", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert readings("t.npz") == {"zip": "codes", "price": "numbers, decimal sign ','", "a, b": "numbers"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        (["--codes", "zip", "--dates", "zip"], 2, "cannot be both, a code and a date"),
+        (["--codes", "zap"], 3, "no column 'zap', which is to be read as 'code': did you mean 'zip'?"),
+        (["--decimal", ";"], 2, "';' is no decimal sign: give '.' or ','."),
+        (["--date-format", "soon"], 2, "'soon' is no format of dates"),
+        (["--columns", "nowhere.toml"], 2, "nowhere.toml: No such file"),
+        (["--columns", "t.csv"], 2, "t.csv is not TOML"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(vecprop, path, said, code, message):
+    done = vecprop("train", path, "--target", "y", *said, *FAST)
+    assert done.exit_code == code
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert not (path.parent / "t.npz").exists()
+
+
+def test_the_latest_days_are_the_test_in_any_order_of_day_and_month(vecprop, tmp_path):
+    days = pd.date_range("2023-01-01", "2023-12-31")
+    frame = pd.DataFrame({"x": np.arange(365) % 7, "y": np.arange(365) / 7}).sample(frac=1, random_state=0)
+    scores = []
+    for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
+        frame.assign(day=days[frame.index].strftime(form)).to_csv("time.csv", index=False)
+        done = vecprop("train", "time.csv", "--target", "y", "--time", "day", "--json", "--force", *FAST)
+        assert done.exit_code == 0, done.stderr
+        scores.append(json.loads(done.stdout)["scores"]["vecprop"]["rmse"]["value"])
+    assert scores == scores[:1] * 3
+
+
+def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, tmp_path):
+    frame = pd.DataFrame({"x": np.arange(N) % 7, "y": np.array(["NA", "None", "mild"])[np.arange(N) % 3]})
+    frame.to_csv("c.csv", index=False)
+    done = vecprop("train", "c.csv", "--target", "y", "--json", *FAST)
+    assert json.loads(done.stdout)["classes"] == ["None", "mild"]
+    assert "these count as missing: 'NA' (20); name in --classes those that are classes." in done.stderr
+    done = vecprop("train", "c.csv", "--target", "y", "--json", "--classes", "NA", "--force", *FAST)
+    assert json.loads(done.stdout)["classes"] == ["NA", "None", "mild"]
+    assert json.loads(vecprop("evaluate", "c.npz", "c.csv", "--json").stdout)["rows"] == N
+
+
+def test_an_evaluated_target_is_read_as_in_training(vecprop, tmp_path):
+    target = [f"{k % 9},{k % 10}25" for k in range(N)]
+    pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv("t.csv", index=False, sep=";")
+    assert vecprop("train", "t.csv", "--target", "y", *FAST).exit_code == 0
+    pd.DataFrame({"x": np.arange(3), "y": target[1:4]}).to_csv("new.csv", index=False, sep=";")
+    scores = json.loads(vecprop("evaluate", "t.npz", "new.csv", "--json").stdout)["scores"]
+    assert scores["rmse"]["value"] < 10
+    pd.DataFrame({"x": [1], "y": ["1.5"]}).to_csv("other.csv", index=False, sep=";")
+    done = vecprop("evaluate", "t.npz", "other.csv")
+    assert done.exit_code == 3
+    assert "1 value(s) that are not numbers, decimal sign ',', such as '1.5' in line 2" in done.stderr

@@ -1,0 +1,300 @@
+"""What a column means is decided once, in training, and kept: for later tables, parts, files and exports."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from vecprop import TabularClassifier, TabularRegressor, guess_task, read_chunks, read_table
+from vecprop.tables.asked import Asked
+from vecprop.tables.encoder import Encoder
+from vecprop.tables.kinds import kind_of
+from vecprop.tables.moments import DateReading
+from vecprop.tables.numerals import NumberReading
+
+N = 120
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+RNG = np.random.default_rng(0)
+FORMS = {
+    "2024-01-31": 19753,
+    "31.01.2024": 19753,
+    "1/31/2024": 19753,
+    "Jan 31, 2024": 19753,
+    "31 January 2024": 19753,
+    "31-JAN-24": 19753,
+    "Wed, 31 Jan 2024": 19753,
+    "2024-01": 19723,
+    "2024-01-31T12:00:00Z": 19753.5,
+    "2024-01-31 12:00:00+01:00": 19753 + 11 / 24,
+    "1/31/2024 6:00 PM": 19753.75,
+}
+NO_DATES = ["192.168.{}.{}", "{}.{}.{}", "555-12{}-45{}{}", "{}-{}-{}", "1{}-2{}-9{}", "{}.1{}.{}{}", "v{}.{}"]
+
+
+def german(value, digits):
+    return f"{value:.{digits}f}".replace(".", ",")
+
+
+def kind(values, **said):
+    return kind_of(pd.Series(values), "x", Asked(**said))
+
+
+def days(values, **said):
+    """Return a column of dates as it is read."""
+    reading = kind(values, **said).reading
+    assert isinstance(reading, DateReading)
+    return [reading.days(value) for value in values]
+
+
+def numbers(values, **said):
+    """Return a column of numbers as it is read."""
+    reading = kind(values, **said).reading
+    assert isinstance(reading, NumberReading)
+    return [reading.value(value) for value in values]
+
+
+def read(encoder: Any, frame):
+    """Return each column as it is read."""
+    return [part.read(frame[name]).tolist() for name, part in zip(encoder.names, encoder.parts, strict=True)]
+
+
+def write(path, **columns):
+    pd.DataFrame(columns).to_csv(path, index=False, sep=";")
+    return path
+
+
+@pytest.fixture(scope="module")
+def electricity(tmp_path_factory):
+    """A file with decimal commas and a target with them too, and a model of it."""
+    x = RNG.uniform(1, 10, N).round(3)
+    path = tmp_path_factory.mktemp("tables") / "eu.csv"
+    price = [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in 1000 * x]
+    write(path, strom=[f"{v:g}".replace(".", ",") for v in x], preis=price, ziel=[german(3 * v, 1) for v in x])
+    return path, TabularRegressor(target="ziel", **FEW).fit(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1.234,5", "1.234", "2.000"], [1234.5, 1234, 2000]),
+        (["1.234", "5.678"], [1.234, 5.678]),
+        (["1,5", "1,234"], [1.5, 1.234]),
+        (["1,234", "1,234.5"], [1234, 1234.5]),
+        (["1 234,5", "2 000,1"], [1234.5, 2000.1]),
+        (["1'234.5", "1’000"], [1234.5, 1000]),
+        (["$1,234.50", "-$5", "7"], [1234.5, -5, 7]),
+        (["45 %", "5.5%"], [45, 5.5]),
+        (["EUR 5,25", "7,5 EUR"], [5.25, 7.5]),
+        (["−5", "1e3", "TRUE"], [-5, 1000, 1]),
+    ],
+)
+def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
+    assert numbers(values) == expected
+
+
+@pytest.mark.parametrize(
+    ("of_training", "misfit"),
+    [
+        (["1,5", "2,25"], "1.5"),
+        (["1,5", "2,25"], "1.234"),
+        (["1.5", "2.25"], "1,5"),
+        (["1.5", "2.25"], "6,733"),
+        (["45 %", "5%"], "0.45"),
+        (["$5", "$6"], "€5"),
+        (["1", "2"], "1_000"),
+    ],
+)
+def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_training, misfit):
+    encoder, _ = Encoder.of(pd.DataFrame({"x": of_training}))
+    (note,) = encoder.missed(pd.DataFrame({"x": [of_training[0], misfit]}))
+    assert f"Column 'x': 1 value(s), such as {misfit!r} in row 1, are not numbers" in note
+    inputs = encoder(pd.DataFrame({"x": [misfit, None]}))
+    np.testing.assert_array_equal(inputs[0], inputs[1])
+
+
+@pytest.mark.parametrize("written", FORMS)
+def test_forms_of_dates(written):
+    assert days([written]) == pytest.approx([FORMS[written]])
+
+
+@pytest.mark.parametrize("pattern", NO_DATES)
+def test_addresses_versions_and_parts_are_no_dates(pattern):
+    values = [pattern.format(*RNG.integers(1, 9, 4)) for _ in range(100)]
+    assert kind(values).name == "category"
+
+
+def test_seasons_times_and_fractions_are_no_dates():
+    for values in (
+        ["2009-10", "2010-11"],
+        ["12:30", "7:15"],
+        ["1/2", "3/4"] * 9,
+        ["2024Q1", "2024Q2"],
+        ["1999/2000"] * 3,
+    ):
+        assert kind(values).name == "category", values
+
+
+def test_eight_digits_are_dates_if_all_of_them_are():
+    assert days(["20240131", "20240201", "19991231"]) == [19753, 19754, 10956]
+    assert kind(["20240131", "20240201", "19991331"]).name == "number"
+    assert kind([20240131, 20240201, 19991231]).name == "date"
+
+
+def test_two_digits_of_a_year_with_hyphens_are_dates_if_they_are_declared():
+    assert kind(["01-02-03", "10-11-12"]).name == "category"
+    assert days(["01-02-03", "10-11-12"], columns={"x": "date %y-%m-%d"}) == [11356, 14925]
+
+
+def test_excels_serial_dates_where_they_are_declared():
+    assert kind(["45322", "45323.5"]).name == "number"
+    said: Any
+    for said in ({"columns": {"x": "date"}}, {"columns": {"x": "date excel"}}):
+        assert days(["45322", "45323.5"], **said) == [19753, 19754.5]
+        encoder, _ = Encoder.of(pd.DataFrame({"x": [45322, 45323]}), Asked(**said))
+        np.testing.assert_array_equal(read(encoder, pd.DataFrame({"x": [45322.0]})), [[19753]])
+
+
+def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it():
+    frame = pd.DataFrame({"price": ["1,234", "5,678"] * 9, "sold": ["01/02/2024", "03/04/2024"] * 9})
+    _, notes = Encoder.of(frame)
+    assert (
+        "Column 'price': '1,234' is read as 1234, but may be 1.234 too: settle it with decimal='.' or ','" in notes[2]
+    )
+    assert "no date such as '01/02/2024' tells day from month, and they are read month first" in notes[3]
+    assert numbers(["1,234", "5,678"], decimal=",") == [1.234, 5.678]
+    assert days(["01/02/2024"], date_format="day first") == days(["2024-02-01"])
+    _, notes = Encoder.of(frame, Asked(decimal=",", date_format="day first"))
+    assert notes == ["Read as numbers, decimal sign ',': 'price'.", "Read as dates, day/month/year: 'sold'."]
+    assert kind(["01.02.2024"]).reading == DateReading(("day.month.year",))
+
+
+def test_other_columns_tell_the_decimal_sign_of_one_that_does_not():
+    frame = pd.DataFrame({"a": ["1,5", "2,5"], "b": ["1,234", "5,678"], "c": ["1.234", "5.678"]})
+    encoder, notes = Encoder.of(frame)
+    assert read(encoder, frame) == [[1.5, 2.5], [1.234, 5.678], [1234, 5678]]
+    assert [note[:10] for note in notes if "settle it" in note] == ["Column 'b'", "Column 'c'"]
+
+
+def test_digits_that_begin_with_0_are_codes():
+    assert kind(["01001", "98101", "X4"]).name == "code"
+    assert kind(["1001", "98101"]).name == "number"
+    assert kind(["0.5", "01"]).name == "number"
+    assert kind(["01001", "98101"], columns={"x": "number"}).name == "number"
+    assert guess_task(pd.Series(["01", "02"] * 30)) == "classification"
+
+
+def test_kinds_can_be_declared():
+    frame = pd.DataFrame(
+        {"a": np.arange(40), "b": ["x", "y"] * 20, "c": ["1", "2"] * 20, "d": [f"k{k}" for k in range(40)]}
+    )
+    said = {"a": "category", "b": "text", "c": "code", "d": "ignore"}
+    encoder, notes = Encoder.of(frame, Asked(said))
+    assert encoder.readings == {"a": "categories", "b": "text", "c": "codes"}
+    assert notes[0] == "Column 'd' is not used: it is to be ignored."
+    model = TabularClassifier(columns=said, **FEW).fit(frame, np.arange(40) % 2)
+    assert model.encoder_.kinds == encoder.kinds
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"columns": {"a": "zip"}}, "cannot be of the kind 'zip': the kinds are number, category, code, date"),
+        ({"columns": {"a": "number ;"}}, "cannot be read as 'number ;'"),
+        ({"columns": {"b": "number"}}, "The table has no column 'b', which is to be read as 'number'"),
+        ({"columns": {"a": 5}}, "cannot be of the kind '5'"),
+        ({"date_format": "soon"}, "'soon' is no format of dates"),
+        ({"decimal": ";"}, "The 'decimal' parameter of TabularRegressor must be"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(said, message):
+    with pytest.raises(ValueError, match=message):
+        TabularRegressor(**FEW, **said).fit(pd.DataFrame({"a": np.arange(30)}), np.arange(30))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, N])
+def test_parts_change_no_prediction(electricity, rows):
+    path, model = electricity
+    expected = model.predict(path)
+    parts = [model.predict(part) for part in read_chunks(path, rows, as_text=True)]
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
+    assert np.abs(expected).max() < 31
+
+
+def test_a_target_is_read_as_in_training(electricity, tmp_path):
+    path, model = electricity
+    assert model.target_reading_ == NumberReading(",")
+    assert model.range_[1] <= 30
+    few = read_table(path, as_text=True)
+    few = few[few.ziel.str.endswith(",0")]
+    np.testing.assert_array_equal(model._numbers(few.ziel.to_numpy()), few.ziel.str.slice(stop=-2).astype(float))
+
+
+def test_codes_are_the_same_in_any_company(tmp_path):
+    code = RNG.choice(["01001", "02002", "03003", "X4"], N, p=[0.3, 0.3, 0.3, 0.1])
+    path = write(tmp_path / "zip.csv", zip=code, b=np.arange(N) % 5, y=(code == "01001") * 10 + np.arange(N) % 3)
+    model = TabularRegressor(target="y", **FEW).fit(path)
+    assert model.encoder_.readings["zip"] == "codes"
+    assert "Read as codes: 'zip'." in model.notes_
+    both = write(tmp_path / "new.csv", zip=["01001", "X4"], b=[1, 1])
+    alone = write(tmp_path / "alone.csv", zip=["01001"], b=[1])
+    assert model.predict(both)[0] == model.predict(alone)[0]
+    assert model.predict(both)[0] != model.predict(both)[1]
+    assert read_table(alone).zip.tolist() == ["01001"]
+
+
+def test_dates_of_another_order_are_named_with_their_line(tmp_path):
+    dates = pd.date_range("2023-01-01", periods=N)
+    path = write(tmp_path / "iso.csv", when=dates.strftime("%Y-%m-%d"), y=np.arange(N))
+    model = TabularRegressor(target="y", **FEW).fit(path)
+    for form in ("%d.%m.%Y", "%m/%d/%Y"):
+        new = write(tmp_path / "new.csv", when=["2023-03-01", *dates[:5].strftime(form)])
+        (note,) = model.check(new)
+        assert f"5 value(s), such as {dates[0].strftime(form)!r} in line 3, are not dates" in note
+        assert len(np.unique(model.predict(new)[1:])) == 1
+
+
+def test_numbers_that_came_as_such_where_training_read_text_are_noted(electricity):
+    _, model = electricity
+    (note,) = model.check(pd.DataFrame({"strom": [1.234], "preis": ["1.234,50"]}))
+    assert "numbers came as such, but training read text" in note
+
+
+def test_lines_are_counted_where_there_are_blank_and_long_ones(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('a,b\n1,x\n\n2,"y\nz"\n3,w')
+    assert read_table(path, as_text=True).index.tolist() == [2, 5, 6]
+    assert [part.index.tolist() for part in read_chunks(path, 2, as_text=True)] == [[2, 5], [6]]
+    assert read_table(path).index.tolist() == [0, 1, 2]
+
+
+def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
+    y = np.array(["None", "NA", "mild", "", "null"])[np.arange(100) % 5]
+    path = write(tmp_path / "none.csv", x=np.arange(100) % 7, y=y)
+    model = TabularClassifier(target="y", **FEW).fit(path)
+    assert model.classes_.tolist() == ["None", "mild"]
+    assert any("in the target 'y' these count as missing: 'NA' (20), 'null' (20)" in note for note in model.notes_)
+    assert "60 of 100 rows have no target and are left out." in model.notes_
+    frame = read_table(path, target="y", classes=["NA", "null"])
+    assert sorted(frame.y.dropna().unique()) == ["NA", "None", "mild", "null"]
+
+
+def test_none_among_numbers_is_missing_and_whole_classes_stay_whole(tmp_path):
+    path = write(tmp_path / "numbers.csv", x=np.arange(90) % 7, y=["None", *(np.arange(89) / 7).round(3)])
+    assert "1 of 90 rows have no target and are left out." in TabularRegressor(target="y", **FEW).fit(path).notes_
+    path = write(tmp_path / "classes.csv", x=np.arange(90) % 7, y=["", *map(str, np.arange(89) % 2)])
+    assert TabularClassifier(target="y", **FEW).fit(path).predict(path).dtype == int
+    path = write(tmp_path / "inputs.csv", x=["None", "1.5", "NA"] * 30, y=np.arange(90) % 2)
+    assert read_table(path).x.isna().sum() == 60
+    assert TabularClassifier(target="y", **FEW).fit(path).encoder_.kinds == {"x": "numbers"}
+
+
+def test_readings_come_back_from_a_file(electricity, tmp_path):
+    path, model = electricity
+    vp.save(model, tmp_path / "eu.npz")
+    again = vp.load(tmp_path / "eu.npz")
+    assert again.encoder_.readings == model.encoder_.readings
+    assert again.target_reading_ == model.target_reading_
+    assert not again.encoder_.is_guessing
+    np.testing.assert_array_equal(again.predict(path), model.predict(path))
