@@ -58,7 +58,8 @@ def predict(
         for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
             made = made if number == 0 else predictions(loaded, frame, interval)
             write(pandas().concat([as_stored, made], axis=1))
-            watch.see(frame)
+            if not quiet:
+                watch.see(frame)
     if not quiet:
         say_notes(watch.notes())
         if output is not None:
