@@ -66,7 +66,7 @@ def test_groups_stay_together_and_are_no_input(vecprop, table):
     done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", *FAST)
     result = result_of(done)
     assert "town" not in result["columns"]["used"]
-    assert "Column 'town' tells groups apart and is no input." in done.stderr
+    assert "Column 'town' is not used: it tells groups apart." in done.stderr
     assert result["rows"]["test"] > 50  # one of three towns
 
 
@@ -188,7 +188,7 @@ def test_a_column_of_weights(vecprop, people):
     done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", "--json", "--time", "age", *FAST)
     result = result_of(done)
     assert "w" not in result["columns"]["used"]
-    assert "Column 'w' weighs rows and is no input." in done.stderr
+    assert "Column 'w' is not used: it weighs rows." in done.stderr
     assert tomllib.loads(Path("weighed.toml").read_text())["weight"] == "w"
     model = vp.load("weighed.npz")
     late = people.age >= people.age.sort_values().iloc[-40]

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import _fit_context, is_classifier
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
+from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_method_params, indexable
 
 from .candidates import Candidate
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+from .splitting import splitter_for
 
 
 class MLPSearchCV(BaseSearchCV):
@@ -42,7 +43,9 @@ class MLPSearchCV(BaseSearchCV):
         The score; several scores by a list of names, or by a dict or a callable that returns one. None for
         ``estimator.score``.
     cv : int, splitter, iterable or None, default None
-        How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows.
+        How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows. With a
+        number, `fit` takes ``groups``, which stay together, or ``time``: each fold is then a block of rows that is
+        scored by fits to earlier ones. Validation rows of the estimator's own early stopping are drawn at random.
     refit : bool, str or callable, default True
         Whether the best setting is fitted to all rows. If there are several scores, the name of the one that decides;
         or a function that takes ``cv_results_`` and returns the number of the best setting.
@@ -170,9 +173,16 @@ class MLPSearchCV(BaseSearchCV):
         """
         scorer, metric = self._get_scorers()
         X, y = indexable(X, y)
+        cv = splitter_for(
+            self.cv,
+            y,
+            is_classes=is_classifier(self.estimator),
+            groups=params.get("groups"),
+            time=params.pop("time", None),
+        )
         params = _check_method_params(X, params=params)
         routed: Any = self._get_routed_params_for_fit(params)
-        splits = self._splits(X, y, routed.splitter.split)
+        splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
@@ -187,9 +197,8 @@ class MLPSearchCV(BaseSearchCV):
         self.cv_results_ = results
         return self
 
-    def _splits(self, X: Any, y: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
+    def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
         """Return the numbers of the rows of training and test of each fold."""
-        cv: Any = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **params))
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
-from .ensemble import Ensemble, TrainingRows, out_of_fold
+from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
 from .error import TableError
 from .reading import as_classes
 from .settings import SharedSettings, documented
@@ -166,8 +166,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
             self.notes_.append(f"{self._named_target} has {classes} classes in {rows} rows: most are seen once.")
 
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        known = np.isin(rows.fold, folds)
-        P, classes = out_of_fold(self.ensemble_, folds, rows)[known], rows.T[known].argmax(axis=1)
+        P, known = out_of_fold(unseen(self.ensemble_, folds, rows), len(rows.T))
+        P, classes = P[known], rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
         self.inverse_temperature_ = best_inverse_temperature(P, classes, weight)
         self.validation_loss_ = log_loss(temperature_scaled(P, self.inverse_temperature_), classes, weight)

@@ -323,7 +323,7 @@ class Categories:
             return None
         shown = ", ".join("missing" if name == MISSING else repr(str(name)) for name in others[:3])
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        return f"{shown}{more}: too few rows of training have these; they count as one category"
+        return f"{shown}{more}: fewer than 2 rows of training have these; they count as one category"
 
 
 @dataclass(frozen=True, eq=False)

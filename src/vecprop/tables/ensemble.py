@@ -1,6 +1,6 @@
 """Ensembles: networks that are trained as one population, each without one fold of the rows, its validation set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..train.population import train_population
 from ..train.progress import Progress
 from ..train.results import TrainingResults
 from ..train.state import DivergenceError
+from .folds import learned_by, unseen_by
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,19 @@ class TrainingRows:
     weight : ndarray (N,) or None
         The rows' weights; None if all are equal.
     fold : ndarray of int (N,)
-        Each row's fold, 0 … M - 1.
+        Each row's fold, 0 … M - 1; with ``is_time`` also -1, for rows before all of them.
+    is_time : bool, default False
+        Whether each member is trained on the rows of earlier folds, rather than on those of all others.
+    groups : float, default inf
+        The number of groups that the rows are of; infinite if rows are independent of each other.
     """
 
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray | None
     fold: np.ndarray
+    is_time: bool = False
+    groups: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +104,14 @@ def trained(
     seed: int,
     progress: Callable[[Progress], object] | None,
 ) -> tuple[list[Ensemble], np.ndarray, TrainingResults]:
-    """Return an ensemble of each network with a member for each fold, trained on the rows of all others.
+    """Return an ensemble of each network with a member for each fold, trained on other rows.
 
     Parameters
     ----------
     networks : list of Network
         The description of the members of each ensemble.
     rows : TrainingRows
-        The rows, of which each member leaves out one fold.
+        The rows, of which each member leaves out its fold, see `learned_by`.
     training : Training
         How they are trained.
     seed : int
@@ -127,14 +134,14 @@ def trained(
         If all members diverge.
     """
     count = rows.fold.max() + 1
-    optimizer = training.optimizer(len(rows.X) - len(rows.X) // count)
+    learned = [learned_by(rows.fold, number, is_time=rows.is_time) for number in range(count)]
     members = [
         Member(
             network,
             network.init(seed + number, np.float32),
-            optimizer,
-            rows=np.flatnonzero(rows.fold != number),
-            validation_rows=np.flatnonzero(rows.fold == number),
+            training.optimizer(len(learned[number])),
+            rows=learned[number],
+            validation_rows=unseen_by(rows.fold, number, is_time=rows.is_time),
             epochs=training.epochs,
             batch_size=training.batch_size,
             seed=seed + number,
@@ -158,8 +165,8 @@ def trained(
     return [Ensemble(network, own[good]) for network, own in zip(networks, thetas, strict=True)], good, results
 
 
-def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
-    """Return the predictions of rows by the members that have not seen them, (N, O); 0 if there is no such member.
+def unseen(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for each member, the indices of the rows that it has not seen, and its predictions of them, (n, O).
 
     Parameters
     ----------
@@ -168,8 +175,29 @@ def out_of_fold(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> np
     rows : TrainingRows
         The rows that they were trained on.
     """
-    Y = np.zeros((len(rows.X), ensemble.network.outputs))
     for number, theta in zip(folds, ensemble.thetas, strict=True):
-        own = rows.fold == number
-        Y[own] = next(Ensemble(ensemble.network, theta[None]).each(rows.X[own]))
-    return Y
+        own = unseen_by(rows.fold, number, is_time=rows.is_time)
+        yield own, next(Ensemble(ensemble.network, theta[None]).each(rows.X[own]))
+
+
+def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean prediction of each row by the members that have not seen it, (N, …), and whether there are any.
+
+    Parameters
+    ----------
+    each : iterable of tuple of ndarray
+        For each member the indices of rows and its predictions of them, see `unseen`.
+    count : int
+        The number of rows, N.
+
+    Examples
+    --------
+    >>> out_of_fold([(np.array([0, 1]), np.array([1.0, 2.0])), (np.array([1]), np.array([4.0]))], 3)
+    (array([1., 3., 0.]), array([ True,  True, False]))
+    """
+    each = list(each)
+    Y, members = np.zeros((count, *each[0][1].shape[1:])), np.zeros(count)
+    for own, predicted in each:
+        Y[own] += predicted
+        members[own] += 1
+    return (Y.T / np.maximum(members, 1)).T, members > 0

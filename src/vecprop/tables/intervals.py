@@ -21,6 +21,8 @@ class Residuals:
     ----------
     sizes : ndarray (M, R)
         Quantiles of the residuals of each member, at (r + ½) / R.
+    groups : float, default inf
+        The number of groups that the rows are of; infinite if rows are independent of each other, and many.
 
     Examples
     --------
@@ -31,26 +33,41 @@ class Residuals:
     """
 
     sizes: np.ndarray
+    groups: float = float("inf")
 
     @classmethod
-    def of(cls, distances: list[np.ndarray], weights: list[np.ndarray]) -> "Residuals":
+    def of(cls, distances: list[np.ndarray], weights: list[np.ndarray], groups: float = float("inf")) -> "Residuals":
         """Return quantiles of each member's residuals, given the weights of their rows."""
         count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
         each = zip(distances, weights, strict=True)
-        return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]))
+        return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]), groups)
 
     def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
         """Return the ends of intervals, (N, 2), given the members' predictions low and high, (M, N) each.
 
         If R_i is the residual of row i, and low_i and high_i are the predictions of the member that has not seen row i,
-        the ends are the quantile of all low_i - R_i at 1 - coverage and that of all high_i + R_i at coverage. The
-        targets of about this share of new rows of the same kind lie between them, and at least 2 coverage - 1 of them,
-        whatever the distribution.
+        the ends are the quantile of all low_i - R_i at 1 - level and that of all high_i + R_i at this level, see
+        `level_for`. The targets of about the share ``coverage`` of new rows of the same kind lie between them, and at
+        least 2 coverage - 1 of them, whatever the distribution.
         """
-        require_share(coverage)
-        ends = [_quantiles(low, -self.sizes, 1 - coverage), _quantiles(high, self.sizes, coverage)]
+        level = level_for(coverage, self.groups)
+        ends = [_quantiles(low, -self.sizes, 1 - level), _quantiles(high, self.sizes, level)]
         return np.stack(ends, axis=1)
+
+
+def level_for(coverage: float, groups: float) -> float:
+    """Return the level of the quantile of residuals for a coverage: (1 + 1/G) coverage with G groups, at most 1.
+
+    A new group is one more beside the G whose residuals are known (Dunn et al., 2022; split conformal prediction).
+
+    Examples
+    --------
+    >>> level_for(0.75, groups=3), level_for(0.75, groups=float("inf")), level_for(0.9, groups=2)
+    (1.0, 0.75, 1.0)
+    """
+    require_share(coverage)
+    return min(coverage * (1 + 1 / groups), 1.0)
 
 
 def require_share(coverage: float) -> None:

@@ -11,14 +11,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
-from .ensemble import Ensemble, TrainingRows, out_of_fold
+from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
 from .error import TableError, pandas
-from .frames import Frame
 from .intervals import Residuals
 from .kinds import target_reading
 from .numerals import NumberReading
 from .settings import SharedSettings, documented
-from .table_model import TableModel
+from .table_model import Rows, TableModel
 from .values import read_numbers, texts_of
 
 
@@ -165,6 +164,12 @@ class TabularRegressor(RegressorMixin, TableModel):
         """Return each member's predictions in the units of the target, (M, N)."""
         return self._in_units(np.stack([Y[:, 0] for Y in ensemble.each(inputs)]))
 
+    def _unseen_in_units(
+        self, ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return, for each member, the rows that it has not seen and its predictions in the units of the target."""
+        return [(own, self._in_units(Y[:, 0])) for own, Y in unseen(ensemble, folds, rows)]
+
     @property
     def level(self) -> float:
         """The level of the quantile that is predicted."""
@@ -175,14 +180,14 @@ class TabularRegressor(RegressorMixin, TableModel):
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
-        frame, y, weight = super()._rows(X, y, sample_weight)
-        self.target_reading_, note = target_reading(pandas().Series(y), self.target or "", frame, self.asked)
+    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
+        rows = super()._rows(X, y, sample_weight, groups, time)
+        y = pandas().Series(rows.target)
+        self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
-        return frame, y, weight
+        return rows._replace(target=self._numbers(rows.target))
 
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        y = self._numbers(y)
         self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
         return self._targets.encode(y[:, None]).astype(np.float32), 1
@@ -204,14 +209,18 @@ class TabularRegressor(RegressorMixin, TableModel):
         return numbers
 
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        self.outer_, known, y = others, np.isin(rows.fold, folds), self._in_units(rows.T[:, 0])
-        Y, *outer = (self._in_units(out_of_fold(each, folds, rows)[:, 0]) for each in self.ensembles)
-        low, high = outer or (Y, Y)
+        self.outer_, y = others, self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
-        distances, own = np.maximum(low - y, y - high), [rows.fold == number for number in folds]
-        self.residuals_ = Residuals.of([distances[fold] for fold in own], [weight[fold] for fold in own])
+        each = [self._unseen_in_units(ensemble, folds, rows) for ensemble in self.ensembles]
+        ends = each[1:] or each * 2
+        own = [unseen for unseen, _ in each[0]]
+        distances = [
+            np.maximum(low - y[unseen], y[unseen] - high) for (unseen, low), (_, high) in zip(*ends, strict=True)
+        ]
+        self.residuals_ = Residuals.of(distances, [weight[unseen] for unseen in own], rows.groups)
+        (Y, known), *outer = (out_of_fold(of_members, len(y)) for of_members in each)
         if self.levels:
-            of_levels = zip([low, Y, high] if outer else [Y], self.levels, strict=True)
+            of_levels = zip([outer[0][0], Y, outer[1][0]] if outer else [Y], self.levels, strict=True)
             losses = np.mean([Quantile(level).element(of, y) for of, level in of_levels], axis=0)
             self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
         else:

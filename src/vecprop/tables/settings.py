@@ -63,6 +63,8 @@ notes_ : list of str
     Sentences on columns that are not used, with the reason, and on values that were not used as they are.
 encoder_ : Encoder
     The columns as inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
+profiles_ : list of Profile
+    What each column had in training, which `check` compares other tables with.
 ensemble_ : Ensemble
     The networks: ``ensemble_.network`` and ``ensemble_.thetas``, (M, P).
 loss_curves_, validation_loss_curves_ : list of list of float

@@ -1,7 +1,7 @@
 """The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -14,14 +14,26 @@ from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..train.results import TrainingResults
-from .encoder import Encoder
+from .drift import Profile, Tally
+from .encoder import Encoder, Inputs
 from .ensemble import Ensemble, Training, TrainingRows, trained
 from .error import TableError, pandas
-from .folds import folds
+from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
+from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .task import as_whole
+
+
+class Rows(NamedTuple):
+    """The rows that a model learns from, and the columns that are set aside, each with the reason."""
+
+    frame: Frame
+    target: np.ndarray
+    weight: np.ndarray | None
+    dependence: Dependence
+    aside: dict[str, str]
 
 
 class TableModel(SharedSettings, BaseEstimator, ABC):
@@ -40,7 +52,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -51,6 +63,13 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             The target; by default the column of the table that ``target`` names.
         sample_weight : array (N,), optional
             The weight of each row, at least 0; 1 by default. A row of weight 0 is left out.
+        groups : str or array (N,), optional
+            The group of each row, such as a patient, or the column that tells it, which is then no input. Rows of one
+            group are validation rows of the same network, so that early stopping, probabilities and intervals are
+            right for new groups.
+        time : str or array (N,), optional
+            The time of each row, or the column that tells it. Each network is trained on rows that are earlier than
+            its validation rows, so that all this is right for later rows.
 
         Returns
         -------
@@ -64,11 +83,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         ValueError
             If settings are out of range, or training diverges.
         """
-        frame, target, weight = self._rows(X, y, sample_weight)
+        frame, target, weight, dependence, aside = self._rows(X, y, sample_weight, groups, time)
         T, outputs = self._read_target(target, weight)
-        inputs = self._learn_columns(frame, target)
+        inputs = self._learn_columns(frame, target, aside)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        rows = TrainingRows(inputs, T, weight, folds(target, self.members(len(target)), seed))
+        fold = dependence.folds(target, self.members(len(target)), seed)
+        rows = TrainingRows(inputs, T, weight, fold, dependence.is_time, dependence.count)
         networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
         with at_most_jobs(self.n_jobs):
             (self.ensemble_, *others), folds_kept, results = trained(
@@ -78,8 +98,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             self._calibrate(others, folds_kept, rows)
         return self
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Frame, np.ndarray, np.ndarray | None]:
-        """Return a table without its target, the target, and weights, of the rows with a target and a weight."""
+    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
+        """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self, self.target), []
         self.notes_ += frame.attrs.get("notes", [])
         if y is None:
@@ -90,6 +110,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
                 )
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
+        dependence = Dependence.of(frame, groups, time, self.asked)
+        aside = frame.attrs.get("aside")  # of who has seen the whole file
+        if aside is None:
+            own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
+            meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
+            aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
@@ -102,10 +128,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
             frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
+            dependence = dependence[counts]
         if not is_known.all():
             y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
-        return frame, self._plain(y).to_numpy(), None if are_equal else weight
+        return Rows(frame, self._plain(y).to_numpy(), None if are_equal else weight, dependence, aside)
 
     def _plain(self, y: Any) -> Any:
         """Return the values of a target as they are learned, which may be the text of a file."""
@@ -128,11 +155,14 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _learn_columns(self, frame: Frame, target: np.ndarray) -> np.ndarray:
-        """Learn how the columns become inputs, and return the inputs of the rows."""
+    def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> np.ndarray:
+        """Learn how the columns become inputs, without those set aside, and return the inputs of the rows."""
         self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
-        self.encoder_, notes = Encoder.of(frame, self.asked)
+        self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)
+        self.encoder_.dropped.update(aside)
+        notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
+        self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
         return self.encoder_(frame)
 
     def _network(self, inputs: int, outputs: int, loss: Loss) -> Network:
@@ -170,7 +200,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
     def check(self, X: Any) -> list[str]:
-        """Return sentences on what of a table is unlike training, such as unknown categories; none if nothing is.
+        """Return sentences on what of a table is unlike training, and how far; none if nothing is.
+
+        They are on columns and values that are not used or not as they are, on values out of training's range,
+        categories that it never had, and shares of missing values and distributions that have changed.
 
         Parameters
         ----------
@@ -183,7 +216,34 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             If a column is missing.
         """
         frame = self._table(X)
-        return list(frame.attrs.get("notes", [])) + self.encoder_.missed(frame)
+        return [*frame.attrs.get("notes", []), *self.encoder_.missed(frame), *self.drift(self.tallies(frame))]
+
+    @property
+    def _columns(self) -> list[tuple[str, Inputs]]:
+        """The name of each column that is used, and how it becomes inputs."""
+        return list(zip(self.encoder_.names, self.encoder_.parts, strict=True))
+
+    def tallies(self, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
+        """Return the counts of each column of a table in the terms of training, added to those of earlier parts of it.
+
+        Models of earlier versions have no profile of training, and no counts.
+        """
+        profiles = getattr(self, "profiles_", [])
+        if not profiles:
+            return []
+        new = [profile.tally(part, frame[name]) for profile, (name, part) in zip(profiles, self._columns, strict=True)]
+        if before is None:
+            return new
+        return [profile.plus(*both) for profile, *both in zip(profiles, before, new, strict=True)]
+
+    def drift(self, tallies: list[Tally]) -> list[str]:
+        """Return sentences on how the columns of a table differ from those of training, given its counts."""
+        profiles = getattr(self, "profiles_", [])
+        return [
+            f"Column {name!r}: {note}."
+            for profile, (name, part), tally in zip(profiles, self._columns[: len(profiles)], tallies, strict=True)
+            for note in profile.notes(part, tally, len(tallies))
+        ]
 
     def _table(self, X: Any) -> Frame:
         """Return a table for prediction, without its target, with the column names of training."""

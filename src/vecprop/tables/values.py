@@ -74,6 +74,18 @@ def _filled(x: np.ndarray, values: Any, left: np.ndarray, read: Callable[[Any], 
     return x, is_unread
 
 
+def own_reading(series: Any) -> NumberReading:
+    """Return how a column is read as numbers, as its own values tell; texts are looked at only if some are not plain.
+
+    Examples
+    --------
+    >>> own_reading(pandas().Series(["1,5", "2"])).decimal
+    ','
+    """
+    plain = NumberReading()
+    return NumberReading.of(texts_of(series)) if read_numbers(series, plain)[1].any() else plain
+
+
 def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     """Return a column as numbers, read as its own values tell, and the number of values that cannot be read.
 
@@ -82,7 +94,7 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
     >>> as_numbers(pandas().Series(["1,5", "2", None, "?"]))
     (array([1.5, 2. , nan, nan]), 1)
     """
-    x, is_unread = read_numbers(series, NumberReading.of(texts_of(series)))
+    x, is_unread = read_numbers(series, own_reading(series))
     return x, int(is_unread.sum())
 
 

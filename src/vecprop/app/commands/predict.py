@@ -39,7 +39,7 @@ def predict(
     from ... import load
     from ...tables.error import pandas
     from ...tables.reading import ARROW, PARQUET, chunks
-    from ..models.predicting import notes_on, predictions
+    from ..models.predicting import Watch, predictions
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     if output is None and table.suffix.lower() in PARQUET | ARROW:
@@ -47,7 +47,8 @@ def predict(
     output = None if output == STANDARD_OUTPUT else output
     if output is not None:
         require_format(writable(output, force, model, table))
-    loaded, notes = load(model), []
+    loaded = load(model)
+    watch = Watch(loaded)
     parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
     first, kept = next(parts)
     made = predictions(loaded, first, interval)  # before anything is written
@@ -57,8 +58,9 @@ def predict(
         for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
             made = made if number == 0 else predictions(loaded, frame, interval)
             write(pandas().concat([as_stored, made], axis=1))
-            notes += notes_on(loaded, frame)
+            if not quiet:
+                watch.see(frame)
     if not quiet:
-        say_notes(dict.fromkeys(notes))
+        say_notes(watch.notes())
         if output is not None:
             say(f"Predictions are in {output}.")

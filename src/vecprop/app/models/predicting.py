@@ -97,6 +97,33 @@ def rows_for(model: Any, frame: Frame) -> Any:
     return frame[list(names)]
 
 
+class Watch:
+    """Sees the parts of a table, and tells what of them all is unlike a model's training.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        The model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.tallies = None
+        self.missed: dict[str, None] = {}
+
+    def see(self, frame: Frame) -> None:
+        """See the next part."""
+        if isinstance(self.model, TableModel):
+            self.missed |= dict.fromkeys([*frame.attrs.get("notes", []), *self.model.encoder_.missed(frame)])
+            self.tallies = self.model.tallies(frame, self.tallies)
+
+    def notes(self) -> list[str]:
+        """Return sentences on the parts that were seen."""
+        return [*self.missed, *(self.model.drift(self.tallies) if self.tallies else [])]
+
+
 def notes_on(model: Any, frame: Frame) -> list[str]:
     """Return sentences on what of a table is unlike the model's training."""
-    return model.check(frame) if isinstance(model, TableModel) else []
+    watch = Watch(model)
+    watch.see(frame)
+    return watch.notes()

@@ -1,7 +1,7 @@
 """From a table to its rows for training and for the test."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.asked import NOTHING, Asked
 from ...tables.error import TableError
+from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
-from ...tables.kinds import kind_of, target_reading
+from ...tables.kinds import target_reading
 from ...tables.numerals import NumberReading
+from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
-from ...tables.values import read_days, read_numbers
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
+from .repeated_rows import refuse_the_same_file, repeated_rows
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
@@ -30,9 +32,11 @@ class Split:
     size : float
         The share of the rows that is the test; if 1 or more, their number.
     group : str or None
-        A column: rows with the same value are all in training or all in the test, and the column is no input.
+        A column: rows with the same value are all in training or all in the test, and in one fold of training; the
+        column is no input.
     time : str or None
-        A column of dates or numbers: the latest rows are the test.
+        A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
+        that they are trained on.
     seed : int
         Fixes the random draw.
     asked : Asked
@@ -69,22 +73,20 @@ class Split:
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
         if self.time is not None:
-            return _latest(column_of(frame, self.time), count, self.time, self.asked)
+            return _latest(times(column_of(frame, self.time), self.time, self.asked), count, self.time)
         if self.group is not None:
-            return self._of_groups(frame, count / rows)
+            groups = group_numbers(column_of(frame, self.group))
+            if groups.max() < 2:
+                raise TableError(
+                    f"Column {self.group!r} has {groups.max() + 1} group(s): three are needed at least, one to "
+                    "test, and two to train and to validate."
+                )
+            split = GroupShuffleSplit(1, test_size=count / rows, random_state=self.seed)
+            return next(split.split(groups, groups=groups))
         drawn = train_test_split(
             np.arange(rows), test_size=count, random_state=self.seed, stratify=_strata(y, count) if is_classes else None
         )
         return np.sort(drawn[0]), np.sort(drawn[1])
-
-    def _of_groups(self, frame: Frame, share: float) -> tuple[np.ndarray, np.ndarray]:
-        groups = column_of(frame, self.group or "").astype(str)
-        if groups.nunique() < 2:
-            raise TableError(
-                f"Column {self.group!r} has one group alone: rows for a test cannot be taken from another."
-            )
-        split = GroupShuffleSplit(1, test_size=share, random_state=self.seed)
-        return next(split.split(frame, groups=groups))
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,15 @@ class Parts:
     task : str
         The task.
     X, X_test : DataFrame
-        The columns of inputs.
+        The columns of inputs, and others: ``X.attrs["aside"]`` tells why these are no inputs.
     y, y_test : ndarray
         The target.
     weight, weight_test : ndarray
         The rows' weights.
     notes : list of str
-        Sentences on rows and columns that are left out.
+        Sentences on rows that are left out, or are in both parts.
+    dependence : Dependence
+        The groups and times of rows of training, if columns of them are named.
     reading : NumberReading or None
         How the numbers of the target are read.
     """
@@ -149,7 +153,14 @@ class Parts:
     y_test: np.ndarray
     weight_test: np.ndarray
     notes: list[str]
+    dependence: Dependence = field(default_factory=Dependence)
     reading: NumberReading | None = None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The arguments of ``fit``."""
+        together = {"groups": self.dependence.groups, "time": self.dependence.time}
+        return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
 
 
 def divided(request: Request) -> Parts:
@@ -163,27 +174,46 @@ def divided(request: Request) -> Parts:
     y = target_of(frame, request.target, task, reading)
     weight = weights_of(frame, request.weight)
     X = frame.drop(columns=request.target)
+    aside = {}
     for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
         if name is not None:
             column_of(frame, name)
             if name == request.target:
                 raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
-            X = X.drop(columns=name)
-            notes.append(f"Column {name!r} {what} and is no input.")
+            aside[name] = f"it {what}"
+    X.attrs["aside"] = aside | row_numbers(
+        X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
+    )
     if request.test is not None:
+        refuse_the_same_file(request.table, request.test)
         other, more = with_target(_frame(request, request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
-        X_test = other.drop(columns=[request.target] if request.weight is None else [request.target, request.weight])
-        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, reading)
+        X_test = other.drop(columns=request.target)
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, reading=reading)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
-        parts = Parts(task, X.iloc[train], y[train], weight[train], X.iloc[test], y[test], weight[test], notes, reading)
+        of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
+        parts = Parts(
+            task,
+            X.iloc[train],
+            y[train],
+            weight[train],
+            X.iloc[test],
+            y[test],
+            weight[test],
+            notes,
+            of_all[train],
+            reading,
+        )
+    parts = replace(parts, notes=parts.notes + repeated_rows(parts, request))
     _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
     return parts
 
 
 def _frame(request: Request, path: Path) -> Frame:
-    return as_frame(path, target=request.target, classes=request.classes)
+    """Return a table whose index names the lines of a text file, or counts the rows of another."""
+    frame = as_frame(path, target=request.target, classes=request.classes)
+    return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
 def _require_weight(name: str | None, **parts: np.ndarray) -> None:
@@ -193,21 +223,13 @@ def _require_weight(name: str | None, **parts: np.ndarray) -> None:
             raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
 
 
-def _latest(series: Any, count: int, name: str, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+def _latest(time: np.ndarray, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of all rows but the latest, and of the latest; rows of the same time stay together."""
-    reading = kind_of(series, name, asked).reading
-    times = np.full(len(series), np.nan)
-    if isinstance(reading, NumberReading):
-        times, _ = read_numbers(series, reading)
-    elif reading is not None:
-        times, _ = read_days(series, reading)
-    if np.isnan(times).any():
-        raise TableError(
-            f"Column {name!r} has {int(np.isnan(times).sum())} value(s) that are no time: fix or drop them."
-        )
-    is_late = times >= np.sort(times)[-count]
+    is_late = time >= np.sort(time)[-count]
     if is_late.all():
-        raise TableError(f"Column {name!r} does not tell the latest {count} rows from the others: there is one time.")
+        raise TableError(
+            f"Column {name!r} does not tell the latest {count} rows from the others: change --test-size, or do without."
+        )
     return np.flatnonzero(~is_late), np.flatnonzero(is_late)
 
 

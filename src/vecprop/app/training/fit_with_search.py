@@ -81,7 +81,7 @@ def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Fit:
             raise UsageError(str(error)) from error
         began = time.perf_counter()
         with progress_bar("training", quiet) as show:
-            model = estimator.set_params(progress=show).fit(parts.X, parts.y, parts.weight).set_params(progress=None)
+            model = estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
         if seconds is None or was_interrupted(model):
             return model, None
         cost = time.perf_counter() - began

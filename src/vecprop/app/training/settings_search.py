@@ -161,7 +161,7 @@ def _try_whole(
 ) -> None:
     """Fit a model with some settings, which is a finalist if it is done in time."""
     model.set_params(progress=lambda now: time.perf_counter() > ends)
-    model.fit(parts.X, parts.y, parts.weight).set_params(progress=None)
+    model.fit(**parts.training).set_params(progress=None)
     if not was_interrupted(model):
         found.finalists.append(Finalist(settings, model))
         tell(f"Validation loss {model.validation_loss_:.5g} with {settings_as_text(settings)}.")

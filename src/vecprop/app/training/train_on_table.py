@@ -53,8 +53,10 @@ class Trained:
     @cached_property
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
-        in_test = [f"In the test: {note}" for note in self.model.encoder_.missed(self.parts.X_test)]
-        return list(dict.fromkeys([*self.parts.notes, *self.model.notes_, *in_test]))
+        model, X_test = self.model, self.parts.X_test
+        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))]
+        in_test = [f"In the test: {note}" for note in unlike]
+        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *in_test]))
 
     @property
     def types(self) -> dict[str, str]:

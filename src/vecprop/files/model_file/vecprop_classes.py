@@ -16,6 +16,7 @@ from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
 from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs, Texts
+from ...tables.drift import Profile
 from ...tables.encoder import Encoder
 from ...tables.ensemble import Ensemble
 from ...tables.intervals import Residuals
@@ -197,6 +198,7 @@ _LEARNED_OF_TABLES: Checks = {
     **COMMON,
     "notes_": is_a(list[str]),
     "encoder_": is_a(Encoder),
+    "profiles_": lambda value, model: is_a(list[Profile])(value, model) and len(value) == len(model.encoder_.parts),
     "ensemble_": is_a(Ensemble),
     "loss_curves_": is_a(list[list[float]]),
     "validation_loss_curves_": is_a(list[list[float]]),
@@ -244,6 +246,19 @@ def _encoder_is_consistent(encoder: Encoder) -> bool:
     return len(encoder.names) == len(encoder.parts) == len(set(encoder.names))
 
 
+def _profile_is_consistent(profile: Profile) -> bool:
+    values, counts = profile.values, profile.counts
+    is_known = values.dtype.kind == "U" or (values.dtype.kind == "f" and bool(np.isfinite(values).all()))
+    return (
+        0 <= profile.missing <= profile.rows > 0
+        and values.ndim == 1
+        and values.shape == counts.shape
+        and counts.dtype.kind == "i"
+        and is_known
+        and bool(np.all(values[1:] > values[:-1]))
+    )
+
+
 def _networks_are_consistent(ensemble: Ensemble) -> bool:
     return is_theta(ensemble.thetas, ensemble.network) and ensemble.thetas.ndim == 2 and len(ensemble.thetas) > 0
 
@@ -255,8 +270,8 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
 
 
 def _residuals_are_consistent(residuals: Residuals) -> bool:
-    sizes = residuals.sizes
-    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes)
+    sizes, groups = residuals.sizes, residuals.groups
+    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes) and groups > 0
 
 
 def _table_model_is_consistent(model: Any) -> bool:
@@ -268,7 +283,7 @@ def _table_model_is_consistent(model: Any) -> bool:
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     network: Network = model.ensemble_.network
     return (
-        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_"}
+        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_", "profiles_"}
         and network.inputs == model.encoder_.width
         and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
         and (is_classifier or len(fitted["range_"]) == 2)
@@ -296,6 +311,7 @@ VECPROP_CLASSES = [
     stored_fields(Dates),
     stored_fields(Texts, lambda texts: texts.hashes > 0),
     stored_fields(Encoder, _encoder_is_consistent),
+    stored_fields(Profile, _profile_is_consistent),
     stored_fields(Ensemble, _networks_are_consistent),
     stored_fields(Residuals, _residuals_are_consistent),
     stored_estimator(

@@ -212,15 +212,16 @@ def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Sourc
 
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
     """Add the function of intervals around the predictions."""
-    count = len(model.ensemble_)
+    count, residuals = len(model.ensemble_), model.residuals_
+    distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
     ends = f"each(X, {count}), each(X, {2 * count})" if model.outer_ else "middle, middle"
-    interval = source.formulas.function(Residuals.interval, attributes=["sizes"])
+    interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
     source.function(
         "predict_interval",
         '"""Return intervals, (N, 2), that contain the targets of about this share of rows, from 0.5 to 1."""',
         "X = inputs(table)",
         "middle = each(X)",
-        f"low, high = {interval}({ends}, coverage, {source.constant('DISTANCES', model.residuals_.sizes)}).T",
+        f"low, high = {interval}({ends}, coverage, {distances}).T",
         "predicted = middle.mean(axis=0)",
         "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)",
         arguments=f"table, coverage={float(coverage)!r}",

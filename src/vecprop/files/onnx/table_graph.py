@@ -5,7 +5,7 @@ import numpy as np
 from ...core.elementary import clip, where
 from ...tables.classifier import SMALLEST_PROBABILITY, TabularClassifier
 from ...tables.ensemble import Ensemble
-from ...tables.intervals import place_of
+from ...tables.intervals import level_for, place_of
 from ...tables.regressor import TabularRegressor
 from .tracing import Symbol
 
@@ -36,10 +36,10 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
     coverage : float
         The share of targets that intervals contain.
     """
-    graph, sizes = X.graph, model.residuals_.sizes
+    graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
     below, above = [_each(model, outer, X) for outer in model.outer_] or [_each(model, model.ensemble_, X)] * 2
-    low = graph.cast(_quantile(below, -sizes, 1 - coverage), graph.dtype)
-    high = graph.cast(_quantile(above, sizes, coverage), graph.dtype)
+    low = graph.cast(_quantile(below, -sizes, 1 - level), graph.dtype)
+    high = graph.cast(_quantile(above, sizes, level), graph.dtype)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 

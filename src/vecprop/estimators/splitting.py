@@ -1,0 +1,61 @@
+"""How rows are split into folds: by a number of folds, and by groups or times where they are given."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit, check_cv
+from sklearn.utils.multiclass import type_of_target
+
+FOLDS = 5
+"""The number of folds by default."""
+
+
+def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
+    """Return the splitter that a setting ``cv`` means.
+
+    Parameters
+    ----------
+    cv : int, splitter, iterable or None
+        The setting; a splitter of one's own is used as it is, and takes groups if it knows them.
+    y : array
+        The targets.
+    is_classes : bool
+        Whether the estimator is a classifier, whose folds share its classes.
+    groups, time : array (N,) or None
+        The group and the time of each row.
+
+    Raises
+    ------
+    ValueError
+        If there are times beside groups or beside a splitter, or not one for each row.
+
+    Examples
+    --------
+    >>> splitter = splitter_for(2, np.zeros(6), is_classes=True, groups=None, time=[3, 1, 2, 1, 2, 3])
+    >>> [(train.tolist(), test.tolist()) for train, test in splitter.split(np.zeros(6))]
+    [([1, 3], [2, 4]), ([1, 3, 2, 4], [0, 5])]
+    """
+    is_number = cv is None or isinstance(cv, Integral)
+    count: Any = FOLDS if cv is None else cv
+    splits: Any = cv
+    if time is not None:
+        if groups is not None or not is_number:
+            raise ValueError("time splits rows by itself: give it without groups, and cv as a number of folds.")
+        splits = _splits_of_time(np.asarray(time), count, len(y))
+    if groups is None or not is_number:
+        return check_cv(splits, y, classifier=is_classes)
+    is_stratified = is_classes and type_of_target(y) in ("binary", "multiclass")
+    return StratifiedGroupKFold(count) if is_stratified else GroupKFold(count)
+
+
+def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return blocks of rows, each with all that are earlier; those of the block's first time are in the block alone."""
+    if time.shape != (rows,):
+        raise ValueError(f"There are {rows} rows, but time has the shape {time.shape}: give one a row.")
+    order = np.argsort(time, kind="stable")
+    splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
+    splits = [(train[time[train] < time[test].min()], test) for train, test in splits]
+    if any(not len(train) for train, _ in splits):
+        raise ValueError(f"The times are too few for {count} folds, each with earlier rows: lower cv.")
+    return splits

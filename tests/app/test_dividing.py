@@ -1,0 +1,135 @@
+"""Groups, times, duplicates and keys, from the table to the folds of a search."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from commands import FAST
+from vecprop.app.training.cross_validation import Columns
+from vecprop.app.training.dividing import Request, Split, divided
+
+
+def result_of(done):
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def request(path, group=None, time=None):
+    return Request(path, "y", Split(0.25, group, time, 0))
+
+
+@pytest.fixture
+def visits(tmp_path):
+    r = np.random.default_rng(0)
+    patient = np.repeat(np.arange(20), 6)
+    frame = pd.DataFrame({"patient": patient, "x": r.normal(size=120), "z": r.normal(size=20)[patient]})
+    frame["day"] = pd.date_range("2023-12-01", periods=120).strftime("%d.%m.%Y")
+    frame["y"] = frame["x"] + r.normal(size=20)[patient]
+    frame.sample(frac=1, random_state=0).to_csv(tmp_path / "visits.csv", index=False)
+    return tmp_path / "visits.csv"
+
+
+def test_groups_reach_the_fit_and_the_folds_of_a_search(visits):
+    parts = divided(request(visits, group="patient"))
+    groups = parts.X["patient"].to_numpy()
+    model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
+    assert "patient" not in model.encoder_.names
+    assert model.residuals_.groups == len(np.unique(groups)) == 15
+    for train, test in Columns.of(model, parts).splits:
+        assert not set(groups[train]) & set(groups[test])
+
+
+def test_times_reach_the_fit_and_the_folds_of_a_search(visits):
+    parts = divided(request(visits, time="day"))
+    days = pd.to_datetime(parts.X["day"], dayfirst=True).to_numpy()
+    assert days.max() < pd.to_datetime(parts.X_test["day"], dayfirst=True).min()
+    model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
+    assert "day" in model.encoder_.names
+    for train, test in Columns.of(model, parts).splits:
+        assert days[train].max() < days[test].min()
+
+
+@pytest.mark.parametrize(("column", "said"), [("two", "2 group"), ("one", "1 group")])
+def test_too_few_groups(vecprop, visits, column, said):
+    frame = pd.read_csv(visits)
+    frame.assign(two=frame.index % 2, one=1).to_csv("few.csv", index=False)
+    done = vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST)
+    assert done.exit_code == 3
+    assert said in done.stderr
+
+
+def noise(rows, seed=0):
+    r = np.random.default_rng(seed)
+    return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})
+
+
+def test_rows_in_both_parts_are_noted_with_their_lines(vecprop, tmp_path):
+    frame = noise(60)
+    twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
+    text = twice.to_csv(index=False).replace("\n", "\n\n", 1)  # an empty line is no row
+    (tmp_path / "twice.csv").write_text(text)
+    done = vecprop("train", "twice.csv", "--target", "y", *FAST)
+    assert done.exit_code == 0, done.stderr
+    found = re.search(r"(\d+) of the test's 24 rows are in training too.* line (\d+) of .* line (\d+) of", done.stderr)
+    assert found is not None
+    assert int(found[1]) > 12
+    one, other = (text.splitlines()[int(line) - 1].rsplit(",", 1)[0] for line in found.groups()[1:])
+    assert one == other
+    done = vecprop("train", "twice.csv", "--target", "y", "--group", "x", "--force", *FAST)
+    assert "in training too" not in done.stderr
+
+
+def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
+    noise(60).to_csv("t.csv", index=False)
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "t.csv", *FAST)
+    assert (done.exit_code, "is the table of training itself" in done.stderr) == (2, True)
+    noise(60).sample(frac=1, random_state=0).to_parquet("copy.parquet")
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "copy.parquet", *FAST)
+    assert (done.exit_code, "has the rows of t.csv and no others" in done.stderr) == (3, True)
+    pd.concat([noise(60)[:9], noise(20, 1)]).to_csv("some.csv", index=False)
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
+    assert done.exit_code == 0
+    assert "9 of the test's 29 rows are in training too" in done.stderr
+    assert "such as line 2 of some.csv, which is line 2 of t.csv there" in done.stderr
+
+
+def test_lines_of_rows_whose_target_is_known(vecprop):
+    frame = pd.concat([noise(30), noise(30)])
+    frame.iloc[:5, 2] = None
+    frame.iloc[30:35, 2] = None
+    frame.to_csv("t.csv", index=False)
+    frame.iloc[5:6].to_csv("other.csv", index=False)
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "other.csv", *FAST)
+    assert "1 of the test's 1 rows are in training too" in done.stderr
+    assert "line 7 of t.csv there" in done.stderr
+
+
+def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
+    noise(60).assign(id=range(500, 560)).to_csv("t.csv")
+    done = vecprop("train", "t.csv", "--target", "y", "--json", *FAST)
+    assert sorted(result_of(done)["columns"]["dropped"]) == ["column 1", "id"]
+    assert "Column 'id' is not used: it counts the rows" in done.stderr
+    again = vecprop("predict", "t.npz", "t.csv", "-o", "p.csv")
+    assert "id" not in again.stderr
+    timed = vecprop("train", "t.csv", "--target", "y", "--json", "--time", "id", "--force", *FAST)
+    assert list(result_of(timed)["columns"]["dropped"]) == ["column 1"]
+    declared = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
+    assert list(result_of(declared)["columns"]["dropped"]) == ["column 1"]
+
+
+def test_rows_are_alike_whatever_their_signs_and_types(vecprop):
+    frame = noise(60).assign(n=lambda frame: frame["x"].round(2).astype(object))
+    frame.loc[7, "n"] = "many"
+    frame.to_csv("t.csv", index=False, sep=";", decimal=",")
+    frame.assign(n=frame["x"].round(2))[20:30].to_parquet("some.parquet")
+    frame[20:30].to_csv("some.csv", index=False, sep=";", decimal=",")
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
+    assert "10 of the test's 10 rows are in training too" in done.stderr
+    frame.drop(columns="n").to_csv("t.csv", index=False, sep=";", decimal=",")
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.parquet", "--force", *FAST)
+    assert "10 of the test's 10 rows are in training too" in done.stderr
+    assert "such as row 1 of some.parquet, which is line 22 of t.csv there" in done.stderr

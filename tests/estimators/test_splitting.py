@@ -1,0 +1,58 @@
+"""Groups and times of a search reach its folds."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GroupKFold, cross_val_score
+
+from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
+from vecprop.estimators.splitting import splitter_for
+
+R = np.random.default_rng(0)
+X = R.normal(size=(60, 3))
+GROUPS = R.permutation(np.repeat(np.arange(12), 5))
+TIME = R.permutation(60) // 3
+Y = X[:, 0] + GROUPS
+CLASSES = np.where(Y > 6, "late", "early")
+
+
+def searched(network, y, **arguments):
+    cv = arguments.pop("cv", 3)
+    search = MLPSearchCV(network.set_params(max_iter=2, random_state=0), {"hidden_layer_sizes": [(2,)]}, cv=cv)
+    return search.fit(X, y, **arguments)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("network", "y"), [(MLPRegressor(), Y), (MLPClassifier(), CLASSES)])
+@pytest.mark.parametrize("given", ["groups", "time"])
+def test_groups_and_times_reach_the_folds_of_a_search(network, y, given):
+    values = {"groups": GROUPS, "time": TIME}[given]
+    search = searched(network, y, **{given: values})
+    is_classes = isinstance(network, MLPClassifier)
+    splitter = splitter_for(3, y, is_classes=is_classes, **({"groups": None, "time": None} | {given: values}))
+    splits = list(splitter.split(X, y, values))
+    for train, test in splits:
+        assert not set(values[train]) & set(values[test])
+        assert given == "groups" or values[train].max() < values[test].min()
+    scores = cross_val_score(search.best_estimator_, X, y, cv=splits)
+    assert search.best_score_ == pytest.approx(scores.mean())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_splitter_of_ones_own_is_given_the_groups():
+    own = searched(MLPRegressor(), Y, cv=GroupKFold(3), groups=GROUPS)
+    by_number = searched(MLPRegressor(), Y, groups=GROUPS)
+    assert own.best_score_ == by_number.best_score_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"time": TIME, "groups": GROUPS}, "without groups"),
+        ({"time": TIME, "cv": GroupKFold(3)}, "a number of folds"),
+        ({"time": TIME[:9]}, r"time has the shape \(9,\)"),
+        ({"time": np.ones(60)}, "too few for 3 folds"),
+    ],
+)
+def test_times_that_do_not_fit(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        searched(MLPRegressor(), Y, **arguments)

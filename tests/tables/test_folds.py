@@ -1,0 +1,165 @@
+"""Groups and times reach the folds of ensembles, and what is learned from them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GroupShuffleSplit
+
+from vecprop import TableError, TabularClassifier, TabularRegressor
+from vecprop.tables.asked import Asked
+from vecprop.tables.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
+from vecprop.tables.intervals import Residuals
+
+QUICK: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
+
+
+def panel(seed=0, groups=60, rows=25):
+    """Return patients whose columns tell who they are, with a target that depends on who they are."""
+    r = np.random.default_rng(seed)
+    g, effect, latent = np.repeat(np.arange(groups), rows), r.normal(0, 3, groups), r.normal(size=(groups, 4))
+    X, x = latent[g] + 0.02 * r.normal(size=(len(g), 4)), r.normal(size=len(g))
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(x=x, patient=[f"p{k}" for k in g])
+    return frame.assign(y=effect[g] + x + r.normal(0, 0.3, len(g)))
+
+
+def test_a_group_is_in_one_fold_and_folds_share_rows_and_targets():
+    r = np.random.default_rng(0)
+    groups = np.unique(r.integers(0, 50, 400), return_inverse=True)[1]
+    y = groups % 10 + r.normal(size=400)
+    fold = folds_of_groups(y, groups, 4, seed=0)
+    assert all(len(np.unique(fold[groups == g])) == 1 for g in np.unique(groups))
+    assert np.ptp(np.bincount(fold)) <= 20
+    assert np.ptp([y[fold == k].mean() for k in range(4)]) < 1 < y.std()
+    assert (folds_of_groups(y, groups, 4, seed=1) != fold).any()
+    assert np.bincount(folds_of_groups(y, np.arange(400) % 3, 8, seed=0)).size == 3
+
+
+def test_networks_learn_what_is_earlier_than_their_validation_rows():
+    time = np.random.default_rng(0).integers(0, 30, 200).astype(float)
+    fold = folds_of_time(time, 4)
+    for number in range(4):
+        learned = learned_by(fold, number, is_time=True)
+        later = unseen_by(fold, number, is_time=True)
+        assert time[learned].max() < time[later].min()
+        assert len(learned) + len(later) == 200
+    assert (fold == -1).sum() > 80
+    assert folds_of_time(np.repeat([1.0, 2.0], 5), 8).tolist() == [-1] * 5 + [0] * 5
+
+
+def test_what_drifts_is_promised_no_better_than_it_will_be():
+    r, rows = np.random.default_rng(0), 600
+    x, slope = r.normal(size=rows), np.cumsum(r.normal(0, 0.08, rows))
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=rows), "x": x, "y": slope * x + r.normal(0, 0.3, rows)}
+    )
+    train, test = frame[:480], frame[480:]
+    by_row, by_time = (TabularRegressor("y", random_state=0).fit(train, time=time) for time in (None, "day"))
+
+    def held(model):
+        low, high = model.predict_interval(test, 0.9).T
+        return ((low <= test["y"]) & (test["y"] <= high)).mean()
+
+    assert by_row.validation_loss_ < by_time.validation_loss_
+    assert held(by_row) < held(by_time)
+
+
+def test_day_first_dates_are_times():
+    days = pd.Series(pd.date_range("2023-01-01", "2023-12-31"))
+    for form in ("%d.%m.%Y", "%Y-%m-%d", "%d/%m/%Y"):
+        assert (np.diff(times(days.dt.strftime(form), "day")) == 1).all()
+
+
+def test_times_are_read_as_is_said_of_their_column():
+    frame = pd.DataFrame(
+        {"day": [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)], "x": np.arange(120.0)}
+    )
+    y = np.arange(120.0) % 7
+    day_first = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time="day")
+    in_order = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time=np.arange(120.0))
+    np.testing.assert_array_equal(day_first.ensemble_.thetas, in_order.ensemble_.thetas)
+    commas = times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=","))
+    assert commas.tolist() == [1.25, 1.5]
+
+
+def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
+    frame = panel(groups=6, rows=20).drop(columns="patient").round(3)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    of_file, of_frame = (TabularRegressor("y", **QUICK).fit(table) for table in (tmp_path / "t.csv", frame))
+    np.testing.assert_array_equal(of_file.ensemble_.thetas, of_frame.ensemble_.thetas)
+
+
+def test_intervals_of_groups_hold_for_new_groups():
+    frame, held, known = panel(), [], []
+    for seed in range(20):
+        train, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(frame, groups=frame["patient"]))
+        model = TabularRegressor("y", random_state=0, max_iter=20).fit(frame.iloc[train], groups="patient")
+        y = frame["y"].to_numpy()[test]
+        low, high = model.predict_interval(frame.iloc[test], 0.9).T
+        held.append(((low <= y) & (y <= high)).mean())
+        known.append(model.validation_loss_ / np.sqrt(np.mean((model.predict(frame.iloc[test]) - y) ** 2)))
+    assert 0.87 <= np.mean(held) <= 0.93
+    assert 0.75 < np.mean(known) < 1.1
+
+
+def test_intervals_of_few_groups_are_wider():
+    def interval(groups):
+        residuals = Residuals.of([np.arange(100.0)], [np.ones(100)], groups)
+        return residuals.interval(np.zeros((1, 1)), np.zeros((1, 1)), 0.8)[0, 1]
+
+    assert interval(float("inf")) < interval(8.0) < interval(2.0) == 99.0
+
+
+@pytest.mark.parametrize("as_column", [True, False])
+def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
+    frame = panel(groups=12, rows=10)
+    given = "patient" if as_column else frame["patient"].to_numpy()
+    table = frame if as_column else frame.drop(columns="patient")
+    model = TabularRegressor("y", **QUICK).fit(table, groups=given)
+    assert "patient" not in model.encoder_.names
+    assert any("'patient'" in note for note in model.check(frame)) == (not as_column)
+    same = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), groups=frame["patient"])
+    np.testing.assert_array_equal(model.ensemble_.thetas, same.ensemble_.thetas)
+    timed = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), time="x" if as_column else frame["x"])
+    assert "x" in timed.encoder_.names
+    assert len(timed.ensemble_) == 3
+
+
+def test_validation_loss_of_classes_is_that_of_new_groups():
+    frame = panel()
+    means = np.repeat(frame["y"].to_numpy().reshape(60, 25).mean(axis=1), 25)
+    frame["sick"] = np.where(means > 0, "yes", "no")
+    frame = frame.drop(columns="y")
+    by_row = TabularClassifier("sick", **QUICK).fit(frame.drop(columns="patient"))
+    by_group = TabularClassifier("sick", **QUICK).fit(frame, groups="patient")
+    assert by_row.validation_loss_ < 0.4 < 0.6 < by_group.validation_loss_
+
+
+def test_rows_without_a_target_take_their_groups_with_them():
+    frame = panel(groups=6, rows=5)
+    frame.loc[:4, "y"] = None
+    model = TabularRegressor("y", **QUICK).fit(frame, groups="patient")
+    assert model.residuals_.groups == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"groups": "patient", "time": "x"}, "give one of the two"),
+        ({"groups": "patent"}, "did you mean 'patient'"),
+        ({"groups": [1, 2]}, "groups has 2: give one a row"),
+        ({"groups": np.ones(150)}, "are of one group"),
+        ({"time": np.ones(150)}, "are of one time"),
+        ({"time": "patient"}, "Column 'patient' has 150 value.* that are no time"),
+    ],
+)
+def test_groups_and_times_that_are_none(arguments, said):
+    with pytest.raises(TableError, match=said):
+        TabularRegressor("y", **QUICK).fit(panel(groups=6), **arguments)
+
+
+def test_a_dependence_of_some_rows():
+    kept = Dependence(groups=np.array([0, 1, 1, 2]))[np.array([1, 2, 3])]
+    assert kept.groups is not None
+    assert kept.groups.tolist() == [0, 0, 1]
