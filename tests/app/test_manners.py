@@ -60,6 +60,7 @@ def test_errors_are_one_sentence_and_traced_with_debug(vecprop):
     assert vecprop("train").exit_code == 2
 
 
+@pytest.mark.long
 def test_a_reader_that_stops_early_is_no_failure_of_ours(trained):
     command = shlex.join([*COMMAND, "predict", str(trained / "buys.npz"), str(trained / "people.csv")])
     done = subprocess.run(f"{command} --chunk 1 | head -1", shell=True, capture_output=True, text=True, check=False)

@@ -78,6 +78,7 @@ def test_rows_that_count_nothing_say_nothing_of_intervals():
     assert (score.low, score.value, score.high) == (1, 1, 1)
 
 
+@pytest.mark.long
 def test_intervals_hold_the_truth_in_about_95_of_100_cases():
     truth, held = 0.8, 0
     for seed in range(100):

@@ -20,6 +20,7 @@ ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(beyond, types.void(types.intp)
 """
 
 
+@pytest.mark.long
 def test_an_index_out_of_bounds_is_seen(tmp_path):
     """It is an exception that nobody can catch, and fails a test."""
     settings = {**SETTINGS, "VECPROP_CACHE_DIR": str(tmp_path)}

@@ -74,6 +74,7 @@ def fitted(model, *rows):
     return model
 
 
+@pytest.mark.long
 @given(problems())
 @settings(max_examples=30)
 def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(problem):

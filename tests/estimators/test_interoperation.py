@@ -58,6 +58,10 @@ def test_searches_and_scores():
     search = GridSearchCV(MLPClassifier(**FEW), grid, cv=2).fit(X, y)
     assert search.best_score_ > 0.6
     assert search.best_params_["learning_rate_init"] == 0.1
+
+
+@pytest.mark.long
+def test_scores_in_other_processes():
     scores = cross_val_score(MLPRegressor(**FEW), X, y, cv=2, n_jobs=2)
     np.testing.assert_array_equal(scores, cross_val_score(MLPRegressor(**FEW), X, y, cv=2))
 

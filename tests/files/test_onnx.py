@@ -205,6 +205,7 @@ def test_what_has_no_graph_is_named():
         to_onnx(pipeline)
 
 
+@pytest.mark.long
 def test_without_skl2onnx_it_says_what_to_install():
     code = """
 import sys

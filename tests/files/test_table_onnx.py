@@ -169,6 +169,7 @@ def test_a_column_without_a_name_is_refused():
         to_onnx(model)
 
 
+@pytest.mark.long
 def test_many_columns():
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("column ")
     model = vp.TabularClassifier(**FEW).fit(table, np.arange(60) % 2)

@@ -92,6 +92,7 @@ def test_many_categories():
     assert_same(model, codes, codes + "?")
 
 
+@pytest.mark.long
 def test_many_columns():
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("column ")
     assert_same(classifier(table, np.arange(60) % 2), table)
