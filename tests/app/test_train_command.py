@@ -412,7 +412,7 @@ def test_no_file_that_is_read_is_written_and_none_twice(vecprop, table, people):
     assert pd.read_csv("test.csv").shape == people.shape
 
 
-@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("asked", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, monkeypatch, asked):
     options = ["train", table, "--target", "buys", "--report", "page.html", *FAST]
     assert vecprop(*options).exit_code == 0

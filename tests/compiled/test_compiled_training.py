@@ -78,7 +78,7 @@ def test_every_loss(loss):
 
 
 @pytest.mark.parametrize("layer", registry.LAYERS, ids=registry.name)
-@pytest.mark.parametrize("F", [np.float64, np.float32])
+@pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def test_every_layer(layer, F):
     # A float32 step of Adam turns the last digits of a small gradient into a step of full length.
     results = both(network(layer), F=F, optimizer=vp.Momentum(0.01), batch_size=50)

@@ -88,6 +88,7 @@ def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(proble
         assert_same(one, fitted(fresh(model, random_state=one.random_state), rows, y, weight))
 
 
+@pytest.mark.long
 @given(problems())
 @settings(max_examples=15)
 def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
