@@ -42,7 +42,7 @@ def quick():
     return [case for case in cases(backends=("numpy", "scipy")) if not any(name in case.name for name in SLOW)]
 
 
-@pytest.mark.parametrize("kind", ["ordinary", "hard"])
+@pytest.mark.parametrize("kind", ["ordinary", pytest.param("hard", marks=pytest.mark.long)])
 def test_sample(kind):
     within(run([case for case in quick() if case.kind == kind][::6], errors_each=1))
 

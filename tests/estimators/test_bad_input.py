@@ -132,6 +132,7 @@ def test_a_single_class_is_always_predicted():
     assert set(model.predict(X)) == {"only"}
 
 
+@pytest.mark.long
 def test_ten_thousand_classes():
     rows = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
     model = MLPClassifier((2,), max_iter=1, random_state=0).fit(rows, np.repeat(np.arange(10_000), 2))

@@ -52,6 +52,7 @@ def test_regions_of_two_classes_are_what_the_network_predicts(circles):
     assert_painted_as_predicted(ax, lambda rows: network.predict(theta, rows).argmax(axis=1))
 
 
+@pytest.mark.long
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 9))
 def test_regions_of_many_classes_are_what_the_network_predicts(seed, classes):

@@ -90,6 +90,7 @@ def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
     np.testing.assert_array_equal(of_file.ensemble_.thetas, of_frame.ensemble_.thetas)
 
 
+@pytest.mark.long
 def test_intervals_of_groups_hold_for_new_groups():
     frame, held, known = panel(), [], []
     for seed in range(20):
