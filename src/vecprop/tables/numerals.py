@@ -50,9 +50,7 @@ class NumberReading:
         decimal = decimal or _told(bodies).removeprefix("?") or "."
         between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
         units = Counter(unit for before, _, after in parts for unit in (before, after) if unit)
-        return cls(
-            decimal, *(max(counts, key=lambda one: (counts[one], one), default="") for counts in (between, units))
-        )
+        return cls(decimal, _most(between), _most(units))
 
     def value(self, text: str) -> float | None:
         """Return the number that a text is, nan for a word that says there is none, and None for other text."""

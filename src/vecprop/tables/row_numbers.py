@@ -18,7 +18,7 @@ _NO_NAME = re.compile(r"|index|Unnamed: \d+|column \d+|level_\d+")
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
-    """Return the columns that count the rows, each with the reason why it is no input; none if no other is left.
+    """Return the columns that count the rows, each with the reason why it is not an input; none if no other is left.
 
     These are whole numbers in steps of exactly 1 over the whole table, in any order; and columns without a name whose
     whole numbers rise from row to row, as they do in a part of a table.

@@ -31,7 +31,9 @@ def train(
         Literal["classification", "regression"] | None,
         typer.Option(help="The task; by default guessed from the target."),
     ] = None,
-    weight: Annotated[str | None, typer.Option(help="The column of the rows' weights, which is no input.")] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="The column of the rows' weights, which is not used as an input.")
+    ] = None,
     classes: Annotated[
         str | None, typer.Option(help="Classes of the target, such as NA, that else mean a missing value.")
     ] = None,
@@ -46,7 +48,9 @@ def train(
     codes: Annotated[str | None, typer.Option(help="Columns of digits that name.", rich_help_panel=COLUMNS)] = None,
     dates: Annotated[str | None, typer.Option(help="Columns of dates.", rich_help_panel=COLUMNS)] = None,
     text: Annotated[str | None, typer.Option(help="Columns of free text.", rich_help_panel=COLUMNS)] = None,
-    ignore: Annotated[str | None, typer.Option(help="Columns that are no inputs.", rich_help_panel=COLUMNS)] = None,
+    ignore: Annotated[
+        str | None, typer.Option(help="Columns that are not used as inputs.", rich_help_panel=COLUMNS)
+    ] = None,
     decimal: Annotated[
         str | None, typer.Option(help="The decimal sign, . or a comma, of numbers.", rich_help_panel=COLUMNS)
     ] = None,
@@ -61,7 +65,9 @@ def train(
     test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=TEST_PART)] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="A column: rows of one value stay together, and it is no input.", rich_help_panel=TEST_PART),
+        typer.Option(
+            help="A column: rows of one value stay together, and it is not used as an input.", rich_help_panel=TEST_PART
+        ),
     ] = None,
     time: Annotated[
         str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=TEST_PART)

@@ -33,7 +33,7 @@ class Split:
         The share of the rows that is the test; if 1 or more, their number.
     group : str or None
         A column: rows with the same value are all in training or all in the test, and in one fold of training; the
-        column is no input.
+        column is not used as an input.
     time : str or None
         A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
         that they are trained on.
@@ -106,7 +106,7 @@ class Request:
     task : "classification", "regression" or None
         The task; None to guess it from the target.
     weight : str or None
-        The column of the rows' weights, which is no input.
+        The column of the rows' weights, which is not used as an input.
     classes : sequence of str
         Words for missing values, such as NA, that are classes of the target instead.
     settings : dict
@@ -132,7 +132,7 @@ class Parts:
     task : str
         The task.
     X, X_test : DataFrame
-        The columns of inputs, and others: ``X.attrs["aside"]`` tells why these are no inputs.
+        The columns of inputs, and others: ``X.attrs["aside"]`` tells why these are not used as inputs.
     y, y_test : ndarray
         The target.
     weight, weight_test : ndarray
