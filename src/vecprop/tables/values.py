@@ -42,21 +42,36 @@ def read_numbers(series: Any, reading: NumberReading) -> Values:
     (array([1.5, 2. , nan, nan, 2.5]), array([False, False, False,  True, False]))
     """
     pd = pandas()
-    is_known = series.notna().to_numpy()
     if pd.api.types.is_numeric_dtype(series.dtype):
         return series.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(series), bool)
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return np.full(len(series), np.nan), is_known
+        return np.full(len(series), np.nan), series.notna().to_numpy()
     if reading.is_plain and (x := _plain_numbers(series)) is not None:
         return x, np.zeros(len(series), bool)
-    values = series.astype(object)
-    plain = values if reading.is_plain else values.where(~values.map(lambda value: isinstance(value, str)), None)
+    return _by_distinct(series, lambda values: _numbers_of(values, reading))
+
+
+def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
+    """Return values of any type as numbers, with None for those that cannot be read."""
+    pd = pandas()
+    plain = values if reading.is_plain else np.array([None if isinstance(v, str) else v for v in values], object)
     try:
         numbers = pd.to_numeric(plain, errors="coerce")
     except OverflowError:
-        numbers = pd.to_numeric(plain.map(_not_too_large), errors="coerce")
-    x = numbers.to_numpy(dtype=float, na_value=np.nan, copy=True)
-    return _filled(x, values, np.isnan(x) & is_known, lambda value: reading.value(str(value)))
+        numbers = pd.to_numeric(np.array([_not_too_large(value) for value in plain], object), errors="coerce")
+    numbers = np.asarray(numbers, float)
+    return [
+        reading.value(str(value)) if is_left else number
+        for value, number, is_left in zip(values, numbers.tolist(), np.isnan(numbers), strict=True)
+    ]
+
+
+def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:
+    """Return a column's values as numbers, of which each distinct one is read once."""
+    codes, distinct = pandas().factorize(series.astype(object))
+    found = read(distinct)
+    x = np.array([*(np.nan if number is None else number for number in found), np.nan])  # the last is that of missing
+    return x[codes], np.array([*(number is None for number in found), False])[codes]
 
 
 def _plain_numbers(series: Any) -> np.ndarray | None:
@@ -76,16 +91,6 @@ def _not_too_large(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= 2**1023:
         return np.inf if value > 0 else -np.inf
     return value
-
-
-def _filled(x: np.ndarray, values: Any, left: np.ndarray, read: Callable[[Any], float | None]) -> Values:
-    """Return numbers in which those that are left are read one by one, and which of them could not be read."""
-    codes, distinct = pandas().factorize(values[left])
-    found = [read(value) for value in distinct]
-    x[left] = np.array([np.nan if value is None else value for value in found])[codes] if found else np.nan
-    is_unread = left.copy()
-    is_unread[left] = np.array([value is None for value in found], bool)[codes] if found else False
-    return x, is_unread
 
 
 def own_reading(series: Any) -> NumberReading:
@@ -121,15 +126,12 @@ def read_days(series: Any, reading: DateReading) -> Values:
     (array([1.5, nan]), array([False,  True]))
     """
     pd = pandas()
-    is_known = series.notna().to_numpy()
     is_number = pd.api.types.is_numeric_dtype(series.dtype)
     if is_number and reading.format == EXCEL:
         return series.to_numpy(dtype=float, na_value=np.nan) - 25569, np.zeros(len(series), bool)
-    days = np.full(len(series), np.nan)
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
         return _days_of_moments(series), np.zeros(len(series), bool)
-    values = series.astype(object)
-    return _filled(days, values, is_known, lambda value: _day_of(value, reading))
+    return _by_distinct(series, lambda values: [_day_of(value, reading) for value in values])
 
 
 def _days_of_moments(series: Any) -> np.ndarray:
