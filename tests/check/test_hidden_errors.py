@@ -70,7 +70,9 @@ def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
     assert verdict(f, p, gradient=lambda p: slopes(p, 1.00001)) is Verdict.FAIL
 
 
-@pytest.mark.parametrize("w", [1e-3, 1e-5, 1e-7, 1e-9])
+@pytest.mark.parametrize(
+    "w", [1e-3, pytest.param(1e-5, marks=pytest.mark.long), pytest.param(1e-7, marks=pytest.mark.long), 1e-9]
+)
 @pytest.mark.parametrize(("f", "slope"), [
     (lambda w: (1 - np.cos(w)) / w**2, lambda w: -w / 12),
     (lambda w: (np.exp(w) - 1 - w) / w**2, lambda w: 1 / 6 + w / 12),

@@ -44,9 +44,9 @@ def with_curve(model, losses, reason="epochs"):
 @pytest.mark.parametrize(
     ("table", "kind", "settings"),
     [
-        (load_breast_cancer, MLPClassifier, {"max_iter": 1000}),
+        pytest.param(load_breast_cancer, MLPClassifier, {"max_iter": 1000}, marks=pytest.mark.long),
         (load_digits, MLPClassifier, {}),
-        (load_digits, MLPClassifier, {"activation": "tanh"}),
+        pytest.param(load_digits, MLPClassifier, {"activation": "tanh"}, marks=pytest.mark.long),
         (load_digits, MLPClassifier, {"solver": "sgd", "learning_rate_init": 0.1}),
         (load_iris, MLPClassifier, {"max_iter": 1000}),
         (load_iris, MLPClassifier, {"learning_rate_init": 0.1}),

@@ -206,11 +206,15 @@ def test_says_what_is_wrong(settings, error, says):
 LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.02}
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(
     [
         MLPEnsembleClassifier(MLPClassifier(**LEARNS), 3),
+        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
         MLPEnsembleRegressor(MLPRegressor(**LEARNS | {"max_iter": 30}), 3, bootstrap=True, max_features=0.9),
+        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
     ]
 )
 def test_every_check_passes(estimator, check):
@@ -220,19 +224,6 @@ def test_every_check_passes(estimator, check):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".* rows are among those of every member")
         check(estimator)
-
-
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(
-    [
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
-    ]
-)
-def test_every_check_passes_with_other_settings(estimator, check):
-    test_every_check_passes(estimator, check)
 
 
 def test_a_large_ensemble_of_one_table_shares_it():

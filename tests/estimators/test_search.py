@@ -429,19 +429,14 @@ def test_a_step_that_does_nothing_special_is_no_model():
         MLPSearchCV(pipeline, {}, scoring=lambda model, X, y: 0).fit(X, y)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn's own, of infinite labels
 @parametrize_with_checks(
-    [MLPSearchCV(MLPClassifier([9], max_iter=40, random_state=0), RATES, cv=2, error_score="raise")]
+    [
+        MLPSearchCV(MLPClassifier([9], max_iter=40, random_state=0), RATES, cv=2, error_score="raise"),
+        MLPSearchCV(MLPRegressor("huber", [9], max_iter=90, random_state=0), RATES, cv=2, error_score="raise"),
+    ]
 )
 def test_every_check_passes(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(
-    [MLPSearchCV(MLPRegressor("huber", [9], max_iter=90, random_state=0), RATES, cv=2, error_score="raise")]
-)
-def test_every_check_passes_of_a_regressor(estimator, check):
     check(estimator)
