@@ -25,7 +25,10 @@ FORMS = {
     "31 January 2024": 19753,
     "31-JAN-24": 19753,
     "Wed, 31 Jan 2024": 19753,
+    "2024-Jan-31": 19753,
+    "2024年1月31日": 19753,
     "2024-01": 19723,
+    "1/2024": 19723,
     "2024-01-31T12:00:00Z": 19753.5,
     "2024-01-31 12:00:00+01:00": 19753 + 11 / 24,
     "1/31/2024 6:00 PM": 19753.75,
@@ -88,6 +91,9 @@ def electricity(tmp_path_factory):
         (["45 %", "5.5%"], [45, 5.5]),
         (["EUR 5,25", "7,5 EUR"], [5.25, 7.5]),
         (["−5", "1e3", "TRUE"], [-5, 1000, 1]),
+        (["(1,234.50)", "($5)", "$(6)", "7"], [-1234.5, -5, -6, 7]),
+        (["1.234,50-", "12-", "7,5 €-"], [-1234.5, -12, -7.5]),
+        (["307,019", "(1,559,577)"], [307019, -1559577]),
     ],
 )
 def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
@@ -147,6 +153,26 @@ def test_two_digits_of_a_year_with_hyphens_are_dates_if_they_are_declared():
     assert days(["01-02-03", "10-11-12"], columns={"x": "date %y-%m-%d"}) == [11356, 14925]
 
 
+def test_what_may_be_dates_is_said_and_read_as_dates_if_it_is_declared():
+    frame = pd.DataFrame({"sold": ["30.8.20", "22.10.19"] * 9, "part": ["01-02-23", "04-05-22"] * 9})
+    encoder, notes = Encoder.of(frame)
+    assert encoder.readings == {"sold": "categories", "part": "categories"}
+    for name, value in frame.iloc[0].items():
+        doubt = f"{value!r} is read as a name, but may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+        assert f"Column {name!r}: {doubt}." in notes
+    assert days(frame.sold.tolist(), columns={"x": "date"}) == days(["2020-08-30", "2019-10-22"] * 9)
+    assert days(["23-02-01", "30-12-22"], columns={"x": "date"}) == days(["23.2.2001", "30.12.2022"])
+    assert not kind(["1.5.2", "30.8.20", "1.12.0"]).doubt
+
+
+def test_a_declared_column_without_a_value_of_its_kind_is_said_to_have_none():
+    frame = pd.DataFrame({"a": list("xyz") * 9, "b": list("xyz") * 9, "c": range(27)})
+    encoder, _ = Encoder.of(frame, Asked({"a": "number", "b": "date %Y"}))
+    assert encoder.dropped["a"] == "no value can be read as numbers"
+    assert encoder.dropped["b"] == "no value can be read as dates, format '%Y'"
+    assert days(["2024-01-31", "2024-02-01"], date_format="%d.%m.%Y") == [19753, 19754]  # of other columns
+
+
 def test_excels_serial_dates_where_they_are_declared():
     assert kind(["45322", "45323.5"]).name == "number"
     said: Any
@@ -168,6 +194,14 @@ def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it()
     _, notes = Encoder.of(frame, Asked(decimal=",", date_format="day first"))
     assert notes == ["Read as numbers, decimal sign ',': 'price'.", "Read as dates, day/month/year: 'sold'."]
     assert kind(["01.02.2024"]).reading == DateReading(("day.month.year",))
+
+
+def test_points_before_three_digits_are_said_if_other_numbers_have_none():
+    assert not kind(["1.234", "5.678", "0.123"]).doubt
+    assert not kind(["1.234", "5.678"]).doubt
+    assert not kind(["1.234", "960", "1.5"]).doubt
+    said = kind(["1.234", "960", "2.216"]).doubt
+    assert said.startswith("'1.234' is read as 1.234, but may be 1234 too: settle it with decimal='.' or ','")
 
 
 def test_other_columns_tell_the_decimal_sign_of_one_that_does_not():

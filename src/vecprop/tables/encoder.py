@@ -203,10 +203,10 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
     if kind.name == "text":
         return Texts()
     if isinstance(kind.reading, NumberReading):
-        x, _ = read_numbers(series, kind.reading)
-        return _uninformative(x) or NumberInputs.of_array(x, pieces, kind.reading)
+        x, is_unread = read_numbers(series, kind.reading)
+        return _uninformative(x, is_unread, kind.reading) or NumberInputs.of_array(x, pieces, kind.reading)
     if isinstance(kind.reading, DateReading):
-        reason = _uninformative(read_days(series, kind.reading)[0])
+        reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or Dates.of(series, pieces, kind.reading)
     distinct = known.astype(str).nunique()
     if distinct == len(known) > 20 and not is_asked:
@@ -214,9 +214,9 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
     return Categories.of(series) if distinct + (len(known) < len(series)) > 1 else "all values are the same"
 
 
-def _uninformative(x: np.ndarray) -> str:
+def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
     """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
     distinct = len(np.unique(x[np.isfinite(x)]))
     if not distinct:
-        return "all values are infinite or missing"
+        return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
     return "" if distinct + bool(np.isnan(x).any()) > 1 else "all values are the same"

@@ -64,7 +64,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     if kind == "number":
         return _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
     if kind == "date":
-        return _date(series, texts, asked.format_of(name)) or _declared_date(series)
+        return _date(series, texts, asked.format_of(name), are_declared=True) or _declared_date(series)
     if kind or isinstance(series.dtype, pandas().CategoricalDtype):
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
@@ -74,8 +74,14 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     x, is_unread = plain if number.reading == NumberReading() else read_numbers(series, number.reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         return Kind("date", DateReading(("yearmonthday",))) if _are_eight_digits(x) else number
-    date = _date(series, texts, asked.format_of(name))
-    return date or Kind("text" if are_texts(series) else "category")
+    if date := _date(series, texts, asked.format_of(name)):
+        return date
+    doubt = ""
+    if Evidence.of(texts, are_declared=True).reading() is not None:
+        doubt = (
+            f"{texts[0]!r} is read as a name, but may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+        )
+    return Kind("text" if are_texts(series) else "category", doubt=doubt)
 
 
 def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
@@ -86,7 +92,8 @@ def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Calla
     of_others = decimal()
     reading = NumberReading.of(texts, of_others)
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
-    if reading == NumberReading():  # points, as in most tables
+    has_whole = any(text.lstrip("+-").isdecimal() for text in texts)
+    if reading == NumberReading() and not has_whole:  # three decimals each
         return Kind("number", reading)
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
@@ -127,18 +134,19 @@ def common_decimal(frame: Any, asked: Asked) -> str:
     return "," if signs.count(",") > signs.count(".") else "."
 
 
-def _date(series: Any, texts: list[str], given: str | None) -> Kind | None:
+def _date(series: Any, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
     """Return how dates are read, or None if a column holds none."""
     if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
     if given and given not in ORDERS:
         reading = DateReading(format=given)
-        return Kind("date", reading) if read_days(series, reading)[1].mean() <= 0.1 else None
-    evidence = Evidence.of(texts)
+        if are_declared or read_days(series, reading)[1].mean() <= 0.1:
+            return Kind("date", reading)
+    evidence = Evidence.of(texts, are_declared)
     reading = evidence.reading(ORDERS.get(given or ""))
     if reading is None:
         return None
-    return Kind("date", reading, _doubt(texts, reading) if evidence.is_unclear and not given else "")
+    return Kind("date", reading, _doubt(texts, reading) if evidence.is_unclear and given not in ORDERS else "")
 
 
 def _declared_date(series: Any) -> Kind:

@@ -24,6 +24,8 @@ _YEAR, _SHORT = r"(?P<year>[1-9]\d{3})", r"(?P<year>[1-9]\d{3}|\d\d)"
 _MONTH, _DAY, _NAME = r"(?P<month>\d{1,2})", r"(?P<day>\d{1,2})", r"(?P<month>[a-z]{3,9})\.?"
 ONE_MEANING = {
     **{f"year{sign}month{sign}day": f"{_YEAR}[{sign}]{_MONTH}[{sign}]{_DAY}" for sign in "-/."},
+    "year年month月day日": f"{_YEAR}年{_MONTH}月{_DAY}日",
+    "year-month-name-day": rf"{_YEAR}[-/. ]{_NAME}[-/. ]{_DAY}",
     "day month-name year": rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}",
     "month-name day, year": rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}",
 }
@@ -34,6 +36,7 @@ FORMS = {
     **{first: f"{_DAY}[{first[3]}]{_MONTH}[{first[3]}]{_SHORT}" for first, _ in _EXCHANGED},
     **{second: f"{_MONTH}[{second[5]}]{_DAY}[{second[5]}]{_SHORT}" for _, second in _EXCHANGED},
     "year-month": r"(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)",
+    "month/year": r"(?P<month>\d{1,2})/(?P<year>(?:19|20)\d\d)",
     "month-name year": f"{_NAME}[- ]{_YEAR}",
     "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
 }
@@ -119,12 +122,15 @@ class Evidence:
     exchangeable: "Counter[str]"
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Evidence":
-        """Return what texts tell; if the first twenty are no dates, the others are not looked at."""
+    def of(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
+        """Return what texts tell; if the first twenty are no dates, the others are not looked at.
+
+        What may rather be the number of a part or of a version is a date only if it is declared.
+        """
         count, forms, exchangeable, last = 0, Counter[str](), Counter[str](), _FAMILIES[0]
         are_seasons = True
         for count, text in enumerate(map(small_letters, texts), 1):
-            last, own = _family_of(text, last)
+            last, own = _family_of(text, last) if are_declared or not _NO_DATES.fullmatch(text) else (last, [])
             if len(own) > 1:
                 exchangeable[own[0]] += 1
             elif own:
@@ -159,10 +165,9 @@ class Evidence:
 
 def _family_of(text: str, likely: list[str]) -> tuple[list[str], list[str]]:
     """Return the forms that are alike, of which a text may be, and those of them in which it is a date."""
-    if not _NO_DATES.fullmatch(text):
-        for family in (likely, *_FAMILIES):
-            if own := [form for form in family if _day_in(text, form) is not None]:
-                return family, own
+    for family in (likely, *_FAMILIES):
+        if own := [form for form in family if _day_in(text, form) is not None]:
+            return family, own
     return likely, []
 
 

@@ -110,8 +110,17 @@ def _told_by_one(body: str) -> str:
 
 
 def one_of_each(text: str) -> str:
-    """Return a text with one kind of space, minus and apostrophe."""
-    return " ".join(text.split()).replace("−", "-").replace("’", "'")
+    """Return a text with one kind of space, minus and apostrophe.
+
+    Examples
+    --------
+    >>> one_of_each("($1’000)"), one_of_each("5 -")
+    ("-$1'000", '-5')
+    """
+    text = " ".join(text.split()).replace("−", "-").replace("’", "'")
+    if (text.endswith(")") and "(" in text) or text.endswith("-"):  # an accountant's minus
+        text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
+    return text
 
 
 def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | None:
