@@ -158,11 +158,38 @@ def test_what_may_be_dates_is_said_and_read_as_dates_if_it_is_declared():
     encoder, notes = Encoder.of(frame)
     assert encoder.readings == {"sold": "categories", "part": "categories"}
     for name, value in frame.iloc[0].items():
-        doubt = f"{value!r} is read as a name, but may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
-        assert f"Column {name!r}: {doubt}." in notes
+        doubt = f"{value!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+        assert f"Column {name!r}: read as names, but {doubt}." in notes
     assert days(frame.sold.tolist(), columns={"x": "date"}) == days(["2020-08-30", "2019-10-22"] * 9)
     assert days(["23-02-01", "30-12-22"], columns={"x": "date"}) == days(["23.2.2001", "30.12.2022"])
     assert not kind(["1.5.2", "30.8.20", "1.12.0"]).doubt
+
+
+@pytest.mark.parametrize(
+    ("values", "doubt"),
+    [
+        (
+            ["1.5", "2.5", "-"] * 9,
+            "18 values are numbers and 9, such as '-', are not: if these are missing values, say",
+        ),
+        (["1.5", "n.a.", "7", "1"] * 9, "27 values are numbers and 9, such as 'n.a.', are not"),
+        (["1.5 kg", "12 kg", "7kg"] * 9, "'1.5 kg' may be a number: without 'kg' it will be read as one"),
+        (["12 cm", "14 m"] * 9, ""),
+        (["A1", "B2", "7"] * 9, ""),
+    ],
+)
+def test_names_that_may_be_numbers_are_said(values, doubt):
+    found = kind(values)
+    assert found.name == "category"
+    assert found.doubt.startswith(f"read as names, but {doubt}") if doubt else not found.doubt
+    assert kind(values, columns={"x": "category"}).doubt == ""
+
+
+def test_a_word_among_numbers_makes_no_classes():
+    numbers = [str(k / 7) for k in range(60)]
+    assert guess_task([*numbers, "[s]"]) == "regression"
+    assert guess_task([*numbers, *["low"] * 9]) == "classification"
+    assert guess_task(["1", "2", "many"] * 9) == "classification"
 
 
 def test_a_declared_column_without_a_value_of_its_kind_is_said_to_have_none():

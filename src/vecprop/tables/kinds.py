@@ -10,7 +10,7 @@ import numpy as np
 from .asked import ORDERS, Asked
 from .error import pandas
 from .moments import EXCEL, DateReading, Evidence, days_of
-from .numerals import NumberReading, decimal_sign
+from .numerals import NumberReading, decimal_sign, unit_of
 from .values import read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
@@ -76,12 +76,18 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
         return Kind("date", DateReading(("yearmonthday",))) if _are_eight_digits(x) else number
     if date := _date(series, texts, asked.format_of(name)):
         return date
-    doubt = ""
+    numbers, doubt = int((~np.isnan(x)).sum()), ""
     if Evidence.of(texts, are_declared=True).reading() is not None:
+        doubt = f"{texts[0]!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+    elif numbers > is_unread.sum():
+        example = series[is_unread].iloc[0]
         doubt = (
-            f"{texts[0]!r} is read as a name, but may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+            f"{numbers} values are numbers and {is_unread.sum()}, such as {example!r}, are not: if these are missing "
+            f"values, say so with columns={{{name!r}: 'number'}} (--numbers)"
         )
-    return Kind("text" if are_texts(series) else "category", doubt=doubt)
+    elif unit := unit_of(texts):
+        doubt = f"{texts[0]!r} may be a number: without {unit!r} it will be read as one"
+    return Kind("text" if are_texts(series) else "category", doubt=f"read as names, but {doubt}" if doubt else "")
 
 
 def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:

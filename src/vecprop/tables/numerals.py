@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
@@ -12,6 +12,7 @@ _UNIT = r"[$€£¥₹₩₽₺₴₫₱฿%]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AU
 _NUMERAL = re.compile(
     rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?",
 )
+_FOLLOWED = re.compile(r"[<>≤≥~]?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,19 @@ def _told_by_one(body: str) -> str:
     head, tail = body.strip().split(sign)
     may_be_thousands = len(tail) == 3 and tail.isdigit() and len(head) <= 3 and head[:1] not in ("", "0")
     return "?" if may_be_thousands else sign
+
+
+def unit_of(texts: Sequence[str]) -> str:
+    """Return the text that follows the number in nine of ten texts, such as a unit that is not known; else "".
+
+    Examples
+    --------
+    >>> unit_of(["1.5 kg", "12 kg"]), unit_of(["1.5 kg", "12 m"]), unit_of(["1", "2"])
+    ('kg', '', '')
+    """
+    after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
+    unit = _most(after)
+    return unit if after[unit] >= 0.9 * len(texts) else ""
 
 
 def one_of_each(text: str) -> str:

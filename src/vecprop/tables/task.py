@@ -28,7 +28,8 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     """Return the task that a target asks for.
 
     Text, categories, truth values, and digits that begin with 0 are classes. Numbers are classes if they are whole and
-    have at most two distinct values, or at most 20 that occur in 10 rows each on average.
+    have at most two distinct values, or at most 20 that occur in 10 rows each on average. Text among more than 20
+    distinct numbers is taken for a mistake if it is in at most one of ten rows.
 
     Parameters
     ----------
@@ -49,10 +50,10 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     if isinstance(series.dtype, pd.CategoricalDtype) or series.dtype == bool or are_codes(texts_of(series)):
         return "classification"
     numbers, unread = as_numbers(series)
-    if unread:
-        return "classification"
     numbers = numbers[~np.isnan(numbers)]
     distinct = np.unique(numbers)
+    if unread:
+        return "regression" if len(distinct) > MOST_CLASSES and unread <= 0.1 * len(series) else "classification"
     is_whole = bool(np.all(numbers == np.floor(numbers)))
     few = len(distinct) <= 2 or (len(distinct) <= MOST_CLASSES and len(numbers) >= 10 * len(distinct))
     return "classification" if is_whole and few else "regression"
