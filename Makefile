@@ -23,6 +23,8 @@ test-all: .venv/ready-dev-all test types
 	$(PYTEST) -m long
 
 campaigns: .venv/ready-dev-all
+	$(BIN)/python benchmarks/hostile_tables.py
+	$(BIN)/python benchmarks/real_tables.py
 	$(BIN)/python benchmarks/mutations.py
 
 bench: .venv/ready-bench

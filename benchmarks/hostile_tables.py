@@ -1,0 +1,116 @@
+"""Thousands of damaged tables, each a model, predictions, or one sentence: ``python benchmarks/hostile_tables.py``.
+
+Commands are run on tables of every kind to which something has happened, as in ``tests/app/test_fuzzed_tables.py``, and
+bits of files with checksums are turned, which may change no value. The damages are drawn by seeds; what each seed has
+shown is kept, so that an interrupted run continues.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import described, machine
+from typer.testing import CliRunner
+
+import vecprop as vp
+from vecprop.app.command_line import app
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / name) for name in ("", "app")]
+from test_fuzzed_tables import WHOLE, flip_bits, people, run  # noqa: E402
+
+PAGE = Path(__file__).parent / "results" / "hostile_tables.md"
+SEEDS, COUNT = range(100, 114), 400
+"""The seeds, and the number of damaged tables of each."""
+CHECKED = (".csv.gz", ".zip", ".xlsx", ".parquet")
+"""Files with checksums; that of Parquet's pages is written here."""
+
+
+def commands(seed: int) -> dict[str, int]:
+    """Return how often commands on damaged tables have ended with which code; an AssertionError tells what is wrong."""
+    model = Path("spends.npz").resolve()
+    vp.save(vp.TabularRegressor("spends", n_members=2, hidden_layer_sizes=4, max_iter=2).fit(people()), model)
+    Path("tables").mkdir()
+    with contextlib.chdir("tables"), warnings.catch_warnings():
+        warnings.simplefilter("default")  # as a user has them, who is told of each in a note
+        codes = run(lambda *arguments: CliRunner().invoke(app, list(map(str, arguments))), model, COUNT, seed)
+    return {f"{command}, exit code {code}": count for (command, code), count in codes.items()}
+
+
+def alterations(seed: int) -> dict[str, int]:
+    """Return how often a file with turned bits was refused, was read as it was, or was read with other values."""
+    found: Counter[str] = Counter()
+    rng = np.random.default_rng(seed)
+    people().to_parquet("whole.parquet", write_page_checksum=True)
+    contents = {kind: WHOLE[kind] for kind in CHECKED} | {".parquet": Path("whole.parquet").read_bytes()}
+    for kind, content in contents.items():
+        path = Path(f"table{kind}")
+        path.write_bytes(content)
+        whole = vp.read_table(path)
+        for _ in range(COUNT // 20):
+            path.write_bytes(flip_bits(content, rng))
+            found[f"{kind}: {compared(path, whole)}"] += 1
+    return dict(found)
+
+
+def compared(path: Path, whole: Any) -> str:
+    try:
+        return "as it was" if vp.read_table(path).equals(whole) else "altered"
+    except vp.TableError:
+        return "refused"
+
+
+def page(found: dict[str, dict[str, dict[str, int]]]) -> str:
+    """Return the results as a page."""
+    codes, files = (
+        sum((Counter(of[part]) for of in found.values()), Counter()) for part in ("commands", "alterations")
+    )
+    lines = [
+        "# Damaged tables",
+        "",
+        f"{codes.total():,} commands on damaged tables of {len(WHOLE)} kinds: `python benchmarks/hostile_tables.py`.",
+        "None ended with a traceback, a message of more than 500 characters, an exit code that is not documented,",
+        "half a file, or a prediction that is not finite.",
+        "",
+        *described(machine("vecprop", "pandas", "pyarrow")),
+        "",
+        *["| command | tables |", "|---|---:|", *(f"| {name} | {codes[name]:,} |" for name in sorted(codes))],
+        "",
+        "Files with checksums of which one to eight bits were turned:",
+        "",
+        *["| file | files |", "|---|---:|", *(f"| {name} | {files[name]:,} |" for name in sorted(files))],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="the number of seeds")
+    parser.add_argument("--again", action="store_true", help="forget what an earlier run has found")
+    given = parser.parse_args()
+    kept = Path(tempfile.gettempdir()) / "vecprop-hostile-tables.json"
+    if given.again:
+        kept.unlink(missing_ok=True)
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    for seed in SEEDS[: given.seeds]:
+        if str(seed) not in found:
+            with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+                found[str(seed)] = {"commands": commands(seed), "alterations": alterations(seed)}
+            kept.write_text(json.dumps(found))
+            print(f"seed {seed} is done", file=sys.stderr)
+    if len(found) == len(SEEDS):
+        PAGE.write_text(page(found))
+    altered = sum(count for of in found.values() for name, count in of["alterations"].items() if "altered" in name)
+    print(page(found), end=os.linesep)
+    sys.exit(bool(altered))
+
+
+if __name__ == "__main__":
+    main()
