@@ -51,6 +51,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
 
+    @abstractmethod
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
         """Fit the model.
