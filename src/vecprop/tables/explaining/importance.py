@@ -84,7 +84,7 @@ def importances(
     truth, rng = truth[rows], np.random.default_rng(seed)
     weight = np.ones(len(rows)) if weight is None else weight[rows]
     frame = X.iloc[rows]
-    inputs, places = model.encoder_(frame), _places(model.encoder_)
+    inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
     orders = np.stack([rng.permutation(len(rows)) for _ in range(SHUFFLES)])
     chosen = _moving_most(model, inputs, places, orders[0])
     parts = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
@@ -108,12 +108,6 @@ def importances(
 
 def _largest_first(found: Iterable[Importance]) -> tuple[Importance, ...]:
     return tuple(sorted(found, key=lambda each: -each.rise))
-
-
-def _places(encoder: Any) -> list[slice]:
-    """Return the places of each column's inputs."""
-    ends = np.cumsum([part.width for part in encoder.parts]).tolist()
-    return [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
 
 
 def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.ndarray) -> list[int]:
