@@ -55,6 +55,18 @@ def test_weights_and_groups_of_rows_count():
     assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are alike
 
 
+@pytest.mark.long
+def test_intervals_hold_the_importance_of_new_rows():
+    held = []
+    for seed in range(100):
+        new = np.random.default_rng(seed).normal(size=(100, 3))
+        table = pd.DataFrame(new, columns=list(TABLE))
+        z = ENCODER(table)[:, 0]
+        first = {found.columns: found for found in importances(MODEL, table, z + new[:, 1], seed=seed)}["a",]
+        held.append(first.low < 2 * 0.78 < first.high)  # the variance of z is 0.78
+    assert np.mean(held) >= 0.92
+
+
 def test_rows_of_unknown_classes_are_left_out():
     def sure(inputs):
         return np.stack([inputs[:, 0] > 0, inputs[:, 0] <= 0], axis=1).astype(float)

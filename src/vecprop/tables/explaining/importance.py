@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ ROWS = 500
 SHUFFLES = 5
 COLUMNS = 60
 """The largest number of columns that are shuffled, those that move the networks' first layer most."""
-INPUTS = 40_000
+INPUTS = 20_000
 """The largest number of inputs of all shuffles of a row, which bounds the time; ten columns are always shuffled."""
 DRAWS = 1000
 """The number of bootstrap samples of the rows."""
@@ -77,37 +77,33 @@ def importances(
     >>> [found.columns for found in importances(model, table, table["a"].to_numpy())]
     [('a',), ('b',)]
     """
-    known = np.flatnonzero(truth >= 0) if hasattr(model, "classes_") else np.arange(len(truth))
+    weight = np.ones(len(truth)) if weight is None else weight
+    known = np.flatnonzero((weight > 0) & (truth >= 0 if hasattr(model, "classes_") else True))
     if not len(known):
         return []
     rows = known[np.unique(np.linspace(0, len(known) - 1, ROWS).astype(int))]
-    truth, rng = truth[rows], np.random.default_rng(seed)
-    weight = np.ones(len(rows)) if weight is None else weight[rows]
-    frame = X.iloc[rows]
-    inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
+    frame, rng = X.iloc[rows], np.random.default_rng(seed)
     orders = np.stack([rng.permutation(len(rows)) for _ in range(SHUFFLES)])
+    estimate = _Estimator.of(weight[rows], orders, rows if groups is None else groups[rows], rng)
+    inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
     chosen = _moving_most(model, inputs, places, orders[0])
-    parts = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
-    counts = _counts(len(rows), None if groups is None else groups[rows], rng) * weight
-    before = row_losses(model, model._of_inputs(inputs), truth)
+    before = row_losses(model, model._of_inputs(inputs), truth[rows])
 
-    def importance(numbers: Iterable[int]) -> Importance:
-        own = [chosen[number] for number in numbers]
+    def importance(numbers: list[int]) -> Importance:
         shuffled = np.tile(inputs, (SHUFFLES, 1))
-        for number in own:
+        for number in numbers:
             shuffled[:, places[number]] = inputs[orders.ravel(), places[number]]
-        after = row_losses(model, model._of_inputs(shuffled), np.tile(truth, SHUFFLES)).reshape(SHUFFLES, -1)
-        rises = (after - before).mean(axis=0)
-        low, high = np.quantile(counts @ rises / counts.sum(axis=1), (0.025, 0.975)).tolist()
-        alone = tuple(importance([number]) for number in numbers) if len(own) > 1 else ()
-        names = tuple(model.encoder_.names[number] for number in own)
-        return Importance(names, float(np.average(rises, weights=weight)), low, high, _largest_first(alone))
+        after = row_losses(model, model._of_inputs(shuffled), np.tile(truth[rows], SHUFFLES))
+        alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
+        names = tuple(model.encoder_.names[number] for number in numbers)
+        return Importance(names, *estimate(after - np.tile(before, SHUFFLES)), tuple(_largest_first(alone)))
 
-    return list(_largest_first(map(importance, groups_of(parts))))
+    columns = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
+    return _largest_first(importance([chosen[place] for place in alike]) for alike in groups_of(columns))
 
 
-def _largest_first(found: Iterable[Importance]) -> tuple[Importance, ...]:
-    return tuple(sorted(found, key=lambda each: -each.rise))
+def _largest_first(found: Iterable[Importance]) -> list[Importance]:
+    return sorted(found, key=lambda each: -each.rise)
 
 
 def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.ndarray) -> list[int]:
@@ -122,8 +118,26 @@ def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.
     return sorted(np.argsort(moved)[-most:].tolist())
 
 
-def _counts(rows: int, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each row is in each of the bootstrap samples, of rows or of their groups, (DRAWS, N)."""
-    numbers = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
-    count = numbers.max() + 1
-    return rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers]
+class _Estimator(NamedTuple):
+    """The mean rise of rows in some shuffles, and its interval.
+
+    A rise depends on the row and on the one whose values it gets, so that both count as often as a bootstrap sample has
+    them (as in a U-statistic).
+    """
+
+    weight: np.ndarray  # of each rise, (S·N,)
+    counts: np.ndarray  # by bootstrap sample and rise, (DRAWS, S·N)
+
+    @classmethod
+    def of(cls, weight: np.ndarray, orders: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> "_Estimator":
+        """Return the estimator of rows that are drawn by their unit, for shuffles in these orders (S, N)."""
+        numbers = np.unique(units, return_inverse=True)[1]
+        count = numbers.max() + 1
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers]
+        counts = ((drawn * weight)[:, None] * drawn[:, orders]).reshape(DRAWS, -1)
+        return cls(np.tile(weight, len(orders)), counts[counts.any(axis=1)])
+
+    def __call__(self, rises: np.ndarray) -> tuple[float, float, float]:
+        """Return the mean of rises (S·N,), and the ends of its 95 % interval."""
+        low, high = np.quantile(self.counts @ rises / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
+        return float(np.average(rises, weights=self.weight)), low, high
