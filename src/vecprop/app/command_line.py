@@ -12,6 +12,7 @@ import typer
 from .commands.check import check
 from .commands.demo import demo
 from .commands.evaluate import evaluate
+from .commands.explain import explain
 from .commands.export import export
 from .commands.info import info
 from .commands.predict import predict
@@ -54,7 +55,7 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
-for command in (train, predict, evaluate, check, export, info, warmup, demo):
+for command in (train, predict, evaluate, explain, check, export, info, warmup, demo):
     app.command()(one_line_errors(command))
 
 

@@ -1,7 +1,8 @@
-"""Figures of data, training, searches and ensembles; matplotlib is imported only when something is drawn."""
+"""Figures of data, training, searches, ensembles and columns; matplotlib is imported only when something is drawn."""
 
 from .classes import plot_classes
 from .decision_boundary import plot_decision_boundary
+from .dependence import plot_dependence
 from .disagreement import plot_disagreement
 from .gradient_report import plot_gradient_report, plot_taylor_remainder
 from .hidden_space import plot_hidden_space
@@ -14,6 +15,7 @@ from .search_scores import plot_search, plot_search_each
 __all__ = [
     "plot_classes",
     "plot_decision_boundary",
+    "plot_dependence",
     "plot_disagreement",
     "plot_gradient_report",
     "plot_hidden_space",

@@ -108,7 +108,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N, C)
             In the order of ``classes_``.
         """
-        inputs = self._inputs(X)
+        return self._of_inputs(self._inputs(X))
+
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

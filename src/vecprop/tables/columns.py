@@ -211,9 +211,8 @@ class Dates:
         return self.days.width + 4 + 2 * self.has_times + 7
 
     def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width); a missing date is at the centre of each circle."""
-        days = self.read(series)
-        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
+        """Return the inputs of a column, (N, width)."""
+        return self.of_values(self.read(series))
 
     def read(self, series: Any) -> np.ndarray:
         """Return a column as days since 1970, (N,); nan is missing."""
@@ -221,6 +220,10 @@ class Dates:
 
     def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
         return read_days(series, self.reading or DateReading.guessing(self.day_first))
+
+    def of_values(self, days: np.ndarray) -> np.ndarray:
+        """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
+        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
 
     def missed(self, series: Any) -> str | None:
         """Return a note on values that are no dates as training read them, or None."""
@@ -304,7 +307,15 @@ class Categories:
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
-        codes, names = pandas().factorize(as_names(series))
+        return self.of_values(self.read(series))
+
+    def read(self, series: Any) -> np.ndarray:
+        """Return the names of a column's categories, (N,)."""
+        return as_names(series)
+
+    def of_values(self, names: np.ndarray) -> np.ndarray:
+        """Return the inputs of names (N,), (N, width)."""
+        codes, names = pandas().factorize(names)
         names = names.astype(str)
         places = np.searchsorted(self.names, names)
         is_known = np.zeros(len(names), bool)
@@ -353,8 +364,16 @@ class Texts:
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, hashes)."""
+        return self.of_values(self.read(series))
+
+    def read(self, series: Any) -> np.ndarray:
+        """Return a column's text, (N,), empty where it is missing."""
+        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+
+    def of_values(self, texts: np.ndarray) -> np.ndarray:
+        """Return the inputs of texts (N,), (N, hashes)."""
         vectorizer = HashingVectorizer(n_features=self.hashes, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-        counts: Any = vectorizer.transform(series.astype(object).where(series.notna(), "").astype(str))
+        counts: Any = vectorizer.transform(texts)
         return counts.toarray()
 
     def missed(self, series: Any) -> None:

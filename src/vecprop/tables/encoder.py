@@ -117,6 +117,12 @@ class Encoder:
         """The number of inputs."""
         return sum(part.width for part in self.parts)
 
+    @property
+    def places(self) -> dict[str, slice]:
+        """The place of each column's inputs among all."""
+        ends = np.cumsum([part.width for part in self.parts]).tolist()
+        return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
+
     def __call__(self, frame: Frame) -> np.ndarray:
         """Return the inputs of a table's rows, (N, width), in float32.
 
@@ -127,10 +133,8 @@ class Encoder:
         """
         self.require(frame)
         inputs = np.empty((len(frame), self.width), np.float32)
-        first = 0
-        for name, part in zip(self.names, self.parts, strict=True):
-            inputs[:, first : first + part.width] = part(frame[name])
-            first += part.width
+        for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
+            inputs[:, place] = part(frame[name])
         return inputs
 
     def require(self, frame: Frame) -> None:

@@ -12,6 +12,8 @@ EXCEL = {".xlsx", ".xlsm"}
 def read_excel(path: Path) -> Any:
     """Return the first sheet of a workbook as a data frame; ``attrs["notes"]`` says if there are others.
 
+    The index of rows is their number in the sheet, as lines are of a text file.
+
     Raises
     ------
     TableError
@@ -32,7 +34,8 @@ def read_excel(path: Path) -> Any:
         raise TableError(f"{path} has no values in its first sheet.")
     names = [f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[0], 1)]
     require_distinct(names, str(path))
-    frame = whole.iloc[1:].dropna(how="all").reset_index(drop=True).set_axis(names, axis=1).infer_objects()
+    frame = whole.iloc[1:].dropna(how="all").set_axis(names, axis=1).infer_objects()
+    frame.index = (frame.index + 1).rename("line")
     more = f"{path.name}: of {len(sheets)} sheets only the first, {sheets[0]!r}, is read."
     frame.attrs["notes"] = [more] if len(sheets) > 1 else []
     return frame

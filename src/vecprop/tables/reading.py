@@ -110,6 +110,7 @@ def read_table(
             frame = arrow_files.as_frame(file, table)
         elif file.suffix.lower() in EXCEL:
             frame = read_excel(file)
+            frame = frame if as_text else frame.reset_index(drop=True)
         else:
             frame = checked(Separated.of(file).read(target, classes), file)
             frame = frame if as_text else typed(frame)
@@ -148,7 +149,10 @@ def read_chunks(path: str | os.PathLike[str], rows: int = 100_000, *, as_text: b
     ...     [len(part) for part in read_chunks(path, rows=2)]
     [2, 1]
     """
-    return (part if as_text or not part.attrs.get("is_text") else typed(part) for part, _ in chunks(path, rows))
+    parts = (part for part, _ in chunks(path, rows))
+    if as_text:
+        return parts
+    return (typed(part) if part.attrs.get("is_text") else part.reset_index(drop=True) for part in parts)
 
 
 def chunks(path: str | os.PathLike[str], rows: int, kept: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
@@ -227,8 +231,9 @@ def _binary_parts(path: Path, rows: int, kept: Sequence[str]) -> Iterator[tuple[
 
 def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Frame]]:
     """Yield parts of two tables with the same rows."""
+    frame = frame if frame.index.name == "line" else frame.reset_index(drop=True)
     for first in range(0, max(len(frame), 1), rows):
-        yield tuple(each.iloc[first : first + rows].reset_index(drop=True) for each in (frame, as_stored))
+        yield frame.iloc[first : first + rows], as_stored.iloc[first : first + rows].reset_index(drop=True)
 
 
 @contextmanager

@@ -110,7 +110,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             In the units of the target.
         """
-        inputs = self._inputs(X)  # which refuses what it cannot predict
+        return self._of_inputs(self._inputs(X))
+
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:

@@ -18,6 +18,7 @@ from .drift import Profile, Tally
 from .encoder import Encoder, Inputs
 from .ensemble import Ensemble, Training, TrainingRows, trained
 from .error import TableError, pandas
+from .explaining.contributions import Explanations, explanations
 from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .leaks import leaks
@@ -50,6 +51,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
     @abstractmethod
     def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
         """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
+
+    @abstractmethod
+    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
@@ -217,6 +222,47 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """
         frame = self._table(X)
         return [*frame.attrs.get("notes", []), *self.encoder_.missed(frame), *self.drift(self.tallies(frame))]
+
+    def explain(self, X: Any, background: Any = None) -> Explanations:
+        """Return why rows are predicted so: what each column contributes to the prediction, or to the probability.
+
+        A contribution is the column's Shapley value: the mean change of the prediction when the column takes the row's
+        value, whichever columns have taken theirs before. Contributions of a row add up to its prediction, or the
+        probability of its predicted class, less the mean over background rows. They are found from random draws, and
+        come with their standard errors. Text is compared with no text.
+
+        Parameters
+        ----------
+        X : DataFrame, Table, array, or path
+            The rows, see `fit`; each takes about a tenth of a second.
+        background : DataFrame, Table, array, or path, optional
+            Rows to compare with, such as those of training. By default each column is drawn by itself, as it is
+            distributed in training; the model has kept these distributions, and no rows.
+
+        Returns
+        -------
+        Explanations
+            One for each row. They are shown as text, and ``to_frame()`` makes a data frame of them.
+
+        Raises
+        ------
+        TableError
+            If a column is missing, or the model is of an earlier version and there are no background rows.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from vecprop import TabularRegressor
+        >>> table = pd.DataFrame({"size": [1.0, 2.0, 4.0, 7.0] * 10, "town": ["Oslo", "Rome"] * 20})
+        >>> model = TabularRegressor(n_members=2, max_iter=5, random_state=0).fit(table, 3 * table["size"])
+        >>> (explanation,) = model.explain(table[3:4])
+        >>> explanation.row, explanation.contributions[0].column, explanation.contributions[0].value
+        ('row 3', 'size', '7.0')
+        >>> total = sum(each.contribution for each in explanation.contributions)
+        >>> bool(np.isclose(explanation.base + total, model.predict(table[3:4])[0]))
+        True
+        """
+        return explanations(self, self._table(X), None if background is None else self._table(background))
 
     @property
     def _columns(self) -> list[tuple[str, Inputs]]:

@@ -1,0 +1,74 @@
+"""Explanations of some rows of a table, which are named by their lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...tables.error import TableError
+from ...tables.explaining.contributions import Explanations
+from ...tables.frames import as_frame
+from ...tables.reading import STANDARD_INPUT
+from ...tables.table_model import TableModel
+from ..terminal.errors import UsageError
+from .predicting import notes_on
+
+
+def explained_rows(
+    model: Any, table: Path, numbers: Sequence[int], background: Path | None
+) -> tuple[Explanations, list[str]]:
+    """Return why rows of a table are predicted so, and notes on what of them is unlike training.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model.
+    table : Path
+        The table.
+    numbers : sequence of int
+        The lines of the rows in a text file, their rows in an Excel sheet, or their numbers from 0 in another file.
+    background : Path or None
+        A table of rows to compare with.
+
+    Raises
+    ------
+    TableError
+        If the table has no such row.
+    UsageError
+        If the model is not one of tables.
+    """
+    if not isinstance(model, TableModel):
+        raise UsageError(
+            f"The file holds a {type(model).__name__}: only models of tables, as `vecprop train` writes them, are "
+            "explained."
+        )
+    frame = as_frame(table)
+    rows = frame.iloc[[place_of(frame.index, number, table) for number in dict.fromkeys(numbers)]]
+    return model.explain(rows, background), notes_on(model, rows.drop(columns=model.target or [], errors="ignore"))
+
+
+def place_of(index: Any, number: int, table: Path) -> int:
+    """Return the place of the row of this line or number, or refuse a number of no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> place_of(pd.Index([2, 3, 6], name="line"), 6, Path("people.csv"))
+    2
+    """
+    place = int(np.searchsorted(index, number))
+    if place < len(index) and index[place] == number:
+        return place
+    said = "standard input" if table == STANDARD_INPUT else str(table)
+    if index.name != "line":
+        raise TableError(f"{said} has no row {number}: its rows are counted from 0 to {index[-1]}.")
+    if not 0 < place < len(index):
+        raise TableError(
+            f"{said} has no row in line {number}: its rows are in the lines {index[0]} to {index[-1]}, after the line "
+            "of names."
+        )
+    raise TableError(
+        f"{said} has no row that ends in line {number}, which is blank or goes on: the rows around it end in the lines "
+        f"{index[place - 1]} and {index[place]}."
+    )

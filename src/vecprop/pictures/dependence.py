@@ -1,0 +1,60 @@
+"""How predictions depend on one column: the mean of rows, and the curves of single ones."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .style import INK, axes_or_new, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CURVES = 50
+"""The largest number of curves of single rows: more would be a carpet."""
+
+
+def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
+    """Draw the mean prediction against the values of a column, and the curves of single rows behind it.
+
+    Curves that are not parallel show that the column's effect differs from row to row. Marks on the axis are the values
+    that the column takes, quantiles of those that it has.
+
+    Parameters
+    ----------
+    dependence : Dependence
+        An object with the name of a ``column``, its ``values`` (V,) of numbers, dates or names, the ``curves`` of rows
+        (N, V), and the name of the ``output``.
+    ax : Axes, optional
+        The axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> curves = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    >>> ax = plot_dependence(SimpleNamespace(column="age", values=np.arange(3), curves=curves, output="price"))
+    >>> ax.get_xlabel(), ax.lines[-1].get_ydata()
+    ('age', array([2., 2., 2.]))
+    """
+    ax = axes_or_new(ax)
+    names = dependence.values.astype(str).tolist() if dependence.values.dtype.kind in "OUS" else None
+    x = dependence.values if names is None else np.arange(len(names))
+    chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
+    if names is None:
+        ax.plot(x, np.zeros(len(x)), "|", color=INK, transform=ax.get_xaxis_transform(), clip_on=False)
+    else:
+        shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
+        ax.set_xticks(x, shown, parse_math=False, rotation=90 if len(names) > 4 else 0)
+    ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
+    ax.plot(x, dependence.curves.mean(axis=0), color=INK, linewidth=2.5, marker=None if names is None else "o")
+    ax.set_xlabel(dependence.column, parse_math=False)
+    ax.set_ylabel(dependence.output, parse_math=False)
+    return ax

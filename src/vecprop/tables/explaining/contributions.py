@@ -1,0 +1,150 @@
+"""Why a row is predicted so: the contribution of each of its columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..columns import row_named, shortened
+from ..error import one_line, pandas
+from ..frames import Frame
+from .background import background_inputs
+from .outputs import output, output_name
+from .shapley import draws_for, shapley_values
+
+SHOWN = 20
+"""The largest number of columns of a row that are shown as text."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one column contributes to a prediction.
+
+    Parameters
+    ----------
+    column : str
+        The column.
+    value : str or None
+        Its value, as the table has it; None if it is missing.
+    contribution : float
+        Its Shapley value.
+    error : float
+        The standard error of that.
+    """
+
+    column: str
+    value: str | None
+    contribution: float
+    error: float
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Why a row is predicted so.
+
+    Parameters
+    ----------
+    row : str
+        The name of the row, such as "line 17", its line in a text file.
+    predicted : class or float
+        The prediction.
+    output : str
+        What is explained: the prediction of a number, or the probability of the predicted class.
+    explained : float
+        Its amount.
+    base : float
+        The mean of that over background rows. The contributions add up to the difference.
+    contributions : tuple of Contribution
+        Those of the columns, the largest first.
+    """
+
+    row: str
+    predicted: Any
+    output: str
+    explained: float
+    base: float
+    contributions: tuple[Contribution, ...]
+
+    def __repr__(self) -> str:
+        few, more = self.contributions[:SHOWN], self.contributions[SHOWN:]
+        rows = [("column", "value", "contribution", "standard error")]
+        rows += [(_short(each.column), _short(each.value), *_numbers(each.contribution, each.error)) for each in few]
+        if more:
+            rows.append((f"{len(more)} more", "", f"{sum(each.contribution for each in more):+.4g}", ""))
+        rows.append(("sum", "", f"{self.explained - self.base:+.4g}", ""))
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        signs = ("<", "<", ">", ">")
+        return "\n".join(
+            [
+                f"{self.row}: {self.output} is {self.explained:.4g}, and {self.base:.4g} on average",
+                *("  ".join(map(format, row, map("{}{}".format, signs, widths))).rstrip() for row in rows),
+            ]
+        )
+
+
+def _short(text: str | None) -> str:
+    return "(missing)" if text is None else shortened(one_line(text))
+
+
+def _numbers(contribution: float, error: float) -> tuple[str, str]:
+    return f"{contribution:+.4g}", f"{error:.1g}"
+
+
+class Explanations(tuple[Explanation, ...]):
+    """The explanations of rows, in their order, which are shown as text."""
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self))
+
+    def to_frame(self) -> Frame:
+        """Return the contributions as a data frame with a row for each column of each row."""
+        return pandas().DataFrame(
+            [
+                {
+                    "row": of.row,
+                    "output": of.output,
+                    "explained": of.explained,
+                    "base": of.base,
+                    "column": each.column,
+                    "value": each.value,
+                    "contribution": each.contribution,
+                    "standard error": each.error,
+                }
+                for of in self
+                for each in of.contributions
+            ]
+        )
+
+
+def explanations(model: Any, frame: Frame, background: Frame | None = None, seed: int = 0) -> Explanations:
+    """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
+    rng, encoder = np.random.default_rng(seed), model.encoder_
+    inputs = encoder(frame)
+    behind = background_inputs(model, background, draws_for(len(encoder.names), encoder.width), rng)
+    return Explanations(_each(model, frame, inputs, behind, rng))
+
+
+def _each(
+    model: Any, frame: Frame, inputs: np.ndarray, background: np.ndarray, rng: np.random.Generator
+) -> Iterator[Explanation]:
+    names, places = model.encoder_.names, list(model.encoder_.places.values())
+    for row, (x, predicted) in enumerate(zip(inputs, model._of_inputs(inputs), strict=True)):
+        number = int(np.argmax(predicted))
+        shares = shapley_values(lambda X, k=number: output(model._of_inputs(X), k), x, background, places, rng)
+        values = frame[names].iloc[row].astype(object)
+        found = [
+            Contribution(name, None if pandas().isna(value) else str(value), contribution, error)
+            for name, value, contribution, error in zip(
+                names, values, shares.values.tolist(), shares.errors.tolist(), strict=True
+            )
+        ]
+        found.sort(key=lambda each: -abs(each.contribution))
+        yield Explanation(
+            row_named(frame.index, row),
+            model.classes_[[number]].tolist()[0] if hasattr(model, "classes_") else float(predicted),
+            output_name(model, number),
+            float(np.atleast_1d(predicted)[number]),
+            shares.base,
+            tuple(found),
+        )

@@ -1,0 +1,102 @@
+"""Partial dependence: the predictions of rows as one of their columns takes other values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..columns import Categories, Dates, Texts
+from ..encoder import Inputs
+from ..values import DAY, MISSING
+from .outputs import leading_class, output, output_name
+
+ROWS = 200
+"""The largest number of rows whose predictions are averaged."""
+VALUES = 20
+"""The largest number of values of a column of numbers or dates: quantiles of those that it has."""
+NAMES = 10
+"""The largest number of categories: the most frequent ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """The predictions of rows as one of their columns takes other values and the others stay.
+
+    Parameters
+    ----------
+    column : str
+        The column.
+    values : ndarray (V,)
+        The values that it takes: numbers or dates, rising, or categories, the most frequent first.
+    curves : ndarray (N, V)
+        The prediction of each row with each value (individual conditional expectation).
+    output : str
+        What is predicted.
+    """
+
+    column: str
+    values: np.ndarray
+    curves: np.ndarray
+    output: str
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean prediction of the rows with each value, (V,): the partial dependence."""
+        return self.curves.mean(axis=0)
+
+
+def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
+    """Return how predictions depend on each of some columns, but for columns of text.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model. Of two classes the probability of the second is meant, of more that of the most probable one.
+    X : DataFrame (N, …)
+        Rows; of many an evenly spaced sample counts.
+    columns : sequence of str
+        The columns, among those that the model uses.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> table = pd.DataFrame({"x": [1, 2, 5, 7] * 10, "town": ["Rome", "Oslo", "Rome", "Rome"] * 10})
+    >>> model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, table["x"])
+    >>> of_town, of_x = dependences(model, table, ["town", "x"])
+    >>> of_town.values.tolist(), of_town.curves.shape, of_x.values.tolist()
+    (['Rome', 'Oslo'], (40, 2), [1.0, 2.0, 5.0, 7.0])
+    """
+    frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
+    inputs, encoder = model.encoder_(frame), model.encoder_
+    number = leading_class(model._of_inputs(inputs))
+    found = []
+    for column in columns:
+        part = encoder.parts[encoder.names.index(column)]
+        values = _values(part, part.read(frame[column]))
+        if not len(values):
+            continue
+        changed = np.repeat(inputs, len(values), axis=0)
+        changed[:, encoder.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
+        curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
+        found.append(Dependence(column, _shown(part, values), curves, output_name(model, number)))
+    return found
+
+
+def _values(part: Inputs, known: np.ndarray) -> np.ndarray:
+    """Return the values that a column is to take, by those that it has: some quantiles, or the most frequent names."""
+    if isinstance(part, Texts):
+        return known[:0]
+    if isinstance(part, Categories):
+        names, counts = np.unique(known, return_counts=True)
+        return names[np.argsort(-counts, kind="stable")[:NAMES]]
+    known = known[np.isfinite(known)]
+    return np.unique(np.quantile(known, np.linspace(0, 1, VALUES), method="nearest")) if len(known) else known
+
+
+def _shown(part: Inputs, values: np.ndarray) -> np.ndarray:
+    """Return values as they are shown: days since 1970 as dates, missing values by this word."""
+    if isinstance(part, Dates):
+        return (values * DAY).astype("datetime64[s]")
+    return np.where(values == MISSING, "missing", values) if isinstance(part, Categories) else values

@@ -1,0 +1,143 @@
+"""Importance: how much the loss rises when the values of a column, or of columns alike, are shuffled."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .alike import groups_of
+from .losses import row_losses
+
+ROWS = 500
+"""The largest number of rows that are shuffled."""
+SHUFFLES = 5
+COLUMNS = 60
+"""The largest number of columns that are shuffled, those that move the networks' first layer most."""
+INPUTS = 20_000
+"""The largest number of inputs of all shuffles of a row, which bounds the time; ten columns are always shuffled."""
+DRAWS = 1000
+"""The number of bootstrap samples of the rows."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much the mean loss of rows rises when columns are shuffled together.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The columns: one, or those that stand in for each other.
+    rise : float
+        The mean rise of the loss.
+    low, high : float
+        Its 95 % interval, from bootstrap samples of the rows.
+    alone : tuple of Importance
+        Of several columns, the importance of each when it is shuffled alone: it is small if others tell the same.
+    """
+
+    columns: tuple[str, ...]
+    rise: float
+    low: float
+    high: float
+    alone: tuple["Importance", ...] = ()
+
+
+def importances(
+    model: Any,
+    X: Any,
+    truth: np.ndarray,
+    weight: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> list[Importance]:
+    """Return the importance of each column, the largest first; columns that stand in for each other are one.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model.
+    X : DataFrame (N, …)
+        Rows, at best such as training has not seen; of many an evenly spaced sample is shuffled.
+    truth : ndarray (N,)
+        The indices of the rows' classes, -1 for those that the model does not know; or the numbers.
+    weight : ndarray (N,), optional
+        The rows' weights.
+    groups : ndarray of int (N,), optional
+        The number of each row's group, 0 … G - 1: intervals are then for new groups.
+    seed : int, default 0
+        Fixes the shuffles and the bootstrap.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    >>> model = TabularRegressor(n_members=2, max_iter=5, random_state=0).fit(table, table["a"])
+    >>> [found.columns for found in importances(model, table, table["a"].to_numpy())]
+    [('a',), ('b',)]
+    """
+    weight = np.ones(len(truth)) if weight is None else weight
+    known = np.flatnonzero((weight > 0) & (truth >= 0 if hasattr(model, "classes_") else True))
+    if not len(known):
+        return []
+    rows = known[np.unique(np.linspace(0, len(known) - 1, ROWS).astype(int))]
+    frame, rng = X.iloc[rows], np.random.default_rng(seed)
+    orders = np.stack([rng.permutation(len(rows)) for _ in range(SHUFFLES)])
+    estimate = _Estimator.of(weight[rows], orders, rows if groups is None else groups[rows], rng)
+    inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
+    chosen = _moving_most(model, inputs, places, orders[0])
+    before = row_losses(model, model._of_inputs(inputs), truth[rows])
+
+    def importance(numbers: list[int]) -> Importance:
+        shuffled = np.tile(inputs, (SHUFFLES, 1))
+        for number in numbers:
+            shuffled[:, places[number]] = inputs[orders.ravel(), places[number]]
+        after = row_losses(model, model._of_inputs(shuffled), np.tile(truth[rows], SHUFFLES))
+        alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
+        names = tuple(model.encoder_.names[number] for number in numbers)
+        return Importance(names, *estimate(after - np.tile(before, SHUFFLES)), tuple(_largest_first(alone)))
+
+    columns = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
+    return _largest_first(importance([chosen[place] for place in alike]) for alike in groups_of(columns))
+
+
+def _largest_first(found: Iterable[Importance]) -> list[Importance]:
+    return sorted(found, key=lambda each: -each.rise)
+
+
+def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.ndarray) -> list[int]:
+    """Return the columns that move the outputs of the networks' first layer most when they are shuffled."""
+    most = min(COLUMNS, max(INPUTS // inputs.shape[1], 10))
+    if len(places) <= most:
+        return list(range(len(places)))
+    ensemble = model.ensemble_
+    W = ensemble.network.layout.views(ensemble.thetas)[0]["W"]
+    change = inputs[order] - inputs
+    moved = [np.square(change[:, own] @ W[:, own]).sum() for own in places]
+    return sorted(np.argsort(moved)[-most:].tolist())
+
+
+class _Estimator(NamedTuple):
+    """The mean rise of rows in some shuffles, and its interval.
+
+    A rise depends on the row and on the one whose values it gets, so that both count as often as a bootstrap sample has
+    them (as in a U-statistic).
+    """
+
+    weight: np.ndarray  # of each rise, (S·N,)
+    counts: np.ndarray  # by bootstrap sample and rise, (DRAWS, S·N)
+
+    @classmethod
+    def of(cls, weight: np.ndarray, orders: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> "_Estimator":
+        """Return the estimator of rows that are drawn by their unit, for shuffles in these orders (S, N)."""
+        numbers = np.unique(units, return_inverse=True)[1]
+        count = numbers.max() + 1
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers]
+        counts = ((drawn * weight)[:, None] * drawn[:, orders]).reshape(DRAWS, -1)
+        return cls(np.tile(weight, len(orders)), counts[counts.any(axis=1)])
+
+    def __call__(self, rises: np.ndarray) -> tuple[float, float, float]:
+        """Return the mean of rises (S·N,), and the ends of its 95 % interval."""
+        low, high = np.quantile(self.counts @ rises / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
+        return float(np.average(rises, weights=self.weight)), low, high

@@ -1,0 +1,62 @@
+"""The rows that are predicted worst."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..columns import row_named
+from .losses import row_losses
+
+
+@dataclass(frozen=True)
+class WorstRow:
+    """A row that is predicted badly.
+
+    Parameters
+    ----------
+    row : str
+        Its name, such as "line 17", its line in a text file.
+    truth, predicted : class or float
+        What it is, and what the model says.
+    loss : float
+        Its loss; of classes, minus the logarithm of the probability of the truth.
+    """
+
+    row: str
+    truth: Any
+    predicted: Any
+    loss: float
+
+
+def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10) -> list[WorstRow]:
+    """Return the rows with the largest loss, the worst first.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model.
+    index : Index (pandas)
+        The names of the rows, as of a table that was read as text.
+    truth : ndarray (N,)
+        The indices of the rows' classes, or the numbers. Rows of classes that the model does not know, -1, are left
+        out.
+    predicted : ndarray (N, C) or (N,)
+        The probabilities of classes, or the predicted numbers.
+    count : int, default 10
+        The largest number of rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> lines = pd.RangeIndex(2, 5, name="line")
+    >>> worst_rows(TabularRegressor(), lines, np.array([1.0, 2.0, 3.0]), np.array([1.0, 5.0, 3.5]), count=1)
+    [WorstRow(row='line 3', truth=2.0, predicted=5.0, loss=9.0)]
+    """
+    losses = row_losses(model, predicted, truth)
+    places = [place for place in np.argsort(-losses, kind="stable") if not np.isnan(losses[place])][:count]
+    if hasattr(model, "classes_"):
+        truth, predicted = model.classes_[truth], model.classes_[predicted.argmax(axis=1)]
+    columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist()
+    return [WorstRow(row_named(index, place), *values) for place, *values in zip(places, *columns, strict=True)]

@@ -1,0 +1,33 @@
+from types import SimpleNamespace
+
+import numpy as np
+
+from vecprop.pictures import plot_dependence
+from vecprop.pictures.dependence import CURVES
+
+
+def dependence(values, rows=3):
+    curves = np.arange(rows)[:, None] + np.arange(len(values), dtype=float)
+    return SimpleNamespace(column="$ cost $", values=np.asarray(values), curves=curves, output="chance of '$a$'")
+
+
+def test_the_mean_is_drawn_over_the_curves_of_rows_and_names_are_no_mathematics():
+    ax = plot_dependence(dependence([1.0, 2.0, 5.0]))
+    marks, *rows, mean = ax.lines
+    assert len(rows) == 3
+    np.testing.assert_array_equal(marks.get_xdata(), [1, 2, 5])
+    np.testing.assert_array_equal(mean.get_xydata(), [[1, 1], [2, 2], [5, 3]])
+    assert [ax.get_xlabel(), ax.get_ylabel()] == ["$ cost $", "chance of '$a$'"]
+    assert not any(axis.label.get_parse_math() for axis in (ax.xaxis, ax.yaxis))
+
+
+def test_categories_are_named_and_dates_are_dates():
+    ax = plot_dependence(dependence(["$a$", "b" * 50, "c", "d", "e"]))
+    labels = ax.get_xticklabels()
+    assert [label.get_text() for label in labels] == ["$a$", "b" * 18 + "…", "c", "d", "e"]
+    assert not any(label.get_parse_math() for label in labels)
+    ax.figure.canvas.draw()
+    ax = plot_dependence(dependence(np.array(["2024-01-01", "2024-02-01"], "datetime64[s]"), rows=500))
+    assert len(ax.lines) == CURVES + 2
+    ax.figure.canvas.draw()
+    assert any("2024" in label.get_text() or "-" in label.get_text() for label in ax.get_xticklabels())

@@ -1,0 +1,242 @@
+"""Contributions of columns to the prediction of a row: they add up, and are Shapley values."""
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, TabularClassifier, TabularRegressor
+from vecprop.tables.columns import Categories, Dates, NumberInputs, Texts
+from vecprop.tables.drift import Profile
+from vecprop.tables.explaining import shapley
+from vecprop.tables.explaining.background import background_inputs, drawn
+from vecprop.tables.explaining.shapley import shapley_values
+
+r = np.random.default_rng(0)
+BACKGROUND = r.normal(size=(300, 4))
+X = np.array([1.0, 1.0, -2.0, 3.0])
+PLACES = [slice(0, 1), slice(1, 2), slice(2, 4)]  # the last column has two inputs
+
+
+def shares(function, background=BACKGROUND, x=X, seed=0):
+    return shapley_values(function, x, background, PLACES, np.random.default_rng(seed))
+
+
+def bent(X):
+    return np.tanh(X[:, 0] * X[:, 2]) + X[:, 1] ** 2 * X[:, 3]
+
+
+def exact(function):
+    """Return Shapley values by all orders and all background rows."""
+    values, orders = np.zeros(3), list(permutations(range(3)))
+    for order in orders:
+        rows = BACKGROUND.copy()
+        for column in order:
+            before = function(rows).mean()
+            rows[:, PLACES[column]] = X[PLACES[column]]
+            values[column] += (function(rows).mean() - before) / len(orders)
+    return values
+
+
+def test_of_a_linear_model_they_are_what_the_hand_finds():
+    w = np.array([2.0, -1.0, 0.5, 3.0])
+    values, errors, base = shares(lambda X: X @ w)
+    part = w * (X - BACKGROUND.mean(axis=0))
+    np.testing.assert_allclose(values, [part[0], part[1], part[2] + part[3]])
+    assert base == pytest.approx(w @ BACKGROUND.mean(axis=0))
+    np.testing.assert_allclose(errors[0], 2 * BACKGROUND[:, 0].std(ddof=1) / np.sqrt(300))
+
+
+def test_they_add_up_and_are_shapley_values_within_their_errors():
+    wanted = exact(bent)
+    found = [shares(bent, seed=seed) for seed in range(20)]
+    for values, _, base in found:
+        assert base == pytest.approx(bent(BACKGROUND).mean(), rel=1e-12)
+        assert values.sum() == pytest.approx(bent(X[None])[0] - base, rel=1e-12)
+    distances = np.array([(values - wanted) / errors for values, errors, _ in found])
+    assert np.abs(distances).max() < 4
+    assert np.sqrt((distances**2).mean()) < 1.2
+
+
+def test_a_column_without_effect_has_none_and_columns_with_the_same_effect_have_the_same():
+    values, errors, _ = shares(lambda X: np.exp(X[:, 1]) * X[:, 3])
+    assert (values[0], errors[0]) == (0, 0)
+    same = BACKGROUND.copy()
+    same[:, 1] = same[:, 0]
+    values, errors, _ = shares(lambda X: np.exp(X[:, 0] * X[:, 1]) * (X[:, 0] + X[:, 1]), same)
+    assert abs(values[0] - values[1]) < 4 * errors[0]
+    assert values[2] == 0
+
+
+def test_memory_is_bounded_and_changes_nothing(monkeypatch):
+    sizes = []
+
+    def sized(X):
+        sizes.append(len(X))
+        return bent(X)
+
+    whole = shares(sized)
+    monkeypatch.setattr(shapley, "AT_ONCE", 40 * 4)
+    few = shares(sized)
+    assert (sizes[0], max(sizes[2:])) == (1200, 40)
+    for one, other in zip(whole, few, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isnan(shares(bent, BACKGROUND[:1]).errors).all()  # of one draw nothing is known of errors
+
+
+TABLE = pd.DataFrame(
+    {
+        "size": r.normal(50, 10, 120).round(1),
+        "zip": r.choice(["01001", "02002", "98101"], 120),
+        "sold": (np.datetime64("2024-01-01") + r.integers(0, 300, 120)).astype(str),
+        "said": [f"a text of number {number}" for number in range(120)],
+    }
+)
+TABLE.loc[::4, "zip"] = None
+TABLE["price"] = 3 * TABLE["size"] + 20 * (TABLE["zip"] == "01001")
+TABLE["dear"] = np.where(TABLE["price"] > 150, "yes", "no")
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": 4, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor("price", **FEW).fit(TABLE.drop(columns="dear"))
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier("dear", **FEW).fit(TABLE.drop(columns="price"))
+
+
+@pytest.mark.parametrize("of", ["training", "distributions"])
+def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
+    background = TABLE if of == "training" else None
+    for explanation, predicted in zip(
+        regressor.explain(TABLE[:3], background), regressor.predict(TABLE[:3]), strict=True
+    ):
+        assert explanation.predicted == explanation.explained == predicted
+        assert explanation.base == pytest.approx(regressor.predict(TABLE).mean(), rel=0.02)
+        total = sum(each.contribution for each in explanation.contributions)
+        assert total == pytest.approx(predicted - explanation.base, abs=1e-5 * abs(predicted))
+    P = classifier.predict_proba(TABLE[:4])
+    found = classifier.explain(TABLE[:4], background)
+    assert [explanation.predicted for explanation in found] == classifier.predict(TABLE[:4]).tolist()
+    for explanation, chance, number in zip(found, P.max(axis=1), P.argmax(axis=1), strict=True):
+        assert explanation.output == f"probability of {classifier.classes_[number]!r}"
+        assert explanation.explained == chance
+        assert explanation.base == pytest.approx(classifier.predict_proba(TABLE)[:, number].mean(), abs=0.02)
+        assert sum(each.contribution for each in explanation.contributions) == pytest.approx(
+            chance - explanation.base, abs=1e-6
+        )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("quantile", [0.9, (0.1, 0.5, 0.9)])
+def test_of_quantiles_the_one_that_is_predicted_is_explained(quantile):
+    model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(TABLE.drop(columns="dear"))
+    (explanation,) = model.explain(TABLE[7:8])
+    assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of 'price'"
+    assert explanation.explained == model.predict(TABLE[7:8])[0]
+    total = sum(each.contribution for each in explanation.contributions)
+    assert total == pytest.approx(explanation.explained - explanation.base, rel=1e-4)
+
+
+def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
+    TABLE[:2].to_csv(tmp_path / "sold.csv", index=False)
+    first, second = regressor.explain(tmp_path / "sold.csv")
+    assert (first.row, second.row) == ("line 2", "line 3")
+    values = {each.column: each.value for each in second.contributions}
+    assert values == {name: str(TABLE[name][1]) for name in ("size", "zip", "sold", "said")}
+    assert {each.column: each.value for each in first.contributions}["zip"] is None
+    sizes = [abs(each.contribution) for each in first.contributions]
+    assert sizes == sorted(sizes, reverse=True)
+    title, names, *rows, total = repr(first).splitlines()
+    assert title == f"line 2: 'price' is {first.explained:.4g}, and {first.base:.4g} on average"
+    assert names.split("  ")[0] == "column"
+    assert len(rows) == 4
+    assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)
+    assert float(total.split()[1]) == pytest.approx(first.explained - first.base, rel=1e-3)
+
+
+def test_many_columns_are_summed_up_and_nothing_steers_a_terminal(regressor, monkeypatch):
+    monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
+    (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
+    assert "\x1b" not in repr(explanation)
+    *_, more, total = repr(explanation).splitlines()
+    rest = sum(each.contribution for each in explanation.contributions[1:])
+    assert more.split() == ["3", "more", f"{rest:+.4g}"]
+    assert total.startswith("sum")
+
+
+def test_explanations_are_a_frame_and_the_same_each_time(regressor):
+    one, again = (regressor.explain(TABLE[:2]) for _ in range(2))
+    frame = one.to_frame()
+    pd.testing.assert_frame_equal(frame, again.to_frame())
+    assert frame.columns.tolist()[:4] == ["row", "output", "explained", "base"]
+    assert frame["row"].tolist() == ["row 0"] * 4 + ["row 1"] * 4
+    assert repr(one) == f"{one[0]!r}\n\n{one[1]!r}"
+
+
+def test_a_column_that_is_the_same_in_all_rows_contributes_nothing(regressor):
+    rows = TABLE[:50].assign(size=50.0)
+    (explanation,) = regressor.explain(rows[:1], background=rows)
+    (of_size,) = [each for each in explanation.contributions if each.column == "size"]
+    assert abs(of_size.contribution) < 1e-5
+
+
+def test_models_of_earlier_versions_need_rows_to_compare_with(regressor, monkeypatch):
+    monkeypatch.delattr(regressor, "profiles_")
+    with pytest.raises(TableError, match=r"earlier version.*give background="):
+        regressor.explain(TABLE[:1])
+    assert len(regressor.explain(TABLE[:1], background=TABLE)) == 1
+    with pytest.raises(TableError, match="no column 'size'"):
+        regressor.explain(TABLE[:1], background=TABLE.drop(columns="size"))
+
+
+def sample(part, series, count=512):
+    return drawn(part, Profile.of(part, series), count, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        r.normal(size=3000),
+        r.exponential(size=3000),
+        r.uniform(size=3000),
+        r.poisson(30, 3000).astype(float),
+        np.where(r.random(3000) < 0.6, 0.0, r.gamma(2, size=3000)),
+        (r.random(3000) < 0.3) * 1.0,
+        r.normal(size=12),
+    ],
+)
+def test_background_numbers_are_distributed_as_in_training(x):
+    found = sample(NumberInputs.of(pd.Series(x)), pd.Series(x))
+    assert found.mean() == pytest.approx(x.mean(), abs=0.07 * x.std())
+    assert found.std() == pytest.approx(x.std(), rel=0.06)
+    assert x.min() <= found.min() <= found.max() <= x.max()
+    if np.all(x == np.round(x)):
+        assert np.all(found == np.round(found))
+
+
+def test_background_columns_of_all_kinds_miss_as_many_values_as_in_training():
+    constant = pd.Series([7.0, None] * 20)
+    found = sample(NumberInputs.of(constant), constant)
+    assert np.isnan(found).mean() == 0.5
+    assert set(found[~np.isnan(found)]) == {7}
+    days = pd.Series([*(np.datetime64("2024-01-01") + np.arange(30)).astype(str), *[None] * 10])
+    found = sample(Dates.of(days), days)
+    assert np.isnan(found).mean() == 0.25
+    assert np.nanmedian(found) == pytest.approx(19723 + 15, abs=1)
+    names = pd.Series(["a"] * 30 + ["b"] * 6 + [None] * 4)
+    kinds, counts = np.unique(sample(Categories.of(names), names, 400), return_counts=True)
+    assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {"a": 300, "b": 60, "\0missing": 40}
+    assert set(sample(Texts(), pd.Series(["a text", "b"]))) == {""}
+
+
+def test_few_background_rows_are_used_equally_often(regressor):
+    inputs = background_inputs(regressor, TABLE[:3], 100, np.random.default_rng(0))
+    assert len(inputs) == 99
+    assert np.unique(inputs, axis=0, return_counts=True)[1].tolist() == [33, 33, 33]
+    assert len(background_inputs(regressor, TABLE, 100, np.random.default_rng(0))) == 100

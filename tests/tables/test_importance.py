@@ -1,0 +1,135 @@
+"""Importances of columns, their intervals, and the groups of columns that stand in for each other."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats.contingency import association
+
+from vecprop import TabularRegressor
+from vecprop.core.losses import Quantile
+from vecprop.tables.encoder import Encoder
+from vecprop.tables.explaining import importance
+from vecprop.tables.explaining.alike import _basis, associations, groups_of
+from vecprop.tables.explaining.importance import importances
+from vecprop.tables.explaining.losses import row_losses
+
+r = np.random.default_rng(0)
+A = r.normal(size=400)
+TABLE = pd.DataFrame({"a": A, "copy": A + r.normal(0, 0.01, 400), "c": r.normal(size=400)})
+ENCODER = Encoder.of(TABLE)[0]
+
+
+def by_first_input(inputs):
+    return inputs[:, 0].astype(float)
+
+
+MODEL = SimpleNamespace(encoder_=ENCODER, levels=[], _of_inputs=by_first_input)
+TRUTH = by_first_input(ENCODER(TABLE))
+
+
+def bases(*columns):
+    encoder, _ = Encoder.of(pd.DataFrame({str(number): column for number, column in enumerate(columns)}))
+    return [_basis(part, pd.Series(column)) for part, column in zip(encoder.parts, columns, strict=True)]
+
+
+def test_columns_alike_are_shuffled_together_and_shown_alone_beside():
+    first, second = importances(MODEL, TABLE, TRUTH)
+    assert (set(first.columns), second.columns) == ({"a", "copy"}, ("c",))
+    assert first.low < 2 * TRUTH.var() < first.high  # of two independent draws
+    alone, copy = first.alone
+    assert (alone.columns, alone.rise) == (("a",), first.rise)  # the copy is not used
+    assert (copy.rise, copy.low, copy.high) == (second.rise, second.low, second.high) == (0, 0, 0)
+    assert second.alone == ()
+
+
+def test_weights_and_groups_of_rows_count():
+    half = np.arange(400) < 200
+    (of_half, *_), (first, *_) = importances(MODEL, TABLE, TRUTH, half * 1.0), importances(MODEL, TABLE, TRUTH)
+    assert of_half.rise != first.rise
+    (only, *_) = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
+    assert only == of_half  # what weighs nothing does not count
+    pairs = importances(MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80)[0]
+    assert pairs.rise == first.rise
+    assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are alike
+
+
+@pytest.mark.long
+def test_intervals_hold_the_importance_of_new_rows():
+    held = []
+    for seed in range(100):
+        new = np.random.default_rng(seed).normal(size=(100, 3))
+        table = pd.DataFrame(new, columns=list(TABLE))
+        z = ENCODER(table)[:, 0]
+        first = {found.columns: found for found in importances(MODEL, table, z + new[:, 1], seed=seed)}["a",]
+        held.append(first.low < 2 * 0.78 < first.high)  # the variance of z is 0.78
+    assert np.mean(held) >= 0.92
+
+
+def test_rows_of_unknown_classes_are_left_out():
+    def sure(inputs):
+        return np.stack([inputs[:, 0] > 0, inputs[:, 0] <= 0], axis=1).astype(float)
+
+    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), _of_inputs=sure)
+    truth = sure(ENCODER(TABLE)).argmax(axis=1)
+    (first, *_) = importances(model, TABLE, np.where(np.arange(400) < 300, truth, -1))
+    assert first.rise == pytest.approx(-0.5 * np.log(1e-15), rel=0.1)
+    assert importances(model, TABLE, np.full(400, -1)) == []
+
+
+def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monkeypatch):
+    model = TabularRegressor(n_members=2, max_iter=1, hidden_layer_sizes=2, random_state=0).fit(TABLE, TRUTH)
+    ensemble, third = model.ensemble_, ENCODER.parts[0].width + ENCODER.parts[1].width
+    ensemble.network.layout.views(ensemble.thetas)[0]["W"][:, third:] *= 100
+    monkeypatch.setattr(importance, "COLUMNS", 1)
+    assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
+
+
+def test_associations_are_spearmans_cramers_and_of_ranks():
+    x = np.round(r.normal(size=300), 1)
+    y, few = np.exp(x + r.normal(size=300)), r.integers(0, 3, 300).astype(str)
+    more = np.where(r.random(300) < 0.5, few, r.integers(0, 5, 300).astype(str))
+    few, more = np.char.add("n", few), np.char.add("m", more)
+    A, B, C, D = bases(x, y, few, more)
+    for basis in (A, B, C, D):
+        np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
+        np.testing.assert_allclose(basis.sum(axis=0), 0, atol=1e-12)
+
+    def with_chance(found, k):
+        return np.sqrt(found**2 * (1 - k / 299) + k / 299)
+
+    found = associations([A, B, C, D])
+    assert with_chance(found[0, 1], 1) == pytest.approx(pd.Series(x).corr(pd.Series(y), "spearman"))
+    assert with_chance(found[2, 3], 4) == pytest.approx(association(pd.crosstab(few, more).to_numpy()))
+    ranks = pd.Series(x).rank()
+    between = ranks.groupby(few).transform("mean").var(ddof=0) / ranks.var(ddof=0)
+    assert (C.T @ A).ravel() @ (C.T @ A).ravel() == pytest.approx(between)
+
+
+def test_independent_categories_with_many_values_are_not_alike():
+    columns = [pd.Series(np.char.add("n", r.integers(0, 60, 200).astype(str))) for _ in range(5)]
+    found = associations(bases(*columns))
+    assert found[~np.eye(5, dtype=bool)].max() < 0.3
+
+
+def test_missing_values_text_and_constants_are_taken():
+    table = pd.DataFrame({"x": [1.0, None, 3.0, 4.0] * 10, "y": [1.0, 2.0, None, 4.0] * 10})
+    table["text"] = [f"a text of number {number}" for number in range(40)]
+    table["town"] = [None, "Rome", "Oslo", "Rome"] * 10
+    encoder, _ = Encoder.of(table)
+    parts = dict(zip(encoder.names, encoder.parts, strict=True))
+    assert sorted(np.concatenate(groups_of([(parts[name], table[name]) for name in parts]))) == [0, 1, 2, 3]
+    few = table.iloc[[0, 4, 8]].assign(x=None, y=2.0)
+    assert len(groups_of([(parts[name], few[name]) for name in parts])) == 4
+    assert groups_of([]) == []
+
+
+def test_losses_are_those_of_the_task():
+    classes = SimpleNamespace(classes_=np.array(["p", "q"]))
+    losses = row_losses(classes, np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]), np.array([1, 1, -1]))
+    np.testing.assert_allclose(losses, [-np.log(0.75), -np.log(1e-15), np.nan])
+    y, Y = np.array([1.0, 5.0]), np.array([2.0, 2.0])
+    assert row_losses(TabularRegressor(), Y, y).tolist() == [1.0, 9.0]
+    outer = TabularRegressor(loss="quantile", quantile=(0.1, 0.6, 0.9))
+    np.testing.assert_allclose(row_losses(outer, Y, y), Quantile(0.6).element(Y, y))
