@@ -76,5 +76,7 @@ class SparseNetwork(Network):
         return SparseBatch(X, checked.T, checked.weight)
 
     def predict(self, theta: Array, X: Any) -> Array:
-        """Return the predictions Y, after the link."""
+        """Return the predictions Y, after the link, or raise a ValueError if X is not finite."""
+        if not np.isfinite(X.data).all():
+            raise ValueError("X is not finite: fill or drop missing and infinite values.")
         return self.loss_function.predict(self.forward(theta, X)[0][-1])

@@ -86,6 +86,27 @@ def _store_predictions(c, data, workspace, rows, Y):
 
 
 @njit(**INNER)
+def _are_finite(inputs):
+    """Return whether all inputs are finite, without a branch: their differences from themselves are 0 then."""
+    wrong = 0
+    for i in range(inputs.size):
+        wrong |= np.int64(inputs[i] - inputs[i] != 0)
+    return wrong == 0
+
+
+@njit(**INNER)
+def _spoil_predictions(c, data, inputs, rows, Y):
+    """Let the predictions of rows whose inputs are not finite be NaN, since ReLU may have made numbers of them."""
+    I, O, S = c.inputs, c.outputs, rows.size
+    predictions = numbers_at(c.predictions, data.rows * O, Y)
+    for s in range(S):
+        for k in range(I):
+            x = inputs[s * I + k] if c.by_rows else inputs[k * S + s]
+            if x - x != 0:
+                predictions[rows[s] * O : (rows[s] + 1) * O] = np.nan
+
+
+@njit(**INNER)
 def find_in_data(data, rows, places):
     """Write the row numbers in the data into places: rows count the chosen rows alone."""
     chosen = words_at(data.chosen, data.rows)
@@ -216,6 +237,8 @@ def predict_rows(context, rows_address, n):
         for layer in range(c.layers):
             forward(c, layer, tile, rows.size, False, 0, rows, workspace)
         _store_predictions(c, c.training, workspace, rows, Y)
+        if not _are_finite(tile[: I * rows.size]):
+            _spoil_predictions(c, c.training, tile, rows, Y)
 
 
 @cache

@@ -15,6 +15,12 @@ def layer_norm(X, g, b, epsilon):
 '''
 
 
+_FINITE = [
+    "if not np.isfinite(X).all():",
+    '    raise ValueError("X is not finite: fill or drop missing and infinite values.")',
+]
+
+
 def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
     """Return the lines that turn inputs X into outputs; parameters, with axes of members in front, become constants.
 
@@ -23,7 +29,7 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
     FileError
         If a layer is the user's own.
     """
-    lines = [f"X = np.asarray(X, np.{theta.dtype})"]
+    lines = [f"X = np.asarray(X, np.{theta.dtype})", *_FINITE]
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
         named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
         match layer:

@@ -31,9 +31,13 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
-    """Add the operations of a network, and return the symbol of its predictions."""
+    """Add the operations of a network, and return the symbol of its predictions; those of X not finite are NaN.
+
+    A graph can raise no error, and ReLU makes 0 of NaN.
+    """
     outputs, _ = network.forward(theta.astype(X.dtype), X)
-    return network.loss_function.predict(outputs[-1])
+    zero_or_nan = X.graph.over_columns("ReduceSum", X * 0)
+    return network.loss_function.predict(outputs[-1]) + zero_or_nan
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
