@@ -392,18 +392,6 @@ def test_any_number_clips(clip):
     assert not np.array_equal(expected[0].theta, network().init(1))
 
 
-@pytest.mark.parametrize(("first", "second"), [(np.float32, np.float64), (np.float64, np.float32)])
-def test_training_continues_in_another_type(first, second):
-    wide, options = network(width=300), {"optimizer": vp.Adam(0.01), "epochs": 3}
-    begun = vp.train(wide, wide.init(1, dtype=first), X, T, **options)
-    on = [
-        vp.train(wide, begun.theta.astype(second), X, T, state=begun.state, engine=engine, **options)
-        for engine in ("compiled", "reference")
-    ]
-    assert on[0].theta.dtype == second
-    assert_same(*on, tolerance=1e-10 if second is np.float64 else 1e-4)
-
-
 @pytest.mark.parametrize(("validation_rows", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
 def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, validation_rows, most):
     from vecprop.compiled.fit import Epochs

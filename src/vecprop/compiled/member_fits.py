@@ -144,6 +144,8 @@ class MemberFits:
         The optimizer's moments.
     last_finite, best : ndarray (M, P)
         The last parameters with a finite loss, and those with the lowest.
+    memory : ndarray (M, 3)
+        The memory of early stopping, see `epochs.MEMORY`.
     losses, validation_losses : ndarray (M, epochs + 1)
         The losses before each epoch and at the end; running losses are those of each epoch. Here and below, entries
         beyond the epochs that are done are not initialized.
@@ -192,10 +194,10 @@ class MemberFits:
         self.uses_blas = fit.uses_blas
         self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
         self.needed = fit.context.reserved
-        memory = _apart(M, MEMORY.itemsize // 8, float)
-        memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
+        self.memory = _apart(M, MEMORY.itemsize // 8, float)
+        self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
         if stopping:
-            fit.stop_early(stopping, memory[0], self.best[0])
+            fit.stop_early(stopping, self.memory[0], self.best[0])
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
         fit.context.release()
         self.context = fit.context
@@ -213,7 +215,7 @@ class MemberFits:
             **dict(zip(("first", "second"), self.moments.values(), strict=False)),
         }
         if stopping:
-            each |= {"memory": memory, "best": self.best}
+            each |= {"memory": self.memory, "best": self.best}
         for name, array in each.items():
             self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]

@@ -52,6 +52,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
 
     _targets: Any  # Labels of a classifier, Numbers of a regressor
     _ending: Ending | None = None
+    _split: np.random.RandomState | None = None  # which models of earlier versions do not have
     _y_is: ClassVar[dict[str, bool]] = {}
 
     @classmethod
@@ -298,6 +299,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
         self._no_improvement_count = 0
         self._state: TrainingState | None = None
         self._seed: int | None = None
+        self._split = None
         self._ending = None
 
     def _draw_seed(self, random: np.random.RandomState) -> int:

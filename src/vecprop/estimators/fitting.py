@@ -1,5 +1,6 @@
 """Fitting: one call of `fit` or `partial_fit` prepares, trains and records the result in the model."""
 
+import copy
 import time
 import warnings
 from collections.abc import Callable
@@ -65,6 +66,12 @@ class Fitting:
         self.score = None if self.validation is None or model.scoring is not None else model._own_score(self.validation)
         self.schedule: Schedule = parts.schedule(model, len(self.rows))
         self.by_score = model.early_stopping and self.validation is not None
+        self.state = self.kept_state()
+        # After early stopping the model has the best parameters, but training goes on from the last ones.
+        best = None if self.state is None else self.state.early_stopping.get("theta")
+        is_as_left = best is not None and np.array_equal(model.theta_, best)
+        self.theta = self.state.theta if self.state is not None and is_as_left else model.theta_
+        best = model.theta_ if best is None else best
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = Stagnation(model.n_iter_no_change + 1, model.tol, watched)
         # Without Python after each epoch, `train` applies the rule itself, if it can end training before max_iter.
@@ -91,11 +98,28 @@ class Fitting:
             rate=getattr(self.optimizer, "learning_rate", 0.0),
             constant=model._loss_constant(self.rows),
             constant_val=0.0 if self.validation is None else model._loss_constant(self.validation),
-            best_theta=model.theta_.copy() if self.by_score else None,
+            goes_on=not (self.is_lbfgs or has_horizon(self.schedule)),
+            best_theta=best.copy() if self.by_score else None,
         )
 
+    def kept_state(self) -> TrainingState | None:
+        """Return the state of an earlier call if this one continues it, with its optimizer and schedule."""
+        state, theta = self.model._state, self.model.theta_
+        if state is None or isinstance(self.optimizer, LBFGS):
+            return None
+        fits = state.optimizer.keys() == self.optimizer.init(theta).keys()
+        return state if fits and state.schedule.keys() == self.schedule.init().keys() else None
+
     def set_aside(self, random: np.random.RandomState) -> None:
-        """Set rows aside for validation; if there are two classes, the same share of each."""
+        """Set rows aside for validation; if there are two classes, the same share of each.
+
+        Calls that continue each other set the same rows aside: others would have been trained on.
+        """
+        if self.model.warm_start:
+            if self.model._split is None:
+                self.model._split = copy.deepcopy(random)
+            else:
+                random = copy.deepcopy(self.model._split)
         T = self.rows.chosen.T
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
         strata = T.astype(bool) if two_classes else None
@@ -155,7 +179,7 @@ class Fitting:
 
     def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
         """Train, with or without Python after each epoch, and store the result in the model."""
-        model, theta, rows = self.model, self.model.theta_, self.rows.chosen
+        model, theta, rows = self.model, self.theta, self.rows.chosen
         is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.is_lbfgs else theta.dtype
@@ -171,8 +195,7 @@ class Fitting:
         if self.is_lbfgs:
             settings["validation_score"] = self.score
         else:
-            continues = model._state is not None and _fits(model._state, theta, self.optimizer, self.schedule)
-            settings |= {**self.steps(), "state": model._state if continues else None}
+            settings |= {**self.steps(), "state": self.state}
         network = SparseNetwork(model.network_) if is_sparse else model.network_
         error = None
         try:
@@ -239,8 +262,7 @@ class Fitting:
             )
             raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from error
         self.reason, self.interrupted = reason, reason == "interrupted"
-        goes_on = not (self.is_lbfgs or self.by_score or has_horizon(self.schedule))
-        model._state = replace(result.state, history=History()) if goes_on else None
+        self.record.keep(result.state, theta)
 
     def shortfall(self) -> str:
         """Return scikit-learn's sentence that training has not converged, and the diagnosis; "" if it has.
@@ -272,11 +294,6 @@ def _is_ignored(category: type[Warning]) -> bool:
     return False
 
 
-def _fits(state: TrainingState, theta: np.ndarray, optimizer: Any, schedule: Schedule) -> bool:
-    """Return whether a state belongs to such an optimizer and schedule."""
-    return state.optimizer.keys() == optimizer.init(theta).keys() and state.schedule.keys() == schedule.init().keys()
-
-
 @dataclass(eq=False)
 class Record:
     """Records each epoch in a model's attributes, and says when training is to end.
@@ -300,6 +317,8 @@ class Record:
         The learning rate at the start.
     constant, constant_val : float
         The constants that are added to the losses of training and validation.
+    goes_on : bool
+        Whether a later call can continue training exactly.
 
     Attributes
     ----------
@@ -316,6 +335,7 @@ class Record:
     rate: float
     constant: float
     constant_val: float
+    goes_on: bool
     best_theta: np.ndarray | None = None
 
     @property
@@ -331,8 +351,19 @@ class Record:
         for name, measure in self.scores.items():
             getattr(self.model, name).append(measure(state))
         history = state.history
-        return self.epochs(
+        over = self.epochs(
             state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
+        )
+        self.keep(state, self.best_theta)  # for callbacks that save the model
+        return over
+
+    def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
+        """Keep in the model what continues its training, if that is possible."""
+        known = {"theta": best} if self.rule.restores else {}
+        self.model._state = (
+            replace(state, history=History(), early_stopping=known, network=None, optimizer_class="")
+            if self.goes_on
+            else None
         )
 
     def epochs(

@@ -7,6 +7,7 @@ import numpy as np
 from ..core.elementary import Array, namespace
 from ..optimize.stopping import EarlyStopping, Stagnation, observed
 from .history import History
+from .state import TrainingState
 
 
 class Best:
@@ -16,8 +17,9 @@ class Best:
     ----------
     rule : EarlyStopping or Stagnation
         The rule.
-    theta : array (*M, P)
-        The parameters at the start.
+    state : TrainingState
+        The state of training. Its `early_stopping` holds what is known: that of earlier calls, if their rule watched
+        the same, and else nothing yet.
 
     Attributes
     ----------
@@ -28,31 +30,41 @@ class Best:
         updates it in place; see `compiled.run.epochs`.
     """
 
-    def __init__(self, rule: EarlyStopping | Stagnation, theta: Array) -> None:
-        self.rule = rule
-        self.theta = namespace(theta).asarray(theta, copy=True)
+    def __init__(self, rule: EarlyStopping | Stagnation, state: TrainingState) -> None:
+        self.rule, theta = rule, state.theta
         members = tuple(theta.shape[:-1])
-        self.memory = np.array([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)])
-        self._stopped = np.zeros(members, bool)
+        self.continues = state.early_stopping.get("on") == rule.on
+        if not self.continues:
+            state.early_stopping = {
+                "on": rule.on,
+                "theta": namespace(theta).asarray(theta, copy=True),
+                "memory": np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]),
+            }
+        self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
+
+    @property
+    def have_stopped(self) -> np.ndarray:
+        """Whether each member has stopped, (*M,)."""
+        return self.memory[2] >= self.rule.patience
 
     def start(self, theta: Array, history: History) -> None:
-        """Observe the initial parameters, if the rule does and the watched loss is known of them."""
-        if self.rule.from_start and self._watched(history) is not None:
+        """Observe the initial parameters, if the rule does, none came before, and the watched loss is known of them."""
+        if self.rule.from_start and not self.continues and self._watched(history) is not None:
             self.observe(theta, history)
 
     def observe(self, theta: Array, history: History) -> bool:
         """Compare parameters, whose loss was measured last, with the best; return whether all members have stopped."""
         rule, loss = self.rule, self._watched(history)
-        better = (loss < self.memory[0]) & ~self._stopped
+        go_on = ~self.have_stopped
+        better = (loss < self.memory[0]) & go_on
         xp = namespace(theta)
         mask = xp.asarray(better, device=theta.device)
         self.theta[...] = xp.where(mask[..., None], theta, self.theta)
-        for member in np.ndindex(loss.shape):
+        for member in map(tuple, np.argwhere(go_on)):
             own = (slice(None), *member)
             lowest, progress_at, stalled = self.memory[own]
             self.memory[own] = observed(loss[member], lowest, progress_at, stalled, rule.tolerance, rule.from_lowest)
-        self._stopped |= self.memory[2] >= rule.patience
-        return bool(self._stopped.all())
+        return bool(self.have_stopped.all())
 
     def _watched(self, history: History) -> Any:
         """Return the latest of the losses that the rule watches, in float64, or None before there is one."""

@@ -16,7 +16,7 @@ from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import Cohort, EngineName, engine_for
 from .state import DivergenceError, TrainingResult, TrainingState
-from .trainer import check_settings, train
+from .trainer import check_settings, new_state, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,9 +172,11 @@ class Data:
         """Return the result of a member that was interrupted before it began."""
         theta = namespace(member.theta).asarray(member.theta, copy=True)
         rows = len(self.of(member)[0] if member.rows is None else member.rows)
-        own = {} if isinstance(member.optimizer, LBFGS) else member.optimizer.init(theta)
-        schedule = (member.schedule or Constant()).init()
-        state = TrainingState(theta, own, schedule, epochs=int(member.epochs), rows=rows)
+        if isinstance(member.optimizer, LBFGS):
+            state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
+        else:
+            schedule = member.schedule or Constant()
+            state = new_state(member.network, theta, member.optimizer, schedule, int(member.epochs), rows)
         return TrainingResult(theta, state.history, state, "interrupted")
 
     def train(self, member: Member, engine: EngineName) -> TrainingResult:

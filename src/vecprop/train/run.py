@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
 from ..core.scores import SCORES
+from ..optimize.schedules import Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .early_stopping import Best
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
@@ -40,7 +42,7 @@ class Run:
         self.state = state
         self.callbacks = callbacks
         self.remedy = remedy
-        self.best = Best(early_stopping, state.theta) if early_stopping is not None else None
+        self.best = Best(early_stopping, state) if early_stopping is not None else None
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
         self.started = time.perf_counter()
 
@@ -61,23 +63,36 @@ class Run:
         score = None if score is None else on_host(score)
         state.history.measure(loss=loss, validation_loss=validation_loss, validation_score=score, time=self.seconds)
 
-    def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
-        """Measure before the first epoch, as far as the losses are known."""
+    def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
+        """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
         self.measure(loss, validation_loss, score)
-        if self.best is not None:
-            self.best.start(self.state.theta, self.state.history)
+        if self.best is None:
+            return None
+        self.best.start(self.state.theta, self.state.history)
+        return "early stopping" if self.best.continues and self.best.have_stopped.all() else None
 
-    def after_epoch(self, loss: Array, validation_loss: Array | None, score: Array | None) -> Reason | None:
+    def after_epoch(
+        self, loss: Array, validation_loss: Array | None, score: Array | None, schedule: Schedule | None = None
+    ) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
         self.measure(loss, validation_loss, score)
         self.last_finite[...] = self.state.theta
-        return self.reason_to_stop(
-            stalled=self.best is not None and self.best.observe(self.state.theta, self.state.history)
-        )
+        stalled = self.best is not None and self.best.observe(self.state.theta, self.state.history)
+        return self.reason_to_stop(stalled, schedule)
 
-    def reason_to_stop(self, stalled: bool) -> Reason | None:
-        """Call the callbacks, also if early stopping ends training; return a reason to stop, if there is one."""
-        asked = [callback(self.state) for callback in self.callbacks]
+    def reason_to_stop(self, stalled: bool, schedule: Schedule | None = None) -> Reason | None:
+        """Call the callbacks, also if early stopping ends training; return a reason to stop, if there is one.
+
+        The schedule observes before that, so that callbacks meet a state from which training continues exactly.
+        """
+        if schedule is not None and self.state.schedule:
+            schedule.observe(self.state.history.last_loss, self.state.schedule)
+        try:
+            asked = [callback(self.state) for callback in self.callbacks]
+        except Exception as error:
+            with suppress(AttributeError):  # an error of a class that takes no attributes
+                error.result = self.result("callback")  # type: ignore[attr-defined]
+            raise
         if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
             return "callback"
         return "early stopping" if stalled else None

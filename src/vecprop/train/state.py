@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from ..core.elementary import Array
+from ..core.network import Network
 from .history import History
 
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
@@ -30,6 +31,12 @@ class TrainingState:
         The number of rows of an epoch.
     history : History
         The measurements of this call.
+    early_stopping : dict
+        What early stopping knows: the best parameters, and how long ago they were found. Empty without a rule.
+    network : Network or None
+        The network, so that another one does not continue from here.
+    optimizer_class : str
+        The name of the optimizer's class, likewise; "" if it is not known.
     """
 
     theta: Array
@@ -40,6 +47,9 @@ class TrainingState:
     epochs: int = 0
     rows: int = 0
     history: History = field(default_factory=History)
+    early_stopping: dict[str, Any] = field(default_factory=dict)
+    network: Network | None = None
+    optimizer_class: str = ""
 
     def continued(self, theta: Array, epochs: int, rows: int) -> Self:
         """Return a copy to continue from, with arrays of its own and a new history."""
@@ -51,6 +61,7 @@ class TrainingState:
             epochs=self.epoch + epochs,
             rows=rows,
             history=History(),
+            early_stopping=deepcopy(self.early_stopping),
         )
 
 

@@ -159,9 +159,9 @@ def train(
     else:
         schedule = schedule or Constant()
         if state is None:
-            state = TrainingState(theta, optimizer.init(theta), schedule.init(), epochs=epochs, rows=batch.rows)
+            state = new_state(network, theta, optimizer, schedule, epochs, batch.rows)
         else:
-            state = _continued(state, theta, optimizer, schedule, epochs, batch.rows)
+            state = _continued(state, network, theta, optimizer, schedule, epochs, batch.rows)
         rate = getattr(optimizer, "learning_rate", "unknown")
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
@@ -248,23 +248,36 @@ def _validation_batch(network: Network, theta: Array, validation: tuple[Array, .
     return batch
 
 
+def new_state(
+    network: Network, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
+) -> TrainingState:
+    """Return the state before the first epoch."""
+    own, name = (optimizer.init(theta), schedule.init()), type(optimizer).__name__
+    return TrainingState(theta, *own, epochs=epochs, rows=rows, network=network, optimizer_class=name)
+
+
 def _continued(
-    state: TrainingState, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
+    state: TrainingState,
+    network: Network,
+    theta: Array,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    epochs: int,
+    rows: int,
 ) -> TrainingState:
     """Return a copy of the state to continue from, or refuse one that does not fit."""
-    needed = optimizer.init(theta)
-    if _shapes(needed) != _shapes(state.optimizer):
-        raise ValueError(
-            f"The state does not fit {type(optimizer).__name__} and theta of shape {tuple(theta.shape)}: "
-            "continue with the same optimizer and network that it came from."
-        )
-    if schedule.init().keys() != state.schedule.keys():
-        raise ValueError(f"The state does not fit {schedule!r}: continue with the schedule that it came from.")
-    continued = state.continued(theta, epochs, rows)
-    for name, value in needed.items():
-        if hasattr(value, "dtype") and continued.optimizer[name].dtype != value.dtype:
-            continued.optimizer[name] = namespace(value).astype(continued.optimizer[name], value.dtype)
-    return continued
+    name, needed = type(optimizer).__name__, optimizer.init(theta)
+    for part, own, given in (
+        ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
+        ("theta of dtype", state.theta.dtype, theta.dtype),
+        ("the optimizer", state.optimizer_class or name, name),
+        ("the network", state.network or network, network),
+        ("an optimizer with", _shapes(state.optimizer), _shapes(needed)),
+        ("a schedule with", [*state.schedule], [*schedule.init()]),
+    ):
+        if own != given:
+            raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
+    return state.continued(theta, epochs, rows)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -65,9 +65,10 @@ def _state_is_consistent(state: TrainingState) -> bool:
         return False
     moments = [value for value in state.optimizer.values() if not fits(value, int)]
     watched = state.schedule.values()
+    best = state.early_stopping.get("theta", theta)
     return all(
         isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
-        for moment in moments
+        for moment in (*moments, best)
     ) and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
 
 
@@ -123,11 +124,12 @@ _LEARNED: Checks = {
     "best_restart_": optional(is_count),
     "_no_improvement_count": is_count,
     "_seed": optional(is_count),
+    "_split": is_a(np.random.RandomState | None),
     "_ending": is_a(Ending | None),
     "_state": lambda state, model: fits(state, TrainingState | None) and continues(state, model.theta_),
 }
 _NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
-_NOT_ALWAYS_LEARNED = {*_NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending"}
+_NOT_ALWAYS_LEARNED = {*_NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending", "_split"}
 _MADE_ANEW = ("_rows",)
 """The attribute that an estimator makes by itself when it next predicts."""
 

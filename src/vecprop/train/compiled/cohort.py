@@ -112,11 +112,17 @@ class CompiledCohort(Cohort):
                 step_size=fits.sizes[place, :epochs],
                 time=fits.seconds[place] / max(epochs, 1) * np.arange(known),
             )
-        state = TrainingState(fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history)
+        rule, stopping = member.early_stopping, {}
+        if rule is not None:
+            stopping = {"on": rule.on, "theta": fits.best[place], "memory": fits.memory[place]}
+        parts = {"network": member.network, "optimizer_class": type(self.optimizer).__name__}
+        state = TrainingState(
+            fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history, stopping, **parts
+        )
         theta = state.theta
         if reason == "diverged":
             theta = fits.last_finite[place]
-        elif member.early_stopping is not None and member.early_stopping.restores:
+        elif rule is not None and rule.restores:
             theta = fits.best[place]
         return TrainingResult(theta, history, state, reason)
 

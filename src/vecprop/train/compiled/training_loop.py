@@ -56,28 +56,24 @@ class CompiledTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        self.measure()
+        reason = self.measure()
         try:
-            while self.state.epoch < self.state.epochs:
+            while reason is None and self.state.epoch < self.state.epochs:
                 with held_back_interrupts():  # until the epochs are recorded
                     reason = self.some_epochs()
-                self.schedule.observe(self.state.history.last_loss, self.state.schedule)
-                if reason is not None:
-                    return reason
-            return "epochs"
+            return reason or "epochs"
         except KeyboardInterrupt:
             return "interrupted"
 
-    def measure(self) -> None:
-        """Record the losses and the score before the first epoch, if the history has them."""
+    def measure(self) -> Reason | None:
+        """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""
         if self.plan.running and not self.validation_batch:
-            self.run.start(None, None, None)
-            return
+            return self.run.start(None, None, None)
         with held_back_interrupts():  # threads that wait at a barrier cannot stop alone
             known = self.epochs.measure()
         if not np.isfinite([known.losses, known.validation_losses]).all():
             self.batch.require_finite_inputs()
-        self.run.start(
+        return self.run.start(
             None if self.plan.running else known.losses[0],
             known.validation_losses[0] if self.validation_batch else None,
             known.validation_scores[0] if self.plan.score else None,
@@ -104,7 +100,7 @@ class CompiledTrainingLoop(TrainingLoop):
                 step_size=progress.sizes[:done],
                 time=began + self.pace * np.arange(1, done + 1),
             )
-            reason = self.run.reason_to_stop(progress.stalled)
+            reason = self.run.reason_to_stop(progress.stalled, self.schedule)
         if done < count and not progress.stalled:
             self.diverged(progress)
         return reason

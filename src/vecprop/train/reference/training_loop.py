@@ -29,17 +29,14 @@ class ReferenceTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        self.run.start(*self.measured())
+        reason = self.run.start(*self.measured())
         try:
-            while self.state.epoch < self.state.epochs:
+            while reason is None and self.state.epoch < self.state.epochs:
                 self.epoch()
-                reason = self.run.after_epoch(*self.measured())
+                reason = self.run.after_epoch(*self.measured(), self.schedule)
                 if self.run.callbacks and self.run.was_moved():
                     self.gradient = None
-                self.schedule.observe(self.state.history.last_loss, self.state.schedule)
-                if reason is not None:
-                    return reason
-            return "epochs"
+            return reason or "epochs"
         except KeyboardInterrupt:
             if self.norms:
                 self.close_epoch()
