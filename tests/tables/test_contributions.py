@@ -137,7 +137,7 @@ def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
 def test_of_quantiles_the_one_that_is_predicted_is_explained(quantile):
     model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(TABLE.drop(columns="dear"))
     (explanation,) = model.explain(TABLE[7:8])
-    assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of 'price'"
+    assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of price"
     assert explanation.explained == model.predict(TABLE[7:8])[0]
     total = sum(each.contribution for each in explanation.contributions)
     assert total == pytest.approx(explanation.explained - explanation.base, rel=1e-4)
@@ -153,7 +153,7 @@ def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
     sizes = [abs(each.contribution) for each in first.contributions]
     assert sizes == sorted(sizes, reverse=True)
     title, names, *rows, total = repr(first).splitlines()
-    assert title == f"line 2: 'price' is {first.explained:.4g}, and {first.base:.4g} on average"
+    assert title == f"line 2: price is {first.explained:.4g}, and {first.base:.4g} on average"
     assert names.split("  ")[0] == "column"
     assert len(rows) == 4
     assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)

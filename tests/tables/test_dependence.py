@@ -36,7 +36,7 @@ def test_each_kind_of_column_takes_its_values_and_other_columns_stay():
 
     x, town, when = dependences(model(output), TABLE, ["x", "town", "said", "when"])
     assert [each.column for each in (x, town, when)] == ["x", "town", "when"]
-    assert {each.output for each in (x, town, when)} == {"'y'"}
+    assert {each.output for each in (x, town, when)} == {"y"}
     assert (len(x.values), x.values.min(), x.values.max()) == (20, 0, 99)
     alone = ENCODER.parts[0].of_values(x.values)[:, 0]
     sample = TABLE.iloc[np.unique(np.linspace(0, 299, 200).astype(int))]
