@@ -74,7 +74,7 @@ def test_the_worst_rows_are_those_of_the_largest_loss_by_their_lines():
     classes = SimpleNamespace(classes_=np.array(["no", "yes"], dtype=object))
     P = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.0, 1.0]])
     lines = pd.Index([2, 3, 7, 8], name="line")
-    first, second = worst_rows(classes, lines, np.array([1, 1, 0, -1]), P, count=2)
+    first, second, _ = worst_rows(classes, lines, np.array([1, 1, 0, -1]), P)
     assert (first.row, first.truth, first.predicted) == ("line 2", "yes", "no")
     assert (second.row, second.truth, second.predicted) == ("line 7", "no", "yes")
     np.testing.assert_allclose([first.loss, second.loss], -np.log([0.1, 0.4]))

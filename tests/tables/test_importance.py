@@ -9,6 +9,7 @@ from scipy.stats.contingency import association
 
 from vecprop import TabularRegressor
 from vecprop.core.losses import Quantile
+from vecprop.tables.columns import NumberInputs
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.alike import _basis, associations, groups_of
@@ -50,6 +51,8 @@ def test_weights_and_groups_of_rows_count():
     assert of_half.rise != first.rise
     (only, *_) = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
     assert only == of_half  # what weighs nothing does not count
+    heavy = importances(MODEL, TABLE, TRUTH, 1 + 99.0 * (np.abs(TRUTH) > 1))[0]
+    assert first.high < heavy.low < heavy.rise < heavy.high
     pairs = importances(MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80)[0]
     assert pairs.rise == first.rise
     assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are alike
@@ -105,6 +108,20 @@ def test_associations_are_spearmans_cramers_and_of_ranks():
     ranks = pd.Series(x).rank()
     between = ranks.groupby(few).transform("mean").var(ddof=0) / ranks.var(ddof=0)
     assert (C.T @ A).ravel() @ (C.T @ A).ravel() == pytest.approx(between)
+
+
+def test_groups_are_alike_on_average_not_by_a_chain():
+    basis, _ = np.linalg.qr(r.normal(size=(500, 3)))
+    a, b = basis[:, 0], 0.8 * basis[:, 0] + 0.6 * basis[:, 1]
+    c = 0.75 * b + np.sqrt(1 - 0.75**2) * basis[:, 2]  # 0.75 to b, 0.6 to a
+    far = 0.6 * basis[:, 2] + 0.8 * basis[:, 1]  # 0.48 to b
+
+    def groups(*columns):
+        return groups_of([(NumberInputs.of(pd.Series(column)), pd.Series(column)) for column in columns])
+
+    assert groups(a, b) == [[0, 1]]
+    assert groups(b, far) == [[0], [1]]
+    assert groups(a, b, c) == [[0, 1], [2]]
 
 
 def test_independent_categories_with_many_values_are_not_alike():

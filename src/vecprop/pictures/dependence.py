@@ -56,7 +56,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
         shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
         ax.set_xticks(x, shown, parse_math=False, rotation=90 if len(names) > 4 else 0)
     ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
-    mean = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
+    mean: dict[str, Any] = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
     ax.plot(x, dependence.curves.mean(axis=0), color=INK, **mean)
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
