@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats.contingency import association
 
-from vecprop import TabularRegressor
+from vecprop import Dense, Network, ReLU, SquaredError, TabularRegressor
 from vecprop.core.losses import Quantile
 from vecprop.tables.columns import NumberInputs
 from vecprop.tables.encoder import Encoder
+from vecprop.tables.ensemble import Ensemble
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.alike import _basis, associations, groups_of
 from vecprop.tables.explaining.importance import importances
@@ -20,6 +21,11 @@ r = np.random.default_rng(0)
 A = r.normal(size=400)
 TABLE = pd.DataFrame({"a": A, "copy": A + r.normal(0, 0.01, 400), "c": r.normal(size=400)})
 ENCODER = Encoder.of(TABLE)[0]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(importance, "DRAWS", 200)
 
 
 def by_first_input(inputs):
@@ -82,9 +88,10 @@ def test_rows_of_unknown_classes_are_left_out():
 
 
 def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monkeypatch):
-    model = TabularRegressor(n_members=2, max_iter=1, hidden_layer_sizes=2, random_state=0).fit(TABLE, TRUTH)
-    ensemble, third = model.ensemble_, ENCODER.parts[0].width + ENCODER.parts[1].width
-    ensemble.network.layout.views(ensemble.thetas)[0]["W"][:, third:] *= 100
+    network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
+    ensemble = Ensemble(network, network.init([0, 1]))
+    network.layout.views(ensemble.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
+    model = SimpleNamespace(ensemble_=ensemble, **vars(MODEL))
     monkeypatch.setattr(importance, "COLUMNS", 1)
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 
