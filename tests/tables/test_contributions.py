@@ -160,6 +160,13 @@ def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
     assert float(total.split()[1]) == pytest.approx(first.explained - first.base, rel=1e-3)
 
 
+def test_whole_numbers_beside_others_stay_whole():
+    numbers = pd.DataFrame({"rooms": [3, 4, 5, 9] * 10, "size": [1.5, 2.5, 4.0, 9.0] * 10})
+    model = TabularRegressor(**FEW).fit(numbers, numbers["rooms"])
+    (explanation,) = model.explain(numbers[:1])
+    assert {each.column: each.value for each in explanation.contributions} == {"rooms": "3", "size": "1.5"}
+
+
 def test_many_columns_are_summed_up_and_nothing_steers_a_terminal(regressor, monkeypatch):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)
