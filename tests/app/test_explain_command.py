@@ -19,7 +19,9 @@ def explained(vecprop, trained, table, row, *options):
 
 
 def test_a_row_is_the_line_of_the_file(vecprop, trained, people):
-    done = vecprop("explain", trained / "spends.npz", trained / "people.csv", "--row", 17, "--row", 2, "--json")
+    done = vecprop(
+        "explain", trained / "spends.npz", trained / "people.csv", "--row", 17, "--row", 2, "--row", 17, "--json"
+    )
     assert (done.exit_code, done.stderr) == (0, "")
     first, second = json.loads(done.stdout)["rows"]
     assert (first["row"], second["row"]) == ("line 17", "line 2")

@@ -137,7 +137,7 @@ def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
 def test_of_quantiles_the_one_that_is_predicted_is_explained(quantile):
     model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(TABLE.drop(columns="dear"))
     (explanation,) = model.explain(TABLE[7:8])
-    assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of 'price'"
+    assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of price"
     assert explanation.explained == model.predict(TABLE[7:8])[0]
     total = sum(each.contribution for each in explanation.contributions)
     assert total == pytest.approx(explanation.explained - explanation.base, rel=1e-4)
@@ -153,17 +153,24 @@ def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
     sizes = [abs(each.contribution) for each in first.contributions]
     assert sizes == sorted(sizes, reverse=True)
     title, names, *rows, total = repr(first).splitlines()
-    assert title == f"line 2: 'price' is {first.explained:.4g}, and {first.base:.4g} on average"
+    assert title == f"line 2: price is {first.explained:.4g}, and {first.base:.4g} on average"
     assert names.split("  ")[0] == "column"
     assert len(rows) == 4
     assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)
     assert float(total.split()[1]) == pytest.approx(first.explained - first.base, rel=1e-3)
 
 
+def test_whole_numbers_beside_others_stay_whole():
+    numbers = pd.DataFrame({"rooms": [3, 4, 5, 9] * 10, "size": [1.5, 2.5, 4.0, 9.0] * 10})
+    model = TabularRegressor(**FEW).fit(numbers, numbers["rooms"])
+    (explanation,) = model.explain(numbers[:1])
+    assert {each.column: each.value for each in explanation.contributions} == {"rooms": "3", "size": "1.5"}
+
+
 def test_many_columns_are_summed_up_and_nothing_steers_a_terminal(regressor, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
-    assert "\x1b" not in repr(explanation)
+    assert r"\x1b[31m red" in repr(explanation)
+    monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
     *_, more, total = repr(explanation).splitlines()
     rest = sum(each.contribution for each in explanation.contributions[1:])
     assert more.split() == ["3", "more", f"{rest:+.4g}"]

@@ -36,7 +36,7 @@ def test_each_kind_of_column_takes_its_values_and_other_columns_stay():
 
     x, town, when = dependences(model(output), TABLE, ["x", "town", "said", "when"])
     assert [each.column for each in (x, town, when)] == ["x", "town", "when"]
-    assert {each.output for each in (x, town, when)} == {"'y'"}
+    assert {each.output for each in (x, town, when)} == {"y"}
     assert (len(x.values), x.values.min(), x.values.max()) == (20, 0, 99)
     alone = ENCODER.parts[0].of_values(x.values)[:, 0]
     sample = TABLE.iloc[np.unique(np.linspace(0, 299, 200).astype(int))]
@@ -74,7 +74,7 @@ def test_the_worst_rows_are_those_of_the_largest_loss_by_their_lines():
     classes = SimpleNamespace(classes_=np.array(["no", "yes"], dtype=object))
     P = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.0, 1.0]])
     lines = pd.Index([2, 3, 7, 8], name="line")
-    first, second = worst_rows(classes, lines, np.array([1, 1, 0, -1]), P, count=2)
+    first, second, _ = worst_rows(classes, lines, np.array([1, 1, 0, -1]), P)
     assert (first.row, first.truth, first.predicted) == ("line 2", "yes", "no")
     assert (second.row, second.truth, second.predicted) == ("line 7", "no", "yes")
     np.testing.assert_allclose([first.loss, second.loss], -np.log([0.1, 0.4]))

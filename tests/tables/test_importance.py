@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats.contingency import association
 
-from vecprop import TabularRegressor
+from vecprop import Dense, Network, ReLU, SquaredError, TabularRegressor
 from vecprop.core.losses import Quantile
+from vecprop.tables.columns import NumberInputs
 from vecprop.tables.encoder import Encoder
+from vecprop.tables.ensemble import Ensemble
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.alike import _basis, associations, groups_of
 from vecprop.tables.explaining.importance import importances
@@ -19,6 +21,11 @@ r = np.random.default_rng(0)
 A = r.normal(size=400)
 TABLE = pd.DataFrame({"a": A, "copy": A + r.normal(0, 0.01, 400), "c": r.normal(size=400)})
 ENCODER = Encoder.of(TABLE)[0]
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(importance, "DRAWS", 200)
 
 
 def by_first_input(inputs):
@@ -50,6 +57,8 @@ def test_weights_and_groups_of_rows_count():
     assert of_half.rise != first.rise
     (only, *_) = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
     assert only == of_half  # what weighs nothing does not count
+    heavy = importances(MODEL, TABLE, TRUTH, 1 + 99.0 * (np.abs(TRUTH) > 1))[0]
+    assert first.high < heavy.low < heavy.rise < heavy.high
     pairs = importances(MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80)[0]
     assert pairs.rise == first.rise
     assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are alike
@@ -79,9 +88,10 @@ def test_rows_of_unknown_classes_are_left_out():
 
 
 def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monkeypatch):
-    model = TabularRegressor(n_members=2, max_iter=1, hidden_layer_sizes=2, random_state=0).fit(TABLE, TRUTH)
-    ensemble, third = model.ensemble_, ENCODER.parts[0].width + ENCODER.parts[1].width
-    ensemble.network.layout.views(ensemble.thetas)[0]["W"][:, third:] *= 100
+    network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
+    ensemble = Ensemble(network, network.init([0, 1]))
+    network.layout.views(ensemble.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
+    model = SimpleNamespace(ensemble_=ensemble, **vars(MODEL))
     monkeypatch.setattr(importance, "COLUMNS", 1)
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 
@@ -105,6 +115,20 @@ def test_associations_are_spearmans_cramers_and_of_ranks():
     ranks = pd.Series(x).rank()
     between = ranks.groupby(few).transform("mean").var(ddof=0) / ranks.var(ddof=0)
     assert (C.T @ A).ravel() @ (C.T @ A).ravel() == pytest.approx(between)
+
+
+def test_groups_are_alike_on_average_not_by_a_chain():
+    basis, _ = np.linalg.qr(r.normal(size=(500, 3)))
+    a, b = basis[:, 0], 0.8 * basis[:, 0] + 0.6 * basis[:, 1]
+    c = 0.75 * b + np.sqrt(1 - 0.75**2) * basis[:, 2]  # 0.75 to b, 0.6 to a
+    far = 0.6 * basis[:, 2] + 0.8 * basis[:, 1]  # 0.48 to b
+
+    def groups(*columns):
+        return groups_of([(NumberInputs.of(pd.Series(column)), pd.Series(column)) for column in columns])
+
+    assert groups(a, b) == [[0, 1]]
+    assert groups(b, far) == [[0], [1]]
+    assert groups(a, b, c) == [[0, 1], [2]]
 
 
 def test_independent_categories_with_many_values_are_not_alike():

@@ -50,11 +50,23 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
     if names is None:
         ax.plot(x, np.zeros(len(x)), "|", color=INK, transform=ax.get_xaxis_transform(), clip_on=False)
+        if dependence.values.dtype.kind == "M":
+            _few_dates(ax)
     else:
         shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
         ax.set_xticks(x, shown, parse_math=False, rotation=90 if len(names) > 4 else 0)
     ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
-    ax.plot(x, dependence.curves.mean(axis=0), color=INK, linewidth=2.5, marker=None if names is None else "o")
+    mean: dict[str, Any] = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
+    ax.plot(x, dependence.curves.mean(axis=0), color=INK, **mean)
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
     return ax
+
+
+def _few_dates(ax: "Axes") -> None:
+    """Name so few dates on the axis that they do not overlap."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=6)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -72,8 +72,9 @@ def read_table(
         bar, spaces) and its encoding; it may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). Or an
         Excel workbook (``.xlsx``), of which the first sheet is read; or ``-``, which is standard input.
     as_text : bool, default False
-        Whether the columns of a text file are their text, as models read them, with each row named by its line. By
-        default, columns of plain numbers and of truth values become these, except for digits that begin with 0.
+        Whether the columns of a text file are their text, as models read them, with each row named by its line, as rows
+        of Excel files are then by their number in the sheet. By default, columns of plain numbers and of truth values
+        become these, except for digits that begin with 0.
     target : str, optional
         A column of a text file whose missing values are counted in the notes.
     classes : sequence of str

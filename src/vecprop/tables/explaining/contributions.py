@@ -129,22 +129,21 @@ def _each(
     model: Any, frame: Frame, inputs: np.ndarray, background: np.ndarray, rng: np.random.Generator
 ) -> Iterator[Explanation]:
     names, places = model.encoder_.names, list(model.encoder_.places.values())
-    for row, (x, predicted) in enumerate(zip(inputs, model._of_inputs(inputs), strict=True)):
-        number = int(np.argmax(predicted))
+    outputs, predicted = model._of_inputs(inputs), model.predict(frame)
+    numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
+    for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
         shares = shapley_values(lambda X, k=number: output(model._of_inputs(X), k), x, background, places, rng)
-        values = frame[names].iloc[row].astype(object)
-        found = [
-            Contribution(name, None if pandas().isna(value) else str(value), contribution, error)
-            for name, value, contribution, error in zip(
-                names, values, shares.values.tolist(), shares.errors.tolist(), strict=True
-            )
-        ]
-        found.sort(key=lambda each: -abs(each.contribution))
+        values = [_text(frame[name].iloc[row]) for name in names]  # each of its own type
+        found = map(Contribution, names, values, shares.values.tolist(), shares.errors.tolist())
         yield Explanation(
             row_named(frame.index, row),
-            model.classes_[[number]].tolist()[0] if hasattr(model, "classes_") else float(predicted),
+            predicted.tolist()[row],
             output_name(model, number),
-            float(np.atleast_1d(predicted)[number]),
+            output(outputs[[row]], number).item(),
             shares.base,
-            tuple(found),
+            tuple(sorted(found, key=lambda each: -abs(each.contribution))),
         )
+
+
+def _text(value: Any) -> str | None:
+    return None if pandas().isna(value) else str(value)

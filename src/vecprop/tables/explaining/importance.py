@@ -133,7 +133,7 @@ class _Estimator(NamedTuple):
         """Return the estimator of rows that are drawn by their unit, for shuffles in these orders (S, N)."""
         numbers = np.unique(units, return_inverse=True)[1]
         count = numbers.max() + 1
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers]
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers].astype(float)
         counts = ((drawn * weight)[:, None] * drawn[:, orders]).reshape(DRAWS, -1)
         return cls(np.tile(weight, len(orders)), counts[counts.any(axis=1)])
 

@@ -17,11 +17,11 @@ def output_name(model: Any, number: int) -> str:
     --------
     >>> from vecprop import TabularRegressor
     >>> output_name(TabularRegressor("price"), 0), output_name(TabularRegressor("price", loss="quantile"), 0)
-    ("'price'", "quantile 0.5 of 'price'")
+    ('price', 'quantile 0.5 of price')
     """
     if hasattr(model, "classes_"):
         return f"probability of {str(model.classes_[number])!r}"
-    target = "the target" if model.target is None else repr(model.target)
+    target = "the target" if model.target is None else model.target
     return f"quantile {model.level} of {target}" if model.levels else target
 
 
