@@ -31,8 +31,8 @@ from vecprop.app.command_line import app
 
 PAGE = Path(__file__).parent / "results" / "real_tables.md"
 FAST = ["--max-iter", "3", "--ensemble", "2", "--quiet", "--force"]
-CHUNK = 17
-"""The number of rows of a part, in which few tables tell their readings anew."""
+PARTS = 17
+"""The number of rows of a part, or for large tables the number of parts: by few rows no reading can be told."""
 
 
 def tables(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -75,7 +75,8 @@ def outcome(content: bytes) -> dict[str, Any]:
 def unlike(frame: pd.DataFrame) -> dict[str, Any]:
     """Return the columns whose numbers are not those that pandas reads, and whether parts change predictions."""
     model = vp.load("model.npz")
-    whole, parts = (predicted(*options) for options in ((), ("--chunk", str(CHUNK))))
+    size = len(frame) // PARTS if len(frame) > PARTS**3 else PARTS
+    whole, parts = (predicted(*options) for options in ((), ("--chunk", str(size))))
     text = vp.read_table("table.csv", as_text=True)
     encoder, numbers = model.encoder_, frame.select_dtypes("number").columns
     others = [
@@ -110,7 +111,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         f"- one sentence instead: {len(others)}, all with exit code "
         f"{' or '.join(sorted({str(of['exit']) for of in others.values()}))}",
         f"- columns: {', '.join(f'{count:,} of {kind}' for kind, count in kinds.most_common())}",
-        f"- tables of which predictions in parts of {CHUNK} rows differ from those of the whole: "
+        "- tables of which predictions in parts differ from those of the whole: "
         f"{sum(not of['parts are alike'] for of in models.values())}",
         f"- columns of numbers whose values differ from those that pandas reads: "
         f"{sum(len(of['read otherwise']) for of in models.values())}",

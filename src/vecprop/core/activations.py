@@ -9,6 +9,7 @@ from math import inf, pi
 
 from .elementary import Array, absolute, clip, exp, expm1, log1p, one, real, tanh, where
 from .layers import Activation
+from .ranges import is_within
 
 
 def logistic(z: Array) -> Array:
@@ -128,6 +129,11 @@ class LeakyReLU(Activation):
 
     leak: float = 0.01
 
+    def __post_init__(self) -> None:
+        """Refuse what is not a finite number."""
+        if not is_within(self.leak, -inf, ends="()"):
+            raise ValueError(f"LeakyReLU needs a finite leak, not {self.leak!r}.")
+
     def value(self, z: Array) -> Array:
         """Return z where z > 0, else leak z."""
         return where(real(z) > 0, z, self.leak * z)
@@ -153,6 +159,11 @@ class ELU(Activation):
     """
 
     alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a finite number."""
+        if not is_within(self.alpha, -inf, ends="()"):
+            raise ValueError(f"ELU needs a finite alpha, not {self.alpha!r}.")
 
     def value(self, z: Array) -> Array:
         """Return z where z > 0, else alpha (exp(z) - 1)."""

@@ -3,7 +3,7 @@
 Checks take a pass over the data, so they are made once, at the entrances; inside, a `Batch` is known to be good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
@@ -190,6 +190,13 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
         raise ValueError(
             f"sample_weight is {float(weight[index])} in {_row(index)}: weights are finite and at least 0."
         )
+    tiny = float(xp.finfo(weight.dtype).smallest_normal)
+    index = _first_false((weight == 0) | (weight >= tiny))
+    if index is not None:  # whose inverse would be infinite
+        raise ValueError(
+            f"sample_weight is {float(weight[index])} in {_row(index)}: weights are 0 or at least {tiny:.2g}, the "
+            f"smallest normal number of {weight.dtype}."
+        )
     largest = float(xp.max(weight))
     if largest > float(xp.finfo(weight.dtype).max) / weight.shape[-1]:
         raise ValueError(f"sample_weight is up to {largest}, so that its sum could overflow: scale the weights.")
@@ -217,7 +224,12 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
     if array.dtype == theta.dtype or is_of("complex floating", array):
         return array
     if not is_of(("bool", "integral", "real floating"), array):
-        raise TypeError(f"{name} has dtype {array.dtype}, but numbers are needed: encode text and categories first.")
+        advice = "encode text and categories first"
+        if isinstance(values, Iterator):
+            advice = f"{name} can be read only once, so give list({name})"
+        elif hasattr(values, "to_numpy"):
+            advice += f", and give {name}.to_numpy(float) if its types are nullable"
+        raise TypeError(f"{name} has dtype {array.dtype}, but numbers are needed: {advice}.")
     return xp.astype(array, real(theta).dtype)
 
 

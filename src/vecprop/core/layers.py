@@ -15,6 +15,7 @@ from .counter_rng import RandomKey
 from .elementary import Array, namespace, real, sqrt
 from .initializers import Glorot, Initializer, fill
 from .layout import Penalized
+from .ranges import is_within
 
 Parameters = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
@@ -98,6 +99,11 @@ class Dense(Layer):
         """Refuse anything but a positive whole number of outputs."""
         if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
             raise ValueError(f"Dense needs a positive whole number of outputs, not {self.outputs!r}.")
+        if not isinstance(self.initializer, Initializer):
+            raise TypeError(
+                f"The initializer of Dense is {self.initializer!r}, but it is one such as Glorot(): an activation is a "
+                "layer of its own, as in [Dense(3), ReLU()]."
+            )
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of W, which penalties touch, and b, and the number of outputs."""
@@ -171,7 +177,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         """Refuse a rate out of range."""
-        if not 0 <= self.rate < 1:
+        if not is_within(self.rate, 0, 1):
             raise ValueError(f"Dropout needs a rate of at least 0 and less than 1, not {self.rate!r}.")
 
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array | None]:
@@ -216,7 +222,7 @@ class LayerNorm(Layer):
 
     def __post_init__(self) -> None:
         """Refuse an epsilon that is not positive."""
-        if not self.epsilon > 0:
+        if not is_within(self.epsilon, 0, ends="()"):
             raise ValueError(f"LayerNorm needs a positive epsilon, not {self.epsilon!r}.")
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from .activations import logistic, softplus
 from .elementary import Array, absolute, clip, exp, is_of, log, namespace, real, sign, where
+from .ranges import is_within
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ class Huber(RegressionLoss):
     def __post_init__(self) -> None:
         """Refuse a threshold that is not positive."""
         super().__post_init__()
-        if not self.threshold > 0:
+        if not is_within(self.threshold, 0, ends="()"):
             raise ValueError(f"Huber needs a positive threshold, not {self.threshold!r}.")
 
     def element(self, Z: Array, T: Array) -> Array:
@@ -322,7 +323,7 @@ class Quantile(RegressionLoss):
     def __post_init__(self) -> None:
         """Refuse a level that is not between 0 and 1."""
         super().__post_init__()
-        if not 0 < self.level < 1:
+        if not is_within(self.level, 0, 1, "()"):
             raise ValueError(f"Quantile needs a level between 0 and 1, not {self.level!r}.")
 
     def element(self, Z: Array, T: Array) -> Array:

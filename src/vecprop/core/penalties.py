@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 from .elementary import Array, absolute, namespace, sign
+from .ranges import is_within
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Penalty(ABC):
 
     def __post_init__(self) -> None:
         """Refuse a negative strength."""
-        if not self.strength >= 0:
-            raise ValueError(f"{type(self).__name__} needs a strength of at least 0, not {self.strength!r}.")
+        if not is_within(self.strength, 0):
+            raise ValueError(f"{type(self).__name__} needs a finite strength of at least 0, not {self.strength!r}.")
 
     @abstractmethod
     def value(self, W: Array) -> Array:

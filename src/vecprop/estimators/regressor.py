@@ -106,6 +106,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return "r2" if is_own and len(rows) > 1 else None
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y has dtype {y.dtype}, but a regressor predicts numbers: use MLPClassifier for names.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y[:, None] if y.ndim == 1 else y

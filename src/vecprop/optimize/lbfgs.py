@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.ranges import is_within
+
 Outcome = Literal["converged", "epochs", "stalled", "callback"]
 _OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
 
@@ -44,7 +46,7 @@ class LBFGS:
     def __post_init__(self) -> None:
         """Refuse values that are not positive."""
         for name in ("memory", "tolerance", "max_evaluations"):
-            if not getattr(self, name) > 0:
+            if not is_within(getattr(self, name), 0, ends="(]"):
                 raise ValueError(f"LBFGS needs a positive {name}, not {getattr(self, name)!r}.")
 
     def minimize(

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.elementary import Array, namespace, real, sqrt
+from ..core.ranges import is_within
 
 State = dict[str, Any]
 
@@ -43,19 +44,19 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         """Refuse hyperparameters out of range; keep several learning rates as tuples, which are frozen too."""
-        rates = np.asarray(self.learning_rate, dtype=float)
-        if not np.all((rates >= 0) & np.isfinite(rates)):
+        rates = np.asarray(self.learning_rate)
+        if rates.dtype.kind not in "iuf" or not np.all((rates >= 0) & np.isfinite(rates)):
             raise ValueError(
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
             )
         for name in self.shares:
             value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not is_within(value, 0, 1):
                 raise ValueError(f"{type(self).__name__} needs a {name} of at least 0 and less than 1, not {value!r}.")
         for name in self.positive:
             value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{type(self).__name__} needs a positive {name}, not {value!r}.")
+            if not is_within(value, 0, ends="()"):
+                raise ValueError(f"{type(self).__name__} needs a finite positive {name}, not {value!r}.")
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod
@@ -317,7 +318,7 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         """Refuse a negative decay."""
         super().__post_init__()
-        if not self.weight_decay >= 0:
+        if not is_within(self.weight_decay, 0):
             raise ValueError(f"AdamW needs a weight_decay of at least 0, not {self.weight_decay!r}.")
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.ranges import is_within
+
 State = dict[str, Any]
 
 
@@ -79,7 +81,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a negative power."""
-        _require(self.power >= 0, self, "a power of at least 0")
+        _require(is_within(self.power, 0), self, "a power of at least 0")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return 1 / (1 + step)^power."""
@@ -118,9 +120,9 @@ class Adaptive(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _require(0 < self.cut < 1, self, "a cut between 0 and 1")
-        _require(self.patience >= 1, self, "a patience of at least 1 epoch")
-        _require(self.tolerance >= 0, self, "a tolerance of at least 0")
+        _require(is_within(self.cut, 0, 1, "()"), self, "a cut between 0 and 1")
+        _require(is_within(self.patience, 1, ends="[]"), self, "a patience of at least 1 epoch")
+        _require(is_within(self.tolerance, 0), self, "a tolerance of at least 0")
 
     def init(self) -> State:
         """Return a state that has seen no loss."""
@@ -159,7 +161,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse a final factor out of range."""
-        _require(0 <= self.final <= 1, self, "a final factor between 0 and 1")
+        _require(is_within(self.final, 0, 1, "[]"), self, "a final factor between 0 and 1")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return final + (1 - final) (1 + cos(π step / steps)) / 2."""
@@ -191,8 +193,9 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _require(0 < self.rise < 1, self, "a rise between 0 and 1")
-        _require(0 <= self.start <= 1 and 0 <= self.final <= 1, self, "a start and a final factor between 0 and 1")
+        _require(is_within(self.rise, 0, 1, "()"), self, "a rise between 0 and 1")
+        are_factors = is_within(self.start, 0, 1, "[]") and is_within(self.final, 0, 1, "[]")
+        _require(are_factors, self, "a start and a final factor between 0 and 1")
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return the factor of the rising or the falling half cosine."""
@@ -224,7 +227,7 @@ class WarmUp(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _require(self.steps >= 1, self, "at least 1 step")
+        _require(is_within(self.steps, 1), self, "at least 1 step")
         _require(isinstance(self.after, Schedule), self, "a schedule to follow after")
 
     def init(self) -> State:

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ..core.ranges import is_within
+
 Watched = Literal["loss", "validation_loss", "validation_score"]
 """The quantities that a rule can watch, by their names in `train.history.History`."""
 
 
 def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:
     name = type(rule).__name__
-    if not rule.patience >= 1:
+    if not is_within(rule.patience, 1, ends="[]"):
         raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
-    if not rule.tolerance >= 0:
+    if not is_within(rule.tolerance, 0):
         raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
     if rule.on not in get_args(Watched):
         raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {rule.on!r}.")

@@ -53,15 +53,16 @@ class Run:
 
     def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
         """Record the losses and the validation score at the current parameters; the losses have to be finite."""
-        state = self.state
-        if loss is not None:
-            loss = on_host(loss)
-            self.require_finite("loss", loss)
-        if validation_loss is not None:
-            validation_loss = on_host(validation_loss)
-            self.require_finite("validation loss", validation_loss)
-        score = None if score is None else on_host(score)
-        state.history.measure(loss=loss, validation_loss=validation_loss, validation_score=score, time=self.seconds)
+        self.require_finite_losses(loss, validation_loss)
+        measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
+        known = {name: on_host(value) for name, value in measured.items() if value is not None}
+        self.state.history.measure(**known, time=self.seconds)
+
+    def require_finite_losses(self, loss: Array | None, validation_loss: Array | None) -> None:
+        """Raise a DivergenceError if a loss that is known is not finite."""
+        for what, values in (("loss", loss), ("validation loss", validation_loss)):
+            if values is not None:
+                self.require_finite(what, on_host(values))
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""

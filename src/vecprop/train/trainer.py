@@ -10,6 +10,7 @@ import numpy as np
 from ..core.elementary import Array, is_of, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from ..core.ranges import is_within
 from ..core.scores import Score, meanings
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
@@ -136,8 +137,10 @@ def train(
         callbacks,
         state,
     )
-    epochs = int(epochs)
     batch = network.batch(theta, X, T, sample_weight, finite=False)  # training checks whether X is finite
+    for name, values in (("X", batch.X), ("T", batch.T)):
+        if is_of("complex floating", values):
+            raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
     theta = namespace(theta).asarray(theta, copy=True)
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
@@ -199,18 +202,25 @@ def check_settings(
     moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
     if isinstance(optimizer, type) or not moves:
         raise TypeError(f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS().")
+    smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
+    for name in getattr(optimizer, "positive", ()):
+        if getattr(optimizer, name) < smallest:
+            raise ValueError(
+                f"The {name} of {type(optimizer).__name__} is {getattr(optimizer, name)}, but theta has dtype "
+                f"{theta.dtype}, whose smallest normal number is {smallest:.2g}."
+            )
     if is_of("complex floating", theta):
         raise TypeError(f"theta has dtype {theta.dtype}, but training moves real parameters.")
     if isinstance(optimizer, LBFGS) and theta.ndim > 1:
         raise ValueError(f"LBFGS trains one network, but theta has the members {tuple(theta.shape[:-1])}.")
     if isinstance(optimizer, LBFGS) and network.random:
         raise ValueError("LBFGS needs a loss that stays the same, but this network has dropout: use another optimizer.")
-    for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1)):
-        if value is not None and (not isinstance(value, int | np.integer) or value < least):
+    for name, value, least in (("epochs", epochs, 0), ("batch_size", 1 if batch_size is None else batch_size, 1)):
+        if not isinstance(value, int | np.integer) or not is_within(value, least):
             raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed.")
     if not isinstance(seed, int | np.integer):
         raise TypeError(f"seed is {seed!r}, but a whole number is needed.")
-    if clip is not None and not 0 < clip < np.inf:
+    if clip is not None and not is_within(clip, 0, ends="()"):
         raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
     if engine not in ("auto", *NAMES):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')

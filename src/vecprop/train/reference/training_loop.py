@@ -33,7 +33,10 @@ class ReferenceTrainingLoop(TrainingLoop):
         try:
             while reason is None and self.state.epoch < self.state.epochs:
                 self.epoch()
-                reason = self.run.after_epoch(*self.measured(), self.schedule)
+                measured = self.measured()
+                self.run.require_finite_losses(*measured[:2])
+                self.close_epoch()
+                reason = self.run.after_epoch(*measured, self.schedule)
                 if self.run.callbacks and self.run.was_moved():
                     self.gradient = None
             return reason or "epochs"
@@ -68,7 +71,6 @@ class ReferenceTrainingLoop(TrainingLoop):
         """Take a step for each batch."""
         for rows in self.batches():
             self.step(self.batch_gradient(rows))
-        self.close_epoch()
 
     def batches(self) -> Iterator[np.ndarray | None]:
         """Yield the row numbers of each batch in the epoch's order; None is all rows as they are."""
@@ -99,7 +101,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         xp = namespace(state.theta)
         length = norm(gradient)
         self.run.require_finite("gradient's norm", on_host(length))
-        if self.plan.clip is not None:
+        if self.plan.clip is not None and self.plan.clip < xp.finfo(gradient.dtype).max:
             gradient = gradient * (self.plan.clip / xp.clip(length, self.plan.clip, None))[..., None]
         before = xp.asarray(state.theta, copy=True)
         self.scheduled().step(state.theta, gradient, state.optimizer)

@@ -1,0 +1,98 @@
+"""Settings of a wrong type or out of range are one sentence that names them, on both engines."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(12, 3))
+T = X[:, 0]
+NETWORK = vp.Network(3, [vp.Dense(4), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
+THETA = NETWORK.init(0)
+
+
+def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
+    return vp.train(NETWORK, theta, X, T, **{"optimizer": vp.Adam(0.01), "epochs": 2, "engine": engine} | changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: vp.Dense(3, "relu"), r"The initializer of Dense is 'relu', .* as in \[Dense\(3\), ReLU\(\)\]"),
+        (lambda: vp.Dropout("x"), "Dropout needs a rate of at least 0 and less than 1, not 'x'"),
+        (lambda: vp.LayerNorm(np.inf), "LayerNorm needs a positive epsilon, not inf"),
+        (lambda: vp.LeakyReLU("x"), "LeakyReLU needs a finite leak, not 'x'"),
+        (lambda: vp.ELU(None), "ELU needs a finite alpha, not None"),
+        (lambda: vp.Huber("x"), "Huber needs a positive threshold, not 'x'"),
+        (lambda: vp.Quantile(level=True), "Quantile needs a level between 0 and 1, not True"),
+        (lambda: vp.L2(np.inf), "L2 needs a finite strength of at least 0, not inf"),
+        (lambda: vp.L1("x"), "L1 needs a finite strength of at least 0, not 'x'"),
+        (lambda: vp.Adam("x"), "Adam needs a finite learning_rate of at least 0, not 'x'"),
+        (lambda: vp.Adam(True), "Adam needs a finite learning_rate of at least 0, not True"),
+        (lambda: vp.Adam(beta2="x"), "Adam needs a beta2 of at least 0 and less than 1, not 'x'"),
+        (lambda: vp.Adam(epsilon=np.inf), "Adam needs a finite positive epsilon, not inf"),
+        (lambda: vp.AdamW(weight_decay=None), "AdamW needs a weight_decay of at least 0, not None"),
+        (lambda: vp.Momentum(momentum=[0.9]), r"Momentum needs a momentum of at least 0 and less than 1, not \[0.9\]"),
+        (lambda: vp.LBFGS(memory="x"), "LBFGS needs a positive memory, not 'x'"),
+        (lambda: vp.EarlyStopping("x"), "EarlyStopping needs a patience of at least 1 epoch, not 'x'"),
+        (lambda: vp.Stagnation(3, "x"), "Stagnation needs a tolerance of at least 0, not 'x'"),
+        (lambda: vp.Adaptive("x"), "Adaptive needs a cut between 0 and 1"),
+        (lambda: vp.Cosine("x"), "Cosine needs a final factor between 0 and 1"),
+        (lambda: vp.OneCycle(start="x"), "OneCycle needs a start and a final factor between 0 and 1"),
+        (lambda: fit(clip="x"), "clip is 'x'"),
+        (lambda: fit(epochs=None), "epochs is None, but a whole number"),
+        (lambda: fit(epochs=True), "epochs is True, but a whole number"),
+        (lambda: fit(batch_size=True), "batch_size is True, but a whole number"),
+        (lambda: fit(X=X + 1j), "X has dtype complex128, but training takes real numbers"),
+        (lambda: fit(T=T + 1j), "T has dtype complex128, but training takes real numbers"),
+        (lambda: fit(X=(row for row in X)), r"X can be read only once, so give list\(X\)"),
+        (lambda: fit(X=pd.DataFrame(X).convert_dtypes()), r"give X.to_numpy\(float\) if its types are nullable"),
+        (lambda: vp.MLPRegressor().fit(X, np.array(["a"] * 12)), "a regressor predicts numbers: use MLPClassifier"),
+    ],
+)
+def test_it_is_named(make, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        make()
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"sample_weight": np.full(12, 1e-310)},
+            "sample_weight is 1e-310 in row 0: weights are 0 or at least 2.2e-308",
+        ),
+        ({"theta": THETA.astype("f4"), "optimizer": vp.Adam(epsilon=1e-45)}, "The epsilon of Adam is 1e-45, but theta"),
+    ],
+)
+def test_what_is_smaller_than_any_normal_number_is_refused(engine, changes, says):
+    with pytest.raises(ValueError, match=says):
+        fit(engine, **changes)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_clip_beyond_all_numbers_clips_nothing(engine):
+    theta = THETA.astype(np.float32)
+    np.testing.assert_array_equal(fit(engine, theta, clip=1e39).theta, fit(engine, theta).theta)
+
+
+@pytest.mark.parametrize(("rate", "batch_size"), [(1e8, None), (1e3, 4)])
+@pytest.mark.parametrize("training_loss", ["exact", "running"])
+def test_histories_are_as_long_on_both_engines_where_training_diverges(rate, batch_size, training_loss):
+    lengths = []
+    for engine in ("compiled", "reference"):
+        with pytest.raises(vp.DivergenceError) as caught:
+            fit(
+                engine,
+                optimizer=vp.GradientDescent(rate),
+                epochs=60,
+                batch_size=batch_size,
+                training_loss=training_loss,
+            )
+        history = caught.value.result.history
+        names = ("loss", "gradient_norm", "step_size", "time")
+        lengths.append([caught.value.result.state.epoch, *(len(getattr(history, name)) for name in names)])
+    assert lengths[0] == lengths[1]
