@@ -1,10 +1,13 @@
 """Settings of a wrong type or out of range are one sentence that names them, on both engines."""
 
+from importlib import import_module
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-import vecprop as vp
+vp: Any = import_module("vecprop")  # untyped, since types that are wrong are the subject
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3))
