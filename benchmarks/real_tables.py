@@ -82,7 +82,9 @@ def unlike(frame: pd.DataFrame) -> dict[str, Any]:
     others = [
         name
         for name, part in zip(encoder.names, encoder.parts, strict=True)
-        if name in numbers and not np.array_equal(part.read(text[name]), frame[name].to_numpy(float), equal_nan=True)
+        if name in numbers
+        and part.kind == "numbers"
+        and not np.array_equal(part.read(text[name]), frame[name].to_numpy(float), equal_nan=True)
     ]
     return {"parts are alike": bool(np.array_equal(whole, parts)), "read otherwise": others, "kinds": encoder.kinds}
 

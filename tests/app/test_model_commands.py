@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import vecprop as vp
 from commands import FAST
 from vecprop.app.command_line import app
+from vecprop.app.models.predicting import predictions
 
 
 def read(text):
@@ -356,3 +357,12 @@ def test_rows_that_steps_cannot_take_are_bad_data(vecprop, people):
         done = vecprop(command, "own.npz", "in.csv", *([] if command == "predict" else ["--target", "buys"]))
         assert (done.exit_code, done.stdout) == (3, "")
         assert done.stderr.startswith("The steps of the model cannot take this table: could not convert string")
+
+
+def test_a_row_alone_is_predicted_as_among_others():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 600)).astype(np.float32)).add_prefix("x")
+    network = vp.MLPClassifier((64, 64), solver="sgd", max_iter=1, random_state=0)
+    with pytest.warns(match="converged"):
+        network.fit(X, np.arange(40) % 13)
+    whole = predictions(network, X)
+    pd.testing.assert_frame_equal(predictions(network, X.iloc[:1]), whole.iloc[:1], check_exact=True)

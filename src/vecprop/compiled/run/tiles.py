@@ -232,7 +232,10 @@ def predict_rows(context, rows_address, n):
     workspace = numbers_at(c.workspace, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
-        rows = all_rows[start : start + most]
+        # The last tile has two rows at least: the products of one sum in another order, and its prediction would then
+        # depend, in its last bits, on how many rows come before it.
+        first = start if start + 1 < n else max(n - 2, 0)
+        rows = all_rows[first : start + most]
         gather_inputs(c, c.training, rows, tile)
         for layer in range(c.layers):
             forward(c, layer, tile, rows.size, False, 0, rows, workspace)
