@@ -1,6 +1,6 @@
 """Hundreds of real tables, each of which becomes a model or one sentence: ``python benchmarks/real_tables.py``.
 
-The tables are the 757 data sets of R that the package pydataset 0.2.0 holds as CSV files. For each, a model of its last
+The tables are the 758 data sets of R that the package pydataset 0.2.0 holds as CSV files. For each, a model of its last
 column is trained for three epochs by ``vecprop train``, and the table is predicted as a whole and in parts. Nothing is
 chosen by these models' scores. What is found is kept after each table, so that an interrupted run continues.
 """
