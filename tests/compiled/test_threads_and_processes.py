@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,24 +116,24 @@ def test_the_last_user_of_blas_restores_it(two_blas_threads):
     """Also if another thread, which still exists, had set it to one thread."""
     from threadpoolctl import threadpool_info
 
-    from vecprop.system.threads import single_threaded_blas
+    from vecprop.system.threads import with_single_threaded_blas
 
-    with single_threaded_blas(True):
-        pass  # BLAS is loaded
+    with_single_threaded_blas(lambda: None)  # BLAS is loaded
     before = threadpool_info()
     assert any(pool["num_threads"] == 2 for pool in before)
     entered, may_end = threading.Event(), threading.Event()
 
+    def use():
+        entered.set()
+        time.sleep(0.01)
+
     def first():
-        with single_threaded_blas(True):
-            entered.set()
-            time.sleep(0.01)
+        with_single_threaded_blas(use)
         may_end.wait()
 
     threading.Thread(target=first, daemon=True).start()
     entered.wait()
-    with single_threaded_blas(True):
-        time.sleep(0.05)
+    with_single_threaded_blas(lambda: time.sleep(0.05))
     after = threadpool_info()
     may_end.set()
     assert after == before
@@ -169,3 +170,91 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
     monkeypatch.setattr(_signal, "getsignal", lambda number: None)
     monkeypatch.setattr(_signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
     np.testing.assert_array_equal(fit(), expected)
+
+
+ALARMS = """
+import os, random, signal, sys, threading, time
+import numpy as np, vecprop as vp
+from vecprop.system import threads
+
+class Alarm(Exception):
+    pass
+
+def alarm(*arguments):
+    if armed:
+        raise Alarm
+
+def tasks():
+    return {task: sum(map(int, open(f"/proc/self/task/{task}/stat").read().split()[13:15]))
+            for task in os.listdir("/proc/self/task")}
+
+armed, rng, rounds = False, np.random.default_rng(0), int(sys.argv[1])
+X, t = rng.normal(size=(600, 30)), rng.integers(0, 3, 600)
+network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(32), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+theta, members = network.init(0), [vp.Member(network, network.init(k), vp.Adam(), epochs=3) for k in range(5)]
+works = [
+    lambda: vp.train(network, theta, X, t, optimizer=vp.Adam(), epochs=20),
+    lambda: vp.train(network, theta, X, t, optimizer=vp.LBFGS(), epochs=5),
+    lambda: vp.train_population(members, X, t),
+    lambda: vp.compile(network).predict(theta, X),
+]
+for work in works:
+    work()
+expected = works[0]().theta
+signal.signal(signal.SIGALRM, alarm)
+random.seed(0)
+for number in range(rounds):
+    work, seen = works[number % len(works)], False
+    try:
+        armed = True
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.01), 0.2)
+        while True:
+            work()
+    except Alarm:
+        armed = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, number
+before = tasks()
+time.sleep(0.5)
+busy = [task for task, used in tasks().items() if used - before.get(task, 0) > 3]
+parked = len(threads._idle)
+assert not busy, busy
+assert not threads._guard.locked()
+assert threads._users == 0
+assert parked <= 4, parked
+np.testing.assert_array_equal(works[0]().theta, expected)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer") or not Path("/proc/self/task").exists(), reason="for Linux")
+@pytest.mark.long
+def test_a_signal_handler_that_raises_leaves_no_thread_and_no_handler():
+    environment = os.environ | {"VECPROP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", ALARMS, "1500"], env=environment, check=True, timeout=500)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_child_predicts_while_its_parent_does():
+    network = vp.Network(30, [vp.Dense(200), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
+    predict, rows = vp.compile(network).predictor(network.init(0)), np.ones((4000, 30))
+    expected, ended = predict(rows[:1]), threading.Event()
+
+    def go_on():
+        while not ended.is_set():
+            predict(rows)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if not child:
+                os._exit(int(not np.array_equal(predict(rows[:1]), expected)))
+            killer = threading.Timer(10, os.kill, (child, signal.SIGKILL))
+            killer.start()
+            _, status = os.waitpid(child, 0)
+            killer.cancel()
+            assert status == 0
+    finally:
+        ended.set()
+        thread.join()

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,42 +95,53 @@ def test_helpers_may_run_where_their_caller_may():
     assert found == dict.fromkeys(range(3), usable)
 
 
-def settled(count):
-    """Wait until at most count threads run; return whether it is so."""
-    for _ in range(200):
-        if threading.active_count() <= count:
-            return True
-        time.sleep(0.01)
-    return False
-
-
 @pytest.mark.parametrize("run", [threads.run_together, run_watched])
 @pytest.mark.parametrize("raises", [0, 1])
-def test_an_exception_in_any_thread_is_raised_here_and_no_thread_is_left(run, raises):
+def test_an_exception_in_any_thread_is_raised_here_and_the_others_are_parked(run, raises):
     def work(worker):
         if worker == raises:
             raise KeyError(worker)
 
-    run(lambda worker: None, 3)
     threads._idle.clear()
-    before = threading.active_count()
     for _ in range(3):
         with pytest.raises(KeyError, match=str(raises)):
             run(work, 3)
-    assert settled(before)
+        assert len(threads._idle) == 3 - (run is threads.run_together)
     seen = set()
     run(seen.add, 3)
     assert seen == {0, 1, 2}
+
+
+def test_helpers_that_wait_for_this_thread_are_told_that_it_does_not_come():
+    told = threading.Event()
+
+    def work(worker):
+        if worker == 0:
+            raise KeyError(worker)
+        assert told.wait(10)
+
+    with pytest.raises(KeyError):
+        threads.run_together(work, 2, told.set)
+    assert threads._idle[-1].wait(0)
+
+
+def test_the_thread_of_a_helper_that_is_lost_ends():
+    number = threads._Helper()._native_id
+    for _ in range(200):
+        if not Path(f"/proc/self/task/{number}").exists():
+            return
+        time.sleep(0.01)
+    pytest.fail("the thread has not ended")
 
 
 def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
     threads.run_together(lambda worker: None, 2)
     before = len(threads._idle)
 
-    def refuse(self):
+    def refuse(*arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
     with pytest.raises(RuntimeError, match="can't start"):
         threads.run_together(lambda worker: None, before + 5)
     assert len(threads._idle) == before

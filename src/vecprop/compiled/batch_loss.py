@@ -1,13 +1,14 @@
 """The loss and gradient of one batch by the kernels, at any parameters."""
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..system.threads import held_back_interrupts, run_together, single_threaded_blas, usable_threads
+from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
 from .jit.fit_record import as_word
 from .program import batch_fields, program_of
 from .run.tiles import gradient_address
@@ -78,8 +79,10 @@ class BatchLoss:
                     own.ctypes.data if gradient.size else 0,
                 )
 
-        with held_back_interrupts(), single_threaded_blas(self.uses_blas):
-            run_together(work, self.workers)
+        def all_work(received: list[Any]) -> None:
+            with_single_threaded_blas(lambda: run_together(work, self.workers), self.uses_blas)
+
+        holding_back_interrupts(all_work)
         if gradient.size:
             gradient[...] = gradients[0]
             for own in gradients[1:]:

@@ -2,8 +2,9 @@
 
 import ctypes
 import math
+import os
 import threading
-from contextlib import nullcontext
+import weakref
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
-from ..system.threads import single_threaded_blas
+from ..system.threads import with_single_threaded_blas
 from .batch_loss import BatchLoss
 from .jit.fit_record import OFFSETS, address_of_array
 from .program import program_of, unsupported
@@ -147,6 +148,19 @@ class CompiledNetwork:
         return loss[()], gradient
 
 
+_predictors: "weakref.WeakSet[Predictor]" = weakref.WeakSet()
+
+
+def _unlock() -> None:
+    """In a child process, unlock the predictors that threads of its parent were using: they do not exist here."""
+    for predictor in _predictors:
+        predictor._guard = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
+
 class Predictor:
     """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
 
@@ -160,6 +174,7 @@ class Predictor:
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
         self._guard = threading.Lock()
+        _predictors.add(self)
 
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
@@ -174,8 +189,11 @@ class Predictor:
                 self._numbers = np.arange(N)
             words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
-            with single_threaded_blas(True) if self._uses_blas else nullcontext():
-                self._predict(self._context.address, address_of_array(self._numbers), N)
+            arguments = self._context.address, address_of_array(self._numbers), N
+            if self._uses_blas:
+                with_single_threaded_blas(lambda: self._predict(*arguments))
+            else:
+                self._predict(*arguments)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y

@@ -11,8 +11,8 @@ from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from ..system.threads import run_together, single_threaded_blas, usable_threads
-from .jit.barrier import BARRIER_WORDS
+from ..system.threads import run_together, usable_threads, with_single_threaded_blas
+from .jit.barrier import BARRIER_WORDS, abandon
 from .jit.fit_record import OFFSETS, Context, as_word
 from .jit.precompile import precompile
 from .lower.formulas import hyperparameters
@@ -106,6 +106,7 @@ class Epochs:
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
+        self.barrier = np.zeros(BARRIER_WORDS, np.int64)
         self.context = context = Context(
             _template(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )
@@ -119,7 +120,7 @@ class Epochs:
             seed=as_word(plan.seed),
             all_rows=np.arange(max(N, validation_N)),
             last_finite=last_finite,
-            barrier=np.zeros(BARRIER_WORDS, np.int64),
+            barrier=self.barrier,
             **dict(zip(("first", "second"), moments, strict=False)),
         )
         self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
@@ -155,8 +156,13 @@ class Epochs:
             sizes=sizes,
             done=done,
         )
-        with single_threaded_blas(self.uses_blas):
-            run_together(lambda worker: self.run_epochs(self.context.address, worker), self.workers)
+
+        def work(worker: int) -> None:
+            self.run_epochs(self.context.address, worker)
+
+        with_single_threaded_blas(
+            lambda: run_together(work, self.workers, lambda: abandon(self.barrier)), self.uses_blas
+        )
         return EpochResults(
             epochs=int(done[0]),
             steps=int(done[1]),

@@ -21,7 +21,13 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from ..system.threads import at_most_threads, held_back_interrupts, run_watched, single_threaded_blas, usable_threads
+from ..system.threads import (
+    at_most_threads,
+    holding_back_interrupts,
+    run_watched,
+    usable_threads,
+    with_single_threaded_blas,
+)
 from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
 from .jit.barrier import atomic_add
@@ -286,16 +292,18 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
             run_epochs,
         )
 
-    with held_back_interrupts() as received, single_threaded_blas(any(cohort.uses_blas for cohort in cohorts)):
+    def stop() -> None:
+        queue[1] = 1
 
-        def stop() -> None:
-            queue[1] = 1
-
+    def run_all(received: list[Any]) -> None:
         def look() -> None:
             if received or monitor():
                 stop()
 
-        run_watched(work_on, workers, look, stop)
+        uses_blas = any(cohort.uses_blas for cohort in cohorts)
+        with_single_threaded_blas(lambda: run_watched(work_on, workers, look, stop), uses_blas)
+
+    holding_back_interrupts(run_all)
 
 
 @cache

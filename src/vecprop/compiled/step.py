@@ -15,7 +15,7 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
 from ..optimize.plan import Plan
-from ..system.threads import held_back_interrupts
+from ..system.threads import holding_back_interrupts
 from .fit import Epochs
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
@@ -61,8 +61,7 @@ def gradient_of_a_step(
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
-    with held_back_interrupts():  # a thread that left early would leave the others at the barrier
-        epochs.run(1, first_epoch=0, first_step=step, steps_before=0, rates=np.ones(1))
+    holding_back_interrupts(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is the same sum, but is missing if the gradient is not finite.
     loss = _sum(record["partial_losses"], record["shards"]) + _sum(record["penalties"], record["block_count"])

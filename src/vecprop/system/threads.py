@@ -1,17 +1,21 @@
 """Threads: their number and their work together, during which Ctrl-C is delayed and BLAS has one thread."""
 
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
+import _thread
 import ctypes
 import os
 import re
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 _most: ContextVar[int | None] = ContextVar("most", default=None)
 
@@ -86,49 +90,60 @@ def _shares(workers: int) -> list[set[int]]:
     return []
 
 
-class _Helper(threading.Thread):
-    """A thread that waits for work; waking it takes a quarter of the time of starting one."""
+def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> None:
+    """Do one work after the other, each given with its worker's number and the processors that may be used later."""
+    ends.put(threading.get_native_id())
+    while isinstance(call := calls.get(), tuple):
+        work, worker, usable = call
+        if usable:
+            with suppress(OSError):
+                os.sched_setaffinity(0, usable)
+        error = None
+        try:
+            work(worker)
+        except BaseException as raised:
+            error = raised
+        del call, work  # they may hold large arrays
+        ends.put(error)
+
+
+class _Helper:
+    """A thread that waits for work; waking it takes a quarter of the time of starting one.
+
+    The thread ends when nothing refers to its helper: an exception at any moment may lose one.
+    """
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._calls: SimpleQueue[tuple[Callable[[int], None], int, set[int]] | None] = SimpleQueue()
-        self._ends: SimpleQueue[BaseException | None] = SimpleQueue()
-        self.start()
+        self._calls: SimpleQueue[Any] = SimpleQueue()
+        self._ends: SimpleQueue[Any] = SimpleQueue()
+        # Called with itself when the helper is gone, without a line of Python in which a signal handler could raise.
+        last = weakref.ref(self, self._calls.put)
+        self._is_done = True
+        self._error: BaseException | None = None
+        # threading.Thread would wait for its start, and an exception in between would leave its lists torn.
+        _thread.start_new_thread(_serve, (self._calls, self._ends, last))
+        self._native_id: int = self._ends.get()
 
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
         """Start work(worker) in the thread, at first on its share of the processors."""
-        if shares and self.native_id is not None:
+        if shares:
             with suppress(OSError):  # processors may have been taken away meanwhile
-                os.sched_setaffinity(self.native_id, shares[worker])
+                os.sched_setaffinity(self._native_id, shares[worker])
+        self._is_done, self._error = False, None
         self._calls.put((work, worker, set().union(*shares)))
 
-    def end(self, timeout: float | None = None) -> bool:
-        """Wait for the work, up to timeout seconds, and return whether it is done; raise the exception of the work."""
-        try:
-            error = self._ends.get(timeout=timeout)
-        except Empty:
-            return False
-        if error is not None:
-            raise error
-        return True
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the work, up to timeout seconds, and return whether it is done."""
+        if not self._is_done:
+            with suppress(Empty):
+                self._error, self._is_done = self._ends.get(timeout=timeout), True
+        return self._is_done
 
-    def let_go(self) -> None:
-        """Let the thread end after its work."""
-        self._calls.put(None)
-
-    def run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            work, worker, usable = call
-            if usable:
-                with suppress(OSError):
-                    os.sched_setaffinity(0, usable)
-            error = None
-            try:
-                work(worker)
-            except BaseException as raised:
-                error = raised
-            del call, work  # they may hold large arrays
-            self._ends.put(error)
+    def end(self) -> None:
+        """Wait for the work, and raise its exception."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
 
 
 _idle: list[_Helper] = []  # helpers of earlier calls, for later ones
@@ -151,21 +166,23 @@ def _helpers(count: int) -> list[_Helper]:
     return helpers
 
 
-def run_together(work: Callable[[int], None], workers: int) -> None:
+def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[], None] = lambda: None) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
 
-    If one of them or a signal handler raises, the exception is raised here at once, and the others are left to end.
+    If one of them or a signal handler raises, the exception is raised here when all have ended; abandon() is called
+    before that, by which those end that wait for the first.
     """
-    helpers, shares = _helpers(workers - 1), _shares(workers)
+    helpers = _helpers(workers - 1)
     try:
+        shares = _shares(workers)
         for worker, helper in enumerate(helpers, start=1):
             helper.begin(work, worker, shares)
         work(0)
         for helper in helpers:
             helper.end()
     except BaseException:
-        for helper in helpers:
-            helper.let_go()
+        abandon()
+        _park(helpers)
         raise
     _idle.extend(helpers)
 
@@ -176,40 +193,53 @@ def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], N
     If watch or a signal handler raises, stop() is called and all threads are waited for: they must not use memory that
     their caller has released. Work has to hold references to its memory, so that a second exception does no harm.
     """
-    helpers, shares = _helpers(workers), _shares(workers)
-    for worker, helper in enumerate(helpers):
-        helper.begin(work, worker, shares)
+    helpers = _helpers(workers)
     try:
+        shares = _shares(workers)
+        for worker, helper in enumerate(helpers):
+            helper.begin(work, worker, shares)
         for helper in helpers:
-            while not helper.end(timeout=0.05):
+            while not helper.wait(timeout=0.05):
                 watch()
+            helper.end()
     except BaseException:
         stop()
-        for helper in helpers:
-            helper.let_go()
-        for helper in helpers:
-            helper.join()
+        _park(helpers)
         raise
     _idle.extend(helpers)
 
 
-@contextmanager
-def held_back_interrupts() -> Iterator[list[Any]]:
-    """Delay Ctrl-C until the block is done, since threads that wait for each other at a barrier cannot stop alone.
+def _park(helpers: list[_Helper]) -> None:
+    """Wait for the works of helpers, and keep them for later."""
+    for helper in helpers:
+        helper.wait()
+    _idle.extend(helpers)
 
-    The block gets a list that is no longer empty once Ctrl-C has been pressed.
+
+def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
+    """Return work(received), and delay Ctrl-C until it is done: threads that wait at a barrier cannot stop alone.
+
+    The list that work receives is no longer empty once Ctrl-C has been pressed.
+
+    It is no context manager, since the handler of another signal may raise an exception between any two calls: before a
+    generator has come to its ``finally``, but not between ``finally`` and the call behind it.
     """
-    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        yield []  # signals go to the main thread; None is a handler that is not Python's and could not be restored
-        return
     received: list[Any] = []
-    before = _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+    if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
+        return work(received)  # signals go to the main thread; None is not Python's and could not be restored
+    before = _signal.getsignal(signal.SIGINT)
     try:
-        yield received
+        _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+        result = work(received)
     finally:
-        _signal.signal(signal.SIGINT, before)
+        try:
+            _signal.signal(signal.SIGINT, before)
+        except BaseException:  # of another handler, which runs before this one is set
+            _signal.signal(signal.SIGINT, before)
+            raise
     if received and callable(before):
         before(*received[0])
+    return result
 
 
 @lru_cache(maxsize=1)
@@ -253,21 +283,24 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_users)
 
 
-@contextmanager
-def single_threaded_blas(used: bool) -> Iterator[None]:
-    """Limit BLAS to one thread in the block; after the last of several blocks its number of threads is restored."""
+def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
+    """Return work(), and limit BLAS, if it is used, to one thread meanwhile; the last of several users restores it.
+
+    It is no context manager for the reason that `holding_back_interrupts` gives.
+    """
     global _users, _before
     if not used:
-        yield
-        return
-    with _guard:
-        if _users == 0:
-            _before = _set_blas([1] * len(_controller().lib_controllers))
-        _users += 1
+        return work()
+    counts = False
     try:
-        yield
-    finally:
         with _guard:
-            _users = max(_users - 1, 0)  # a child that was forked meanwhile has forgotten them
             if _users == 0:
-                _set_blas(_before)
+                _before = _set_blas([1] * len(_controller().lib_controllers))
+            _users, counts = _users + 1, True
+        return work()
+    finally:
+        if counts:
+            with _guard:
+                _users = max(_users - 1, 0)  # a child that was forked meanwhile has forgotten them
+                if _users == 0:
+                    _set_blas(_before)

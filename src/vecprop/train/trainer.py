@@ -220,7 +220,8 @@ def check_settings(
             raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed.")
     if not isinstance(seed, int | np.integer):
         raise TypeError(f"seed is {seed!r}, but a whole number is needed.")
-    if clip is not None and not is_within(clip, 0, ends="()"):
+    is_number = clip is None or (np.ndim(clip) == 0 and np.asarray(clip).dtype.kind in "biuf")
+    if clip is not None and not (is_number and 0 < clip < np.inf):
         raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
     if engine not in ("auto", *NAMES):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')

@@ -23,6 +23,9 @@ _yield = types.ExternalFunction("sched_yield", types.int32())
 BARRIER_WORDS = 16
 """The words of a barrier, all 0 at first."""
 
+_ABANDONED = -(2**62)
+"""The number of rounds of a barrier at which a thread is missing that was to come."""
+
 _SPINS = 4096
 """The spins after which a thread offers its processor to others: waits of microseconds are shorter than that."""
 
@@ -57,6 +60,8 @@ def wait_for_all(barrier, workers):
         return
     arrived, round_of = barrier.ctypes.data, barrier.ctypes.data + 64
     this_round = _atomic_load(round_of)
+    if this_round < 0:
+        return
     if atomic_add(arrived, np.int64(1)) == workers - 1:
         atomic_add(arrived, np.int64(-workers))
         atomic_add(round_of, np.int64(1))
@@ -66,3 +71,17 @@ def wait_for_all(barrier, workers):
         spins += 1
         if spins > _SPINS:
             _yield()
+
+
+@njit(nogil=True)
+def is_abandoned(barrier):
+    """Return whether a thread will not come, so that those that have come leave."""
+    return _atomic_load(barrier.ctypes.data + 64) < 0
+
+
+def abandon(barrier: np.ndarray) -> None:
+    """Let the threads leave that wait for this one, which was kept from its work by an exception.
+
+    Call it only before this thread has come to the barrier: machine code that has begun is not left by an exception.
+    """
+    barrier[8] = _ABANDONED

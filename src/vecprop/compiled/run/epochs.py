@@ -26,7 +26,7 @@ from numba import njit, types
 
 from ...optimize.stopping import observed
 from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
-from ..jit.barrier import BARRIER_WORDS, wait_for_all
+from ..jit.barrier import BARRIER_WORDS, is_abandoned, wait_for_all
 from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
@@ -151,6 +151,8 @@ def run_epochs(context, worker):
                 (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
             )
         wait_for_all(barrier, workers)  # A
+        if workers > 1 and is_abandoned(barrier):
+            return
         first_step, loss, running_loss, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
             rows = (order if c.shuffle else all_rows)[start : min(start + c.batch_size, N)]

@@ -1,12 +1,14 @@
 """The training loop of the compiled engine, which runs several epochs at a time if no callback needs each."""
 
+from typing import Any
+
 import numpy as np
 
 from ...compiled.fit import EpochResults, Epochs
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
-from ...system.threads import held_back_interrupts
+from ...system.threads import holding_back_interrupts
 from ..engine import TrainingLoop
 from ..state import Reason
 
@@ -59,8 +61,7 @@ class CompiledTrainingLoop(TrainingLoop):
         reason = self.measure()
         try:
             while reason is None and self.state.epoch < self.state.epochs:
-                with held_back_interrupts():  # until the epochs are recorded
-                    reason = self.some_epochs()
+                reason = holding_back_interrupts(self.some_epochs)  # until the epochs are recorded
             return reason or "epochs"
         except KeyboardInterrupt:
             return "interrupted"
@@ -69,8 +70,7 @@ class CompiledTrainingLoop(TrainingLoop):
         """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""
         if self.plan.running and not self.validation_batch:
             return self.run.start(None, None, None)
-        with held_back_interrupts():  # threads that wait at a barrier cannot stop alone
-            known = self.epochs.measure()
+        known = holding_back_interrupts(lambda received: self.epochs.measure())
         if not np.isfinite([known.losses, known.validation_losses]).all():
             self.batch.require_finite_inputs()
         return self.run.start(
@@ -79,7 +79,7 @@ class CompiledTrainingLoop(TrainingLoop):
             known.validation_scores[0] if self.plan.score else None,
         )
 
-    def some_epochs(self) -> Reason | None:
+    def some_epochs(self, interrupts: list[Any]) -> Reason | None:
         """Run some epochs and record them; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
         count = 1  # a schedule that watches the loss is served after each epoch
