@@ -1,5 +1,7 @@
 """The commands as a user runs them, in this process; and tables to run them on."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,14 @@ from typer.testing import CliRunner
 
 from commands import FAST
 from vecprop.app.command_line import app
+from vecprop.app.training import baselines
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_trees():
+    """Gradient boosting takes a few steps only."""
+    for name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
+        setattr(baselines, name, partial(getattr(baselines, name), max_iter=3))
 
 
 @pytest.fixture

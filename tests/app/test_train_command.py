@@ -165,7 +165,7 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, qu
     assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 2 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
     for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
-        assert set(result["scores"]) == {"vecprop", "naive", "linear regression"}
+        assert set(result["scores"]) == {"vecprop", "naive", "linear regression", "gradient boosting"}
         assert result["scores"]["naive"][metric]["value"] > 0
     assert tomllib.loads(Path("people.toml").read_text())["quantile"] == quantile
     assert vecprop("train", "--config", "people.toml", "--force").exit_code == 0

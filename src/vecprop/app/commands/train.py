@@ -164,7 +164,6 @@ def train(
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fit_with_search import fitting, found, settings_of
-    from ..training.judgement import judgement
     from ..training.outcome import as_text, as_values
     from ..training.settings_search import was_interrupted
     from ..training.train_on_table import train_on_table
@@ -183,7 +182,7 @@ def train(
     changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
     with written_at_once(written) as file:
         file.write(configuration(context, changed).encode())
-    result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
+    result |= {"model": str(output), "config": str(written)}
     result["command"] = shlex.join(["vecprop", "train", "--config", str(written), "--force"])
     try:
         if page is not None:

@@ -13,7 +13,8 @@ from ... import Quantile, __version__, check_gradients
 from ...files.atomic import written_at_once
 from ...tables.error import pandas
 from ..models.checking import ROWS, network_rows
-from ..models.metrics import TITLES, Estimate
+from ..models.estimates import Estimate
+from ..models.metrics import TITLES
 from ..models.quantiles import levels_of
 from ..training.train_on_table import Trained
 from .page_template import filled
@@ -57,7 +58,7 @@ def _parts(trained: Trained, result: dict[str, Any]) -> dict[str, str]:
         "dropped": _dropped(result),
         "notes": _list([*result["notes"]], "Nothing had to be done to the table."),
         "scores": _scores(result),
-        "judgement": _list(result["judgement"], "Nothing speaks against the model."),
+        "judgement": _list(result["verdict"].sentences, "Nothing speaks against the model."),
         "losses": image("Losses over the epochs of training", (6.8, 4.2), draw_losses, trained),
         **_errors(trained),
         "calibration_is": _CALIBRATION[trained.parts.task],

@@ -6,6 +6,7 @@ from ..models.metrics import scores_as_text
 from ..models.quantiles import levels_of
 from .settings_search import SettingsSearch, settings_as_text
 from .train_on_table import Trained
+from .verdict import verdict
 
 
 def as_values(trained: Trained) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def as_values(trained: Trained) -> dict[str, Any]:
         "networks": sum(map(len, model.ensembles)),
         "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
         "scores": trained.scores,
+        "verdict": verdict(trained),
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
     }
@@ -56,8 +58,8 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         *([] if trained.search is None else search_as_text(trained.search)),
         "",
         scores_as_text(trained.scores, "on the test part"),
-        *([""] if result["judgement"] else []),
-        *result["judgement"],
+        "",
+        *result["verdict"].sentences,
         "",
         f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
         f"model     {result['model']}, made again by: {result['command']}",

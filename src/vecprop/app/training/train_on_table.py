@@ -10,11 +10,12 @@ import numpy as np
 
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
+from ..models.estimates import Estimate, Metric, Scores, difference, estimates
 from ..models.known_rows import Task, class_numbers, numbers_of
-from ..models.metrics import Scores, scores_of_classes, scores_of_numbers, scores_of_quantiles
+from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
 from ..models.quantiles import levels_of, quantiles_of
 from ..terminal.errors import UsageError
-from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles, enough_rows
+from .baselines import Baselines
 from .dividing import Parts, Request, divided
 from .settings_search import SettingsSearch
 
@@ -66,17 +67,10 @@ class Trained:
             self.request.target: str(self.parts.y.dtype)
         }
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The model's metrics on the test."""
-        return {name: score.value for name, score in self.scores[OURS].items()}
-
     @cached_property
     def truth(self) -> np.ndarray:
         """The target of the test, (N,): numbers, or indices of classes, -1 for classes that are not in training."""
-        if not self.is_classifier:
-            return numbers_of(self.parts.y_test, self.request.target)
-        return class_numbers(self.parts.y_test, self.model.classes_)
+        return self._as_learned(self.parts.y_test)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -85,25 +79,48 @@ class Trained:
             self.model.predict_proba(self.parts.X_test) if self.is_classifier else self.model.predict(self.parts.X_test)
         )
 
-    @cached_property
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The model's metrics on the test."""
+        return {name: score.value for name, score in self.scores[OURS].items()}
+
+    @property
     def scores(self) -> Scores:
         """The metrics on the test, those of the model first and then those of the baselines."""
-        parts, seed = self.parts, self.request.split.seed
-        encoder, levels = self.model.encoder_, levels_of(self.model)
-        rows = enough_rows(len(parts.y), encoder.width, seed)
-        inputs = encoder(parts.X.iloc[rows]), encoder(parts.X_test), rows, parts.weight
+        return self._measured[0]
+
+    @property
+    def margins(self) -> dict[str, Estimate]:
+        """How much higher the loss of each baseline is than the model's, on the same draws of the test's rows."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[Scores, dict[str, Estimate]]:
+        each = self._metrics_of_each()
+        loss = next(iter(each[OURS]))
+        margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
+        of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
+        found = estimates(of_all | margins, self.parts.weight_test, self.request.split.seed)
+        scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
+        return scores, {name: found[name, None] for name, _ in margins}
+
+    def _metrics_of_each(self) -> dict[str, dict[str, Metric]]:
+        """Return the metrics of the model and of each baseline; the first of them is the loss."""
+        parts, levels = self.parts, levels_of(self.model)
+        y, seed = self._as_learned(parts.y), self.request.split.seed
+        baselines = Baselines(self.model.encoder_, parts.X, parts.X_test, y, parts.weight, seed)
         if self.is_classifier:
-            y = class_numbers(parts.y, self.model.classes_)
-            each = {OURS: self.predicted} | baselines_of_classes(*inputs, y, len(self.model.classes_))
-            return {name: scores_of_classes(self.truth, P, parts.weight_test, seed) for name, P in each.items()}
-        y = numbers_of(parts.y, self.request.target)
+            each = {OURS: self.predicted} | baselines.of_classes(len(self.model.classes_))
+            return {name: metrics_of_classes(self.truth, P) for name, P in each.items()}
         if levels:
-            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines_of_quantiles(*inputs, y, levels)
-            return {
-                name: scores_of_quantiles(self.truth, Y, levels, parts.weight_test, seed) for name, Y in each.items()
-            }
-        each = {OURS: self.predicted} | baselines_of_numbers(*inputs, y)
-        return {name: scores_of_numbers(self.truth, Y, parts.weight_test, seed) for name, Y in each.items()}
+            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines.of_quantiles(levels)
+            return {name: metrics_of_quantiles(self.truth, Y, levels) for name, Y in each.items()}
+        each = {OURS: self.predicted} | baselines.of_numbers()
+        return {name: metrics_of_numbers(self.truth, Y) for name, Y in each.items()}
+
+    def _as_learned(self, y: np.ndarray) -> np.ndarray:
+        """Return targets as numbers, or as indices of classes."""
+        return class_numbers(y, self.model.classes_) if self.is_classifier else numbers_of(y, self.request.target)
 
 
 def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]) -> Trained:
