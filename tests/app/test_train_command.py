@@ -309,7 +309,12 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--group", "town", "--time", "age"], "only one"),
+        (["--group", "town", "--time", "age"], "give one of the two"),
+        (["--cv", 3, "--test", "people.csv"], "leave out --test"),
+        (["--cv", 3, "--test-size", 0.2], "leave out --test"),
+        (["--cv", 3, "--refit"], "there is no test"),
+        (["--test-size", 0, "--refit"], "there is no test"),
+        (["--threshold", "f2"], 'must be a probability between 0 and 1, "f1"'),
         (["-o", "nowhere/model.npz"], "There is no folder nowhere"),
         (["-o", "."], "is a folder"),
         (["-o", "people.csv", "--force"], "people.csv is what is read"),

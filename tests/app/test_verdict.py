@@ -17,7 +17,7 @@ from vecprop.app.training.verdict import verdict
 from vecprop.tables.encoder import Encoder
 
 
-def trained(ours, naive, boosting):
+def trained(ours, naive, boosting, how="test"):
     """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
     model = SimpleNamespace(validation_loss_curves_=[[3.0, 2.0, 3.0]], epochs=lambda rows: 50)
@@ -25,7 +25,9 @@ def trained(ours, naive, boosting):
         scores={name: {"rmse": Estimate(*of)} for name, of in each.items()},
         metrics={"rmse": ours[0]},
         margins={"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])},
-        parts=SimpleNamespace(y=np.arange(400), y_test=np.arange(100)),
+        parts=SimpleNamespace(y=np.arange(400)),
+        truth=np.arange(100),
+        measured=SimpleNamespace(how=how),
         model=model,
         is_classifier=False,
     )
@@ -55,6 +57,12 @@ def test_the_level_goes_by_paired_draws_and_intervals(ours, naive, boosting, lev
     if level == "worse":
         assert "Not the best choice, which is gradient boosting" in found.says
         assert "ours is higher by 10 (5 to 15)" in found.says
+
+
+def test_the_verdict_says_that_there_is_no_test():
+    found = verdict(trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how="out of fold"))
+    assert (found.level, len(found.worries)) == ("better", 1)
+    assert "There is no test" in found.worries[0]
 
 
 def test_a_margin_is_that_of_the_same_draws():

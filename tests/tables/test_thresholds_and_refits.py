@@ -1,5 +1,7 @@
 """Weights of classes, thresholds, predictions out of fold, and models that are trained anew on all rows."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,13 @@ from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save, to_numpy
 from vecprop.tables.threshold import ThresholdRule
 
-FEW = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 8, "learning_rate_init": 0.05, "random_state": 0}
+FEW: dict[str, Any] = {
+    "n_members": 3,
+    "hidden_layer_sizes": 8,
+    "max_iter": 8,
+    "learning_rate_init": 0.05,
+    "random_state": 0,
+}
 
 
 def rare(rows, seed):
@@ -82,7 +90,7 @@ def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier, t
 
 
 def test_exports_decide_by_the_threshold(classifier):
-    names: dict = {}
+    names: dict[str, Any] = {}
     exec(to_numpy(classifier), names)
     np.testing.assert_array_equal(names["predict"](TABLE), classifier.predict(TABLE))
 
@@ -174,7 +182,7 @@ def test_quantiles_are_trained_anew_too(regressor):
 
 
 def test_an_interrupted_training_anew_is_no_model(regressor):
-    model = fresh(regressor, progress=lambda now: True).fit(TABLE[["x", "z"]])
+    model = fresh(regressor).fit(TABLE[["x", "z"]])
     model.validation_loss_curves_ = [list(range(100_000, 0, -1))] * 3
     with pytest.raises(KeyboardInterrupt):
-        model.refitted(TABLE[["x", "z"]])
+        model.refitted(TABLE[["x", "z"]], progress=lambda now: True)

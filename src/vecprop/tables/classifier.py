@@ -200,13 +200,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
         if self.class_weight is None:
             return weight
         try:
-            of_classes = class_weights(self.class_weight, target, weight)
+            factors = factors_of_classes(self, target, weight)
         except ValueError as error:
             raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
         self.notes_.append(
             "Classes have weights of their own in training: probabilities are those of classes of such frequencies."
         )
-        return of_classes * (1.0 if weight is None else weight)
+        return factors * (1.0 if weight is None else weight)
 
     def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
         P = out_of_fold(unseen(self.ensemble_, folds, rows), len(rows.T))
@@ -220,6 +220,18 @@ class TabularClassifier(ClassifierMixin, TableModel):
             counts = np.ones(len(known)) if rows.counts is None else rows.counts
             self.threshold_ = ThresholdRule.of(self.threshold).best(P[known, 1], classes == 1, counts[known])
         return P
+
+
+def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the factor by which each row's class multiplies its weight in the training of a model; 1 without any.
+
+    Examples
+    --------
+    >>> factors_of_classes(TabularClassifier(class_weight="balanced"), np.array(["a", "b", "a", "a"]), None).round(2)
+    array([0.67, 2.  , 0.67, 0.67])
+    """
+    class_weight = getattr(model, "class_weight", None)
+    return np.ones(len(y)) if class_weight is None else class_weights(class_weight, y, weight)
 
 
 SMALLEST_PROBABILITY = 1e-30

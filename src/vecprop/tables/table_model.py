@@ -28,6 +28,9 @@ from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .task import as_whole
 
+TRAINED_ANEW = "The model was trained anew"
+"""The beginning of the note on a model that is `refitted`."""
+
 
 class Rows(NamedTuple):
     """The rows that a model learns from, where they are in its table, and the columns set aside, with the reasons."""
@@ -103,17 +106,25 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         fit_together([self], [table], self.progress)
         return self
 
-    def refitted(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
+    def refitted(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Self:
         """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
 
         No rows are left out for validation. What comes from rows that networks have not seen, such as the temperature
         or the residuals of intervals, is that of this model, and so is its validation loss. The table should hold the
-        rows that this model was trained on, and more, such as those of its test.
+        rows that this model was trained on, and more, such as those of its test; a column of groups is left out.
 
         Parameters
         ----------
-        X, y, sample_weight, groups, time
+        X, y, sample_weight
             As for `fit`.
+        progress : callable, optional
+            As the setting of this name.
 
         Raises
         ------
@@ -122,12 +133,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         model: Any = clone(self)
-        rows, fit = model._prepared(X, y, sample_weight, groups, time)
+        rows, fit = model._prepared(X, y, sample_weight)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles), -1))
         until = [max(round(float(np.median(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
             members = fit.members_of_all_rows(len(self.ensemble_), until)
-            (outcome,) = trained([(fit, members)], self.progress)
+            (outcome,) = trained([(fit, members)], progress)
         if any(result.reason == "interrupted" for result in outcome.results):
             raise KeyboardInterrupt
         model._keep(outcome)
@@ -135,12 +146,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         many = " and ".join(map(str, sorted(set(until))))
-        model.notes_.append(
-            f"The model was trained anew on {len(rows.target)} rows, for {many} epoch(s) without validation rows."
-        )
+        model.notes_.append(f"{TRAINED_ANEW} on {len(rows.target)} rows, for {many} epoch(s), without validation rows.")
         return model
 
-    def _prepared(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> tuple[Rows, Fit]:
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, time: Any = None) -> tuple[Rows, Fit]:
         """Return the rows of a table, and the fit to them; learn columns and target."""
         rows = self._rows(X, y, sample_weight, groups, time)
         count, weight = len(rows.target), self._weighted(rows.target, rows.weight)

@@ -8,7 +8,7 @@ import numpy as np
 from .estimates import Estimate, estimates
 from .known_rows import class_numbers, known_rows, numbers_of, target_of, weights_of
 from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from .predicting import errors_of_steps, notes_on, rows_for
+from .predicting import decisions, errors_of_steps, notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
 
 
@@ -53,4 +53,4 @@ def evaluation(
     rows = rows_for(model, X)
     with errors_of_steps(model):
         P = model.predict_proba(rows)
-    return len(y), estimates(metrics_of_classes(y, P), counts), notes
+    return len(y), estimates(metrics_of_classes(y, P, decisions(model, P)), counts), notes

@@ -65,7 +65,7 @@ def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | Non
     log_loss, entropy = mean(-np.log(np.clip(chance, SMALLEST, 1))), _entropy(y)
     metrics: dict[str, Metric] = {
         "log_loss": log_loss,
-        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / entropy(counts), 12),
+        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / entropy(counts), 12) + 0.0,  # no -0
         "accuracy": mean(right),
         "balanced_accuracy": _mean_of_classes(right, y),
     }
@@ -234,7 +234,19 @@ def scores_as_text(scores: Scores, where: str) -> str:
     first = next(iter(scores.values()))
     rows = [[f"{where} (95 % interval)", *names]]
     rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    return columns_of_text(rows)
+
+
+def columns_of_text(rows: list[list[str]]) -> str:
+    """Return rows of cells as text in which columns stand below each other.
+
+    Examples
+    --------
+    >>> print(columns_of_text([["a", "b"], ["long", "c"]]))
+    a     b
+    long  c
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

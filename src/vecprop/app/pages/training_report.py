@@ -84,7 +84,7 @@ def _errors(trained: Trained) -> dict[str, str]:
 def _confusions(trained: Trained) -> str:
     """Return the pairs of classes that are confused most often as a table: counted, without a matrix of all pairs."""
     names, known = trained.model.classes_, trained.truth >= 0
-    pairs = np.stack([trained.truth[known], trained.predicted.argmax(axis=1)[known]], axis=1)
+    pairs = np.stack([trained.truth[known], trained.measured.decided[known]], axis=1)
     found, counts = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
     named = np.array([escape(str(name)) for name in names])[found[order]]
@@ -167,7 +167,7 @@ def _importances(trained: Trained) -> str:
         return f"<p>There are {len(names)} columns, too many to shuffle each.</p>"
     known = np.flatnonzero(trained.truth >= 0) if trained.is_classifier else np.arange(len(trained.truth))
     rows = known[np.unique(np.linspace(0, len(known) - 1, SAMPLE).astype(int))]
-    X, y = trained.parts.X_test.iloc[rows][names], trained.truth[rows]
+    X, y = trained.measured.X.iloc[rows][names], trained.truth[rows]
     seed = trained.request.split.seed
     found: Any = permutation_importance(trained.model, X, y, scoring=_score, n_repeats=REPEATS, random_state=seed)
     what = (
@@ -190,9 +190,9 @@ def _score(model: Any, X: Any, y: np.ndarray) -> float:
 
 def _gradients(trained: Trained) -> str:
     parts = trained.parts
-    rows = np.unique(np.linspace(0, len(parts.y_test) - 1, ROWS).astype(int))
-    X = parts.X_test.iloc[rows]
-    frame = pandas().DataFrame({trained.request.target: parts.y_test[rows]})
+    rows = np.unique(np.linspace(0, len(parts.y) - 1, ROWS).astype(int))
+    X = parts.X.iloc[rows]
+    frame = pandas().DataFrame({trained.request.target: parts.y[rows]})
     inputs, T = network_rows(trained.model, X, frame, trained.request.target)
     ensemble = trained.model.ensemble_
     return str(check_gradients(ensemble.network, ensemble.thetas[0], inputs, T))

@@ -2,29 +2,29 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
-from ..models.estimates import Estimate, Metric, Scores, difference, estimates
-from ..models.known_rows import Task, class_numbers, numbers_of
-from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from ..models.quantiles import levels_of, quantiles_of
+from ...train.progress import Progress
+from ..models.estimates import Estimate, Scores, difference, estimates
+from ..models.known_rows import Task
 from ..terminal.errors import UsageError
-from .baselines import Baselines
 from .dividing import Parts, Request, divided
+from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training
 from .settings_search import SettingsSearch
 
-OURS = "vecprop"
+Bar = Callable[[str], AbstractContextManager[Callable[[Progress], object] | None]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model and its predictions of the test.
+    """A model and what it is measured on.
 
     Parameters
     ----------
@@ -37,7 +37,11 @@ class Trained:
     search : SettingsSearch or None
         The search for its settings, if there was one.
     seconds : dict of str to float
-        The times of reading, training and measuring.
+        The times of reading, training, measuring, and of training anew.
+    bar : callable
+        Returns a block with a progress bar for further training, given its description, see `progress_bar`.
+    refitted : TabularClassifier or TabularRegressor, optional
+        The model that was trained anew on all rows, the test's too.
     """
 
     request: Request
@@ -45,19 +49,26 @@ class Trained:
     model: Any
     search: SettingsSearch | None
     seconds: dict[str, float]
+    bar: Bar
+    refitted: Any = None
 
     @property
     def is_classifier(self) -> bool:
         """Whether it predicts classes."""
         return self.parts.task == "classification"
 
+    @property
+    def final(self) -> Any:
+        """The model to keep: the one that was trained anew, or else the one that is measured."""
+        return self.model if self.refitted is None else self.refitted
+
     @cached_property
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
         model, X_test = self.model, self.parts.X_test
-        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))]
+        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))] if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike]
-        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *in_test]))
+        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *self.final.notes_, *in_test]))
 
     @property
     def types(self) -> dict[str, str]:
@@ -68,63 +79,82 @@ class Trained:
         }
 
     @cached_property
-    def truth(self) -> np.ndarray:
-        """The target of the test, (N,): numbers, or indices of classes, -1 for classes that are not in training."""
-        return self._as_learned(self.parts.y_test)
+    def measured(self) -> Measured:
+        """The rows that the model is measured on, and what it and the baselines predict of them."""
+        seed, folds = self.request.split.seed, self.request.folds
+        if self.parts.has_test:
+            return on_test(self.model, self.parts, seed)
+        if folds is None:
+            return unseen_in_training(self.model, self.parts, seed)
+        with self.bar("cross-validation") as progress:
+            return cross_validated(self.model, self.parts, folds, seed, progress)
 
-    @cached_property
+    @property
+    def truth(self) -> np.ndarray:
+        """The target of the rows measured, (N,): numbers, or indices of classes, -1 for those not in training."""
+        return self.measured.truth
+
+    @property
     def predicted(self) -> np.ndarray:
-        """The probabilities of the test's rows, (N, C), or their predictions, (N,)."""
-        return (
-            self.model.predict_proba(self.parts.X_test) if self.is_classifier else self.model.predict(self.parts.X_test)
-        )
+        """The probabilities of the rows measured, (N, C), or their predictions, (N,)."""
+        return self.measured.predicted
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The model's metrics on the test."""
+        """The model's metrics."""
         return {name: score.value for name, score in self.scores[OURS].items()}
 
     @property
     def scores(self) -> Scores:
-        """The metrics on the test, those of the model first and then those of the baselines."""
-        return self._measured[0]
+        """The metrics, those of the model first and then those of the baselines."""
+        return self._estimates[0]
 
     @property
     def margins(self) -> dict[str, Estimate]:
-        """How much higher the loss of each baseline is than the model's, on the same draws of the test's rows."""
-        return self._measured[1]
+        """How much higher the loss of each baseline is than the model's, on the same draws of the rows."""
+        return self._estimates[1]
 
     @cached_property
-    def _measured(self) -> tuple[Scores, dict[str, Estimate]]:
-        each = self._metrics_of_each()
+    def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
+        each = self.measured.metrics()
         loss = next(iter(each[OURS]))
         margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
         of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
-        found = estimates(of_all | margins, self.parts.weight_test, self.request.split.seed)
+        found = estimates(of_all | margins, self.measured.weight, self.request.split.seed)
         scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
         return scores, {name: found[name, None] for name, _ in margins}
 
-    def _metrics_of_each(self) -> dict[str, dict[str, Metric]]:
-        """Return the metrics of the model and of each baseline; the first of them is the loss."""
-        parts, levels = self.parts, levels_of(self.model)
-        y, seed = self._as_learned(parts.y), self.request.split.seed
-        baselines = Baselines(self.model.encoder_, parts.X, parts.X_test, y, parts.weight, seed)
-        if self.is_classifier:
-            each = {OURS: self.predicted} | baselines.of_classes(len(self.model.classes_))
-            return {name: metrics_of_classes(self.truth, P) for name, P in each.items()}
-        if levels:
-            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines.of_quantiles(levels)
-            return {name: metrics_of_quantiles(self.truth, Y, levels) for name, Y in each.items()}
-        each = {OURS: self.predicted} | baselines.of_numbers()
-        return {name: metrics_of_numbers(self.truth, Y) for name, Y in each.items()}
+    def measure(self) -> None:
+        """Measure the model and the baselines, once."""
+        began = time.perf_counter()
+        _ = self.scores
+        self.seconds["measuring"] = time.perf_counter() - began
 
-    def _as_learned(self, y: np.ndarray) -> np.ndarray:
-        """Return targets as numbers, or as indices of classes."""
-        return class_numbers(y, self.model.classes_) if self.is_classifier else numbers_of(y, self.request.target)
+    def anew(self) -> Self:
+        """Return the same with a model that is trained anew on all rows, the test's too.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If that is interrupted.
+        """
+        began = time.perf_counter()
+        with self.bar("training anew") as progress:
+            refitted = self.model.refitted(**self.parts.training_of_all, progress=progress)
+        if self.parts.reading is not None:
+            refitted.target_reading_ = self.parts.reading
+        self.seconds["training anew"] = time.perf_counter() - began
+        again = replace(self, refitted=refitted)
+        vars(again).update({name: value for name, value in vars(self).items() if name in ("measured", "_estimates")})
+        return again
 
 
-def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]) -> Trained:
-    """Return a model of a table.
+def train_on_table(
+    request: Request,
+    fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]],
+    bar: Bar,
+) -> Trained:
+    """Return a model of a table, which is not measured yet.
 
     Parameters
     ----------
@@ -133,6 +163,8 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     fit : callable
         Takes an estimator with the request's settings and the parts of the table; returns the fitted model, and the
         search for its settings if there was one.
+    bar : callable
+        Returns a block with a progress bar, see `Trained`.
 
     Raises
     ------
@@ -147,10 +179,7 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     if parts.reading is not None:
         model.target_reading_ = parts.reading
     done = time.perf_counter()
-    trained = Trained(request, parts, model, search, {"reading": read - started, "training": done - read})
-    _ = trained.scores
-    trained.seconds["measuring"] = time.perf_counter() - done
-    return trained
+    return Trained(request, parts, model, search, {"reading": read - started, "training": done - read}, bar)
 
 
 def estimator_for(task: Task, request: Request) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 from ..models.estimates import Estimate
 from ..models.metrics import TITLES
 from .baselines import NAIVE
-from .train_on_table import OURS, Trained
+from .measured import OURS
+from .train_on_table import Trained
 
 FEW = 50
 """With fewer rows than this, a test is too imprecise to judge a model."""
@@ -26,7 +27,7 @@ class Verdict:
     level : str
         "better" if its loss is lower than that of each baseline in 95 % of paired draws, and its interval overlaps none
         of theirs; "slightly better" if it is lower, but intervals overlap; "worse" if the loss of the best baseline is
-        lower in 95 % of paired draws; "no better" if the test does not tell.
+        lower in 95 % of paired draws; "no better" if the rows do not tell.
     metric : str
         The loss by which models are compared: the lower, the better.
     ours, theirs : Estimate
@@ -67,9 +68,8 @@ def verdict(trained: Trained) -> Verdict:
     overlaps = [name for name, score in others if ours[1].overlaps(score)]
     margin = trained.margins[baseline]
     level = _level(trained.margins, baseline, overlaps)
-    worries = [
-        sentence for rule in (_like_naive, _few_rows, _unfinished, _never_predicted) for sentence in rule(trained)
-    ]
+    rules = (_without_test, _like_naive, _few_rows, _unfinished, _never_predicted)
+    worries = [sentence for rule in rules for sentence in rule(trained)]
     says = _says(level, TITLES[metric], ours[1], baseline, theirs, margin)
     return Verdict(level, metric, ours[1], baseline, theirs, margin, overlaps, says, worries)
 
@@ -89,13 +89,21 @@ def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estima
     return {
         "better": f"Better than all baselines: {values}, the best of them; ours is {apart}.",
         "slightly better": f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap.",
-        "no better": f"No better than {baseline}, as far as the test tells: {values}; ours is {apart}.",
+        "no better": f"No better than {baseline}, as far as can be told: {values}; ours is {apart}.",
         "worse": f"Not the best choice, which is {baseline}: {values}; ours is {apart}.",
     }[level]
 
 
 def _negative(estimate: Estimate) -> Estimate:
     return Estimate(-estimate.value, -estimate.high, -estimate.low)
+
+
+def _without_test(trained: Trained) -> Iterator[str]:
+    if trained.measured.how == "out of fold":
+        yield (
+            "There is no test: rows of training are predicted by networks that were not trained on them, but stopped "
+            "and calibrated by them."
+        )
 
 
 def _like_naive(trained: Trained) -> Iterator[str]:
@@ -106,9 +114,9 @@ def _like_naive(trained: Trained) -> Iterator[str]:
 
 
 def _few_rows(trained: Trained) -> Iterator[str]:
-    rows = len(trained.parts.y_test)
+    rows = len(trained.truth)
     if rows < FEW:
-        yield f"The test has {rows} rows only: see how wide the intervals are."
+        yield f"The scores are of {rows} rows only: see how wide the intervals are."
 
 
 def _unfinished(trained: Trained) -> Iterator[str]:
@@ -124,7 +132,7 @@ def _never_predicted(trained: Trained) -> Iterator[str]:
     if not trained.is_classifier:
         return
     there = np.unique(trained.truth[trained.truth >= 0])
-    never = np.setdiff1d(there, np.unique(trained.predicted.argmax(axis=1)))
+    never = np.setdiff1d(there, np.unique(trained.measured.decided))
     if len(never):
         shown = ", ".join(repr(name) for name in trained.model.classes_[never[:5]].tolist())
-        yield f"The test has rows of {shown}{' and others' if len(never) > 5 else ''}, but none was predicted so."
+        yield f"The rows measured have {shown}{' and others' if len(never) > 5 else ''}, but none was predicted so."
