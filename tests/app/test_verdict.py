@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from vecprop.app.models.estimates import Estimate, difference, estimates
 from vecprop.app.models.metrics import metrics_of_classes, metrics_of_numbers
 from vecprop.app.training import baselines
-from vecprop.app.training.baselines import Baselines, one_thread
+from vecprop.app.training.baselines import Baselines
 from vecprop.app.training.columns_for_trees import columns_for_trees
 from vecprop.app.training.verdict import verdict
 from vecprop.tables.encoder import Encoder
@@ -108,10 +109,10 @@ def test_gradient_boosting_is_scikit_learns():
     columns, is_category = columns_for_trees(encoder, frame)
     made = Baselines(encoder, frame, frame[:9], y, weight, seed=0)
     plain = HistGradientBoostingRegressor(max_iter=3).set_params(categorical_features=is_category)
-    with one_thread():
+    with threadpool_limits(1):
         expected = plain.fit(columns, y, weight).predict(columns[:9])
-    np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)
-    assert made.of_quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
+        np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)
+        assert made.of_quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
 
 
 def test_rare_and_many_classes_have_baselines(monkeypatch):

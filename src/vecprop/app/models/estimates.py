@@ -13,6 +13,8 @@ import numpy as np
 
 ENTRIES = 10_000_000
 """The largest number of counts, draws times rows, that are drawn, which bounds the time of a bootstrap."""
+AT_ONCE = 500_000
+"""The largest number of counts that are in memory at once."""
 
 Metric = Callable[[np.ndarray], np.ndarray]
 """From counts of rows (B, N) to values (B,)."""
@@ -74,7 +76,7 @@ def estimates(metrics: Mapping[Name, Metric], weight: np.ndarray, seed: int = 0)
     rng, rows = np.random.default_rng(seed), len(weight)
     draws = min(max(ENTRIES // rows, 200), 1000)
     values: dict[Name, list[np.ndarray]] = {name: [] for name in metrics}
-    at_once = max(2_000_000 // rows, 1)
+    at_once = max(AT_ONCE // rows, 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
         for first in range(0, draws, at_once):
             drawn = [

@@ -1,12 +1,15 @@
 """Metrics of predictions: of classes, of numbers and of quantiles, as functions of the rows' counts."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
 from .estimates import Metric, Scores, mean
+
+T = TypeVar("T")
 
 SMALLEST = 1e-15
 """Probabilities are at least this in the log loss, which would else be infinite for one wrong row."""
@@ -62,7 +65,7 @@ def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | Non
     chance = np.where(y < 0, 0.0, P[np.arange(len(y)), known])
     decided = P.argmax(axis=1) if predicted is None else predicted
     right = decided == y
-    log_loss, entropy = mean(-np.log(np.clip(chance, SMALLEST, 1))), _entropy(y)
+    log_loss, entropy = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _entropy(y)
     metrics: dict[str, Metric] = {
         "log_loss": log_loss,
         "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / entropy(counts), 12) + 0.0,  # no -0
@@ -70,9 +73,8 @@ def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | Non
         "balanced_accuracy": _mean_of_classes(right, y),
     }
     if P.shape[1] == 2 and set(np.unique(y)) == {0, 1}:
-        metrics |= {name: _of_ranks(P[:, 1], y == 1, of) for name, of in _RANKED.items()}
-    of_classes = (y == 1, decided == 1) if P.shape[1] == 2 else (y, decided)
-    return metrics | {name: _of_decisions(*of_classes, of) for name, of in _DECIDED.items()}
+        metrics |= _of_ranks(P[:, 1], y == 1)
+    return metrics | (_of_decisions(y == 1, decided == 1) if P.shape[1] == 2 else _of_decisions(y, decided))
 
 
 def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metric]:
@@ -136,11 +138,32 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     }
 
 
-def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
+MOST_DENSE = 32
+"""Rows of more labels than this are summed by a sparse matrix."""
+
+Sums = Callable[[np.ndarray], np.ndarray]
+
+
+def _sums(labels: np.ndarray, count: int) -> Sums:
     """Return the function from counts of rows (B, N) to their sums over the rows of each label, (B, count)."""
+    if count <= MOST_DENSE:
+        is_of = (labels[:, None] == np.arange(count)).astype(float)
+        return lambda counts: counts @ is_of
     rows = np.arange(len(labels))
     of_label = sparse.csr_array((np.ones(len(labels)), (labels, rows)), shape=(count, len(labels)))
     return lambda counts: (of_label @ counts.T).T
+
+
+def _remembered(function: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:
+    """Return a function that keeps its value for the latest counts, which several metrics need."""
+    latest: list[Any] = [None, None]
+
+    def value(counts: np.ndarray) -> T:
+        if latest[0] is not counts:
+            latest[:] = counts, function(counts)
+        return latest[1]
+
+    return value
 
 
 def _entropy(y: np.ndarray) -> Metric:
@@ -167,22 +190,23 @@ def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:
     return metric
 
 
-def _of_decisions(y: np.ndarray, predicted: np.ndarray, of: Callable[..., np.ndarray]) -> Metric:
-    """Return a metric of decisions: of True if they are truth values, else the mean over the classes that are there.
-
-    It is a function of the sums, for each class, of the rows that are right, of its rows, and of those predicted so.
-    """
+def _of_decisions(y: np.ndarray, predicted: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics of decisions: of True if they are truth values, else the mean over classes that are there."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     there, said = _sums(truth, len(classes)), _sums(decided, len(classes))
     is_meant = classes.astype(bool) if y.dtype == bool else np.ones(len(classes), bool)
+    all_sums = _remembered(lambda counts: (there(counts * (truth == decided)), there(counts), said(counts)))
 
-    def metric(counts: np.ndarray) -> np.ndarray:
-        sums = there(counts * (truth == decided)), there(counts), said(counts)
-        is_there = is_meant & (sums[1] + sums[2] > 0)
-        return np.where(is_there, np.nan_to_num(of(*sums)), 0).sum(axis=1) / is_there.sum(axis=1)
+    def metric(of: Callable[..., np.ndarray]) -> Metric:
+        def value(counts: np.ndarray) -> np.ndarray:
+            sums = all_sums(counts)
+            is_there = is_meant & (sums[1] + sums[2] > 0)
+            return np.where(is_there, np.nan_to_num(of(*sums)), 0).sum(axis=1) / is_there.sum(axis=1)
 
-    return metric
+        return value
+
+    return {name: metric(of) for name, of in _DECIDED.items()}
 
 
 _DECIDED = {
@@ -193,18 +217,23 @@ _DECIDED = {
 """Metrics of a class from the sums of the rows that are right, of its rows, and of those predicted so; 0 for 0 / 0."""
 
 
-def _of_ranks(score: np.ndarray, is_positive: np.ndarray, of: Callable[..., np.ndarray]) -> Metric:
-    """Return a metric that is a function of the positive and the negative rows of each score, from the highest on."""
+def _of_ranks(score: np.ndarray, is_positive: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics of how scores rank rows."""
     order = np.argsort(-score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
     is_positive = is_positive[order]
 
-    def metric(counts: np.ndarray) -> np.ndarray:
+    def by_score(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positive and the negative rows of each score, from the highest on."""
         counts = counts[:, order]
         positive = np.add.reduceat(counts * is_positive, starts, axis=1)
-        return of(positive, np.add.reduceat(counts, starts, axis=1) - positive)
+        return positive, np.add.reduceat(counts, starts, axis=1) - positive
 
-    return metric
+    both = _remembered(by_score)
+    return {
+        "roc_auc": lambda counts: _area_under_roc(*both(counts)),
+        "average_precision": lambda counts: _average_precision(*both(counts)),
+    }
 
 
 def _area_under_roc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
@@ -218,9 +247,6 @@ def _average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray
     above = np.cumsum(positive, axis=1)
     share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
     return (positive * share).sum(axis=1) / above[:, -1]
-
-
-_RANKED = {"roc_auc": _area_under_roc, "average_precision": _average_precision}
 
 
 def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from ...tables.encoder import Encoder
 from ...tables.intervals import weighted_quantiles
@@ -130,9 +129,8 @@ class Baselines:
         if (self.y[rows] == self.y[rows[0]]).all():
             P[:, self.y[rows[0]]] = 1
             return P
-        with one_thread():
-            model = _fitted(steps, X, self.y[rows], self.weight[rows])
-            P[:, model.classes_] = model.predict_proba(X_test)
+        model = _fitted(steps, X, self.y[rows], self.weight[rows])
+        P[:, model.classes_] = model.predict_proba(X_test)
         return P
 
     @property
@@ -148,16 +146,11 @@ class Baselines:
         rows, columns, columns_test, is_category = self._for_trees()
         trees = HistGradientBoostingRegressor(random_state=self.seed, **loss)
         trees.set_params(categorical_features=is_category)
-        with one_thread():
-            return _fitted([("model", trees)], columns, self.y[rows], self.weight[rows]).predict(columns_test)
-
-
-def one_thread() -> Any:
-    """Return a block in which trees have one thread, since several wait for each other, at length on a busy machine."""
-    return threadpool_limits(1, user_api="openmp")
+        return _fitted([("model", trees)], columns, self.y[rows], self.weight[rows]).predict(columns_test)
 
 
 def _fitted(steps: list[tuple[str, Any]], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
+    weights = {} if weight.min() == weight.max() else {"model__sample_weight": weight}  # of which quantiles take long
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it need not converge; that classes are many is noted elsewhere
-        return Pipeline(steps).fit(X, y, model__sample_weight=weight)
+        return Pipeline(steps).fit(X, y, **weights)

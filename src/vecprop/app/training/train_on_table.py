@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
@@ -125,9 +126,13 @@ class Trained:
         return scores, {name: found[name, None] for name, _ in margins}
 
     def measure(self) -> None:
-        """Measure the model and the baselines, once."""
+        """Measure the model and the baselines, once.
+
+        Trees and products of matrices have one thread: several wait for each other, at length on a busy machine.
+        """
         began = time.perf_counter()
-        _ = self.scores
+        with threadpool_limits(1):
+            _ = self.scores
         self.seconds["measuring"] = time.perf_counter() - began
 
     def anew(self) -> Self:
