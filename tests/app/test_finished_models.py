@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score, root_mean_squared_error
 import vecprop as vp
 from commands import FAST
 from vecprop.app.models.metrics import metrics_of_numbers
+from vecprop.app.training.cross_validation import Columns
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.measured import cross_validated, unseen_in_training
 from vecprop.app.training.train_on_table import Trained
@@ -180,10 +181,20 @@ def test_an_interrupted_training_anew_leaves_the_model_that_was_measured(vecprop
     assert vp.load("people.npz").profiles_[0].rows == 160
 
 
-@pytest.mark.long
-def test_groups_and_times_reach_training_beside_a_test_file(vecprop, table, people):
-    people.iloc[:50].drop(columns="visits").to_csv("test.csv", index=False)
-    options = ["--test", "test.csv", "--group", "visits", "--json", *FAST]
-    result = result_of(vecprop("train", table, "--target", "buys", *options))
-    assert result["columns"]["dropped"]["visits"] == "it tells groups apart"
-    assert result["rows"] == {"train": 200, "test": 50}
+@pytest.mark.parametrize(("group", "time"), [("patient", None), (None, "day")])
+def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, time):
+    table = visits(tmp_path)
+    pd.read_csv(table)[:9].assign(x=0).drop(columns=["patient", "day"][time is not None]).to_csv(tmp_path / "t.csv")
+    parts = divided(Request(table, "y", Split(0.2, group, time, 0), test=tmp_path / "t.csv"))
+    assert (len(parts.y), len(parts.y_test)) == (120, 9)
+    of_rows = parts.dependence.groups if group else parts.dependence.time
+    assert of_rows is not None
+    assert len(set(of_rows.tolist())) == (20 if group else 120)
+    assert parts.training["groups" if group else "time"] is of_rows
+
+
+def test_a_search_has_the_weights_of_classes(tmp_path, people):
+    people.to_csv(tmp_path / "people.csv", index=False)
+    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
+    model = vp.TabularClassifier("buys", **FEW, class_weight={"yes": 5}).fit(**parts.training)
+    np.testing.assert_array_equal(Columns.of(model, parts).weight, np.where(parts.y == "yes", 5, 1))

@@ -186,3 +186,11 @@ def test_an_interrupted_training_anew_is_no_model(regressor):
     model.validation_loss_curves_ = [list(range(100_000, 0, -1))] * 3
     with pytest.raises(KeyboardInterrupt):
         model.refitted(TABLE[["x", "z"]], progress=lambda now: True)
+
+
+def test_what_is_explained_is_the_class_that_the_threshold_tells(classifier):
+    p = classifier.predict_proba(TABLE)[:, 1]
+    row = int(np.argmax((p > classifier.threshold_) & (p < 0.5)))
+    assert p[row] < 0.5
+    (explanation,) = classifier.explain(TABLE[row : row + 1])
+    assert explanation.predicted == classifier.predict(TABLE[row : row + 1])[0] == "yes"
