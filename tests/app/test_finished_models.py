@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, root_mean_squared_error
 
 import vecprop as vp
 from commands import FAST
+from vecprop import TableError
 from vecprop.app.models.metrics import metrics_of_numbers
 from vecprop.app.training.cross_validation import Columns
 from vecprop.app.training.dividing import Request, Split, divided
@@ -82,6 +83,17 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     out_of_fold = unseen_in_training(model, parts, seed=0)
     assert list(out_of_fold.predictions) == list(found.predictions)
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
+
+
+def test_too_few_rows_for_the_folds_are_said(tmp_path):
+    table = visits(tmp_path)
+    with pytest.raises(TableError, match="There are 120 rows, fewer than the 121 folds of --cv: lower it"):
+        divided(Request(table, "y", Split(0, None, None, 0), folds=121))
+    frame = pd.DataFrame({"x": range(30), "y": ["a"] * 29 + ["b"]})
+    frame.to_csv(tmp_path / "rare.csv", index=False)
+    parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
+    with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
+        cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
 
 
 def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
@@ -191,6 +203,14 @@ def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, tim
     assert of_rows is not None
     assert len(set(of_rows.tolist())) == (20 if group else 120)
     assert parts.training["groups" if group else "time"] is of_rows
+
+
+def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
+    table = visits(tmp_path)
+    frame = pd.read_csv(table)[:8].assign(x=0)
+    frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
+    (note,) = divided(Request(table, "y", Split(0.2, "patient", None, 0), test=tmp_path / "t.csv")).notes
+    assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
 
 
 def test_a_search_has_the_weights_of_classes(tmp_path, people):

@@ -17,7 +17,7 @@ from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
-from .repeated_rows import refuse_the_same_file, repeated_rows
+from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
@@ -228,9 +228,13 @@ def divided(request: Request) -> Parts:
             of_all[train],
             reading,
         )
+    if request.folds is not None and request.folds > len(parts.y):
+        raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
     _require_weight(request.weight, training=parts.weight)
     if parts.has_test:
-        parts = replace(parts, notes=parts.notes + repeated_rows(parts, request))
+        parts = replace(
+            parts, notes=parts.notes + repeated_rows(parts, request) + known_groups(parts, request.split.group)
+        )
         _require_weight(request.weight, test=parts.weight_test)
     return parts
 

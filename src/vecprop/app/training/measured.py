@@ -9,6 +9,7 @@ from sklearn.base import clone, is_classifier
 
 from ...tables.classifier import factors_of_classes
 from ...tables.ensemble import out_of_fold
+from ...tables.error import TableError
 from ...tables.folds import learned_by, unseen_by
 from ...tables.table_model import fit_together
 from ...train.progress import Progress
@@ -132,6 +133,8 @@ def cross_validated(
 
     Raises
     ------
+    TableError
+        If there are too few rows to learn from without a fold.
     KeyboardInterrupt
         If training is interrupted.
     """
@@ -139,7 +142,10 @@ def cross_validated(
     folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
     learned = [learned_by(fold, number, is_time=parts.dependence.is_time) for number in range(len(folds))]
     models: list[Any] = [clone(model) for _ in folds]
-    fit_together(models, [parts.training_of(rows) for rows in learned], progress)
+    try:
+        fit_together(models, [parts.training_of(rows) for rows in learned], progress)
+    except TableError as error:
+        raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
     if any(map(was_interrupted, models)):
         raise KeyboardInterrupt
     ours = [predictions_of(of_fold, parts.X.iloc[rows]) for of_fold, rows in zip(models, folds, strict=True)]
