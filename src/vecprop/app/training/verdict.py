@@ -25,9 +25,9 @@ class Verdict:
     Parameters
     ----------
     level : str
-        "better" if its loss is lower than that of each baseline in 95 % of paired draws, and its interval overlaps none
-        of theirs; "slightly better" if it is lower, but intervals overlap; "worse" if the loss of the best baseline is
-        lower in 95 % of paired draws; "no better" if the rows do not tell.
+        By the 95 % intervals of differences in paired draws: "better" if the loss is lower than that of each baseline,
+        and its own interval overlaps none of theirs; "slightly better" if it is lower, but intervals overlap; "worse"
+        if the loss of the best baseline is lower; "no better" if the rows do not tell.
     metric : str
         The loss by which models are compared: the lower, the better.
     ours, theirs : Estimate
