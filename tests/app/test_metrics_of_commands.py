@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 
 
 def scores_of_classes(y, P, weight=None, seed=0):
-    return estimates(metrics_of_classes(y, P), np.ones(len(y)) if weight is None else weight, seed)
+    return estimates(metrics_of_classes(y, P, weight=weight), np.ones(len(y)) if weight is None else weight, seed)
 
 
 def scores_of_numbers(y, predicted, weight=None, seed=0):
@@ -106,6 +106,12 @@ def test_intervals_hold_the_truth_in_about_95_of_100_cases():
         score = scores_of_classes(np.ones(400, int), P, seed=seed)["accuracy"]
         held += score.low <= truth <= score.high
     assert 90 <= held <= 99  # 95 ± 2 σ
+
+
+def test_intervals_of_d2_are_around_it_with_many_classes():
+    y = RNG.integers(100, size=400)
+    score = scores_of_classes(y, np.full((400, 100), 0.01))["d2_log_loss"]
+    assert score.low <= score.value <= score.high
 
 
 def test_intervals_are_those_of_draws_done_one_by_one():

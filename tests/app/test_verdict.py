@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from vecprop.app.models.estimates import Estimate, difference, estimates
 from vecprop.app.models.metrics import metrics_of_classes, metrics_of_numbers
 from vecprop.app.training import baselines
-from vecprop.app.training.baselines import Baselines
+from vecprop.app.training.baselines import Baselines, _of_columns
 from vecprop.app.training.columns_for_trees import columns_for_trees
 from vecprop.app.training.verdict import verdict
 from vecprop.tables.encoder import Encoder
@@ -113,6 +113,12 @@ def test_gradient_boosting_is_scikit_learns():
         expected = plain.fit(columns, y, weight).predict(columns[:9])
         np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)
         assert made.of_quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
+
+
+def test_many_columns_have_fewer_values_but_all_categories():
+    few, many = (_of_columns(np.full((2, width), 80.0), [True] + [False] * (width - 1)) for width in (250, 251))
+    assert (few["max_bins"], many["max_bins"]) == (255, 81)
+    assert _of_columns(np.zeros((2, 251)), [False] * 251)["max_bins"] == 63
 
 
 def test_rare_and_many_classes_have_baselines(monkeypatch):

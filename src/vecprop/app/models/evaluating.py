@@ -53,4 +53,4 @@ def evaluation(
     rows = rows_for(model, X)
     with errors_of_steps(model):
         P = model.predict_proba(rows)
-    return len(y), estimates(metrics_of_classes(y, P, decisions(model, P)), counts), notes
+    return len(y), estimates(metrics_of_classes(y, P, decisions(model, P), counts), counts), notes

@@ -34,7 +34,9 @@ TITLES = {
 }
 
 
-def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | None = None) -> dict[str, Metric]:
+def metrics_of_classes(
+    y: np.ndarray, P: np.ndarray, predicted: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> dict[str, Metric]:
     """Return the metrics of probabilities.
 
     Parameters
@@ -45,6 +47,8 @@ def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | Non
         The probability of each class.
     predicted : ndarray of int (N,), optional
         The number of the class that is predicted; by default the most probable one.
+    weight : ndarray (N,), optional
+        The rows' weights, for the frequencies of the classes; 1 by default.
 
     Returns
     -------
@@ -65,10 +69,10 @@ def metrics_of_classes(y: np.ndarray, P: np.ndarray, predicted: np.ndarray | Non
     chance = np.where(y < 0, 0.0, P[np.arange(len(y)), known])
     decided = P.argmax(axis=1) if predicted is None else predicted
     right = decided == y
-    log_loss, entropy = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _entropy(y)
+    log_loss, null = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _loss_of_frequencies(y, weight)
     metrics: dict[str, Metric] = {
         "log_loss": log_loss,
-        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / entropy(counts), 12) + 0.0,  # no -0
+        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / null(counts), 12) + 0.0,  # no -0
         "accuracy": mean(right),
         "balanced_accuracy": _mean_of_classes(right, y),
     }
@@ -166,16 +170,11 @@ def _remembered(function: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T
     return value
 
 
-def _entropy(y: np.ndarray) -> Metric:
-    """Return the metric that is the log loss of predicting the frequencies of the classes in the same rows."""
-    classes, numbers = np.unique(y, return_inverse=True)
-    sums = _sums(numbers, len(classes))
-
-    def entropy(counts: np.ndarray) -> np.ndarray:
-        shares = sums(counts) / counts.sum(axis=1, keepdims=True)
-        return -(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=1)
-
-    return entropy
+def _loss_of_frequencies(y: np.ndarray, weight: np.ndarray | None) -> Metric:
+    """Return the metric that is the log loss of predicting the frequencies of the classes in all rows."""
+    _, numbers = np.unique(y, return_inverse=True)
+    sums = np.bincount(numbers, weight)[numbers]
+    return mean(-np.log(np.where(sums > 0, sums, 1) / (len(y) if weight is None else weight.sum())))
 
 
 def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:

@@ -71,11 +71,13 @@ class Measured:
 
     def metrics(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
-        return {name: self._metrics(self.truth[rows], Y[rows]) for name, Y in self.predictions.items()}
+        return {
+            name: self._metrics(self.truth[rows], Y[rows], self.weight[rows]) for name, Y in self.predictions.items()
+        }
 
-    def _metrics(self, truth: np.ndarray, Y: np.ndarray) -> dict[str, Metric]:
+    def _metrics(self, truth: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> dict[str, Metric]:
         if is_classifier(self.model):
-            return metrics_of_classes(truth, Y, decisions(self.model, Y))
+            return metrics_of_classes(truth, Y, decisions(self.model, Y), weight)
         levels = levels_of(self.model)
         return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
 
