@@ -146,7 +146,10 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         many = " and ".join(map(str, sorted(set(until))))
-        model.notes_.append(f"{TRAINED_ANEW} on {len(rows.target)} rows, for {many} epoch(s), without validation rows.")
+        model.notes_.append(
+            f"{TRAINED_ANEW} on {len(rows.target)} rows, for {many} epoch(s), without validation rows: scores and "
+            "calibration are those of the model before."
+        )
         return model
 
     def _prepared(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, time: Any = None) -> tuple[Rows, Fit]:

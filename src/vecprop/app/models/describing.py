@@ -31,7 +31,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     if hasattr(last, "threshold_"):
         said["threshold"] = last.threshold_
     if again := [note for note in getattr(last, "notes_", []) if note.startswith(TRAINED_ANEW)]:
-        said["note"] = f"{again[-1]} The metrics are those of the model before."
+        said["note"] = again[-1]
     if document.get("columns"):
         said["columns"] = dict(document["columns"])
     if document.get("metrics"):

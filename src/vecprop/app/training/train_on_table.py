@@ -69,7 +69,8 @@ class Trained:
         model, X_test = self.model, self.parts.X_test
         unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))] if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike]
-        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *self.final.notes_, *in_test]))
+        anew = [] if self.refitted is None else [self.refitted.notes_[-1]]
+        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *anew, *in_test]))
 
     @property
     def types(self) -> dict[str, str]:
