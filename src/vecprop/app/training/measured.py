@@ -1,6 +1,6 @@
 """What a model and its baselines predict of rows that they have not seen: of a test, or out of fold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,13 +104,13 @@ def on_test(model: Any, parts: Parts, seed: int) -> Measured:
 def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
     """Return predictions of the rows of training by networks, and by baselines, that have not seen them."""
     fold = parts.dependence.folds(as_learned(model, parts.y), model.members(len(parts.y)), seed)
-
-    def each() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        for number in range(fold.max() + 1):
-            learned, unseen = (rows(fold, number, is_time=parts.dependence.is_time) for rows in (learned_by, unseen_by))
-            yield unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed)
-
-    return _out_of_fold("out of fold", model, parts, model.out_of_fold_, list(each()), [])
+    is_time = parts.dependence.is_time
+    splits = [
+        (learned_by(fold, number, is_time=is_time), unseen_by(fold, number, is_time=is_time))
+        for number in range(fold.max() + 1)
+    ]
+    baselines = [(unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed)) for learned, unseen in splits]
+    return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [])
 
 
 def cross_validated(
