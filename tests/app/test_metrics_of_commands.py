@@ -4,9 +4,22 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vecprop.app.models.metrics import scores_of_classes, scores_of_numbers, scores_of_quantiles
+from vecprop.app.models.estimates import estimates
+from vecprop.app.models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
 
 RNG = np.random.default_rng(0)
+
+
+def scores_of_classes(y, P, weight=None, seed=0):
+    return estimates(metrics_of_classes(y, P, weight=weight), np.ones(len(y)) if weight is None else weight, seed)
+
+
+def scores_of_numbers(y, predicted, weight=None, seed=0):
+    return estimates(metrics_of_numbers(y, predicted), np.ones(len(y)) if weight is None else weight, seed)
+
+
+def scores_of_quantiles(y, Y, levels, weight=None):
+    return estimates(metrics_of_quantiles(y, Y, levels), np.ones(len(y)) if weight is None else weight)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -18,8 +31,14 @@ def test_metrics_of_classes_are_scikit_learns(count):
     assert found.pop("log_loss") == pytest.approx(metrics.log_loss(y, np.clip(P, 1e-15, 1)))
     assert found.pop("accuracy") == pytest.approx(metrics.accuracy_score(y, P.argmax(axis=1)))
     assert found.pop("balanced_accuracy") == pytest.approx(metrics.balanced_accuracy_score(y, P.argmax(axis=1)))
+    assert found.pop("d2_log_loss") == pytest.approx(metrics.d2_log_loss_score(y, np.clip(P, 1e-15, 1)))
+    for name in ("f1", "precision", "recall"):
+        score = getattr(metrics, f"{name}_score")
+        average = "binary" if count == 2 else "macro"
+        assert found.pop(name) == pytest.approx(score(y, P.argmax(axis=1), average=average, zero_division=0))
     if count == 2:
         assert found.pop("roc_auc") == pytest.approx(metrics.roc_auc_score(y, P[:, 1]))
+        assert found.pop("average_precision") == pytest.approx(metrics.average_precision_score(y, P[:, 1]))
     assert not found
 
 
@@ -87,6 +106,12 @@ def test_intervals_hold_the_truth_in_about_95_of_100_cases():
         score = scores_of_classes(np.ones(400, int), P, seed=seed)["accuracy"]
         held += score.low <= truth <= score.high
     assert 90 <= held <= 99  # 95 ± 2 σ
+
+
+def test_intervals_of_d2_are_around_it_with_many_classes():
+    y = RNG.integers(100, size=400)
+    score = scores_of_classes(y, np.full((400, 100), 0.01))["d2_log_loss"]
+    assert score.low <= score.value <= score.high
 
 
 def test_intervals_are_those_of_draws_done_one_by_one():

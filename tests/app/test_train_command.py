@@ -165,7 +165,7 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, qu
     assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 2 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
     for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
-        assert set(result["scores"]) == {"vecprop", "naive", "linear regression"}
+        assert set(result["scores"]) == {"vecprop", "naive", "linear regression", "gradient boosting"}
         assert result["scores"]["naive"][metric]["value"] > 0
     assert tomllib.loads(Path("people.toml").read_text())["quantile"] == quantile
     assert vecprop("train", "--config", "people.toml", "--force").exit_code == 0
@@ -309,7 +309,12 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--group", "town", "--time", "age"], "only one"),
+        (["--group", "town", "--time", "age"], "give one of the two"),
+        (["--cv", 3, "--test", "people.csv"], "leave out --test"),
+        (["--cv", 3, "--test-size", 0.2], "leave out --test"),
+        (["--cv", 3, "--refit"], "there is no test"),
+        (["--test-size", 0, "--refit"], "there is no test"),
+        (["--threshold", "f2"], 'must be a probability between 0 and 1, "f1"'),
         (["-o", "nowhere/model.npz"], "There is no folder nowhere"),
         (["-o", "."], "is a folder"),
         (["-o", "people.csv", "--force"], "people.csv is what is read"),

@@ -9,15 +9,17 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
-from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
-from .error import TableError
+from ..estimators.data import class_weights
+from .ensemble import TrainingRows, out_of_fold, unseen
+from .error import TableError, first_line
 from .reading import as_classes
 from .settings import SharedSettings, documented
 from .table_model import TableModel
+from .threshold import ThresholdRule, decided
 
 MOST_RARE = 1000
 """The largest number of classes of which half are seen once: beyond, a target is an identifier."""
@@ -39,6 +41,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
     label_smoothing : float, default 0.1
         The part of each row's target that is not its own class but is shared by all classes, by their frequency; less
         than ½.
+    class_weight : dict, "balanced" or None, default None
+        The factor by which each class multiplies the weight of its rows in training: a dict, 1 where a class is
+        missing; "balanced" makes all classes count the same. Probabilities are then those of such frequencies.
+    threshold : float, str or None, default None
+        Of two classes, the second is predicted if its probability is above this; None for the more probable one.
+        Chosen on rows that networks have not seen, it is "f1", for the highest F1; "recall:0.9", the highest threshold
+        with this recall; or "cost:5,1", for the lowest cost if a row of the second class that is missed costs 5, and a
+        false alarm 1.
 
     Attributes
     ----------
@@ -47,6 +57,11 @@ class TabularClassifier(ClassifierMixin, TableModel):
     temperature_ : float
         The number that the networks' logits are divided by before softmax, so that probabilities are as sure as they
         should be on rows that the networks have not seen.
+    threshold_ : float
+        The threshold, if one is asked for.
+    out_of_fold_ : ndarray (N, C)
+        The probabilities of the rows of training, each by the networks that have not seen it; nan where there are none.
+        It is not kept in files.
     validation_loss_ : float
         The log loss of the rows of training, each predicted by the network that has not seen it.
     {attributes}
@@ -67,13 +82,23 @@ class TabularClassifier(ClassifierMixin, TableModel):
     weight_decay: float = 10.0
     n_iter_no_change: int = 10
     label_smoothing: float = 0.1
+    class_weight: Any = None
+    threshold: float | str | None = None
 
     auto_epochs: ClassVar[int] = 60
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SharedSettings._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "threshold": [Real, str, None],
     }
+    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_")
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.threshold is not None:
+            ThresholdRule.of(self.threshold)
 
     @property
     def temperature_(self) -> float:
@@ -81,7 +106,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return 1 / self.inverse_temperature_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row.
+        """Return the class of each row: the most probable one, or of two classes the one that the threshold tells.
 
         Parameters
         ----------
@@ -93,7 +118,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N,)
         """
         P = self.predict_proba(X)  # which refuses what it cannot predict
-        return self.classes_[P.argmax(axis=1)]
+        return self.classes_[decided(P, getattr(self, "threshold_", None))]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
@@ -154,6 +179,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
+        if self.threshold is not None and classes > 2:
+            raise TableError(
+                f"{self._named_target} has {classes} classes, but a threshold is between two: leave threshold out."
+            )
         if 2 * classes > rows and classes > MOST_RARE:
             raise TableError(
                 f"{self._named_target} has {classes} distinct values in {rows} rows: it looks like an identifier, "
@@ -167,12 +196,42 @@ class TabularClassifier(ClassifierMixin, TableModel):
         if 2 * classes > rows > 20:
             self.notes_.append(f"{self._named_target} has {classes} classes in {rows} rows: most are seen once.")
 
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        P, known = out_of_fold(unseen(self.ensemble_, folds, rows), len(rows.T))
-        P, classes = P[known], rows.T[known].argmax(axis=1)
+    def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weight
+        try:
+            factors = factors_of_classes(self, target, weight)
+        except ValueError as error:
+            raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
+        self.notes_.append(
+            "Classes have weights of their own in training: probabilities are those of classes of such frequencies."
+        )
+        return factors * (1.0 if weight is None else weight)
+
+    def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
+        P = out_of_fold(unseen(self.ensemble_, folds, rows), len(rows.T))
+        known = ~np.isnan(P[:, 0])
+        classes = rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
-        self.inverse_temperature_ = best_inverse_temperature(P, classes, weight)
-        self.validation_loss_ = log_loss(temperature_scaled(P, self.inverse_temperature_), classes, weight)
+        self.inverse_temperature_ = best_inverse_temperature(P[known], classes, weight)
+        P[known] = temperature_scaled(P[known], self.inverse_temperature_)
+        self.validation_loss_ = log_loss(P[known], classes, weight)
+        if self.threshold is not None:
+            counts = np.ones(len(known)) if rows.counts is None else rows.counts
+            self.threshold_ = ThresholdRule.of(self.threshold).best(P[known, 1], classes == 1, counts[known])
+        return P
+
+
+def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the factor by which each row's class multiplies its weight in the training of a model; 1 without any.
+
+    Examples
+    --------
+    >>> factors_of_classes(TabularClassifier(class_weight="balanced"), np.array(["a", "b", "a", "a"]), None).round(2)
+    array([0.67, 2.  , 0.67, 0.67])
+    """
+    class_weight = getattr(model, "class_weight", None)
+    return np.ones(len(y)) if class_weight is None else class_weights(class_weight, y, weight)
 
 
 SMALLEST_PROBABILITY = 1e-30

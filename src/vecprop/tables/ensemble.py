@@ -1,7 +1,8 @@
 """Ensembles: networks that are trained as one population, each without one fold of the rows, its validation set."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from ..train.engine import engine_for
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Progress
-from ..train.results import TrainingResults
-from ..train.state import DivergenceError
+from ..train.state import DivergenceError, TrainingResult
 from .folds import learned_by, unseen_by
 
 
@@ -55,13 +55,15 @@ class TrainingRows:
     T : ndarray (N, O)
         The targets.
     weight : ndarray (N,) or None
-        The rows' weights; None if all are equal.
+        The rows' weights in training; None if all are equal.
     fold : ndarray of int (N,)
         Each row's fold, 0 … M - 1; with ``is_time`` also -1, for rows before all of them.
     is_time : bool, default False
         Whether each member is trained on the rows of earlier folds, rather than on those of all others.
     groups : float, default inf
         The number of groups that the rows are of; infinite if rows are independent of each other.
+    counts : ndarray (N,) or None
+        What the rows count, whatever their class weighs in training; None if all are equal.
     """
 
     X: np.ndarray
@@ -70,6 +72,7 @@ class TrainingRows:
     fold: np.ndarray
     is_time: bool = False
     groups: float = float("inf")
+    counts: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +100,9 @@ class Ensemble:
             yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
 
 
-def trained(
-    networks: list[Network],
-    rows: TrainingRows,
-    training: Training,
-    seed: int,
-    progress: Callable[[Progress], object] | None,
-) -> tuple[list[Ensemble], np.ndarray, TrainingResults]:
-    """Return an ensemble of each network with a member for each fold, trained on other rows.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Ensembles to be trained: one for each description of a network, with a member for each fold of the rows.
 
     Parameters
     ----------
@@ -116,53 +114,110 @@ def trained(
         How they are trained.
     seed : int
         Fixes initial parameters, the order of rows and dropout.
-    progress : callable or None
-        See `train_population`.
+    """
 
-    Returns
-    -------
+    networks: list[Network]
+    rows: TrainingRows
+    training: Training
+    seed: int
+
+    def members(self) -> list[Member]:
+        """Return the members of each ensemble, which are validated on the rows that they are not trained on."""
+        fold, is_time = self.rows.fold, self.rows.is_time
+        folds = range(fold.max() + 1)
+        learned = [learned_by(fold, number, is_time=is_time) for number in folds]
+        unseen = [unseen_by(fold, number, is_time=is_time) for number in folds]
+        stopping = EarlyStopping(self.training.patience)
+        return [
+            self._member(
+                network,
+                number,
+                self.training.epochs,
+                len(learned[number]),
+                rows=learned[number],
+                validation_rows=unseen[number],
+                early_stopping=stopping,
+            )
+            for network in self.networks
+            for number in folds
+        ]
+
+    def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:
+        """Return a number of members of each ensemble that are trained on all rows, for so many epochs."""
+        rows = len(self.rows.T)
+        return [
+            self._member(network, number, until, rows)
+            for network, until in zip(self.networks, epochs, strict=True)
+            for number in range(count)
+        ]
+
+    def _member(self, network: Network, number: int, epochs: int, count: int, **settings: Any) -> Member:
+        return Member(
+            network,
+            network.init(self.seed + number, np.float32),
+            self.training.optimizer(count),
+            X=self.rows.X,
+            T=self.rows.T,
+            sample_weight=self.rows.weight,
+            epochs=epochs,
+            batch_size=self.training.batch_size,
+            seed=self.seed + number,
+            training_loss="running",
+            schedule=Cosine(),
+            **settings,
+        )
+
+    def outcome(self, results: Sequence[TrainingResult]) -> "Outcome":
+        """Return the ensembles that are the results of members; all diverged, or none begun, are errors."""
+        shape = len(self.networks), len(results) // len(self.networks)
+        is_good = np.reshape([result.reason != "diverged" and result.state.epoch > 0 for result in results], shape)
+        good = np.flatnonzero(is_good.all(axis=0))
+        if not len(good) and any(result.reason == "interrupted" for result in results):
+            raise KeyboardInterrupt
+        if not len(good):
+            rate = self.training.learning_rate
+            raise ValueError(
+                f"Training diverged in each of {shape[1]} members: lower learning_rate_init (now {rate})."
+            ) from DivergenceError("No member stayed finite.", results[0])
+        thetas = np.reshape([result.theta for result in results], (*shape, -1))
+        pairs = zip(self.networks, thetas, strict=True)
+        return Outcome([Ensemble(network, own[good]) for network, own in pairs], good, results)
+
+
+class Outcome(NamedTuple):
+    """What training has made of a fit.
+
+    Parameters
+    ----------
     ensembles : list of Ensemble
         The members of those folds for which no network diverged or was interrupted before its first epoch.
     folds : ndarray of int (M,)
         The fold that each of these members has not seen.
-    results : TrainingResults
+    results : sequence of TrainingResult
         The results of all members, one ensemble after the other.
+    """
+
+    ensembles: list[Ensemble]
+    folds: np.ndarray
+    results: Sequence[TrainingResult]
+
+
+def trained(
+    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None
+) -> Iterator[Outcome]:
+    """Train the members of several fits as one population, and yield the outcome of each.
 
     Raises
     ------
     ValueError
-        If all members diverge.
+        If all members of a fit diverge.
     """
-    count = rows.fold.max() + 1
-    learned = [learned_by(rows.fold, number, is_time=rows.is_time) for number in range(count)]
-    members = [
-        Member(
-            network,
-            network.init(seed + number, np.float32),
-            training.optimizer(len(learned[number])),
-            rows=learned[number],
-            validation_rows=unseen_by(rows.fold, number, is_time=rows.is_time),
-            epochs=training.epochs,
-            batch_size=training.batch_size,
-            seed=seed + number,
-            training_loss="running",
-            schedule=Cosine(),
-            early_stopping=EarlyStopping(training.patience),
-        )
-        for network in networks
-        for number in range(count)
-    ]
-    results = train_population(members, rows.X, rows.T, sample_weight=rows.weight, progress=progress)
-    is_good = np.reshape([result.reason != "diverged" and result.state.epoch > 0 for result in results], (-1, count))
-    good = np.flatnonzero(is_good.all(axis=0))
-    if not len(good) and any(result.reason == "interrupted" for result in results):
-        raise KeyboardInterrupt
-    if not len(good):
-        raise ValueError(
-            f"Training diverged in each of {count} members: lower learning_rate_init (now {training.learning_rate})."
-        ) from DivergenceError("No member stayed finite.", results[0])
-    thetas = np.reshape([result.theta for result in results], (len(networks), count, -1))
-    return [Ensemble(network, own[good]) for network, own in zip(networks, thetas, strict=True)], good, results
+    rows = fits[0][0].rows
+    results = train_population([member for _, members in fits for member in members], rows.X, rows.T, progress=progress)
+    first = 0
+    for fit, members in fits:
+        yield fit.outcome(results[first : first + len(members)])
+        first += len(members)
 
 
 def unseen(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -180,8 +235,8 @@ def unseen(ensemble: Ensemble, folds: np.ndarray, rows: TrainingRows) -> Iterato
         yield own, next(Ensemble(ensemble.network, theta[None]).each(rows.X[own]))
 
 
-def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean prediction of each row by the members that have not seen it, (N, …), and whether there are any.
+def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
+    """Return the mean prediction of each row by the members that have not seen it, (N, …), nan where there are none.
 
     Parameters
     ----------
@@ -193,11 +248,11 @@ def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> tu
     Examples
     --------
     >>> out_of_fold([(np.array([0, 1]), np.array([1.0, 2.0])), (np.array([1]), np.array([4.0]))], 3)
-    (array([1., 3., 0.]), array([ True,  True, False]))
+    array([ 1.,  3., nan])
     """
     each = list(each)
     Y, members = np.zeros((count, *each[0][1].shape[1:])), np.zeros(count)
     for own, predicted in each:
         Y[own] += predicted
         members[own] += 1
-    return (Y.T / np.maximum(members, 1)).T, members > 0
+    return (Y.T / np.where(members > 0, members, np.nan)).T

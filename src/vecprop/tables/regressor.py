@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
-from .ensemble import Ensemble, TrainingRows, out_of_fold, unseen
+from .ensemble import Ensemble, Outcome, TrainingRows, out_of_fold, unseen
 from .error import TableError, pandas
 from .intervals import Residuals
 from .kinds import target_reading
@@ -48,6 +48,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         How a target that is text is read.
     residuals_ : Residuals
         The residuals of each network on the rows that it has not seen.
+    out_of_fold_ : ndarray (N,) or (N, L)
+        The predictions of the rows of training, or their quantile of each of L levels, each by the networks that have
+        not seen the row; nan where there are none. It is not kept in files.
     validation_loss_ : float
         The root of the mean squared residual of the rows of training, each predicted by the network that has not seen
         it; for quantiles, the mean quantile loss of these predictions, over rows and levels.
@@ -81,6 +84,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         "loss": [StrOptions({"squared_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
+    _from_unseen = ("residuals_", "validation_loss_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -210,8 +214,12 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        self.outer_, y = others, self._in_units(rows.T[:, 0])
+    def _keep(self, outcome: Outcome) -> None:
+        super()._keep(outcome)
+        self.outer_ = outcome.ensembles[1:]
+
+    def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
+        y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
         each = [self._unseen_in_units(ensemble, folds, rows) for ensemble in self.ensembles]
         ends = each[1:] or each * 2
@@ -220,10 +228,12 @@ class TabularRegressor(RegressorMixin, TableModel):
             np.maximum(low - y[unseen], y[unseen] - high) for (unseen, low), (_, high) in zip(*ends, strict=True)
         ]
         self.residuals_ = Residuals.of(distances, [weight[unseen] for unseen in own], rows.groups)
-        (Y, known), *outer = (out_of_fold(of_members, len(y)) for of_members in each)
-        if self.levels:
-            of_levels = zip([outer[0][0], Y, outer[1][0]] if outer else [Y], self.levels, strict=True)
-            losses = np.mean([Quantile(level).element(of, y) for of, level in of_levels], axis=0)
-            self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
-        else:
+        Y, *outer = (out_of_fold(of_members, len(y)) for of_members in each)
+        known = ~np.isnan(Y)
+        if not self.levels:
             self.validation_loss_ = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
+            return Y
+        Y = np.stack([outer[0], Y, outer[1]] if outer else [Y], axis=1)
+        losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self.levels, strict=True)], axis=0)
+        self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
+        return Y

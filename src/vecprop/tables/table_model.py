@@ -1,10 +1,11 @@
 """The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, column_or_1d
 
@@ -13,10 +14,11 @@ from ..core.losses import Loss
 from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
-from ..train.results import TrainingResults
+from ..train.progress import Progress
+from ..train.state import TrainingResult
 from .drift import Profile, Tally
 from .encoder import Encoder, Inputs
-from .ensemble import Ensemble, Training, TrainingRows, trained
+from .ensemble import Ensemble, Fit, Outcome, Training, TrainingRows, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .folds import Dependence
@@ -26,19 +28,28 @@ from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .task import as_whole
 
+TRAINED_ANEW = "The model was trained anew"
+"""The beginning of the note on a model that is `refitted`."""
+
 
 class Rows(NamedTuple):
-    """The rows that a model learns from, and the columns that are set aside, each with the reason."""
+    """The rows that a model learns from, where they are in its table, and the columns set aside, with the reasons."""
 
     frame: Frame
     target: np.ndarray
     weight: np.ndarray | None
     dependence: Dependence
     aside: dict[str, str]
+    is_used: np.ndarray
 
 
 class TableModel(SharedSettings, BaseEstimator, ABC):
     """The base of `TabularClassifier` and `TabularRegressor`."""
+
+    ensemble_: Ensemble
+    out_of_fold_: np.ndarray
+    _from_unseen: ClassVar[tuple[str, ...]]
+    """The attributes that come from the members' predictions of rows that they have not seen."""
 
     @abstractmethod
     def _losses(self) -> list[Loss]:
@@ -49,8 +60,11 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Learn the classes or the scale of the targets; return the networks' targets and number of outputs."""
 
     @abstractmethod
-    def _calibrate(self, others: list[Ensemble], folds: np.ndarray, rows: TrainingRows) -> None:
-        """Keep the other ensembles, and calibrate predictions by the members' errors on rows they have not seen."""
+    def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
+        """Calibrate predictions by the members' errors on rows that they have not seen.
+
+        Returns the predictions of these rows, (N, …), nan for rows that all members have seen.
+        """
 
     @abstractmethod
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
@@ -88,20 +102,71 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         ValueError
             If settings are out of range, or training diverges.
         """
-        frame, target, weight, dependence, aside = self._rows(X, y, sample_weight, groups, time)
-        T, outputs = self._read_target(target, weight)
-        inputs = self._learn_columns(frame, target, aside)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        fold = dependence.folds(target, self.members(len(target)), seed)
-        rows = TrainingRows(inputs, T, weight, fold, dependence.is_time, dependence.count)
-        networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
-        with at_most_jobs(self.n_jobs):
-            (self.ensemble_, *others), folds_kept, results = trained(
-                networks, rows, self.training(len(target)), seed, self.progress
-            )
-            self._keep_curves(results)
-            self._calibrate(others, folds_kept, rows)
+        table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
+        fit_together([self], [table], self.progress)
         return self
+
+    def refitted(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Self:
+        """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
+
+        No rows are left out for validation. What comes from rows that networks have not seen, such as the temperature
+        or the residuals of intervals, is that of this model, and so is its validation loss. The table should hold the
+        rows that this model was trained on, and more, such as those of its test; a column of groups is left out.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        progress : callable, optional
+            As the setting of this name.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If training is interrupted.
+        """
+        check_is_fitted(self)
+        model: Any = clone(self)
+        rows, fit = model._prepared(X, y, sample_weight)
+        epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles), -1))
+        until = [max(round(float(np.median(own))), 1) for own in epochs]
+        with at_most_jobs(self.n_jobs):
+            members = fit.members_of_all_rows(len(self.ensemble_), until)
+            (outcome,) = trained([(fit, members)], progress)
+        if any(result.reason == "interrupted" for result in outcome.results):
+            raise KeyboardInterrupt
+        model._keep(outcome)
+        for name in self._from_unseen:
+            if hasattr(self, name):
+                setattr(model, name, getattr(self, name))
+        many = " and ".join(map(str, sorted(set(until))))
+        model.notes_.append(
+            f"{TRAINED_ANEW} on {len(rows.target)} rows, for {many} epoch(s), without validation rows: scores and "
+            "calibration are those of the model before."
+        )
+        return model
+
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, time: Any = None) -> tuple[Rows, Fit]:
+        """Return the rows of a table, and the fit to them; learn columns and target."""
+        rows = self._rows(X, y, sample_weight, groups, time)
+        count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
+        T, outputs = self._read_target(rows.target, weight)
+        inputs = self._learn_columns(rows.frame, rows.target, rows.aside)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
+        fold = rows.dependence.folds(rows.target, self.members(count), seed)
+        networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
+        of_training = TrainingRows(inputs, T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
+        return rows, Fit(networks, of_training, self.training(count), seed)
+
+    def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights of the rows in training."""
+        return weight
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
         """Return what of a table is learned from: the rows with a target and a weight."""
@@ -137,7 +202,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         if not is_known.all():
             y = as_whole(y)
         are_equal = weight is None or weight.min() == weight.max()
-        return Rows(frame, self._plain(y).to_numpy(), None if are_equal else weight, dependence, aside)
+        return Rows(frame, self._plain(y).to_numpy(), None if are_equal else weight, dependence, aside, counts)
 
     def _plain(self, y: Any) -> Any:
         """Return the values of a target as they are learned, which may be the text of a file."""
@@ -187,7 +252,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             self.weight_decay,
         )
 
-    def _keep_curves(self, results: TrainingResults) -> None:
+    def _keep(self, outcome: Outcome) -> None:
+        """Keep the networks that were trained, and their curves."""
+        self.ensemble_ = outcome.ensembles[0]
+        self._keep_curves(outcome.results)
+
+    def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
         histories = [result.history for result in results]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
@@ -329,6 +399,35 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def fit_together(
+    models: Sequence[Any], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
+) -> None:
+    """Fit models, each to a table of its own, as one population.
+
+    Parameters
+    ----------
+    models : sequence of TabularClassifier or TabularRegressor
+        The models, of which the first says how many threads there may be.
+    tables : sequence of mapping
+        The arguments of ``fit`` for each.
+    progress : callable or None
+        See `train_population`.
+    """
+    prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
+    with at_most_jobs(models[0].n_jobs):
+        outcomes = trained([(fit, fit.members()) for _, fit in prepared], progress)
+        for model, (rows, fit), outcome in zip(models, prepared, outcomes, strict=True):
+            model._keep(outcome)
+            unseen = model._calibrate(outcome.folds, fit.rows)
+            model.out_of_fold_ = np.full((len(rows.is_used), *unseen.shape[1:]), np.nan)
+            model.out_of_fold_[rows.is_used] = unseen
+
+
+def _best_epoch(validation_curve: Sequence[float]) -> int:
+    """Return the number of epochs after which the validation loss was lowest; the first value is before them."""
+    return int(np.nanargmin(validation_curve))
 
 
 def weights(sample_weight: Any, rows: int) -> np.ndarray:

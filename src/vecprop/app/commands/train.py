@@ -9,7 +9,7 @@ import typer
 from ...tables.reading import existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
-from ..terminal.output_files import beside, named_after, writable
+from ..terminal.output_files import RunFiles, beside, named_after, writable
 from .configuration import configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
 
@@ -59,9 +59,13 @@ def train(
         typer.Option(help='"day first", "month first", "excel", or such as %d.%m.%Y.', rich_help_panel=COLUMNS),
     ] = None,
     test_size: Annotated[
-        float,
-        typer.Option(min=0, help="Share of the rows, or their number, that is the test.", rich_help_panel=TEST_PART),
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Share of the rows, or their number, that is the test: 0.2 by default, 0 for none.",
+            rich_help_panel=TEST_PART,
+        ),
+    ] = None,
     test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=TEST_PART)] = None,
     group: Annotated[
         str | None,
@@ -71,6 +75,32 @@ def train(
     ] = None,
     time: Annotated[
         str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=TEST_PART)
+    ] = None,
+    cv: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="K",
+            help="No test: each of K folds is predicted by a model of the others.",
+            rich_help_panel=TEST_PART,
+        ),
+    ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit", help="Train anew on all rows, the test's too, once measured.", rich_help_panel=TEST_PART
+        ),
+    ] = False,
+    class_weight: Annotated[
+        Literal["balanced"] | None,
+        typer.Option(help="Let rare classes weigh as much as others.", rich_help_panel=LEARNING),
+    ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="When the second of two classes is predicted: above 0.3, or f1, recall:0.9, cost:5,1.",
+            rich_help_panel=LEARNING,
+        ),
     ] = None,
     loss: Annotated[
         Literal["squared_error", "quantile"] | None,
@@ -147,54 +177,86 @@ def train(
 
     Example: vecprop train prices.parquet --target price --loss quantile --quantile 0.05,0.5,0.95
 
+    Example: vecprop train churn.csv --target left --class-weight balanced --threshold recall:0.9 --refit
+
     Example: vecprop train ventes.csv --target prix --decimal , --codes postal --date-format "day first"
 
     Example: vecprop train visits.csv.gz --target outcome --group patient --search --budget 300 -o visits.npz
     """
-    if sum(given is not None for given in (test, group, time)) > 1:
-        raise UsageError("Of --test, --group and --time only one can say which rows are the test.")
+    if group is not None and time is not None:
+        raise UsageError("Rows are kept together by --group or divided by --time: give one of the two.")
+    if cv is not None and (test is not None or test_size):
+        raise UsageError("With --cv all rows are measured on: leave out --test and --test-size.")
+    if refit and test is None and (cv is not None or test_size == 0):
+        raise UsageError("--refit trains on the rows of the test too, but there is no test: leave it out.")
     output = writable(output or named_after(existing(table)), force, table, test)
     written = writable(beside(output, ".toml"), force, table, test)
     if report in (output, written):
         raise UsageError(f"{report} is written twice: give another name with --report.")
     page = None if report is None else writable(report, force, table, test, option="--report")
+    files = RunFiles(output, written, page)
+
+    from functools import partial
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ..terminal.progress_bar import progress_bar
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fit_with_search import fitting, found, settings_of
-    from ..training.judgement import judgement
     from ..training.outcome import as_text, as_values
     from ..training.settings_search import was_interrupted
-    from ..training.train_on_table import train_on_table
+    from ..training.train_on_table import Trained, train_on_table
 
     asked = asked_of(context.params)
     settings = settings_of(context.params) | given(asked)
-    split = Split(test_size, group, time, seed, asked)
-    request = Request(table, target, split, test, task, weight, settings, several_names(classes))
-    trained = train_on_table(request, fitting(budget if search else None, set(settings), quiet))
-    result, was_cut = as_values(trained), was_interrupted(trained.model)
-    if was_cut and output.exists() and not replace_interrupted:
-        output, written = beside(output, ".interrupted.npz"), beside(output, ".interrupted.toml")
-        page = page and page.with_stem(f"{page.stem}.interrupted")
-    save(trained.model, output, columns=trained.types, metrics=trained.metrics)
-    changed = {"output": output, "task": trained.parts.task, "search": False, **found(trained.model)}
-    changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
-    with written_at_once(written) as file:
-        file.write(configuration(context, changed).encode())
-    result |= {"judgement": judgement(trained), "model": str(output), "config": str(written)}
-    result["command"] = shlex.join(["vecprop", "train", "--config", str(written), "--force"])
+    share = 0.0 if cv is not None else 0.2 if test_size is None else test_size
+    split = Split(share, group, time, seed, asked)
+    request = Request(table, target, split, test, task, weight, settings, several_names(classes), cv)
+    fit = fitting(budget if search else None, set(settings), quiet)
+    trained = train_on_table(request, fit, partial(progress_bar, quiet=quiet))
+    was_cut = was_interrupted(trained.model)
+
+    def keep(trained: Trained, files: RunFiles, metrics: dict[str, float]) -> None:
+        save(trained.final, files.model, columns=trained.types, metrics=metrics)
+        changed = {"output": files.model, "task": trained.parts.task, "search": False, **found(trained.model)}
+        changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
+        with written_at_once(files.options) as file:
+            file.write(configuration(context, changed).encode())
+
+    def if_cut() -> RunFiles:
+        return files if replace_interrupted else files.beside_older()
+
     try:
-        if page is not None:
+        trained.measure()
+    except BaseException as error:  # which must not lose the model
+        files = if_cut()
+        keep(trained, files, {})
+        why = "Interrupted while measuring" if isinstance(error, KeyboardInterrupt) else "Measuring failed"
+        say(f"{why}: what was trained is saved in {files.model}, without metrics.")
+        if isinstance(error, KeyboardInterrupt):
+            raise typer.Exit(INTERRUPTED) from None
+        raise
+    if refit and not was_cut:
+        try:
+            trained = trained.anew()
+        except KeyboardInterrupt:
+            was_cut = True
+            say("Interrupted while training anew: the model is the one that was measured.")
+    files = if_cut() if was_cut else files
+    keep(trained, files, trained.metrics)
+    result = as_values(trained) | {"model": str(files.model), "config": str(files.options)}
+    result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
+    try:
+        if files.page is not None:
             from ..pages.training_report import write_report
 
-            write_report(trained, result, page)
-            result["report"] = str(page)
+            write_report(trained, result, files.page)
+            result["report"] = str(files.page)
     finally:  # without the page too
         if not quiet:
             say_notes(trained.notes)
         show(to_json(result) if as_json else as_text(trained, result))
     if was_cut:
-        say(f"Interrupted: what was trained is saved in {output}.")
+        say(f"Interrupted: what was trained is saved in {files.model}.")
         raise typer.Exit(INTERRUPTED)

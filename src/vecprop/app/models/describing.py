@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...files.trained import TrainedNetwork
-from ...tables.table_model import TableModel
+from ...tables.table_model import TRAINED_ANEW, TableModel
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
@@ -28,6 +28,10 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said |= {"target": last.target, "networks": sum(map(len, last.ensembles))}
     if hasattr(last, "classes_"):
         said["classes"] = last.classes_.tolist()
+    if hasattr(last, "threshold_"):
+        said["threshold"] = last.threshold_
+    if again := [note for note in getattr(last, "notes_", []) if note.startswith(TRAINED_ANEW)]:
+        said["note"] = again[-1]
     if document.get("columns"):
         said["columns"] = dict(document["columns"])
     if document.get("metrics"):

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from .estimates import Estimate, estimates
 from .known_rows import class_numbers, known_rows, numbers_of, target_of, weights_of
-from .metrics import Estimate, scores_of_classes, scores_of_numbers, scores_of_quantiles
-from .predicting import errors_of_steps, notes_on, rows_for
+from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
+from .predicting import decisions, errors_of_steps, notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
 
 
@@ -43,9 +44,8 @@ def evaluation(
         rows, levels = rows_for(model, X), levels_of(model)
         with errors_of_steps(model):
             predicted = quantiles_of(model, rows) if levels else np.asarray(model.predict(rows))
-        if levels:
-            return len(y), scores_of_quantiles(y, predicted, levels, counts), notes
-        return len(y), scores_of_numbers(y, predicted, counts), notes
+        metrics = metrics_of_quantiles(y, predicted, levels) if levels else metrics_of_numbers(y, predicted)
+        return len(y), estimates(metrics, counts), notes
     y = class_numbers(target_of(frame, target, "classification"), model.classes_)
     unknown = int((y < 0).sum())
     if unknown:
@@ -53,4 +53,4 @@ def evaluation(
     rows = rows_for(model, X)
     with errors_of_steps(model):
         P = model.predict_proba(rows)
-    return len(y), scores_of_classes(y, P, counts), notes
+    return len(y), estimates(metrics_of_classes(y, P, decisions(model, P), counts), counts), notes

@@ -1,26 +1,29 @@
-"""Metrics of predictions, each with a bootstrap interval.
-
-A metric here is a function of the rows' counts. Its value is that with every row counted once; its interval comes from
-counts of random draws with replacement.
-"""
+"""Metrics of predictions: of classes, of numbers and of quantiles, as functions of the rows' counts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from scipy import sparse
 
 from ...core.losses import Quantile
+from .estimates import Metric, Scores, mean
 
-ENTRIES = 10_000_000
-"""The largest number of counts, draws times rows, that are drawn, which bounds the time of a bootstrap."""
+T = TypeVar("T")
+
 SMALLEST = 1e-15
 """Probabilities are at least this in the log loss, which would else be infinite for one wrong row."""
 
 TITLES = {
     "log_loss": "log loss",
+    "d2_log_loss": "D² of log loss",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "roc_auc": "ROC AUC",
+    "average_precision": "PR AUC",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -30,37 +33,10 @@ TITLES = {
     "width": "width",
 }
 
-Metric = Callable[[np.ndarray], np.ndarray]
-"""From counts of rows (B, N) to values (B,)."""
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric with its interval.
-
-    Parameters
-    ----------
-    value : float
-        The metric on all rows.
-    low, high : float
-        The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
-
-
-Scores = dict[str, dict[str, Estimate]]
-"""The metrics of each model or baseline, by their names."""
-
-
-def scores_of_classes(
-    y: np.ndarray, P: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
-) -> dict[str, Estimate]:
+def metrics_of_classes(
+    y: np.ndarray, P: np.ndarray, predicted: np.ndarray | None = None, weight: np.ndarray | None = None
+) -> dict[str, Metric]:
     """Return the metrics of probabilities.
 
     Parameters
@@ -69,74 +45,66 @@ def scores_of_classes(
         The number of each row's class; -1 for a class that the model does not know.
     P : ndarray (N, C)
         The probability of each class.
+    predicted : ndarray of int (N,), optional
+        The number of the class that is predicted; by default the most probable one.
     weight : ndarray (N,), optional
-        The rows' weights; 1 by default.
-    seed : int, default 0
-        Fixes the bootstrap.
+        The rows' weights, for the frequencies of the classes; 1 by default.
 
     Returns
     -------
-    dict of str to Estimate
-        "log_loss" in nats, "accuracy", "balanced_accuracy" (the mean over the classes of the test of the share of rows
-        that are right), and for two classes "roc_auc".
+    dict of str to callable
+        "log_loss" in nats, "d2_log_loss" (the share by which it is below that of the rows' own frequencies of classes),
+        "accuracy", "balanced_accuracy" (the mean over the classes of the test of the share of rows that are right);
+        for two classes "roc_auc" and "average_precision"; "f1", "precision" and "recall", of the second of two classes,
+        or the mean over all classes.
 
     Examples
     --------
-    >>> scores = scores_of_classes(np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.0, 1.0], [0.75, 0.25]]))
-    >>> {name: round(score.value, 4) for name, score in scores.items()}
-    {'log_loss': 0.6931, 'accuracy': 0.6667, 'balanced_accuracy': 0.75, 'roc_auc': 0.5}
+    >>> y, P = np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.0, 1.0], [0.75, 0.25]])
+    >>> {name: metric(np.ones((1, 3))).round(4).item() for name, metric in metrics_of_classes(y, P).items()}
+    {'log_loss': 0.6931, 'd2_log_loss': -0.089, 'accuracy': 0.6667, 'balanced_accuracy': 0.75, 'roc_auc': 0.5,
+     'average_precision': 0.8333, 'f1': 0.6667, 'precision': 1.0, 'recall': 0.5}
     """
     known = np.where(y < 0, 0, y)
     chance = np.where(y < 0, 0.0, P[np.arange(len(y)), known])
-    right = P.argmax(axis=1) == y
+    decided = P.argmax(axis=1) if predicted is None else predicted
+    right = decided == y
+    log_loss, null = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _loss_of_frequencies(y, weight)
     metrics: dict[str, Metric] = {
-        "log_loss": _mean(-np.log(np.clip(chance, SMALLEST, 1))),
-        "accuracy": _mean(right),
+        "log_loss": log_loss,
+        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / null(counts), 12) + 0.0,  # no -0
+        "accuracy": mean(right),
         "balanced_accuracy": _mean_of_classes(right, y),
     }
     if P.shape[1] == 2 and set(np.unique(y)) == {0, 1}:
-        metrics["roc_auc"] = _area(P[:, 1], y == 1)
-    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
+        metrics |= _of_ranks(P[:, 1], y == 1)
+    return metrics | (_of_decisions(y == 1, decided == 1) if P.shape[1] == 2 else _of_decisions(y, decided))
 
 
-def scores_of_numbers(
-    y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None = None, seed: int = 0
-) -> dict[str, Estimate]:
-    """Return the metrics of predicted numbers.
+def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics of predicted numbers: "rmse", "mae" and "r2".
 
     Parameters
     ----------
     y, prediction : ndarray (N,)
         The numbers, and what was predicted.
-    weight : ndarray (N,), optional
-        The rows' weights; 1 by default.
-    seed : int, default 0
-        Fixes the bootstrap.
-
-    Returns
-    -------
-    dict of str to Estimate
-        "rmse", "mae" and "r2".
 
     Examples
     --------
-    >>> scores = scores_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
-    >>> {name: round(score.value, 4) for name, score in scores.items()}
+    >>> metrics = metrics_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
+    >>> {name: metric(np.ones((1, 3))).round(4).item() for name, metric in metrics.items()}
     {'rmse': 1.1547, 'mae': 0.6667, 'r2': -1.0}
     """
     error = y - prediction
-    squares = _mean(error**2)
-    metrics: dict[str, Metric] = {
+    squares = mean(error**2)
+    return {
         "rmse": lambda counts: np.sqrt(squares(counts)),
-        "mae": _mean(np.abs(error)),
+        "mae": mean(np.abs(error)),
         "r2": lambda counts: 1 - squares(counts) / _variance(y, counts),
     }
-    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
 
 
-def scores_of_quantiles(
-    y: np.ndarray, Y: np.ndarray, levels: Sequence[float], weight: np.ndarray | None = None, seed: int = 0
-) -> dict[str, Estimate]:
+def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) -> dict[str, Metric]:
     """Return the metrics of predicted quantiles.
 
     Parameters
@@ -147,14 +115,10 @@ def scores_of_quantiles(
         The predicted quantile of each level.
     levels : sequence of float
         One level, or three in rising order: the lower end of intervals, the prediction, and the upper end.
-    weight : ndarray (N,), optional
-        The rows' weights; 1 by default.
-    seed : int, default 0
-        Fixes the bootstrap.
 
     Returns
     -------
-    dict of str to Estimate
+    dict of str to callable
         "pinball_loss", the mean quantile loss over rows and levels; for one level "share_below", the share of the
         numbers that are not above the prediction; for three levels "mae" of the middle one, "coverage", the share of
         the numbers within intervals, and their mean "width".
@@ -162,84 +126,131 @@ def scores_of_quantiles(
     Examples
     --------
     >>> Y = np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]])
-    >>> scores = scores_of_quantiles(np.array([1.0, 3.0]), Y, levels=[0.1, 0.5, 0.9])
-    >>> {name: round(score.value, 4) for name, score in scores.items()}
+    >>> metrics = metrics_of_quantiles(np.array([1.0, 3.0]), Y, levels=[0.1, 0.5, 0.9])
+    >>> {name: metric(np.ones((1, 2))).round(4).item() for name, metric in metrics.items()}
     {'pinball_loss': 0.4, 'mae': 1.0, 'coverage': 0.5, 'width': 2.0}
     """
     losses = [Quantile(level).element(of, y) for of, level in zip(Y.T, levels, strict=True)]
-    metrics = {"pinball_loss": _mean(np.mean(losses, axis=0))}
+    loss = {"pinball_loss": mean(np.mean(losses, axis=0))}
     if len(levels) == 1:
-        metrics["share_below"] = _mean(y <= Y[:, 0])
-    else:
-        low, middle, high = Y.T
-        metrics |= {
-            "mae": _mean(np.abs(y - middle)),
-            "coverage": _mean((low <= y) & (y <= high)),
-            "width": _mean(high - low),
-        }
-    return _estimates(metrics, np.ones(len(y)) if weight is None else weight, seed)
+        return loss | {"share_below": mean(y <= Y[:, 0])}
+    low, middle, high = Y.T
+    return loss | {
+        "mae": mean(np.abs(y - middle)),
+        "coverage": mean((low <= y) & (y <= high)),
+        "width": mean(high - low),
+    }
 
 
-def _estimates(metrics: dict[str, Metric], weight: np.ndarray, seed: int) -> dict[str, Estimate]:
-    rng, rows = np.random.default_rng(seed), len(weight)
-    draws = min(max(ENTRIES // rows, 200), 1000)
-    values: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
-    at_once = max(2_000_000 // rows, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
-        for first in range(0, draws, at_once):
-            drawn = [
-                np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))
-            ]
-            counts = np.stack(drawn) * weight
-            for name, metric in metrics.items():
-                values[name].append(metric(counts))
-        whole = {name: float(metric(weight[None])[0]) for name, metric in metrics.items()}
-    return {name: Estimate(whole[name], *_interval(np.concatenate(values[name]))) for name in metrics}
+MOST_DENSE = 32
+"""Rows of more labels than this are summed by a sparse matrix."""
+
+Sums = Callable[[np.ndarray], np.ndarray]
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, (0.025, 0.975))
-    return float(low), float(high)
+def _sums(labels: np.ndarray, count: int) -> Sums:
+    """Return the function from counts of rows (B, N) to their sums over the rows of each label, (B, count)."""
+    if count <= MOST_DENSE:
+        is_of = (labels[:, None] == np.arange(count)).astype(float)
+        return lambda counts: counts @ is_of
+    rows = np.arange(len(labels))
+    of_label = sparse.csr_array((np.ones(len(labels)), (labels, rows)), shape=(count, len(labels)))
+    return lambda counts: (of_label @ counts.T).T
 
 
-def _mean(values: np.ndarray) -> Metric:
-    return lambda counts: counts @ values / counts.sum(axis=1)
+def _remembered(function: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:
+    """Return a function that keeps its value for the latest counts, which several metrics need."""
+    latest: list[Any] = [None, None]
+
+    def value(counts: np.ndarray) -> T:
+        if latest[0] is not counts:
+            latest[:] = counts, function(counts)
+        return latest[1]
+
+    return value
+
+
+def _loss_of_frequencies(y: np.ndarray, weight: np.ndarray | None) -> Metric:
+    """Return the metric that is the log loss of predicting the frequencies of the classes in all rows."""
+    _, numbers = np.unique(y, return_inverse=True)
+    sums = np.bincount(numbers, weight)[numbers]
+    return mean(-np.log(np.where(sums > 0, sums, 1) / (len(y) if weight is None else weight.sum())))
 
 
 def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:
     """Return the metric of balanced accuracy: the mean over classes of the share of rows that are right."""
-    of_class = [np.flatnonzero(y == one) for one in np.unique(y)]
+    classes, numbers = np.unique(y, return_inverse=True)
+    sums = _sums(numbers, len(classes))
 
     def metric(counts: np.ndarray) -> np.ndarray:
-        shares = [counts[:, rows] @ right[rows] / counts[:, rows].sum(axis=1) for rows in of_class]
-        is_there = ~np.isnan(shares)
-        return np.nansum(shares, axis=0) / is_there.sum(axis=0)
+        shares = sums(counts * right) / sums(counts)
+        return np.nansum(shares, axis=1) / (~np.isnan(shares)).sum(axis=1)
 
     return metric
 
 
-def _area(score: np.ndarray, is_positive: np.ndarray) -> Metric:
-    """Return the area under the ROC curve: the chance that a positive row scores above a negative one, ties halved."""
-    order = np.argsort(score, kind="stable")
+def _of_decisions(y: np.ndarray, predicted: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics of decisions: of True if they are truth values, else the mean over classes that are there."""
+    classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
+    truth, decided = np.split(numbers, 2)
+    there, said = _sums(truth, len(classes)), _sums(decided, len(classes))
+    is_meant = classes.astype(bool) if y.dtype == bool else np.ones(len(classes), bool)
+    all_sums = _remembered(lambda counts: (there(counts * (truth == decided)), there(counts), said(counts)))
+
+    def metric(of: Callable[..., np.ndarray]) -> Metric:
+        def value(counts: np.ndarray) -> np.ndarray:
+            sums = all_sums(counts)
+            is_there = is_meant & (sums[1] + sums[2] > 0)
+            return np.where(is_there, np.nan_to_num(of(*sums)), 0).sum(axis=1) / is_there.sum(axis=1)
+
+        return value
+
+    return {name: metric(of) for name, of in _DECIDED.items()}
+
+
+_DECIDED = {
+    "f1": lambda right, there, said: 2 * right / (there + said),
+    "precision": lambda right, there, said: right / said,
+    "recall": lambda right, there, said: right / there,
+}
+"""Metrics of a class from the sums of the rows that are right, of its rows, and of those predicted so; 0 for 0 / 0."""
+
+
+def _of_ranks(score: np.ndarray, is_positive: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics of how scores rank rows."""
+    order = np.argsort(-score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
-    place = np.empty(len(order), np.intp)  # of each row among the distinct scores
-    place[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
-    positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+    is_positive = is_positive[order]
 
-    def area(counts: np.ndarray) -> float:
-        negative = np.bincount(place[negatives], counts[negatives], minlength=len(starts))
-        below = np.cumsum(negative) - negative / 2
-        return counts[positives] @ below[place[positives]] / (counts[positives].sum() * negative.sum())
+    def by_score(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positive and the negative rows of each score, from the highest on."""
+        counts = counts[:, order]
+        positive = np.add.reduceat(counts * is_positive, starts, axis=1)
+        return positive, np.add.reduceat(counts, starts, axis=1) - positive
 
-    return lambda counts: np.array([area(of_draw) for of_draw in counts])
+    both = _remembered(by_score)
+    return {
+        "roc_auc": lambda counts: _area_under_roc(*both(counts)),
+        "average_precision": lambda counts: _average_precision(*both(counts)),
+    }
+
+
+def _area_under_roc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Return the chance that a positive row scores above a negative one, ties halved."""
+    above = np.cumsum(positive, axis=1) - positive / 2
+    return (above * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+
+
+def _average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Return the mean over positive rows of the share of positive ones among all rows that score as high or higher."""
+    above = np.cumsum(positive, axis=1)
+    share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
+    return (positive * share).sum(axis=1) / above[:, -1]
 
 
 def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    mean = _mean(y)(counts)[:, None]
-    return (counts * (y - mean) ** 2).sum(axis=1) / counts.sum(axis=1)
+    middle = mean(y)(counts)[:, None]
+    return (counts * (y - middle) ** 2).sum(axis=1) / counts.sum(axis=1)
 
 
 def scores_as_text(scores: Scores, where: str) -> str:
@@ -248,7 +259,19 @@ def scores_as_text(scores: Scores, where: str) -> str:
     first = next(iter(scores.values()))
     rows = [[f"{where} (95 % interval)", *names]]
     rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
+    return columns_of_text(rows)
+
+
+def columns_of_text(rows: list[list[str]]) -> str:
+    """Return rows of cells as text in which columns stand below each other.
+
+    Examples
+    --------
+    >>> print(columns_of_text([["a", "b"], ["long", "c"]]))
+    a     b
+    long  c
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

@@ -57,7 +57,7 @@ def draw_confusion(ax: Any, trained: Trained) -> None:
     names = [literal(str(name)) for name in trained.model.classes_]
     ConfusionMatrixDisplay.from_predictions(
         trained.truth[known],
-        trained.predicted.argmax(axis=1)[known],
+        trained.measured.decided[known],
         labels=range(len(names)),
         display_labels=names,
         ax=ax,
@@ -125,7 +125,7 @@ def _of_classes(trained: Trained) -> tuple[np.ndarray, np.ndarray]:
 def _of_intervals(trained: Trained) -> tuple[np.ndarray, np.ndarray]:
     """Return coverages that intervals promise, and the shares of the targets that lie within."""
     promised = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
-    ends = [trained.model.predict_interval(trained.parts.X_test, coverage) for coverage in promised]
+    ends = [trained.model.predict_interval(trained.measured.X, coverage) for coverage in promised]
     return promised, np.array(
         [((low <= trained.truth) & (trained.truth <= high)).mean() for low, high in map(np.transpose, ends)]
     )

@@ -13,7 +13,8 @@ from ... import Quantile, __version__, check_gradients
 from ...files.atomic import written_at_once
 from ...tables.error import pandas
 from ..models.checking import ROWS, network_rows
-from ..models.metrics import TITLES, Estimate
+from ..models.estimates import Estimate
+from ..models.metrics import TITLES
 from ..models.quantiles import levels_of
 from ..training.train_on_table import Trained
 from .page_template import filled
@@ -57,7 +58,7 @@ def _parts(trained: Trained, result: dict[str, Any]) -> dict[str, str]:
         "dropped": _dropped(result),
         "notes": _list([*result["notes"]], "Nothing had to be done to the table."),
         "scores": _scores(result),
-        "judgement": _list(result["judgement"], "Nothing speaks against the model."),
+        "judgement": _list(result["verdict"].sentences, "Nothing speaks against the model."),
         "losses": image("Losses over the epochs of training", (6.8, 4.2), draw_losses, trained),
         **_errors(trained),
         "calibration_is": _CALIBRATION[trained.parts.task],
@@ -83,7 +84,7 @@ def _errors(trained: Trained) -> dict[str, str]:
 def _confusions(trained: Trained) -> str:
     """Return the pairs of classes that are confused most often as a table: counted, without a matrix of all pairs."""
     names, known = trained.model.classes_, trained.truth >= 0
-    pairs = np.stack([trained.truth[known], trained.predicted.argmax(axis=1)[known]], axis=1)
+    pairs = np.stack([trained.truth[known], trained.measured.decided[known]], axis=1)
     found, counts = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
     named = np.array([escape(str(name)) for name in names])[found[order]]
@@ -166,7 +167,7 @@ def _importances(trained: Trained) -> str:
         return f"<p>There are {len(names)} columns, too many to shuffle each.</p>"
     known = np.flatnonzero(trained.truth >= 0) if trained.is_classifier else np.arange(len(trained.truth))
     rows = known[np.unique(np.linspace(0, len(known) - 1, SAMPLE).astype(int))]
-    X, y = trained.parts.X_test.iloc[rows][names], trained.truth[rows]
+    X, y = trained.measured.X.iloc[rows][names], trained.truth[rows]
     seed = trained.request.split.seed
     found: Any = permutation_importance(trained.model, X, y, scoring=_score, n_repeats=REPEATS, random_state=seed)
     what = (
@@ -189,9 +190,9 @@ def _score(model: Any, X: Any, y: np.ndarray) -> float:
 
 def _gradients(trained: Trained) -> str:
     parts = trained.parts
-    rows = np.unique(np.linspace(0, len(parts.y_test) - 1, ROWS).astype(int))
-    X = parts.X_test.iloc[rows]
-    frame = pandas().DataFrame({trained.request.target: parts.y_test[rows]})
+    rows = np.unique(np.linspace(0, len(parts.y) - 1, ROWS).astype(int))
+    X = parts.X.iloc[rows]
+    frame = pandas().DataFrame({trained.request.target: parts.y[rows]})
     inputs, T = network_rows(trained.model, X, frame, trained.request.target)
     ensemble = trained.model.ensemble_
     return str(check_gradients(ensemble.network, ensemble.thetas[0], inputs, T))

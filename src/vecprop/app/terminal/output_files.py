@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...files.atomic import written_at_once
 from ...tables.reading import ARROW, EXCEL, PARQUET, STANDARD_INPUT
@@ -74,6 +74,34 @@ def beside(model: Path, ending: str) -> Path:
     sales.2023.toml model.py
     """
     return model.with_name(model.name.removesuffix(".npz") + ending)
+
+
+class RunFiles(NamedTuple):
+    """The files that a training writes.
+
+    Parameters
+    ----------
+    model, options : Path
+        The model, and the options of the run.
+    page : Path or None
+        The page about it.
+
+    Examples
+    --------
+    >>> print(RunFiles(Path("a.npz"), Path("a.toml"), None).beside_older().model)
+    a.npz
+    """
+
+    model: Path
+    options: Path
+    page: Path | None
+
+    def beside_older(self) -> "RunFiles":
+        """Return other names if there is an older model, which an interrupted training does not replace."""
+        if not self.model.exists():
+            return self
+        page = self.page and self.page.with_stem(f"{self.page.stem}.interrupted")
+        return RunFiles(beside(self.model, ".interrupted.npz"), beside(self.model, ".interrupted.toml"), page)
 
 
 @contextmanager

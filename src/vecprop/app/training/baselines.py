@@ -1,22 +1,31 @@
-"""Baselines that a model has to beat: predictions that ignore the inputs, and logistic or linear regression."""
+"""Baselines that a model has to beat: predictions that ignore the inputs, linear models, and gradient boosting."""
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ...tables.encoder import Encoder
 from ...tables.intervals import weighted_quantiles
+from .columns_for_trees import columns_for_trees
 
 ENTRIES = 2_000_000
-"""Logistic and linear regression are fitted to at most this many numbers: more would change little, and take longer."""
+"""A baseline is fitted to at most this many numbers: more would change little, and take longer."""
+MOST_CLASSES = 30
+"""With more classes than this there is no gradient boosting, each step of which takes a tree for each of them."""
+MANY_COLUMNS, FEWER_BINS = 250, 63
+"""With more columns than this, trees look at so many values of each instead of 255, which takes a third of the time."""
+NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"
 
 
 def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
-    """Return the indices of the rows that logistic and linear regression are fitted to: all, or a random sample.
+    """Return the indices of the rows that a baseline is fitted to: all, or a random sample.
 
     Examples
     --------
@@ -27,91 +36,130 @@ def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
     return np.arange(rows) if rows <= most else np.random.default_rng(seed).choice(rows, most, replace=False)
 
 
-def baselines_of_classes(
-    X: np.ndarray, X_test: np.ndarray, rows: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int
-) -> dict[str, np.ndarray]:
-    """Return the probabilities of test rows by each baseline, (N, C).
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """Baselines that learn from rows of training, and predict rows of a test.
 
     Parameters
     ----------
-    X, X_test : ndarray
-        The inputs of some rows of training, and of all rows of the test.
-    rows : ndarray of int
-        The indices of those rows of training, see `enough_rows`.
-    weight, y : ndarray (N,)
-        The weight of each row of training, and the number of its class.
-    count : int
-        The number of classes.
-
-    Returns
-    -------
-    dict of str to ndarray
-        "naive", which is the frequency of each class in training, and "logistic regression".
+    encoder : Encoder
+        How columns are read, and become inputs of networks; linear models have the same inputs.
+    X, X_test : DataFrame
+        The rows of training, and those of the test.
+    y, weight : ndarray (N,)
+        The target of each row of training, a number or the number of its class, and its weight.
+    seed : int
+        Fixes the samples of the rows.
 
     Examples
     --------
-    >>> X, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([0, 0, 1, 1])
-    >>> found = baselines_of_classes(X, X[:1], np.arange(4), np.ones(4), y, 2)
-    >>> found["naive"], found["logistic regression"].argmax(axis=1)
-    (array([[0.5, 0.5]]), array([0]))
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"x": np.arange(40.0)})
+    >>> baselines = Baselines(Encoder.of(X)[0], X, X[:1], 2 * np.arange(40.0), np.ones(40), seed=0)
+    >>> {name: Y.shape for name, Y in baselines.of_numbers().items()}
+    {'naive': (1,), 'linear regression': (1,), 'gradient boosting': (1,)}
     """
-    shares = np.bincount(y, weight, minlength=count) / weight.sum()
-    linear = np.zeros((len(X_test), count))
-    if len(np.unique(y[rows])) > 1:
-        model = _fitted(LogisticRegression(max_iter=200), X, y[rows], weight[rows])
-        linear[:, model.classes_] = model.predict_proba(X_test)
-    return {"naive": np.tile(shares, (len(X_test), 1)), "logistic regression": linear}
+
+    encoder: Encoder
+    X: Any
+    X_test: Any
+    y: np.ndarray
+    weight: np.ndarray
+    seed: int
+
+    def of_classes(self, count: int) -> dict[str, np.ndarray]:
+        """Return the probabilities of the test's rows by each baseline, (N, C), for C classes.
+
+        "naive" are the frequencies of the classes.
+        """
+        shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
+        linear = [("scaler", StandardScaler()), ("model", LogisticRegression(max_iter=200))]
+        each = {
+            NAIVE: np.tile(shares, (len(self.X_test), 1)),
+            LOGISTIC: self._probabilities(linear, *self._for_linear, count),
+        }
+        if count > MOST_CLASSES:
+            return each
+        rows, columns, columns_test, is_category = self._for_trees(count)
+        stops = "auto" if np.unique(self.y[rows], return_counts=True)[1].min() > 1 else False  # on rows of each class
+        trees = HistGradientBoostingClassifier(random_state=self.seed)
+        trees.set_params(early_stopping=stops, **_of_columns(columns, is_category))
+        return each | {BOOSTING: self._probabilities([("model", trees)], rows, columns, columns_test, count)}
+
+    def of_numbers(self) -> dict[str, np.ndarray]:
+        """Return the predictions of the test's rows by each baseline, (N,); "naive" is the mean."""
+        mean = np.average(self.y, weights=self.weight)
+        return {
+            NAIVE: np.full(len(self.X_test), mean),
+            LINEAR: self._linear[0],
+            BOOSTING: self._boosted(),
+        }
+
+    def of_quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
+        """Return the quantiles of the test's rows by each baseline, (N, L).
+
+        "naive" are the quantiles of all targets; linear regression adds the quantiles of its errors to its prediction.
+        """
+        wanted, (linear, errors, weight) = np.array(levels), self._linear
+        boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
+        return {
+            NAIVE: np.tile(weighted_quantiles(self.y, wanted, self.weight), (len(self.X_test), 1)),
+            LINEAR: linear[:, None] + weighted_quantiles(errors, wanted, weight),
+            BOOSTING: np.stack(boosted, axis=1),
+        }
+
+    @property
+    def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows that linear models are fitted to, their inputs, and those of the test."""
+        rows = enough_rows(len(self.y), self.encoder.width, self.seed)
+        return rows, self.encoder(self.X.iloc[rows]), self.encoder(self.X_test)
+
+    def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
+        """Return the rows that trees are fitted to, their columns, those of the test, and which are categories.
+
+        A step of boosting makes a number of trees.
+        """
+        columns_test, is_category = columns_for_trees(self.encoder, self.X_test)
+        rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
+        return rows, columns_for_trees(self.encoder, self.X.iloc[rows])[0], columns_test, is_category
+
+    def _probabilities(
+        self, steps: list[tuple[str, Any]], rows: np.ndarray, X: np.ndarray, X_test: np.ndarray, count: int
+    ) -> np.ndarray:
+        """Return the probabilities of the test's rows by a pipeline, 0 for classes of which it knows no row."""
+        P = np.zeros((len(X_test), count))
+        if (self.y[rows] == self.y[rows[0]]).all():
+            P[:, self.y[rows[0]]] = 1
+            return P
+        model = _fitted(steps, X, self.y[rows], self.weight[rows])
+        P[:, model.classes_] = model.predict_proba(X_test)
+        return P
+
+    @property
+    def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Linear regression's predictions of the test, and its errors in training with their weights."""
+        rows, inputs, inputs_test = self._for_linear
+        y, weight = self.y[rows], self.weight[rows]
+        model = _fitted([("scaler", StandardScaler()), ("model", Ridge())], inputs, y, weight)
+        return model.predict(inputs_test), y - model.predict(inputs), weight
+
+    def _boosted(self, **loss: Any) -> np.ndarray:
+        """Return gradient boosting's predictions of the test."""
+        rows, columns, columns_test, is_category = self._for_trees()
+        trees = HistGradientBoostingRegressor(random_state=self.seed, **loss)
+        trees.set_params(**_of_columns(columns, is_category))
+        return _fitted([("model", trees)], columns, self.y[rows], self.weight[rows]).predict(columns_test)
 
 
-def baselines_of_numbers(
-    X: np.ndarray, X_test: np.ndarray, rows: np.ndarray, weight: np.ndarray, y: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the predictions of test rows by each baseline, (N,): "naive", the mean, and "linear regression".
-
-    Parameters
-    ----------
-    X, X_test, rows, weight, y
-        As for `baselines_of_classes`; y are numbers.
-
-    Examples
-    --------
-    >>> X = np.arange(8.0)[:, None]
-    >>> baselines_of_numbers(X, X[:1], np.arange(8), np.ones(8), 2 * X[:, 0])["naive"]
-    array([7.])
-    """
-    model = _fitted(Ridge(), X, y[rows], weight[rows])
-    return {"naive": np.full(len(X_test), np.average(y, weights=weight)), "linear regression": model.predict(X_test)}
+def _of_columns(columns: np.ndarray, is_category: list[bool]) -> dict[str, Any]:
+    """Return the settings of gradient boosting for some columns; each number of a category needs a value of its own."""
+    categories = int(columns[:, is_category].max(initial=0)) + 1
+    bins = max(FEWER_BINS, categories) if len(is_category) > MANY_COLUMNS else 255
+    return {"categorical_features": is_category, "max_bins": bins}
 
 
-def baselines_of_quantiles(
-    X: np.ndarray, X_test: np.ndarray, rows: np.ndarray, weight: np.ndarray, y: np.ndarray, levels: Sequence[float]
-) -> dict[str, np.ndarray]:
-    """Return the quantiles of test rows by each baseline, (N, L).
-
-    "naive" are the quantiles of all targets; "linear regression" adds the quantiles of its errors to its prediction.
-
-    Parameters
-    ----------
-    X, X_test, rows, weight, y
-        As for `baselines_of_classes`; y are numbers.
-    levels : sequence of float
-        The levels.
-
-    Examples
-    --------
-    >>> X = np.arange(9.0)[:, None]
-    >>> baselines_of_quantiles(X, X[:1], np.arange(9), np.ones(9), 2 * X[:, 0], [0.25, 0.75])["naive"]
-    array([[ 3.5, 12.5]])
-    """
-    model = _fitted(Ridge(), X, y[rows], weight[rows])
-    errors = weighted_quantiles(y[rows] - model.predict(X), np.array(levels), weight[rows])
-    return {
-        "naive": np.tile(weighted_quantiles(y, np.array(levels), weight), (len(X_test), 1)),
-        "linear regression": model.predict(X_test)[:, None] + errors,
-    }
-
-
-def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
+def _fitted(steps: list[tuple[str, Any]], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
+    weights = {} if weight.min() == weight.max() else {"model__sample_weight": weight}  # of which quantiles take long
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it need not converge; that classes are many is noted elsewhere
-        return Pipeline([("scaler", StandardScaler()), ("model", model)]).fit(X, y, model__sample_weight=weight)
+        return Pipeline(steps).fit(X, y, **weights)

@@ -15,7 +15,7 @@ from ...core.losses import Quantile
 from ...estimators.classifier import MLPClassifier
 from ...estimators.regressor import MLPRegressor
 from ...estimators.search import MLPSearchCV
-from ...tables.classifier import best_inverse_temperature, log_loss, temperature_scaled
+from ...tables.classifier import best_inverse_temperature, factors_of_classes, log_loss, temperature_scaled
 from ...tables.folds import learned_by, unseen_by
 from ...tables.settings import MANY_ROWS
 from ..models.known_rows import class_numbers
@@ -86,7 +86,8 @@ class Columns:
             (learned_by(fold, number, is_time=is_time), unseen_by(fold, number, is_time=is_time))
             for number in range(fold.max() + 1)
         ]
-        return cls(model, model.encoder_(X), targets, parts.weight, splits[:1] if len(y) >= MANY_ROWS else splits)
+        weight = parts.weight * factors_of_classes(model, y, parts.weight)
+        return cls(model, model.encoder_(X), targets, weight, splits[:1] if len(y) >= MANY_ROWS else splits)
 
     def with_settings(self, settings: Settings) -> Any:
         """Return an unfitted model with some settings changed."""

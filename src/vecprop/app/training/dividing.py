@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.asked import NOTHING, Asked
-from ...tables.error import TableError
+from ...tables.error import TableError, pandas
 from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
 from ...tables.kinds import target_reading
@@ -17,7 +17,7 @@ from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
-from .repeated_rows import refuse_the_same_file, repeated_rows
+from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
@@ -30,7 +30,7 @@ class Split:
     Parameters
     ----------
     size : float
-        The share of the rows that is the test; if 1 or more, their number.
+        The share of the rows that is the test; if 1 or more, their number; 0 for none.
     group : str or None
         A column: rows with the same value are all in training or all in the test, and in one fold of training; the
         column is not used as an input.
@@ -69,6 +69,8 @@ class Split:
             raise TableError(
                 f"There are {rows} row(s) with a target: at least {FEWEST} are needed to train and to test."
             )
+        if self.size == 0:
+            return np.arange(rows), np.arange(0)
         count = round(self.size * rows) if self.size < 1 else int(self.size)
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
@@ -111,6 +113,8 @@ class Request:
         Words for missing values, such as NA, that are classes of the target instead.
     settings : dict
         Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
+    folds : int or None
+        Where there is no test: the number of folds of a cross-validation, or None for predictions out of fold.
     """
 
     table: Path
@@ -121,6 +125,7 @@ class Request:
     weight: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     classes: Sequence[str] = ()
+    folds: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,10 +162,28 @@ class Parts:
     reading: NumberReading | None = None
 
     @property
+    def has_test(self) -> bool:
+        """Whether there are rows of a test."""
+        return len(self.y_test) > 0
+
+    @property
     def training(self) -> dict[str, Any]:
         """The arguments of ``fit``."""
         together = {"groups": self.dependence.groups, "time": self.dependence.time}
         return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
+
+    def training_of(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return the arguments of ``fit`` for some of the rows of training."""
+        some = replace(self, X=self.X.iloc[rows], y=self.y[rows], weight=self.weight[rows])
+        return replace(some, dependence=self.dependence[rows]).training
+
+    @property
+    def training_of_all(self) -> dict[str, Any]:
+        """The arguments of ``fit`` for the rows of training and of the test."""
+        X = pandas().concat([self.X, self.X_test])
+        X.attrs["aside"] = self.X.attrs["aside"]
+        y, weight = (np.concatenate(both) for both in ((self.y, self.y_test), (self.weight, self.weight_test)))
+        return {"X": X, "y": y, "sample_weight": weight}
 
 
 def divided(request: Request) -> Parts:
@@ -184,15 +207,15 @@ def divided(request: Request) -> Parts:
     X.attrs["aside"] = aside | row_numbers(
         X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
     )
+    of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
     if request.test is not None:
         refuse_the_same_file(request.table, request.test)
         other, more = with_target(_frame(request, request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
         X_test = other.drop(columns=request.target)
-        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, reading=reading)
+        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, of_all, reading)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
-        of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
         parts = Parts(
             task,
             X.iloc[train],
@@ -205,8 +228,14 @@ def divided(request: Request) -> Parts:
             of_all[train],
             reading,
         )
-    parts = replace(parts, notes=parts.notes + repeated_rows(parts, request))
-    _require_weight(request.weight, training=parts.weight, test=parts.weight_test)
+    if request.folds is not None and request.folds > len(parts.y):
+        raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
+    _require_weight(request.weight, training=parts.weight)
+    if parts.has_test:
+        parts = replace(
+            parts, notes=parts.notes + repeated_rows(parts, request) + known_groups(parts, request.split.group)
+        )
+        _require_weight(request.weight, test=parts.weight_test)
     return parts
 
 

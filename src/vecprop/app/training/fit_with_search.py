@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..models.quantiles import levels_of
@@ -18,6 +19,8 @@ SETTINGS = {
     "dropout": "dropout",
     "weight_decay": "weight_decay",
     "label_smoothing": "label_smoothing",
+    "class_weight": "class_weight",
+    "threshold": "threshold",
     "learning_rate_init": "learning_rate_init",
     "batch_size": "batch_size",
     "max_iter": "max_iter",
@@ -33,13 +36,15 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> settings_of({"hidden_layer_sizes": "64,32", "ensemble": 4, "dropout": None})
-    {'hidden_layer_sizes': (64, 32), 'n_members': 4}
+    >>> settings_of({"hidden_layer_sizes": "64,32", "ensemble": 4, "dropout": None, "threshold": "0.3"})
+    {'hidden_layer_sizes': (64, 32), 'threshold': 0.3, 'n_members': 4}
     """
     given = {setting: options.get(name) for name, setting in SETTINGS.items()}
     settings = {setting: value for setting, value in given.items() if value is not None}
     if "hidden_layer_sizes" in settings:
         settings["hidden_layer_sizes"] = _several(settings["hidden_layer_sizes"], int, "widths such as 64,64")
+    with suppress(ValueError, KeyError):  # else it is a rule
+        settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
         if settings.get("loss") != "quantile":
             raise UsageError(f"--quantile {settings['quantile']} is for --loss quantile: give that too.")

@@ -1,16 +1,19 @@
 """The outcome of ``vecprop train``: as values for JSON, and as text for a terminal."""
 
+from math import isfinite
+from statistics import mean, stdev
 from typing import Any
 
-from ..models.metrics import scores_as_text
+from ..models.metrics import TITLES, columns_of_text, scores_as_text
 from ..models.quantiles import levels_of
 from .settings_search import SettingsSearch, settings_as_text
 from .train_on_table import Trained
+from .verdict import verdict
 
 
 def as_values(trained: Trained) -> dict[str, Any]:
     """Return the outcome of a training as values for JSON."""
-    parts, model = trained.parts, trained.model
+    parts, model, measured = trained.parts, trained.final, trained.measured
     result = {
         "task": parts.task,
         "target": trained.request.target,
@@ -18,12 +21,20 @@ def as_values(trained: Trained) -> dict[str, Any]:
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
         "networks": sum(map(len, model.ensembles)),
         "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
+        "measured": {"how": measured.how, "rows": len(measured.truth)},
         "scores": trained.scores,
+        "verdict": verdict(trained),
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
     }
     if trained.is_classifier:
         result["classes"] = model.classes_.tolist()
+    if len(result.get("classes", [])) == 2:
+        result |= {"positive": result["classes"][1], "threshold": getattr(model, "threshold_", 0.5)}
+    if measured.folds:
+        result["folds"] = measured.of_folds()
+    if trained.refitted is not None:
+        result["refit"] = {"rows": len(parts.y) + len(parts.y_test), "epochs": model.n_iter_}
     if trained.search is not None:
         result["search"] = search_as_values(trained.search)
     return result
@@ -50,14 +61,17 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     what = f"{len(result['classes'])} classes" if trained.is_classifier else _numbers(levels_of(trained.model))
     lines = [
         f"{result['task']} of {result['target']!r} ({what}) in {trained.request.table}",
-        f"rows      {result['rows']['train']} to train, {result['rows']['test']} to test",
+        f"rows      {result['rows']['train']} to train, {result['rows']['test'] or 'none'} to test",
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
         f"networks  {result['networks']}, with {result['parameters']} parameters in all",
         *([] if trained.search is None else search_as_text(trained.search)),
+        *_positive(result),
+        *_refit(result),
         "",
-        scores_as_text(trained.scores, "on the test part"),
-        *([""] if result["judgement"] else []),
-        *result["judgement"],
+        scores_as_text(trained.scores, _WHERE[trained.measured.how]),
+        *(["", folds_as_text(result["folds"])] if "folds" in result else []),
+        "",
+        *result["verdict"].sentences,
         "",
         f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
         f"model     {result['model']}, made again by: {result['command']}",
@@ -65,6 +79,44 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)
+
+
+_WHERE: dict[str, str] = {
+    "test": "on the test part",
+    "out of fold": "out of fold, without a test",
+    "cross-validation": "in cross-validation",
+}
+
+
+def _positive(result: dict[str, Any]) -> list[str]:
+    if "positive" not in result:
+        return []
+    return [f"positive  {result['positive']!r}, predicted if its probability is above {result['threshold']:.4g}"]
+
+
+def _refit(result: dict[str, Any]) -> list[str]:
+    if "refit" not in result:
+        return []
+    again = f"trained anew on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs"
+    return [f"refit     {again}; the scores are those of the first model, of {result['rows']['train']} rows"]
+
+
+def folds_as_text(folds: dict[str, dict[str, list[float]]]) -> str:
+    """Return the scores of folds as a table of text: their mean and standard deviation.
+
+    Examples
+    --------
+    >>> print(folds_as_text({"vecprop": {"rmse": [1.0, 2.0, 3.0]}}))
+    mean and spread of 3 folds  vecprop
+    RMSE                        2 ± 1
+    """
+    first = next(iter(folds.values()))
+    count = len(next(iter(first.values())))
+    rows = [[f"mean and spread of {count} folds", *folds]]
+    for metric in first:
+        each = [[value for value in of[metric] if isfinite(value)] for of in folds.values()]
+        rows.append([TITLES[metric], *(f"{mean(of):.4g} ± {stdev(of):.4g}" if len(of) > 1 else "" for of in each)])
+    return columns_of_text(rows)
 
 
 def _numbers(levels: list[float]) -> str:

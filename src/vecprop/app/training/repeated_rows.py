@@ -58,6 +58,19 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
     ]
 
 
+def known_groups(parts: "Parts", name: str | None) -> list[str]:
+    """Return a note on rows of the test whose group training has, if there are any; the name is that of the column."""
+    if name is None or name not in parts.X_test.columns:
+        return []
+    count = int(np.isin(parts.X_test[name].astype(str), parts.X[name].astype(str)).sum())
+    if not count:
+        return []
+    return [
+        f"{count} of the test's {len(parts.y_test)} rows are of groups (column {name!r}) that training has: the test "
+        "is easier for these than for those of new groups."
+    ]
+
+
 def _named(path: Path, index: Any, place: int) -> str:
     """Return the name of a row in its file: its line in a text file."""
     return f"line {index[place]} of {path.name}" if index.name == "line" else f"row {index[place] + 1} of {path.name}"

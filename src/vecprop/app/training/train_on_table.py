@@ -2,28 +2,30 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
-from ..models.known_rows import Task, class_numbers, numbers_of
-from ..models.metrics import Scores, scores_of_classes, scores_of_numbers, scores_of_quantiles
-from ..models.quantiles import levels_of, quantiles_of
+from ...train.progress import Progress
+from ..models.estimates import Estimate, Scores, difference, estimates
+from ..models.known_rows import Task
 from ..terminal.errors import UsageError
-from .baselines import baselines_of_classes, baselines_of_numbers, baselines_of_quantiles, enough_rows
 from .dividing import Parts, Request, divided
+from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training
 from .settings_search import SettingsSearch
 
-OURS = "vecprop"
+Bar = Callable[[str], AbstractContextManager[Callable[[Progress], object] | None]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model and its predictions of the test.
+    """A model and what it is measured on.
 
     Parameters
     ----------
@@ -36,7 +38,11 @@ class Trained:
     search : SettingsSearch or None
         The search for its settings, if there was one.
     seconds : dict of str to float
-        The times of reading, training and measuring.
+        The times of reading, training, measuring, and of training anew.
+    bar : callable
+        Returns a block with a progress bar for further training, given its description, see `progress_bar`.
+    refitted : TabularClassifier or TabularRegressor, optional
+        The model that was trained anew on all rows, the test's too.
     """
 
     request: Request
@@ -44,19 +50,27 @@ class Trained:
     model: Any
     search: SettingsSearch | None
     seconds: dict[str, float]
+    bar: Bar
+    refitted: Any = None
 
     @property
     def is_classifier(self) -> bool:
         """Whether it predicts classes."""
         return self.parts.task == "classification"
 
+    @property
+    def final(self) -> Any:
+        """The model to keep: the one that was trained anew, or else the one that is measured."""
+        return self.model if self.refitted is None else self.refitted
+
     @cached_property
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
         model, X_test = self.model, self.parts.X_test
-        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))]
+        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))] if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike]
-        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *in_test]))
+        anew = [] if self.refitted is None else [self.refitted.notes_[-1]]
+        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *anew, *in_test]))
 
     @property
     def types(self) -> dict[str, str]:
@@ -66,48 +80,87 @@ class Trained:
             self.request.target: str(self.parts.y.dtype)
         }
 
+    @cached_property
+    def measured(self) -> Measured:
+        """The rows that the model is measured on, and what it and the baselines predict of them."""
+        seed, folds = self.request.split.seed, self.request.folds
+        if self.parts.has_test:
+            return on_test(self.model, self.parts, seed)
+        if folds is None:
+            return unseen_in_training(self.model, self.parts, seed)
+        with self.bar("cross-validation") as progress:
+            return cross_validated(self.model, self.parts, folds, seed, progress)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The target of the rows measured, (N,): numbers, or indices of classes, -1 for those not in training."""
+        return self.measured.truth
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The probabilities of the rows measured, (N, C), or their predictions, (N,)."""
+        return self.measured.predicted
+
     @property
     def metrics(self) -> dict[str, float]:
-        """The model's metrics on the test."""
+        """The model's metrics."""
         return {name: score.value for name, score in self.scores[OURS].items()}
 
-    @cached_property
-    def truth(self) -> np.ndarray:
-        """The target of the test, (N,): numbers, or indices of classes, -1 for classes that are not in training."""
-        if not self.is_classifier:
-            return numbers_of(self.parts.y_test, self.request.target)
-        return class_numbers(self.parts.y_test, self.model.classes_)
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """The probabilities of the test's rows, (N, C), or their predictions, (N,)."""
-        return (
-            self.model.predict_proba(self.parts.X_test) if self.is_classifier else self.model.predict(self.parts.X_test)
-        )
-
-    @cached_property
+    @property
     def scores(self) -> Scores:
-        """The metrics on the test, those of the model first and then those of the baselines."""
-        parts, seed = self.parts, self.request.split.seed
-        encoder, levels = self.model.encoder_, levels_of(self.model)
-        rows = enough_rows(len(parts.y), encoder.width, seed)
-        inputs = encoder(parts.X.iloc[rows]), encoder(parts.X_test), rows, parts.weight
-        if self.is_classifier:
-            y = class_numbers(parts.y, self.model.classes_)
-            each = {OURS: self.predicted} | baselines_of_classes(*inputs, y, len(self.model.classes_))
-            return {name: scores_of_classes(self.truth, P, parts.weight_test, seed) for name, P in each.items()}
-        y = numbers_of(parts.y, self.request.target)
-        if levels:
-            each = {OURS: quantiles_of(self.model, parts.X_test)} | baselines_of_quantiles(*inputs, y, levels)
-            return {
-                name: scores_of_quantiles(self.truth, Y, levels, parts.weight_test, seed) for name, Y in each.items()
-            }
-        each = {OURS: self.predicted} | baselines_of_numbers(*inputs, y)
-        return {name: scores_of_numbers(self.truth, Y, parts.weight_test, seed) for name, Y in each.items()}
+        """The metrics, those of the model first and then those of the baselines."""
+        return self._estimates[0]
+
+    @property
+    def margins(self) -> dict[str, Estimate]:
+        """How much higher the loss of each baseline is than the model's, on the same draws of the rows."""
+        return self._estimates[1]
+
+    @cached_property
+    def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
+        each = self.measured.metrics()
+        loss = next(iter(each[OURS]))
+        margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
+        of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
+        found = estimates(of_all | margins, self.measured.weight, self.request.split.seed)
+        scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
+        return scores, {name: found[name, None] for name, _ in margins}
+
+    def measure(self) -> None:
+        """Measure the model and the baselines, once.
+
+        Trees and products of matrices have one thread: several wait for each other, at length on a busy machine.
+        """
+        began = time.perf_counter()
+        with threadpool_limits(1):
+            _ = self.scores
+        self.seconds["measuring"] = time.perf_counter() - began
+
+    def anew(self) -> Self:
+        """Return the same with a model that is trained anew on all rows, the test's too.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If that is interrupted.
+        """
+        began = time.perf_counter()
+        with self.bar("training anew") as progress:
+            refitted = self.model.refitted(**self.parts.training_of_all, progress=progress)
+        if self.parts.reading is not None:
+            refitted.target_reading_ = self.parts.reading
+        self.seconds["training anew"] = time.perf_counter() - began
+        again = replace(self, refitted=refitted)
+        vars(again).update({name: value for name, value in vars(self).items() if name in ("measured", "_estimates")})
+        return again
 
 
-def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]) -> Trained:
-    """Return a model of a table.
+def train_on_table(
+    request: Request,
+    fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]],
+    bar: Bar,
+) -> Trained:
+    """Return a model of a table, which is not measured yet.
 
     Parameters
     ----------
@@ -116,6 +169,8 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     fit : callable
         Takes an estimator with the request's settings and the parts of the table; returns the fitted model, and the
         search for its settings if there was one.
+    bar : callable
+        Returns a block with a progress bar, see `Trained`.
 
     Raises
     ------
@@ -130,10 +185,7 @@ def train_on_table(request: Request, fit: Callable[[Any, Parts], tuple[Any, Sett
     if parts.reading is not None:
         model.target_reading_ = parts.reading
     done = time.perf_counter()
-    trained = Trained(request, parts, model, search, {"reading": read - started, "training": done - read})
-    _ = trained.scores
-    trained.seconds["measuring"] = time.perf_counter() - done
-    return trained
+    return Trained(request, parts, model, search, {"reading": read - started, "training": done - read}, bar)
 
 
 def estimator_for(task: Task, request: Request) -> Any:

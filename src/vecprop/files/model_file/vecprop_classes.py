@@ -196,6 +196,8 @@ def _targets_are_consistent(numbers: Numbers) -> bool:
     return all(np.shape(values) in ((), (numbers.outputs,)) and _are_finite(np.asarray(values)) for values in both)
 
 
+_NOT_STORED = ("out_of_fold_",)
+"""The attribute of models of tables that is about the rows of training alone."""
 _LEARNED_OF_TABLES: Checks = {
     **COMMON,
     "notes_": is_a(list[str]),
@@ -213,6 +215,7 @@ _LEARNED_BY_CLASSIFIERS: Checks = {
         fits(classes, np.ndarray) and classes.shape == (model.ensemble_.network.outputs,)
     ),
     "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
+    "threshold_": lambda value, model: is_a(float)(value, model) and 0 < value < 1 and len(model.classes_) == 2,
 }
 _LEARNED_BY_REGRESSORS: Checks = {
     **_LEARNED_OF_TABLES,
@@ -285,7 +288,7 @@ def _table_model_is_consistent(model: Any) -> bool:
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     network: Network = model.ensemble_.network
     return (
-        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_", "profiles_"}
+        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_"}
         and network.inputs == model.encoder_.width
         and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
         and (is_classifier or len(fitted["range_"]) == 2)
@@ -320,7 +323,8 @@ VECPROP_CLASSES = [
         TabularClassifier,
         _LEARNED_BY_CLASSIFIERS,
         _table_model_is_consistent,
+        _NOT_STORED,
         renamed={"sharpness_": "inverse_temperature_"},
     ),
-    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent),
+    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, _NOT_STORED),
 ]

@@ -179,11 +179,17 @@ def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Sou
         f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in outputs(table)], axis=0)",
         arguments="table",
     )
-    classes = source.constant("CLASSES", model.classes_)
+    classes, threshold = source.constant("CLASSES", model.classes_), getattr(model, "threshold_", None)
+    said, number = "the most probable class of each row of a table", "predict_proba(table).argmax(axis=1)"
+    if threshold is not None:
+        said = (
+            f"the second class for each row of a table whose probability of it is above {threshold:.4g}, else the first"
+        )
+        number = f"(predict_proba(table)[:, 1] > {threshold!r}).astype(int)"
     source.function(
         "predict",
-        '"""Return the most probable class of each row of a table."""',
-        f"return {classes}[predict_proba(table).argmax(axis=1)]",
+        f'"""Return {said}."""',
+        f"return {classes}[{number}]",
         arguments="table",
     )
 

@@ -17,7 +17,7 @@ from ..trained import TrainedNetwork
 from .column_graph import encoded
 from .estimator_graph import labels, register, traced
 from .imputer_graph import convert_imputer, imputer_shape
-from .table_graph import interval, predictions
+from .table_graph import decided, interval, predictions
 from .tracing import Graph
 
 OPSET = 17
@@ -122,8 +122,7 @@ def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage:
     inputs = graph.cast(encoded(model.encoder_, graph), graph.dtype)
     Y = predictions(model, inputs)
     if isinstance(model, TabularClassifier):
-        number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
-        graph.output(labels(model, graph, number), _apart("label", columns, str.__eq__))
+        graph.output(labels(model, graph, decided(model, Y)), _apart("label", columns, str.__eq__))
     name = "probabilities" if isinstance(model, TabularClassifier) else "variable"
     graph.output(Y, _apart(name, columns, str.__eq__))
     if coverage is not None and isinstance(model, TabularRegressor):

@@ -24,6 +24,15 @@ def predictions(model: Model, X: Symbol) -> Symbol:
     return X.graph.cast(total / len(members), X.graph.dtype)
 
 
+def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
+    """Add the decision between classes, and return the symbol of the number of each row's class."""
+    graph, threshold = Y.graph, getattr(model, "threshold_", None)
+    if threshold is None:
+        return graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
+    is_second = graph.cast(Y.columns([1]) > threshold, np.int64)
+    return graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
+
+
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
     """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each.
 

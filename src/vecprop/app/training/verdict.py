@@ -1,0 +1,138 @@
+"""The verdict on a model: whether it is better than its baselines on the test, and reasons not to trust it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..models.estimates import Estimate
+from ..models.metrics import TITLES
+from .baselines import NAIVE
+from .measured import OURS
+from .train_on_table import Trained
+
+FEW = 50
+"""With fewer rows than this, a test is too imprecise to judge a model."""
+
+Level = Literal["better", "slightly better", "no better", "worse"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model is better than its baselines.
+
+    Parameters
+    ----------
+    level : str
+        By the 95 % intervals of differences in paired draws: "better" if the loss is lower than that of each baseline,
+        and its own interval overlaps none of theirs; "slightly better" if it is lower, but intervals overlap; "worse"
+        if the loss of the best baseline is lower; "no better" if the rows do not tell.
+    metric : str
+        The loss by which models are compared: the lower, the better.
+    ours, theirs : Estimate
+        The loss of the model, and that of the best baseline.
+    baseline : str
+        The best baseline.
+    margin : Estimate
+        How much higher the loss of the best baseline is than the model's, with the interval of paired draws.
+    overlaps : list of str
+        The baselines whose intervals overlap with the model's.
+    says : str
+        All that as a sentence.
+    worries : list of str
+        Reasons not to trust the model, as sentences.
+    """
+
+    level: Level
+    metric: str
+    ours: Estimate
+    baseline: str
+    theirs: Estimate
+    margin: Estimate
+    overlaps: list[str]
+    says: str
+    worries: list[str]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict and the worries."""
+        return [self.says, *self.worries]
+
+
+def verdict(trained: Trained) -> Verdict:
+    """Return the verdict on a model."""
+    scores, metric = trained.scores, next(iter(trained.metrics))
+    ours, *others = [(name, of[metric]) for name, of in scores.items()]
+    baseline, theirs = min(others, key=lambda other: other[1].value)
+    overlaps = [name for name, score in others if ours[1].overlaps(score)]
+    margin = trained.margins[baseline]
+    level = _level(trained.margins, baseline, overlaps)
+    rules = (_without_test, _like_naive, _few_rows, _unfinished, _never_predicted)
+    worries = [sentence for rule in rules for sentence in rule(trained)]
+    says = _says(level, TITLES[metric], ours[1], baseline, theirs, margin)
+    return Verdict(level, metric, ours[1], baseline, theirs, margin, overlaps, says, worries)
+
+
+def _level(margins: dict[str, Estimate], best: str, overlaps: list[str]) -> Level:
+    if margins[best].high < 0:
+        return "worse"
+    if not all(margin.low > 0 for margin in margins.values()):
+        return "no better"
+    return "slightly better" if overlaps else "better"
+
+
+def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estimate, margin: Estimate) -> str:
+    """Return a verdict as a sentence."""
+    values = f"its {loss} is {ours.value:.4g}, that of {baseline} {theirs.value:.4g}"
+    apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {_negative(margin)}"
+    return {
+        "better": f"Better than all baselines: {values}, the best of them; ours is {apart}.",
+        "slightly better": f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap.",
+        "no better": f"No better than {baseline}, as far as can be told: {values}; ours is {apart}.",
+        "worse": f"Not the best choice, which is {baseline}: {values}; ours is {apart}.",
+    }[level]
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+
+
+def _without_test(trained: Trained) -> Iterator[str]:
+    if trained.measured.how == "out of fold":
+        yield (
+            "There is no test: rows of training are predicted by networks that were not trained on them, but stopped "
+            "and calibrated by them."
+        )
+
+
+def _like_naive(trained: Trained) -> Iterator[str]:
+    metric = next(iter(trained.metrics))
+    ours, naive = (trained.scores[name][metric] for name in (OURS, NAIVE))
+    if ours.overlaps(naive):
+        yield f"The {TITLES[metric]} may be that of predicting without inputs: {ours} and {naive} overlap."
+
+
+def _few_rows(trained: Trained) -> Iterator[str]:
+    rows = len(trained.truth)
+    if rows < FEW:
+        yield f"The scores are of {rows} rows only: see how wide the intervals are."
+
+
+def _unfinished(trained: Trained) -> Iterator[str]:
+    """Say if most networks were still getting better at the last epoch."""
+    curves = trained.model.validation_loss_curves_
+    epochs = trained.model.epochs(len(trained.parts.y))
+    late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
+    if 2 * late > len(curves):
+        yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."
+
+
+def _never_predicted(trained: Trained) -> Iterator[str]:
+    if not trained.is_classifier:
+        return
+    there = np.unique(trained.truth[trained.truth >= 0])
+    never = np.setdiff1d(there, np.unique(trained.measured.decided))
+    if len(never):
+        shown = ", ".join(repr(name) for name in trained.model.classes_[never[:5]].tolist())
+        yield f"The rows measured have {shown}{' and others' if len(never) > 5 else ''}, but none was predicted so."

@@ -1,0 +1,220 @@
+"""Models that are finished: measured without a test, trained anew, with thresholds, and after Ctrl-C."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, root_mean_squared_error
+
+import vecprop as vp
+from commands import FAST
+from vecprop import TableError
+from vecprop.app.models.metrics import metrics_of_numbers
+from vecprop.app.training.cross_validation import Columns
+from vecprop.app.training.dividing import Request, Split, divided
+from vecprop.app.training.measured import cross_validated, unseen_in_training
+from vecprop.app.training.train_on_table import Trained
+from vecprop.tables.folds import learned_by
+
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
+
+
+CASES = [(KeyboardInterrupt, False), (MemoryError, False), (MemoryError, True)]
+
+
+def result_of(done):
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_without_a_test_scores_are_those_out_of_fold(vecprop, table, people):
+    result = result_of(vecprop("train", table, "--target", "spends", "--test-size", 0, "--json", *FAST))
+    assert result["rows"] == {"train": 200, "test": 0}
+    assert result["measured"] == {"how": "out of fold", "rows": 200}
+    assert "There is no test" in result["verdict"]["worries"][0]
+    model = vp.TabularRegressor("spends", n_members=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
+    expected = root_mean_squared_error(people["spends"], model.out_of_fold_)
+    assert result["scores"]["vecprop"]["rmse"]["value"] == pytest.approx(expected, rel=1e-4)
+    assert result["scores"]["naive"]["r2"]["value"] == pytest.approx(0, abs=0.02)
+    assert tomllib.loads(Path("people.toml").read_text())["test_size"] == 0
+
+
+@pytest.mark.long
+def test_text_and_page_say_that_there_is_no_test(vecprop, table):
+    done = vecprop("train", table, "--target", "buys", "--test-size", 0, "--report", "page.html", *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert "200 to train, none to test" in done.stdout
+    assert "out of fold, without a test (95 % interval)" in done.stdout
+    assert "There is no test" in done.stdout
+    assert "There is no test" in Path("page.html").read_text()
+
+
+def visits(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"patient": np.repeat(np.arange(20), 6), "x": rng.normal(size=120), "day": rng.permutation(120)}
+    )
+    frame.assign(y=frame["x"] + rng.normal(size=120) / 2).to_csv(tmp_path / "visits.csv", index=False)
+    return tmp_path / "visits.csv"
+
+
+@pytest.mark.parametrize(("group", "time"), [(None, None), ("patient", None), (None, "day")])
+def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_them(tmp_path, group, time):
+    parts = divided(Request(visits(tmp_path), "y", Split(0, group, time, 0)))
+    model = vp.TabularRegressor("y", **FEW).fit(**parts.training)
+    found = cross_validated(model, parts, 3, seed=0, progress=None)
+    assert len(found.folds) == 3
+    assert len(found.truth) == (60 if time else 120)
+    fold = parts.dependence.folds(parts.y, 3, seed=0)
+    if group:
+        assert len(set(zip(parts.X["patient"], fold, strict=True))) == 20
+    rows = learned_by(fold, 1, is_time=time is not None)
+    alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
+    np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
+    scores = found.of_folds()
+    rmse = metrics_of_numbers(parts.y[fold == 1], alone.predict(parts.X[fold == 1]))["rmse"](
+        np.ones((1, sum(fold == 1)))
+    )
+    assert scores["vecprop"]["rmse"][1] == pytest.approx(rmse[0])
+    out_of_fold = unseen_in_training(model, parts, seed=0)
+    assert list(out_of_fold.predictions) == list(found.predictions)
+    np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
+
+
+def test_too_few_rows_for_the_folds_are_said(tmp_path):
+    table = visits(tmp_path)
+    with pytest.raises(TableError, match="There are 120 rows, fewer than the 121 folds of --cv: lower it"):
+        divided(Request(table, "y", Split(0, None, None, 0), folds=121))
+    frame = pd.DataFrame({"x": range(30), "y": ["a"] * 29 + ["b"]})
+    frame.to_csv(tmp_path / "rare.csv", index=False)
+    parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
+    with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
+        cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
+
+
+def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60), "y": np.where(np.arange(60) == 7, "c", rng.choice(["a", "b"], 60))})
+    frame.to_csv(tmp_path / "rare.csv", index=False)
+    parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
+    model = vp.TabularClassifier("y", **FEW, class_weight="balanced").fit(**parts.training)
+    found = cross_validated(model, parts, 2, seed=0, progress=None)
+    for P in found.predictions.values():
+        np.testing.assert_allclose(P.sum(axis=1), 1)
+        assert P[7, 2] == 0
+
+
+@pytest.mark.long
+def test_a_cross_validation_is_said(vecprop, table):
+    done = vecprop("train", table, "--target", "buys", "--cv", 3, *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert "in cross-validation (95 % interval)" in done.stdout
+    assert "mean and spread of 3 folds" in done.stdout
+    result = result_of(vecprop("train", "--config", "people.toml", "--json", "--force"))
+    assert result["measured"] == {"how": "cross-validation", "rows": 200}
+    losses = result["folds"]["vecprop"]["log_loss"]
+    assert len(losses) == 3
+    assert np.mean(losses) == pytest.approx(result["scores"]["vecprop"]["log_loss"]["value"], rel=0.02)
+
+
+@pytest.mark.long
+def test_refit_measures_on_the_test_and_keeps_a_model_of_all_rows(vecprop, table, people):
+    options = ["train", table, "--target", "buys", "--threshold", "recall:0.8", "--json", *FAST]
+    first = result_of(vecprop(*options))
+    model = vp.load("people.npz")
+    result = result_of(vecprop(*options, "--refit", "--force"))
+    again = vp.load("people.npz")
+    assert result["scores"]["vecprop"] == first["scores"]["vecprop"]
+    assert result["refit"]["rows"] == 200
+    assert (again.threshold_, again.temperature_) == (model.threshold_, model.temperature_)
+    assert again.profiles_[0].rows == 200
+    assert any("trained anew on 200 rows" in note for note in result["notes"])
+    info = vecprop("info", "people.npz").stdout
+    assert "trained anew on 200 rows" in info
+    assert tomllib.loads(Path("people.toml").read_text())["refit"] is True
+    thetas = again.ensemble_.thetas
+    assert vecprop("train", "--config", "people.toml", "--force").exit_code == 0
+    np.testing.assert_array_equal(vp.load("people.npz").ensemble_.thetas, thetas)
+
+
+@pytest.mark.long
+def test_a_threshold_decides_in_all_commands(vecprop, table, people):
+    options = ["--threshold", "0.2", "--class-weight", "balanced", "--json", *FAST]
+    result = result_of(vecprop("train", table, "--target", "buys", *options))
+    assert (result["positive"], result["threshold"]) == ("yes", 0.2)
+    model = vp.load("people.npz")
+    assert (model.threshold_, model.class_weight) == (0.2, "balanced")
+    written = tomllib.loads(Path("people.toml").read_text())
+    assert (written["threshold"], written["class_weight"]) == (0.2, "balanced")
+    assert vecprop("predict", "people.npz", table, "-o", "p.csv").exit_code == 0
+    found = pd.read_csv("p.csv")
+    np.testing.assert_array_equal(found["prediction"] == "yes", found["probability of yes"] > 0.2)
+    evaluated = result_of(vecprop("evaluate", "people.npz", table, "--json"))["scores"]
+    assert evaluated["f1"]["value"] == pytest.approx(f1_score(people["buys"] == "yes", model.predict(people) == "yes"))
+    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["threshold"] == 0.2
+    done = vecprop("train", table, "--target", "spends", "--threshold", "f1", "-o", "x.npz", *FAST)
+    assert (done.exit_code, "has no threshold" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "report"),
+    [(KeyboardInterrupt, True), *(pytest.param(*case, marks=pytest.mark.long) for case in CASES)],
+)
+def test_a_model_that_cannot_be_measured_is_not_lost(vecprop, table, monkeypatch, error, report):
+    def measure(self):
+        raise error
+
+    monkeypatch.setattr(Trained, "measure", measure)
+    options = ["train", table, "--target", "buys", *(["--report", "page.html"] if report else []), *FAST]
+    done = vecprop(*options)
+    assert done.exit_code == (130 if error is KeyboardInterrupt else 1)
+    assert "what was trained is saved in people.npz, without metrics." in done.stderr
+    assert vp.load("people.npz").target == "buys"
+    assert tomllib.loads(Path("people.toml").read_text())["target"] == "buys"
+    before = Path("people.npz").read_bytes()
+    assert "people.interrupted.npz" in vecprop(*options, "--force", "--seed", 1).stderr
+    assert Path("people.npz").read_bytes() == before
+
+
+@pytest.mark.long
+def test_an_interrupted_training_anew_leaves_the_model_that_was_measured(vecprop, table, monkeypatch):
+    def refitted(self, **rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vp.TabularClassifier, "refitted", refitted)
+    done = vecprop("train", table, "--target", "buys", "--refit", "--json", *FAST)
+    assert done.exit_code == 130
+    assert "the model is the one that was measured" in done.stderr
+    assert "refit" not in json.loads(done.stdout)
+    assert vp.load("people.npz").profiles_[0].rows == 160
+
+
+@pytest.mark.parametrize(("group", "time"), [("patient", None), (None, "day")])
+def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, time):
+    table = visits(tmp_path)
+    pd.read_csv(table)[:9].assign(x=0).drop(columns=["patient", "day"][time is not None]).to_csv(tmp_path / "t.csv")
+    parts = divided(Request(table, "y", Split(0.2, group, time, 0), test=tmp_path / "t.csv"))
+    assert (len(parts.y), len(parts.y_test)) == (120, 9)
+    of_rows = parts.dependence.groups if group else parts.dependence.time
+    assert of_rows is not None
+    assert len(set(of_rows.tolist())) == (20 if group else 120)
+    assert parts.training["groups" if group else "time"] is of_rows
+
+
+def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
+    table = visits(tmp_path)
+    frame = pd.read_csv(table)[:8].assign(x=0)
+    frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
+    (note,) = divided(Request(table, "y", Split(0.2, "patient", None, 0), test=tmp_path / "t.csv")).notes
+    assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
+
+
+def test_a_search_has_the_weights_of_classes(tmp_path, people):
+    people.to_csv(tmp_path / "people.csv", index=False)
+    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
+    model = vp.TabularClassifier("buys", **FEW, class_weight={"yes": 5}).fit(**parts.training)
+    np.testing.assert_array_equal(Columns.of(model, parts).weight, np.where(parts.y == "yes", 5, 1))

@@ -1,0 +1,196 @@
+"""Weights of classes, thresholds, predictions out of fold, and models that are trained anew on all rows."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, log_loss, mean_pinball_loss, root_mean_squared_error
+from sklearn.utils.class_weight import compute_sample_weight
+
+from models import fresh
+from vecprop import TableError, TabularClassifier, TabularRegressor, load, save, to_numpy
+from vecprop.tables.threshold import ThresholdRule
+
+FEW: dict[str, Any] = {
+    "n_members": 3,
+    "hidden_layer_sizes": 8,
+    "max_iter": 8,
+    "learning_rate_init": 0.05,
+    "random_state": 0,
+}
+
+
+def rare(rows, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    is_rare = x + rng.normal(size=rows) > 2
+    return pd.DataFrame({"x": x, "y": np.where(is_rare, "yes", "no"), "z": x + rng.normal(size=rows) / 4})
+
+
+TABLE = rare(300, seed=0)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier("y", **FEW, threshold="f1").fit(TABLE[["x", "y"]])
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor("z", **FEW).fit(TABLE[["x", "z"]])
+
+
+def scores_of(goal, numbers, p, is_second, weight, threshold):
+    """Return how good a threshold is, counted row by row."""
+    is_said = p > threshold
+    recall = weight[is_said & is_second].sum() / weight[is_second].sum()
+    if goal == "f1":
+        return f1_score(is_second, is_said, sample_weight=weight) if is_said.any() else 0.0
+    if goal == "recall":
+        return (recall >= numbers[0] - 1e-9) * (1 + threshold)
+    missed, alarm = numbers
+    return -(missed * weight[~is_said & is_second].sum() + alarm * weight[is_said & ~is_second].sum())
+
+
+@pytest.mark.parametrize(
+    ("goal", "numbers"), [("f1", ()), ("recall", (0.9,)), ("recall", (1.0,)), ("cost", (5.0, 1.0))]
+)
+def test_a_threshold_is_the_best_of_all(goal, numbers):
+    rng = np.random.default_rng(1)
+    p = rng.random(80).round(1)  # with ties
+    is_second, weight = rng.random(80) < p / 2, rng.integers(1, 4, 80).astype(float)
+    found = ThresholdRule(goal, numbers).best(p, is_second, weight)
+    of = [scores_of(goal, numbers, p, is_second, weight, t) for t in [found, *np.arange(0.01, 1, 0.02)]]
+    assert of[0] >= max(of) - (0.05 if goal == "recall" else 1e-9)
+    assert not np.any(np.abs(p - found) < 0.02)  # it lies between probabilities
+    assert ThresholdRule.of(found).best(p, is_second, weight) == found
+
+
+@pytest.mark.parametrize(
+    "threshold", ["f2", "recall", "recall:2", "recall:x", "cost:1", "cost:0,1", "f1:3", 0.0, 1.5, ""]
+)
+def test_thresholds_that_are_none_are_refused(threshold):
+    with pytest.raises(ValueError, match=r"must be a probability between 0 and 1, .* costs"):
+        TabularClassifier("y", threshold=threshold).fit(TABLE)
+
+
+def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier, tmp_path):
+    P, is_rare = classifier.out_of_fold_, TABLE["y"].to_numpy() == "yes"
+    assert classifier.threshold_ == ThresholdRule("f1").best(P[:, 1], is_rare, np.ones(300))
+    assert 0 < classifier.threshold_ < 0.5
+    predicted = classifier.predict_proba(TABLE)[:, 1] > classifier.threshold_
+    np.testing.assert_array_equal(classifier.predict(TABLE) == "yes", predicted)
+    assert predicted.sum() > (classifier.predict_proba(TABLE)[:, 1] > 0.5).sum()
+    save(classifier, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert (again.threshold, again.threshold_) == ("f1", classifier.threshold_)
+    np.testing.assert_array_equal(again.predict(TABLE), classifier.predict(TABLE))
+    assert not hasattr(again, "out_of_fold_")
+
+
+def test_exports_decide_by_the_threshold(classifier):
+    names: dict[str, Any] = {}
+    exec(to_numpy(classifier), names)
+    np.testing.assert_array_equal(names["predict"](TABLE), classifier.predict(TABLE))
+
+
+def test_a_graph_decides_by_the_threshold(classifier):
+    runtime = pytest.importorskip("onnxruntime")
+    from vecprop import to_onnx
+
+    session = runtime.InferenceSession(to_onnx(classifier).SerializeToString())
+    label, P = session.run(None, {"x": TABLE[["x"]].to_numpy(np.float32)})
+    np.testing.assert_array_equal(label == "yes", P[:, 1] > np.float32(classifier.threshold_))
+    assert (label == classifier.predict(TABLE)).mean() > 0.99
+
+
+def test_a_threshold_is_between_two_classes():
+    with pytest.raises(TableError, match="has 3 classes, but a threshold is between two"):
+        TabularClassifier("y", **FEW, threshold=0.3).fit(TABLE.assign(y=np.arange(300) % 3))
+
+
+def test_weights_of_classes_are_weights_of_their_rows():
+    own = {"no": 1.0, "yes": 4.0}
+    weight = compute_sample_weight(own, TABLE["y"])
+    by_rows = TabularClassifier("y", **FEW).fit(TABLE, sample_weight=weight)
+    by_classes = TabularClassifier("y", **FEW, class_weight=own).fit(TABLE)
+    np.testing.assert_array_equal(by_classes.predict_proba(TABLE), by_rows.predict_proba(TABLE))
+    assert by_classes.notes_[0].startswith("Classes have weights of their own in training")
+    with pytest.raises(TableError, match="class_weight does not fit the target 'y'"):
+        TabularClassifier("y", **FEW, class_weight={"maybe": [2.0]}).fit(TABLE)
+
+
+def test_balanced_classes_count_the_same_but_not_for_the_threshold():
+    model = TabularClassifier("y", **FEW, class_weight="balanced", threshold="cost:1,1").fit(TABLE)
+    plain = TabularClassifier("y", **FEW).fit(TABLE)
+    assert model.predict_proba(TABLE)[:, 1].mean() > plain.predict_proba(TABLE)[:, 1].mean() + 0.1
+    expected = ThresholdRule("cost", (1.0, 1.0)).best(
+        model.out_of_fold_[:, 1], TABLE["y"].to_numpy() == "yes", np.ones(300)
+    )
+    assert model.threshold_ == expected
+
+
+def test_predictions_out_of_fold_are_of_the_rows_given():
+    weight = np.where(np.arange(300) < 10, 0, 1 + np.arange(300) % 2)
+    model = TabularClassifier("y", **FEW).fit(TABLE, sample_weight=weight)
+    P = model.out_of_fold_
+    assert np.isnan(P[:10]).all()
+    assert log_loss(TABLE["y"][10:], P[10:], sample_weight=weight[10:]) == pytest.approx(model.validation_loss_)
+
+
+@pytest.mark.parametrize("quantile", [None, 0.8, (0.1, 0.5, 0.9)])
+def test_numbers_and_quantiles_out_of_fold(regressor, quantile):
+    z = TABLE["z"].to_numpy()
+    if quantile is None:
+        assert regressor.validation_loss_ == pytest.approx(root_mean_squared_error(z, regressor.out_of_fold_))
+        return
+    model = fresh(regressor, loss="quantile", quantile=quantile).fit(TABLE[["x", "z"]])
+    losses = [mean_pinball_loss(z, Y, alpha=level) for Y, level in zip(model.out_of_fold_.T, model.levels, strict=True)]
+    assert model.validation_loss_ == pytest.approx(np.mean(losses))
+
+
+def test_earlier_rows_have_no_prediction_out_of_fold():
+    model = TabularRegressor("z", **FEW).fit(TABLE.assign(day=np.arange(300)), time="day")
+    assert np.isnan(model.out_of_fold_).tolist() == [True] * 150 + [False] * 150
+
+
+def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
+    more = pd.concat([TABLE, rare(100, seed=1)])
+    for model, target in ((classifier, "y"), (regressor, "z")):
+        again = model.refitted(more[["x", target]])
+        assert "400 rows, for" in again.notes_[-1]
+        assert again.validation_loss_ == model.validation_loss_
+        assert len(again.ensemble_) == len(model.ensemble_)
+        assert (again.ensemble_.thetas != model.ensemble_.thetas).all()
+        best = [int(np.argmin(curve)) for curve in model.validation_loss_curves_]
+        assert again.n_iter_ == max(round(np.median(best)), 1)
+        save(again, tmp_path / "model.npz")
+        np.testing.assert_array_equal(load(tmp_path / "model.npz").predict(TABLE), again.predict(TABLE))
+    again = classifier.refitted(more[["x", "y"]])
+    assert (again.temperature_, again.threshold_) == (classifier.temperature_, classifier.threshold_)
+    same, other = (
+        np.ptp(model.predict_interval(TABLE), axis=1) for model in (regressor, regressor.refitted(more[["x", "z"]]))
+    )
+    assert other.mean() == pytest.approx(same.mean(), rel=0.2)
+
+
+def test_quantiles_are_trained_anew_too(regressor):
+    model = fresh(regressor, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE[["x", "z"]])
+    low, high = model.refitted(TABLE[["x", "z"]]).predict_interval(TABLE, 0.8).T
+    assert (low < high).all()
+
+
+def test_an_interrupted_training_anew_is_no_model(regressor):
+    model = fresh(regressor).fit(TABLE[["x", "z"]])
+    model.validation_loss_curves_ = [list(range(100_000, 0, -1))] * 3
+    with pytest.raises(KeyboardInterrupt):
+        model.refitted(TABLE[["x", "z"]], progress=lambda now: True)
+
+
+def test_what_is_explained_is_the_class_that_the_threshold_tells(classifier):
+    p = classifier.predict_proba(TABLE)[:, 1]
+    row = int(np.argmax((p > classifier.threshold_) & (p < 0.5)))
+    assert p[row] < 0.5
+    (explanation,) = classifier.explain(TABLE[row : row + 1])
+    assert explanation.predicted == classifier.predict(TABLE[row : row + 1])[0] == "yes"
