@@ -139,7 +139,7 @@ def train(
     )
     batch = network.batch(theta, X, T, sample_weight, finite=False)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
-        if is_of("complex floating", values):
+        if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
             raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
     theta = namespace(theta).asarray(theta, copy=True)
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters

@@ -39,7 +39,8 @@ def save(
     """Write a model to a file from which `load` restores it bit for bit, including the state of its training.
 
     The file is an .npz file that ``numpy.load(path, allow_pickle=False)`` opens: arrays by name, and all else as JSON.
-    It replaces an older file only when it is complete; see docs/model-files.md.
+    It replaces an older file only when it is complete; see docs/model-files.md. Callbacks, which watch training, are
+    left out, so that one may save its own model; training continues from such a file exactly.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def to_onnx(
     >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError())
     >>> graph = to_onnx(TrainedNetwork(network, network.init(seed=0))).graph
     >>> [node.op_type for node in graph.node]
-    ['MatMul', 'Add', 'Tanh', 'MatMul', 'Add', 'Identity']
+    ['MatMul', 'Add', 'Tanh', 'MatMul', 'Add', 'Mul', 'ReduceSum', 'Add', 'Identity']
     """
     try:
         import onnx  # noqa: F401
