@@ -10,8 +10,8 @@ import pytest
 vp: Any = import_module("vecprop")  # untyped, since types that are wrong are the subject
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(12, 3))
-T = X[:, 0]
+X: Any = RNG.normal(size=(12, 3))
+T: Any = X[:, 0]
 NETWORK = vp.Network(3, [vp.Dense(4), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
 THETA = NETWORK.init(0)
 
