@@ -258,3 +258,34 @@ def test_a_child_predicts_while_its_parent_does():
     finally:
         ended.set()
         thread.join()
+
+
+COMPILING = """
+import os, random, signal, sys, threading
+import numpy as np, vecprop as vp
+
+network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+X, t = np.random.default_rng(0).normal(size=(600, 30)), np.arange(600) % 3
+random.seed(int(sys.argv[1]))
+for _ in range(4):
+    timer = threading.Timer(random.uniform(0.3, 1.5), os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        vp.train(network, network.init(0), X, t, optimizer=vp.Adam(), epochs=1)
+        timer.cancel()
+    except KeyboardInterrupt:
+        pass
+found = [vp.train(network, network.init(0), X, t, optimizer=vp.Adam(), epochs=1, engine=engine).theta
+         for engine in ("compiled", "reference")]
+np.testing.assert_allclose(*found, rtol=1e-9)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_ctrl_c_while_kernels_are_compiled_breaks_nothing(seed, tmp_path):
+    environment = os.environ | {"VECPROP_CACHE_DIR": str(tmp_path), "PYTHONWARNINGS": "error"}
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command = [sys.executable, "-c", start + COMPILING, str(seed)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """Threads start on processors of their own, wherever the system would have woken them, and are free after that."""
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -157,3 +158,25 @@ def test_the_environment_says_how_many_threads_may_run(monkeypatch):
             ValueError, match=f"VECPROP_NUM_THREADS is '{wrong}', but a positive whole number is needed"
         ):
             allowed_threads()
+
+
+def test_an_exception_of_a_handler_leaves_work_that_is_done_apart_to_its_end(ctrl_c):
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        may_end.wait(10)
+        ended.set()
+
+    threading.Thread(target=lambda: begun.wait(10) and os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        threads.apart(work)
+    assert not ended.is_set()
+    may_end.set()
+    assert ended.wait(10)
+
+
+def test_work_that_is_done_apart_returns_and_raises():
+    assert threads.apart(threading.get_native_id) != threading.get_native_id()
+    with pytest.raises(ZeroDivisionError):
+        threads.apart(lambda: 1 / 0)

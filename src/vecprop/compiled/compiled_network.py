@@ -4,7 +4,6 @@ import ctypes
 import math
 import os
 import threading
-import weakref
 
 import numpy as np
 
@@ -148,19 +147,6 @@ class CompiledNetwork:
         return loss[()], gradient
 
 
-_predictors: "weakref.WeakSet[Predictor]" = weakref.WeakSet()
-
-
-def _unlock() -> None:
-    """In a child process, unlock the predictors that threads of its parent were using: they do not exist here."""
-    for predictor in _predictors:
-        predictor._guard = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
-
-
 class Predictor:
     """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
 
@@ -173,8 +159,7 @@ class Predictor:
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
-        self._guard = threading.Lock()
-        _predictors.add(self)
+        self._guard, self._process = threading.Lock(), os.getpid()
 
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
@@ -182,6 +167,8 @@ class Predictor:
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
+        if self._process != os.getpid():  # a thread of the parent may have locked it, which does not exist here
+            self._guard, self._process = threading.Lock(), os.getpid()
         N, words = len(X), self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:

@@ -12,7 +12,7 @@ from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..system.threads import run_together, usable_threads, with_single_threaded_blas
-from .jit.barrier import BARRIER_WORDS, abandon
+from .jit.barrier import BARRIER_WORDS, abandonment
 from .jit.fit_record import OFFSETS, Context, as_word
 from .jit.precompile import precompile
 from .lower.formulas import hyperparameters
@@ -160,9 +160,7 @@ class Epochs:
         def work(worker: int) -> None:
             self.run_epochs(self.context.address, worker)
 
-        with_single_threaded_blas(
-            lambda: run_together(work, self.workers, lambda: abandon(self.barrier)), self.uses_blas
-        )
+        with_single_threaded_blas(lambda: run_together(work, self.workers, abandonment(self.barrier)), self.uses_blas)
         return EpochResults(
             epochs=int(done[0]),
             steps=int(done[1]),

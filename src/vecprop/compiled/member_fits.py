@@ -11,7 +11,8 @@ Each fit has a record, and each thread memory for one fit, which serves all fits
 import ctypes
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -292,8 +293,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
             run_epochs,
         )
 
-    def stop() -> None:
-        queue[1] = 1
+    stop = partial(setitem, queue, 1, 1)  # without a line of Python, in which a signal's handler could raise
 
     def run_all(received: list[Any]) -> None:
         def look() -> None:

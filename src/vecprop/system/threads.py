@@ -166,7 +166,7 @@ def _helpers(count: int) -> list[_Helper]:
     return helpers
 
 
-def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[], None] = lambda: None) -> None:
+def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
 
     If one of them or a signal handler raises, the exception is raised here when all have ended; abandon() is called
@@ -181,7 +181,8 @@ def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[]
         for helper in helpers:
             helper.end()
     except BaseException:
-        abandon()
+        if abandon is not None:
+            abandon()
         _park(helpers)
         raise
     _idle.extend(helpers)
@@ -214,6 +215,24 @@ def _park(helpers: list[_Helper]) -> None:
     for helper in helpers:
         helper.wait()
     _idle.extend(helpers)
+
+
+def apart(work: Callable[[], Result]) -> Result:
+    """Return work(), done in another thread if this is the main one, in which handlers of signals raise exceptions.
+
+    Such an exception leaves here at once, and the work goes on to its end: for what may not be left half done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    found: list[Result] = []
+    try:
+        helper = _helpers(1)[0]
+    except RuntimeError:  # no thread starts when Python is shutting down
+        return work()
+    helper.begin(lambda worker: found.append(work()), 0, [])
+    helper.end()
+    _idle.append(helper)
+    return found[0]
 
 
 def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:

@@ -11,6 +11,10 @@
 The two are a cache line apart: else each arrival would take the line away from those that spin.
 """
 
+from collections.abc import Callable
+from functools import partial
+from operator import setitem
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -79,9 +83,10 @@ def is_abandoned(barrier):
     return _atomic_load(barrier.ctypes.data + 64) < 0
 
 
-def abandon(barrier: np.ndarray) -> None:
-    """Let the threads leave that wait for this one, which was kept from its work by an exception.
+def abandonment(barrier: np.ndarray) -> Callable[[], None]:
+    """Return a function that lets the threads leave that wait for this one, which an exception keeps from its work.
 
     Call it only before this thread has come to the barrier: machine code that has begun is not left by an exception.
+    The function has no line of Python, in which the handler of a signal could raise another exception.
     """
-    barrier[8] = _ABANDONED
+    return partial(setitem, barrier, 8, _ABANDONED)

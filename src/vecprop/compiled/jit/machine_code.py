@@ -19,6 +19,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 
+from ...system.threads import apart
 from .cache import is_kept, keep, kept
 from .numba_options import OPTIONS
 from .precompile import wait_for
@@ -96,6 +97,9 @@ class Kernel:
 
     def address(self) -> int:
         """Return the address of its machine code, compiled or loaded."""
+        return apart(self._compiled)
+
+    def _compiled(self) -> int:
         with _one_at_a_time:
             wait_for(self.name)
             if not is_kept(self.name):
