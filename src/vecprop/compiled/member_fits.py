@@ -12,7 +12,6 @@ import ctypes
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -293,7 +292,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
             run_epochs,
         )
 
-    stop = partial(setitem, queue, 1, 1)  # without a line of Python, in which a signal's handler could raise
+    stop = partial(queue.__setitem__, 1, 1)  # without a line of Python, in which a signal's handler could raise
 
     def run_all(received: list[Any]) -> None:
         def look() -> None:

@@ -13,7 +13,6 @@ The two are a cache line apart: else each arrival would take the line away from 
 
 from collections.abc import Callable
 from functools import partial
-from operator import setitem
 
 import numpy as np
 from llvmlite import ir
@@ -89,4 +88,4 @@ def abandonment(barrier: np.ndarray) -> Callable[[], None]:
     Call it only before this thread has come to the barrier: machine code that has begun is not left by an exception.
     The function has no line of Python, in which the handler of a signal could raise another exception.
     """
-    return partial(setitem, barrier, 8, _ABANDONED)
+    return partial(barrier.__setitem__, 8, _ABANDONED)
