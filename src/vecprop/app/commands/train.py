@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -204,7 +204,7 @@ def train(
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fit_with_search import fitting, found, settings_of
-    from ..training.outcome import as_text, as_values
+    from ..training.outcome import as_text, as_values, described
     from ..training.settings_search import was_interrupted
     from ..training.train_on_table import Trained, train_on_table
 
@@ -224,6 +224,18 @@ def train(
         with written_at_once(files.options) as file:
             file.write(configuration(context, changed).encode())
 
+    def report_on(trained: Trained, result: dict[str, Any], files: RunFiles) -> bool:
+        """Name the files in a result, write the page if one is asked for, and return whether it is whole."""
+        result |= {"model": str(files.model), "config": str(files.options)}
+        result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
+        if files.page is None:
+            return True
+        from ..pages.training_report import write_report
+
+        is_whole = write_report(trained, result, files.page)
+        result["report"] = str(files.page)
+        return is_whole
+
     def if_cut() -> RunFiles:
         return files if replace_interrupted else files.beside_older()
 
@@ -234,9 +246,10 @@ def train(
         keep(trained, files, {})
         why = "Interrupted while measuring" if isinstance(error, KeyboardInterrupt) else "Measuring failed"
         say(f"{why}: what was trained is saved in {files.model}, without metrics.")
-        if isinstance(error, KeyboardInterrupt):
-            raise typer.Exit(INTERRUPTED) from None
-        raise
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        report_on(trained.unmeasured(), described(trained), files)
+        raise typer.Exit(INTERRUPTED) from None
     if refit and not was_cut:
         try:
             trained = trained.anew()
@@ -245,14 +258,9 @@ def train(
             say("Interrupted while training anew: the model is the one that was measured.")
     files = if_cut() if was_cut else files
     keep(trained, files, trained.metrics)
-    result = as_values(trained) | {"model": str(files.model), "config": str(files.options)}
-    result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
+    result = as_values(trained)
     try:
-        if files.page is not None:
-            from ..pages.training_report import write_report
-
-            write_report(trained, result, files.page)
-            result["report"] = str(files.page)
+        was_cut |= not report_on(trained, result, files)
     finally:  # without the page too
         if not quiet:
             say_notes(trained.notes)
