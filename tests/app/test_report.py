@@ -1,6 +1,7 @@
 """The page of ``--report``: whole, in one file, and to be read on any screen."""
 
 import re
+import signal
 import tomllib
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from vecprop.app.models.estimates import Estimate
 from vecprop.app.pages import training_report
 from vecprop.app.pages.class_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.app.pages.losses import begun, draw_losses
+from vecprop.app.pages.markup import Html
 from vecprop.app.pages.number_pictures import draw_coverage
 from vecprop.app.pages.origin import origin
 from vecprop.app.pages.rows_measured import how_chosen
@@ -25,6 +27,7 @@ from vecprop.app.pages.shares import groups_by
 from vecprop.app.pages.svg import drawn
 from vecprop.app.pages.training_report import write_report
 from vecprop.app.pages.verdict_box import verdict_box
+from vecprop.app.terminal.interrupts import held_back_interrupts
 from vecprop.app.terminal.progress_bar import progress_bar
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.fit_with_search import fitting
@@ -221,17 +224,42 @@ def test_losses_end_where_networks_end(made):
 
 
 def test_a_page_is_written_after_ctrl_c_too(made, tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
+    interrupts = []
+    monkeypatch.setattr(training_report, "columns", lambda _: interrupts.append(2) or Html("columns so far"))
     trained, result, _ = made["buys"]
-    monkeypatch.setattr(training_report, "columns", interrupted)
     result = described(trained) | {name: result[name] for name in ("model", "config", "command")}
-    assert not write_report(trained.unmeasured(), result, tmp_path / "page.html")
+    write_report(trained.unmeasured(), result, tmp_path / "page.html", interrupts)
     text = Page((tmp_path / "page.html").read_text()).text
-    assert "Ctrl-C came before this was computed" in text
+    assert "The columns columns so far The target Ctrl-C came before this was computed" in text
     assert "Nothing was measured" in text
     assert "SHA-256" in text
+
+
+def test_ctrl_c_is_held_back_once():
+    def twice():
+        with held_back_interrupts() as received:
+            signal.raise_signal(signal.SIGINT)
+            assert received == [signal.SIGINT]
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.long
+def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch):
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+        return Html("columns so far")
+
+    monkeypatch.setattr(training_report, "columns", interrupted)
+    done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
+    assert done.exit_code == 130, done.stderr
+    assert "what was trained is saved in people.npz" in done.stderr
+    assert "report    page.html" in done.stdout
+    assert "columns so far" in Path("page.html").read_text()
 
 
 def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
@@ -256,7 +284,7 @@ def test_the_data_is_named_with_its_digest(made):
 def test_a_test_may_have_none_of_the_classes(made, tmp_path):
     trained, result, _ = made["buys"]
     other = replace(trained, parts=replace(trained.parts, y_test=np.full(len(trained.parts.y_test), "maybe")))
-    assert write_report(other.unmeasured(), result, tmp_path / "page.html")
+    write_report(other.unmeasured(), result, tmp_path / "page.html")
     assert "No row of the test is of a class that training had" in (tmp_path / "page.html").read_text()
 
 
@@ -265,7 +293,7 @@ def test_without_a_test_nothing_is_said_of_one(made, tmp_path, target):
     trained, result, _ = made[target]
     parts = replace(trained.parts, X_test=trained.parts.X_test[:0], y_test=trained.parts.y_test[:0])
     more = {"refit": {"rows": 200, "epochs": 3}, "folds": {"vecprop": {"rmse": [1.0, 2.0, 3.0]}}}
-    assert write_report(replace(trained, parts=parts).unmeasured(), result | more, tmp_path / "page.html")
+    write_report(replace(trained, parts=parts).unmeasured(), result | more, tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text()).text
     assert "There is no test" in page
     assert "rows to test" not in page

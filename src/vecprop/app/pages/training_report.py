@@ -1,6 +1,6 @@
 """The report of ``vecprop train``: one page that tells whether to trust a model, with all its pictures in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from .verdict_box import verdict_box
 from .worst_rows import table_of_worst_rows
 
 
-def write_report(trained: Trained, result: dict[str, Any], path: Path) -> bool:
-    """Write a page about a model. After Ctrl-C it lacks what was not computed by then, and is written all the same.
+def write_report(trained: Trained, result: dict[str, Any], path: Path, interrupts: Sequence[int] = ()) -> None:
+    """Write a page about a model.
 
     Parameters
     ----------
@@ -31,28 +31,26 @@ def write_report(trained: Trained, result: dict[str, Any], path: Path) -> bool:
         The outcome of ``vecprop train``, with the names of its files.
     path : Path
         The file; an older one is replaced.
-
-    Returns
-    -------
-    bool
-        Whether nothing lacks.
+    interrupts : sequence of int
+        Has an entry once Ctrl-C has come, see `held_back_interrupts`: sections that have not begun by then are left
+        out.
     """
-    is_whole, sections = True, []
-    for title, section in _sections(trained, result).items():
-        try:
-            content = section()
-        except KeyboardInterrupt:
-            is_whole = False
-            content = element("p", "Ctrl-C came before this was computed.")
-        sections.append(element("section", element("h2", title), content))
+    sections = [
+        _section(title, element("p", "Ctrl-C came before this was computed.") if interrupts else section())
+        for title, section in _sections(trained, result).items()
+    ]
     values = {
         "title": html(f"{printable(trained.request.target)}, predicted from {trained.request.table.name}"),
         "verdict": verdict_box(result),
         "sections": join(sections, "\n\n"),
+        "origin": _section("Where this page comes from", origin(trained.request, result)),
     }
     with written_at_once(path) as file:
         file.write(filled("vecprop.app.pages", "report.html", values).encode())
-    return is_whole
+
+
+def _section(title: str, content: Html) -> Html:
+    return element("section", element("h2", title), content)
 
 
 def _sections(trained: Trained, result: dict[str, Any]) -> dict[str, Callable[[], Html]]:
@@ -70,5 +68,4 @@ def _sections(trained: Trained, result: dict[str, Any]) -> dict[str, Callable[[]
         "The rows predicted worst": partial(table_of_worst_rows, trained, result),
         "Calibration": calibration,
         "Training": partial(training, trained, result),
-        "Where this page comes from": partial(origin, trained.request, result),
     }
