@@ -55,6 +55,8 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
         ax.plot(x, np.zeros(len(x)), "|", color=INK, transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":
             _few_dates(ax, x)
+        else:
+            ax.locator_params(axis="x", nbins=5)  # more could overlap
     else:
         shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
         ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
