@@ -30,5 +30,4 @@ def test_categories_are_named_and_dates_are_dates():
     ax = plot_dependence(dependence(np.array(["2024-01-01", "2024-02-01"], "datetime64[s]"), rows=500))
     assert len(ax.lines) == CURVES + 2
     ax.figure.canvas.draw()
-    assert len(ax.get_xticklabels()) <= 7
-    assert "2024" in ax.xaxis.get_offset_text().get_text()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2024-01-01", "2024-01-16", "2024-02-01"]

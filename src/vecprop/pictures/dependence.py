@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 CURVES = 50
 """The largest number of curves of single rows: more would be a carpet."""
 
+ROOM = 40
+"""The number of letters of names that are written beside each other; more are turned."""
+
 
 def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     """Draw the mean prediction against the values of a column, and the curves of single rows behind it.
@@ -51,10 +54,12 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     if names is None:
         ax.plot(x, np.zeros(len(x)), "|", color=INK, transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":
-            _few_dates(ax)
+            _few_dates(ax, x)
+        else:
+            ax.locator_params(axis="x", nbins=5)  # more could overlap
     else:
         shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
-        ax.set_xticks(x, shown, parse_math=False, rotation=90 if len(names) > 4 else 0)
+        ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
     ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
     mean: dict[str, Any] = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
     ax.plot(x, dependence.curves.mean(axis=0), color=INK, **mean)
@@ -63,10 +68,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _few_dates(ax: "Axes") -> None:
-    """Name so few dates on the axis that they do not overlap."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(maxticks=6)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+def _few_dates(ax: "Axes", dates: np.ndarray) -> None:
+    """Name the first date, the last and their middle: more could overlap."""
+    named = np.unique([dates[0], dates[0] + (dates[-1] - dates[0]) // 2, dates[-1]])
+    ax.set_xticks(named, [str(date)[:10] for date in named])

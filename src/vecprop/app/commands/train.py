@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -200,11 +200,12 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ..terminal.interrupts import held_back_interrupts
     from ..terminal.progress_bar import progress_bar
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fit_with_search import fitting, found, settings_of
-    from ..training.outcome import as_text, as_values
+    from ..training.outcome import as_text, as_values, described
     from ..training.settings_search import was_interrupted
     from ..training.train_on_table import Trained, train_on_table
 
@@ -224,19 +225,31 @@ def train(
         with written_at_once(files.options) as file:
             file.write(configuration(context, changed).encode())
 
+    def report_on(trained: Trained, result: dict[str, Any], files: RunFiles, interrupts: list[int]) -> None:
+        """Name the files in a result, and write the page if one is asked for."""
+        result |= {"model": str(files.model), "config": str(files.options)}
+        result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
+        if files.page is not None:
+            from ..pages.training_report import write_report
+
+            write_report(trained, result, files.page, interrupts)
+            result["report"] = str(files.page)
+
     def if_cut() -> RunFiles:
         return files if replace_interrupted else files.beside_older()
 
     try:
         trained.measure()
     except BaseException as error:  # which must not lose the model
-        files = if_cut()
-        keep(trained, files, {})
-        why = "Interrupted while measuring" if isinstance(error, KeyboardInterrupt) else "Measuring failed"
-        say(f"{why}: what was trained is saved in {files.model}, without metrics.")
-        if isinstance(error, KeyboardInterrupt):
-            raise typer.Exit(INTERRUPTED) from None
-        raise
+        with held_back_interrupts() as interrupts:
+            files = if_cut()
+            keep(trained, files, {})
+            why = "Interrupted while measuring" if isinstance(error, KeyboardInterrupt) else "Measuring failed"
+            say(f"{why}: what was trained is saved in {files.model}, without metrics.")
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            report_on(trained.unmeasured(), described(trained), files, interrupts)
+        raise typer.Exit(INTERRUPTED) from None
     if refit and not was_cut:
         try:
             trained = trained.anew()
@@ -244,19 +257,15 @@ def train(
             was_cut = True
             say("Interrupted while training anew: the model is the one that was measured.")
     files = if_cut() if was_cut else files
-    keep(trained, files, trained.metrics)
-    result = as_values(trained) | {"model": str(files.model), "config": str(files.options)}
-    result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
-    try:
-        if files.page is not None:
-            from ..pages.training_report import write_report
-
-            write_report(trained, result, files.page)
-            result["report"] = str(files.page)
-    finally:  # without the page too
-        if not quiet:
-            say_notes(trained.notes)
-        show(to_json(result) if as_json else as_text(trained, result))
-    if was_cut:
+    with held_back_interrupts() as interrupts:
+        keep(trained, files, trained.metrics)
+        result = as_values(trained)
+        try:
+            report_on(trained, result, files, interrupts)
+        finally:  # without the page too
+            if not quiet:
+                say_notes(trained.notes)
+            show(to_json(result) if as_json else as_text(trained, result))
+    if was_cut or interrupts:
         say(f"Interrupted: what was trained is saved in {files.model}.")
         raise typer.Exit(INTERRUPTED)

@@ -101,6 +101,14 @@ def on_test(model: Any, parts: Parts, seed: int) -> Measured:
     return Measured("test", model, parts.X_test, truth, parts.weight_test, predictions, [])
 
 
+def without_baselines(model: Any, parts: Parts) -> Measured:
+    """Return a model's predictions of rows that it has not seen, at once, as for a training that Ctrl-C has ended."""
+    if not parts.has_test:
+        return _out_of_fold("out of fold", model, parts, model.out_of_fold_, [], [])
+    predictions = {OURS: predictions_of(model, parts.X_test)}
+    return Measured("test", model, parts.X_test, as_learned(model, parts.y_test), parts.weight_test, predictions, [])
+
+
 def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
     """Return predictions of the rows of training by networks, and by baselines, that have not seen them."""
     fold = parts.dependence.folds(as_learned(model, parts.y), model.members(len(parts.y)), seed)
@@ -199,7 +207,7 @@ def _out_of_fold(
     folds: list[np.ndarray],
 ) -> Measured:
     """Return the rows of training that were predicted by all."""
-    names = baselines[0][1]
+    names = baselines[0][1] if baselines else ()
     each = {OURS: ours} | {
         name: out_of_fold(((rows, of[name]) for rows, of in baselines), len(parts.y)) for name in names
     }

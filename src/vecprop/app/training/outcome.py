@@ -13,7 +13,20 @@ from .verdict import verdict
 
 def as_values(trained: Trained) -> dict[str, Any]:
     """Return the outcome of a training as values for JSON."""
-    parts, model, measured = trained.parts, trained.final, trained.measured
+    measured = trained.measured
+    result = described(trained) | {
+        "measured": {"how": measured.how, "rows": len(measured.truth)},
+        "scores": trained.scores,
+        "verdict": verdict(trained),
+    }
+    if measured.folds:
+        result["folds"] = measured.of_folds()
+    return result
+
+
+def described(trained: Trained) -> dict[str, Any]:
+    """Return the outcome of a training without what is measured."""
+    parts, model = trained.parts, trained.final
     result = {
         "task": parts.task,
         "target": trained.request.target,
@@ -21,9 +34,6 @@ def as_values(trained: Trained) -> dict[str, Any]:
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
         "networks": sum(map(len, model.ensembles)),
         "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
-        "measured": {"how": measured.how, "rows": len(measured.truth)},
-        "scores": trained.scores,
-        "verdict": verdict(trained),
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
     }
@@ -31,8 +41,6 @@ def as_values(trained: Trained) -> dict[str, Any]:
         result["classes"] = model.classes_.tolist()
     if len(result.get("classes", [])) == 2:
         result |= {"positive": result["classes"][1], "threshold": getattr(model, "threshold_", 0.5)}
-    if measured.folds:
-        result["folds"] = measured.of_folds()
     if trained.refitted is not None:
         result["refit"] = {"rows": len(parts.y) + len(parts.y_test), "epochs": model.n_iter_}
     if trained.search is not None:
@@ -114,9 +122,21 @@ def folds_as_text(folds: dict[str, dict[str, list[float]]]) -> str:
     count = len(next(iter(first.values())))
     rows = [[f"mean and spread of {count} folds", *folds]]
     for metric in first:
-        each = [[value for value in of[metric] if isfinite(value)] for of in folds.values()]
-        rows.append([TITLES[metric], *(f"{mean(of):.4g} ± {stdev(of):.4g}" if len(of) > 1 else "" for of in each)])
+        spreads = (spread(of[metric]) for of in folds.values())
+        rows.append([TITLES[metric], *(f"{found[0]:.4g} ± {found[1]:.4g}" if found else "" for found in spreads)])
     return columns_of_text(rows)
+
+
+def spread(values: list[float]) -> tuple[float, float] | None:
+    """Return the mean and the standard deviation of finite values, None of fewer than two.
+
+    Examples
+    --------
+    >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
+    ((2.0, 1.0), None)
+    """
+    finite = [value for value in values if isfinite(value)]
+    return (mean(finite), stdev(finite)) if len(finite) > 1 else None
 
 
 def _numbers(levels: list[float]) -> str:

@@ -17,7 +17,7 @@ from ..models.estimates import Estimate, Scores, difference, estimates
 from ..models.known_rows import Task
 from ..terminal.errors import UsageError
 from .dividing import Parts, Request, divided
-from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training
+from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training, without_baselines
 from .settings_search import SettingsSearch
 
 Bar = Callable[[str], AbstractContextManager[Callable[[Progress], object] | None]]
@@ -135,6 +135,12 @@ class Trained:
         with threadpool_limits(1):
             _ = self.scores
         self.seconds["measuring"] = time.perf_counter() - began
+
+    def unmeasured(self) -> Self:
+        """Return the same without metrics: with the model's predictions, and none of baselines."""
+        again = replace(self)
+        vars(again)["measured"] = without_baselines(self.model, self.parts)
+        return again
 
     def anew(self) -> Self:
         """Return the same with a model that is trained anew on all rows, the test's too.

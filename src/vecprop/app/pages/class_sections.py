@@ -1,0 +1,153 @@
+"""What the page says of a classifier: its target, which classes are confused, and how right its probabilities are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...tables.columns import shortened
+from ...tables.error import printable
+from ..training.baselines import NAIVE
+from ..training.train_on_table import Trained
+from .class_pictures import draw_calibration, draw_precision, draw_roc
+from .markup import Html, bar, element, join, long_table, table
+from .svg import picture
+
+MOST_CLASSES = 20
+"""With more classes than this, a matrix of all pairs cannot be read."""
+MOST_PAIRS = 15
+
+
+def target_of_classes(trained: Trained) -> Html:
+    """Return the number of rows of each class, in training and in the test."""
+    counts = np.unique(trained.parts.y, return_counts=True)[1]
+    shown = [f"{count:,} ({count / counts.sum():.1%})" for count in counts]
+    rows = [
+        [name, bar(count / counts.max(), of)] for name, count, of in zip(_names(trained), counts, shown, strict=True)
+    ]
+    heads = {"class": "name", "rows to train": "bars"}
+    if trained.parts.has_test:
+        in_test = np.bincount(trained.truth[trained.truth >= 0], minlength=len(counts))
+        rows, heads = (
+            [[*row, f"{of:,}"] for row, of in zip(rows, in_test, strict=True)],
+            heads | {"rows to test": "number"},
+        )
+    return long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
+
+
+def errors_of_classes(trained: Trained) -> Html:
+    """Return which classes are confused, how well each is found, and for two classes the curves of all thresholds."""
+    known = trained.truth >= 0
+    if not known.any():
+        return element("p", "No row of the test is of a class that training had.")
+    truth, decided = trained.truth[known], trained.measured.decided[known]
+    names = _names(trained)
+    are_few = len(names) <= MOST_CLASSES
+    parts = [confusion_matrix(truth, decided, names) if are_few else confused_pairs(truth, decided, names)]
+    parts += [element("h3", "Each class"), each_class(truth, decided, names)]
+    if len(names) == 2 and len(np.unique(truth)) == 2:
+        parts += [element("h3", "All thresholds"), _curves(trained, known, names[1])]
+    return join(parts)
+
+
+def confusion_matrix(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+    """Return the share of each true class that was predicted as each class, and the number of rows.
+
+    Parameters
+    ----------
+    truth, decided : ndarray of int (N,)
+        The number of each row's class, and of the class that was predicted.
+    names : sequence of str
+        The names of the classes.
+    """
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (truth, decided), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    head = element("tr", element("th", "true ↓ predicted →"), *(element("th", name, scope="col") for name in names))
+    body = (
+        element("tr", element("th", name, scope="row"), *map(_cell, of_row, shares_of_row))
+        for name, of_row, shares_of_row in zip(names, counts, shares, strict=True)
+    )
+    matrix = element("table", element("thead", head), element("tbody", join(body, "\n")), class_="matrix")
+    told = "Each row shows what became of one true class: the share of its rows, and their number."
+    return join([element("p", told), element("div", matrix, class_="wide")])
+
+
+def _cell(count: int, share: float) -> Html:
+    if not count:
+        return element("td")
+    return element("td", f"{share:.0%}", element("small", f"{count:,}"), style=f"--share: {share:.3f}")
+
+
+def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+    """Return the pairs of classes that are confused most often: counted, without a matrix of all pairs."""
+    pairs = np.stack([truth, decided], axis=1)
+    found, counts = np.unique(pairs[truth != decided], axis=0, return_counts=True)
+    of_class = np.bincount(truth, minlength=len(names))
+    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    rows = [
+        [names[true], names[other], bar(count / of_class[true], f"{count:,} of {of_class[true]:,}")]
+        for (true, other), count in zip(found[order], counts[order], strict=True)
+    ]
+    if not rows:
+        return element("p", "No row of the test was taken for another class.")
+    told = f"Of {len(found):,} pairs that are confused, these are the most frequent ones."
+    return join(
+        [element("p", told), table({"true": "name", "predicted": "name", "rows of the true class": "bars"}, rows)]
+    )
+
+
+def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
+    """Return the precision and recall of each class, those with the most rows in the test first."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    undefined: Any = np.nan
+    found = precision_recall_fscore_support(truth, decided, labels=range(len(names)), zero_division=undefined)
+    precision, recall, f1, support = map(np.asarray, found)
+    rows = [
+        [names[k], *(_share(float(of[k])) for of in (precision, recall, f1)), f"{support[k]:,}"]
+        for k in np.argsort(-support, kind="stable")
+    ]
+    heads = {"class": "name", "precision": "number", "recall": "number", "F1": "number", "rows": "number"}
+    told = "Precision is the share of the rows predicted so that are so, recall the share of the rows that are so that "
+    return join([element("p", f"{told}are predicted so."), long_table(heads, rows, MOST_CLASSES)])
+
+
+def _share(share: float) -> str:
+    return "–" if np.isnan(share) else f"{share:.1%}"
+
+
+def _curves(trained: Trained, known: np.ndarray, name: str) -> Html:
+    """Return the curves of the model and of the baselines that do not guess, with points at the model's threshold."""
+    predictions = {of: P[known, 1] for of, P in trained.measured.predictions.items() if of != NAIVE}
+    both = trained.truth[known] == 1, predictions, trained.measured.decided[known] == 1
+    guess = "A guess is on the dotted line; the point is at the model's threshold."
+    return element(
+        "div",
+        picture(f"ROC curves of {name}. {guess}", draw_roc, *both),
+        picture(f"Precision against recall of {name}. {guess}", draw_precision, *both),
+        class_="pictures",
+    )
+
+
+def calibration_of_classes(trained: Trained) -> Html:
+    """Return a picture of how right the probabilities are."""
+    known = trained.truth >= 0
+    if not known.any():
+        return Html()
+    if len(trained.model.classes_) == 2:
+        what = f"probability of {_names(trained)[1]}"
+        chance, is_so = trained.predicted[:, 1], trained.truth == 1
+    else:
+        what = "probability of the predicted class"
+        decided = trained.measured.decided
+        chance, is_so = trained.predicted[np.arange(len(decided)), decided], decided == trained.truth
+    told = (
+        f"The {what}, and the share of rows in which it is so, with 95 % intervals. On the dotted line both are equal; "
+        "below it the model is too sure. Grey bars show how many rows have such a probability."
+    )
+    return picture(told, draw_calibration, chance[known], is_so[known], what, height=3.5)
+
+
+def _names(trained: Trained) -> list[str]:
+    return [printable(shortened(str(name))) for name in trained.model.classes_]

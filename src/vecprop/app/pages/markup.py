@@ -1,0 +1,115 @@
+"""HTML that is put together from parts: text is escaped, unless it is HTML already."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import islice
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def html(part: object) -> Html:
+    """Return a part as HTML.
+
+    Examples
+    --------
+    >>> html("a < b"), html(Html("<b>b</b>"))
+    ('a &lt; b', '<b>b</b>')
+    """
+    return part if isinstance(part, Html) else Html(escape(str(part)))
+
+
+def element(tag: str, *parts: object, **attributes: object) -> Html:
+    """Return an element with its parts one after the other; ``_`` ends the name of an attribute that Python reserves.
+
+    Examples
+    --------
+    >>> element("p", "1 < 2", element("br"), class_="wide")
+    '<p class="wide">1 &lt; 2<br></p>'
+    """
+    named = "".join(f' {name.strip("_").replace("_", "-")}="{escape(str(of))}"' for name, of in attributes.items())
+    end = "" if tag in ("br", "img") else f"</{tag}>"
+    return Html(f"<{tag}{named}>{join(parts)}{end}")
+
+
+def join(parts: Iterable[object], between: str = "") -> Html:
+    """Return several parts as HTML."""
+    return Html(between.join(map(html, parts)))
+
+
+def figures(value: float, count: int = 4) -> str:
+    """Return a number to some figures, without an exponent unless it is very small or large.
+
+    Examples
+    --------
+    >>> figures(15123.4), figures(0.00012345), figures(-0.5), figures(1.5e20)
+    ('15,120', '0.0001234', '-0.5', '1.5e+20')
+    """
+    return f"{float(f'{value:.{count}g}'):,.12g}"
+
+
+def bullets(sentences: Iterable[object], most: int = 50) -> Html:
+    """Return a list of sentences, at most the first fifty."""
+    items = [element("li", sentence) for sentence in islice(sentences, most)]
+    return element("ul", join(items, "\n")) if items else Html()
+
+
+def bar(share: float, *text: object, behind: float = 0.0) -> Html:
+    """Return text above a bar whose length is a share of the width of its cell, before a paler one.
+
+    Examples
+    --------
+    >>> bar(0.25, "25 %")
+    '25 %<span class="bar" style="--behind: 0.0%"><span style="width: 25.0%"></span></span>'
+    """
+    front, back = (f"{100 * min(max(length, 0.0), 1.0):.1f}%" for length in (share, behind))
+    return join(
+        [*text, element("span", element("span", style=f"width: {front}"), class_="bar", style=f"--behind: {back}")]
+    )
+
+
+def table(heads: Mapping[str, str], rows: Iterable[Sequence[object]], kind: str = "") -> Html:
+    """Return a table that may be wider than the page.
+
+    Parameters
+    ----------
+    heads : mapping of str to str
+        The head of each column, and its class, such as "number".
+    rows : iterable of sequence
+        The cells of each row. Each says its column's head too, since narrow pages may show a row as a list.
+    kind : str
+        The table's class.
+    """
+    attributes = [({"class_": of} if of else {}, title) for title, of in heads.items()]
+    head = element("tr", *(element("th", title, scope="col", **of) for of, title in attributes))
+    body = join(
+        (
+            element(
+                "tr",
+                *(
+                    element("td", cell, data_head=title, **of)
+                    for cell, (of, title) in zip(row, attributes, strict=True)
+                ),
+            )
+            for row in rows
+        ),
+        "\n",
+    )
+    whole = element("table", element("thead", head), "\n", element("tbody", body), **({"class_": kind} if kind else {}))
+    return element("div", whole, class_="wide")
+
+
+def folded(summary: object, *parts: object, is_open: bool = False) -> Html:
+    """Return parts that are hidden behind a line until it is clicked, or shown until then."""
+    return element("details", element("summary", summary), *parts, **({"open": ""} if is_open else {}))
+
+
+def long_table(heads: Mapping[str, str], rows: Sequence[Sequence[object]], most: int, kind: str = "") -> Html:
+    """Return a table whose rows after the first ones are folded; all of them if they are but a few more."""
+    if len(rows) <= most + 5:
+        return table(heads, rows, kind)
+    others = folded(f"{len(rows) - most:,} more", table(heads, rows[most:], kind))
+    return join([table(heads, rows[:most], kind), others])
