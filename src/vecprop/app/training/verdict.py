@@ -31,11 +31,11 @@ class Verdict:
     metric : str
         The loss by which models are compared: the lower, the better.
     ours, theirs : Estimate
-        The loss of the model, and that of the best baseline.
+        The loss of the model, and that of this baseline.
     baseline : str
-        The best baseline.
+        The baseline by which the model is judged, see `decisive`.
     margin : Estimate
-        How much higher the loss of the best baseline is than the model's, with the interval of paired draws.
+        How much higher the loss of this baseline is than the model's, with the interval of paired draws.
     overlaps : list of str
         The baselines whose intervals overlap with the model's.
     says : str
@@ -64,14 +64,28 @@ def verdict(trained: Trained) -> Verdict:
     """Return the verdict on a model."""
     scores, metric = trained.scores, next(iter(trained.metrics))
     ours, *others = [(name, of[metric]) for name, of in scores.items()]
-    baseline, theirs = min(others, key=lambda other: other[1].value)
+    baseline = decisive({name: score.value for name, score in others}, trained.margins)
+    theirs, margin = scores[baseline][metric], trained.margins[baseline]
     overlaps = [name for name, score in others if ours[1].overlaps(score)]
-    margin = trained.margins[baseline]
     level = _level(trained.margins, baseline, overlaps)
     rules = (_without_test, _like_naive, _few_rows, _unfinished, _never_predicted)
     worries = [sentence for rule in rules for sentence in rule(trained)]
     says = _says(level, TITLES[metric], ours[1], baseline, theirs, margin)
     return Verdict(level, metric, ours[1], baseline, theirs, margin, overlaps, says, worries)
+
+
+def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:
+    """Return the baseline by which a model is judged: the best, or if that is surely beaten, one that is not.
+
+    Examples
+    --------
+    >>> margins = {"linear": Estimate(0.03, 0.01, 0.05), "boosting": Estimate(0.04, -0.01, 0.09)}
+    >>> decisive({"linear": 0.33, "boosting": 0.34}, margins)
+    'boosting'
+    """
+    best = min(losses, key=lambda name: losses[name])
+    closest = min(margins, key=lambda name: margins[name].low)
+    return closest if margins[best].low > 0 >= margins[closest].low else best
 
 
 def _level(margins: dict[str, Estimate], best: str, overlaps: list[str]) -> Level:
