@@ -49,7 +49,7 @@ def _margin(found: Verdict) -> Html:
         "p",
         f"The {title} is ",
         element("strong", in_words(found.ours)),
-        f"; that of {found.baseline}, the best baseline, is {side} by {in_words(apart)}.",
+        f"; that of {found.baseline} is {side} by {in_words(apart)}.",
     )
 
 
