@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +134,46 @@ def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
     precompile.wait_for(NAME)
     assert process.returncode
     assert precompile._running == {}
+
+
+@pytest.mark.long
+def test_of_processes_that_start_at_once_one_compiles(tmp_path):
+    settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path), "VECPROP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", COMPILED_HERE]
+    processes = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    lines = [line for process in processes for line in process.communicate()[0].splitlines()]
+    compiled = [line for line in lines if not line.startswith("look for")]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(compiled) == len(set(compiled)) == len(list(tmp_path.glob("*.kernel")))
+
+
+PARENT = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from small_kernel import small_kernel
+from vecprop.compiled.jit import precompile
+precompile._CODE = precompile._CODE.replace("import numpy\\n", "time.sleep(60)\\n")
+precompile.precompile(small_kernel, np.float32)
+(process,) = precompile._running.values()
+print(process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process keeps the number of a parent that has ended")
+def test_a_process_that_compiles_ends_with_its_parent(tmp_path):
+    settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path), "VECPROP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", PARENT, str(Path(__file__).parent)]
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the process has not ended")

@@ -119,3 +119,14 @@ def test_permissions_and_links_stay(tmp_path):
 def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError), written_at_once(tmp_path / "no" / "file"):
         pass
+
+
+def test_what_killed_programs_have_left_is_removed_after_a_day(tmp_path):
+    old, new, other = (tmp_path / f".{name}.0123.unfinished" for name in ("model[1].npz", "model[1].npz.4", "other"))
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with written_at_once(tmp_path / "model[1].npz") as file:
+        file.write(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, other.name, "model[1].npz"])

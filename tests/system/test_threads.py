@@ -180,3 +180,29 @@ def test_work_that_is_done_apart_returns_and_raises():
     assert threads.apart(threading.get_native_id) != threading.get_native_id()
     with pytest.raises(ZeroDivisionError):
         threads.apart(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"pod/cpu.max": "150000 100000\n"}, 2),
+        ({"pod/cpu.max": "max 100000\n"}, 2**16),
+        ({"pod/cpu.max": "max 100000\n", "cpu.max": "50000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2**16),
+        ({"pod/cpu.max": "odd\n"}, 2**16),
+        ({}, 2**16),
+    ],
+)
+def test_the_time_that_a_container_allows(files, expected, tmp_path):
+    (tmp_path / "cgroup").write_text("1:cpu:/\n0::/pod\n")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert threads._quota.__wrapped__(str(tmp_path / "cgroup"), str(tmp_path)) == expected
+
+
+def test_no_more_threads_than_a_container_allows(monkeypatch, eight):
+    monkeypatch.delenv("VECPROP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "_quota", lambda: 3)
+    assert allowed_threads() == 3

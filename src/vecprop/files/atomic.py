@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from secrets import token_hex
 from typing import IO
+
+DAY = 86_400
 
 
 @contextmanager
@@ -14,7 +18,8 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Give a new file to write into, which replaces path when all of it is on disk.
 
     If writing fails or is killed, path is unchanged, and an error of the system names it. A killed program leaves the
-    unfinished file in the same folder, named ``.NAME.….unfinished``.
+    unfinished file in the same folder, named ``.NAME.….unfinished``; one that is a day old is removed by the next
+    program that writes NAME.
 
     Examples
     --------
@@ -27,6 +32,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     hello 1
     """
     target = Path(os.path.realpath(path))  # a link stays a link
+    _sweep(target)
     unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
     try:
         with open(unfinished, "xb") as file:
@@ -52,3 +58,11 @@ def _settle(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what programs that were killed have left of this file; none still writes it after a day."""
+    with suppress(OSError):
+        for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
+            if left.stat().st_mtime < time.time() - DAY:
+                left.unlink()

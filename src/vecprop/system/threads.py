@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
+from math import ceil
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -58,7 +60,29 @@ def allowed_threads() -> int:
         return int(chosen)
     if chosen:
         raise ValueError(f"VECPROP_NUM_THREADS is {chosen!r}, but a positive whole number is needed.")
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, _quota())
+
+
+@lru_cache(maxsize=1)
+def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
+    """Return the number of processors whose time a container lets this process use, rounded up; many without a limit.
+
+    The files are those of cgroup v2, in the process's own group or those above it, and of v1.
+    """
+    quotas = []
+    with suppress(OSError, ValueError, IndexError):
+        own = Path(root, Path(groups).read_text(encoding="utf-8").splitlines()[-1].partition("::")[2].lstrip("/"))
+        for place in (own, *own.parents):
+            with suppress(OSError):
+                quota, period = Path(place, "cpu.max").read_text(encoding="utf-8").split()
+                quotas += [] if quota == "max" else [int(quota) / int(period)]
+            if place == Path(root):
+                break
+    with suppress(OSError, ValueError):
+        quota, period = (int(Path(root, "cpu", f"cpu.cfs_{of}_us").read_text()) for of in ("quota", "period"))
+        quotas += [quota / period] if quota > 0 else []
+    return max(ceil(min(quotas, default=2**16)), 1)
 
 
 _number_of_processor: Callable[[], int] | None = None

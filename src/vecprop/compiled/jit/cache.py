@@ -9,9 +9,14 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 _SUFFIX = ".kernel"
 _CHECKSUM = hashlib.sha256
@@ -73,6 +78,25 @@ def is_kept(name: str) -> bool:
     """Return whether the cache has a kernel of this name."""
     file = _file(name)
     return file is not None and file.is_file()
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Wait until no other process compiles the kernel of this name: of several that start at once, one does.
+
+    The system unlocks the file of a process that ends, however it ends. Without a folder, or such locks, none waits.
+    """
+    file = _file(name)
+    descriptor = None
+    if file is not None and fcntl is not None:
+        with suppress(OSError):
+            descriptor = os.open(file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def kept(name: str) -> bytes | None:

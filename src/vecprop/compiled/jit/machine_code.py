@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -20,7 +21,7 @@ from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 
 from ...system.threads import apart
-from .cache import is_kept, keep, kept
+from .cache import alone, is_kept, keep, kept
 from .numba_options import OPTIONS
 from .precompile import wait_for
 from .reached import digest
@@ -32,10 +33,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_one_at_a_time=threading.RLock()))
 
 
-@cache
-def _say_once() -> None:
-    """Tell the user why the first fit takes seconds."""
-    print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
+_PAUSE = 5.0
+"""Kernels that are compiled within this many seconds after others are of the same fit, and nothing more is said."""
+_last_compiled = -_PAUSE
+
+
+def _say() -> None:
+    """Tell the user why a fit takes seconds, once for all kernels that it needs."""
+    if time.monotonic() - _last_compiled > _PAUSE:
+        print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -100,14 +106,18 @@ class Kernel:
         return apart(self._compiled)
 
     def _compiled(self) -> int:
+        global _last_compiled
         with _one_at_a_time:
             wait_for(self.name)
-            if not is_kept(self.name):
-                _say_once()
             compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS)
             compiled._cache = _Kept(self.name)
-            with _no_garbage_collection():
+            if is_kept(self.name):
                 compiled.compile()
+            else:
+                _say()
+                with alone(self.name), _no_garbage_collection():
+                    compiled.compile()
+                _last_compiled = time.monotonic()
         _kept.append(compiled)
         assert compiled.address is not None
         return compiled.address

@@ -19,8 +19,14 @@ from ...system.threads import allowed_threads
 from .cache import folder, is_kept, is_shared
 
 _CODE = """
-import importlib, sys
-_, module, kernel, kind, *sys.path = sys.argv
+import importlib, os, sys, threading, time
+_, parent, module, kernel, kind, *sys.path = sys.argv
+def end_with_parent():
+    while os.getppid() == int(parent):
+        time.sleep(0.2)
+    os._exit(1)
+if hasattr(os, "fork"):  # elsewhere a process keeps the number of a parent that has ended
+    threading.Thread(target=end_with_parent, daemon=True).start()
 import numpy
 getattr(importlib.import_module(module), kernel)(getattr(numpy, kind)).address()
 """
@@ -76,7 +82,7 @@ def _start(name: str, *arguments: str) -> None:
     places = [place for place in sys.path if isinstance(place, str)]
     with suppress(OSError, ValueError):  # no process can be started: the kernel will be compiled here
         _running[name] = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE, *arguments, *places],
+            [sys.executable, "-I", "-c", _CODE, str(os.getpid()), *arguments, *places],
             env={**os.environ, "VECPROP_CACHE_DIR": str(path)},
             stdin=nothing,
             stdout=nothing,
