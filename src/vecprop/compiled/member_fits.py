@@ -35,6 +35,7 @@ from .jit.calls import call_epochs
 from .jit.fit_record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
 from .jit.numba_options import INNER
+from .jit.system_calls import CLOCK, IS_WINDOWS, clock_frequency
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1
@@ -49,17 +50,29 @@ UNMEASURED = NOT_STARTED, int(Ended.AT_START)
 size: int = 8  # a placeholder for the bytes of an element, filled in by `members_address`
 
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
-_clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 _RECORD_BYTES = FIT.itemsize
-_MONOTONIC = np.int32(getattr(time, "CLOCK_MONOTONIC", 1))
 
 
-@njit(**INNER)
-def _now(place):
-    """Return the seconds of a clock; place is the address of two words for it to write."""
-    _clock(_MONOTONIC, place)
-    time = words_at(place, 2)
-    return time[0] + 1e-9 * time[1]
+if IS_WINDOWS:
+    _clock = types.ExternalFunction(CLOCK, types.int32(types.intp))
+    _TICKS = clock_frequency()
+
+    @njit(**INNER)
+    def _now(place):
+        """Return the seconds of a clock; place is the address of two words for it to write."""
+        _clock(place)
+        return words_at(place, 2)[0] / _TICKS
+
+else:
+    _clock = types.ExternalFunction(CLOCK, types.int32(types.int32, types.intp))
+    _MONOTONIC = np.int32(time.CLOCK_MONOTONIC)
+
+    @njit(**INNER)
+    def _now(place):
+        """Return the seconds of a clock; place is the address of two words for it to write."""
+        _clock(_MONOTONIC, place)
+        time = words_at(place, 2)
+        return time[0] + 1e-9 * time[1]
 
 
 @njit(**INNER)

@@ -12,8 +12,9 @@ from ..core.network import Network
 from ..core.penalties import L1, L2
 from .gemm.packed import packing_size
 from .gemm.products import gather_address, multiply_address
+from .jit import system_calls
 from .jit.fit_record import Context
-from .lower.formulas import H_SIZE, hyperparameters
+from .lower.formulas import H_SIZE, has_sources, hyperparameters
 from .lower.loops import (
     UPDATES,
     derivative_address,
@@ -55,6 +56,10 @@ MOST_SHARDS = 4
 
 def unsupported(network: Network, optimizer: Any = None, score: str | None = None) -> str | None:
     """Return the reason why there are no kernels for these parts, or None. A derived class is a part of its own."""
+    if system_calls.MISSING is not None:
+        return f"this system has no function {system_calls.MISSING}, which kernels call"
+    if not has_sources():
+        return "the library's source files, from which kernels are compiled, are not here"
     optimizers = [] if optimizer is None else [optimizer]
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
         own = catalog.BY_CLASS.get(type(part))

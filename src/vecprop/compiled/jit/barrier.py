@@ -19,9 +19,10 @@ from llvmlite import ir
 from numba import njit, types
 
 from .numba_options import intrinsic
+from .system_calls import YIELD
 
 _WORD = ir.IntType(64)
-_yield = types.ExternalFunction("sched_yield", types.int32())
+_yield = types.ExternalFunction(YIELD, types.int32())
 
 BARRIER_WORDS = 16
 """The words of a barrier, all 0 at first."""

@@ -41,6 +41,16 @@ def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     return _compiled(_owner(cls, name), name, cls, F)
 
 
+@cache
+def has_sources() -> bool:
+    """Return whether the library's source files are there: a program may be packed without them."""
+    try:
+        inspect.getsource(core_elementary.where)
+    except (OSError, TypeError):
+        return False
+    return True
+
+
 def hyperparameters(description: Any) -> np.ndarray:
     """Return the numbers among a part's fields as the vector h, padded with zeros."""
     numbers = [getattr(description, name) for name in _numbers(type(description))]

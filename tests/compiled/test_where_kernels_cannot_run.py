@@ -1,0 +1,70 @@
+"""Where no kernel can run, since a function of the system or the sources are missing, the reference engine trains."""
+
+import compileall
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.compiled import program
+from vecprop.compiled.jit import system_calls
+
+NETWORK = vp.Network(3, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
+X = np.random.default_rng(0).normal(size=(20, 3))
+
+
+def fit(engine):
+    return vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Adam(), epochs=2, engine=engine).theta
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ((system_calls, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
+        (
+            (program, "has_sources", lambda: False),
+            "the library's source files, from which kernels are compiled, are not",
+        ),
+    ],
+)
+def test_the_reference_engine_trains_and_says_so(monkeypatch, change, reason):
+    expected = fit("reference")
+    monkeypatch.setattr(*change)
+    with pytest.warns(UserWarning, match=f"Training on the reference engine, which is slower: {reason}"):
+        np.testing.assert_array_equal(fit("auto"), expected)
+    with pytest.raises(ValueError, match=f"cannot train this: {reason}"):
+        fit("compiled")
+    with pytest.raises(ValueError, match=f"cannot be compiled, because {reason}"):
+        vp.compile(NETWORK)
+
+
+def test_a_function_that_the_system_does_not_have_is_named(monkeypatch):
+    library = ctypes.CDLL(None)
+    monkeypatch.setattr(system_calls, "_library", lambda: library)
+    assert system_calls.made_known() is None
+    monkeypatch.setattr(system_calls, "_FUNCTIONS", {"a_yield": "no_such_function"})
+    assert system_calls.made_known() == "no_such_function"
+
+
+@pytest.mark.long
+def test_a_program_that_is_packed_without_sources(tmp_path):
+    shutil.copytree(Path(vp.__file__).parent, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(tmp_path / "vecprop", quiet=1, legacy=True)
+    for source in (tmp_path / "vecprop").rglob("*.py"):
+        source.unlink()
+    code = """
+import numpy as np, vecprop as vp
+X = np.random.default_rng(0).normal(size=(60, 4))
+print(vp.__file__, vp.MLPClassifier(max_iter=3).fit(X, X[:, 0] > 0).predict(X[:2]).shape)
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0].endswith("__init__.pyc")
+    assert "Training on the reference engine, which is slower: the library's source files" in done.stderr
