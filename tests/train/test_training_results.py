@@ -37,7 +37,8 @@ def test_they_are_a_sequence():
     assert found == every
     assert found != every[:-1]
     assert found != 6
-    assert repr(found).startswith("TrainingResults([TrainingResult(theta=array(")
+    assert repr(found).startswith("<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0.")
+    assert repr(vp.train_population([], X, T)) == "<TrainingResults of 0 member(s), ended by nothing>"
     assert vp.train_population([], X, T) == []
 
 
@@ -94,3 +95,15 @@ def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
     assert np.isnan(found.last_loss).all()
     assert [result.reason for result in found] == ["interrupted"] * 2
     assert found[0].history.last_loss is None
+
+
+def test_they_are_a_table():
+    found = results(validation_rows=np.arange(9), validation_score="r2")
+    frame = found.to_frame()
+    assert frame.reason.tolist() == ["epochs"] * 6
+    np.testing.assert_array_equal(frame.loss, found.last_loss)
+    np.testing.assert_array_equal(frame.validation_loss, [each.history.validation_loss[-1] for each in found])
+    np.testing.assert_array_equal(frame.epochs, [each.state.epoch for each in found])
+    assert frame.validation_score.between(-9, 1).all()
+    assert results().to_frame().validation_loss.isna().all()
+    assert vp.train_population([], X, T).to_frame().shape == (0, 6)

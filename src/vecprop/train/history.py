@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class History:
     """The measurements of training. Entry k of a loss is measured before epoch k + 1, the last entry at the end.
 

@@ -1,6 +1,7 @@
 """The results of a population, each made when it is asked for: of a thousand, most never are."""
 
 import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -9,6 +10,8 @@ import numpy as np
 from .state import TrainingResult
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .engine import Cohort
 
 
@@ -64,7 +67,51 @@ class TrainingResults(Sequence[TrainingResult]):
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self)!r})"
+        reasons = Counter(result.reason for result in self)
+        ended = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.most_common())
+        losses = self.last_loss[np.isfinite(self.last_loss)]
+        lowest = f"; lowest loss {losses.min():.6g}" if len(losses) else ""
+        return f"<{type(self).__name__} of {len(self)} member(s), ended {ended or 'by nothing'}{lowest}>"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a table with a row for each member, in their order.
+
+        Its columns are the reason why training ended, the numbers of epochs and of steps, and the latest loss,
+        validation loss and validation score, which are NaN where they are not known.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+        >>> members = [Member(network, np.zeros(2), GradientDescent(rate), epochs=100) for rate in (0.1, 0.5)]
+        >>> print(train_population(members, X, 3 * X + 1).to_frame()[["reason", "epochs", "loss"]].round(4))
+               reason  epochs    loss
+        member
+        0      epochs     100  0.0009
+        1      epochs     100  0.0000
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError('TrainingResults.to_frame needs pandas: pip install "vecprop[tables]".') from None
+        rows = [
+            {
+                "reason": result.reason,
+                "epochs": result.state.epoch,
+                "steps": result.state.step,
+                "loss": result.history.last_loss,
+                "validation_loss": result.history.last_validation_loss,
+                "validation_score": result.history.last_validation_score,
+            }
+            for result in self
+        ]
+        columns = ["reason", "epochs", "steps", "loss", "validation_loss", "validation_score"]
+        frame = pd.DataFrame(rows, columns=columns, index=pd.RangeIndex(len(rows), name="member"))
+        return frame.astype(dict.fromkeys(columns[3:], float))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle the results alone, without the arrays that they are made from."""

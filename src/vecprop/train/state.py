@@ -11,7 +11,7 @@ from .history import History
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class TrainingState:
     """The state of training. Callbacks receive it after each epoch, and `train` continues from it.
 
@@ -65,7 +65,7 @@ class TrainingState:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class TrainingResult:
     """The result of training.
 
