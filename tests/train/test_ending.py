@@ -58,7 +58,7 @@ def test_callbacks_see_each_epoch_and_may_stop():
         np.testing.assert_allclose(state.history.loss[-1], NETWORK.loss(state.theta, X, T))
         return state.epoch == 3
 
-    result = fit(epochs=10, batch_size=15, callbacks=[callback])
+    result = fit(epochs=10, batch_size=15, training_loss="exact", callbacks=[callback])
     assert result.reason == "callback"
     assert seen == [(1, 2, 2, 10), (2, 4, 3, 10), (3, 6, 4, 10)]
 
@@ -75,7 +75,7 @@ def test_a_callback_with_an_interval_is_called_once_in_that_number_of_epochs():
 
     for engine, least in (("compiled", 3), ("reference", 12)):
         seldom = Seldom()
-        result = fit(epochs=50, batch_size=15, callbacks=[seldom], engine=engine)
+        result = fit(epochs=50, batch_size=15, training_loss="exact", callbacks=[seldom], engine=engine)
         assert least <= seldom.calls <= 12
         assert seldom.losses == result.state.epoch == 12
         assert len(result.history.loss) == 13
@@ -126,14 +126,14 @@ def test_ctrl_c_within_an_epoch_returns_what_has_been_trained():
             return super().derivative(z, y)
 
     network = vp.Network(3, [vp.Dense(4), Interrupting(), vp.Dense(2)], vp.SquaredError())
-    result = fit(network, epochs=50, batch_size=10)
+    result = fit(network, epochs=50, batch_size=10, training_loss="exact")
     assert result.reason == "interrupted"
     assert (result.state.epoch, result.state.step) == (2, 6)  # the seventh backward pass is the third epoch's first
     history = result.history
     assert (len(history.loss), len(history.gradient_norm), len(history.time)) == (3, 2, 3)
 
     Interrupting.calls = 2  # the fifth is the second of its epoch, whose first step counts
-    result = fit(network, epochs=50, batch_size=10)
+    result = fit(network, epochs=50, batch_size=10, training_loss="exact")
     assert (result.state.epoch, result.state.step) == (2, 4)
     assert len(result.history.loss) == 3
     history = result.history
@@ -145,7 +145,7 @@ def test_divergence_stops_and_keeps_the_last_finite_parameters(batch_size):
     with pytest.raises(
         vp.DivergenceError, match=r"Training diverged: after step .*Lower the learning rate \(now 1000"
     ) as e:
-        fit(optimizer=vp.GradientDescent(1000.0), epochs=1000, batch_size=batch_size)
+        fit(optimizer=vp.GradientDescent(1000.0), epochs=1000, batch_size=batch_size, training_loss="exact")
     result = e.value.result
     assert result.reason == "diverged"
     assert np.isfinite(result.history.loss).all()

@@ -34,7 +34,7 @@ def test_full_batches_are_the_optimizer_s_steps():
 
 
 def test_mini_batches_are_the_counted_order():
-    result = fit(DROPPING, epochs=2, batch_size=8, seed=9)
+    result = fit(DROPPING, epochs=2, batch_size=8, seed=9, training_loss="exact")
     theta, optimizer, step = THETA.copy(), vp.Momentum(0.1), 0
     state, losses = optimizer.init(theta), [DROPPING.loss(theta, X, T)]
     for epoch in range(2):
@@ -46,6 +46,17 @@ def test_mini_batches_are_the_counted_order():
         losses.append(DROPPING.loss(theta, X, T))
     np.testing.assert_array_equal(result.theta, theta)
     np.testing.assert_array_equal(result.history.loss, losses)
+
+
+def test_mini_batches_record_the_running_loss_and_full_batches_the_exact_one():
+    for engine in ("compiled", "reference"):
+        for batch_size, same in ((8, "running"), (30, "exact"), (None, "exact")):
+            settings = {"batch_size": batch_size, "epochs": 2, "engine": engine}
+            losses = fit(**settings).history.loss
+            np.testing.assert_array_equal(losses, fit(**settings, training_loss=same).history.loss)
+            member = vp.Member(NETWORK, THETA, vp.Momentum(0.1), epochs=2, batch_size=batch_size)
+            (result,) = vp.train_population([member], X, T, engine=engine)
+            np.testing.assert_array_equal(result.history.loss, losses)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -1,7 +1,7 @@
 """The epochs of one fit: the record that the kernels read and write, and the threads that run them."""
 
 import ctypes
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..system.threads import run_together, usable_threads, with_single_threaded_blas
-from .jit.barrier import BARRIER_WORDS, abandonment
+from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND
 from .jit.fit_record import OFFSETS, Context, as_word
 from .jit.precompile import precompile
 from .lower.formulas import hyperparameters
@@ -160,7 +160,9 @@ class Epochs:
         def work(worker: int) -> None:
             self.run_epochs(self.context.address, worker)
 
-        with_single_threaded_blas(lambda: run_together(work, self.workers, abandonment(self.barrier)), self.uses_blas)
+        # Without a line of Python, in which the handler of a signal could raise another exception.
+        abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
+        with_single_threaded_blas(lambda: run_together(work, self.workers, abandon), self.uses_blas)
         return EpochResults(
             epochs=int(done[0]),
             steps=int(done[1]),

@@ -7,9 +7,8 @@ simple in terms of y, as the logistic's y (1 - y), is written that way.
 from dataclasses import dataclass
 from math import inf, pi
 
-from .elementary import Array, absolute, clip, exp, expm1, log1p, one, real, tanh, where
+from .elementary import Array, absolute, clip, exp, expm1, is_within, log1p, one, real, tanh, where
 from .layers import Activation
-from .ranges import is_within
 
 
 def logistic(z: Array) -> Array:

@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .counter_rng import RandomKey
-from .elementary import Array, namespace, real, sqrt
+from .elementary import Array, is_within, namespace, real, sqrt
 from .initializers import Glorot, Initializer, fill
 from .layout import Penalized
-from .ranges import is_within
 
 Parameters = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]

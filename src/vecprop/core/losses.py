@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from .activations import logistic, softplus
-from .elementary import Array, absolute, clip, exp, is_of, log, namespace, real, sign, where
-from .ranges import is_within
+from .elementary import Array, absolute, clip, exp, is_of, is_within, log, namespace, real, sign, where
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-from .elementary import Array, absolute, namespace, sign
-from .ranges import is_within
+from .elementary import Array, absolute, is_within, namespace, sign
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.ranges import is_within
+from ..core.elementary import is_within
 
 Outcome = Literal["converged", "epochs", "stalled", "callback"]
 _OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status

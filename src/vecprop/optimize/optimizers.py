@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import Array, namespace, real, sqrt
-from ..core.ranges import is_within
+from ..core.elementary import Array, is_within, namespace, real, sqrt
 
 State = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """The plan of an epoch: its mini-batches, their order, and the clipping of gradients."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..core.scores import Score
 
@@ -32,3 +33,7 @@ class Plan:
     clip: float | None
     running: bool
     score: Score | None = None
+
+
+TrainingLoss = Literal["auto", "exact", "running"]
+"""The losses that a history may record, see `train`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.ranges import is_within
+from ..core.elementary import is_within
 
 State = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..core.ranges import is_within
+from ..core.elementary import is_within
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
 """The quantities that a rule can watch, by their names in `train.history.History`."""

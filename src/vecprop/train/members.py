@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
+from ..optimize.plan import TrainingLoss
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import Cohort, EngineName, engine_for
@@ -57,7 +58,7 @@ class Member:
     shuffle: bool = True
     seed: int = 0
     validation_score: Score | None = None
-    training_loss: Literal["exact", "running"] = "exact"
+    training_loss: TrainingLoss = "auto"
     schedule: Schedule | None = None
     early_stopping: EarlyStopping | Stagnation | None = None
     clip: float | None = None

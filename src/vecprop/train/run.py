@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
 from ..core.scores import SCORES
+from ..optimize.plan import TrainingLoss
 from ..optimize.schedules import Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .early_stopping import Best
@@ -151,3 +152,8 @@ def check_score(
         raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
     if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
         raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")
+
+
+def is_running(training_loss: TrainingLoss, batch_size: int, rows: int) -> bool:
+    """Return whether the recorded loss is the mean over the batches: asked for, or of mini-batches if nothing is."""
+    return training_loss == "running" or (training_loss == "auto" and batch_size < rows)

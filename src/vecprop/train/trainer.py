@@ -3,23 +3,22 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import is_dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
-from ..core.elementary import Array, is_of, namespace
+from ..core.elementary import Array, is_of, is_within, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
-from ..core.ranges import is_within
 from ..core.scores import Score, meanings
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
+from ..optimize.plan import Plan, TrainingLoss
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import NAMES, EngineName, engine_for
 from .lbfgs_training import LBFGSTraining
-from .run import Callback, Run, check_score
+from .run import Callback, Run, check_score, is_running
 from .state import TrainingResult, TrainingState
 
 
@@ -37,7 +36,7 @@ def train(
     sample_weight: Array | None = None,
     validation: tuple[Array, ...] | None = None,
     validation_score: Score | None = None,
-    training_loss: Literal["exact", "running"] = "exact",
+    training_loss: TrainingLoss = "auto",
     schedule: Schedule | None = None,
     early_stopping: EarlyStopping | Stagnation | None = None,
     clip: float | None = None,
@@ -74,9 +73,11 @@ def train(
     validation_score : str, optional
         The score of these rows that is measured beside their loss; larger is better:
         {scores}.
-    training_loss : {"exact", "running"}, default "exact"
-        The loss in the history: of all rows, measured before the first epoch and after each; or the mean over each
-        epoch's batches at the parameters before their steps, which costs nothing. L-BFGS measures exactly anyway.
+    training_loss : {"auto", "exact", "running"}, default "auto"
+        The loss in the history. "exact" is that of all rows, measured before the first epoch and after each, which
+        takes a third of an epoch of mini-batches. "running" is the mean over each epoch's batches, at the parameters
+        before their steps, and costs nothing. "auto" is exact for full batches, where that costs nothing either, and
+        running for mini-batches. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
         The factor of the learning rate in each step; 1 by default.
     early_stopping : EarlyStopping or Stagnation, optional
@@ -169,7 +170,7 @@ def train(
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
         run = Run(state, early_stopping, callbacks, remedy)
         rows = int(min(batch_size or batch.rows, batch.rows))
-        plan = Plan(rows, shuffle, seed, clip, training_loss == "running", validation_score)
+        plan = Plan(rows, shuffle, seed, clip, is_running(training_loss, rows, batch.rows), validation_score)
         move = chosen.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Overflow ends in a loss that is not finite, for which there is an error.
@@ -225,8 +226,8 @@ def check_settings(
         raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
     if engine not in ("auto", *NAMES):
         raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')
-    if training_loss not in ("exact", "running"):
-        raise ValueError(f'training_loss is {training_loss!r}, but it is "exact" or "running".')
+    if training_loss not in get_args(TrainingLoss):
+        raise ValueError(f'training_loss is {training_loss!r}, but it is "auto", "exact" or "running".')
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle is {shuffle!r}, but True or False is needed.")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping | Stagnation):

@@ -11,9 +11,6 @@
 The two are a cache line apart: else each arrival would take the line away from those that spin.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -27,8 +24,9 @@ _yield = types.ExternalFunction(YIELD, types.int32())
 BARRIER_WORDS = 16
 """The words of a barrier, all 0 at first."""
 
-_ABANDONED = -(2**62)
-"""The number of rounds of a barrier at which a thread is missing that was to come."""
+ROUND, ABANDONED = 8, -(2**62)
+"""The word of the number of rounds, and what a thread writes there that an exception keeps from coming, so that the
+others leave. It has to do so before it has come: machine code that has begun is not left by an exception."""
 
 _SPINS = 4096
 """The spins after which a thread offers its processor to others: waits of microseconds are shorter than that."""
@@ -81,12 +79,3 @@ def wait_for_all(barrier, workers):
 def is_abandoned(barrier):
     """Return whether a thread will not come, so that those that have come leave."""
     return _atomic_load(barrier.ctypes.data + 64) < 0
-
-
-def abandonment(barrier: np.ndarray) -> Callable[[], None]:
-    """Return a function that lets the threads leave that wait for this one, which an exception keeps from its work.
-
-    Call it only before this thread has come to the barrier: machine code that has begun is not left by an exception.
-    The function has no line of Python, in which the handler of a signal could raise another exception.
-    """
-    return partial(barrier.__setitem__, 8, _ABANDONED)

@@ -15,7 +15,7 @@ from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_row_numbers
 from ..monitor import Monitor
-from ..run import check_score
+from ..run import check_score, is_running
 from ..state import TrainingResult, TrainingState
 
 
@@ -38,6 +38,7 @@ class CompiledCohort(Cohort):
         self.rows = batch.rows if rows is None else len(rows)
         size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
+        self.running = is_running(member.training_loss, size, self.rows)
         self.fits = member_fits.MemberFits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
@@ -45,7 +46,7 @@ class CompiledCohort(Cohort):
             rows,
             validation_rows,
             self.optimizer,
-            Plan(size, member.shuffle, 0, member.clip, member.training_loss == "running", member.validation_score),
+            Plan(size, member.shuffle, 0, member.clip, self.running, member.validation_score),
             [member.seed for member in members],
             int(member.epochs),
             self._rates(),
@@ -77,7 +78,7 @@ class CompiledCohort(Cohort):
         """Return the progress of each member while they run, (5, M); see `Cohort.progress`."""
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
-        losses = fits.losses[every, epochs - (self.member.training_loss == "running")]
+        losses = fits.losses[every, epochs - self.running]
         validation_losses = np.nan if self.member.validation_rows is None else fits.validation_losses[every, epochs]
         return np.stack(
             [
@@ -91,7 +92,7 @@ class CompiledCohort(Cohort):
 
     def last_losses(self) -> np.ndarray:
         """Return each member's latest training loss, (M,); nan if none is known."""
-        fits, exact = self.fits, self.member.training_loss == "exact"
+        fits, exact = self.fits, not self.running
         latest = fits.done[:, 0] - (not exact)
         known = fits.measured & (latest >= 0)
         return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
@@ -105,7 +106,7 @@ class CompiledCohort(Cohort):
         history, known = History(), epochs + 1
         if measured:
             history.extend(
-                loss=fits.losses[place, : epochs + (member.training_loss == "exact")],
+                loss=fits.losses[place, : epochs + (not self.running)],
                 validation_loss=None if member.validation_rows is None else fits.validation_losses[place, :known],
                 validation_score=None if member.validation_score is None else fits.validation_scores[place, :known],
                 gradient_norm=fits.norms[place, :epochs],
