@@ -1,9 +1,11 @@
 from types import SimpleNamespace
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import vecprop as vp
 from vecprop.pictures import plot_loss
 
 LOSS = np.array([4.0, 2.0, 1.0])
@@ -76,3 +78,12 @@ def test_says_what_is_wrong(history, says):
     with pytest.raises(ValueError, match=says):
         plot_loss(history)
     assert not plt.get_fignums()
+
+
+def test_a_running_loss_begins_with_the_first_epoch_and_that_of_validation_before_it():
+    network, X = vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    settings: dict[str, Any] = {"optimizer": vp.Momentum(0.1), "epochs": 3, "batch_size": 5}
+    alone = vp.train(network, np.zeros(2), X, X, **settings)
+    both = vp.train(network, np.zeros(2), X, X, **settings, validation=(X, X))
+    assert plot_loss(alone.history).lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert [line.get_xdata().tolist() for line in plot_loss(both.history).lines] == [[1, 2, 3], [0, 1, 2, 3]]

@@ -23,7 +23,8 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     ax : Axes, optional
         The axes to draw on; by default those of a new figure.
     first : int, default 0
-        The number of the epoch or iteration of the first loss; 1 for losses that are means over an epoch.
+        The number of the epoch or iteration of the first loss; 1 for losses that are means over an epoch, unless they
+        come from a history, which tells.
     **curve
         Passed on to `matplotlib.axes.Axes.plot`, for example ``color`` or ``label``.
 
@@ -49,14 +50,17 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if loss.ndim == 0 or loss.size == 0:
         raise ValueError(f"There are no losses to draw: they have shape {loss.shape}, not (steps + 1, *M).")
     curves = {"training": loss}
+    # A running loss is that of an epoch: there is none before the first.
+    is_running = len(getattr(history, "time", ())) == len(loss) + 1
     if validation.shape not in ((), (0,)):
-        if validation.shape != loss.shape:
+        if validation.shape != (len(loss) + is_running, *loss.shape[1:]):
             raise ValueError(f"validation_loss has shape {validation.shape}, but loss {loss.shape}: give one for each.")
         curves["validation"] = validation
 
     ax = axes_or_new(ax)
-    epochs = range(first, first + len(loss))
     for number, (name, losses) in enumerate(curves.items()):
+        start = first + (is_running and name == "training")
+        epochs = range(start, start + len(losses))
         look = {"color": colour(1 - number), "linestyle": line(number), "label": name, **curve}
         if losses.ndim > 1:
             members = losses.reshape(len(losses), -1)
