@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,18 @@ def test_too_few_rows_for_the_folds_are_said(tmp_path):
     parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
     with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
         cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
+
+
+def test_rows_of_weight_0_are_left_out(tmp_path):
+    frame = pd.DataFrame({"x": range(30), "y": list("abc") * 10, "w": [1, 1, 0] * 10})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    frame.assign(x=99, w=[1, 0, 0] * 10).to_csv(tmp_path / "test.csv", index=False)
+    request = Request(tmp_path / "table.csv", "y", Split(0.2, None, None, 0), weight="w")
+    parts = divided(request)
+    assert (sorted({*parts.y, *parts.y_test}), len(parts.y) + len(parts.y_test)) == (["a", "b"], 20)
+    assert parts.notes[0] == "10 of 30 rows have the weight 0 and are left out."
+    parts = divided(replace(request, test=tmp_path / "test.csv"))
+    assert (len(parts.y), len(parts.y_test), len(parts.X_test)) == (20, 10, 10)
 
 
 def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):

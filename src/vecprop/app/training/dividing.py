@@ -208,12 +208,17 @@ def divided(request: Request) -> Parts:
         X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
     )
     of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
+    counts, note = _counting(weight, request.weight, request.table)
+    notes += note
+    frame, X, y, weight, of_all = frame[counts], X[counts], y[counts], weight[counts], of_all[counts]
     if request.test is not None:
         refuse_the_same_file(request.table, request.test)
         other, more = with_target(_frame(request, request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
         X_test = other.drop(columns=request.target)
-        parts = Parts(task, X, y, weight, X_test, y_test, weight_test, notes + more, of_all, reading)
+        counts, note = _counting(weight_test, request.weight, request.test)
+        of_test = X_test[counts], y_test[counts], weight_test[counts]
+        parts = Parts(task, X, y, weight, *of_test, [*notes, *more, *note], of_all, reading)
     else:
         train, test = request.split.numbers(frame, y, task == "classification")
         parts = Parts(
@@ -230,12 +235,10 @@ def divided(request: Request) -> Parts:
         )
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
-    _require_weight(request.weight, training=parts.weight)
     if parts.has_test:
         parts = replace(
             parts, notes=parts.notes + repeated_rows(parts, request) + known_groups(parts, request.split.group)
         )
-        _require_weight(request.weight, test=parts.weight_test)
     return parts
 
 
@@ -245,11 +248,13 @@ def _frame(request: Request, path: Path) -> Frame:
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
-def _require_weight(name: str | None, **parts: np.ndarray) -> None:
-    """Refuse a part of a table in which all weights are 0."""
-    for part, weight in parts.items():
-        if not weight.any():
-            raise TableError(f"Column {name!r}, the weights, is 0 in all rows of the {part}, so that none counts.")
+def _counting(weight: np.ndarray, name: str | None, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Return whether each row of a file has a weight, and a note on rows that have none; refuse a file of these."""
+    counts = weight > 0
+    if not counts.any():
+        raise TableError(f"Column {name!r}, the weights, is 0 in all rows of {path}, so that none counts.")
+    left_out = len(counts) - np.count_nonzero(counts)
+    return counts, [f"{left_out} of {len(counts)} rows have the weight 0 and are left out."] if left_out else []
 
 
 def _latest(time: np.ndarray, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
