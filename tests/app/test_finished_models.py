@@ -109,6 +109,22 @@ def test_rows_of_weight_0_are_left_out(tmp_path):
     assert (len(parts.y), len(parts.y_test), len(parts.X_test)) == (20, 10, 10)
 
 
+def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people):
+    people[["age", "buys"]][:60].to_csv(tmp_path / "people.csv", index=False)
+    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
+    model = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training)
+    found = cross_validated(model, parts, 2, seed=0, progress=None)
+    thresholds = found.thresholds
+    assert thresholds is not None
+    fold = parts.dependence.folds(parts.y, 2, seed=0)
+    alone = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training_of(np.flatnonzero(fold != 1)))
+    assert model.threshold_ != alone.threshold_
+    assert set(thresholds[fold == 1]) == {alone.threshold_}
+    np.testing.assert_array_equal(found.decided, found.predicted[:, 1] > thresholds)
+    f1 = f1_score(found.truth[fold == 1], found.decided[fold == 1])
+    assert found.of_folds()["vecprop"]["f1"][1] == pytest.approx(f1)
+
+
 def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=60), "y": np.where(np.arange(60) == 7, "c", rng.choice(["a", "b"], 60))})
@@ -116,6 +132,7 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
     parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
     model = vp.TabularClassifier("y", **FEW, class_weight="balanced").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
+    assert found.thresholds is None
     for P in found.predictions.values():
         np.testing.assert_allclose(P.sum(axis=1), 1)
         assert P[7, 2] == 0

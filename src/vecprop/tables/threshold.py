@@ -90,8 +90,10 @@ class ThresholdRule:
         return -(missed * (there - right) + alarm * alarms)
 
 
-def decided(P: np.ndarray, threshold: float | None) -> np.ndarray:
+def decided(P: np.ndarray, threshold: float | np.ndarray | None) -> np.ndarray:
     """Return the number of the class that is predicted for each row: the most probable one, or by a threshold.
+
+    Rows may have thresholds of their own, (N,).
 
     Examples
     --------

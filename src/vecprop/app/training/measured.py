@@ -1,6 +1,6 @@
 """What a model and its baselines predict of rows that they have not seen: of a test, or out of fold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,11 +12,11 @@ from ...tables.ensemble import out_of_fold
 from ...tables.error import TableError
 from ...tables.folds import learned_by, unseen_by
 from ...tables.table_model import fit_together
+from ...tables.threshold import decided
 from ...train.progress import Progress
 from ..models.estimates import Metric
 from ..models.known_rows import class_numbers, numbers_of
 from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from ..models.predicting import decisions
 from ..models.quantiles import levels_of, quantiles_of
 from .baselines import Baselines
 from .dividing import Parts
@@ -36,7 +36,7 @@ class Measured:
         Rows that were set aside; or those of training, each by the networks that have not seen it; or each by a whole
         model that has not seen it.
     model : TabularClassifier or TabularRegressor
-        The model, which says how classes are decided, and which quantiles there are.
+        The model, which says which quantiles there are.
     X : DataFrame
         The columns.
     truth : ndarray (N,)
@@ -48,6 +48,8 @@ class Measured:
         (N, L).
     folds : list of ndarray of int
         The places of the rows of each fold of a cross-validation; none otherwise.
+    thresholds : ndarray (N,) or None
+        The threshold by which the class of each row is decided: that of the model that predicts it.
     """
 
     how: How
@@ -57,6 +59,7 @@ class Measured:
     weight: np.ndarray
     predictions: dict[str, np.ndarray]
     folds: list[np.ndarray]
+    thresholds: np.ndarray | None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -67,17 +70,17 @@ class Measured:
     @property
     def decided(self) -> np.ndarray:
         """The index of the class that is predicted for each row, (N,)."""
-        return decisions(self.model, self.predicted)
+        return decided(self.predicted, self.thresholds)
 
     def metrics(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
-        return {
-            name: self._metrics(self.truth[rows], Y[rows], self.weight[rows]) for name, Y in self.predictions.items()
-        }
+        return {name: self._metrics(Y, rows) for name, Y in self.predictions.items()}
 
-    def _metrics(self, truth: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> dict[str, Metric]:
+    def _metrics(self, Y: np.ndarray, rows: Any) -> dict[str, Metric]:
+        truth, Y, weight = self.truth[rows], Y[rows], self.weight[rows]
         if is_classifier(self.model):
-            return metrics_of_classes(truth, Y, decisions(self.model, Y), weight)
+            thresholds = None if self.thresholds is None else self.thresholds[rows]
+            return metrics_of_classes(truth, Y, decided(Y, thresholds), weight)
         levels = levels_of(self.model)
         return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
 
@@ -98,7 +101,8 @@ def on_test(model: Any, parts: Parts, seed: int) -> Measured:
     truth = as_learned(model, parts.y_test)
     every = np.arange(len(parts.y))
     predictions = {OURS: predictions_of(model, parts.X_test)} | _baselines(model, parts, every, parts.X_test, seed)
-    return Measured("test", model, parts.X_test, truth, parts.weight_test, predictions, [])
+    thresholds = _thresholds([(np.arange(len(truth)), model)], len(truth))
+    return Measured("test", model, parts.X_test, truth, parts.weight_test, predictions, [], thresholds)
 
 
 def without_baselines(model: Any, parts: Parts) -> Measured:
@@ -118,7 +122,8 @@ def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
         for number in range(fold.max() + 1)
     ]
     baselines = [(unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed)) for learned, unseen in splits]
-    return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [])
+    thresholds = _thresholds([(np.arange(len(parts.y)), model)], len(parts.y))
+    return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [], thresholds)
 
 
 def cross_validated(
@@ -166,7 +171,8 @@ def cross_validated(
         for rows, of_fold in zip(folds, learned, strict=True)
     ]
     of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
-    return _out_of_fold("cross-validation", model, parts, of_rows, baselines, folds)
+    thresholds = _thresholds(zip(folds, models, strict=True), len(parts.y))
+    return _out_of_fold("cross-validation", model, parts, of_rows, baselines, folds, thresholds)
 
 
 def predictions_of(model: Any, X: Any) -> np.ndarray:
@@ -191,6 +197,14 @@ def _baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: in
     return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
 
 
+def _thresholds(each: Iterable[tuple[np.ndarray, Any]], count: int) -> np.ndarray | None:
+    """Return the threshold of each row, given the rows that each model predicts; None if the models have none."""
+    thresholds = np.full(count, np.nan)
+    for rows, model in each:
+        thresholds[rows] = getattr(model, "threshold_", np.nan)
+    return None if np.isnan(thresholds).all() else thresholds
+
+
 def _of_classes(model: Any, of_fold: Any, P: np.ndarray) -> np.ndarray:
     """Return the probabilities of a model's classes by one that may know fewer."""
     all_classes = np.zeros((len(P), len(model.classes_)))
@@ -205,6 +219,7 @@ def _out_of_fold(
     ours: np.ndarray,
     baselines: list[tuple[np.ndarray, dict[str, np.ndarray]]],
     folds: list[np.ndarray],
+    thresholds: np.ndarray | None,
 ) -> Measured:
     """Return the rows of training that were predicted by all."""
     names = baselines[0][1] if baselines else ()
@@ -222,4 +237,5 @@ def _out_of_fold(
         parts.weight[rows],
         {name: Y[rows] for name, Y in each.items()},
         [places[of_fold[is_known[of_fold]]] for of_fold in folds],
+        None if thresholds is None else thresholds[rows],
     )
