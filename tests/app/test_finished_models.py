@@ -223,6 +223,16 @@ def test_an_interrupted_training_anew_leaves_the_model_that_was_measured(vecprop
     assert vp.load("people.npz").profiles_[0].rows == 160
 
 
+@pytest.mark.long
+def test_a_failed_training_anew_leaves_the_model_that_was_measured(vecprop, table, people):
+    people.head(9).assign(buys="perhaps", age=0).to_csv("new.csv", index=False)
+    done = vecprop("train", table, "--target", "buys", "--test", "new.csv", "--threshold", 0.3, "--refit", *FAST)
+    assert done.exit_code == 3
+    assert "Training anew failed: the model that was measured is saved in people.npz." in done.stderr
+    assert "has 3 classes, but a threshold is between two" in done.stderr
+    assert vp.load("people.npz").profiles_[0].rows == 200
+
+
 @pytest.mark.parametrize(("group", "time"), [("patient", None), (None, "day")])
 def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, time):
     table = visits(tmp_path)

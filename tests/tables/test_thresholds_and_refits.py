@@ -89,6 +89,14 @@ def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier, t
     assert not hasattr(again, "out_of_fold_")
 
 
+def test_a_threshold_is_not_chosen_without_rows_of_both_classes():
+    table = pd.DataFrame({"day": range(40), "y": ["yes"] * 15 + ["no"] * 25})
+    model = TabularClassifier("y", **FEW, threshold="f1").fit(table, time="day")
+    assert model.threshold_ == 0.5
+    assert "The threshold is ½, not chosen by 'f1': all 20 rows" in model.notes_[-1]
+    assert "of the class 'no'" in model.notes_[-1]
+
+
 def test_exports_decide_by_the_threshold(classifier):
     names: dict[str, Any] = {}
     exec(to_numpy(classifier), names)

@@ -218,8 +218,20 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self.validation_loss_ = log_loss(P[known], classes, weight)
         if self.threshold is not None:
             counts = np.ones(len(known)) if rows.counts is None else rows.counts
-            self.threshold_ = ThresholdRule.of(self.threshold).best(P[known, 1], classes == 1, counts[known])
+            self.threshold_ = self._best_threshold(P[known, 1], classes == 1, counts[known])
         return P
+
+    def _best_threshold(self, p: np.ndarray, is_second: np.ndarray, counts: np.ndarray) -> float:
+        """Return the best threshold for rows that networks have not seen; ½ if a rule needs classes that these lack."""
+        rule = ThresholdRule.of(self.threshold)
+        if rule.goal == "probability" or 0 < is_second.sum() < len(is_second):
+            return rule.best(p, is_second, counts)
+        named = repr(self.classes_.tolist()[int(is_second[0])])
+        self.notes_.append(
+            f"The threshold is ½, not chosen by {self.threshold!r}: all {len(p)} rows that networks are validated on "
+            f"are of the class {named}."
+        )
+        return 0.5
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

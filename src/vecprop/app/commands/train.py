@@ -256,6 +256,11 @@ def train(
         except KeyboardInterrupt:
             was_cut = True
             say("Interrupted while training anew: the model is the one that was measured.")
+        except Exception:
+            files = if_cut()
+            keep(trained, files, trained.metrics)
+            say(f"Training anew failed: the model that was measured is saved in {files.model}.")
+            raise
     files = if_cut() if was_cut else files
     with held_back_interrupts() as interrupts:
         keep(trained, files, trained.metrics)
