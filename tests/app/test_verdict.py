@@ -28,6 +28,7 @@ def trained(ours, naive, boosting, how="test"):
         margins={"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])},
         parts=SimpleNamespace(y=np.arange(400)),
         truth=np.arange(100),
+        groups=None,
         measured=SimpleNamespace(how=how),
         model=model,
         is_classifier=False,
@@ -52,7 +53,8 @@ def test_the_level_goes_by_paired_draws_and_intervals(ours, naive, boosting, lev
     found = verdict(trained(ours, naive, boosting))
     assert (found.level, found.baseline) == (level, "gradient boosting")
     assert found.overlaps == (["naive", "gradient boosting"] if overlaps is None else overlaps)
-    assert len(found.worries) == (overlaps is None)  # overlaps with naive
+    assert len(found.worries) == (naive[4] < 0)
+    assert all(worry.startswith("The RMSE may be no better than without inputs") for worry in found.worries)
     assert found.says.endswith(f"({abs(boosting[4])} to {abs(boosting[5])})." if level == "better" else ".")
     if level == "worse":
         assert "Not the best choice, which is gradient boosting" in found.says
@@ -69,6 +71,31 @@ def test_the_verdict_says_that_there_is_no_test():
     found = verdict(trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how="out of fold"))
     assert (found.level, len(found.worries)) == ("better", 1)
     assert "There is no test" in found.worries[0]
+
+
+def test_few_groups_and_one_class_are_said():
+    few: Any = trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60))
+    few.groups = np.arange(100) // 10
+    (worry,) = verdict(few).worries
+    assert worry.startswith("The scores are of 10 groups only")
+    one: Any = trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60))
+    one.is_classifier, one.truth = True, np.ones(100, int)
+    one.model.classes_, one.model.threshold, one.model.class_weight = np.array(["no", "yes"]), None, "balanced"
+    one.measured.decided = np.zeros(100, int)
+    one.scores["vecprop"]["d2_log_loss"] = Estimate(-0.5, -0.9, -0.1)
+    lower, all_of_one, never = verdict(one).worries
+    assert "since classes have weights: use them to rank and to decide" in lower
+    assert all_of_one.startswith("All rows measured are of the class 'yes'")
+    assert never.endswith("none was predicted so: try --threshold f1.")
+
+
+def test_groups_are_drawn_whole():
+    groups = np.arange(200) // 10
+    errors = np.random.default_rng(0).normal(size=20)[groups]
+    metrics = {"mae": metrics_of_numbers(errors, np.zeros(200))["mae"]}
+    rows, whole = (estimates(metrics, np.ones(200), groups=of)["mae"] for of in (None, groups))
+    assert rows.value == whole.value
+    assert (whole.high - whole.low) / (rows.high - rows.low) == pytest.approx(np.sqrt(10), rel=0.1)
 
 
 def test_a_margin_is_that_of_the_same_draws():

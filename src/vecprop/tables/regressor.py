@@ -196,6 +196,8 @@ class TabularRegressor(RegressorMixin, TableModel):
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
+        if self.range_[0] == self.range_[1]:
+            self.notes_.append(f"{self._named_target} is {self.range_[0]:.6g} in all rows: there is nothing to learn.")
         return self._targets.encode(y[:, None]).astype(np.float32), 1
 
     def _numbers(self, y: np.ndarray) -> np.ndarray:

@@ -30,7 +30,8 @@ class Estimate:
     value : float
         The metric on all rows.
     low, high : float
-        The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows.
+        The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows. Rows that
+        belong together are drawn together.
     """
 
     value: float
@@ -38,6 +39,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
+        if np.isnan(self.value):
+            return "undefined"
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
     def overlaps(self, other: "Estimate") -> bool:
@@ -55,7 +58,9 @@ Scores = dict[str, dict[str, Estimate]]
 """The metrics of each model or baseline, by their names."""
 
 
-def estimates(metrics: Mapping[Name, Metric], weight: np.ndarray, seed: int = 0) -> dict[Name, Estimate]:
+def estimates(
+    metrics: Mapping[Name, Metric], weight: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+) -> dict[Name, Estimate]:
     """Return metrics of rows with their intervals.
 
     Parameters
@@ -66,23 +71,27 @@ def estimates(metrics: Mapping[Name, Metric], weight: np.ndarray, seed: int = 0)
         The rows' weights.
     seed : int, default 0
         Fixes the draws.
+    groups : ndarray of int (N,), optional
+        The number of each row's group, 0 … G - 1: groups are drawn instead of rows.
 
     Examples
     --------
     >>> right = np.arange(100) < 80
     >>> print(estimates({"accuracy": mean(right)}, np.ones(100))["accuracy"])
     0.8 (0.72 to 0.88)
+    >>> print(estimates({"accuracy": mean(right)}, np.ones(100), groups=np.arange(100) // 20)["accuracy"])
+    0.8 (0.4 to 1)
     """
     rng, rows = np.random.default_rng(seed), len(weight)
+    units = rows if groups is None else groups.max() + 1
     draws = min(max(ENTRIES // rows, 200), 1000)
     values: dict[Name, list[np.ndarray]] = {name: [] for name in metrics}
     at_once = max(AT_ONCE // rows, 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
         for first in range(0, draws, at_once):
-            drawn = [
-                np.bincount(rng.integers(rows, size=rows), minlength=rows) for _ in range(min(at_once, draws - first))
-            ]
-            counts = np.stack(drawn) * weight
+            several = range(min(at_once, draws - first))
+            drawn = np.stack([np.bincount(rng.integers(units, size=units), minlength=units) for _ in several])
+            counts = (drawn if groups is None else drawn[:, groups]) * weight
             for name, metric in metrics.items():
                 values[name].append(metric(counts))
         whole = {name: float(metric(weight[None])[0]) for name, metric in metrics.items()}

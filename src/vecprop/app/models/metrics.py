@@ -72,11 +72,11 @@ def metrics_of_classes(
     log_loss, null = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _loss_of_frequencies(y, weight)
     metrics: dict[str, Metric] = {
         "log_loss": log_loss,
-        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / null(counts), 12) + 0.0,  # no -0
+        "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / _if_any(null(counts)), 12) + 0.0,  # no -0
         "accuracy": mean(right),
         "balanced_accuracy": _mean_of_classes(right, y),
     }
-    if P.shape[1] == 2 and set(np.unique(y)) == {0, 1}:
+    if P.shape[1] == 2 and y.min() >= 0:
         metrics |= _of_ranks(P[:, 1], y == 1)
     return metrics | (_of_decisions(y == 1, decided == 1) if P.shape[1] == 2 else _of_decisions(y, decided))
 
@@ -100,7 +100,7 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metri
     return {
         "rmse": lambda counts: np.sqrt(squares(counts)),
         "mae": mean(np.abs(error)),
-        "r2": lambda counts: 1 - squares(counts) / _variance(y, counts),
+        "r2": lambda counts: 1 - squares(counts) / _if_any(_variance(y, counts)),
     }
 
 
@@ -246,6 +246,11 @@ def _average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray
     above = np.cumsum(positive, axis=1)
     share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
     return (positive * share).sum(axis=1) / above[:, -1]
+
+
+def _if_any(values: np.ndarray) -> np.ndarray:
+    """Return what is to be explained; nan if there is nothing, so that no share of it is defined."""
+    return np.where(values > 0, values, np.nan)
 
 
 def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:

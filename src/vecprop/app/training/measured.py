@@ -1,7 +1,7 @@
 """What a model and its baselines predict of rows that they have not seen: of a test, or out of fold."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -98,19 +98,18 @@ class Measured:
 
 def on_test(model: Any, parts: Parts, seed: int) -> Measured:
     """Return a model's predictions of the test, and those of baselines."""
-    truth = as_learned(model, parts.y_test)
-    every = np.arange(len(parts.y))
-    predictions = {OURS: predictions_of(model, parts.X_test)} | _baselines(model, parts, every, parts.X_test, seed)
-    thresholds = _thresholds([(np.arange(len(truth)), model)], len(truth))
-    return Measured("test", model, parts.X_test, truth, parts.weight_test, predictions, [], thresholds)
+    ours, every = without_baselines(model, parts), np.arange(len(parts.y))
+    baselines = _baselines(model, parts, every, parts.X_test, seed)
+    return replace(ours, predictions=ours.predictions | baselines)
 
 
 def without_baselines(model: Any, parts: Parts) -> Measured:
     """Return a model's predictions of rows that it has not seen, at once, as for a training that Ctrl-C has ended."""
     if not parts.has_test:
-        return _out_of_fold("out of fold", model, parts, model.out_of_fold_, [], [])
-    predictions = {OURS: predictions_of(model, parts.X_test)}
-    return Measured("test", model, parts.X_test, as_learned(model, parts.y_test), parts.weight_test, predictions, [])
+        return _out_of_fold("out of fold", model, parts, model.out_of_fold_, [], [], _thresholds(model, len(parts.y)))
+    truth, predictions = as_learned(model, parts.y_test), {OURS: predictions_of(model, parts.X_test)}
+    thresholds = _thresholds(model, len(truth))
+    return Measured("test", model, parts.X_test, truth, parts.weight_test, predictions, [], thresholds)
 
 
 def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
@@ -122,7 +121,7 @@ def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
         for number in range(fold.max() + 1)
     ]
     baselines = [(unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed)) for learned, unseen in splits]
-    thresholds = _thresholds([(np.arange(len(parts.y)), model)], len(parts.y))
+    thresholds = _thresholds(model, len(parts.y))
     return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [], thresholds)
 
 
@@ -171,7 +170,10 @@ def cross_validated(
         for rows, of_fold in zip(folds, learned, strict=True)
     ]
     of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
-    thresholds = _thresholds(zip(folds, models, strict=True), len(parts.y))
+    thresholds = _thresholds(model, len(parts.y))
+    if thresholds is not None:
+        for rows, of_fold in zip(folds, models, strict=True):
+            thresholds[rows] = of_fold.threshold_
     return _out_of_fold("cross-validation", model, parts, of_rows, baselines, folds, thresholds)
 
 
@@ -197,12 +199,10 @@ def _baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: in
     return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
 
 
-def _thresholds(each: Iterable[tuple[np.ndarray, Any]], count: int) -> np.ndarray | None:
-    """Return the threshold of each row, given the rows that each model predicts; None if the models have none."""
-    thresholds = np.full(count, np.nan)
-    for rows, model in each:
-        thresholds[rows] = getattr(model, "threshold_", np.nan)
-    return None if np.isnan(thresholds).all() else thresholds
+def _thresholds(model: Any, count: int) -> np.ndarray | None:
+    """Return the threshold of a number of rows, which is that of a model; None if it has none."""
+    threshold = getattr(model, "threshold_", None)
+    return None if threshold is None else np.full(count, threshold)
 
 
 def _of_classes(model: Any, of_fold: Any, P: np.ndarray) -> np.ndarray:

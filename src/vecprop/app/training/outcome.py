@@ -123,20 +123,27 @@ def folds_as_text(folds: dict[str, dict[str, list[float]]]) -> str:
     rows = [[f"mean and spread of {count} folds", *folds]]
     for metric in first:
         spreads = (spread(of[metric]) for of in folds.values())
-        rows.append([TITLES[metric], *(f"{found[0]:.4g} ± {found[1]:.4g}" if found else "" for found in spreads)])
+        rows.append([TITLES[metric], *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
     return columns_of_text(rows)
 
 
 def spread(values: list[float]) -> tuple[float, float] | None:
     """Return the mean and the standard deviation of finite values, None of fewer than two.
 
+    A deviation that is rounding alone is 0.
+
     Examples
     --------
     >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
     ((2.0, 1.0), None)
+    >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
+    (0.1, 0.0)
     """
     finite = [value for value in values if isfinite(value)]
-    return (mean(finite), stdev(finite)) if len(finite) > 1 else None
+    if len(finite) < 2:
+        return None
+    middle, deviation = mean(finite), stdev(finite)
+    return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
 
 
 def _numbers(levels: list[float]) -> str:

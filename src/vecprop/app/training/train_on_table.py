@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ...tables.classifier import TabularClassifier
+from ...tables.folds import group_numbers
 from ...tables.regressor import TabularRegressor
 from ...train.progress import Progress
 from ..models.estimates import Estimate, Scores, difference, estimates
@@ -101,6 +102,12 @@ class Trained:
         """The probabilities of the rows measured, (N, C), or their predictions, (N,)."""
         return self.measured.predicted
 
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """The number of the group of each row measured, (N,), if a column tells groups apart."""
+        name, X = self.request.split.group, self.measured.X
+        return group_numbers(X[name]) if name in X.columns else None
+
     @property
     def metrics(self) -> dict[str, float]:
         """The model's metrics."""
@@ -122,7 +129,7 @@ class Trained:
         loss = next(iter(each[OURS]))
         margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
         of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
-        found = estimates(of_all | margins, self.measured.weight, self.request.split.seed)
+        found = estimates(of_all | margins, self.measured.weight, self.request.split.seed, self.groups)
         scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
         return scores, {name: found[name, None] for name, _ in margins}
 

@@ -12,8 +12,8 @@ from .baselines import NAIVE
 from .measured import OURS
 from .train_on_table import Trained
 
-FEW = 50
-"""With fewer rows than this, a test is too imprecise to judge a model."""
+FEW, FEW_GROUPS = 50, 20
+"""With fewer rows or groups than this, a test is too imprecise to judge a model."""
 
 Level = Literal["better", "slightly better", "no better", "worse"]
 
@@ -68,7 +68,7 @@ def verdict(trained: Trained) -> Verdict:
     theirs, margin = scores[baseline][metric], trained.margins[baseline]
     overlaps = [name for name, score in others if ours[1].overlaps(score)]
     level = _level(trained.margins, baseline, overlaps)
-    rules = (_without_test, _like_naive, _few_rows, _unfinished, _never_predicted)
+    rules = (_without_test, _like_naive, _worse_than_frequencies, _few_rows, _unfinished, _one_class, _never_predicted)
     worries = [sentence for rule in rules for sentence in rule(trained)]
     says = _says(level, TITLES[metric], ours[1], baseline, theirs, margin)
     return Verdict(level, metric, ours[1], baseline, theirs, margin, overlaps, says, worries)
@@ -98,8 +98,8 @@ def _level(margins: dict[str, Estimate], best: str, overlaps: list[str]) -> Leve
 
 def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estimate, margin: Estimate) -> str:
     """Return a verdict as a sentence."""
-    values = f"its {loss} is {ours.value:.4g}, that of {baseline} {theirs.value:.4g}"
-    apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {_negative(margin)}"
+    values = f"the {loss} is {ours.value:.4g}, that of {baseline} {theirs.value:.4g}"
+    apart = _apart(margin)
     return {
         "better": f"Better than all baselines: {values}, the best of them; ours is {apart}.",
         "slightly better": f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap.",
@@ -108,8 +108,10 @@ def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estima
     }[level]
 
 
-def _negative(estimate: Estimate) -> Estimate:
-    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+def _apart(margin: Estimate) -> str:
+    if margin.value >= 0:
+        return f"lower by {margin}"
+    return f"higher by {Estimate(-margin.value, -margin.high, -margin.low)}"
 
 
 def _without_test(trained: Trained) -> Iterator[str]:
@@ -121,16 +123,32 @@ def _without_test(trained: Trained) -> Iterator[str]:
 
 
 def _like_naive(trained: Trained) -> Iterator[str]:
+    """Say if the model may be no better than naive, unless that is what the verdict is about."""
     metric = next(iter(trained.metrics))
-    ours, naive = (trained.scores[name][metric] for name in (OURS, NAIVE))
-    if ours.overlaps(naive):
-        yield f"The {TITLES[metric]} may be that of predicting without inputs: {ours} and {naive} overlap."
+    losses = {name: of[metric].value for name, of in trained.scores.items() if name != OURS}
+    if trained.margins[NAIVE].low <= 0 and decisive(losses, trained.margins) != NAIVE:
+        yield (
+            f"The {TITLES[metric]} may be no better than without inputs, which is {losses[NAIVE]:.4g}: ours is "
+            f"{_apart(trained.margins[NAIVE])}."
+        )
+
+
+def _worse_than_frequencies(trained: Trained) -> Iterator[str]:
+    explained = trained.scores[OURS].get("d2_log_loss")
+    if explained is not None and explained.high < 0:
+        weighted = ", since classes have weights: use them to rank and to decide" if trained.model.class_weight else ""
+        yield (
+            "The probabilities tell less than how frequent the classes are in these rows (D² of log loss is "
+            f"{explained}){weighted}."
+        )
 
 
 def _few_rows(trained: Trained) -> Iterator[str]:
-    rows = len(trained.truth)
+    rows, groups = len(trained.truth), None if trained.groups is None else len(np.unique(trained.groups))
     if rows < FEW:
         yield f"The scores are of {rows} rows only: see how wide the intervals are."
+    if groups is not None and groups < FEW_GROUPS:
+        yield f"The scores are of {groups} groups only, from which intervals are rather too narrow."
 
 
 def _unfinished(trained: Trained) -> Iterator[str]:
@@ -142,6 +160,13 @@ def _unfinished(trained: Trained) -> Iterator[str]:
         yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."
 
 
+def _one_class(trained: Trained) -> Iterator[str]:
+    there = np.unique(trained.truth)
+    if trained.is_classifier and len(there) == 1 and there[0] >= 0:
+        named = repr(trained.model.classes_.tolist()[there[0]])
+        yield f"All rows measured are of the class {named}: they cannot tell how well classes are told apart."
+
+
 def _never_predicted(trained: Trained) -> Iterator[str]:
     if not trained.is_classifier:
         return
@@ -149,4 +174,6 @@ def _never_predicted(trained: Trained) -> Iterator[str]:
     never = np.setdiff1d(there, np.unique(trained.measured.decided))
     if len(never):
         shown = ", ".join(repr(name) for name in trained.model.classes_[never[:5]].tolist())
-        yield f"The rows measured have {shown}{' and others' if len(never) > 5 else ''}, but none was predicted so."
+        lower = ": try --threshold f1" if len(trained.model.classes_) == 2 and trained.model.threshold is None else ""
+        more = " and others" if len(never) > 5 else ""
+        yield f"The rows measured have {shown}{more}, but none was predicted so{lower}."
