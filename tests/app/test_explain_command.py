@@ -121,6 +121,9 @@ def test_standard_input_and_a_file_of_contributions(vecprop, trained):
     assert done.stderr.startswith("standard input has no row in line 300")
     done = vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "-o", "-", "-q")
     assert done.stdout.startswith("row,output,explained,base,column,value,contribution,standard error\n")
+    assert (
+        vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "-o", "-", "--json").exit_code == 2
+    )
 
 
 def test_rows_to_compare_with_may_be_given(vecprop, trained, people):

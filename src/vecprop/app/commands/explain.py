@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import say, say_notes, show
+from ..terminal.errors import UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
 from ..terminal.output_files import writable
 from .shared_options import Debug, Force, Json, Model, Quiet, Table
@@ -42,6 +42,8 @@ def explain(
     from ..models.explaining import explained_rows
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
+    if as_json and output == STANDARD_OUTPUT:
+        raise UsageError("--json and -o - both write to standard output: give one of the two.")
     if output not in (None, STANDARD_OUTPUT):
         require_format(writable(output, force, model, table, background))
     explanations, notes = explained_rows(load(model), table, row, background)
