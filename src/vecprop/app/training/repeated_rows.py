@@ -62,7 +62,7 @@ def known_groups(parts: "Parts", name: str | None) -> list[str]:
     """Return a note on rows of the test whose group training has, if there are any; the name is that of the column."""
     if name is None or name not in parts.X_test.columns:
         return []
-    count = int(np.isin(parts.X_test[name].astype(str), parts.X[name].astype(str)).sum())
+    count = int(parts.X_test[name].astype(str).isin(parts.X[name].astype(str)).sum())
     if not count:
         return []
     return [
