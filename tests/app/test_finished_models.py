@@ -258,3 +258,12 @@ def test_a_search_has_the_weights_of_classes(tmp_path, people):
     parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
     model = vp.TabularClassifier("buys", **FEW, class_weight={"yes": 5}).fit(**parts.training)
     np.testing.assert_array_equal(Columns.of(model, parts).weight, np.where(parts.y == "yes", 5, 1))
+
+
+@pytest.mark.long
+def test_a_test_file_needs_no_column_of_groups(vecprop, tmp_path):
+    table = visits(tmp_path)
+    pd.read_csv(table)[:60].assign(x=0).drop(columns="patient").to_csv(tmp_path / "t.csv", index=False)
+    options = ["--group", "patient", "--test", "t.csv", "--report", "page.html"]
+    done = vecprop("train", table, "--target", "y", *options, *FAST)
+    assert done.exit_code == 0, done.stderr

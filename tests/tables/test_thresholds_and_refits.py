@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save, to_numpy
+from vecprop.tables.explaining.worst_rows import worst_rows
 from vecprop.tables.threshold import ThresholdRule
 
 FEW: dict[str, Any] = {
@@ -202,3 +203,10 @@ def test_what_is_explained_is_the_class_that_the_threshold_tells(classifier):
     assert p[row] < 0.5
     (explanation,) = classifier.explain(TABLE[row : row + 1])
     assert explanation.predicted == classifier.predict(TABLE[row : row + 1])[0] == "yes"
+
+
+def test_the_worst_rows_are_predicted_by_the_threshold(classifier):
+    p = 1.01 * classifier.threshold_
+    P = np.array([[1 - p, p]] * 2)
+    (worst,) = worst_rows(classifier, TABLE.index[:2], np.array([0, 1]), P, count=1)
+    assert (worst.truth, worst.predicted) == ("yes", "yes")

@@ -8,7 +8,6 @@ from ...tables.error import printable
 from ...tables.explaining.dependence import Dependence, dependences
 from ...tables.explaining.importance import Importance, importances
 from ...tables.explaining.losses import loss_name
-from ...tables.folds import group_numbers
 from ..training.train_on_table import Trained
 from .markup import Html, bar, element, figures, join, long_table
 from .svg import drawn
@@ -81,9 +80,8 @@ def _draw_dependence(ax: Any, dependence: Dependence) -> None:
 
 def importances_of(trained: Trained) -> list[Importance]:
     """Return the importances of the columns on the test, for new groups if rows are of groups."""
-    measured, split = trained.measured, trained.request.split
-    groups = None if split.group is None else group_numbers(measured.X[split.group])
-    return importances(trained.model, measured.X, measured.truth, measured.weight, groups, split.seed)
+    measured, seed = trained.measured, trained.request.split.seed
+    return importances(trained.model, measured.X, measured.truth, measured.weight, trained.groups, seed)
 
 
 def _rows(trained: Trained) -> str:
