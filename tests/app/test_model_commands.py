@@ -233,7 +233,7 @@ def test_information(vecprop, trained):
     assert said["model"] == "TabularClassifier"
     assert said["target"] == "buys"
     assert said["classes"] == ["no", "yes"]
-    assert said["columns"]["age"] == "numbers"
+    assert (said["columns"]["age"], said["columns"]["buys"]) == ("numbers", "classes")
     assert 0 < said["metrics"]["accuracy"] <= 1
     assert said["written by"]["vecprop"] == vp.__version__
     text = vecprop("info", trained / "spends.npz").stdout

@@ -159,6 +159,11 @@ def test_numbers_and_quantiles_out_of_fold(regressor, quantile):
     assert model.validation_loss_ == pytest.approx(np.mean(losses))
 
 
+def test_a_target_that_never_changes_is_noted(regressor):
+    constant = TABLE[:20].assign(z=3.5)
+    assert "The target 'z' is 3.5 in all rows: there is nothing to learn." in fresh(regressor).fit(constant).notes_
+
+
 def test_earlier_rows_have_no_prediction_out_of_fold():
     model = TabularRegressor("z", **FEW).fit(TABLE.assign(day=np.arange(300)), time="day")
     assert np.isnan(model.out_of_fold_).tolist() == [True] * 150 + [False] * 150

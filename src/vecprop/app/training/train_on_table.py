@@ -75,11 +75,10 @@ class Trained:
 
     @property
     def types(self) -> dict[str, str]:
-        """How the columns of training are read, the type of the target last."""
-        readings = self.model.encoder_.readings
-        return {name: readings.get(name, "not used") for name in self.parts.X.columns} | {
-            self.request.target: str(self.parts.y.dtype)
-        }
+        """How the columns of training are read, the target last."""
+        readings = self.final.encoder_.readings
+        target = {self.request.target: "classes" if self.is_classifier else "numbers"}
+        return {name: readings.get(name, "not used") for name in self.parts.X.columns} | target
 
     @cached_property
     def measured(self) -> Measured:
