@@ -15,7 +15,7 @@ from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Progress
 from ..train.state import DivergenceError, TrainingResult
-from .folds import learned_by, unseen_by
+from .folds import splits, unseen_by
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Fit:
     networks : list of Network
         The description of the members of each ensemble.
     rows : TrainingRows
-        The rows, of which each member leaves out its fold, see `learned_by`.
+        The rows, of which each member leaves out its fold, see `splits`.
     training : Training
         How they are trained.
     seed : int
@@ -123,23 +123,20 @@ class Fit:
 
     def members(self) -> list[Member]:
         """Return the members of each ensemble, which are validated on the rows that they are not trained on."""
-        fold, is_time = self.rows.fold, self.rows.is_time
-        folds = range(fold.max() + 1)
-        learned = [learned_by(fold, number, is_time=is_time) for number in folds]
-        unseen = [unseen_by(fold, number, is_time=is_time) for number in folds]
         stopping = EarlyStopping(self.training.patience)
+        each = splits(self.rows.fold, is_time=self.rows.is_time)
         return [
             self._member(
                 network,
                 number,
                 self.training.epochs,
-                len(learned[number]),
-                rows=learned[number],
-                validation_rows=unseen[number],
+                len(learned),
+                rows=learned,
+                validation_rows=unseen,
                 early_stopping=stopping,
             )
             for network in self.networks
-            for number in folds
+            for number, (learned, unseen) in enumerate(each)
         ]
 
     def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:

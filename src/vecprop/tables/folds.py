@@ -124,6 +124,18 @@ def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
     return np.flatnonzero(fold >= number if is_time else fold == number)
 
 
+def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for the member of each fold the indices of the rows that it is trained on, and of those that it is not.
+
+    Examples
+    --------
+    >>> splits(np.array([1, 0, 1]), is_time=False)
+    [(array([0, 2]), array([1])), (array([1]), array([0, 2]))]
+    """
+    folds = range(fold.max() + 1)
+    return [(learned_by(fold, of, is_time=is_time), unseen_by(fold, of, is_time=is_time)) for of in folds]
+
+
 @dataclass(frozen=True, eq=False)
 class Dependence:
     """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time.

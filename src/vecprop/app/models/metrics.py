@@ -7,12 +7,10 @@ import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
+from ...tables.explaining.losses import SMALLEST
 from .estimates import Metric, Scores, mean
 
 T = TypeVar("T")
-
-SMALLEST = 1e-15
-"""Probabilities are at least this in the log loss, which would else be infinite for one wrong row."""
 
 TITLES = {
     "log_loss": "log loss",

@@ -16,7 +16,7 @@ from ...estimators.classifier import MLPClassifier
 from ...estimators.regressor import MLPRegressor
 from ...estimators.search import MLPSearchCV
 from ...tables.classifier import best_inverse_temperature, factors_of_classes, log_loss, temperature_scaled
-from ...tables.folds import learned_by, unseen_by
+from ...tables.folds import splits
 from ...tables.settings import MANY_ROWS
 from ..models.known_rows import class_numbers
 from .dividing import Parts
@@ -81,13 +81,10 @@ class Columns:
         X, y = parts.X, parts.y
         targets = class_numbers(y, model.classes_) if is_classifier(model) else np.asarray(y, float)
         count = min(FOLDS, len(y))
-        fold, is_time = parts.dependence.folds(targets, count, seed=0), parts.dependence.is_time
-        splits = [
-            (learned_by(fold, number, is_time=is_time), unseen_by(fold, number, is_time=is_time))
-            for number in range(fold.max() + 1)
-        ]
+        fold = parts.dependence.folds(targets, count, seed=0)
+        each = splits(fold, is_time=parts.dependence.is_time)
         weight = parts.weight * factors_of_classes(model, y, parts.weight)
-        return cls(model, model.encoder_(X), targets, weight, splits[:1] if len(y) >= MANY_ROWS else splits)
+        return cls(model, model.encoder_(X), targets, weight, each[:1] if len(y) >= MANY_ROWS else each)
 
     def with_settings(self, settings: Settings) -> Any:
         """Return an unfitted model with some settings changed."""

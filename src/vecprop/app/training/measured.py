@@ -10,7 +10,7 @@ from sklearn.base import clone, is_classifier
 from ...tables.classifier import factors_of_classes
 from ...tables.ensemble import out_of_fold
 from ...tables.error import TableError
-from ...tables.folds import learned_by, unseen_by
+from ...tables.folds import splits
 from ...tables.table_model import fit_together
 from ...tables.threshold import decided
 from ...train.progress import Progress
@@ -115,12 +115,10 @@ def without_baselines(model: Any, parts: Parts) -> Measured:
 def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
     """Return predictions of the rows of training by networks, and by baselines, that have not seen them."""
     fold = parts.dependence.folds(as_learned(model, parts.y), model.members(len(parts.y)), seed)
-    is_time = parts.dependence.is_time
-    splits = [
-        (learned_by(fold, number, is_time=is_time), unseen_by(fold, number, is_time=is_time))
-        for number in range(fold.max() + 1)
+    baselines = [
+        (unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed))
+        for learned, unseen in splits(fold, is_time=parts.dependence.is_time)
     ]
-    baselines = [(unseen, _baselines(model, parts, learned, parts.X.iloc[unseen], seed)) for learned, unseen in splits]
     thresholds = _thresholds(model, len(parts.y))
     return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [], thresholds)
 
@@ -154,7 +152,7 @@ def cross_validated(
     """
     fold = parts.dependence.folds(as_learned(model, parts.y), count, seed)
     folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
-    learned = [learned_by(fold, number, is_time=parts.dependence.is_time) for number in range(len(folds))]
+    learned = [learned for learned, _ in splits(fold, is_time=parts.dependence.is_time)]
     models: list[Any] = [clone(model) for _ in folds]
     try:
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)
