@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .estimates import Estimate, estimates
-from .known_rows import class_numbers, known_rows, numbers_of, target_of, weights_of
+from .known_rows import class_numbers, counting, known_rows, numbers_of, target_of, weights_of
 from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
 from .predicting import decisions, errors_of_steps, notes_on, rows_for
 from .quantiles import levels_of, quantiles_of
@@ -37,8 +37,10 @@ def evaluation(
     """
     frame, target, notes = known_rows(model, table, target)
     counts = weights_of(frame, weight)
+    is_counting, left_out = counting(counts, weight, table)
+    frame, counts = frame[is_counting], counts[is_counting]
     X = frame.drop(columns=[target] if weight is None else [target, weight])
-    notes = list(dict.fromkeys([*notes, *notes_on(model, X)]))
+    notes = list(dict.fromkeys([*notes, *left_out, *notes_on(model, X)]))
     if not hasattr(model, "predict_proba"):
         y = numbers_of(frame[target], target, getattr(model, "target_reading_", None))
         rows, levels = rows_for(model, X), levels_of(model)

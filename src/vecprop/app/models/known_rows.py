@@ -93,6 +93,21 @@ def weights_of(frame: Frame, name: str | None) -> np.ndarray:
     return weight
 
 
+def counting(weight: np.ndarray, name: str | None, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Return whether each row of a file has a weight, and a note on rows that have none; refuse a file of these.
+
+    Examples
+    --------
+    >>> counting(np.array([1.0, 0.0]), "w", Path("table.csv"))
+    (array([ True, False]), ['1 of 2 rows have the weight 0 and are left out.'])
+    """
+    counts = weight > 0
+    if not counts.any():
+        raise TableError(f"Column {name!r}, the weights, is 0 in all rows of {path}, so that none counts.")
+    left_out = len(counts) - np.count_nonzero(counts)
+    return counts, [f"{left_out} of {len(counts)} rows have the weight 0 and are left out."] if left_out else []
+
+
 def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return the index of each row's class among the sorted classes, -1 for other classes.
 

@@ -16,7 +16,7 @@ from ...tables.kinds import target_reading
 from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
-from ..models.known_rows import Frame, Task, target_of, weights_of, with_target
+from ..models.known_rows import Frame, Task, counting, target_of, weights_of, with_target
 from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
@@ -208,7 +208,7 @@ def divided(request: Request) -> Parts:
         X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
     )
     of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
-    counts, note = _counting(weight, request.weight, request.table)
+    counts, note = counting(weight, request.weight, request.table)
     notes += note
     frame, X, y, weight, of_all = frame[counts], X[counts], y[counts], weight[counts], of_all[counts]
     if request.test is not None:
@@ -216,7 +216,7 @@ def divided(request: Request) -> Parts:
         other, more = with_target(_frame(request, request.test), request.target)
         y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
         X_test = other.drop(columns=request.target)
-        counts, note = _counting(weight_test, request.weight, request.test)
+        counts, note = counting(weight_test, request.weight, request.test)
         of_test = X_test[counts], y_test[counts], weight_test[counts]
         parts = Parts(task, X, y, weight, *of_test, [*notes, *more, *note], of_all, reading)
     else:
@@ -246,15 +246,6 @@ def _frame(request: Request, path: Path) -> Frame:
     """Return a table whose index names the lines of a text file, or counts the rows of another."""
     frame = as_frame(path, target=request.target, classes=request.classes)
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
-
-
-def _counting(weight: np.ndarray, name: str | None, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Return whether each row of a file has a weight, and a note on rows that have none; refuse a file of these."""
-    counts = weight > 0
-    if not counts.any():
-        raise TableError(f"Column {name!r}, the weights, is 0 in all rows of {path}, so that none counts.")
-    left_out = len(counts) - np.count_nonzero(counts)
-    return counts, [f"{left_out} of {len(counts)} rows have the weight 0 and are left out."] if left_out else []
 
 
 def _latest(time: np.ndarray, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
