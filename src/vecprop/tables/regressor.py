@@ -191,13 +191,14 @@ class TabularRegressor(RegressorMixin, TableModel):
         y = pandas().Series(rows.target)
         self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
-        return rows._replace(target=self._numbers(rows.target))
+        target = self._numbers(rows.target)
+        if target.min() == target.max():
+            self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows: there is nothing to learn."]
+        return rows._replace(target=target)
 
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
-        if self.range_[0] == self.range_[1]:
-            self.notes_.append(f"{self._named_target} is {self.range_[0]:.6g} in all rows: there is nothing to learn.")
         return self._targets.encode(y[:, None]).astype(np.float32), 1
 
     def _numbers(self, y: np.ndarray) -> np.ndarray:
