@@ -62,6 +62,12 @@ def test_too_few_groups(vecprop, visits, column, said):
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(("size", "count"), [(1e-9, 0), (20, 20), (float("inf"), 20)])
+def test_a_part_without_rows_is_refused(size, count):
+    with pytest.raises(vp.TableError, match=f"A test part of {count} out of 20 rows leaves one part empty"):
+        Split(size, None, None, 0).numbers(noise(20), np.zeros(20), True)
+
+
 def noise(rows, seed=0):
     r = np.random.default_rng(seed)
     return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})

@@ -71,7 +71,7 @@ class Split:
             )
         if self.size == 0:
             return np.arange(rows), np.arange(0)
-        count = round(self.size * rows) if self.size < 1 else int(self.size)
+        count = round(self.size * rows) if self.size < 1 else int(min(self.size, rows))
         if not 1 <= count < rows:
             raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
         if self.time is not None:

@@ -68,7 +68,16 @@ def verdict(trained: Trained) -> Verdict:
     theirs, margin = scores[baseline][metric], trained.margins[baseline]
     overlaps = [name for name, score in others if ours[1].overlaps(score)]
     level = _level(trained.margins, baseline, overlaps)
-    rules = (_without_test, _like_naive, _worse_than_frequencies, _few_rows, _unfinished, _one_class, _never_predicted)
+    rules = (
+        _without_test,
+        _searched,
+        _like_naive,
+        _worse_than_frequencies,
+        _few_rows,
+        _unfinished,
+        _one_class,
+        _never_predicted,
+    )
     worries = [sentence for rule in rules for sentence in rule(trained)]
     says = _says(level, TITLES[metric], ours[1], baseline, theirs, margin)
     return Verdict(level, metric, ours[1], baseline, theirs, margin, overlaps, says, worries)
@@ -120,6 +129,11 @@ def _without_test(trained: Trained) -> Iterator[str]:
             "There is no test: rows of training are predicted by networks that were not trained on them, but stopped "
             "and calibrated by them."
         )
+
+
+def _searched(trained: Trained) -> Iterator[str]:
+    if trained.search is not None and trained.measured.how != "test":
+        yield "The settings were searched for on the rows measured, for which they are rather better than for new rows."
 
 
 def _like_naive(trained: Trained) -> Iterator[str]:
