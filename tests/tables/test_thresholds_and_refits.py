@@ -189,6 +189,17 @@ def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
     assert other.mean() == pytest.approx(same.mean(), rel=0.2)
 
 
+@pytest.mark.parametrize("together", [{"groups": "g"}, {"time": "day"}])
+def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
+    table = TABLE[:60].assign(g=[f"g{k % 7}" for k in range(60)], day=range(60))
+    model = fresh(regressor).fit(table, **together)
+    assert model.refitted(table).encoder_.names == model.encoder_.names
+    assert ("g" in model.encoder_.names, "day" in model.encoder_.names) == ("time" in together,) * 2
+    assert (
+        model.refitted(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
+    )
+
+
 def test_quantiles_are_trained_anew_too(regressor):
     model = fresh(regressor, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE[["x", "z"]])
     low, high = model.refitted(TABLE[["x", "z"]]).predict_interval(TABLE, 0.8).T

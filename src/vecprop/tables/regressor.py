@@ -1,5 +1,6 @@
 """The regressor of tables."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -186,8 +187,10 @@ class TabularRegressor(RegressorMixin, TableModel):
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
-        rows = super()._rows(X, y, sample_weight, groups, time)
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: Mapping[str, str] | None
+    ) -> Rows:
+        rows = super()._rows(X, y, sample_weight, groups, time, aside)
         y = pandas().Series(rows.target)
         self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []

@@ -117,7 +117,8 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
 
         No rows are left out for validation. What comes from rows that networks have not seen, such as the temperature
         or the residuals of intervals, is that of this model, and so is its validation loss. The table should hold the
-        rows that this model was trained on, and more, such as those of its test; a column of groups is left out.
+        rows that this model was trained on, and more, such as those of its test. Columns that this model does not use,
+        such as that of groups, are not used.
 
         Parameters
         ----------
@@ -133,7 +134,7 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         model: Any = clone(self)
-        rows, fit = model._prepared(X, y, sample_weight)
+        rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles), -1))
         until = [max(round(float(np.median(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
@@ -152,9 +153,17 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         )
         return model
 
-    def _prepared(self, X: Any, y: Any, sample_weight: Any, groups: Any = None, time: Any = None) -> tuple[Rows, Fit]:
+    def _prepared(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any = None,
+        time: Any = None,
+        aside: Mapping[str, str] | None = None,
+    ) -> tuple[Rows, Fit]:
         """Return the rows of a table, and the fit to them; learn columns and target."""
-        rows = self._rows(X, y, sample_weight, groups, time)
+        rows = self._rows(X, y, sample_weight, groups, time, aside)
         count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
         T, outputs = self._read_target(rows.target, weight)
         inputs = self._learn_columns(rows.frame, rows.target, rows.aside)
@@ -168,7 +177,9 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
         """Return the weights of the rows in training."""
         return weight
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any) -> Rows:
+    def _rows(
+        self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: Mapping[str, str] | None
+    ) -> Rows:
         """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self, self.target), []
         self.notes_ += frame.attrs.get("notes", [])
@@ -181,11 +192,12 @@ class TableModel(SharedSettings, BaseEstimator, ABC):
             y = column_of(frame, self.target)
         frame = self._without_target(frame)
         dependence = Dependence.of(frame, groups, time, self.asked)
-        aside = frame.attrs.get("aside")  # of who has seen the whole file
+        aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
         if aside is None:
             own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
             meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
             aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
+        aside = {name: reason for name, reason in aside.items() if name in frame.columns}
         _check_feature_names(self, frame if has_names(X) else X, reset=True)
         _check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
