@@ -37,6 +37,8 @@ def test_without_a_test_scores_are_those_out_of_fold(vecprop, table, people):
     assert result["rows"] == {"train": 200, "test": 0}
     assert result["measured"] == {"how": "out of fold", "rows": 200}
     assert "There is no test" in result["verdict"]["worries"][0]
+    said = "There was no test: the metrics are of rows of training (out of fold)."
+    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["note"] == said
     model = vp.TabularRegressor("spends", n_members=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
     expected = root_mean_squared_error(people["spends"], model.out_of_fold_)
     assert result["scores"]["vecprop"]["rmse"]["value"] == pytest.approx(expected, rel=1e-4)

@@ -5,6 +5,9 @@ from typing import Any
 from ...files.trained import TrainedNetwork
 from ...tables.table_model import TRAINED_ANEW, TableModel
 
+WITHOUT_TEST = "There was no test"
+"""The beginning of the note on a model whose metrics are of rows of training."""
+
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     """Return a description of a model, together with the document of its file.
@@ -30,8 +33,8 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said["classes"] = last.classes_.tolist()
     if hasattr(last, "threshold_"):
         said["threshold"] = last.threshold_
-    if again := [note for note in getattr(last, "notes_", []) if note.startswith(TRAINED_ANEW)]:
-        said["note"] = again[-1]
+    if notes := [note for note in getattr(last, "notes_", []) if note.startswith((TRAINED_ANEW, WITHOUT_TEST))]:
+        said["note"] = notes[-1]
     if document.get("columns"):
         said["columns"] = dict(document["columns"])
     if document.get("metrics"):

@@ -14,6 +14,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.folds import group_numbers
 from ...tables.regressor import TabularRegressor
 from ...train.progress import Progress
+from ..models.describing import WITHOUT_TEST
 from ..models.estimates import Estimate, Scores, difference, estimates
 from ..models.known_rows import Task
 from ..terminal.errors import UsageError
@@ -140,6 +141,8 @@ class Trained:
         began = time.perf_counter()
         with threadpool_limits(1):
             _ = self.scores
+        if not self.parts.has_test:
+            self.model.notes_.append(f"{WITHOUT_TEST}: the metrics are of rows of training ({self.measured.how}).")
         self.seconds["measuring"] = time.perf_counter() - began
 
     def unmeasured(self) -> Self:
