@@ -43,6 +43,9 @@ class Estimate:
             return "undefined"
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
+    def __neg__(self) -> "Estimate":
+        return Estimate(-self.value, -self.high, -self.low)
+
     def overlaps(self, other: "Estimate") -> bool:
         """Return whether two intervals have a number in common.
 

@@ -44,17 +44,13 @@ def verdict_box(result: dict[str, Any]) -> Html:
 
 def _margin(found: Verdict) -> Html:
     title = TITLES[found.metric]
-    apart, side = (found.margin, "higher") if found.margin.value >= 0 else (_negative(found.margin), "lower")
+    apart, side = (found.margin, "higher") if found.margin.value >= 0 else (-found.margin, "lower")
     return element(
         "p",
         f"The {title} is ",
         element("strong", in_words(found.ours)),
         f"; that of {found.baseline} is {side} by {in_words(apart)}.",
     )
-
-
-def _negative(estimate: Estimate) -> Estimate:
-    return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
 def _intervals(scores: Scores, metric: str) -> Html:

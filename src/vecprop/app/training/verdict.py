@@ -118,9 +118,7 @@ def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estima
 
 
 def _apart(margin: Estimate) -> str:
-    if margin.value >= 0:
-        return f"lower by {margin}"
-    return f"higher by {Estimate(-margin.value, -margin.high, -margin.low)}"
+    return f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
 
 
 def _without_test(trained: Trained) -> Iterator[str]:
