@@ -29,6 +29,10 @@ FORMS = {
     "2024年1月31日": 19753,
     "2024-01": 19723,
     "1/2024": 19723,
+    "01-2024": 19723,
+    "2024/1": 19723,
+    "2024-Jan": 19723,
+    "31. 1. 2024": 19753,
     "2024-01-31T12:00:00Z": 19753.5,
     "2024-01-31 12:00:00+01:00": 19753 + 11 / 24,
     "1/31/2024 6:00 PM": 19753.75,
@@ -94,6 +98,12 @@ def electricity(tmp_path_factory):
         (["(1,234.50)", "($5)", "$(6)", "7"], [-1234.5, -5, -6, 7]),
         (["1.234,50-", "12-", "7,5 €-"], [-1234.5, -12, -7.5]),
         (["307,019", "(1,559,577)"], [307019, -1559577]),
+        (["5,-", "1.250,-", "-7,--"], [5, 1250, -7]),
+        (["5.-", "1'250.50"], [5, 1250.5]),
+        (["2,98,940.58", "1,23,45,678", "9,799"], [298940.58, 12345678, 9799]),
+        (["R$5.50", "-R$ 7"], [5.5, -7]),
+        (["kr 1.250,50", "5 kr"], [1250.5, 5]),
+        (["- 5.5", "–7"], [-5.5, -7]),
     ],
 )
 def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
@@ -110,6 +120,9 @@ def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
         (["45 %", "5%"], "0.45"),
         (["$5", "$6"], "€5"),
         (["1", "2"], "1_000"),
+        (["1,234,567", "5"], "12,34"),
+        (["1,234,567", "5"], "12,34,5"),
+        (["1.234.567,5", "5"], "1.23.456"),
     ],
 )
 def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_training, misfit):
@@ -175,12 +188,25 @@ def test_what_may_be_dates_is_said_and_read_as_dates_if_it_is_declared():
         (["1.5", "n.a.", "7", "1"] * 9, "27 values are numbers and 9, such as 'n.a.', are not"),
         (["1.5 kg", "12 kg", "7kg"] * 9, "'1.5 kg' may be a number: without 'kg' it will be read as one"),
         (["12 cm", "14 m"] * 9, ""),
+        ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], "'0.5K' may be a number: without 'K' and 'M', all in one unit,"),
+        ([f"€{k}.5k" for k in range(9)], "'€0.5k' may be a number: without 'k' it will be read as one"),
+        (["1.5", "2,5", "7,25", "8.75"], "they are numbers with several signs or units, such as '1.5': write"),
+        (["08:15", "17:30"], "'08:15' may be a time of the day"),
+        (
+            ["29. août 2023", "3. mai 2024"],
+            "'29. août 2023' may be a date: give its format, as in columns={'x': 'date %d",
+        ),
+        (["2023 08 29", "2024 05 03"], "'2023 08 29' may be a date: give its format"),
+        (["31/12/2023", "12/31/2023"], "'31/12/2023' may be a date: give its format"),
+        (["Aug-23", "Jun-22"], "'Aug-23' may be a date: settle it with columns={'x': 'date'} (--dates)"),
+        (["1999/2000", "2000/2001"], ""),
+        (["12 Main 2001 B 4", "Toy Story (1995)", "Heat (1995)"], ""),
         (["A1", "B2", "7"] * 9, ""),
     ],
 )
 def test_names_that_may_be_numbers_are_said(values, doubt):
     found = kind(values)
-    assert found.name == "category"
+    assert found.name in ("category", "text")
     assert found.doubt.startswith(f"read as names, but {doubt}") if doubt else not found.doubt
     assert kind(values, columns={"x": "category"}).doubt == ""
 
@@ -209,6 +235,30 @@ def test_excels_serial_dates_where_they_are_declared():
         np.testing.assert_array_equal(read(encoder, pd.DataFrame({"x": [45322.0]})), [[19753]])
 
 
+def test_months_of_years_are_no_decimals():
+    assert days(["08.2023", "11.2024", "1.2024"]) == days(["2023-08", "2024-11", "2024-01"])
+    assert kind(["1.1987", "1.2034", "1.2011"]).name == "number"
+
+
+def test_years_of_two_digits_are_said_where_they_may_be_others():
+    assert kind(["11.06.63", "22.10.31"]).doubt.startswith(
+        "'11.06.63' is read as of the year 2063: write years with four"
+    )
+    assert kind(["11-Jun-63", "02-Oct-31"]).doubt.startswith("'11-Jun-63' is read as of the year 2063")
+    assert not kind(["11.06.23", "31.10.21"]).doubt
+    said = kind(["23/08/29", "23/06/27", "22/11/03"]).doubt
+    assert said == "the year of '23/08/29' may stand first: settle it with date_format='%y/%m/%d' (--date-format)"
+    assert not kind(["29/08/23", "27/06/23", "03/11/22"]).doubt
+    assert days(["23/08/29"], date_format="%y/%m/%d") == days(["2023-08-29"])
+
+
+def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():
+    frame = pd.DataFrame({"t": [f"2023-08-{k + 1:02d}-05:30:35" for k in range(30)], "z": np.arange(30) % 3})
+    encoder, notes = Encoder.of(frame)
+    assert "t" in encoder.dropped
+    assert any("'2023-08-01-05:30:35' may be a date" in note for note in notes)
+
+
 def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it():
     frame = pd.DataFrame({"price": ["1,234", "5,678"] * 9, "sold": ["01/02/2024", "03/04/2024"] * 9})
     _, notes = Encoder.of(frame)
@@ -227,6 +277,7 @@ def test_points_before_three_digits_are_said_if_other_numbers_have_none():
     assert not kind(["1.234", "5.678", "0.123"]).doubt
     assert not kind(["1.234", "5.678"]).doubt
     assert not kind(["1.234", "960", "1.5"]).doubt
+    assert kind([f"{k}.234" for k in range(1, 30)]).doubt.startswith("'1.234' is read as 1.234, but may be 1234 too")
     said = kind(["1.234", "960", "2.216"]).doubt
     assert said.startswith("'1.234' is read as 1.234, but may be 1234 too: settle it with decimal='.' or ','")
 

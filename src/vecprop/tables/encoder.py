@@ -76,6 +76,8 @@ class Encoder:
                 if kind is None
                 else inputs_of(frame[name], kind, pieces, name in asked.columns)
             )
+            if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):
+                doubts.append(f"Column {name!r}: {kind.doubt}.")
             if isinstance(part, str):
                 encoder.dropped[name] = part
                 continue
@@ -83,8 +85,6 @@ class Encoder:
             encoder.parts.append(part)
             if kind and kind.name == "code":
                 encoder.codes.append(name)
-            if kind and kind.doubt:
-                doubts.append(f"Column {name!r}: {kind.doubt}.")
         if not encoder.names:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
             raise TableError(f"No column can be learned from: in {reasons}.")

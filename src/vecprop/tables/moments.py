@@ -31,13 +31,16 @@ ONE_MEANING = {
 }
 """Forms that can be read in one way only, so that they are read in any column of dates."""
 _EXCHANGED = [[f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."]
+_SIGNS = {"-": "-", "/": "/", ".": r"\. ?"}
 FORMS = {
     **ONE_MEANING,
-    **{first: f"{_DAY}[{first[3]}]{_MONTH}[{first[3]}]{_SHORT}" for first, _ in _EXCHANGED},
-    **{second: f"{_MONTH}[{second[5]}]{_DAY}[{second[5]}]{_SHORT}" for _, second in _EXCHANGED},
-    "year-month": r"(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)",
-    "month/year": r"(?P<month>\d{1,2})/(?P<year>(?:19|20)\d\d)",
+    **{first: _SIGNS[first[3]].join((_DAY, _MONTH, _SHORT)) for first, _ in _EXCHANGED},
+    **{second: _SIGNS[second[5]].join((_MONTH, _DAY, _SHORT)) for _, second in _EXCHANGED},
+    "year-month": r"(?P<year>(?:19|20)\d\d)[-/](?P<month>\d{1,2})",
+    "month/year": r"(?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)",
     "month-name year": f"{_NAME}[- ]{_YEAR}",
+    "year month-name": f"{_YEAR}[- ]{_NAME}",
+    "month-name short year": rf"{_NAME}[- ]'?(?P<year>\d\d)",
     "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
 }
 """The regular expression of each form of a date, in small letters."""
@@ -49,8 +52,8 @@ TIME = (
 """The regular expression of a time of the day, which may follow a date, and of its zone."""
 EXCEL = "excel"
 """The name of the format of Excel's serial dates, which are days since 30 December 1899."""
-_NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d")
-"""What may be a date of two digits for the year, but rather is the number of a part or of a version."""
+_NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d|[a-z]{3,9}\.?[- ]'?\d\d")
+"""What may be a date of two digits for the year, but rather is the number of a part or of a version, or a day."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
 """The values of words among numbers: truth values, and a word for what is missing."""
 
-_UNIT = r"[$€£¥₹₩₽₺₴₫₱฿%]|USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
+_UNIT = (
+    r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
+)
 _NUMERAL = re.compile(
     rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?",
 )
-_FOLLOWED = re.compile(r"[<>≤≥~]?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
+_FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
+MOST_UNITS = 3
+"""Numbers may be followed by this many units, such as K and M, to be taken for numbers."""
 
 
 @dataclass(frozen=True)
@@ -110,31 +115,47 @@ def _told_by_one(body: str) -> str:
     return "?" if may_be_thousands else sign
 
 
-def unit_of(texts: Sequence[str]) -> str:
-    """Return the text that follows the number in nine of ten texts, such as a unit that is not known; else "".
+def units_of(texts: Sequence[str]) -> list[str]:
+    """Return the texts that follow the numbers in nine of ten texts, such as units that are not known; else none.
+
+    There are at most `MOST_UNITS`; more than one only if the texts are more than twenty.
 
     Examples
     --------
-    >>> unit_of(["1.5 kg", "12 kg"]), unit_of(["1.5 kg", "12 m"]), unit_of(["1", "2"])
-    ('kg', '', '')
+    >>> units_of(["1.5 kg", "12 kg"]), units_of(["1.5 kg", "12 m"]), units_of(["1", "2"])
+    (['kg'], [], [])
     """
     after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
-    unit = _most(after)
-    return unit if after[unit] >= 0.9 * len(texts) else ""
+    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MOST_UNITS if len(texts) > 20 else 1]
+    return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
 
 
 def one_of_each(text: str) -> str:
-    """Return a text with one kind of space, minus and apostrophe.
+    """Return a text with one kind of space, minus and apostrophe, and zeros for the dash of a price without cents.
 
     Examples
     --------
-    >>> one_of_each("($1’000)"), one_of_each("5 -")
-    ("-$1'000", '-5')
+    >>> one_of_each("($1’000)"), one_of_each("5 -"), one_of_each("1.250,-")
+    ("-$1'000", '-5', '1.250,00')
     """
-    text = " ".join(text.split()).replace("−", "-").replace("’", "'")
+    text = " ".join(text.split()).replace("−", "-").replace("–", "-").replace("’", "'")
+    for dash in (",--", ".--", ",-", ".-"):
+        if text.endswith(dash):
+            return text.removesuffix(dash) + dash[0] + "00"
     if (text.endswith(")") and "(" in text) or text.endswith("-"):  # an accountant's minus
         text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
-    return text
+    return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
+
+
+def is_number_alone(text: str) -> bool:
+    """Return whether a text is a number by some signs, whatever those of its column are.
+
+    Examples
+    --------
+    >>> [text for text in ("1.234,5", "$7", "12-", "1.5.2", "7b", "-") if is_number_alone(text)]
+    ['1.234,5', '$7', '12-']
+    """
+    return NumberReading.of([text]).value(text) is not None
 
 
 def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | None:
@@ -158,9 +179,10 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
     whole, point, rest = text.partition(decimal)
     if thousands and thousands in whole:
         first, *groups = whole.lstrip("+-").split(thousands)
-        if not (
-            0 < len(first) < 4 and first[0] != "0" and all(len(group) == 3 and group.isdigit() for group in groups)
-        ):
+        size = 2 if thousands == "," and len(groups[0]) == 2 else 3  # 12,34,567 is 1234567 in India
+        sizes = [*[size] * (len(groups) - 1), 3]
+        are_digits = "".join(groups).isdigit() and 0 < len(first) <= size and first[0] != "0"
+        if not are_digits or [len(group) for group in groups] != sizes:
             return None
         whole = whole.replace(thousands, "")
     if "_" in text or "." in whole + rest:
