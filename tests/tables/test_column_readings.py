@@ -133,6 +133,34 @@ def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_train
     np.testing.assert_array_equal(inputs[0], inputs[1])
 
 
+def test_what_does_not_fit_is_said_once_for_all_parts_of_a_table():
+    frame = pd.DataFrame({"x": ["1,5", "2,5"] * 20, "sold": ["31.12.2023", "1.2.2024"] * 20, "town": list("ab") * 20})
+    encoder, _ = Encoder.of(frame)
+    new = frame.assign(
+        x=["1,5", "?", *["1.5"] * 38], sold=["1.1.2024"] * 30 + ["5/31/2024"] * 10, town=list("acdefb" * 6 + "bbbb")
+    )
+    whole, parts = encoder.misfits(new), None
+    for first in range(40):
+        parts = encoder.misfits(new.iloc[first : first + 1], parts)
+    assert encoder.notes_on(parts or {}) == encoder.notes_on(whole)
+    assert [note[:54] for note in encoder.notes_on(whole)] == [
+        "Column 'x': 39 value(s), such as '?' in row 1, are not",
+        "Column 'sold': 10 value(s), such as '5/31/2024' in row",
+        "Column 'town': 'c', 'd', 'e' and others: fewer than 2 ",
+    ]
+
+
+def test_whole_numbers_of_more_digits_than_numbers_keep_are_said_and_kept_in_files(tmp_path):
+    ids = ["9007199254740993", "9007199254740992", "12"]
+    assert kind(ids).doubt.startswith("'9007199254740993' has more digits than numbers keep: if it is a name, say so")
+    assert not kind(ids, columns={"x": "number"}).doubt
+    assert not kind(["1e20", "123456789012345"]).doubt
+    frame = read_table(write(tmp_path / "ids.csv", a=[*ids, ""], b=[*ids, "7"], c=["9" * 20, *ids]))
+    assert frame.a.tolist()[:3] == ids
+    assert frame.b.dtype == int
+    assert frame.c[0] == "9" * 20
+
+
 @pytest.mark.parametrize("written", FORMS)
 def test_forms_of_dates(written):
     assert days([written]) == pytest.approx([FORMS[written]])
@@ -341,6 +369,11 @@ def test_a_target_is_read_as_in_training(electricity, tmp_path):
     few = read_table(path, as_text=True)
     few = few[few.ziel.str.endswith(",0")]
     np.testing.assert_array_equal(model._numbers(few.ziel.to_numpy()), few.ziel.str.slice(stop=-2).astype(float))
+
+
+def test_spaces_behind_a_class_do_not_make_another_one(tmp_path):
+    path = write(tmp_path / "padded.csv", x=np.arange(90) % 7, y=["yes", "yes ", "no"] * 30)
+    assert read_table(path, target="y").y.unique().tolist() == ["yes", "no"]
 
 
 def test_codes_are_the_same_in_any_company(tmp_path):

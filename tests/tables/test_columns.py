@@ -121,7 +121,9 @@ def test_rare_unseen_and_missing_categories():
     inputs = categories(pd.Series(["a", "rare", "unseen", None, "b "]))
     assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
     assert (inputs.sum(axis=1) == 1).all()
-    assert categories.missed(series) == "'rare': fewer than 2 rows of training have these; they count as one category"
+    assert (
+        str(categories.missed(series)) == "'rare': fewer than 2 rows of training have these; they count as one category"
+    )
 
 
 def test_a_name_does_not_depend_on_other_rows():

@@ -152,7 +152,7 @@ def test_rows_without_a_target_take_their_groups_with_them():
         ({"groups": [1, 2]}, "groups has 2: give one a row"),
         ({"groups": np.ones(150)}, "are of one group"),
         ({"time": np.ones(150)}, "are of one time"),
-        ({"time": "patient"}, "Column 'patient' has 150 value.* that are no time"),
+        ({"time": "patient"}, "Column 'patient' has 150 value.* that are no time, such as '.*' in row 0"),
     ],
 )
 def test_groups_and_times_that_are_none(arguments, said):

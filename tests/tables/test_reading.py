@@ -15,7 +15,7 @@ FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7],
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 @pytest.mark.parametrize("ending", [".csv", ".txt.gz"])
 def test_text_of_any_separator_and_encoding_is_read(tmp_path, separator, encoding, ending):
     path = tmp_path / f"table{ending}"
@@ -200,6 +200,14 @@ def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
     path.write_text("\n".join(quoted(at)) + "\n")
     with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the beginning of a value"):
         read(path)
+
+
+def test_names_that_stand_in_a_file_again_are_noted(tmp_path):
+    path = tmp_path / "joined.csv"
+    path.write_text("a,b\n1,x\na,b \n2,a\na,x\n")
+    said = "joined.csv, line 3: the columns' names again, which count as a row: remove them."
+    assert read_table(path).attrs["notes"] == [said]
+    assert list(read_chunks(path, 1))[-1].attrs["notes"] == [said]
 
 
 def test_quoted_values_of_many_lines_are_values_unless_they_look_like_rows(tmp_path):

@@ -4,7 +4,7 @@ Each class below says how one column becomes inputs of a network: made by ``of``
 reading, called with any column of that name, and asked with ``missed`` what of a column it does not take as it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -32,6 +32,44 @@ BUCKETS = 32
 """The number of inputs that all other categories share if they are more than `CATEGORIES`."""
 HASHES = 256
 """The number of inputs of a column of text: few enough for the first layer, many enough that common words differ."""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Values of a column that are not taken as they are; as text it is the end of a sentence.
+
+    Parameters
+    ----------
+    what : str
+        What is to be said of them.
+    count : int
+        The number of values.
+    first : str
+        The first of them, and its row.
+    names : tuple of str
+        Instead of these, the first of some categories.
+
+    Examples
+    --------
+    >>> one, other = Missed("no numbers", 2, "'x' in line 5"), Missed("no numbers", 3, "'y' in line 9")
+    >>> str(one.plus(other))
+    "5 value(s), such as 'x' in line 5, are no numbers"
+    """
+
+    what: str
+    count: int = 0
+    first: str = ""
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.names:
+            return f"{', '.join(self.names[:3])}{' and others' if len(self.names) > 3 else ''}: {self.what}"
+        return f"{self.count} value(s), such as {self.first}, are {self.what}" if self.count else self.what
+
+    def plus(self, other: "Missed") -> "Missed":
+        """Return the same of both of two parts of a column."""
+        names = tuple(dict.fromkeys(self.names + other.names))[:4]
+        return replace(self, count=self.count + other.count, names=names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,26 +153,37 @@ class NumberInputs:
             inputs.append(is_missing[:, None])
         return np.hstack(inputs)
 
-    def missed(self, series: Any) -> str | None:
+    def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are not finite numbers, or not numbers as training read them, or None."""
         x, is_unread = self._read(series)
         if is_unread.any():
             how = "" if self.reading in (None, NumberReading()) else f" as training read them ({self.reading})"
-            return f"{_shown(series, is_unread)} not numbers{how} and count as missing"
+            return _missed(series, is_unread, f"not numbers{how} and count as missing")
         is_infinite = np.isinf(x)
         if is_infinite.any():
-            return f"{_shown(series, is_infinite)} infinite and count as the largest there are"
+            return _missed(series, is_infinite, "infinite and count as the largest there are")
         has_type = pandas().api.types.is_float_dtype(series.dtype)
         if has_type and self.reading and not self.reading.is_plain and np.any(x % 1 > 0):
-            return f"numbers came as such, but training read text ({self.reading}): give a file's path, not its frame"
+            how = f"({self.reading}): give a file's path, not its frame"
+            return Missed(f"numbers came as such, but training read text {how}")
         return None
 
 
-def _shown(series: Any, is_meant: np.ndarray) -> str:
-    """Return the beginning of a note on some values of a column, with the first of them and its row."""
+def _missed(series: Any, is_meant: np.ndarray, what: str) -> Missed:
+    """Return a note on some values of a column, if there are any."""
+    return Missed(what, int(is_meant.sum()), first_of(series, is_meant))
+
+
+def first_of(series: Any, is_meant: np.ndarray) -> str:
+    """Return the first of some values of a column, and its row.
+
+    Examples
+    --------
+    >>> first_of(pandas().Series(["a", "b"]), np.array([False, True]))
+    "'b' in row 1"
+    """
     place = int(np.flatnonzero(is_meant)[0])
-    value = shortened(repr(series.iloc[place]))
-    return f"{int(is_meant.sum())} value(s), such as {value} in {row_named(series.index, place)}, are"
+    return f"{shortened(repr(series.iloc[place]))} in {row_named(series.index, place)}"
 
 
 def shortened(text: str) -> str:
@@ -225,11 +274,11 @@ class Dates:
         """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
 
-    def missed(self, series: Any) -> str | None:
+    def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are no dates as training read them, or None."""
         _, is_unread = self._read(series)
         how = f" as training read them ({self.reading})" if self.reading and self.reading != DateReading() else ""
-        return f"{_shown(series, is_unread)} not dates{how} and count as missing" if is_unread.any() else None
+        return _missed(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
 
 
 def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
@@ -325,16 +374,14 @@ class Categories:
         column = np.where(is_known, places, shared)[codes]
         return (column[:, None] == np.arange(self.width)).astype(float)
 
-    def missed(self, series: Any) -> str | None:
+    def missed(self, series: Any) -> Missed | None:
         """Return a note on categories that have no input of their own, or None."""
         if self.buckets > 1:
             return None
-        others = np.setdiff1d(as_names(series), self.names)
-        if not len(others):
-            return None
-        shown = ", ".join("missing" if name == MISSING else repr(str(name)) for name in others[:3])
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        return f"{shown}{more}: fewer than 2 rows of training have these; they count as one category"
+        others = np.setdiff1d(as_names(series), self.names)[:4]
+        names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
+        what = "fewer than 2 rows of training have these; they count as one category"
+        return Missed(what, names=names) if names else None
 
 
 @dataclass(frozen=True, eq=False)

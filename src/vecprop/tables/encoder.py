@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .asked import NOTHING, Asked
-from .columns import Categories, Dates, NumberInputs, Texts
+from .columns import Categories, Dates, Missed, NumberInputs, Texts
 from .error import TableError, nearest
 from .frames import Frame
 from .kinds import Kind, common_decimal, kind_of
@@ -18,6 +18,8 @@ from .values import read_days, read_numbers
 Inputs = NumberInputs | Categories | Dates | Texts
 """Any of the classes that say how a column becomes inputs."""
 
+Misfits = dict[tuple[str, str], Missed]
+"""What of columns is not used as it is, by the column's name and what is said."""
 MOST_PIECES = 2048
 """The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
@@ -150,9 +152,28 @@ class Encoder:
     def missed(self, frame: Frame) -> list[str]:
         """Return notes on columns and values of a table that are not used, or not as they are."""
         self.require(frame)
-        found = [(name, part.missed(frame[name])) for name, part in zip(self.names, self.parts, strict=True)]
+        return [*self.notes_on(self.misfits(frame)), *self.unlike(frame)]
+
+    def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
+        """Return what of each column of a table is not used as it is, added to that of earlier parts of the table."""
+        found = dict(before or {})
+        for name, part in zip(self.names, self.parts, strict=True):
+            if missed := part.missed(frame[name]):
+                known = found.get((name, missed.what))
+                found[name, missed.what] = known.plus(missed) if known else missed
+        return found
+
+    def notes_on(self, misfits: Misfits) -> list[str]:
+        """Return sentences on what is not used as it is, in the order of the columns."""
+        order = {name: number for number, name in enumerate(self.names)}
+        return [
+            f"Column {name!r}: {misfits[name, what]}." for name, what in sorted(misfits, key=lambda of: order[of[0]])
+        ]
+
+    def unlike(self, frame: Frame) -> list[str]:
+        """Return notes on columns of a table that training did not have, and on what a model has not kept."""
         unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
-        notes = [f"Column {name!r}: {what}." for name, what in found if what]
+        notes = []
         if unknown:
             notes.append(f"Not used, since training had none of this name: {', '.join(unknown[:5])}.")
         if self.is_guessing:

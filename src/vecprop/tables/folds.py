@@ -6,12 +6,13 @@ from typing import Any, Self
 import numpy as np
 
 from .asked import NOTHING, Asked
+from .columns import first_of
 from .error import TableError, pandas
 from .frames import Frame, column_of
 from .kinds import kind_of
 from .moments import DateReading
 from .numerals import NumberReading
-from .values import read_days, read_numbers
+from .values import as_names, read_days, read_numbers
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -205,14 +206,14 @@ class Dependence:
 
 
 def group_numbers(series: Any) -> np.ndarray:
-    """Return the number of each row's group, 0 … G - 1; missing values are one group.
+    """Return the number of each row's group, 0 … G - 1, by the names of categories; missing values are one group.
 
     Examples
     --------
     >>> group_numbers(pandas().Series(["Ann", "Bob", "Ann"]))
     array([0, 1, 0])
     """
-    return pandas().factorize(series.astype(str).to_numpy(dtype=str))[0]
+    return pandas().factorize(as_names(series))[0]
 
 
 def times(series: Any, name: str | None, asked: Asked = NOTHING) -> np.ndarray:
@@ -230,10 +231,13 @@ def times(series: Any, name: str | None, asked: Asked = NOTHING) -> np.ndarray:
         found, _ = read_numbers(series, reading)
     elif isinstance(reading, DateReading):
         found, _ = read_days(series, reading)
-    wrong = int(np.isnan(found).sum())
-    if wrong:
+    wrong = np.isnan(found)
+    if wrong.any():
         named = "The argument time" if name is None else f"Column {name!r}"
-        raise TableError(f"{named} has {wrong} value(s) that are no time: fix or drop them.")
+        raise TableError(
+            f"{named} has {int(wrong.sum())} value(s) that are no time, such as {first_of(series, wrong)}: fix or drop "
+            "them, or give the format of dates (--date-format)."
+        )
     return found
 
 

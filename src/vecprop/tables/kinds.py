@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,13 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         if _are_eight_digits(x):
             return Kind("date", DateReading(("yearmonthday",)))
-        return Kind("date", DateReading(("month/year",))) if _are_months(texts) else number
+        if _are_months(texts):
+            return Kind("date", DateReading(("month/year",)))
+        long = next((text for text in texts if len(text) >= 16 and text.isdecimal() and float(text) >= 2**53), "")
+        doubt = (
+            f"{long!r} has more digits than numbers keep: if it is a name, say so with columns={{{name!r}: 'code'}} "
+        )
+        return replace(number, doubt=f"{doubt}(--codes)") if long else number
     if date := _date(series, texts, asked.format_of(name)):
         return date
     doubt = _doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
@@ -101,7 +107,7 @@ def _doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, number
     texts = texts[:_SAMPLE]
 
     def most_are(what: Callable[[str], object]) -> bool:
-        return sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
+        return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
 
     if Evidence.of(texts, are_declared=True).reading() is not None:
         return f"{texts[0]!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"

@@ -11,7 +11,13 @@ from .error import TableError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"}
-_BEGINNINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BEGINNINGS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 
 
 def encoding_of(start: bytes) -> str | None:
@@ -22,7 +28,7 @@ def encoding_of(start: bytes) -> str | None:
     >>> encoding_of("naïve".encode()), encoding_of("naïve".encode("cp1252")), encoding_of(b"\x00\x01")
     ('utf-8', 'cp1252', None)
     """
-    for mark, encoding in _BEGINNINGS:
+    for mark, encoding in _BEGINNINGS.items():
         if start.startswith(mark):
             return encoding
     if b"\0" in start:
@@ -78,7 +84,7 @@ def names_are_values(rows: list[list[str]]) -> bool:
     names, *others = [row for row in rows if len(row) == len(rows[0])]
     columns = [
         (name, [value for value in values if value not in _MISSING])
-        for name, *values in zip(names, *others, strict=True)
+        for name, *values in zip(names, *(row for row in others if row != names), strict=True)
         if name not in _MISSING and not _MISSING.issuperset(values)
     ]
     if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):

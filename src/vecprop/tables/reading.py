@@ -192,7 +192,7 @@ def typed(frame: Frame) -> Frame:
 
 
 def plain_values(series: Any) -> Any:
-    """Return text as numbers or truth values if all are plain ones and none begins with 0, else as it is.
+    """Return text as numbers or truth values if all are plain ones; as it is if digits begin with 0, or would be lost.
 
     Examples
     --------
@@ -206,8 +206,9 @@ def plain_values(series: Any) -> Any:
     if len(known) == len(series) and known.str.lower().isin(["true", "false"]).all():
         return known.str.lower() == "true"
     numbers = pd.to_numeric(series, errors="coerce")
+    is_cut = numbers.dtype.kind == "f" and known.str.fullmatch(r"[+-]?\d{16,}").any()  # 2**53 and more
     is_plain = numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
-    return numbers if is_plain else series
+    return numbers if is_plain and not is_cut else series
 
 
 def as_classes(known: Any) -> Any:
@@ -354,7 +355,9 @@ class Separated:
         else:
             frame.index = pandas().RangeIndex(2, len(frame) + 2, name="line")
         if target in frame.columns:
-            frame[target] = self._known(frame[target], classes)
+            stripped = frame[target].str.strip()
+            frame[target] = self._known(stripped.mask(stripped == ""), classes)
+        self._note_repeated_names(frame)
         frame.attrs |= {"notes": list(self.notes), "is_text": True}
         return frame
 
@@ -378,11 +381,21 @@ class Separated:
         texts = self._one_line_errors(lambda: self._reader(chunksize=rows, usecols=list(kept), na_filter=False))
         with reader, texts:
             while (part := self._one_line_errors(lambda: next(reader, None))) is not None:
-                part.attrs |= {"notes": list(self.notes), "is_text": True}
                 part.index = lines[first : first + len(part)]
+                self._note_repeated_names(part)
+                part.attrs |= {"notes": list(self.notes), "is_text": True}
                 first += len(part)
                 as_stored = self._one_line_errors(lambda: next(texts)) if kept else part[[]]
                 yield part, as_stored[list(kept)].reset_index(drop=True)
+
+    def _note_repeated_names(self, frame: Any) -> None:
+        """Note rows that are the line of names again, as in files that were joined."""
+        again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
+        again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
+        if again:
+            self.notes.append(
+                f"{self.path.name}, {_listed(again)}: the columns' names again, which count as a row: remove them."
+            )
 
     def _known(self, target: Any, classes: Sequence[str]) -> Any:
         """Return a target without the words for missing values, and note how often each stands there."""

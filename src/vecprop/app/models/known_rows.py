@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...tables.columns import row_named, shortened
+from ...tables.columns import first_of
 from ...tables.error import TableError, pandas
 from ...tables.frames import as_frame, column_of
 from ...tables.numerals import NumberReading
@@ -71,12 +71,12 @@ def numbers_of(y: Any, target: str, reading: NumberReading | None = None) -> np.
     y = pandas().Series(y)
     reading = reading or NumberReading.of(texts_of(y))
     numbers, is_unread = read_numbers(y, reading)
-    wrong = np.flatnonzero(~np.isfinite(numbers))
-    if len(wrong):
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
         what = f"not {reading}" if is_unread.any() else "infinite"
-        first = f"{shortened(repr(y.iloc[wrong[0]]))} in {row_named(y.index, wrong[0])}"
         raise TableError(
-            f"Column {target!r}, the target, has {len(wrong)} value(s) that are {what}, such as {first}: fix them, or "
+            f"Column {target!r}, the target, has {int(wrong.sum())} value(s) that are {what}, such as "
+            f"{first_of(y, wrong)}: fix them, or "
             "give --task classification if they are classes."
         )
     return numbers
@@ -87,9 +87,12 @@ def weights_of(frame: Frame, name: str | None) -> np.ndarray:
     if name is None:
         return np.ones(len(frame))
     weight, _ = as_numbers(column_of(frame, name))
-    wrong = int((~((weight >= 0) & np.isfinite(weight))).sum())
-    if wrong:
-        raise TableError(f"Column {name!r}, the weights, has {wrong} value(s) that are no numbers of at least 0.")
+    wrong = ~((weight >= 0) & np.isfinite(weight))
+    if wrong.any():
+        raise TableError(
+            f"Column {name!r}, the weights, has {int(wrong.sum())} value(s) that are no numbers of at least 0, such as "
+            f"{first_of(frame[name], wrong)}: fix or drop them."
+        )
     return weight
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...files.trained import TrainedNetwork
+from ...tables.encoder import Misfits
 from ...tables.error import TableError, first_line, nearest, pandas
 from ...tables.reading import typed
 from ...tables.table_model import TableModel
@@ -117,17 +118,23 @@ class Watch:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.tallies = None
-        self.missed: dict[str, None] = {}
+        self.misfits: Misfits = {}
+        self.others: dict[str, None] = {}
 
     def see(self, frame: Frame) -> None:
         """See the next part."""
         if isinstance(self.model, TableModel):
-            self.missed |= dict.fromkeys([*frame.attrs.get("notes", []), *self.model.encoder_.missed(frame)])
+            frame = frame.drop(columns=self.model.target or [], errors="ignore")
+            encoder = self.model.encoder_
+            encoder.require(frame)
+            self.others |= dict.fromkeys([*frame.attrs.get("notes", []), *encoder.unlike(frame)])
+            self.misfits = encoder.misfits(frame, self.misfits)
             self.tallies = self.model.tallies(frame, self.tallies)
 
     def notes(self) -> list[str]:
         """Return sentences on the parts that were seen."""
-        return [*self.missed, *(self.model.drift(self.tallies) if self.tallies else [])]
+        misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
+        return [*self.others, *misfits, *(self.model.drift(self.tallies) if self.tallies else [])]
 
 
 def notes_on(model: Any, frame: Frame) -> list[str]:

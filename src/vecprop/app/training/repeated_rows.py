@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...tables.error import TableError, pandas
-from ...tables.values import own_reading, read_numbers
+from ...tables.values import as_names, own_reading, read_numbers
 from ..terminal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def known_groups(parts: "Parts", name: str | None) -> list[str]:
     """Return a note on rows of the test whose group training has, if there are any; the name is that of the column."""
     if name is None or name not in parts.X_test.columns:
         return []
-    count = int(parts.X_test[name].astype(str).isin(parts.X[name].astype(str)).sum())
+    groups, of_training = (pandas().Series(as_names(part[name])) for part in (parts.X_test, parts.X))
+    count = int(groups.isin(of_training).sum())
     if not count:
         return []
     return [
