@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 import vecprop as vp
 from commands import FAST
 from vecprop.app.command_line import app
-from vecprop.app.models.predicting import predictions
+from vecprop.app.models.predicting import notes_on, predictions
+from vecprop.tables.reading import chunks
 
 
 def read(text):
@@ -268,6 +269,19 @@ def test_kept_columns_are_as_the_file_has_them(vecprop, trained, people, ending,
     assert found.zip.tolist() == zips
     assert found.id.tolist()[:3] == ["9007199254740993", "", "0"]
     assert found.day.str.startswith("2024-02-01").all()
+
+
+def test_whole_numbers_of_a_sheet_are_kept_as_such_beside_empty_cells(tmp_path):
+    path = tmp_path / "s.xlsx"
+    pd.DataFrame({"a": [1, None, 2.5], "b": [" x", 7, True]}).to_excel(path, index=False)
+    ((_, kept),) = chunks(path, 9, ["a", "b"])
+    assert kept.fillna("").to_numpy().tolist() == [["1", " x"], ["", "7"], ["2.5", "True"]]
+
+
+def test_durations_and_the_target_are_nothing_to_say_of_a_table():
+    frame = pd.DataFrame({"spent": pd.to_timedelta(np.arange(40) % 7, unit="h"), "y": np.arange(40.0)})
+    model = vp.TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(frame)
+    assert notes_on(model, frame) == []
 
 
 def test_kept_columns_may_change_their_type(vecprop, trained, people):

@@ -154,6 +154,7 @@ def test_whole_numbers_of_more_digits_than_numbers_keep_are_said_and_kept_in_fil
     ids = ["9007199254740993", "9007199254740992", "12"]
     assert kind(ids).doubt.startswith("'9007199254740993' has more digits than numbers keep: if it is a name, say so")
     assert not kind(ids, columns={"x": "number"}).doubt
+    assert kind([2**53 + 1, 12]).doubt.startswith("'9007199254740993' has more digits")
     assert not kind(["1e20", "123456789012345"]).doubt
     frame = read_table(write(tmp_path / "ids.csv", a=[*ids, ""], b=[*ids, "7"], c=["9" * 20, *ids]))
     assert frame.a.tolist()[:3] == ids

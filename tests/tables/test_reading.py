@@ -7,6 +7,8 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vecprop import TableError, read_chunks, read_table
@@ -253,6 +255,16 @@ def test_lines_of_spaces_are_no_rows(tmp_path):
     frame = read_table(path)
     assert frame.a.tolist() == [1, 3]
     assert frame.attrs["notes"] == []
+
+
+def test_whole_numbers_of_many_digits_beside_missing_values_stay_distinct(tmp_path):
+    large = pa.array([2**64 - 1, 2**64 - 2, None], pa.uint64())
+    table = pa.table({"id": [2**53, 2**53 + 1, None], "large": large, "small": [1, 2, None]})
+    pq.write_table(table, tmp_path / "ids.parquet")
+    frame = read_table(tmp_path / "ids.parquet")
+    assert frame["id"].tolist()[:2] == [2**53, 2**53 + 1]
+    assert frame["large"].tolist()[:2] == [2**64 - 1, 2**64 - 2]
+    assert frame["small"].tolist()[:2] == [1, 2]
 
 
 def test_a_named_index_is_a_column(tmp_path):

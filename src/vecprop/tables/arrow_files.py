@@ -37,10 +37,23 @@ def as_frame(path: Path, table: Any) -> Any:
     """Return an Arrow table as a data frame; columns that pandas has stored as an index are columns."""
 
     def read() -> Any:
-        frame = table.to_pandas()
+        frame = _exact(table)
         return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
 
     return _one_line_errors(path, read)
+
+
+def _exact(table: Any) -> Any:
+    """Return an Arrow table as a data frame that keeps all digits of whole numbers, also beside missing values."""
+    from pyarrow import int64, uint64
+
+    frame, pd = table.to_pandas(), pandas()
+    types = {int64(): pd.Int64Dtype(), uint64(): pd.UInt64Dtype()}
+    for name in frame.columns.intersection(table.column_names):
+        column = table.column(name)
+        if column.type in types and frame[name].dtype.kind == "f" and frame[name].abs().max() >= 2**53:
+            frame[name] = column.to_pandas(types_mapper=types.get).array
+    return frame
 
 
 def as_stored(path: Path, table: Any, names: list[str]) -> Any:

@@ -91,6 +91,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("date", DateReading(("yearmonthday",)))
         if _are_months(texts):
             return Kind("date", DateReading(("month/year",)))
+        texts = texts or ([str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else [])
         long = next((text for text in texts if len(text) >= 16 and text.isdecimal() and float(text) >= 2**53), "")
         doubt = (
             f"{long!r} has more digits than numbers keep: if it is a name, say so with columns={{{name!r}: 'code'}} "

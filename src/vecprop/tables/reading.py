@@ -168,7 +168,7 @@ def chunks(path: str | os.PathLike[str], rows: int, kept: Sequence[str] = ()) ->
         elif suffix in EXCEL:
             frame = checked(read_excel(file), file)
             require_columns(frame.columns, kept)
-            parts = _cut(frame, frame[list(kept)].map(str, na_action="ignore"), rows)
+            parts = _cut(frame, frame[list(kept)].map(_as_in_a_cell, na_action="ignore"), rows)
         else:
             parts = Separated.of(file).parts(rows, kept)
         for part, as_stored in parts:
@@ -229,6 +229,11 @@ def _binary_parts(path: Path, rows: int, kept: Sequence[str]) -> Iterator[tuple[
         require_columns(table.column_names, kept)
         as_stored = arrow_files.as_stored(path, table, list(kept))
         yield from _cut(arrow_files.as_frame(path, table), as_stored, rows)
+
+
+def _as_in_a_cell(value: Any) -> str:
+    """Return a value of a sheet as text; whole numbers, which pandas reads as 1.0 beside empty cells, have no point."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Frame]]:

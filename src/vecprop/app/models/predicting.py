@@ -9,6 +9,7 @@ import numpy as np
 from ...files.trained import TrainedNetwork
 from ...tables.encoder import Misfits
 from ...tables.error import TableError, first_line, nearest, pandas
+from ...tables.frames import as_frame
 from ...tables.reading import typed
 from ...tables.table_model import TableModel
 from ...tables.threshold import decided
@@ -124,7 +125,7 @@ class Watch:
     def see(self, frame: Frame) -> None:
         """See the next part."""
         if isinstance(self.model, TableModel):
-            frame = frame.drop(columns=self.model.target or [], errors="ignore")
+            frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
             encoder = self.model.encoder_
             encoder.require(frame)
             self.others |= dict.fromkeys([*frame.attrs.get("notes", []), *encoder.unlike(frame)])

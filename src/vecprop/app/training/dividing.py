@@ -188,7 +188,8 @@ class Parts:
 
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test."""
-    frame, notes = with_target(_frame(request, request.table), request.target)
+    whole = _frame(request, request.table)
+    frame, notes = with_target(whole, request.target)
     task = request.task or guess_task(frame[request.target])
     reading, note = None, ""
     if task == "regression":
@@ -205,7 +206,7 @@ def divided(request: Request) -> Parts:
                 raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
             aside[name] = f"it {what}"
     X.attrs["aside"] = aside | row_numbers(
-        X.drop(columns=list(aside)), but=[request.split.time, *request.split.asked.columns]
+        whole.drop(columns=[request.target, *aside]), but=[request.split.time, *request.split.asked.columns]
     )
     of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
     counts, note = counting(weight, request.weight, request.table)
