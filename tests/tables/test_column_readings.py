@@ -152,9 +152,9 @@ def test_what_does_not_fit_is_said_once_for_all_parts_of_a_table():
 
 def test_whole_numbers_of_more_digits_than_numbers_keep_are_said_and_kept_in_files(tmp_path):
     ids = ["9007199254740993", "9007199254740992", "12"]
-    assert kind(ids).doubt.startswith("'9007199254740993' has more digits than numbers keep: if it is a name, say so")
+    assert kind(ids).doubt.startswith("9007199254740993 has more digits than numbers keep: if it is a name, say so")
     assert not kind(ids, columns={"x": "number"}).doubt
-    assert kind([2**53 + 1, 12]).doubt.startswith("'9007199254740993' has more digits")
+    assert kind([2**53 + 1, 12]).doubt.startswith("9007199254740993 has more digits")
     assert not kind(["1e20", "123456789012345"]).doubt
     frame = read_table(write(tmp_path / "ids.csv", a=[*ids, ""], b=[*ids, "7"], c=["9" * 20, *ids]))
     assert frame.a.tolist()[:3] == ids
@@ -220,6 +220,10 @@ def test_what_may_be_dates_is_said_and_read_as_dates_if_it_is_declared():
         ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], "'0.5K' may be a number: without 'K' and 'M', all in one unit,"),
         ([f"€{k}.5k" for k in range(9)], "'€0.5k' may be a number: without 'k' it will be read as one"),
         (["1.5", "2,5", "7,25", "8.75"], "they are numbers with several signs or units, such as '1.5': write"),
+        (["2024-Q1", "2023-Q4"], "'2024-Q1' may be a date: give its format"),
+        (["Q1 2024", "Q4 2023"], "'Q1 2024' may be a date"),
+        (["2024-W13", "2023-W46"], "'2024-W13' may be a date"),
+        (["Jun/27/2022", "Aug/29/2023"], "'Jun/27/2022' may be a date"),
         (["08:15", "17:30"], "'08:15' may be a time of the day"),
         (
             ["29. août 2023", "3. mai 2024"],
@@ -279,6 +283,15 @@ def test_years_of_two_digits_are_said_where_they_may_be_others():
     assert said == "the year of '23/08/29' may stand first: settle it with date_format='%y/%m/%d' (--date-format)"
     assert not kind(["29/08/23", "27/06/23", "03/11/22"]).doubt
     assert days(["23/08/29"], date_format="%y/%m/%d") == days(["2023-08-29"])
+
+
+@pytest.mark.parametrize("form", ["%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%Y%m%d%H%M%S"])
+def test_whole_numbers_that_may_be_dates_are_said(form):
+    texts = pd.date_range("2019-10-03 10:00", periods=40, freq="37D").strftime(form).str.lstrip("0").tolist()
+    assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(texts).doubt
+    assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(list(map(int, texts))).doubt
+    assert not np.isnan(np.array(days(texts[20:], columns={"x": f"date {form}"}), float)).any()
+    assert not kind([*texts, "7"]).doubt
 
 
 def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():

@@ -8,28 +8,18 @@ from typing import Any
 import numpy as np
 
 from .asked import ORDERS, Asked
+from .doubts import doubt_on_digits, doubt_on_names, doubt_on_order, doubt_on_short_years
 from .error import pandas
 from .moments import EXCEL, DateReading, Evidence, days_of
-from .numerals import NumberReading, decimal_sign, is_number_alone, units_of
+from .numerals import NumberReading, decimal_sign
 from .values import read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Whole numbers between these may be dates that are written without signs."""
 _WORD = r"[^\s,;|/]+"
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
-_SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
-_UNKNOWN_DATE = re.compile(
-    r"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{6,40}$)(?:.*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*|"
-    r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4})"
-)
-"""Text with a year and two more numbers, or with a day, a word and a year."""
-_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?")
-LATE = 21915
-"""A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
 FEW = 20
 """Fewer distinct numbers than this may have three decimals each."""
-_SAMPLE = 1000
-"""Doubts about names are looked for in this number of distinct texts."""
 
 
 @dataclass(frozen=True)
@@ -91,45 +81,11 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("date", DateReading(("yearmonthday",)))
         if _are_months(texts):
             return Kind("date", DateReading(("month/year",)))
-        texts = texts or ([str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else [])
-        long = next((text for text in texts if len(text) >= 16 and text.isdecimal() and float(text) >= 2**53), "")
-        doubt = (
-            f"{long!r} has more digits than numbers keep: if it is a name, say so with columns={{{name!r}: 'code'}} "
-        )
-        return replace(number, doubt=f"{doubt}(--codes)") if long else number
+        return number if number.doubt else replace(number, doubt=doubt_on_digits(series, x, name))
     if date := _date(series, texts, asked.format_of(name)):
         return date
-    doubt = _doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
+    doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
     return Kind("text" if are_texts(series) else "category", doubt=f"read as names, but {doubt}" if doubt else "")
-
-
-def _doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
-    """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers."""
-    texts = texts[:_SAMPLE]
-
-    def most_are(what: Callable[[str], object]) -> bool:
-        return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
-
-    if Evidence.of(texts, are_declared=True).reading() is not None:
-        return f"{texts[0]!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
-    if most_are(_UNKNOWN_DATE.fullmatch):
-        return (
-            f"{texts[0]!r} may be a date: give its format, as in columns={{{name!r}: 'date %d %m %Y'}}, or write it as "
-            "2024-01-31 is"
-        )
-    if most_are(_CLOCK.fullmatch):
-        return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
-    if numbers > is_unread.sum():
-        return (
-            f"{numbers} values are numbers and {is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not: if "
-            f"these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
-        )
-    if most_are(is_number_alone):
-        return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
-    if units := units_of(texts):
-        several = ", all in one unit," if len(units) > 1 else ""
-        return f"{texts[0]!r} may be a number: without {' and '.join(map(repr, units))}{several} it will be read as one"
-    return ""
 
 
 def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
@@ -201,8 +157,8 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
     if reading is None:
         return None
     doubts = [
-        _doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else "",
-        _doubt_on_short_years(texts, reading),
+        doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else "",
+        doubt_on_short_years(texts, reading),
     ]
     return Kind("date", reading, "; ".join(filter(None, doubts)))
 
@@ -211,33 +167,6 @@ def _declared_date(series: Any) -> Kind:
     """Return how a column is read that holds dates because its owner says so: numbers are Excel's."""
     x, _ = read_numbers(series, NumberReading())
     return Kind("date", DateReading(("yearmonthday",)) if _are_eight_digits(x) else DateReading(format=EXCEL))
-
-
-def _doubt_on_order(texts: list[str], reading: DateReading) -> str:
-    """Return a sentence's end on dates in which day and month can be exchanged."""
-    order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
-    other = "month first" if order == "day first" else "day first"
-    return (
-        f"no date such as {texts[0]!r} tells day from month, and they are read {order}: settle it with "
-        f"date_format={order!r} or {other!r} (--date-format)"
-    )
-
-
-def _doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
-    """Return a sentence's end on years of two digits that may stand first, or be of another century."""
-    texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
-    parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
-    if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):
-        firsts, lasts = {first for first, *_ in parts}, {last for *_, last in parts}
-        if len(firsts) < len(lasts):
-            form = parts[0][1].join(("%y", "%m", "%d"))
-            return f"the year of {texts[0]!r} may stand first: settle it with date_format={form!r} (--date-format)"
-    days = {text: reading.days(text) or 0 for text in texts}
-    latest = max(days, key=lambda text: days[text], default="")
-    if not latest or days[latest] < LATE:
-        return ""
-    year = 1970 + int(days[latest] / 365.2425)
-    return f"{latest!r} is read as of the year {year}: write years with four digits if it is of another century"
 
 
 def _are_months(texts: list[str]) -> bool:
