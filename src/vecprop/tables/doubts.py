@@ -69,8 +69,8 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     >>> doubt_on_digits(pandas().Series(months), np.array(months, float), "month")
     "202301 may be a date: settle it with columns={'month': 'date %Y%m'} (--dates, --date-format)"
     """
-    x = np.unique(x[np.isfinite(x)])
-    if not len(x) or x[0] < 0 or (x % 1).any():
+    x = x[np.isfinite(x)]
+    if (x % 1).any() or not len(x := np.unique(x)) or x[0] < 0:
         return ""
     if x[-1] >= 2**53 and len(long := _longest(series)) > 15:
         settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"

@@ -171,8 +171,7 @@ def _declared_date(series: Any) -> Kind:
 
 def _are_months(texts: list[str]) -> bool:
     """Return whether numbers are months of years, such as 08.2023: three months or more, and all."""
-    months = [match[1] if (match := _MONTH_OF_YEAR.fullmatch(text)) else "" for text in texts]
-    return len(set(months)) > 2 and all(months)
+    return all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2
 
 
 def _are_eight_digits(x: np.ndarray) -> bool:

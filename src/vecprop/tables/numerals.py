@@ -139,9 +139,8 @@ def one_of_each(text: str) -> str:
     ("-$1'000", '-5', '1.250,00')
     """
     text = " ".join(text.split()).replace("−", "-").replace("–", "-").replace("’", "'")
-    for dash in (",--", ".--", ",-", ".-"):
-        if text.endswith(dash):
-            return text.removesuffix(dash) + dash[0] + "00"
+    if text.endswith("-") and (price := text.rstrip("-")).endswith((",", ".")):  # without cents
+        return price + "00"
     if (text.endswith(")") and "(" in text) or text.endswith("-"):  # an accountant's minus
         text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
     return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
