@@ -155,7 +155,7 @@ def test_whole_numbers_of_more_digits_than_numbers_keep_are_said_and_kept_in_fil
     assert kind(ids).doubt.startswith("9007199254740993 has more digits than numbers keep: if it is a name, say so")
     assert not kind(ids, columns={"x": "number"}).doubt
     assert kind([2**53 + 1, 12]).doubt.startswith("9007199254740993 has more digits")
-    assert not kind(["1e20", "123456789012345"]).doubt
+    assert not kind(["1e+20", "123456789012345"]).doubt
     frame = read_table(write(tmp_path / "ids.csv", a=[*ids, ""], b=[*ids, "7"], c=["9" * 20, *ids]))
     assert frame.a.tolist()[:3] == ids
     assert frame.b.dtype == int
@@ -292,6 +292,16 @@ def test_whole_numbers_that_may_be_dates_are_said(form):
     assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(list(map(int, texts))).doubt
     assert not np.isnan(np.array(days(texts[20:], columns={"x": f"date {form}"}), float)).any()
     assert not kind([*texts, "7"]).doubt
+
+
+def test_numbers_that_may_be_names_are_said():
+    assert kind(["1.9", "1.1", "1.10"]).doubt.startswith("'1.10' is read as '1.1' is: if these are names, say so with")
+    assert kind(["12", "3E02", "71"]).doubt.startswith(
+        "'3E02' is read as 300: if these are names, say so with columns="
+    )
+    assert not kind(["1.50", "2.10", "1.55", "10", "1", "2.0", "1e+05", "1.5e5"]).doubt
+    assert not kind(["1.1", "1.10"], columns={"x": "number"}).doubt
+    assert kind(["1.1", "1.10"], columns={"x": "code"}).name == "code"
 
 
 def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():

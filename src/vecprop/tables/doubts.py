@@ -25,6 +25,8 @@ LATE = 21915
 """A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
 _SAMPLE = 1000
 """Doubts about names are looked for in this number of distinct texts."""
+_POWER = re.compile(r"\d+[eE]\d+")
+_DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
 _DIGITS = ("%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%Y%m%d%H%M%S")
 """Formats of dates that are whole numbers."""
 _FEWEST_DATES = 10
@@ -81,6 +83,23 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     form = next((form for form in _DIGITS if all(_is_date(text, form) for text in texts)), "")
     settled = f"settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
     return f"{texts[0]} may be a date: {settled}" if form else ""
+
+
+def doubt_on_codes(texts: list[str], name: str) -> str:
+    """Return the end of a sentence on numbers that may be names, such as numbers of versions and of parts.
+
+    Examples
+    --------
+    >>> doubt_on_codes(["1.9", "1.1", "1.10"], "version")
+    "'1.10' is read as '1.1' is: if these are names, say so with columns={'version': 'code'} (--codes)"
+    """
+    texts = texts[:_SAMPLE]
+    settled = f"if these are names, say so with columns={{{name!r}: 'code'}} (--codes)"
+    if power := next(filter(_POWER.fullmatch, texts), ""):
+        return f"{power!r} is read as {float(power):g}: {settled}"
+    decimals = set(filter(_DECIMAL.fullmatch, texts))
+    twin = next((text for text in texts if text[-1:] == "0" and text[:-1] in decimals), "")
+    return f"{twin!r} is read as {twin[:-1]!r} is: {settled}" if twin else ""
 
 
 def _longest(series: Any) -> str:

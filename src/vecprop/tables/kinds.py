@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .asked import ORDERS, Asked
-from .doubts import doubt_on_digits, doubt_on_names, doubt_on_order, doubt_on_short_years
+from .doubts import doubt_on_codes, doubt_on_digits, doubt_on_names, doubt_on_order, doubt_on_short_years
 from .error import pandas
 from .moments import EXCEL, DateReading, Evidence, days_of
 from .numerals import NumberReading, decimal_sign
@@ -81,7 +81,8 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("date", DateReading(("yearmonthday",)))
         if _are_months(texts):
             return Kind("date", DateReading(("month/year",)))
-        return number if number.doubt else replace(number, doubt=doubt_on_digits(series, x, name))
+        doubt = number.doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name)
+        return replace(number, doubt=doubt)
     if date := _date(series, texts, asked.format_of(name)):
         return date
     doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
