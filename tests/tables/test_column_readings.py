@@ -173,6 +173,12 @@ def test_addresses_versions_and_parts_are_no_dates(pattern):
     assert kind(values).name == "category"
 
 
+def test_dates_among_other_words_are_said_and_read_if_they_are_declared():
+    texts = [*(f"2024-{month:02d}" for month in range(1, 13)), "-", "TBD", "soon"]
+    assert kind(texts).doubt.startswith("read as names, but '2024-01' may be a date: settle it with")
+    assert days([*(f"w{k}" for k in range(25)), *texts], columns={"x": "date"})[25:27] == [19723, 19754]
+
+
 def test_seasons_times_and_fractions_are_no_dates():
     for values in (
         ["2009-10", "2010-11"],
@@ -224,13 +230,14 @@ def test_what_may_be_dates_is_said_and_read_as_dates_if_it_is_declared():
         (["Q1 2024", "Q4 2023"], "'Q1 2024' may be a date"),
         (["2024-W13", "2023-W46"], "'2024-W13' may be a date"),
         (["Jun/27/2022", "Aug/29/2023"], "'Jun/27/2022' may be a date"),
+        (["1:00 PM", "2:30 a.m."], "'1:00 PM' may be a time of the day"),
         (["08:15", "17:30"], "'08:15' may be a time of the day"),
         (
             ["29. août 2023", "3. mai 2024"],
             "'29. août 2023' may be a date: give its format, as in columns={'x': 'date %d",
         ),
         (["2023 08 29", "2024 05 03"], "'2023 08 29' may be a date: give its format"),
-        (["31/12/2023", "12/31/2023"], "'31/12/2023' may be a date: give its format"),
+        (["31/12/2023", "12/31/2023"], "'12/31/2023' may be a date: settle it"),
         (["Aug-23", "Jun-22"], "'Aug-23' may be a date: settle it with columns={'x': 'date'} (--dates)"),
         (["1999/2000", "2000/2001"], ""),
         (["12 Main 2001 B 4", "Toy Story (1995)", "Heat (1995)"], ""),
@@ -287,11 +294,15 @@ def test_years_of_two_digits_are_said_where_they_may_be_others():
 
 @pytest.mark.parametrize("form", ["%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%Y%m%d%H%M%S"])
 def test_whole_numbers_that_may_be_dates_are_said(form):
-    texts = pd.date_range("2019-10-03 10:00", periods=40, freq="37D").strftime(form).str.lstrip("0").tolist()
+    dates = pd.date_range("2019-10-03 10:00", periods=400, freq="37D")
+    texts = [date.strftime(form) for date in dates if date.day > 9 and date.month > 9]
     assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(texts).doubt
     assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(list(map(int, texts))).doubt
     assert not np.isnan(np.array(days(texts[20:], columns={"x": f"date {form}"}), float)).any()
     assert not kind([*texts, "7"]).doubt
+    without_zeros = [date.strftime(form).lstrip("0") for date in dates]
+    assert "may be a date: " in kind(without_zeros).doubt
+    assert not kind([str(k * 1000 + 512) for k in range(1, 40)]).doubt
 
 
 def test_numbers_that_may_be_names_are_said():

@@ -20,15 +20,17 @@ _PLACES = (
 )
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
 """Text with a year from 1900 on and what else a date has."""
-_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?")
+_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 LATE = 21915
 """A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
 _SAMPLE = 1000
 """Doubts about names are looked for in this number of distinct texts."""
+_FEW_TEXTS = 100
+"""Forms of dates, which take longer, are looked for in fewer."""
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
-_DIGITS = ("%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%Y%m%d%H%M%S")
-"""Formats of dates that are whole numbers."""
+_DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
+"""Formats of dates that are whole numbers, and their digits; zeros at the beginning may be lost."""
 _FEWEST_DATES = 10
 """Fewer distinct whole numbers than this may be dates by chance."""
 
@@ -40,8 +42,10 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
     def most_are(what: Callable[[str], object]) -> bool:
         return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
 
-    if Evidence.of(texts, are_declared=True).reading() is not None:
-        return f"{texts[0]!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    if dates is not None:
+        date = next(text for text in texts if dates.days(text) is not None)
+        return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
     if most_are(_UNKNOWN_DATE.fullmatch):
         return (
             f"{texts[0]!r} may be a date: give its format, as in columns={{{name!r}: 'date %d %m %Y'}}, or write it as "
@@ -81,8 +85,9 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
     form = next((form for form in _DIGITS if all(_is_date(text, form) for text in texts)), "")
-    settled = f"settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
-    return f"{texts[0]} may be a date: {settled}" if form else ""
+    if not form or min(map(len, texts)) < _DIGITS[form]:
+        return f"{texts[0]} may be a date: write it as 2024-01-31 is" if form else ""
+    return f"{texts[0]} may be a date: settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
 
 
 def doubt_on_codes(texts: list[str], name: str) -> str:
@@ -113,7 +118,8 @@ def _longest(series: Any) -> str:
 def _is_date(text: str, form: str) -> bool:
     """Return whether digits are a date of a format, and of a year from 1900 on."""
     try:
-        return 1900 <= datetime.datetime.strptime(text, form).year < 2100
+        digits = text.zfill(_DIGITS[form])
+        return len(digits) == _DIGITS[form] and 1900 <= datetime.datetime.strptime(digits, form).year < 2100
     except ValueError:
         return False
 

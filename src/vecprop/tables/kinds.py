@@ -154,7 +154,7 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
         if are_declared or read_days(series, reading)[1].mean() <= 0.1:
             return Kind("date", reading)
     evidence = Evidence.of(texts, are_declared)
-    reading = evidence.reading(ORDERS.get(given or ""))
+    reading = evidence.reading(ORDERS.get(given or ""), share=0.0 if are_declared else 0.9)
     if reading is None:
         return None
     doubts = [

@@ -126,7 +126,7 @@ class Evidence:
 
     @classmethod
     def of(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
-        """Return what texts tell; if the first twenty are no dates, the others are not looked at.
+        """Return what texts tell; if the first twenty are no dates and none is declared, others are not looked at.
 
         What may rather be the number of a part or of a version is a date only if it is declared.
         """
@@ -139,12 +139,12 @@ class Evidence:
             elif own:
                 forms[own[0]] += 1
                 are_seasons &= own == ["year-month"] and int(text[5:7]) == (int(text[:4]) + 1) % 100
-            if count == 20 and not forms and not exchangeable:
+            if count == 20 and not forms and not exchangeable and not are_declared:
                 break
         return cls(count, Counter() if are_seasons else forms, exchangeable)
 
-    def reading(self, day_first: bool | None = None) -> DateReading | None:
-        """Return the reading of dates, or None if less than nine of ten texts are some."""
+    def reading(self, day_first: bool | None = None, share: float = 0.9) -> DateReading | None:
+        """Return the reading of dates, or None if less than nine of ten texts, or another share, are some."""
         forms = [form for form in FORMS if self.forms[form]]
         dates = self.forms.total() + self.exchangeable.total()
         for pair in _EXCHANGED:
@@ -152,7 +152,7 @@ class Evidence:
                 right, wrong = pair if self._is_day_first(pair, day_first) else pair[::-1]
                 dates -= self.forms[wrong]
                 forms = [form for form in forms if form != wrong and form != right] + [right]
-        return DateReading(tuple(forms)) if dates and dates >= 0.9 * self.texts else None
+        return DateReading(tuple(forms)) if dates and dates >= share * self.texts else None
 
     def _is_day_first(self, pair: list[str], given: bool | None) -> bool:
         days, months = self.forms[pair[0]], self.forms[pair[1]]
