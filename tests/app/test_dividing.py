@@ -114,6 +114,21 @@ def test_lines_of_rows_whose_target_is_known(vecprop):
     assert "line 7 of t.csv there" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (["25 years", "31 years"], "'25 years' may be a number: without 'years' it will be read as one"),
+        (["1.5", "2,5"], "they are numbers with several signs or units, such as '1.5': write all of them in one way"),
+        (["1,5", "2,5"], ""),
+        (["low", "high"], ""),
+    ],
+)
+def test_classes_that_may_be_numbers_are_said(tmp_path, y, said):
+    noise(60).assign(y=y * 30).to_csv(tmp_path / "t.csv", index=False)
+    notes = [note for note in divided(request(tmp_path / "t.csv")).notes if "the target, is read as classes" in note]
+    assert notes == ([f"Column 'y', the target, is read as classes, but {said}."] if said else [])
+
+
 def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     table = noise(60).assign(id=range(500, 560))
     table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are left out, but are counted

@@ -58,7 +58,19 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
             f"{numbers} values are numbers and {is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not: if "
             f"these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
         )
-    if most_are(is_number_alone):
+    return doubt_on_amounts(texts)
+
+
+def doubt_on_amounts(texts: list[str]) -> str:
+    """Return the end of a sentence on names that are numbers with several signs, or with units.
+
+    Examples
+    --------
+    >>> doubt_on_amounts(["1.5 kg", "12 kg"]), doubt_on_amounts(["low", "high"])
+    ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
+    """
+    texts = texts[:_SAMPLE]
+    if texts and sum(map(is_number_alone, texts)) >= 0.9 * len(texts):
         return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
     if units := units_of(texts):
         several = ", all in one unit," if len(units) > 1 else ""

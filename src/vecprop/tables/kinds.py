@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 
 from .asked import ORDERS, Asked
-from .doubts import doubt_on_codes, doubt_on_digits, doubt_on_names, doubt_on_order, doubt_on_short_years
+from .doubts import (
+    doubt_on_amounts,
+    doubt_on_codes,
+    doubt_on_digits,
+    doubt_on_names,
+    doubt_on_order,
+    doubt_on_short_years,
+)
 from .error import pandas
 from .moments import EXCEL, DateReading, Evidence, days_of
 from .numerals import NumberReading, decimal_sign
-from .values import read_days, read_numbers, texts_of
+from .values import as_numbers, read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Whole numbers between these may be dates that are written without signs."""
@@ -123,6 +130,14 @@ def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberR
     assert isinstance(kind.reading, NumberReading)
     note = f"is read as {kind.reading}" if kind.reading != NumberReading() else ""
     return kind.reading, "; ".join(filter(None, (note, kind.doubt)))
+
+
+def target_doubt(y: Any) -> str:
+    """Return a note on a target of classes that may be numbers: these have units, or signs that do not go together."""
+    if not as_numbers(y)[1]:
+        return ""
+    doubt = doubt_on_amounts(texts_of(y))
+    return f"is read as classes, but {doubt}" if doubt else ""
 
 
 def _decimal_sign(texts: list[str], are_plain: bool) -> str:

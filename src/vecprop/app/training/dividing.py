@@ -12,7 +12,7 @@ from ...tables.asked import NOTHING, Asked
 from ...tables.error import TableError, pandas
 from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
-from ...tables.kinds import target_reading
+from ...tables.kinds import target_doubt, target_reading
 from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
 from ...tables.task import guess_task
@@ -194,6 +194,8 @@ def divided(request: Request) -> Parts:
     reading, note = None, ""
     if task == "regression":
         reading, note = target_reading(frame[request.target], request.target, frame, request.split.asked)
+    elif request.task is None:
+        note = target_doubt(frame[request.target])
     notes += [f"Column {request.target!r}, the target, {note}."] if note else []
     y = target_of(frame, request.target, task, reading)
     weight = weights_of(frame, request.weight)
