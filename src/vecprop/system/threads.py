@@ -254,6 +254,8 @@ def apart(work: Callable[[], Result]) -> Result:
     except RuntimeError:  # no thread starts when Python is shutting down
         return work()
     helper.begin(lambda worker: found.append(work()), 0, [])
+    while not helper.wait(timeout=0.1):  # a signal that another thread has taken does not end a longer wait
+        pass
     helper.end()
     _idle.append(helper)
     return found[0]
