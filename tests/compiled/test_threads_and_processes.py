@@ -202,6 +202,7 @@ for work in works:
     work()
 expected = works[0]().theta
 signal.signal(signal.SIGALRM, alarm)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 random.seed(0)
 for number in range(rounds):
     work, seen = works[number % len(works)], False
