@@ -147,6 +147,19 @@ class CompiledNetwork:
         return loss[()], gradient
 
 
+_forks = 0
+"""The number of forks between the first process and this one."""
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
+
 class Predictor:
     """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
 
@@ -159,7 +172,7 @@ class Predictor:
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
-        self._guard, self._process = threading.Lock(), os.getpid()
+        self._guard, self._forks = threading.Lock(), _forks
 
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
@@ -167,8 +180,8 @@ class Predictor:
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        if self._process != os.getpid():  # a thread of the parent may have locked it, which does not exist here
-            self._guard, self._process = threading.Lock(), os.getpid()
+        if self._forks != _forks:  # a thread of the parent may have locked it, which does not exist here
+            self._guard, self._forks = threading.Lock(), _forks
         N, words = len(X), self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:
@@ -176,11 +189,12 @@ class Predictor:
                 self._numbers = np.arange(N)
             words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
-            arguments = self._context.address, address_of_array(self._numbers), N
             if self._uses_blas:
-                with_single_threaded_blas(lambda: self._predict(*arguments))
+                with_single_threaded_blas(
+                    lambda: self._predict(self._context.address, address_of_array(self._numbers), N)
+                )
             else:
-                self._predict(*arguments)
+                self._predict(self._context.address, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y

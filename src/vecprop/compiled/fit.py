@@ -13,7 +13,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..system.threads import run_together, usable_threads, with_single_threaded_blas
 from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND
-from .jit.fit_record import OFFSETS, Context, as_word
+from .jit.fit_record import LINE, OFFSETS, Context, address_of_array, as_word
 from .jit.precompile import precompile
 from .lower.formulas import hyperparameters
 from .lower.loops import update_address
@@ -106,7 +106,9 @@ class Epochs:
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
-        self.barrier = np.zeros(BARRIER_WORDS, np.int64)
+        words = np.zeros(BARRIER_WORDS + LINE // 8, np.int64)
+        first = -address_of_array(words) % LINE // 8  # lines of its own: threads would wait for writes beside it
+        self.barrier = words[first : first + BARRIER_WORDS]
         self.context = context = Context(
             _template(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
         )

@@ -87,11 +87,11 @@ def _store_predictions(c, data, workspace, rows, Y):
 
 @njit(**INNER)
 def _are_finite(inputs):
-    """Return whether all inputs are finite, without a branch: their differences from themselves are 0 then."""
-    wrong = 0
+    """Return whether all inputs are finite: their differences from themselves are 0 then, and else NaN."""
+    zero = inputs.dtype.type(0)
     for i in range(inputs.size):
-        wrong |= np.int64(inputs[i] - inputs[i] != 0)
-    return wrong == 0
+        zero += inputs[i] - inputs[i]
+    return zero == 0
 
 
 @njit(**INNER)
