@@ -120,6 +120,17 @@ def test_statistics_of_footers_are_compared(tmp_path):
             read_table(path)
 
 
+def test_names_of_columns_are_compared(tmp_path):
+    path = tmp_path / "table.parquet"
+    frame = pd.DataFrame({"height": np.arange(9.0), "7": 1, "day": 2}).set_index("day")
+    frame.to_parquet(path, write_page_checksum=True)
+    assert read_table(path).columns.tolist() == ["day", "height", "7"]
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'{"name": "height"', b'{"name": "`eight"'))
+    with pytest.raises(TableError, match="the column 'height' is named '`eight' elsewhere in the file"):
+        read_table(path)
+
+
 def test_statistics_of_all_types_fit_what_was_written(tmp_path):
     path = tmp_path / "table.parquet"
     frame = pd.DataFrame({name: values for name, (values, _) in UNUSUAL.items() if name not in ("complex", "mixed")})

@@ -1,5 +1,6 @@
 """Parquet, Arrow and Feather files as Arrow tables, which are checked as far as the files allow it."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ def arrow_tables(path: Path) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile
 
     with _one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
+        _one_line_errors(path, lambda: _require_one_name(file))
         if not file.num_row_groups:
             yield file.schema_arrow.empty_table()
         for number in range(file.num_row_groups):
@@ -49,7 +51,7 @@ def _exact(table: Any) -> Any:
 
     frame, pd = table.to_pandas(), pandas()
     types = {int64(): pd.Int64Dtype(), uint64(): pd.UInt64Dtype()}
-    for name in frame.columns.intersection(table.column_names):
+    for name in () if frame.columns.nlevels > 1 else frame.columns.intersection(table.column_names):
         column = table.column(name)
         if column.type in types and frame[name].dtype.kind == "f" and frame[name].abs().max() >= 2**53:
             frame[name] = column.to_pandas(types_mapper=types.get).array
@@ -73,6 +75,15 @@ def _valid(table: Any) -> Any:
     """Return an Arrow table after a check of its offsets and lengths, which damage makes wrong."""
     table.validate(full=True)
     return table
+
+
+def _require_one_name(file: Any) -> None:
+    """Refuse a file in which pandas has noted a column under another name than the column has."""
+    noted = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
+    for column in noted.get("columns", []):
+        name, of_column = column.get("name"), column.get("field_name")
+        if name is not None and of_column is not None and name != of_column:
+            raise ValueError(f"the column {of_column!r} is named {name!r} elsewhere in the file")
 
 
 def _row_group(file: Any, number: int) -> Any:
