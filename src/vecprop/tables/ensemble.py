@@ -140,7 +140,7 @@ class Fit:
         ]
 
     def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:
-        """Return a number of members of each ensemble that are trained on all rows, for so many epochs."""
+        """Return `count` members of each ensemble, trained on all rows for the number of epochs of their ensemble."""
         rows = len(self.rows.T)
         return [
             self._member(network, number, until, rows)

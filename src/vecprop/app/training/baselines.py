@@ -20,7 +20,8 @@ ENTRIES = 2_000_000
 MOST_CLASSES = 30
 """With more classes than this there is no gradient boosting, each step of which takes a tree for each of them."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
-"""With more columns than this, trees look at so many values of each instead of 255, which takes a third of the time."""
+"""With more columns than this, trees use fewer bins for each column than their default of 255, which takes a third of
+the time."""
 NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"
 
 

@@ -13,7 +13,7 @@ from ..values import MISSING
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the inputs of about so many background rows.
+    """Return the inputs of about `count` background rows.
 
     Parameters
     ----------

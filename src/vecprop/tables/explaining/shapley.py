@@ -33,7 +33,7 @@ class Shares(NamedTuple):
 
 
 def draws_for(columns: int, inputs: int) -> int:
-    """Return the number of background rows that are drawn for a row of so many columns and inputs.
+    """Return the number of background rows to draw, given the numbers of columns and of inputs.
 
     Examples
     --------
