@@ -128,10 +128,6 @@ class SharedSettings(OwnDefaults):
         """What is said of the columns."""
         return Asked(self.columns or {}, self.decimal, self.date_format)
 
-    def _validate_params(self) -> None:
-        super()._validate_params()  # type: ignore[misc]
-        _ = self.asked
-
     def members(self, rows: int) -> int:
         """Return the number of members for a number of rows."""
         wished = (8 if rows < MANY_ROWS else 4) if self.n_members == "auto" else int(self.n_members)
