@@ -31,10 +31,10 @@ FAULTY = "<planted fault>"
 """The file name of altered code, by which it is recognized wherever it is called."""
 
 ALGORITHMS: dict[str, dict[str, Any]] = {
-    "loops": {"has_vectors": lambda: False, "WIDE": 10**9},
-    "BLAS": {"has_vectors": lambda: False, "WIDE": 1},
-    "blocks": {"has_vectors": lambda: True, "LARGE": 10**9},
-    "packed": {"has_vectors": lambda: True, "LARGE": 40},
+    "loops": {"uses_blocks": lambda: False, "WIDE": 10**9},
+    "BLAS": {"uses_blocks": lambda: False, "WIDE": 1},
+    "blocks": {"uses_blocks": lambda: True, "LARGE": 10**9},
+    "packed": {"uses_blocks": lambda: True, "LARGE": 40},
 }
 """For each algorithm of products, the names in `compiled.run.dense` that make it the one used."""
 

@@ -62,7 +62,7 @@ def test_any_shape(widths, inputs, rows, members, seed):
 @pytest.mark.parametrize(("fast", "large"), [(True, 40), (False, 40), (False, 10**6)], ids=["blocks", "BLAS", "loops"])
 @pytest.mark.parametrize("widths", [(65, 40, 3), (3, 17, 1), (1, 40, 40), (30, 1, 9)])
 def test_every_algorithm_of_products(widths, fast, large, monkeypatch):
-    monkeypatch.setattr(dense, "has_vectors", lambda: fast)
+    monkeypatch.setattr(dense, "uses_blocks", lambda: fast)
     monkeypatch.setattr(dense, "LARGE", large)
     monkeypatch.setattr(dense, "WIDE", large)
     program.program_of.cache_clear()

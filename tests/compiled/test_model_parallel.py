@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
-from vecprop.compiled.gemm.products import has_vectors
+from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run import dense, parallelism
 from vecprop.compiled.run.parallelism import SplitLayer, WeightSplit, blocks_of, split_of
@@ -62,7 +62,7 @@ def assert_same_course(found, expected, tolerance):
 @NETWORKS
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def test_trains_as_the_reference_does(network, F):
-    assert program_of(network, F).for_batches(128).split_layers
+    assert bool(program_of(network, F).for_batches(128).split_layers) == uses_blocks()
     options: dict[str, Any] = {"optimizer": vp.Momentum(0.01)}
     assert_same_course(
         trained(network, F, **options), trained(network, F, "reference", **options), 1e-9 if F is np.float64 else 2e-3
@@ -73,7 +73,7 @@ def test_trains_as_the_reference_does(network, F):
     "network", [WIDE, NARROW_FIRST, pytest.param(LARGE, marks=pytest.mark.long)], ids=["first", "second", "large"]
 )
 def test_no_layer_is_split_where_products_go_through_blas(network, monkeypatch):
-    monkeypatch.setattr(dense, "has_vectors", lambda: False)
+    monkeypatch.setattr(dense, "uses_blocks", lambda: False)
     program_of.cache_clear()
     assert not program_of(network, np.float64).for_batches(128).split_layers
     assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
@@ -108,7 +108,7 @@ def test_bits_do_not_depend_on_threads(network, batch_size):
 def test_full_batches(network, batch_size):
     options = {"rows": batch_size, "batch_size": None, "optimizer": vp.Momentum(0.01)}
     assert bool(program_of(network, np.float64).for_batches(batch_size).split_layers) == (
-        network is LARGE or batch_size > 3
+        uses_blocks() and (network is LARGE or batch_size > 3)
     )
     expected = trained(network, engine="reference", **options)
     assert_same_course(trained(network, **options), expected, 1e-9)
@@ -228,7 +228,7 @@ def test_blocks_cover_all_parameters(size, P):
 
 def test_when_layers_are_split():
     by_inputs, by_results, none = (
-        (WeightSplit.INPUTS, WeightSplit.RESULTS, WeightSplit.NONE) if has_vectors() else [WeightSplit.NONE] * 3
+        (WeightSplit.INPUTS, WeightSplit.RESULTS, WeightSplit.NONE) if uses_blocks() else [WeightSplit.NONE] * 3
     )
     assert split_of(784, 128, rows=128) == by_inputs
     assert split_of(784, 128, rows=522) == by_inputs

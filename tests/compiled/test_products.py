@@ -11,7 +11,7 @@ from numba import cfunc, types
 from vecprop.compiled.gemm import products
 from vecprop.compiled.gemm.vectors import vector_bytes
 
-WIDTHS = [width for width in (32, 64) if width <= max(32, vector_bytes())]
+WIDTHS = [width for width in (32, 64) if width <= vector_bytes()]
 SIZES = st.integers(1, 40)
 BEYOND = 7.0
 """The numbers in memory beyond a result."""

@@ -168,7 +168,7 @@ class Predictor:
         self._theta = theta
         self._type = theta.dtype
         program = program_of(network, theta.dtype.type)
-        self._context, self._uses_blas = program.context(workers=1), program.uses_blas
+        self._context, self._uses_blas, self._tile = program.context(workers=1), program.uses_blas, program.tile
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
         self._numbers = np.arange(1)
@@ -190,14 +190,29 @@ class Predictor:
             words[_X], words[_PREDICTIONS] = address_of_array(X), address_of_array(Y)
             words[_DATA_ROWS] = words[_ROWS] = N
             if self._uses_blas:
+                rows = self._numbers[:1] if N == 1 else whole_tiles(N, self._tile)
                 with_single_threaded_blas(
-                    lambda: self._predict(self._context.address, address_of_array(self._numbers), N)
+                    lambda: self._predict(self._context.address, address_of_array(rows), len(rows))
                 )
             else:
                 self._predict(self._context.address, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y
+
+
+def whole_tiles(N: int, tile: int) -> np.ndarray:
+    """Return the numbers of N rows, with the last one repeated up to a multiple of a tile's rows.
+
+    BLAS has other kernels for small products and for what is left of large ones, which round otherwise: the last bits
+    of a row's prediction would depend on how many rows there are.
+
+    Examples
+    --------
+    >>> whole_tiles(5, tile=4)
+    array([0, 1, 2, 3, 4, 4, 4, 4])
+    """
+    return np.minimum(np.arange(-(-N // tile) * tile), N - 1)
 
 
 _X, _PREDICTIONS = OFFSETS["training"]["x"], OFFSETS["predictions"]

@@ -4,6 +4,7 @@ A BLAS packs its operands and plans each call. That pays for large matrices, but
 the matrices of one tile.
 """
 
+import os
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -13,6 +14,7 @@ from numba import njit, types
 
 from ..jit.machine_code import address_of, filled_in
 from ..jit.numba_options import OPTIONS
+from ..jit.processor import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
 # Placeholders, filled in for a floating type: its blocks, their sizes, and the bytes of an element.
@@ -85,9 +87,22 @@ def gather(M, N, A, A_m, B, B_n, indices):
             block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, indices + 8 * m)
 
 
-def has_vectors() -> bool:
-    """Return whether the processor has vectors of 32 bytes or more, which blocks are made for."""
-    return vector_bytes() > 16
+@cache
+def uses_blocks() -> bool:
+    """Return whether products are computed by blocks, rather than by loops and BLAS.
+
+    Blocks are faster on processors with wide vectors. The processor alone decides, not a timing: the two ways round
+    differently, and a fit would not be repeatable. ``VECPROP_PRODUCTS`` decides otherwise if it is "blocks" or "BLAS".
+
+    Raises
+    ------
+    ValueError
+        If VECPROP_PRODUCTS is something else.
+    """
+    chosen = os.environ.get("VECPROP_PRODUCTS") or "auto"
+    if chosen not in ("auto", "blocks", "BLAS"):
+        raise ValueError(f'VECPROP_PRODUCTS is {chosen!r}, but it is "auto", "blocks" or "BLAS".')
+    return has_wide_vectors() if chosen == "auto" else chosen == "blocks"
 
 
 def _lanes(F: type) -> int:

@@ -16,10 +16,11 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 
 from ..jit.numba_options import intrinsic
+from ..jit.processor import features
 
 PREFETCH_BYTES = 1024
 """The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""
@@ -32,11 +33,8 @@ _WORD, _INTEGER, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
 @cache
 def vector_bytes() -> int:
-    """Return the bytes of the processor's vectors: 64 or 32 if it has masked loads and fused products, else 16."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64
-    return 32 if features.get("avx2") and features.get("fma") else 16
+    """Return the bytes of a block's vectors: 64 or 32. The compiler makes them of narrower ones where it has to."""
+    return 64 if "avx512f" in features() else 32
 
 
 class _Vectors:

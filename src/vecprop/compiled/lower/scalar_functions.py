@@ -17,6 +17,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 from ...core import elementary
 from ...core.activations import logistic
 from ..jit.numba_options import intrinsic
+from ..jit.processor import has_wide_vectors
 from ..jit.reached import OVERLOADS
 
 # Numba's default error model tests each division for zero, which stops vectorization. A product and a sum may become
@@ -38,15 +39,16 @@ def _bits_of_float(typing, x):
 
 @intrinsic
 def quotient(typing, a, b):
-    """Return a / b for b that is neither 0 nor infinite, perhaps from an estimate of 1 / b.
+    """Return a / b for b that is neither 0 nor infinite, from an estimate of 1 / b where that is faster.
 
     A vector's division takes as long as 32 other instructions. An estimate that is refined twice, see
-    `use_widest_vectors`, takes eight. It is rounded as the division is in all but one of many millions of cases, so
-    that it does not matter which elements of a loop are computed by single divisions.
+    `use_widest_vectors`, takes eight. With fused products it is rounded as the division is in all but one of many
+    millions of cases, so that it does not matter which elements of a loop are computed by single divisions. For the
+    same reason a formula divides by a number once: two divisions by it would become products, in some loops only.
     """
 
     def generate(context, builder, signature, arguments):
-        return builder.fdiv(*arguments, flags=("arcp", "ninf", "contract"))
+        return builder.fdiv(*arguments, flags=("arcp", "ninf", "contract") if has_wide_vectors() else ())
 
     return a(a, a), generate
 
@@ -134,8 +136,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     @njit(**_EXACT)
     def tanh(x):
         e = expm1(-two * abs(x))
-        t = quotient(-e, two + e)
-        return -t if x < zero else t
+        return quotient(e if x < zero else -e, two + e)
 
     @njit(**_EXACT)
     def logistic(x):

@@ -22,7 +22,7 @@ from numba import njit, types
 
 from ..gemm.blas import blas_address, blas_product
 from ..gemm.packed import packed_address
-from ..gemm.products import dots_of, has_vectors, multiply_of, transpose_of
+from ..gemm.products import dots_of, multiply_of, transpose_of, uses_blocks
 from ..gemm.vectors import vector_bytes
 from ..jit.arrays import numbers_at, put_ones, total
 from ..jit.calls import call_packed
@@ -67,7 +67,7 @@ class Algorithm(Enum):
     def of(inputs: int, outputs: int) -> "Algorithm":
         """Return the fastest algorithm for a layer."""
         weights = inputs * outputs
-        if has_vectors():
+        if uses_blocks():
             return Algorithm.PACKED if weights >= LARGE else Algorithm.BLOCKS
         return Algorithm.BLAS if weights >= WIDE else Algorithm.LOOPS
 
