@@ -1,6 +1,5 @@
 """Kernels are right, and as repeatable, on processors with narrower vectors: with this one masked, the tests pass."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -8,42 +7,23 @@ from pathlib import Path
 
 import pytest
 from numba.core import config
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.gemm.vectors import vector_bytes
 
-SETTINGS = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-SSE2 = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2,+fxsr,+cx8", "OPENBLAS_CORETYPE": "Prescott"}
-AVX2 = {
-    "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt",
-    "OPENBLAS_CORETYPE": "Haswell",
-}
-PROCESSORS = {
-    "AVX2": (AVX2, {"X86_V3", "AVX2", "FMA3"}),
-    "SSE2": (SSE2, set()),
-    "SSE2 by blocks": (SSE2 | {"VECPROP_PRODUCTS": "blocks"}, set()),
-    "this one by BLAS": ({"VECPROP_PRODUCTS": "BLAS"}, set(__cpu_dispatch__)),
-}
-
-
-def masked(processor):
-    """Return the environment in which Numba, NumPy and BLAS use the instructions of a processor."""
-    settings, used_by_numpy = PROCESSORS[processor]
-    disabled = [name for name in __cpu_dispatch__ if __cpu_features__[name] and name not in used_by_numpy]
-    own = {name: value for name, value in SETTINGS.items() if name != "OPENBLAS_CORETYPE"}
-    return own | settings | {"NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+processors = pytest.importorskip("processors", reason="the benchmarks are not in the source distribution")
 
 
 @pytest.mark.long
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the masks are of x86 processors")
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_the_tests_of_kernels_and_training_pass(processor):
+@pytest.mark.parametrize("mask", processors.MASKS)
+def test_the_tests_of_kernels_and_training_pass(mask):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider"]
     folder = Path(__file__).parent
+    own = {name: value for name, value in processors.masked(mask).items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [*command, str(folder), str(folder.parent / "train")], env=masked(processor), capture_output=True, text=True
+        [*command, str(folder), str(folder.parent / "train")], env=own, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-5000:]
 
