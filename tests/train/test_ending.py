@@ -200,6 +200,7 @@ def test_a_divergence_passes_between_processes():
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_the_validation_score_may_stop_training(engine):
+    pytest.importorskip("pandas")
     settings = {"optimizer": vp.Momentum(0.3), "validation": VALIDATION, "validation_score": "r2", "epochs": 300}
     rule = vp.EarlyStopping(4, 0.01, on="validation_score")
     result = fit(early_stopping=rule, engine=engine, **settings)

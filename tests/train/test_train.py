@@ -83,6 +83,7 @@ def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_the_recorded_loss_changes_no_step(engine):
+    pytest.importorskip("pandas")
     exact = fit(batch_size=8, engine=engine, validation=VALIDATION)
     running = fit(batch_size=8, engine=engine, validation=VALIDATION, training_loss="running")
     np.testing.assert_array_equal(running.theta, exact.theta)
@@ -204,6 +205,7 @@ def test_zero_epochs_measure_and_change_nothing():
 
 
 def test_history_turns_into_a_frame():
+    pytest.importorskip("pandas")
     frame = fit(validation=VALIDATION).history.to_frame()
     assert list(frame.columns) == ["loss", "validation_loss", "gradient_norm", "step_size", "time"]
     assert frame.index.name == "epoch"
@@ -217,6 +219,7 @@ def test_history_turns_into_a_frame():
 
 
 def test_the_progress_bar_shows_the_loss(capsys):
+    pytest.importorskip("rich")
     fit(epochs=3, validation=VALIDATION, callbacks=[vp.ProgressBar("sines")])
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -227,6 +230,7 @@ def test_the_progress_bar_shows_the_loss(capsys):
 
 
 def test_the_progress_bar_shows_the_pace(monkeypatch):
+    pytest.importorskip("rich")
     bar, shown, clock = vp.ProgressBar("sines"), [], iter([0.0, 1.0, 3.0, 4.0])
     module = importlib.import_module("vecprop.train.progress")  # vecprop.train is the function
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))

@@ -98,6 +98,7 @@ def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
 
 
 def test_they_are_a_table():
+    pytest.importorskip("pandas")
     found = results(validation_rows=np.arange(9), validation_score="r2")
     frame = found.to_frame()
     assert frame.reason.tolist() == ["epochs"] * 6

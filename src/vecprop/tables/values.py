@@ -1,6 +1,7 @@
 """The values of a column of any type: numbers, days since 1970, or names, as a reading says."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,17 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
         numbers = pd.to_numeric(np.array([_not_too_large(value) for value in plain], object), errors="coerce")
     numbers = np.asarray(numbers, float)
     return [
-        reading.value(str(value)) if is_left else number
+        reading.value(str(value)) if is_left else _exact(value, number)
         for value, number, is_left in zip(values, numbers.tolist(), np.isnan(numbers), strict=True)
     ]
+
+
+def _exact(value: Any, number: float) -> float:
+    """Return the number of a value that pandas has read: releases before 3 get the last bit of some texts wrong."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return number
 
 
 def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:

@@ -19,7 +19,7 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     if path is None:
         return None
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))  # older releases of Typer pass text here
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise _wrong(f"{path} is not TOML: {error}.") from None
     except OSError as error:
