@@ -49,6 +49,6 @@ def test_the_tests_of_the_source_distribution_pass(distributions, tmp_path, extr
     )
     run(sys.executable, "-m", "venv", tmp_path)
     python = tmp_path / "bin" / "python"
-    tools = ["pytest", "pytest-xdist", "hypothesis", "array-api-strict", *(["polars", "build"] if extras else [])]
+    tools = ["pytest", "pytest-xdist", "hypothesis", "array-api-strict", *(["polars==1.20", "build"] if extras else [])]
     run(python, "-m", "pip", "install", "-q", wheel, *needed, *tools)
     run(python, "-m", "pytest", *SETTINGS, *tests, cwd=source)

@@ -14,12 +14,12 @@ PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json"
 """Options that do not change the result, and are not written."""
 
 
-def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
+def read_configuration(context: typer.Context, path: str | Path | None) -> str | Path | None:
     """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
     if path is None:
         return None
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))  # older releases of Typer pass text here
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise _wrong(f"{path} is not TOML: {error}.") from None
     except OSError as error:

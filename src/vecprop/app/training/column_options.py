@@ -39,10 +39,10 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
         raise UsageError(str(error)) from error
 
 
-def columns_in(path: Path) -> dict[str, str]:
+def columns_in(path: str | Path) -> dict[str, str]:
     """Return the section [columns] of a TOML file."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}.") from error
     except OSError as error:
