@@ -20,3 +20,9 @@ def expected_to_fail(estimator):
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_to_fail)
 def test_checks_pass(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("model", [TabularClassifier(), TabularRegressor()])
+def test_models_are_shown_in_notebooks(model):
+    assert type(model).__name__ in model._repr_html_()
+    assert "predict" in dir(model)

@@ -4,7 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from inspect import signature
+from inspect import signature, unwrap
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -371,7 +371,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimat
 def require_inherited_fit(model: MultilayerPerceptron) -> None:
     """Refuse a model whose class has a `fit` of its own: it would not be called if many are fitted at once."""
     cls: Any = type(model)
-    if cls.fit is not MultilayerPerceptron.fit:
+    if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow wraps it, for fits that are logged
         raise TypeError(
             f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
             "scikit-learn's GridSearchCV or Bagging for it."

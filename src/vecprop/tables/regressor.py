@@ -179,7 +179,9 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     @property
     def level(self) -> float:
-        """The level of the quantile that is predicted."""
+        """The level of the quantile that is predicted; there is none for a mean."""
+        if not self.levels:  # `dir`, and so scikit-learn's view in a notebook, reads every property
+            raise AttributeError('TabularRegressor predicts a mean: only with loss="quantile" it has a level.')
         return self.levels[len(self.levels) // 2]
 
     def _losses(self) -> list[Loss]:

@@ -1,0 +1,124 @@
+"""MLflow logs fits with the losses of each epoch, and keeps all estimators."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vecprop as vp
+from models import fresh
+
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+Y = (X[:, 0] > 0).astype(int)
+FEW: dict[str, Any] = {"max_iter": 3, "random_state": 0}
+MODELS: dict[str, Any] = {
+    "classifier": vp.MLPClassifier(**FEW, early_stopping=True),
+    "regressor": vp.MLPRegressor(**FEW),
+    "ensemble": vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW), 2, random_state=0),
+    "ensemble of regressors": vp.MLPEnsembleRegressor(vp.MLPRegressor(**FEW), 2, random_state=0),
+    "search": vp.MLPSearchCV(vp.MLPClassifier(**FEW), {"alpha": [0.1, 0.2]}, cv=2),
+    "table": vp.TabularClassifier(n_members=2, **FEW),
+    "table of numbers": vp.TabularRegressor(n_members=2, **FEW),
+    "pipeline": make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)),
+    "search over a pipeline": GridSearchCV(
+        make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), {"mlpclassifier__alpha": [0.1, 0.2]}, cv=2
+    ),
+}
+
+
+@pytest.fixture
+def mlflow(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("mlflow.sklearn")
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    yield mlflow
+    mlflow.utils.autologging_utils.revert_patches("sklearn")
+
+
+def epochs(mlflow, run, name):
+    """Return the steps and values of a metric."""
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+    return [entry.step for entry in history], [entry.value for entry in history]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_autolog(mlflow, name):
+    from vecprop.mlflow import autolog
+
+    alone = fresh(MODELS[name]).fit(X, Y)
+    autolog(silent=True)
+    model = fresh(MODELS[name]).fit(X, Y)
+    np.testing.assert_array_equal(model.predict(X), alone.predict(X))
+    run: Any = mlflow.last_active_run()
+    assert run.info.status == "FINISHED"
+    assert len(mlflow.search_runs()) == (3 if "search" in name else 1)  # a run for each setting of a search
+    assert run.data.metrics["training_score"] == pytest.approx(model.score(X, Y))
+    (logged,) = [kept for kept in mlflow.search_logged_models(output_format="list") if kept.name == "model"]
+    again = mlflow.sklearn.load_model(logged.model_uri)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    fitted = getattr(model, "best_estimator_", model)
+    fitted = fitted[-1] if "pipeline" in name else fitted
+    if "search" in name:
+        assert run.data.metrics["best_cv_score"] == model.best_score_
+    if "table" in name:
+        assert epochs(mlflow, run, "loss/1") == ([1, 2, 3], pytest.approx(fitted.loss_curves_[1]))
+        validation = pytest.approx(fitted.validation_loss_curves_[1])
+        assert epochs(mlflow, run, "validation_loss/1") == ([0, 1, 2, 3], validation)
+    elif "ensemble" in name:
+        assert epochs(mlflow, run, "loss/1") == ([1, 2, 3], pytest.approx(fitted.estimators_[1].loss_curve_))
+    else:
+        assert epochs(mlflow, run, "loss") == ([1, 2, 3], pytest.approx(fitted.loss_curve_))
+    if name == "classifier":
+        assert epochs(mlflow, run, "validation_loss") == ([1, 2, 3], pytest.approx(fitted.validation_loss_curve_))
+        assert epochs(mlflow, run, "validation_score") == ([1, 2, 3], pytest.approx(fitted.validation_scores_))
+
+
+def test_a_table_that_holds_its_target(mlflow, tmp_path):
+    from vecprop.mlflow import autolog
+
+    autolog(silent=True)
+    table = pd.DataFrame({"a": X[:, 0], "town": ["Oslo", "Rome"] * 30, "y": np.where(Y, "yes", "no")})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    model = vp.TabularClassifier("y", n_members=2, **FEW).fit(tmp_path / "table.csv")
+    assert mlflow.last_active_run().data.metrics["training_score"] == model.score(table)
+
+
+def test_autolog_off_and_a_run_that_fails(mlflow):
+    from vecprop.mlflow import autolog
+
+    autolog(silent=True)
+    with pytest.raises(ValueError, match="non-finite"):
+        vp.MLPRegressor(solver="sgd", learning_rate_init=1e300, **FEW).fit(X, Y)
+    assert mlflow.last_active_run().info.status == "FAILED"
+    autolog(disable=True)
+    vp.MLPClassifier(**FEW).fit(X, Y)
+    assert len(mlflow.search_runs()) == 1
+
+
+def test_another_mlflow_is_said(mlflow, monkeypatch):
+    from vecprop.mlflow import autolog
+
+    monkeypatch.delattr(mlflow.sklearn, "_gen_estimators_to_patch")
+    with pytest.raises(ImportError, match="install another version of it"):
+        autolog()
+
+
+@pytest.mark.parametrize("form", ["pickle", "cloudpickle", "skops"])
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_kept(mlflow, tmp_path, name, form):
+    model, known = fresh(MODELS[name]).fit(X, Y), {}
+    if form == "skops":
+        skops = pytest.importorskip("skops.io")
+        known["skops_trusted_types"] = skops.get_untrusted_types(data=skops.dumps(model))
+    mlflow.sklearn.save_model(
+        model, tmp_path / "model", serialization_format=form, pip_requirements=["vecprop"], **known
+    )
+    again = mlflow.sklearn.load_model(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
