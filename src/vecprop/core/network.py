@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..system.versions import Versioned
 from .counter_rng import RandomKey
 from .elementary import Array, namespace
 from .initializers import fill
@@ -18,7 +19,7 @@ from .summary import Summary, summarize
 
 
 @dataclass(frozen=True, init=False)
-class Network:
+class Network(Versioned):
     """A dense network: layers, a loss and penalties.
 
     It holds no parameters: those are one flat vector theta, an argument of every method. Leading axes of theta are
@@ -103,7 +104,7 @@ class Network:
         }.items():
             object.__setattr__(self, name, value)  # the dataclass is frozen
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
         """Restore layers, loss and penalties, and compute the layout again: older commits may have stored another."""
         Network.__init__(self, state["inputs"], state["layers"], state["loss_function"], state["penalties"])
 

@@ -23,6 +23,7 @@ from ..core.penalties import L2
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
+from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
 from .constructor import Constructor
@@ -47,7 +48,7 @@ _SETTING_NAMES: dict[type, list[str]] = {}
 """The names of an estimator's settings: scikit-learn would read the signature anew for every clone."""
 
 
-class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, BaseEstimator, ABC):
+class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
     _targets: Any  # Labels of a classifier, Numbers of a regressor

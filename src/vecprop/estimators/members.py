@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..system.versions import Versioned
 from .base import MultilayerPerceptron, require_inherited_fit
 from .data import Rows
 from .together import AnyFitting, fit_together
@@ -22,7 +23,7 @@ COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 
-class MLPEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
+class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
     """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
 
     _kind: Any  # the class of its members

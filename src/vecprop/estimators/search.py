@@ -15,12 +15,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params, indexable
 
+from ..system.versions import Versioned
 from .candidates import Candidate
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .splitting import splitter_for
 
 
-class MLPSearchCV(BaseSearchCV):
+class MLPSearchCV(Versioned, BaseSearchCV):
     """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
 
     Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it

@@ -14,6 +14,7 @@ from ..core.losses import Loss
 from ..core.network import Network
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
+from ..system.versions import Versioned
 from ..train.progress import Progress
 from ..train.state import TrainingResult
 from .drift import Profile, Tally
@@ -43,7 +44,7 @@ class Rows(NamedTuple):
     is_used: np.ndarray
 
 
-class TableModel(SharedSettings, BaseEstimator, ABC):
+class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     ensemble_: Ensemble

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..system.versions import Versioned
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(eq=False)
-class History:
+class History(Versioned):
     """The measurements of training. Entry k of a loss is measured before epoch k + 1, the last entry at the end.
 
     Attributes

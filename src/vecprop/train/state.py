@@ -6,13 +6,14 @@ from typing import Any, Literal, Self
 
 from ..core.elementary import Array
 from ..core.network import Network
+from ..system.versions import Versioned
 from .history import History
 
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
 @dataclass(eq=False)
-class TrainingState:
+class TrainingState(Versioned):
     """The state of training. Callbacks receive it after each epoch, and `train` continues from it.
 
     Attributes
@@ -66,7 +67,7 @@ class TrainingState:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingResult:
+class TrainingResult(Versioned):
     """The result of training.
 
     Attributes

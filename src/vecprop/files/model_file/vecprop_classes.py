@@ -287,8 +287,11 @@ def _table_model_is_consistent(model: Any) -> bool:
     is_classifier = type(model) is TabularClassifier
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     network: Network = model.ensemble_.network
+    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_"}
+    if not is_classifier and len(model.levels) < 2:
+        not_always.add("outer_")
     return (
-        declared.keys() - fitted.keys() <= {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_"}
+        declared.keys() - fitted.keys() <= not_always
         and network.inputs == model.encoder_.width
         and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
         and (is_classifier or len(fitted["range_"]) == 2)

@@ -220,7 +220,7 @@ def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None
     """Add the function of intervals around the predictions."""
     count, residuals = len(model.ensemble_), model.residuals_
     distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
-    ends = f"each(X, {count}), each(X, {2 * count})" if model.outer_ else "middle, middle"
+    ends = f"each(X, {count}), each(X, {2 * count})" if model.ensembles[1:] else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
     source.function(
         "predict_interval",

@@ -46,7 +46,7 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
         The share of targets that intervals contain.
     """
     graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
-    below, above = [_each(model, outer, X) for outer in model.outer_] or [_each(model, model.ensemble_, X)] * 2
+    below, above = [_each(model, outer, X) for outer in model.ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
     low = graph.cast(_quantile(below, -sizes, 1 - level), graph.dtype)
     high = graph.cast(_quantile(above, sizes, level), graph.dtype)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
