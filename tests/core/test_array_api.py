@@ -90,3 +90,17 @@ def test_lbfgs(xp):
     result = vp.train(p.network, xp.asarray(p.theta), p.X, p.T, optimizer=vp.LBFGS(), epochs=5)
     expected = vp.train(p.network, p.theta, p.X, p.T, optimizer=vp.LBFGS(), epochs=5)
     np.testing.assert_allclose(result.history.loss, expected.history.loss, rtol=1e-9)
+
+
+def test_arrays_that_cannot_be_changed_are_refused_where_they_would_be(monkeypatch):
+    """JAX's are such arrays."""
+    p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy(), ())
+    theta, X, T = (array_api_strict.asarray(array) for array in (p.theta, p.X, p.T))
+    monkeypatch.setattr("array_api_compat.is_writeable_array", lambda array: False)
+    assert p.network.loss(theta, X, T).shape == ()
+    for change in (
+        lambda: p.network.loss_and_gradient(theta, X, T),
+        lambda: vp.train(p.network, theta, X, T, optimizer=vp.Adam(), epochs=1),
+    ):
+        with pytest.raises(TypeError, match=r"theta is of array_api_strict, whose .*: give np\.asarray\(theta\)"):
+            change()

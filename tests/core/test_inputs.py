@@ -101,14 +101,22 @@ def test_bad_input_is_named(case, method):
         (
             lambda: ANY.Network(2, [vp.Tanh], vp.SquaredError()),
             TypeError,
-            r"Layer 0 is the class Tanh: write Tanh\(\)",
+            r"Layer 0 is the class Tanh, not an object of it: write Tanh\(…\)",
         ),
-        (lambda: ANY.Network(2, ["relu"], vp.SquaredError()), TypeError, "Layer 0 is no layer: 'relu'"),
-        (lambda: ANY.Network(2, [vp.Dense(1)], "mse"), TypeError, "The loss is no loss: 'mse'"),
+        (
+            lambda: ANY.Network(2, ["relu"], vp.SquaredError()),
+            TypeError,
+            r"Layer 0 is 'relu', which lacks the method parameters of a layer: give one such as Dense\(3\) or",
+        ),
+        (
+            lambda: ANY.Network(2, [vp.Dense(1)], "mse"),
+            TypeError,
+            "The loss is 'mse', which lacks the method predict of a loss",
+        ),
         (
             lambda: ANY.Network(2, [vp.Dense(1)], vp.SquaredError(), 0.1),
             TypeError,
-            "The penalty is no penalty: 0.1",
+            "The penalty is 0.1, which lacks the method value of a penalty",
         ),
         (lambda: vp.Dense(0), ValueError, "not 0"),
         (lambda: ANY.Dense(2.5), ValueError, "not 2.5"),
@@ -221,3 +229,18 @@ def test_one_member_of_weights_is_for_all_members():
     members = np.ones((2, 4, 2))
     assert network.batch(theta, members, t, weight).members == (2,)
     assert network.batch(theta, members[:1], t, np.ones((2, 4))).members == (2,)
+
+
+@pytest.mark.parametrize("types", [["Float64", "Int32"], ["float64", "boolean"], ["double[pyarrow]", "int8[pyarrow]"]])
+def test_frames_of_types_with_missing_values(types):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": [0.5, 2.0, 3.0, 4.0], "b": [1, 0, 1, 0]})
+    frame = frame.astype(dict(zip("ab", types, strict=True)))
+    assert frame.isna().sum().sum() == 0
+    np.testing.assert_array_equal(NETWORK.batch(THETA, frame, T).X, [[0.5, 1], [2, 0], [3, 1], [4, 0]])
+    frame.loc[2, "a"] = None
+    with pytest.raises(ValueError, match="row 2, column 0 is nan; fill or drop it"):
+        NETWORK.batch(THETA, frame, T)
+    with pytest.raises(TypeError, match="X has dtype object, but numbers are needed: encode text"):
+        NETWORK.batch(THETA, frame.assign(a="1"), T)

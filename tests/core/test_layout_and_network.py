@@ -47,13 +47,13 @@ def test_locate_agrees_with_views():
 
 def test_summary_by_hand():
     assert str(SEED.summary()).splitlines() == [
-        "layer                  output  parameters            operations a row",
+        "layer                  output  parameters            operations per row",
         "input                  (N, 2)",
-        "0 Dense(3)             (N, 3)  W (2, 3), b (3,)   9                12",
-        "1 Logistic()           (N, 3)                                       3",
-        "2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                12",
+        "0 Dense(3)             (N, 3)  W (2, 3), b (3,)   9                  12",
+        "1 Logistic()           (N, 3)                                         3",
+        "2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                  12",
         "SoftmaxCrossEntropy()  (N, 2)",
-        "total                                            17                27",
+        "total                                            17                  27",
     ]
     assert repr(SEED.summary()) == str(SEED.summary())
 

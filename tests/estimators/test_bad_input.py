@@ -205,3 +205,20 @@ def test_a_refused_first_fit_leaves_no_model():
 def test_initialize_takes_new_classes_also_with_warm_start():
     model = MLPClassifier(warm_start=True, **FEW).fit(X, y)
     assert model.initialize(X, np.arange(40) % 3).classes_.tolist() == [0, 1, 2]
+
+
+def test_a_regressor_says_that_its_targets_are_text():
+    names = np.where(y == 1, "red", "blue").astype(object)
+    with pytest.raises(ValueError, match=r"y has the text '.*', but a regressor predicts numbers: use MLPClassifier"):
+        MLPRegressor(**FEW).fit(X, names)
+    with pytest.raises(ValueError, match="could not convert string to float: 'red'"):
+        MLPRegressor(**FEW).fit(changed(X, 3, 1, "red"), y)
+
+
+def test_progress_that_is_lost_in_rounding_is_no_convergence():
+    model = MLPRegressor(callbacks=[lambda state: state.epoch == 2], hidden_layer_sizes=(4,), random_state=0)
+    with pytest.warns(
+        ConvergenceWarning, match=r"The loss, 5.*e\+58, is so large .* lost in rounding.*Targets are unscaled"
+    ):
+        model.fit(X, X[:, 0] * 1e30)
+    model.fit(X, X[:, 0])  # warnings are errors in tests

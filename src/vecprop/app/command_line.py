@@ -70,7 +70,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def vecprop(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Train dense neural networks by hand-derived, fully vectorized backpropagation."""

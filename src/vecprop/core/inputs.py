@@ -99,6 +99,17 @@ def checked_theta(network: "Network", theta: Array) -> Array:
     return theta
 
 
+def require_writable(theta: Array) -> None:
+    """Raise a TypeError if theta's array library does not change arrays in place, as JAX's does not."""
+    from array_api_compat import is_writeable_array
+
+    if not is_writeable_array(theta):
+        raise TypeError(
+            f"theta is of {type(theta).__module__.partition('.')[0]}, whose arrays cannot be changed in place, as "
+            "gradients and training do: give np.asarray(theta). Losses and predictions take it as it is."
+        )
+
+
 def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True) -> Array:
     """Return X in theta's array library and precision, or raise an error; whether it is finite is checked if asked."""
     X = _as_numbers(X, "X", theta)
@@ -224,13 +235,20 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
     if array.dtype == theta.dtype or is_of("complex floating", array):
         return array
     if not is_of(("bool", "integral", "real floating"), array):
+        if _is_nullable(values):
+            return xp.asarray(values.to_numpy(float, na_value=np.nan), dtype=real(theta).dtype, device=theta.device)
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
             advice = f"{name} can be read only once, so give list({name})"
-        elif hasattr(values, "to_numpy"):
-            advice += f", and give {name}.to_numpy(float) if its types are nullable"
         raise TypeError(f"{name} has dtype {array.dtype}, but numbers are needed: {advice}.")
     return xp.astype(array, real(theta).dtype)
+
+
+def _is_nullable(values: Any) -> bool:
+    """Return whether values are a pandas DataFrame of numbers, as which NumPy does not see types that have NA."""
+    if getattr(values, "ndim", 0) != 2 or not hasattr(values, "dtypes"):
+        return False
+    return all(getattr(dtype, "kind", "O") in "biuf" for dtype in values.dtypes)
 
 
 def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from ..system.versions import Versioned
 from .counter_rng import RandomKey
 from .elementary import Array, namespace
 from .initializers import fill
-from .inputs import Batch, checked_batch, checked_rows, checked_theta
+from .inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
 from .layers import Activation, Layer
 from .layout import Layout
 from .losses import Loss
@@ -330,6 +330,8 @@ class Network(Versioned):
             Its gradient. For one theta and X of shape (N, 1, I) it is the gradient of each row.
         """
         theta = checked_theta(self, theta)
+        if not isinstance(theta, np.ndarray):
+            require_writable(theta)
         return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
@@ -396,7 +398,7 @@ class Network(Versioned):
         return [views[tensor.layer][tensor.name] for tensor in self.layout.tensors if tensor.penalized]
 
     def summary(self) -> Summary:
-        """Return a table of the layers: output shapes, parameters and operations a row.
+        """Return a table of the layers: output shapes, parameters and operations per row.
 
         An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
         formula. The operations of a forward pass are counted; a gradient takes about three times as many.
@@ -405,23 +407,26 @@ class Network(Versioned):
         --------
         >>> from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
         >>> Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy()).summary()
-        layer                  output  parameters            operations a row
+        layer                  output  parameters            operations per row
         input                  (N, 2)
-        0 Dense(3)             (N, 3)  W (2, 3), b (3,)   9                12
-        1 Logistic()           (N, 3)                                       3
-        2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                12
+        0 Dense(3)             (N, 3)  W (2, 3), b (3,)   9                  12
+        1 Logistic()           (N, 3)                                         3
+        2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                  12
         SoftmaxCrossEntropy()  (N, 2)
-        total                                            17                27
+        total                                            17                  27
         """
         return summarize(self)
 
 
 def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
-    missing = [method for method in methods if not callable(getattr(part, method, None))]
     if isinstance(part, type):
-        raise TypeError(f"{what} is the class {part.__name__}: write {part.__name__}() for a {role}.")
+        raise TypeError(f"{what} is the class {part.__name__}, not an object of it: write {part.__name__}(…).")
+    missing = [method for method in methods if not callable(getattr(part, method, None))]
     if missing:
-        raise TypeError(f"{what} is no {role}: {part!r} has no method {missing[0]}.")
+        example = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}[role]
+        raise TypeError(
+            f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: give one such as {example}."
+        )
 
 
 def _is_averaged(penalty: Any) -> bool:

@@ -15,8 +15,11 @@ class Summary(str):
 
 
 def summarize(network: "Network") -> Summary:
-    """Return a table of the layers: output shapes, parameters and operations a row; see `Network.summary`."""
-    rows = [("layer", "output", "parameters", "", "operations a row"), ("input", f"(N, {network.inputs})", "", "", "")]
+    """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
+    rows = [
+        ("layer", "output", "parameters", "", "operations per row"),
+        ("input", f"(N, {network.inputs})", "", "", ""),
+    ]
     operations = 0
     for number, (layer, width) in enumerate(zip(network.layers, network.widths, strict=True)):
         tensors = [tensor for tensor in network.layout.tensors if tensor.layer == number]

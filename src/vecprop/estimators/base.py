@@ -232,16 +232,21 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False, weighted: bool = True
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`; the first define the model's inputs and targets."""
-        checked: Any = validate_data(
-            self,
-            _as_numpy(X),
-            _as_numpy(y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=first,
-            **self._y_is,
-        )
+        try:
+            checked: Any = validate_data(
+                self,
+                _as_numpy(X),
+                _as_numpy(y),
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                dtype=(np.float64, np.float32),
+                reset=first,
+                **self._y_is,
+            )
+        except ValueError:
+            if self._y_is:
+                _refuse_text(y)
+            raise
         X, y = checked
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         y, T = self._read_targets(y, weight, new=first and not incremental)
@@ -367,6 +372,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _refuse_text(y: Any) -> None:
+    """Refuse targets of a regressor that are text among objects, which NumPy tries to read as numbers."""
+    text = next((value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str)), None)
+    if text is not None:
+        raise ValueError(
+            f"y has the text {text!r}, but a regressor predicts numbers: use MLPClassifier for names."
+        ) from None
 
 
 def require_inherited_fit(model: MultilayerPerceptron) -> None:

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ulp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -277,6 +278,15 @@ class Fitting:
             message = (
                 f"Stochastic Optimizer: Maximum iterations ({self.model.max_iter}) reached and the optimization hasn't "
                 "converged yet."
+            )
+        if (
+            self.reason in ("callback", "converged")
+            and not self.by_score
+            and 0 < self.model.tol < ulp(self.model.loss_)
+        ):
+            message = (
+                f"The loss, {self.model.loss_:.3g}, is so large that progress of tol={self.model.tol:g} is lost in "
+                "rounding: training ended, and need not have converged."
             )
         if not message or _is_ignored(ConvergenceWarning):
             return message

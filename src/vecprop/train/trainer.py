@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ..core.elementary import Array, is_of, is_within, namespace
-from ..core.inputs import Batch, checked_theta
+from ..core.inputs import Batch, checked_theta, require_writable
 from ..core.network import Network
 from ..core.scores import Score, meanings
 from ..optimize.lbfgs import LBFGS
@@ -210,6 +210,8 @@ def check_settings(
                 f"The {name} of {type(optimizer).__name__} is {getattr(optimizer, name)}, but theta has dtype "
                 f"{theta.dtype}, whose smallest normal number is {smallest:.2g}."
             )
+    if not isinstance(theta, np.ndarray):
+        require_writable(theta)
     if is_of("complex floating", theta):
         raise TypeError(f"theta has dtype {theta.dtype}, but training moves real parameters.")
     if isinstance(optimizer, LBFGS) and theta.ndim > 1:

@@ -21,7 +21,7 @@ def check(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Prove the gradients of a model on a table, or of a function of your own; a wrong one exits with 5.
+    """Prove that gradients are right: a model's on a table, or a function's of your own. If not, the exit code is 5.
 
     A function takes a vector of parameters and returns its value and its gradient.
 

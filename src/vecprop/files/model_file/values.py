@@ -80,7 +80,8 @@ class Writer:
         if stored is None:
             raise FileError(
                 f"{path} is {_shown(value)}, which a model file cannot hold: it holds numbers, text and parts of "
-                "vecprop and scikit-learn that are on a fixed list."
+                "vecprop and scikit-learn that are on a fixed list, and no code; pickle or joblib keep the model for "
+                "programs that have your code, and np.save keeps theta."
             )
         state = {name: self.plain(part, _below(path, name)) for name, part in stored.state(value).items()}
         return {stored.name: state}
