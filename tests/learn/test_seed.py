@@ -125,3 +125,50 @@ def test_momentum_takes_any_numbers(circles):
     moments = seed.update_momentum(X, T, parameters, ones, 1.0, -0.5)
     for M, J in zip(moments, seed.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_allclose(M, 1 + 0.5 * J)
+
+
+def test_lists_and_biases_without_an_axis_of_rows(circles):
+    X, T, parameters, _ = circles
+    lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
+    assert len(lists[1]) == 3
+    np.testing.assert_array_equal(seed.nn(X.tolist(), *lists), seed.nn(X, *parameters))
+    found = seed.backprop_gradients(X.tolist(), T.tolist(), *lists)
+    for J, expected in zip(found, seed.backprop_gradients(X, T, *parameters), strict=True):
+        np.testing.assert_array_equal(J, expected)
+    moments = seed.update_momentum(X.tolist(), T.tolist(), lists, lists, 0.9, 0.02)
+    np.testing.assert_array_equal(seed.update_params(lists, moments)[0], parameters[0] + moments[0])
+    np.testing.assert_array_equal(seed.update_params([[1.0, 2.0]], [[3.0, 4.0]]), [[4.0, 6.0]])
+    np.testing.assert_array_equal(seed.logistic([0, 1000]), [0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"Wh": np.ones((3, 2))},
+            r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X \(rows, inp",
+        ),
+        ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\), but it is \(1, hidden units\)"),
+        ({"bo": np.ones(3)}, r"bo has shape \(3,\), and T \(4, 2\).*they have 3 and 2 outputs"),
+        ({"T": np.ones((5, 2))}, r"T has shape \(5, 2\), and X \(4, 2\).*they have 5 and 4 rows"),
+        ({"Wo": np.ones(3)}, r"Wo has shape \(3,\), but it is \(hidden units, outputs\)"),
+    ],
+)
+def test_wrong_shapes_are_said(change, message):
+    right = {"X": np.ones((4, 2)), "T": np.ones((4, 2)), "Wh": np.ones((2, 3)), "bh": np.ones((1, 3))}
+    right |= {"Wo": np.ones((3, 2)), "bo": np.ones((1, 2))}
+    assert len(seed.backprop_gradients(**right)) == 4
+    with pytest.raises(ValueError, match=message):
+        seed.backprop_gradients(**right | change)
+
+
+def test_what_is_no_array_is_said():
+    with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
+        seed.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
+
+
+def test_a_star_imports_the_functions_alone():
+    names = {}
+    exec("from vecprop.learn.seed import *", names)
+    assert all(callable(value) for name, value in names.items() if name != "__builtins__")
+    assert not names.keys() & {"Array", "clip", "log", "Sequence", "namespace"}

@@ -2,10 +2,10 @@
 
 Peter Roelants' tutorial "How to implement a neural network (4/5) - vectorization of operations" names each step of a
 2-3-2 network. These functions have its names, arguments and results. They call the library's own formulas, so they stay
-finite where the plain formulas overflow, and take leading axes.
+finite where the plain formulas overflow. They take leading axes and other widths, and lists of numbers.
 
-Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3), Wo (*M, 3, 2), bo (*M, 1, 2);
-H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output and at the
+Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or (3,), Wo (*M, 3, 2), bo (*M, 1, 2)
+or (2,); H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output and at the
 hidden layer.
 """
 
@@ -15,10 +15,31 @@ from ..core import activations, layers
 from ..core.elementary import Array, clip, log, namespace
 from ..core.losses import SoftmaxCrossEntropy
 from ..optimize.optimizers import next_moment
+from .arguments import as_array, takes_arrays
 
-logistic = activations.logistic
+__all__ = [
+    "backprop_gradients",
+    "error_hidden",
+    "error_output",
+    "gradient_bias_hidden",
+    "gradient_bias_out",
+    "gradient_weight_hidden",
+    "gradient_weight_out",
+    "hidden_activations",
+    "logistic",
+    "loss",
+    "nn",
+    "nn_predict",
+    "output_activations",
+    "softmax",
+    "update_momentum",
+    "update_params",
+]
+
+logistic = takes_arrays(activations.logistic)
 
 
+@takes_arrays
 def softmax(z: Array) -> Array:
     """Return exp(z) / Σ exp(z) along the last axis.
 
@@ -31,6 +52,7 @@ def softmax(z: Array) -> Array:
     return SoftmaxCrossEntropy().predict(1.0 * z)  # whole numbers too
 
 
+@takes_arrays
 def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
     """Return H = logistic(X Wh + bh), (*M, N, 3).
 
@@ -42,6 +64,7 @@ def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
     return logistic(layers.affine(_rows(X), Wh, _vector(bh)))
 
 
+@takes_arrays
 def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
     """Return Y = softmax(H Wo + bo), (*M, N, 2).
 
@@ -53,6 +76,7 @@ def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
     return softmax(layers.affine(_rows(H), Wo, _vector(bo)))
 
 
+@takes_arrays
 def nn(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     """Return the network's output Y, (*M, N, 2).
 
@@ -64,6 +88,7 @@ def nn(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     return output_activations(hidden_activations(X, Wh, bh), Wo, bo)
 
 
+@takes_arrays
 def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     """Return the output rounded to 0 or 1, (*M, N, 2).
 
@@ -76,6 +101,7 @@ def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     return namespace(Y).round(Y)
 
 
+@takes_arrays
 def loss(Y: Array, T: Array) -> Array:
     """Return the cross-entropy -Σ T log(Y), summed over rows, (*M,).
 
@@ -90,6 +116,7 @@ def loss(Y: Array, T: Array) -> Array:
     return -xp.sum(T * log(clip(Y, float(xp.finfo(Y.dtype).smallest_normal), 1.0)), axis=(-2, -1))
 
 
+@takes_arrays
 def error_output(Y: Array, T: Array) -> Array:
     """Return the error at the output, Eo = Y - T, (*M, N, 2).
 
@@ -101,6 +128,7 @@ def error_output(Y: Array, T: Array) -> Array:
     return Y - T
 
 
+@takes_arrays
 def gradient_weight_out(H: Array, Eo: Array) -> Array:
     """Return the gradient of the output weights, JWo = Hᵀ Eo, (*M, 3, 2).
 
@@ -114,6 +142,7 @@ def gradient_weight_out(H: Array, Eo: Array) -> Array:
     return layers.weight_gradient(H, Eo)
 
 
+@takes_arrays
 def gradient_bias_out(Eo: Array) -> Array:
     """Return the gradient of the output bias, Jbo = Σ Eo over the rows, (*M, 1, 2).
 
@@ -125,6 +154,7 @@ def gradient_bias_out(Eo: Array) -> Array:
     return layers.bias_gradient(Eo)[..., None, :]
 
 
+@takes_arrays
 def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
     """Return the error at the hidden layer, Eh = H (1 - H) (Eo Woᵀ), (*M, N, 3).
 
@@ -136,6 +166,7 @@ def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
     return activations.Logistic().derivative(None, H) * layers.input_gradient(Eo, Wo)
 
 
+@takes_arrays
 def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
     """Return the gradient of the hidden weights, JWh = Xᵀ Eh, (*M, 2, 3).
 
@@ -148,6 +179,7 @@ def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
     return layers.weight_gradient(_rows(X), Eh)
 
 
+@takes_arrays
 def gradient_bias_hidden(Eh: Array) -> Array:
     """Return the gradient of the hidden bias, Jbh = Σ Eh over the rows, (*M, 1, 3).
 
@@ -159,6 +191,7 @@ def gradient_bias_hidden(Eh: Array) -> Array:
     return layers.bias_gradient(Eh)[..., None, :]
 
 
+@takes_arrays
 def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> list[Array]:
     """Return the gradients [JWh, Jbh, JWo, Jbo] of the loss.
 
@@ -177,6 +210,7 @@ def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: 
     return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
 
 
+@takes_arrays
 def update_momentum(
     X: Array,
     T: Array,
@@ -195,7 +229,7 @@ def update_momentum(
     array([[ 0.2, -0.2]])
     """
     Js = backprop_gradients(X, T, *ls_of_params)
-    return [next_moment(M, J, momentum_term, learning_rate) for M, J in zip(Ms, Js, strict=True)]
+    return [next_moment(as_array(M, "M"), J, momentum_term, learning_rate) for M, J in zip(Ms, Js, strict=True)]
 
 
 def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:
@@ -206,7 +240,7 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
     >>> update_params([np.array([[1.0, 2.0]])], [np.array([[0.5, -0.5]])])
     [array([[1.5, 1.5]])]
     """
-    return [P + M for P, M in zip(ls_of_params, Ms, strict=True)]
+    return [as_array(P, "a parameter") + as_array(M, "M") for P, M in zip(ls_of_params, Ms, strict=True)]
 
 
 def _rows(X: Array) -> Array:
@@ -215,5 +249,5 @@ def _rows(X: Array) -> Array:
 
 
 def _vector(b: Array) -> Array:
-    """Return a bias without its axis of rows, of length 1."""
-    return b[..., 0, :]
+    """Return a bias without its axis of rows, of length 1, if it has one."""
+    return b[..., 0, :] if b.ndim > 1 else b
