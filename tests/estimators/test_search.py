@@ -392,6 +392,11 @@ def test_interrupts_end_the_search(monkeypatch):
     ("arguments", "error", "says"),
     [
         ({}, ValueError, "give one of the two"),
+        (
+            {"param_grid": {"alpha": loguniform(0.1, 1)}},
+            TypeError,
+            "'alpha' is a distribution: give param_distributions=",
+        ),
         ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "give one of the two"),
         ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
         ({"param_grid": []}, ValueError, "There is no setting to try"),
@@ -440,3 +445,10 @@ def test_a_step_that_does_nothing_special_is_no_model():
 )
 def test_every_check_passes(estimator, check):
     check(estimator)
+
+
+def test_what_scikit_learns_searches_take_beside():
+    search = MLPSearchCV(CLASSIFIER, RATES, pre_dispatch="n_jobs")
+    assert search.get_params()["pre_dispatch"] == "n_jobs"
+    with pytest.raises(TypeError, match="set them on its estimator"):
+        search.set_callbacks(print)

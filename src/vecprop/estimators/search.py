@@ -67,6 +67,8 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         The score of a fit that fails, such as one that diverges; or "raise", to raise its error.
     verbose : int, default 0
         Whether to print the number of fits.
+    pre_dispatch : int or str, default "2*n_jobs"
+        Has no effect, since fits are no jobs: calls of scikit-learn's searches need no change.
 
     Attributes
     ----------
@@ -104,7 +106,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
-        **{name: may_be for name, may_be in BaseSearchCV._parameter_constraints.items() if name != "pre_dispatch"},
+        **BaseSearchCV._parameter_constraints,
         "param_grid": [dict, list, None],
         "param_distributions": [dict, list, None],
         "n_iter": [Interval(Integral, 1, None, closed="left")],
@@ -130,6 +132,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         random_state: Any = None,
         error_score: Any = np.nan,
         verbose: int = 0,
+        pre_dispatch: Any = "2*n_jobs",
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -145,6 +148,20 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         self.random_state = random_state
         self.error_score = error_score
         self.verbose = verbose
+        self.pre_dispatch = pre_dispatch
+
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Refuse scikit-learn's callbacks: fits that run as one program have no tasks that could call them.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            "MLPSearchCV has no tasks of its own that callbacks could watch: set them on its estimator, whose "
+            "fits then run one by one."
+        )
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -213,6 +230,13 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Settings come from param_grid or from param_distributions: give one of the two.")
         if self.param_grid is not None:
+            for grid in [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid:
+                for name, values in grid.items():
+                    if hasattr(values, "rvs"):
+                        raise TypeError(
+                            f"param_grid lists values, but {name!r} is a distribution: give param_distributions=, and "
+                            "n_iter= for the number of settings that are drawn."
+                        )
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))

@@ -1,4 +1,4 @@
-"""The arguments of the tutorial's functions: arrays or lists whose shapes fit together, or a sentence says where not."""
+"""The arguments of the tutorial's functions: arrays or lists; a sentence says which shapes do not fit together."""
 
 from collections.abc import Callable
 from functools import wraps

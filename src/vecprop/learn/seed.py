@@ -5,8 +5,8 @@ Peter Roelants' tutorial "How to implement a neural network (4/5) - vectorizatio
 finite where the plain formulas overflow. They take leading axes and other widths, and lists of numbers.
 
 Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or (3,), Wo (*M, 3, 2), bo (*M, 1, 2)
-or (2,); H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output and at the
-hidden layer.
+or (2,); H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output
+and at the hidden layer.
 """
 
 from collections.abc import Sequence
