@@ -75,7 +75,7 @@ def test_scores_and_pictures_are_where_it_says():
 
 
 def test_its_floors_and_rooms_are_those_of_the_import_contracts():
-    drawn = re.search(r"```\n(app .*?)```", TEXT, re.DOTALL)
+    drawn = re.search(r"```\n(__main__ .*?)```", TEXT, re.DOTALL)
     assert drawn is not None
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     whole, *parts = settings["contracts"]

@@ -25,3 +25,10 @@ def test_functions_that_use_the_module_go_to_other_processes():
     code += "if __name__ == '__main__':\n    print(Parallel(n_jobs=2)(delayed(width)(k) for k in (3, 4)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[3, 4]\n"
+
+
+def test_submodules_and_the_module_itself():
+    assert vp.learn.seed.nn.__name__ == "nn"
+    assert callable(vp.pictures.plot_loss)
+    done = subprocess.run([sys.executable, "-m", "vecprop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"vecprop {vp.__version__}\n"

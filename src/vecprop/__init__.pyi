@@ -1,4 +1,6 @@
 # The public names, one a line: `vecprop.__all__` is read off them, and "as" makes them public for type checkers.
+from . import learn as learn
+from . import pictures as pictures
 from .check import Report as Report
 from .check import Verdict as Verdict
 from .check import assert_gradients as assert_gradients

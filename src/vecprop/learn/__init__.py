@@ -1,1 +1,3 @@
 """Learning backpropagation: the founding tutorial's functions under their own names."""
+
+from . import seed as seed
