@@ -51,7 +51,10 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: fit(X=X + 1j), "X has dtype complex128, but training takes real numbers"),
         (lambda: fit(T=T + 1j), "T has dtype complex128, but training takes real numbers"),
         (lambda: fit(X=(row for row in X)), r"X can be read only once, so give list\(X\)"),
-        (lambda: fit(X=pd.DataFrame(X).convert_dtypes()), r"give X.to_numpy\(float\) if its types are nullable"),
+        (
+            lambda: fit(X=pd.DataFrame(X).astype(str)),
+            "X has dtype .*, but numbers are needed: encode text and categories",
+        ),
         (lambda: vp.MLPRegressor().fit(X, np.array(["a"] * 12)), "a regressor predicts numbers: use MLPClassifier"),
     ],
 )
