@@ -57,8 +57,8 @@ def autolog(**settings: Any) -> None:
     >>> mlflow.MlflowClient().get_metric_history(run, "loss")  # doctest: +SKIP
     """
     try:
-        from mlflow import __version__, sklearn
-        from mlflow.sklearn import utils
+        from mlflow import __version__, sklearn  # pyright: ignore[reportMissingImports]
+        from mlflow.sklearn import utils  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ImportError('vecprop.mlflow needs MLflow: pip install "vecprop[mlflow]".') from None
     if not hasattr(sklearn, "_gen_estimators_to_patch") or not hasattr(utils, "_log_estimator_content"):

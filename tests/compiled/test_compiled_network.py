@@ -1,5 +1,6 @@
 """A compiled network computes the numbers of the network itself, to rounding."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -154,6 +155,7 @@ def test_a_predictor():
         assert_same(predict(rows), expected[: len(rows)])
     big = np.random.default_rng(0).normal(size=(1000, 3))
     assert_same(predict(big), p.network.predict(p.theta, big))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predict))(big), predict(big))
     for bad, pattern in [(p.X[:, :2], "X has shape"), (np.full((1, 3), np.nan), "row 0, column 0 is nan")]:
         with pytest.raises(ValueError, match=pattern):
             predict(bad)

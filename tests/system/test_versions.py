@@ -38,7 +38,8 @@ WRITTEN: dict[str, Any] = {
     "result": lambda: results()[0],
     "results": results,
     "history": lambda: results()[0].history,
-    "predictor": lambda: vp.compile(vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())),
+    "compiled network": lambda: vp.compile(vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())),
+    "predictor": lambda: vp.compile(vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())).predictor(np.ones(6)),
 }
 
 

@@ -174,6 +174,10 @@ class Predictor:
         self._numbers = np.arange(1)
         self._guard, self._forks = threading.Lock(), _forks
 
+    def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
+        """Pickle network and parameters: machine code belongs to this process."""
+        return type(self), (self.network, self._theta)
+
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
         if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
