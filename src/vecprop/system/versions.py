@@ -42,27 +42,30 @@ class Versioned:
         pickle.UnpicklingError
             If they are not those that the class has now.
         """
-        known = dict(state) if isinstance(state, dict) else {}
+        known = {**state} if isinstance(state, dict) else {}
         version = known.pop("_vecprop_version", None)
-        written = "an earlier vecprop" if version is None else f"vecprop {version}"
-        if version != __version__:
-            warnings.warn(
-                f"A pickle of {written} is read by vecprop {__version__}, where it may fail or mean something else: "
-                "vecprop.save writes files that later versions read.",
-                VersionWarning,
-                stacklevel=2,
-            )
-        parts = fields(self) if is_dataclass(self) else ()
-        lacks = [part for part in parts if part.name not in known and part.default is MISSING]
-        if not known or any(part.default_factory is MISSING for part in lacks):
-            raise pickle.UnpicklingError(
-                f"The pickle of a {type(self).__name__} was written by {written}, which kept it otherwise than vecprop "
-                f"{__version__}: read it with that version, and write it by vecprop.save."
-            )
-        known |= {part.name: part.default_factory() for part in lacks if part.default_factory is not MISSING}
-        self._restore(known)
+        self._restore(known if version == __version__ else _read(known, version, type(self)))
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Set the attributes."""
         restore: Any = getattr(super(), "__setstate__", vars(self).update)
         restore(state)
+
+
+def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
+    """Return the state of an object that another version has written, with the defaults of what that did not have."""
+    written = "an earlier vecprop" if version is None else f"vecprop {version}"
+    warnings.warn(
+        f"A pickle of {written} is read by vecprop {__version__}, where it may fail or mean something else: "
+        "vecprop.save writes files that later versions read.",
+        VersionWarning,
+        stacklevel=3,
+    )
+    lacks = [part for part in (fields(cls) if is_dataclass(cls) else ()) if part.name not in state]
+    factories = {part.name: part.default_factory for part in lacks if part.default_factory is not MISSING}
+    if not state or any(part.default is MISSING and part.name not in factories for part in lacks):
+        raise pickle.UnpicklingError(
+            f"The pickle of a {cls.__name__} was written by {written}, which kept it otherwise than vecprop "
+            f"{__version__}: read it with that version, and write it by vecprop.save."
+        )
+    return state | {name: factory() for name, factory in factories.items()}
