@@ -121,7 +121,7 @@ def _tightness(
     The error is the difference between the gradients in the type and in float64, at theta and at four points so close
     to it that only the rounding differs.
     """
-    single = Batch(*(_rounded(part, dtype) for part in (batch.X, batch.T, batch.weight)))
+    single = Batch(_rounded(batch.X, dtype), _rounded(batch.T, dtype), _rounded(batch.weight, dtype))
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):

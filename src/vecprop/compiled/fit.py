@@ -2,7 +2,7 @@
 
 import ctypes
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,8 +75,6 @@ class Epochs:
         A copy of the parameters, which becomes the last parameters with a finite loss.
     plan : Plan
         The batches, the clipping and the loss.
-    rows, validation_rows : ndarray of int, optional
-        The numbers of the training rows and the validation rows if both are chosen from one batch.
     """
 
     def __init__(
@@ -89,18 +87,14 @@ class Epochs:
         moments: list[np.ndarray],
         last_finite: np.ndarray,
         plan: Plan,
-        rows: np.ndarray | None = None,
-        validation_rows: np.ndarray | None = None,
     ) -> None:
         F = theta.dtype.type
         precompile(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = batch_fields(batch, F)
-        validation_data = {} if validation_batch is None else batch_fields(validation_batch, F)
-        if validation_rows is not None:
-            validation_data = {**data, **_chosen(validation_rows)}
-        if rows is not None:
-            data = {**data, **_chosen(rows)}
+        validation_data = {}
+        if validation_batch is not None:
+            validation_data = batch_fields(validation_batch, F, data["x"] if validation_batch.X is batch.X else None)
         N, validation_N = data["rows"], validation_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
@@ -229,7 +223,3 @@ def _template(
         )
     context.release()
     return context
-
-
-def _chosen(rows: np.ndarray) -> dict[str, Any]:
-    return {"chosen": np.ascontiguousarray(rows, np.int64), "rows": len(rows)}

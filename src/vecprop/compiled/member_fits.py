@@ -138,10 +138,8 @@ class MemberFits:
         A network whose parts all have kernels.
     thetas : ndarray (M, P)
         The initial parameters.
-    batch : Batch
-        The data from which rows are chosen.
-    rows, validation_rows : ndarray of int or None
-        The training rows, None for all, and the validation rows if there are any.
+    batch, validation_batch : Batch
+        The training rows, and the validation rows if there are any.
     optimizer : Optimizer
         An optimizer with a kernel.
     plan : Plan
@@ -185,8 +183,7 @@ class MemberFits:
         network: Network,
         thetas: np.ndarray,
         batch: Batch,
-        rows: np.ndarray | None,
-        validation_rows: np.ndarray | None,
+        validation_batch: Batch | None,
         optimizer: Optimizer,
         plan: Plan,
         seeds: Sequence[int],
@@ -201,7 +198,7 @@ class MemberFits:
         self.thetas[...] = self.last_finite[...] = self.best[...] = thetas
         self.moments = {name: _apart(M, P, self.F) for name in optimizer.moments}
         self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
-        self.validation_losses = np.empty((M, 0 if validation_rows is None else epochs + 1), self.F)
+        self.validation_losses = np.empty((M, 0 if validation_batch is None else epochs + 1), self.F)
         self.validation_scores = np.empty((M, epochs + 1 if plan.score else 0))
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
@@ -209,15 +206,16 @@ class MemberFits:
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             finite = self.last_finite[0]
-            fit = Epochs(network, self.thetas[0], batch, None, optimizer, moments, finite, plan, rows, validation_rows)
+            fit = Epochs(network, self.thetas[0], batch, validation_batch, optimizer, moments, finite, plan)
         self.uses_blas = fit.uses_blas
-        self.work = epochs * (batch.rows if rows is None else len(rows)) * fit.operations
+        self.work = epochs * batch.rows * fit.operations
         self.needed = fit.context.reserved
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
         self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
         if stopping:
             fit.stop_early(stopping, self.memory[0], self.best[0])
-        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1))
+        none = np.empty(0, np.int64)  # `run` lets all fits have the same list of all rows
+        fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=none)
         fit.context.release()
         self.context = fit.context
         self.records = np.repeat(fit.context.record, M)

@@ -319,14 +319,25 @@ class Program:
         }
 
 
-def batch_fields(batch: Batch, F: type) -> dict[str, Any]:
-    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields."""
+def batch_fields(batch: Batch, F: type, x: np.ndarray | None = None) -> dict[str, Any]:
+    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
+
+    If its inputs are there already, as ``x``, they are not converted again.
+    """
     nothing = np.zeros(0, F)
-    return {
-        "x": np.ascontiguousarray(batch.X, F),
+    fields = {
+        "x": np.ascontiguousarray(batch.X if x is None else x, F),
         "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
         "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
         "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
-        "data_rows": batch.rows,
+        "data_rows": batch.X.shape[0],
         "rows": batch.rows,
     }
+    if batch.chosen is not None:
+        fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
+    if batch.scaling is not None:
+        scaling, in_doubles = batch.scaling, batch.scaling.scale.dtype != F
+        dtype = np.float64 if in_doubles else F
+        fields |= {name: np.ascontiguousarray(getattr(scaling, name), dtype) for name in ("shift", "scale")}
+        fields |= {"in_doubles": int(in_doubles), "multiplies": int(scaling.multiplies)}
+    return fields

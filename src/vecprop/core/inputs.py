@@ -14,6 +14,7 @@ import numpy as np
 from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
 from .losses import Loss, is_classes
+from .selection import Scaling, Selection
 
 if TYPE_CHECKING:
     from .network import Network
@@ -42,16 +43,22 @@ class Batch:
         The targets: a row of numbers each, or an integer class each.
     weight : array (*M, N) or None
         The rows' weights; None if all are 1.
+    chosen : ndarray of int, optional
+        The numbers of the rows that are meant; all by default.
+    scaling : Scaling, optional
+        How inputs are scaled as they are read.
     """
 
     X: Array
     T: Array
     weight: Array | None = None
+    chosen: np.ndarray | None = None
+    scaling: Scaling | None = None
 
     @property
     def rows(self) -> int:
         """The number of rows, N."""
-        return self.X.shape[-2]
+        return self.X.shape[-2] if self.chosen is None else len(self.chosen)
 
     @property
     def of_classes(self) -> bool:
@@ -68,15 +75,25 @@ class Batch:
         """Raise a ValueError if X is not finite; for batches whose X has not been checked."""
         _require_finite(self.X)
 
+    @property
+    def chosen_weight(self) -> Array | None:
+        """The weights of the chosen rows, for one network; None if all are 1."""
+        return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
+
     def take(self, rows: Array) -> Self:
-        """Return the rows with these numbers as a batch."""
+        """Return the rows with these numbers as a batch, scaled."""
         xp = namespace(self.X)
-        index = xp.asarray(rows, device=self.X.device)
+        index = xp.asarray(rows if self.chosen is None else self.chosen[rows], device=self.X.device)
+        X = xp.take(self.X, index, axis=-2)
         return type(self)(
-            xp.take(self.X, index, axis=-2),
+            X if self.scaling is None else self.scaling(X),
             xp.take(self.T, index, axis=-1 if self.of_classes else -2),
             None if self.weight is None else xp.take(self.weight, index, axis=-1),
         )
+
+    def gathered(self) -> Self:
+        """Return these rows, scaled, as a batch without others."""
+        return self if self.chosen is None and self.scaling is None else self.take(np.arange(self.rows))
 
 
 def checked_theta(network: "Network", theta: Array) -> Array:
@@ -143,6 +160,9 @@ def checked_batch(
     network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None, finite: bool = True
 ) -> Batch:
     """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`."""
+    chosen, scaling = None, None
+    if isinstance(X, Selection):  # of rows that have been checked
+        X, chosen, scaling, finite = X.X, X.rows, X.scaling, False
     X = checked_rows(network, theta, X, finite)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
@@ -150,7 +170,17 @@ def checked_batch(
     weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
     if weight is not None:
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
-    return Batch(X, T, weight)
+    batch = Batch(X, T, weight, chosen, scaling)
+    if chosen is not None:
+        require_weight(batch, network.reduction)
+    return batch
+
+
+def require_weight(batch: Batch, reduction: str) -> None:
+    """Raise a ValueError if all chosen rows of a batch have weight 0."""
+    weight = batch.chosen_weight
+    if reduction == "mean" and weight is not None and not weight.any():
+        raise ValueError("sample_weight is 0 in every chosen row, so a weighted mean does not exist: weigh one.")
 
 
 def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:

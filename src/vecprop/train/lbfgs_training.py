@@ -38,6 +38,7 @@ class LBFGSTraining:
         optimizer: LBFGS,
     ) -> None:
         self.run, self.state, self.engine = run, run.state, engine
+        batch, validation_batch = batch.gathered(), None if validation_batch is None else validation_batch.gathered()
         self.validation_batch, self.optimizer = validation_batch, optimizer
         self.score: Score | None = score
         self.evaluation = engine.evaluation(self.state.theta, batch)

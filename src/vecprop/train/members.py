@@ -10,6 +10,7 @@ from ..core.elementary import Array, namespace
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score
+from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import TrainingLoss
@@ -50,7 +51,7 @@ class Member:
     optimizer: Optimizer | LBFGS
     rows: np.ndarray | None = None
     validation_rows: np.ndarray | None = None
-    X: np.ndarray | None = None
+    X: np.ndarray | Selection | None = None
     T: np.ndarray | None = None
     sample_weight: np.ndarray | None = None
     epochs: int = 300
@@ -167,7 +168,7 @@ class Data:
         if rows is None:
             return X, T, weight
         rows = checked_row_numbers(rows, len(X))
-        return X[rows], T[rows], None if weight is None else weight[rows]
+        return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
     def not_begun(self, member: Member) -> TrainingResult:
         """Return the result of a member that was interrupted before it began."""

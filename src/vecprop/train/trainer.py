@@ -148,7 +148,7 @@ def train(
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
     validation_batch = None if validation is None else _validation_batch(network, theta, validation)
     validation_rows, validation_weight = (
-        (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.weight)
+        (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.chosen_weight)
     )
     check_score(validation_score, early_stopping, validation_rows, validation_weight)
     batches = [batch] if validation_batch is None else [batch, validation_batch]

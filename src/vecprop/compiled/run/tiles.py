@@ -1,7 +1,7 @@
 """The loss, gradient and predictions of rows, which one worker computes tile by tile.
 
 A tile holds features x rows, with the rows as the fast axis, so that loops over rows are vectorized however few
-features there are. Its rows are gathered from the data, which hold rows x features::
+features there are. Its rows are gathered from the data, which hold rows x features, and scaled if that is asked for::
 
                   S rows                    padding
       feature 0   [ x  x  x  x  ...  x  x | x  x  x ]      contiguous
@@ -24,7 +24,7 @@ from ..jit.arrays import copy, doubles_at, numbers_at, words_at
 from ..jit.calls import call_gather, call_link, call_loss
 from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
-from ..jit.numba_options import INNER, ONCE
+from ..jit.numba_options import IN_ORDER, INNER, ONCE
 from .tile_layers import LayerType, backward, forward, inputs_at, layer_at
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
@@ -114,11 +114,68 @@ def find_in_data(data, rows, places):
         places[s] = chosen[rows[s]] if data.chosen else rows[s]
 
 
+@njit(**IN_ORDER)
+def _scale_row(inputs, shift, scale, multiplies):
+    """Scale a row, each input by its own shift and scale; see `core.selection.Scaling`.
+
+    Each operation is rounded, here and below: with a multiplication and an addition in one, or the inverse of a scale,
+    bits would be others than NumPy's.
+    """
+    rounded = inputs.dtype.type
+    for k in range(inputs.size):
+        if multiplies:
+            inputs[k] = rounded(inputs[k] * scale[k]) + shift[k]
+        else:
+            inputs[k] = rounded(inputs[k] - shift[k]) / scale[k]
+
+
+@njit(**IN_ORDER)
+def _scale_feature(inputs, shift, scale, multiplies):
+    """Scale one feature of rows."""
+    rounded = inputs.dtype.type
+    for s in range(inputs.size):
+        if multiplies:
+            inputs[s] = rounded(inputs[s] * scale) + shift
+        else:
+            inputs[s] = rounded(inputs[s] - shift) / scale
+
+
+@njit(**INNER)
+def _scale_tile(tile, rows, by_rows, shift, scale, multiplies):
+    """Scale a tile of rows, whose features have these shifts and scales."""
+    I = shift.size
+    if by_rows:
+        for s in range(rows):
+            _scale_row(tile[s * I : (s + 1) * I], shift, scale, multiplies)
+    else:
+        for k in range(I):
+            _scale_feature(tile[k * rows : (k + 1) * rows], shift[k], scale[k], multiplies)
+
+
+@njit(**INNER)
+def scale_inputs(data, first, features, rows, by_rows, tile):
+    """Scale a tile's inputs, of features from the first on, if the data are to be scaled."""
+    if not data.scale:
+        return
+    if data.in_doubles:
+        start = 8 * first
+        shift, scale = doubles_at(data.shift + start, features), doubles_at(data.scale + start, features)
+        _scale_tile(tile, rows, by_rows, shift, scale, data.multiplies)
+    else:
+        start = tile.itemsize * first
+        own_shift, own_scale = (
+            numbers_at(data.shift + start, features, tile),
+            numbers_at(data.scale + start, features, tile),
+        )
+        _scale_tile(tile, rows, by_rows, own_shift, own_scale, data.multiplies)
+
+
 @njit(**INNER)
 def gather_inputs(c, data, places, tile):
-    """Copy the inputs of rows into a tile."""
+    """Copy the inputs of rows into a tile, scaled."""
     X = numbers_at(data.x, data.data_rows * c.inputs, tile)
     _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
+    scale_inputs(data, 0, c.inputs, places.size, c.by_rows, tile)
 
 
 @njit(**INNER)
@@ -186,7 +243,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         rows = all_rows[start : start + most]
         S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
         places, inputs, fill = all_places[:S], tile, True
-        if in_order and c.by_rows and not data.chosen:
+        if in_order and c.by_rows and not (data.chosen or data.scale):
             N = data.data_rows
             inputs = numbers_at(data.x, N * I, zero)[rows[0] * I :]  # read where they lie
         else:

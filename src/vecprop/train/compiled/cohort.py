@@ -1,12 +1,13 @@
 """Cohorts of the compiled engine: members that it trains together, and the result of each."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...compiled import member_fits
-from ...core.inputs import Batch, checked_theta
+from ...core.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
@@ -28,14 +29,14 @@ class CompiledCohort(Cohort):
         assert isinstance(self.member.optimizer, Optimizer)  # optimizers with a kernel are
         self.optimizer = self.member.optimizer
         member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
-        rows, validation_rows = (
-            _chosen_rows(chosen, batch, member) for chosen in (member.rows, member.validation_rows)
-        )
-        validation_weight = None if batch.weight is None or validation_rows is None else batch.weight[validation_rows]
-        check_score(
-            member.validation_score, rule, None if validation_rows is None else len(validation_rows), validation_weight
-        )
-        self.rows = batch.rows if rows is None else len(rows)
+        validation_batch, counted, weight = None, None, None
+        if member.validation_rows is not None:
+            validation_batch = _chosen(member.validation_rows, batch, member)
+            counted, weight = validation_batch.rows, validation_batch.chosen_weight
+        check_score(member.validation_score, rule, counted, weight)
+        if member.rows is not None:
+            batch = _chosen(member.rows, batch, member)
+        self.rows = batch.rows
         size = int(min(member.batch_size or self.rows, self.rows))
         self.per_epoch = -(-self.rows // size)
         self.running = is_running(member.training_loss, size, self.rows)
@@ -43,8 +44,7 @@ class CompiledCohort(Cohort):
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
-            rows,
-            validation_rows,
+            validation_batch,
             self.optimizer,
             Plan(size, member.shuffle, 0, member.clip, self.running, member.validation_score),
             [member.seed for member in members],
@@ -128,11 +128,8 @@ class CompiledCohort(Cohort):
         return TrainingResult(theta, history, state, reason)
 
 
-def _chosen_rows(rows: np.ndarray | None, batch: Batch, member: Member) -> np.ndarray | None:
-    """Return the numbers of chosen rows, checked with their weights."""
-    if rows is None:
-        return None
-    rows = checked_row_numbers(rows, batch.rows)
-    if member.network.reduction == "mean" and batch.weight is not None and not batch.weight[rows].any():
-        raise ValueError("sample_weight is 0 in every chosen row, so a weighted mean does not exist: weigh one.")
-    return rows
+def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
+    """Return the chosen rows of a batch, checked with their weights."""
+    chosen = replace(batch, chosen=checked_row_numbers(rows, batch.rows))
+    require_weight(chosen, member.network.reduction)
+    return chosen

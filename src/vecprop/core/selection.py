@@ -1,0 +1,102 @@
+"""Rows that are chosen from X, and columns that are scaled, only as they are read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .elementary import Array, namespace
+
+PART = 2**18
+"""The most numbers of a part of a selection, except that it has ROWS rows at least."""
+
+ROWS = 512
+"""The rows of a part are a multiple of this: a predictor then meets the same tiles as if it met all rows at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """An affine map of each column: (x - shift) / scale, or x scale + shift.
+
+    Each operation is rounded to the type of X, as NumPy's operations in place are.
+
+    Parameters
+    ----------
+    shift, scale : ndarray (I,)
+        The offset and the factor or divisor of each column, both in the type of X or both in float64.
+    multiplies : bool, default False
+        Whether it is x scale + shift.
+
+    Examples
+    --------
+    >>> Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]))(np.array([[3.0, 4.0]]))
+    array([[1. , 0.5]])
+    >>> Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]), multiplies=True)(np.array([[3.0, 4.0]]))
+    array([[ 7., 18.]])
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+    multiplies: bool = False
+
+    def __call__(self, X: Array) -> Array:
+        """Return the scaled rows."""
+        Y = namespace(X).asarray(X, copy=True)
+        if self.multiplies:
+            Y *= self.scale
+            Y += self.shift
+        else:
+            Y -= self.shift
+            Y /= self.scale
+        return Y
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Rows of X, chosen and scaled only as they are read; it stands for X where a `Batch` is made.
+
+    Targets and weights beside it are those of all rows of X.
+
+    Parameters
+    ----------
+    X : array (N, I)
+        All rows, of numbers that are known to be finite, scaled or not.
+    rows : ndarray of int, optional
+        The numbers of the chosen rows; all by default.
+    scaling : Scaling, optional
+        How their columns are scaled.
+
+    Examples
+    --------
+    >>> selection = Selection(np.eye(3), np.array([2, 0]), Scaling(np.ones(3), np.ones(3)))
+    >>> len(selection), [part.tolist() for part in selection.parts()]
+    (2, [[[-1.0, -1.0, 0.0], [0.0, -1.0, -1.0]]])
+    """
+
+    X: Array
+    rows: np.ndarray | None = None
+    scaling: Scaling | None = None
+
+    def __len__(self) -> int:
+        """Return the number of chosen rows."""
+        return len(self.X if self.rows is None else self.rows)
+
+    def take(self, numbers: Any) -> Array:
+        """Return some of the chosen rows, by their numbers among them."""
+        xp = namespace(self.X)
+        numbers = numbers if self.rows is None else self.rows[numbers]
+        X = xp.take(self.X, xp.asarray(numbers, device=self.X.device), axis=-2)
+        return X if self.scaling is None else self.scaling(X)
+
+    def whole(self) -> Array:
+        """Return all chosen rows."""
+        return self.take(np.arange(len(self)))
+
+    def parts(self) -> Iterator[Array]:
+        """Yield the rows, some at a time; two at least if there are two, since a predictor sums one row's otherwise."""
+        size, N = max(PART // self.X.shape[-1] // ROWS, 1) * ROWS, len(self)
+        starts = range(0, max(N - 1, 1), size)
+        for start, end in pairwise((*starts, N)):
+            yield self.take(np.arange(start, end))

@@ -1,0 +1,125 @@
+"""Rows that are chosen and scaled as they are read train as copies of them do, to the bit."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.compiled.gemm.products import uses_blocks
+from vecprop.compiled.program import program_of
+from vecprop.compiled.run.parallelism import WeightSplit
+from vecprop.core.selection import Scaling, Selection
+
+RNG = np.random.default_rng(0)
+NETWORKS = {  # by how tiles are filled
+    "few features": (5, [8], 40),
+    "squares of features": (30, [8], 40),
+    "split by inputs": (300, [300], 40),
+    "split by results": (1200, [1024], 40),
+}
+
+
+def network_of(I, widths):
+    hidden = [layer for width in widths for layer in (vp.Dense(width), vp.ReLU())]
+    return vp.Network(I, [*hidden, vp.Dense(3)], vp.SoftmaxCrossEntropy(), penalty=vp.L2(1e-4))
+
+
+def scaled(X, scaling):
+    """Return what scikit-learn's scalers return: operations in place."""
+    Y = X.copy()
+    if scaling.multiplies:
+        Y *= scaling.scale
+        Y += scaling.shift
+    else:
+        Y -= scaling.shift
+        Y /= scaling.scale
+    return Y
+
+
+def assert_trains_alike(name, F, of_scaling, multiplies, engine="compiled", epochs=2):
+    I, widths, batch_size = NETWORKS[name]
+    N = 2 * batch_size + 40
+    network, X, t = network_of(I, widths), (3 * RNG.normal(size=(N, I)) + 1).astype(F), RNG.integers(0, 3, N)
+    theta, weight = network.init(0, F), RNG.random(N)
+    order = RNG.permutation(N)
+    rows, unseen = order[: 2 * batch_size + 9], order[-20:]
+    scaling = Scaling(X.mean(axis=0).astype(of_scaling), X.std(axis=0).astype(of_scaling), multiplies)
+    Z = scaled(X, scaling)
+    settings = {"optimizer": vp.Adam(0.01), "epochs": epochs, "seed": 3, "early_stopping": vp.EarlyStopping(5)}
+    for size in (batch_size, None):
+        settings |= {"batch_size": size}
+        copied = vp.train(
+            network, theta, Z[rows], t[rows], sample_weight=weight[rows], engine=engine,
+            validation=(Z[unseen], t[unseen], weight[unseen]), **settings,
+        )  # fmt: skip
+        chosen = vp.train(
+            network, theta, Selection(X, rows, scaling), t, sample_weight=weight, engine=engine,
+            validation=(Selection(X, unseen, scaling), t, weight), **settings,
+        )  # fmt: skip
+        member = vp.Member(network, theta, X=Selection(X, None, scaling), rows=rows, validation_rows=unseen, **settings)
+        [in_population] = vp.train_population([member], X, t, sample_weight=weight, engine=engine)
+        for result in (chosen, in_population):
+            np.testing.assert_array_equal(result.theta, copied.theta)
+            np.testing.assert_array_equal(result.history.loss, copied.history.loss)
+            np.testing.assert_array_equal(result.history.validation_loss, copied.history.validation_loss)
+
+
+def test_the_networks_fill_tiles_as_their_names_say():
+    programs = [program_of(network_of(I, widths), np.float32).for_batches(B) for I, widths, B in NETWORKS.values()]
+    if uses_blocks():
+        splits = [WeightSplit(program.table[0]["split"]) for program in programs]
+        assert splits == [WeightSplit.NONE, WeightSplit.NONE, WeightSplit.INPUTS, WeightSplit.RESULTS]
+    else:
+        assert [program.by_rows for program in programs] == [False, False, True, True]
+
+
+@pytest.mark.long
+def test_the_same_by_blas_which_reads_rows_as_they_lie():
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", __file__]
+    subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+@pytest.mark.parametrize(
+    ("F", "of_scaling"), [(np.float32, np.float32), (np.float32, np.float64), (np.float64, np.float64)]
+)
+@pytest.mark.parametrize("name", list(NETWORKS)[:3])
+def test_rows_that_are_chosen_and_scaled(name, F, of_scaling, multiplies):
+    assert_trains_alike(name, F, of_scaling, multiplies)
+
+
+def test_rows_of_a_layer_that_threads_split_by_results():
+    assert_trains_alike("split by results", np.float32, np.float32, multiplies=False, epochs=1)
+
+
+def test_the_reference_engine_reads_them_too():
+    assert_trains_alike("few features", np.float64, np.float64, multiplies=False, engine="reference")
+
+
+def test_lbfgs_reads_them_too():
+    network, X, t = network_of(5, [4]), RNG.normal(size=(60, 5)), RNG.integers(0, 3, 60)
+    theta, rows, scaling = network.init(0), np.arange(0, 60, 2), Scaling(np.ones(5), np.full(5, 2.0))
+    chosen = vp.train(network, theta, Selection(X, rows, scaling), t, optimizer=vp.LBFGS(), epochs=9)
+    copied = vp.train(network, theta, scaled(X, scaling)[rows], t[rows], optimizer=vp.LBFGS(), epochs=9)
+    np.testing.assert_array_equal(chosen.theta, copied.theta)
+
+
+def test_chosen_rows_have_some_weight():
+    network, X, t = network_of(5, [4]), RNG.normal(size=(6, 5)), np.array([0, 1, 2, 0, 1, 2])
+    with pytest.raises(ValueError, match="sample_weight is 0 in every chosen row"):
+        vp.train(
+            network, network.init(0), Selection(X, np.array([0, 1])), t,
+            sample_weight=[0, 0, 1, 1, 1, 1], optimizer=vp.Adam(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("N", [1, 511, 512, 513, 1024, 1025, 3000])
+def test_parts_have_all_rows_and_never_one_alone(N):
+    X, rows = RNG.normal(size=(3000, 700)), RNG.permutation(3000)[:N]
+    parts = list(Selection(X, rows).parts())
+    np.testing.assert_array_equal(np.concatenate(parts), X[rows])
+    assert min(map(len, parts)) > 1 or N == 1
+    assert len(parts) == max(-(-(N - 1) // 512), 1)
