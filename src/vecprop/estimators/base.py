@@ -21,6 +21,7 @@ from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
 from ..core.scores import Score
+from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
@@ -346,6 +347,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _checked_inputs(self, X: Any) -> Any:
         """Return X as scikit-learn checks it, in theta's type."""
         check_is_fitted(self)
+        if isinstance(X, Selection):  # of rows that have been checked
+            return X
         X = validate_data(self, _as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         return X.astype(self.theta_.dtype, copy=False)
 

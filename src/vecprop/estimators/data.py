@@ -11,6 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from ..core.selection import Scaling, Selection
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -26,12 +28,20 @@ class Table:
         The targets of the network.
     weight : ndarray (N,) or None
         The rows' weights.
+    scaling : Scaling, optional
+        How the inputs are scaled as they are read.
     """
 
     X: Any
     y: Any
     T: np.ndarray
     weight: np.ndarray | None
+    scaling: Scaling | None = None
+
+    @cached_property
+    def inputs(self) -> Any:
+        """X, which scales itself as it is read if it is to be scaled."""
+        return self.X if self.scaling is None else Selection(self.X, None, self.scaling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +73,24 @@ class Rows:
 
     @cached_property
     def chosen(self) -> Table:
-        """These rows alone, as a table."""
+        """These rows alone, scaled, as a table."""
         table, numbers = self.table, self.numbers
-        if numbers is None:
+        if numbers is None and table.scaling is None:
             return table
-        weight = None if table.weight is None else table.weight[numbers]
-        return Table(table.X[numbers], table.y[numbers], table.T[numbers], weight)
+        X = table.X[numbers] if table.scaling is None else Selection(table.X, numbers, table.scaling).whole()
+        y = table.y if numbers is None else table.y[numbers]
+        return Table(X, y, self.T, self.weight)
+
+    @property
+    def T(self) -> np.ndarray:
+        """The targets of these rows."""
+        return self.table.T if self.numbers is None else self.table.T[self.numbers]
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        """The weights of these rows."""
+        weight = self.table.weight
+        return weight if weight is None or self.numbers is None else weight[self.numbers]
 
     def take(self, numbers: np.ndarray) -> "Rows":
         """Return some of these rows, by their numbers among them."""
@@ -92,20 +114,23 @@ class Rows:
         """Return the same rows with some of the inputs."""
         return Rows(replace(self.table, X=self.table.X[:, features]), self.numbers)
 
-    def within(self, X: np.ndarray, numbers: np.ndarray) -> "Rows":
-        """Return these rows as rows of a larger X, in which they have these numbers.
+    def within(self, X: np.ndarray, numbers: np.ndarray, whole: Table | None, scaling: Scaling | None) -> "Rows":
+        """Return these rows as rows of a larger X, in which they have these numbers, scaled as they are read.
 
-        The other rows of the larger table get the targets and weight of the first, which are valid.
+        Where the larger table has the same targets and weights for them, they are shared with it. Otherwise its other
+        rows get those of the first, which are valid.
         """
 
-        def spread(values: Any) -> Any:
-            whole = np.empty((len(X), *values.shape[1:]), values.dtype)
-            whole[:], whole[numbers] = values[:1], values
-            return whole
+        def spread(name: str) -> Any:
+            values, others = getattr(own, name), getattr(whole, name, None)
+            if values is None or (others is not None and np.array_equal(others[numbers], values)):
+                return values if values is None else others
+            full = np.empty((len(X), *values.shape[1:]), values.dtype)
+            full[:], full[numbers] = values[:1], values
+            return full
 
-        own = self.chosen
-        weight = None if own.weight is None else spread(own.weight)
-        return Rows(Table(X, spread(own.y), spread(own.T), weight), numbers)
+        own = self.table
+        return Rows(Table(X, spread("y"), spread("T"), spread("weight"), scaling), numbers)
 
 
 @dataclass(frozen=True, eq=False)

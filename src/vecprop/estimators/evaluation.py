@@ -2,19 +2,33 @@
 
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._validation import _insert_error_scores, _score, _warn_or_raise_about_fit_failures
+from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-from .candidates import Candidate, Fold
+from ..core.selection import Selection
+from ..system.threads import at_most_jobs, usable_threads
+from .candidates import Candidate
+from .classifier import MLPClassifier
+from .data import Rows
+from .folds import Fold, row_numbers
+from .regressor import MLPRegressor
+from .scaling import LARGE
+from .shared import Shared
+from .splitting import Split
 from .together import AnyFitting, fit_together
 
 if TYPE_CHECKING:
@@ -30,6 +44,7 @@ class Fit:
 
     estimator: BaseEstimator | None = None
     fitting: AnyFitting | None = None
+    rows: Rows | None = None
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -44,8 +59,8 @@ class Evaluation:
         The search, for its settings.
     X, y : array
         All rows.
-    splits : list of tuple
-        The numbers of the rows of training and of test, for each fold.
+    splits : list of Split
+        The rows of training and of test, for each fold.
     scorer : callable
         The scorer.
     fit_params, score_params : dict
@@ -55,7 +70,7 @@ class Evaluation:
     search: "MLPSearchCV"
     X: Any
     y: Any
-    splits: list[tuple[Any, Any]]
+    splits: list[Split]
     scorer: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
@@ -72,15 +87,10 @@ class Evaluation:
         """
         search = self.search
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
-        folds = [self.prepared(candidates, train) for train, _ in self.splits]  # by fold, candidate and seed
-        ready = [(fit, fit.fitting) for fits in folds for fit in fits if fit.fitting is not None]
-        errors = fit_together([fitting for _, fitting in ready], search.n_jobs)
-        for (fit, fitting), error in zip(ready, errors, strict=True):
-            fit.error = error
-            fit.seconds += fitting.seconds
-        if any(fitting.interrupted for _, fitting in ready):
-            raise KeyboardInterrupt
-        scored = [list(self.scored(fits, *split)) for fits, split in zip(folds, self.splits, strict=True)]
+        scored: list[list[Outcome]] = []  # by fold, candidate and seed
+        at_once = self.folds_at_once(candidates)
+        for first in range(0, len(self.splits), at_once):
+            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once])
         outcomes = [outcome for fold in scored for outcome in fold]
         _warn_or_raise_about_fit_failures(outcomes, search.error_score)
         if callable(search.scoring):
@@ -88,60 +98,156 @@ class Evaluation:
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
+    def fitted_and_scored(self, candidates: Sequence[Candidate], splits: Sequence[Split]) -> list[list[Outcome]]:
+        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then."""
+        folds = [self.prepared(candidates, split.train) for split in splits]
+        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None])
+        return [list(self.scored(fits, split)) for fits, split in zip(folds, splits, strict=True)]
+
+    def fit(self, fits: Sequence[Fit]) -> None:
+        """Run fits that are ready."""
+        fittings: Any = [fit.fitting for fit in fits]
+        for fit, fitting, error in zip(fits, fittings, fit_together(fittings, self.search.n_jobs), strict=True):
+            fit.error = error
+            fit.seconds += fitting.seconds
+        if any(fitting.interrupted for fitting in fittings):
+            raise KeyboardInterrupt
+
+    def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
+        """Return the number of folds that are fitted at once: all, or if X is large, as many as keep threads busy.
+
+        If folds copy rows, these are as few as give each thread a fit. If they choose them, they give it two: a thread
+        then waits less for the last one.
+        """
+        if _bytes(self.X) < LARGE:
+            return len(self.splits)
+        only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)
+        with at_most_jobs(self.search.n_jobs):
+            return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * self.search.n_seeds))
+
     @cached_property
-    def shared(self) -> np.ndarray | None:
-        """All inputs, if training may choose its rows from them without preprocessing."""
-        X = self.X
-        of_numbers = type(X) is np.ndarray and X.ndim == 2 and X.dtype in (np.float32, np.float64)
-        return X if of_numbers and np.isfinite(X).all() else None
+    def shared(self) -> Shared | None:
+        """All rows, if folds can choose theirs from them without a copy."""
+        return Shared.of(self.X, self.y, self.fit_params)
+
+    def fold(self, train: Any) -> Fold:
+        """Return a fold with these rows of training."""
+        return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
 
     def prepared(self, candidates: Sequence[Candidate], train: Any) -> list[Fit]:
         """Return the fits of a fold, ready to be trained or with an error."""
-        fold, fits = Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared), []
+        fold, fits = self.fold(train), []
         for candidate in candidates:
             for random_state in candidate.random_states:
                 started, fit = time.perf_counter(), Fit()
                 try:
-                    fit.fitting, fit.estimator = fold.fitting(candidate, random_state)
+                    fit.fitting, fit.estimator, fit.rows = fold.fitting(candidate, random_state)
                 except Exception as error:
                     fit.error = error
                 fit.seconds = time.perf_counter() - started
                 fits.append(fit)
         return fits
 
-    def scored(self, fits: Sequence[Fit], train: Any, test: Any) -> Iterator[Outcome]:
+    def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
-        rows = {"test_scores": self.rows(test, train)}
+        parts = {"test_scores": Scored(self, split.test, split)}
         if self.search.return_train_score:
-            rows["train_scores"] = self.rows(train, train)
+            parts["train_scores"] = Scored(self, split.train, split)
         for fit in fits:
             if fit.error is None:
-                yield self.outcome(fit, rows)
-                fit.estimator = fit.fitting = None  # frees memory
+                yield self.outcome(fit, parts)
+                fit.estimator = fit.fitting = fit.rows = None  # frees memory
             elif self.search.error_score == "raise":
                 raise fit.error
             else:
                 text = "".join(traceback.format_exception(fit.error))
-                scores = {name: self.error_scores() for name in rows}
+                scores = {name: self.error_scores() for name in parts}
                 yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text} | scores
 
-    def rows(self, part: Any, train: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """Return the rows of a part, and the other arguments of scoring."""
-        given = _check_method_params(self.X, params=self.score_params, indices=part)
-        return *_safe_split(self.search.estimator, self.X, self.y, part, train), given
-
-    def outcome(self, fit: Fit, rows: dict[str, tuple[Any, Any, dict[str, Any]]]) -> Outcome:
+    def outcome(self, fit: Fit, parts: "dict[str, Scored]") -> Outcome:
         """Return the scores of a fit."""
         started, outcome = time.perf_counter(), {"fit_time": fit.seconds, "fit_error": None}
-        for name, (X, y, given) in rows.items():
-            outcome[name] = _score(fit.estimator, X, y, self.scorer, given, self.search.error_score)
+        for name, score in parts.items():
+            outcome[name] = score(fit)
             outcome.setdefault("score_time", time.perf_counter() - started)  # of the rows of test, which come first
         return outcome
+
+    def refitted(self, params: dict[str, Any]) -> Any:
+        """Return the estimator with a choice of parameters, fitted to all rows."""
+        candidate = Candidate(self.search.estimator, params, seeds=1)
+        shared = self.shared
+        reads_in_parts = shared is not None and shared.is_large and shared.X.flags.c_contiguous
+        if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params)):
+            return candidate.estimator.fit(self.X, self.y, **self.fit_params)
+        fitting, estimator, _ = self.fold(np.arange(len(self.X))).fitting(candidate, *candidate.random_states)
+        fitting.run()
+        shortfall = fitting.shortfall()
+        if shortfall:
+            warnings.warn(shortfall, ConvergenceWarning, stacklevel=4)
+        return estimator
 
     def error_scores(self) -> Any:
         """Return the scores of a fit that failed."""
         error = self.search.error_score
         return dict.fromkeys(self.scorer._scorers, error) if isinstance(self.scorer, _MultimetricScorer) else error
+
+
+class Scored:
+    """The rows of a part of a fold, on which its fits are scored.
+
+    If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy of
+    all is made.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The evaluation.
+    part : array
+        The rows.
+    split : Split
+        The split that they come from.
+    """
+
+    def __init__(self, evaluation: Evaluation, part: Any, split: Split) -> None:
+        self.evaluation, self.part, self.split = evaluation, part, split
+        self.given = _check_method_params(evaluation.X, params=evaluation.score_params, indices=part)
+        scorer, shared = evaluation.scorer, evaluation.shared
+        scorers = scorer._scorers.values() if isinstance(scorer, _MultimetricScorer) else [scorer]
+        only_predict = all(isinstance(each, _BaseScorer | _PassthroughScorer) for each in scorers)
+        self.X = shared.by_rows if shared is not None and shared.is_large and only_predict else None
+
+    def __call__(self, fit: Fit) -> Any:
+        """Return the scores of a fit."""
+        assert fit.rows is not None  # it has none if it failed
+        assert fit.fitting is not None
+        table, model = fit.rows.table, fit.fitting.model
+        if table.X is self.X and type(model) in (MLPClassifier, MLPRegressor):
+            estimator, (X, y) = model, (Selection(table.X, self.numbers, table.scaling), self.y)
+        else:
+            estimator, (X, y) = fit.estimator, self.copied
+        search = self.evaluation.search
+        return _score(estimator, X, y, self.evaluation.scorer, self.given, search.error_score)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The numbers of the rows."""
+        return row_numbers(self.part, len(self.evaluation.X))
+
+    @cached_property
+    def y(self) -> Any:
+        """The targets of the rows."""
+        return _safe_indexing(self.evaluation.y, self.part)
+
+    @cached_property
+    def copied(self) -> tuple[Any, Any]:
+        """A copy of the rows and their targets."""
+        own = self.evaluation
+        return _safe_split(own.search.estimator, own.X, own.y, self.part, self.split.train)
+
+
+def _bytes(X: Any) -> int:
+    """Return about the bytes of X."""
+    return int(12 * X.nnz if sparse.issparse(X) else 8 * np.prod(np.shape(X)))
 
 
 def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
@@ -121,9 +122,8 @@ class Fitting:
                 self.model._split = copy.deepcopy(random)
             else:
                 random = copy.deepcopy(self.model._split)
-        T = self.rows.chosen.T
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
-        strata = T.astype(bool) if two_classes else None
+        strata = self.rows.T[:, 0].astype(bool) if two_classes else None  # in one column: rows would become strings
         self.rows, self.validation = self.rows.split(random, self.model.validation_fraction, strata)
         if len(self.validation) < 2:
             raise ValueError(
@@ -170,7 +170,7 @@ class Fitting:
             self.optimizer,
             rows=self.rows.numbers,
             validation_rows=None if validation is None else validation.numbers,
-            X=table.X,
+            X=table.inputs,
             T=table.T,
             sample_weight=table.weight,
             epochs=model.max_iter,
@@ -180,19 +180,28 @@ class Fitting:
 
     def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
         """Train, with or without Python after each epoch, and store the result in the model."""
-        model, theta, rows = self.model, self.theta, self.rows.chosen
-        is_sparse = sparse.issparse(rows.X)
+        model, theta = self.model, self.theta
+        is_sparse = sparse.issparse(self.rows.table.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.is_lbfgs else theta.dtype
-        X, *validation_X = (
-            (part.chosen.X.tocsr() if is_sparse else part.chosen.X).astype(dtype, copy=False)
-            for part in (self.rows, self.validation)
-            if part is not None
-        )
-        settings: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": rows.weight, "epochs": epochs}
+        data: list[tuple[Any, ...]] = []
+        for part in (self.rows, self.validation):
+            if part is None:
+                continue
+            table = part.table
+            if is_sparse or table.X.dtype != dtype:
+                table = part.chosen
+                X = (table.X.tocsr() if is_sparse else table.X).astype(dtype, copy=False)
+            elif part.numbers is None and table.scaling is None:
+                X = table.X
+            else:
+                X = Selection(table.X, part.numbers, table.scaling)  # which `train` reads without a copy of the rows
+            data.append((X, table.T, table.weight))
+        (X, T, weight), *validation = data
+        settings: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight, "epochs": epochs}
         settings |= {"callbacks": self.callbacks(tasks)} if by_python else {"early_stopping": self.early_stopping}
-        if self.validation is not None:
-            settings["validation"] = (*validation_X, self.validation.chosen.T, self.validation.chosen.weight)
+        if validation:
+            settings["validation"] = validation[0]
         if self.is_lbfgs:
             settings["validation_score"] = self.score
         else:
@@ -201,7 +210,7 @@ class Fitting:
         error = None
         try:
             with at_most_jobs(model.n_jobs):
-                result = train(network, theta.astype(dtype), X, rows.T, **settings)
+                result = train(network, theta.astype(dtype), X, T, **settings)
         except DivergenceError as caught:
             error, result = caught, caught.result
         self.take(result, by_python, error)

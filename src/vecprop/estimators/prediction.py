@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from ..core.network import Network
+from ..core.selection import Selection
 from ..train.engine import engine_for
 from .sparse import SparseNetwork
 
@@ -34,11 +35,13 @@ class Predictions:
     _of_dense_rows: Any = field(default=None, init=False)
 
     def __call__(self, X: Any) -> np.ndarray:
-        """Return the predictions, (N, O), of dense or sparse rows X, (N, I), of theta's type."""
+        """Return the predictions, (N, O), of dense, sparse or selected rows X, (N, I), of theta's type."""
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
         if self._of_dense_rows is None:
             self._of_dense_rows = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
+        if isinstance(X, Selection):
+            return np.concatenate([self._of_dense_rows(part) for part in X.parts()])
         return self._of_dense_rows(X)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -126,8 +126,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """Return Σ w (t log t - t) / Σ w for Poisson, which makes its loss half the deviance."""
         if self.loss != "poisson":
             return 0.0
-        T = rows.chosen.T
-        return float(np.average(xlogy(T, T) - T, axis=0, weights=rows.chosen.weight).sum())
+        T = rows.T
+        return float(np.average(xlogy(T, T) - T, axis=0, weights=rows.weight).sum())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

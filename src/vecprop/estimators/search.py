@@ -13,12 +13,12 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_method_params, indexable
+from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from ..system.versions import Versioned
 from .candidates import Candidate
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
-from .splitting import splitter_for
+from .splitting import Split, splitter_for
 
 
 class MLPSearchCV(Versioned, BaseSearchCV):
@@ -93,6 +93,15 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         The seconds that fitting the best setting took.
     n_resources_, n_candidates_ : list of int
         With halving, the epochs and the number of settings of each round.
+
+    Notes
+    -----
+    Fits choose their rows from X where they lie, in memory or in a memory map, if X is a NumPy array of finite floating
+    numbers. From 8 MB on, they also scale rows as they read them if nothing but a `StandardScaler`, `MinMaxScaler`,
+    `MaxAbsScaler` or `RobustScaler` is before the network, and scores are of predictions of some rows after others. So
+    no copy of X is made, only lists of row numbers, about 100 bytes a row. A function as ``scoring`` gets a copy of
+    the rows that it scores. If other steps are before the network, or X is a frame or a sparse matrix, rows are
+    copied, for as few folds at once as keep the threads busy.
 
     Examples
     --------
@@ -210,14 +219,14 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         if self.refit or not self.multimetric_:
             self._choose(results, metric)
         if self.refit:
-            self._refit(X, y, routed.estimator.fit)
+            self._refit(evaluate)
         self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
         self.cv_results_ = results
         return self
 
-    def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
-        """Return the numbers of the rows of training and test of each fold."""
-        splits = list(cv.split(X, y, **params))
+    def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
+        """Return the rows of training and test of each fold."""
+        splits = [Split.of(train, test, _num_samples(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no split: give one that does, or a number of folds.")
@@ -317,11 +326,10 @@ class MLPSearchCV(Versioned, BaseSearchCV):
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, X: Any, y: Any, params: dict[str, Any]) -> None:
+    def _refit(self, evaluate: Evaluation) -> None:
         """Fit the best setting to all rows."""
         started = time.perf_counter()
-        best: Any = Candidate(self.estimator, self.best_params_, seeds=1).estimator
-        self.best_estimator_ = best.fit(X, y, **params)
+        self.best_estimator_ = evaluate.refitted(self.best_params_)
         self.refit_time_ = time.perf_counter() - started
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_

@@ -1,0 +1,87 @@
+"""All rows of a search, which its folds share."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+
+from ..core.layers import Dense
+from ..core.network import Network
+from .base import MultilayerPerceptron
+from .data import Table
+from .scaling import LARGE
+
+
+@dataclass(eq=False)
+class Shared:
+    """All rows of a search, from which folds choose theirs without a copy.
+
+    Parameters
+    ----------
+    X : ndarray (N, I)
+        The inputs: finite floating-point numbers, by rows.
+    y : array
+        The labels or numbers.
+    params : dict
+        The other arguments of `fit`.
+    ends : ndarray (2, I)
+        The lowest and the highest number of each column.
+    """
+
+    X: np.ndarray
+    y: Any
+    params: dict[str, Any]
+    ends: np.ndarray
+    known: dict[Any, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
+        """Return the rows if they can be shared as they are, or None."""
+        of_numbers = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
+        if not of_numbers or not X.size or sparse.issparse(y):
+            return None
+        ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
+        return cls(X, y, params, ends) if np.isfinite(ends).all() else None
+
+    @cached_property
+    def by_rows(self) -> np.ndarray:
+        """X as kernels read it."""
+        return np.ascontiguousarray(np.asarray(self.X))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether copies of X are worth avoiding."""
+        return self.X.nbytes >= LARGE
+
+    def stand_in(self, rows: int) -> np.ndarray:
+        """Return an X of this number of rows for checks, which takes no memory."""
+        return np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
+
+    def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
+        """Return all rows as a model reads them that has accepted some; None if others are wrong or change its outputs.
+
+        Parameters
+        ----------
+        template : MultilayerPerceptron
+            A model that has accepted rows of a fold.
+        targets : hashable
+            A key that is equal for models that read targets in the same way.
+        weight : array (N,) or None
+            The rows' weights.
+        """
+        key = targets, template.n_outputs_
+        if key not in self.known:
+            self.known[key] = None
+            with suppress(ValueError, TypeError):
+                whole: Any = clone(template)
+                N = len(self.X)
+                table = whole._accept(self.stand_in(N), self.y, weight, first=True).table
+                if whole.n_outputs_ == template.n_outputs_:
+                    head = Network(1, [Dense(whole.n_outputs_)], whole._loss())
+                    head.batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
+                    self.known[key] = table
+        return self.known[key]

@@ -1,0 +1,316 @@
+"""The memory of searches and of early stopping: rows are chosen and scaled as they are read, to the bit as ever."""
+
+import subprocess
+import sys
+import tracemalloc
+import warnings
+from textwrap import dedent
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+
+from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
+from vecprop.core import selection
+from vecprop.estimators import evaluation, scaling, shared, together
+from vecprop.estimators.splitting import Split
+
+RNG = np.random.default_rng(0)
+X = 3 * RNG.normal(size=(150, 6)) + RNG.normal(size=6)
+y = (X[:, 0] + X[:, 1] > X[:, 2]).astype(int)
+FEW = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 0, "batch_size": 40}
+CLASSIFIER = MLPClassifier(**FEW)
+SCALERS = {
+    "standard": StandardScaler(),
+    "without mean": StandardScaler(with_mean=False),
+    "without scale": StandardScaler(with_std=False),
+    "least and greatest": MinMaxScaler((-1, 2)),
+    "greatest": MaxAbsScaler(),
+    "robust": RobustScaler(),
+    "robust without center": RobustScaler(with_centering=False),
+}
+
+
+@pytest.fixture
+def all_is_large(monkeypatch):
+    """Let small data be read as large data are: in many small parts."""
+    for module in (shared, evaluation):
+        monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(scaling, "PART", 100)
+    monkeypatch.setattr(scaling, "SOME", 10)
+    monkeypatch.setattr(selection, "PART", 1)
+    monkeypatch.setattr(selection, "ROWS", 8)
+
+
+@pytest.fixture
+def populations(monkeypatch):
+    """Return the list of the members of each population that is trained."""
+    trained, train_population = [], together.train_population
+
+    def watched(members, X, T):
+        trained.append(members)
+        return train_population(members, X, T)
+
+    monkeypatch.setattr(together, "train_population", watched)
+    return trained
+
+
+def assert_same(search, reference, X):
+    for name, column in reference.cv_results_.items():
+        if not name.endswith("_time") and name != "params":
+            np.testing.assert_array_equal(search.cv_results_[name], column, err_msg=name)
+    best, other = search.best_estimator_, reference.best_estimator_
+    np.testing.assert_array_equal(best[-1].theta_, other[-1].theta_)
+    assert best[-1].loss_curve_ == other[-1].loss_curve_
+    assert vars(best[-2]).keys() == vars(other[-2]).keys()
+    for name, value in vars(other[-2]).items():
+        np.testing.assert_array_equal(getattr(best[-2], name), value, err_msg=name)
+        assert type(getattr(best[-2], name)) is type(value)
+    np.testing.assert_array_equal(search.predict(X), reference.predict(X))
+
+
+def both(pipeline, rows, fit=None, **settings):
+    grid = {f"{pipeline.steps[-1][0]}__alpha": [1e-4, 1.0]}
+    settings = {"cv": 3, "return_train_score": True} | settings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search, reference = (
+            kind(pipeline, grid, **settings).fit(*rows, **fit or {}) for kind in (MLPSearchCV, GridSearchCV)
+        )
+    assert_same(search, reference, rows[0])
+
+
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+@pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
+def test_rows_are_scaled_as_they_are_read(scaler, F, all_is_large, populations):
+    both(make_pipeline(scaler, CLASSIFIER), (X.astype(F), y))
+    members = [member for members in populations for member in members]
+    assert len(members) == 2 * 3
+    assert all(isinstance(member.X, selection.Selection) for member in members)
+    assert len({id(member.X.X) for member in members}) == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPClassifier(**FEW, early_stopping=True),
+        MLPClassifier(**FEW, n_restarts=2),
+        MLPClassifier(**FEW, solver="lbfgs"),
+        MLPClassifier(**FEW, class_weight="balanced"),
+        MLPClassifier(**FEW, callbacks=[lambda state: False]),
+        MLPClassifier(**FEW, scoring="accuracy"),
+    ],
+    ids=["early stopping", "restarts", "lbfgs", "weights of classes", "callbacks", "scores"],
+)
+def test_all_ways_of_training(model, all_is_large):
+    both(make_pipeline("passthrough", StandardScaler(), model), (X, y), scoring="neg_log_loss")
+
+
+def test_regression_and_its_targets(all_is_large):
+    numbers = np.exp(X[:, 0] / 3)
+    for settings in ({}, {"scale_target": True}, {"loss": "poisson", "early_stopping": True}):
+        both(make_pipeline(MinMaxScaler(), MLPRegressor(**FEW, **settings)), (X, numbers), cv=KFold(3))
+
+
+def test_rows_of_other_layouts(all_is_large):
+    pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
+    both(pipeline, (np.asfortranarray(X), y), cv=ShuffleSplit(2, random_state=0))
+    both(pipeline, (X[::2, ::2], y[::2]))
+    both(pipeline, (X[:, :1], y))
+
+
+def test_weights_and_targets_that_only_some_folds_have(all_is_large):
+    weight, rare = np.linspace(0, 2, 150), np.where(np.arange(150) < 9, 2, y)
+    pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
+    both(pipeline, (X, y), {"mlpclassifier__sample_weight": weight})
+    both(pipeline, (X, y), {"standardscaler__sample_weight": weight + 1})
+    both(pipeline, (X, rare), cv=KFold(5))
+
+
+def test_a_scaler_that_overflows_harms_no_other_fold(all_is_large):
+    wide = X.astype(np.float32)
+    wide[:, 0] = np.where(np.arange(150) < 3, 3e38, 1e-4 * np.arange(150))
+    pipeline, grid = make_pipeline(RobustScaler(), CLASSIFIER), {"mlpclassifier__alpha": [0.1]}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        search, reference = (
+            kind(
+                pipeline,
+                grid,
+                cv=[(np.arange(50, 100), np.arange(100, 150)), (np.arange(100), np.arange(100, 150))],
+                refit=False,
+            ).fit(wide, y)
+            for kind in (MLPSearchCV, GridSearchCV)
+        )
+    scores = [[each.cv_results_[f"split{fold}_test_score"][0] for fold in (0, 1)] for each in (search, reference)]
+    np.testing.assert_array_equal(*scores)
+    assert np.isnan(scores[0]).tolist() == [False, True]
+
+
+def test_functions_that_score_get_arrays_and_the_pipeline(all_is_large):
+    seen = []
+
+    def scored(model, X, y):
+        seen.append((type(X), len(model.steps), X.shape))
+        return model.score(X, y)
+
+    grid = {"mlpclassifier__alpha": [0.1]}
+    MLPSearchCV(make_pipeline(StandardScaler(), CLASSIFIER), grid, scoring=scored, cv=3, refit=False).fit(X, y)
+    assert seen == [(np.ndarray, 2, (50, 6))] * 3
+
+
+def test_folds_that_copy_rows_are_fitted_one_after_the_other(all_is_large, populations):
+    grid = {"mlpclassifier__alpha": [0.1, 1.0]}
+    for steps, sizes in (((FunctionTransformer(),), [2] * 6), ((StandardScaler(),), [4] * 3)):
+        populations.clear()
+        MLPSearchCV(make_pipeline(*steps, CLASSIFIER), grid, cv=6, n_jobs=2, refit=False).fit(X, y)
+        assert [len(members) for members in populations] in (sizes, [2 * size for size in sizes][: len(sizes) // 2])
+
+
+def test_splits_keep_what_cannot_be_found_again():
+    test = np.array([4, 1])
+    assert Split.of(np.array([0, 2, 3]), test, 5).own_train is None
+    for train in (np.array([3, 2, 0]), np.array([0, 2]), np.array([True, False, True, True, False])):
+        np.testing.assert_array_equal(Split.of(train, test, 5).train, train)
+
+
+def assert_fitted_alike(scaler, rows):
+    X, numbers = rows
+    alone, in_parts = clone(scaler).fit(X[numbers]), scaling.fitted_in_parts(scaler, X, numbers)
+    for name, value in vars(alone).items():
+        np.testing.assert_array_equal(getattr(in_parts, name), value, err_msg=f"{name} of {scaler} on {X.shape}")
+
+
+def random_rows(rng):
+    N, I = int(rng.integers(2, 5000)), int(rng.integers(1, 50))
+    X = rng.normal(size=(N, I)) * rng.gamma(1, 3, I) + rng.normal(0, 100, I)
+    X[:, rng.integers(I)] = rng.choice([0, 7.3, 1e-20])
+    X = X.astype(rng.choice([np.float32, np.float64]))
+    return np.asfortranarray(X) if rng.random() < 0.2 else X, rng.permutation(N)[: int(rng.integers(1, N + 1))]
+
+
+@pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
+def test_scalers_are_fitted_in_parts(scaler, monkeypatch):
+    monkeypatch.setattr(scaling, "PART", 5000)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        assert_fitted_alike(scaler, random_rows(rng))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
+def test_scalers_are_fitted_in_parts_at_random(scaler, monkeypatch):
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        monkeypatch.setattr(scaling, "PART", int(rng.integers(100, 100_000)))
+        assert_fitted_alike(scaler, random_rows(rng))
+
+
+N, I = 12_000, 250
+ROW_NUMBERS = 150 * N  # of folds and of epochs in two threads; targets
+TILES = 5_000_000  # and what else does not grow with the rows
+
+
+@pytest.fixture(scope="module")
+def table():
+    large = np.random.default_rng(0).normal(size=(N, I)).astype(np.float32)
+    assert large.nbytes > scaling.LARGE
+    return large, (large[:, 0] > 0).astype(int)
+
+
+def peak(call, table):
+    """Return the most bytes that a call on rows holds at once beyond those before it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call(*(part[:500] for part in table))  # so that nothing is compiled or imported later
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        call(*table)
+    most = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    return most
+
+
+MODEL = MLPClassifier((8,), max_iter=1, batch_size=1000, random_state=0, n_jobs=2)
+
+
+def searched(estimator, **settings):
+    grid = {"mlpclassifier__alpha" if hasattr(estimator, "steps") else "alpha": [1e-4, 1e-2]}
+    return MLPSearchCV(estimator, grid, cv=10, n_jobs=2, **settings).fit
+
+
+@pytest.mark.parametrize("scaler", [None, StandardScaler(), MinMaxScaler()])
+def test_a_search_copies_no_rows(scaler, table):
+    estimator = MODEL if scaler is None else make_pipeline(scaler, MODEL)
+    assert peak(searched(estimator, return_train_score=True), table) < ROW_NUMBERS + TILES
+
+
+def test_a_search_with_other_steps_copies_the_rows_of_one_fold(table):
+    pipeline = make_pipeline(FunctionTransformer(np.tanh), MODEL)
+    assert peak(searched(pipeline, refit=False), table) < 3 * table[0].nbytes + ROW_NUMBERS + TILES
+
+
+@pytest.mark.parametrize("more", [{}, {"callbacks": [lambda state: False]}, {"scoring": "loss"}])
+def test_early_stopping_copies_no_rows(more, table):
+    model = clone(MODEL).set_params(early_stopping=True, **more)
+    assert peak(model.fit, table) < ROW_NUMBERS + TILES
+
+
+ON_A_DISK = """
+    import sys, threading, time, warnings
+    warnings.simplefilter("ignore")
+    import numpy as np
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+    from vecprop import MLPClassifier, MLPSearchCV
+
+    def anonymous():
+        with open("/proc/self/status") as status:
+            return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+    model = MLPClassifier((16,), max_iter=1, batch_size=1024, random_state=0, n_jobs=2)
+    X = np.load(sys.argv[1], mmap_mode="r")
+    y = (np.asarray(X[:, 0]) > 0).astype(int)
+    fit = {call}
+    fit(X[:9000], y[:9000])  # so that nothing is compiled or imported later
+    before, most, ended = anonymous(), [0], []
+
+    def look():
+        while not ended:
+            most[0] = max(most[0], anonymous())
+            time.sleep(0.002)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    fit(X, y)
+    ended.append(True)
+    watch.join()
+    print((most[0] - before) / X.nbytes)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "call",
+    [
+        'MLPSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=10).fit',
+        'MLPSearchCV(make_pipeline(StandardScaler(), model), {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=10).fit',
+        'MLPSearchCV(make_pipeline(MinMaxScaler(), model), {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=10).fit',
+        "model.set_params(early_stopping=True).fit",
+    ],
+)
+def test_rows_on_a_disk_stay_there(call, tmp_path):
+    rows, path = np.random.default_rng(0), tmp_path / "X.npy"
+    X = np.lib.format.open_memmap(path, "w+", np.float32, (40_000, 1000))
+    for start in range(0, len(X), 4000):
+        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 1000))
+    X.flush()
+    script = dedent(ON_A_DISK).format(call=call)
+    ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert float(ran.stdout) < 0.1
