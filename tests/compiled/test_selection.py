@@ -12,6 +12,7 @@ from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run.parallelism import WeightSplit
 from vecprop.core.selection import Scaling, Selection
+from vecprop.train.engine import EngineName
 
 RNG = np.random.default_rng(0)
 NETWORKS = {  # by how tiles are filled
@@ -39,7 +40,7 @@ def scaled(X, scaling):
     return Y
 
 
-def assert_trains_alike(name, F, of_scaling, multiplies, engine="compiled", epochs=2):
+def assert_trains_alike(name, F, of_scaling, multiplies, engine: EngineName = "compiled", epochs=2):
     I, widths, batch_size = NETWORKS[name]
     N = 2 * batch_size + 40
     network, X, t = network_of(I, widths), (3 * RNG.normal(size=(N, I)) + 1).astype(F), RNG.integers(0, 3, N)

@@ -8,12 +8,12 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
+from models import fresh
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core import selection
 from vecprop.estimators import evaluation, scaling, shared, together
@@ -147,7 +147,7 @@ def test_a_scaler_that_overflows_harms_no_other_fold(all_is_large):
             for kind in (MLPSearchCV, GridSearchCV)
         )
     scores = [[each.cv_results_[f"split{fold}_test_score"][0] for fold in (0, 1)] for each in (search, reference)]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
     assert np.isnan(scores[0]).tolist() == [False, True]
 
 
@@ -180,7 +180,7 @@ def test_splits_keep_what_cannot_be_found_again():
 
 def assert_fitted_alike(scaler, rows):
     X, numbers = rows
-    alone, in_parts = clone(scaler).fit(X[numbers]), scaling.fitted_in_parts(scaler, X, numbers)
+    alone, in_parts = fresh(scaler).fit(X[numbers]), scaling.fitted_in_parts(scaler, X, numbers)
     for name, value in vars(alone).items():
         np.testing.assert_array_equal(getattr(in_parts, name), value, err_msg=f"{name} of {scaler} on {X.shape}")
 
@@ -256,7 +256,7 @@ def test_a_search_with_other_steps_copies_the_rows_of_one_fold(table):
 
 @pytest.mark.parametrize("more", [{}, {"callbacks": [lambda state: False]}, {"scoring": "loss"}])
 def test_early_stopping_copies_no_rows(more, table):
-    model = clone(MODEL).set_params(early_stopping=True, **more)
+    model = fresh(MODEL, early_stopping=True, **more)
     assert peak(model.fit, table) < ROW_NUMBERS + TILES
 
 

@@ -70,9 +70,12 @@ def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
 
 
 def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Return a scaler fitted to rows of X, some columns after others; it makes about five copies of them."""
+    """Return a scaler fitted to rows of X, some columns after others; it makes about five copies of them.
+
+    No part has a single column, whose sums NumPy may add up in another order.
+    """
     I, most = X.shape[1], 64
-    count = max(min(I, X.size // PART, most), 1)
+    count = max(min(I // 2, X.size // PART, most), 1)
     unfitted: list[Any] = [clone(scaler) for _ in range(count)]
     parts = [own.fit(X[:, I * part // count : I * (part + 1) // count][rows]) for part, own in enumerate(unfitted)]
     fitted = parts[0]
@@ -86,18 +89,18 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
 def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
     """Return a scaler fitted to rows of X by sums that go on from part to part.
 
-    The scaler itself tells the bits that sums of its first rows should have: if they are others, which other releases
-    of scikit-learn may have, it is fitted to a copy of all rows.
+    The scaler itself tells the bits that sums of its first rows should have. If they are others, which other releases
+    of scikit-learn may have, and X in another order has, it is fitted to some columns after others.
     """
     some = rows[:SOME]
     scaler.fit(X[some])
     moments = _moments(X, some)
-    is_same = X.shape[1] > 1 and X.flags.c_contiguous  # others are summed in another order
+    is_same = X.shape[1] > 1 and X.flags.c_contiguous
     for name, values in moments.items():
         known = getattr(scaler, name)
         is_same = is_same and (known is None or np.array_equal(known, values))
     if not is_same:
-        return scaler.fit(X[rows])
+        return _by_columns(scaler, X, rows)
     for name, values in _moments(X, rows).items():
         if getattr(scaler, name) is not None:
             setattr(scaler, name, values)
