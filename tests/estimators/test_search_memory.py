@@ -92,6 +92,7 @@ def test_rows_are_scaled_as_they_are_read(scaler, F, all_is_large, populations):
     assert len(members) == 2 * 3
     assert all(isinstance(member.X, selection.Selection) for member in members)
     assert len({id(member.X.X) for member in members}) == 1
+    assert len({id(member.T) for member in members}) == 1
 
 
 @pytest.mark.parametrize(

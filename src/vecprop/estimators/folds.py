@@ -150,7 +150,7 @@ class Fold:
         validation = template._validation_rows(**validation_params)
         if shared is not None:
             weight = candidate.of_the_model(shared.params).get("sample_weight")
-            whole = shared.table(template, candidate.targets, weight)
+            whole = shared.table(template, candidate.targets, weight) if shared.is_large else None
             rows = rows.within(shared.by_rows, self.numbers, whole, scaling)
         return template, rows, validation
 
