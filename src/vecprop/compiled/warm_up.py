@@ -38,7 +38,8 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{name} gather", lambda F=F: gather_address(F)
         if uses_blocks():
             yield f"{name} products of split layers", lambda F=F: multiply_address(F)
-        for algorithm in (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS):
+        own = (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS)
+        for algorithm in (*own, Algorithm.SPARSE):
             yield (
                 f"{name} Dense by {algorithm.value}",
                 lambda F=F, each=algorithm: (dense_addresses(each, F), product_address(each, F)),

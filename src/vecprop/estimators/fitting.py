@@ -12,6 +12,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from ..core.network import Network
+from ..core.sparse import SparseNetwork
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
@@ -27,7 +29,6 @@ from .data import Rows
 from .diagnosis import Ending, diagnosis_of_sample
 from .prediction import Predictions
 from .schedules import Cuts
-from .sparse import SparseNetwork
 from .tasks import EpochTasks
 
 if TYPE_CHECKING:
@@ -160,12 +161,12 @@ class Fitting:
         """Return the member of a population that trains what `run` would train, or None if Python is needed."""
         table, validation, model = self.rows.table, self.validation, self.model
         elsewhere = validation is not None and validation.table is not table
-        if self.needs_python() or elsewhere or sparse.issparse(table.X):
+        if self.needs_python() or elsewhere:
             return None
         if engine_for(model.network_, model.theta_, (), self.optimizer, silent=True).cohort is None:
             return None
         return Member(
-            model.network_,
+            self.network(table.X),
             model.theta_,
             self.optimizer,
             rows=self.rows.numbers,
@@ -181,32 +182,30 @@ class Fitting:
     def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
         """Train, with or without Python after each epoch, and store the result in the model."""
         model, theta, rows = self.model, self.theta, self.rows.chosen
-        is_sparse = sparse.issparse(rows.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.is_lbfgs else theta.dtype
-        X, *validation_X = (
-            (part.chosen.X.tocsr() if is_sparse else part.chosen.X).astype(dtype, copy=False)
-            for part in (self.rows, self.validation)
-            if part is not None
-        )
         settings: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": rows.weight, "epochs": epochs}
         settings |= {"callbacks": self.callbacks(tasks)} if by_python else {"early_stopping": self.early_stopping}
         if self.validation is not None:
-            settings["validation"] = (*validation_X, self.validation.chosen.T, self.validation.chosen.weight)
+            chosen = self.validation.chosen
+            settings["validation"] = chosen.X, chosen.T, chosen.weight
         if self.is_lbfgs:
             settings["validation_score"] = self.score
         else:
             settings |= {**self.steps(), "state": self.state}
-        network = SparseNetwork(model.network_) if is_sparse else model.network_
         error = None
         try:
             with at_most_jobs(model.n_jobs):
-                result = train(network, theta.astype(dtype), X, rows.T, **settings)
+                result = train(self.network(rows.X), theta.astype(dtype), rows.X, rows.T, **settings)
         except DivergenceError as caught:
             error, result = caught, caught.result
         self.take(result, by_python, error)
         if self.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=5)
+
+    def network(self, X: Any) -> Network:
+        """Return the model's network, for dense or sparse rows."""
+        return SparseNetwork(self.model.network_) if sparse.issparse(X) else self.model.network_
 
     def steps(self) -> dict[str, Any]:
         """Return the settings of `train` that only optimizers with steps take."""

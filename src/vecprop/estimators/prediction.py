@@ -7,8 +7,8 @@ import numpy as np
 from scipy import sparse
 
 from ..core.network import Network
+from ..core.sparse import SparseNetwork
 from ..train.engine import engine_for
-from .sparse import SparseNetwork
 
 
 @dataclass(eq=False)

@@ -1,5 +1,7 @@
 """Dense layers, forward and back, by four algorithms: loops, blocks in registers, packed blocks, and BLAS.
 
+A fifth is that of sparse rows, see `sparse_rows`.
+
 A tile holds features x rows. Behind a layer's inputs there is one feature more, which is always 1 and whose weight is
 the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each::
 
@@ -28,6 +30,7 @@ from ..jit.arrays import numbers_at, put_ones, total
 from ..jit.calls import call_packed
 from ..jit.machine_code import address_of, filled_in
 from ..jit.numba_options import INNER, OPTIONS
+from .sparse_rows import columns_address, multiply_sparse, multiply_sparse_back, names_of_sparse
 
 # Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks, and
 # for packed layers the functions by blocks, which few rows go to.
@@ -62,6 +65,7 @@ class Algorithm(Enum):
     BLOCKS = "blocks"
     PACKED = "packed blocks"
     BLAS = "BLAS"
+    SPARSE = "sparse rows"
 
     @staticmethod
     def of(inputs: int, outputs: int) -> "Algorithm":
@@ -202,6 +206,8 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows
 def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
     """Return the addresses of a dense layer's forward and backward functions; see `calls.call_dense`."""
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
+    if algorithm is Algorithm.SPARSE:
+        names |= names_of_sparse(F)
     suffix = F.__name__
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])
@@ -214,6 +220,7 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
         Algorithm.BLOCKS: (_blocks, _blocks_back),
         Algorithm.PACKED: (_packed, _packed_back),
         Algorithm.BLAS: (_through_blas, _through_blas_back),
+        Algorithm.SPARSE: (multiply_sparse, multiply_sparse_back),
     }[algorithm]
     return (
         address_of(forward, types.void(*[types.intp] * 9), suffix, **names),
@@ -223,4 +230,5 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
 
 def product_address(algorithm: Algorithm, F: type) -> int:
     """Return the address of the product that a dense layer calls, or 0 if it calls none."""
-    return {Algorithm.PACKED: packed_address, Algorithm.BLAS: blas_address}.get(algorithm, lambda F: 0)(F)
+    products = {Algorithm.PACKED: packed_address, Algorithm.BLAS: blas_address, Algorithm.SPARSE: columns_address}
+    return products.get(algorithm, lambda F: 0)(F)

@@ -25,6 +25,7 @@ from ..jit.calls import call_gather, call_link, call_loss
 from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
 from ..jit.numba_options import INNER, ONCE
+from .sparse_rows import find_sparse_rows
 from .tile_layers import LayerType, backward, forward, inputs_at, layer_at
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
@@ -116,7 +117,10 @@ def find_in_data(data, rows, places):
 
 @njit(**INNER)
 def gather_inputs(c, data, places, tile):
-    """Copy the inputs of rows into a tile."""
+    """Copy the inputs of rows into a tile; of sparse rows, where they lie."""
+    if data.columns:
+        find_sparse_rows(data, places, tile)
+        return
     X = numbers_at(data.x, data.data_rows * c.inputs, tile)
     _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
 
@@ -171,7 +175,8 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     I, O = c.inputs, c.outputs
     twice = 2 * c.delta_size
     # A worker's own part of each memory.
-    tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    tile_size = c.tile_features * most
+    tile = numbers_at(c.tile + worker * size * tile_size, tile_size, zero)
     targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
     weights = numbers_at(c.row_weights + worker * size * most, most, zero)
     losses = numbers_at(c.row_losses + worker * size * most, most, zero)
@@ -228,7 +233,7 @@ def predict_rows(context, rows_address, n):
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     I, O = c.inputs, c.outputs
-    tile, Y = numbers_at(c.tile, (I + 1) * most, zero), numbers_at(c.targets, O * most, zero)
+    tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
     workspace = numbers_at(c.workspace, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
