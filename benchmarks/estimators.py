@@ -166,7 +166,7 @@ def page(tables: Sequence[Table], rounds: int, seeds: int) -> str:
             "# Estimators against scikit-learn's",
             "",
             "Made by `python benchmarks/estimators.py`: default parameters, equal epochs, medians of "
-            f"{rounds} turns; a ratio is scikit-learn's time over vecprop's. Texts are sparse, and have 50 hidden units. "
+            f"{rounds} turns; a ratio is scikit-learn's time over vecprop's. Texts are sparse, with 50 hidden units. "
             "An epoch of fit is a fit of 200 epochs (20 of friedman 1, 10 of texts), divided by them; a fit of one "
             "epoch of few rows is mostly the looks at X and y before it. A "
             "ratio in brackets was measured while other programs kept the processors busy, and says little.",

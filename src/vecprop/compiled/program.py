@@ -12,7 +12,7 @@ from ..core.network import Network
 from ..core.penalties import L1, L2
 from ..core.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
-from .gemm.products import gather_address, multiply_address
+from .gemm.products import gather_address
 from .jit import system_calls
 from .jit.fit_record import Context
 from .lower.formulas import H_SIZE, has_sources, hyperparameters
@@ -161,7 +161,7 @@ class Program:
             if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
             if split is WeightSplit.INPUTS:
-                row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
+                row["extra_at"] = self._reserve(QUARTERS * O)
             if algorithm is Algorithm.SPARSE:
                 row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):

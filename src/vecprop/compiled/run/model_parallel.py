@@ -124,11 +124,11 @@ def backward_by_inputs(c, layer, worker, rows, current, transposed, like):
         A = _layer_inputs(c, layer, shard, like) + low * S * size
         # The quarters are a dense layer of high - low features. Its last feature is taken for the ones of the biases.
         operands, add = (O, S, none, A, delta, c.gradients + start), np.int64(shard > 0)
-        call_dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, none, none))
+        call_dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, row.product, none))
         if layer:
             before = delta_of(c, shard, 1 - current, like)[low * S :].ctypes.data
             operands = O, S, c.theta + start, A, delta, none, none, before
-            call_dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, none, none))
+            call_dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, row.product, none))
     if layer:
         wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
 

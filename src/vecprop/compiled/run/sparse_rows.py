@@ -41,7 +41,7 @@ VECTORS = 4
 _COLUMN_BYTES = 4
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def find_sparse_rows(data, places, tile):
     """Write where rows lie in the data into a tile."""
     starts, words = (
