@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 
 from ..jit.numba_options import intrinsic
-from ..jit.processor import features
+from ..jit.processor import features, has_wide_vectors
 
 PREFETCH_BYTES = 1024
 """The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""
@@ -129,7 +129,9 @@ class _Vectors:
         self._call("llvm.prefetch.p0", ir.VoidType(), *arguments)
 
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
-        """Return a b + c, rounded once."""
+        """Return a b + c, rounded once; twice if the processor has no such instruction, only a function of C."""
+        if not has_wide_vectors():
+            return self.builder.fadd(self.builder.fmul(a, b), c)
         return self._call(f"llvm.fma.{self.name}", self.vector, a, b, c)
 
     def repeat(self, count: Value, start: list[Value], body: Callable[[list[Value]], list[Value]]) -> list[Value]:
