@@ -128,6 +128,14 @@ def test_a_number_that_is_not_finite_is_named():
         SparseNetwork(SMALL).predict(SMALL.init(seed=0), X)
 
 
+@pytest.mark.parametrize("column", [5, -1])
+def test_an_entry_in_no_column_is_refused(column):
+    X, T = data(SMALL, 40)
+    X.indices[3] = column
+    with pytest.raises(ValueError, match=f"^X has 5 columns, but an entry in column {column}: make"):
+        trained(SparseNetwork(SMALL), X, T)
+
+
 def test_the_memory_of_a_fit_does_not_grow_with_the_columns_of_a_tile():
     network = SparseNetwork(vp.Network(10_000, [vp.Dense(8)], vp.SquaredError()))
     context = program_of(network, np.float64).for_batches(200).training_context(2)

@@ -76,6 +76,7 @@ class SparseNetwork(Network):
         checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
         dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex numbers stay complex, as dense ones do
         batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
+        _require_columns(batch.X)
         if finite:
             batch.require_finite_inputs()
         return batch
@@ -84,6 +85,16 @@ class SparseNetwork(Network):
         """Return the predictions Y, after the link, or raise a ValueError if X is not finite."""
         _require_finite(X)
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
+
+
+def _require_columns(X: Any) -> None:
+    """Refuse columns that are not there, which SciPy does not look for: products would use memory of others."""
+    ends = X.indices.min(initial=0), X.indices.max(initial=0)
+    for column in ends:
+        if not 0 <= column < X.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but an entry in column {column}: make the sparse matrix anew."
+            )
 
 
 def _require_finite(X: Any) -> None:
