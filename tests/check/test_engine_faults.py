@@ -62,7 +62,9 @@ DENSE = [
     # by blocks
     Fault("compiled.run.dense._blocks", "I + 1, left", "I, left", SMALL),
     Fault("compiled.run.dense._blocks", "S, O, A, np.int64(size)", "S, O, A, np.int64(0)", ONE_ROW),
-    Fault("compiled.run.dense._blocks_back", "multiply(I + 1, O, S", "multiply(I + 1, O, S - 1", SMALL),
+    Fault(
+        "compiled.run.dense._blocks_back", "multiply(product, (I + 1, O, S", "multiply(product, (I + 1, O, S - 1", SMALL
+    ),
     Fault(
         "compiled.run.dense._blocks_back",
         "transposed, column, J, column, add",
@@ -73,7 +75,7 @@ DENSE = [
     Fault(
         "compiled.run.dense._blocks_back", "delta, row, J, column, add", "delta, row, J, column, 0 * one", SEVERAL_TILES
     ),
-    Fault("compiled.run.dense._blocks_back", "multiply(I, S, O", "multiply(I, S, O - 1", SMALL),
+    Fault("compiled.run.dense._blocks_back", "multiply(product, (I, S, O", "multiply(product, (I, S, O - 1", SMALL),
     Fault("compiled.run.dense._blocks_back", "dots(I, S, O", "dots(I, S, O - 1", ONE_ROW),
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
@@ -205,15 +207,13 @@ ROWS = [
     Fault("compiled.run.tiles._one_hot", "tile[classes[rows[s]] * S + s]", "tile[classes[rows[0]] * S + s]", CLASSES),
     Fault("compiled.run.tiles.loss_of_tile", "weights[s] * losses[s]", "losses[s]", WEIGHTED),
     Fault("compiled.run.tiles.gradient_of_rows", "np.int64(1) if start", "np.int64(0) if start", SEVERAL_TILES),
-    Fault(
-        "compiled.run.tiles.gradient_of_rows", "weights[rows.size : S] = 0", "weights[rows.size : S] = 1", FILLED_TILE
-    ),
+    Fault("compiled.run.tiles.gradient_of_rows", "weights[s] = 0", "weights[s] = 1", FILLED_TILE),
     Fault("compiled.run.epochs._scale", "1 / rows.size", "1 / (rows.size - 1)", SMALL),
     Fault("compiled.run.epochs._scale", "total += weight[", "total += 1 + 0 * weight[", WEIGHTED),
     Fault(
         "compiled.run.steps._sum_shards",
-        "gradients[other * P + low : other",
-        "gradients[own * P + low : own",
+        "gradients, other * P + low, other",
+        "gradients, own * P + low, own",
         TWO_SHARDS,
     ),
 ]

@@ -27,12 +27,13 @@ print(repr(result.theta.tolist()))
 DENSE = """
 import ctypes, sys
 import numpy as np
-from vecprop.compiled.run.dense import Algorithm, dense_addresses
+from vecprop.compiled.run.dense import Algorithm, dense_addresses, product_address
 for F in map(np.dtype, sys.argv[1:]):
     forward, _ = dense_addresses(Algorithm.BLOCKS, F.type)
     A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)
     places = [array.ctypes.data for array in (parameters, A, Z)]
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(forward)(2, 2, 5, *places, 0, 0, 0)
+    product = product_address(Algorithm.BLOCKS, F.type)
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(forward)(2, 2, 5, *places, 0, product, 0)
     print(Z[:, 0].tolist())
 """
 
@@ -60,7 +61,7 @@ def test_compiled_once_and_said_once(tmp_path):
     first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said.count("compiling for this processor, once") == 1
     kept = set(tmp_path.rglob("*.kernel"))
-    assert len(kept) == 8  # an activation and a dense layer, forward and back, a loss, a step, the gradient, the epochs
+    assert len(kept) == 9  # an activation, a dense layer and its product, a loss, a step, the gradient, the epochs
     second, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said == ""
     assert second == first
@@ -88,7 +89,9 @@ def test_a_damaged_file_is_compiled_anew(tmp_path):
     for damaged in (b"", bytes(100), whole[0][:-1], hashlib.sha256(b"no code").digest() + b"no code"):
         for file in files:
             file.write_bytes(damaged)
-        assert run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))[0] == expected
+        found, said = run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path))
+        assert found == expected
+        assert said.count("compiling") == 1
         assert run(DENSE, "float32", VECPROP_CACHE_DIR=str(tmp_path)) == (expected, "")
         assert all(len(file.read_bytes()) > 1000 for file in files)
 

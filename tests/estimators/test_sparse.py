@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
 from vecprop import MLPClassifier, MLPRegressor
+from vecprop.estimators.together import random_states
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(90, 12)) * (rng.uniform(size=(90, 12)) < 0.2)
@@ -59,6 +60,14 @@ def test_sparse_float32_and_partial_fit():
     assert model.theta_.dtype == np.float32
     dense = MLPClassifier((6,), random_state=0).partial_fit(X.astype(np.float32), y, classes=[0, 1, 2])
     np.testing.assert_allclose(model.theta_, dense.theta_, atol=1e-6)
+
+
+def test_restarts_train_together_and_are_the_fits_alone():
+    settings: dict[str, Any] = {"hidden_layer_sizes": (6,), "max_iter": 5, "batch_size": 20}
+    together = MLPClassifier(**settings, n_restarts=2, random_state=0).fit(sparse.csc_matrix(X), y)
+    assert together.best_restart_ is not None
+    alone = MLPClassifier(**settings, random_state=random_states(0, 2)[together.best_restart_])
+    np.testing.assert_array_equal(together.theta_, alone.fit(sparse.csr_matrix(X), y).theta_)
 
 
 def test_a_weight_below_zero_is_refused():

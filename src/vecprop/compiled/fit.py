@@ -94,7 +94,7 @@ class Epochs:
         data = batch_fields(batch, F)
         validation_data = {}
         if validation_batch is not None:
-            validation_data = batch_fields(validation_batch, F, data["x"] if validation_batch.X is batch.X else None)
+            validation_data = batch_fields(validation_batch, F, data if validation_batch.X is batch.X else None)
         N, validation_N = data["rows"], validation_data.get("rows", 0)
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations

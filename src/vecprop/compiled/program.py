@@ -10,8 +10,9 @@ from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L1, L2
+from ..core.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
-from .gemm.products import gather_address, multiply_address
+from .gemm.products import gather_address
 from .jit import system_calls
 from .jit.fit_record import Context
 from .lower.formulas import H_SIZE, has_sources, hyperparameters
@@ -28,6 +29,7 @@ from .lower.score_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
+from .run.sparse_rows import SPARSE_ROW_WORDS
 from .run.steps import BLOCK
 from .run.tile_layers import LAYER, LayerType
 from .run.tiles import MIN_GATHERED_FEATURES, TILE_CONTENTS, gradient_address
@@ -62,7 +64,7 @@ def unsupported(network: Network, optimizer: Any = None, score: str | None = Non
         return "the library's source files, from which kernels are compiled, are not here"
     optimizers = [] if optimizer is None else [optimizer]
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
-        own = catalog.BY_CLASS.get(type(part))
+        own = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
         if own is None:
             return f"{type(part).__name__} is not one of the library's own parts"
         if not own.kernel:
@@ -122,7 +124,7 @@ class Program:
         self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), H_SIZE))
         self.operations = self._count_operations()
-        algorithms = [algorithm_of(I, O, batch) for I, O in self._dense_sizes()]
+        algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self._dense_sizes()]
         self.uses_blas = Algorithm.BLAS in algorithms
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
@@ -143,20 +145,25 @@ class Program:
         self.workspace_size *= self.tile
         self.table["output_at"] *= self.tile
         self.table["extra_at"] *= self.tile
-        self.width = max(network.inputs, *network.widths)
+        self.width, self.tile_features = max(network.inputs, *network.widths), network.inputs + 1
+        if algorithms[:1] == [Algorithm.SPARSE]:  # no tile has as many features as there are columns
+            self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // np.dtype(F).itemsize
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in a layer's type and the addresses of its loops, and reserve memory for what it keeps."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
-            algorithm, split = algorithm_of(I, O, self.batch), split_of(I, O, self.batch)
+            sizes = I, O, self.batch, isinstance(layer, SparseDense)
+            algorithm, split = algorithm_of(*sizes), split_of(*sizes)
             row["type"], row["extra_at"], row["split"] = LayerType.DENSE, self.packing_at, split
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
             if split is WeightSplit.INPUTS:
-                row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
+                row["extra_at"] = self._reserve(QUARTERS * O)
+            if algorithm is Algorithm.SPARSE:
+                row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):
             row["type"], row["extra_at"] = LayerType.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = norm_addresses(self.F)
@@ -190,14 +197,14 @@ class Program:
 
     def _count_operations(self) -> int:
         """Count multiplications and additions of three products for each weight, and about 40 of each activation."""
-        products = 6 * sum(I * O for I, O in self._dense_sizes())
+        products = 6 * sum(I * O for I, O, _ in self._dense_sizes())
         return products + 40 * sum(self.network.widths)
 
-    def _dense_sizes(self) -> list[tuple[int, int]]:
-        """Return the inputs and outputs of dense layers."""
+    def _dense_sizes(self) -> list[tuple[int, int, bool]]:
+        """Return the inputs and outputs of dense layers, and whether their inputs are sparse."""
         inputs = (self.network.inputs, *self.network.widths)
         layers = zip(self.network.layers, inputs, self.network.widths, strict=False)
-        return [(I, O) for layer, I, O in layers if isinstance(layer, Dense)]
+        return [(I, O, isinstance(layer, SparseDense)) for layer, I, O in layers if isinstance(layer, Dense)]
 
     def shards(self, rows: int) -> int:
         """Return the number of shards of a batch: it depends on the problem alone, never on the threads.
@@ -213,7 +220,7 @@ class Program:
         """Return the program for batches of this number of rows, where threads may split layers; see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(split_of(I, O, rows) is WeightSplit.NONE for I, O in self._dense_sizes()):
+        if all(split_of(I, O, rows, is_sparse) is WeightSplit.NONE for I, O, is_sparse in self._dense_sizes()):
             return self
         return program_of(self.network, self.F, rows)
 
@@ -241,6 +248,7 @@ class Program:
             inputs=network.inputs,
             outputs=network.outputs,
             workspace_size=self.workspace_size,
+            tile_features=self.tile_features,
             tile_rows=self.tile,
         )
 
@@ -313,20 +321,25 @@ class Program:
     def _tile_memory(self, places: int) -> dict[str, int]:
         size = np.dtype(self.F).itemsize
         return {
-            "tile": places * size * (self.network.inputs + 1) * self.tile,
+            "tile": places * size * self.tile_features * self.tile,
             "targets": places * size * self.network.outputs * self.tile,
             "workspace": places * size * self.workspace_size,
         }
 
 
-def batch_fields(batch: Batch, F: type, x: np.ndarray | None = None) -> dict[str, Any]:
+def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
 
-    If its inputs are there already, as ``x``, they are not converted again.
+    If there are fields of a batch with the same X already, its inputs are not converted again.
     """
     nothing = np.zeros(0, F)
-    fields = {
-        "x": np.ascontiguousarray(batch.X if x is None else x, F),
+    if same is not None:
+        fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
+    else:
+        fields = (
+            _sparse_fields(batch.X, F) if isinstance(batch, SparseBatch) else {"x": np.ascontiguousarray(batch.X, F)}
+        )
+    fields |= {
         "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
         "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
         "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
@@ -341,3 +354,10 @@ def batch_fields(batch: Batch, F: type, x: np.ndarray | None = None) -> dict[str
         fields |= {name: np.ascontiguousarray(getattr(scaling, name), dtype) for name in ("shift", "scale")}
         fields |= {"in_doubles": int(in_doubles), "multiplies": int(scaling.multiplies)}
     return fields
+
+
+def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
+    """Return the fields of sparse rows; their columns rise in each row."""
+    X = X if X.has_sorted_indices else X.sorted_indices()
+    names = {"x": (X.data, F), "columns": (X.indices, np.int32), "starts": (X.indptr, np.int64)}
+    return {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import catalog
-from .gemm.products import gather_address, multiply_address, uses_blocks
+from .gemm.products import gather_address, uses_blocks
 from .lower.loops import (
     derivative_address,
     drop_address,
@@ -36,9 +36,8 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for score in LOOPS:
             yield f"{name} {score}", lambda F=F, score=score: score_address(score, F)
         yield f"{name} gather", lambda F=F: gather_address(F)
-        if uses_blocks():
-            yield f"{name} products of split layers", lambda F=F: multiply_address(F)
-        for algorithm in (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS):
+        own = (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS)
+        for algorithm in (*own, Algorithm.SPARSE):
             yield (
                 f"{name} Dense by {algorithm.value}",
                 lambda F=F, each=algorithm: (dense_addresses(each, F), product_address(each, F)),

@@ -11,11 +11,11 @@ from scipy import sparse
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
+from ..core.sparse import SparseNetwork
 from ..train.state import Reason
 from . import parts
 from .data import Rows
 from .prediction import Predictions
-from .sparse import SparseNetwork
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron

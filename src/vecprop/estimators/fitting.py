@@ -12,7 +12,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from ..core.network import Network
 from ..core.selection import Selection
+from ..core.sparse import SparseNetwork
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
@@ -28,7 +30,6 @@ from .data import Rows
 from .diagnosis import Ending, diagnosis_of_sample
 from .prediction import Predictions
 from .schedules import Cuts
-from .sparse import SparseNetwork
 from .tasks import EpochTasks
 
 if TYPE_CHECKING:
@@ -160,12 +161,12 @@ class Fitting:
         """Return the member of a population that trains what `run` would train, or None if Python is needed."""
         table, validation, model = self.rows.table, self.validation, self.model
         elsewhere = validation is not None and validation.table is not table
-        if self.needs_python() or elsewhere or sparse.issparse(table.X):
+        if self.needs_python() or elsewhere:
             return None
         if engine_for(model.network_, model.theta_, (), self.optimizer, silent=True).cohort is None:
             return None
         return Member(
-            model.network_,
+            self.network(table.X),
             model.theta_,
             self.optimizer,
             rows=self.rows.numbers,
@@ -181,7 +182,6 @@ class Fitting:
     def train(self, epochs: int, by_python: bool, tasks: EpochTasks | None = None) -> None:
         """Train, with or without Python after each epoch, and store the result in the model."""
         model, theta = self.model, self.theta
-        is_sparse = sparse.issparse(self.rows.table.X)
         # A line search needs more digits than float32 has, as in scikit-learn.
         dtype = np.float64 if self.is_lbfgs else theta.dtype
         data: list[tuple[Any, ...]] = []
@@ -189,9 +189,9 @@ class Fitting:
             if part is None:
                 continue
             table = part.table
-            if is_sparse or table.X.dtype != dtype:
+            if sparse.issparse(table.X) or table.X.dtype != dtype:
                 table = part.chosen
-                X = (table.X.tocsr() if is_sparse else table.X).astype(dtype, copy=False)
+                X = table.X
             elif part.numbers is None and table.scaling is None:
                 X = table.X
             else:
@@ -206,16 +206,19 @@ class Fitting:
             settings["validation_score"] = self.score
         else:
             settings |= {**self.steps(), "state": self.state}
-        network = SparseNetwork(model.network_) if is_sparse else model.network_
         error = None
         try:
             with at_most_jobs(model.n_jobs):
-                result = train(network, theta.astype(dtype), X, T, **settings)
+                result = train(self.network(X), theta.astype(dtype), X, T, **settings)
         except DivergenceError as caught:
             error, result = caught, caught.result
         self.take(result, by_python, error)
         if self.interrupted:
             warnings.warn("Training interrupted by user.", stacklevel=5)
+
+    def network(self, X: Any) -> Network:
+        """Return the model's network, for dense or sparse rows."""
+        return SparseNetwork(self.model.network_) if sparse.issparse(X) else self.model.network_
 
     def steps(self) -> dict[str, Any]:
         """Return the settings of `train` that only optimizers with steps take."""

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from ..core.network import Network
 from ..core.selection import Selection
+from ..core.sparse import SparseNetwork
 from ..train.engine import engine_for
-from .sparse import SparseNetwork
 
 
 @dataclass(eq=False)

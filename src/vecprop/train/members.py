@@ -151,7 +151,7 @@ class Data:
         )
         for rows in (member.rows, member.validation_rows):
             if rows is not None:
-                checked_row_numbers(rows, len(self.of(member)[0]))
+                checked_row_numbers(rows, _count(self.of(member)[0]))
 
     def cohort(self, member: Member, engine: EngineName) -> type[Cohort] | None:
         """Return the class that trains a member together with others; None if each is trained by itself."""
@@ -167,13 +167,13 @@ class Data:
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
-        rows = checked_row_numbers(rows, len(X))
+        rows = checked_row_numbers(rows, _count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
     def not_begun(self, member: Member) -> TrainingResult:
         """Return the result of a member that was interrupted before it began."""
         theta = namespace(member.theta).asarray(member.theta, copy=True)
-        rows = len(self.of(member)[0] if member.rows is None else member.rows)
+        rows = _count(self.of(member)[0] if member.rows is None else member.rows)
         if isinstance(member.optimizer, LBFGS):
             state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
         else:
@@ -219,3 +219,8 @@ def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
     if rows.min() < 0 or rows.max() >= count:
         raise ValueError(f"rows has numbers from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
     return rows
+
+
+def _count(rows: Any) -> int:
+    """Return the number of rows of an array, a list or a sparse matrix, which has no len()."""
+    return rows.shape[0] if hasattr(rows, "shape") else len(rows)

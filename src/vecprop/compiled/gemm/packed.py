@@ -17,7 +17,7 @@ from numba import njit, types
 
 from ..jit.arrays import numbers_at
 from ..jit.machine_code import address_of, filled_in
-from ..jit.numba_options import INNER, OPTIONS
+from ..jit.numba_options import INNER
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
 # Placeholders, filled in for a floating type: the type, its blocks, their sizes, and the bytes of an element.
@@ -115,7 +115,7 @@ def _pack_of(F: type, width: int) -> Any:
     lanes = _columns(F) // 2
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize, "width": width, "lanes": lanes}
     blocks = {"copied": copied_block(F, lanes, width), "transposed": transposed_block(F, lanes, indexed=False)}
-    return njit(filled_in(pack, f"{F.__name__}_{width}", **names, **blocks), **OPTIONS)
+    return njit(filled_in(pack, f"{F.__name__}_{width}", **names, **blocks), **INNER)
 
 
 @cache

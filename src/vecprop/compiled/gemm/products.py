@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.machine_code import address_of, filled_in
-from ..jit.numba_options import OPTIONS
+from ..jit.numba_options import INNER
 from ..jit.processor import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
@@ -110,7 +110,7 @@ def _lanes(F: type) -> int:
 
 
 def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
-    return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **OPTIONS)
+    return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **INNER)
 
 
 def _names_of_multiply(F: type) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 
 from ..jit.numba_options import intrinsic
-from ..jit.processor import features
+from ..jit.processor import features, has_wide_vectors
 
 PREFETCH_BYTES = 1024
 """The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""
@@ -68,6 +68,11 @@ class _Vectors:
         entries = self.rows(indices, _WORD(8), count, total, first)
         rows = [self.builder.load(self._pointer(entry, _WORD)) for entry in entries]
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in rows]
+
+    def row_of_column(self, address: Value, stride: Value, column_at: Value) -> Value:
+        """Return the address of the row that a column, an integer of 4 bytes, names."""
+        column = self.builder.sext(self.builder.load(self._pointer(column_at, _INTEGER)), _WORD)
+        return self.builder.add(address, self.builder.mul(column, stride))
 
     def _clamped(self, first: int, count: int, total: Value) -> list[Value]:
         """Return ``count`` row numbers from the first on, none of them beyond the last of all rows."""
@@ -124,7 +129,9 @@ class _Vectors:
         self._call("llvm.prefetch.p0", ir.VoidType(), *arguments)
 
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
-        """Return a b + c, rounded once."""
+        """Return a b + c, rounded once; twice if the processor has no such instruction, only a function of C."""
+        if not has_wide_vectors():
+            return self.builder.fadd(self.builder.fmul(a, b), c)
         return self._call(f"llvm.fma.{self.name}", self.vector, a, b, c)
 
     def repeat(self, count: Value, start: list[Value], body: Callable[[list[Value]], list[Value]]) -> list[Value]:
@@ -313,6 +320,68 @@ def dots_block(F: type, lanes: int, columns: int) -> Any:
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 10), generate
+
+    return block
+
+
+def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
+    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y, of ``vectors`` vectors.
+
+    It is called with N, K, a, columns, B, B_k, y: the numbers that are left of y, the number of columns, which are
+    integers of 4 bytes, and the stride of B in bytes.
+    """
+
+    @intrinsic
+    def block(typing, N, K, a, columns, B, B_k, y):
+        def generate(context, builder, signature, arguments):
+            N, K, a, columns, B, B_k, y = arguments
+            v = _Vectors(builder, F, lanes)
+            places = [v.after(y, n) for n in range(vectors)]
+            masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
+
+            def add_row(values):
+                a_at, column_at, *sums = values
+                element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
+                parts = [v.load(v.after(row, n), mask) for n, mask in enumerate(masks)]
+                sums = [v.multiply_add(element, part, sum) for part, sum in zip(parts, sums, strict=True)]
+                return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4)), *sums]
+
+            sums = [v.load(place, mask) for place, mask in zip(places, masks, strict=True)]
+            for sum, place, mask in zip(v.repeat(K, [a, columns, *sums], add_row)[2:], places, masks, strict=True):
+                v.store(sum, place, mask)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 7), generate
+
+    return block
+
+
+def added_row_block(F: type, lanes: int, vectors: int) -> Any:
+    """Return a function that adds a[k] y to B[columns[k]] for each k, where y is a part of a row, as above.
+
+    It is called with N, K, a, columns, B, B_k, y, as `summed_rows_block`'s is. A column may come several times.
+    """
+
+    @intrinsic
+    def block(typing, N, K, a, columns, B, B_k, y):
+        def generate(context, builder, signature, arguments):
+            N, K, a, columns, B, B_k, y = arguments
+            v = _Vectors(builder, F, lanes)
+            masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
+            parts = [v.load(v.after(y, n), mask) for n, mask in enumerate(masks)]
+
+            def add_to_row(values):
+                a_at, column_at = values
+                element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
+                for n, (part, mask) in enumerate(zip(parts, masks, strict=True)):
+                    place = v.after(row, n)
+                    v.store(v.multiply_add(element, part, v.load(place, mask)), place, mask)
+                return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4))]
+
+            v.repeat(K, [a, columns], add_to_row)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 7), generate
 
     return block
 

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from .numba_options import intrinsic
+from .numba_options import INNER, intrinsic
 from .system_calls import YIELD
 
 _WORD = ir.IntType(64)
@@ -52,7 +52,7 @@ def _atomic_load(typing, address):
     return types.int64(types.intp), generate
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def wait_for_all(barrier, workers):
     """Return when all workers have called it; what one wrote before it, all read after it.
 
@@ -75,7 +75,7 @@ def wait_for_all(barrier, workers):
             _yield()
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def is_abandoned(barrier):
     """Return whether a thread will not come, so that those that have come leave."""
     return _atomic_load(barrier.ctypes.data + 64) < 0

@@ -87,6 +87,9 @@ call_dense = _caller(*["integer"] * 9)
 call_dense_back = _caller(*["integer"] * 13)
 """Call f(I, O, rows, p, A, delta, J, add, before, transposed, by_rows, product, workspace): back through it."""
 
+call_columns = _caller(*["integer"] * 10)
+"""Call f(low, high, I, O, rows, A, delta, J, add, transposed): the gradient of some columns; see `sparse_rows`."""
+
 call_packed = _caller(*["integer"] * 14)
 """Call f(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed): a product; see `packed.multiply`."""
 

@@ -38,8 +38,10 @@ _ADDRESS = np.int64
 ROWS = np.dtype(
     [
         ("x", _ADDRESS),
+        ("columns", _ADDRESS),  # of sparse rows, whose values are x, and where each row starts; an address of 0 is no
+        ("starts", _ADDRESS),  # array, here and below
         ("t", _ADDRESS),
-        ("classes", _ADDRESS),  # instead of t; an address of 0 is no array, here and below
+        ("classes", _ADDRESS),  # instead of t
         ("weight", _ADDRESS),
         ("data_rows", _WORD),  # the rows of these arrays
         ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0 for all
@@ -82,6 +84,7 @@ FIT = np.dtype(
         ("l1_averaged", _DOUBLE),
         # Memory for a tile: one for each worker, or for each shard if layers are model parallel.
         ("tile", _ADDRESS),
+        ("tile_features", _WORD),  # the numbers of a row in the tile
         ("tile_rows", _WORD),  # the most rows of a tile
         ("row_multiple", _WORD),  # the rows of a training tile are padded to a multiple of it
         ("tile_contents", _ADDRESS),  # see `tiles.TILE_CONTENTS`

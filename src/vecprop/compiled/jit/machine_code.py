@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from types import FunctionType
 from typing import Any
@@ -35,12 +35,14 @@ if hasattr(os, "register_at_fork"):
 
 _PAUSE = 5.0
 """Kernels that are compiled within this many seconds after others are of the same fit, and nothing more is said."""
-_last_compiled = -_PAUSE
+_last_said = -_PAUSE
 
 
 def _say() -> None:
     """Tell the user why a fit takes seconds, once for all kernels that it needs."""
-    if time.monotonic() - _last_compiled > _PAUSE:
+    global _last_said
+    before, _last_said = _last_said, time.monotonic()
+    if _last_said - before > _PAUSE:
         print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
@@ -106,18 +108,20 @@ class Kernel:
         return apart(self._compiled)
 
     def _compiled(self) -> int:
-        global _last_compiled
+        global _last_said
         with _one_at_a_time:
+            if missing := not is_kept(self.name):
+                _say()
             wait_for(self.name)
             compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS)
             compiled._cache = _Kept(self.name)
             if is_kept(self.name):
                 compiled.compile()
             else:
-                _say()
                 with alone(self.name), _no_garbage_collection():
                     compiled.compile()
-                _last_compiled = time.monotonic()
+            if missing:
+                _last_said = time.monotonic()
         _kept.append(compiled)
         assert compiled.address is not None
         return compiled.address
@@ -132,13 +136,12 @@ class _Kept:
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the code in the cache, or None."""
         code = kept(self.name)
-        if code is None:
-            return None
-        target.refresh()  # compiling would have done it
-        try:
-            return CompileResult._rebuild(target, *pickle.loads(code))
-        except Exception:  # of any type, if another version of the compiler has written it
-            return None
+        with suppress(Exception):  # of any type, if another version of the compiler has written it
+            if code is not None:
+                target.refresh()  # compiling would have done it
+                return CompileResult._rebuild(target, *pickle.loads(code))
+        _say()
+        return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Save compiled code in the cache."""

@@ -11,12 +11,13 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"contract", "reassoc", "arcp"},
     "nogil": True,
     "_nrt": False,
+    "no_rewrites": True,
 }
 """Options of every kernel.
 
 Division by zero gives infinity: Numba's own test for it would stop vectorization. Sums may be reordered, and divisions
 become products; infinities and NaN keep their meaning. References are not counted: kernels own nothing, and the
-counting takes the compiler a tenth of its time.
+counting takes the compiler a tenth of its time. Expressions of arrays, which kernels have none of, are not looked for.
 """
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -26,7 +27,10 @@ IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
 """Options of sums that are promised to be in order."""
 
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""Options of functions that are inlined into their callers, and so are not compiled by themselves."""
+"""Options of functions that are inlined into their callers, and so are not compiled by themselves.
+
+A function with a single caller is: by itself it would be typed, optimized and turned into machine code once more.
+"""
 
 Arguments = ParamSpec("Arguments")
 

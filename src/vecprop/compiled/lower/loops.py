@@ -17,7 +17,7 @@ from ...core.layers import Dropout, LayerNorm
 from ...core.losses import SoftmaxCrossEntropy
 from ..jit.arrays import matrix, vector
 from ..jit.machine_code import address_of
-from ..jit.numba_options import use_widest_vectors, without_overlaps
+from ..jit.numba_options import INNER, use_widest_vectors, without_overlaps
 from .formulas import H_SIZE, compiled_method
 from .scalar_functions import quotient
 
@@ -29,16 +29,16 @@ half: Any = None
 
 clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
 _GOLDEN, _DROPOUT = np.uint64(counter_rng._GOLDEN), np.uint64(counter_rng._DROPOUT)
-mix: Any = njit(counter_rng._mix, nogil=True)
+mix: Any = njit(counter_rng._mix, **INNER)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def count(state, number):
     """Return the state of the stream with this number; see `core.counter_rng.counter_bits`."""
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def unpacked(h):
     """Return the hyperparameters one by one. Loads of doubles inside a loop would halve its float32 vectors."""
     h = vector(h, H_SIZE)

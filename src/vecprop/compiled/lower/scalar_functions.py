@@ -16,13 +16,13 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
-from ..jit.numba_options import intrinsic
+from ..jit.numba_options import INNER, intrinsic
 from ..jit.processor import has_wide_vectors
 from ..jit.reached import OVERLOADS
 
 # Numba's default error model tests each division for zero, which stops vectorization. A product and a sum may become
 # one instruction, which rounds once; anything else would break these formulas, which rely on the order of roundings.
-_EXACT: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True, "forceinline": True}
+_EXACT: Any = {**INNER, "fastmath": {"contract"}, "forceinline": True}
 
 
 @intrinsic

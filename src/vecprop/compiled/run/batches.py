@@ -20,6 +20,7 @@ from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of
 from ..jit.numba_options import ONCE
 from .model_parallel import (
+    backward_by_columns,
     backward_by_inputs,
     backward_by_results,
     delta_of,
@@ -95,6 +96,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
         row = layer_at(c, layer)
         if row.split == WeightSplit.INPUTS:
             backward_by_inputs(c, layer, worker, rows, current, transposed, theta)
+        elif row.split == WeightSplit.COLUMNS:
+            backward_by_columns(c, layer, worker, rows, current, transposed, theta)
         elif row.split == WeightSplit.RESULTS:
             backward_by_results(c, layer, worker, rows, current, theta)
         else:

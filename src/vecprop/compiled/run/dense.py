@@ -1,5 +1,7 @@
 """Dense layers, forward and back, by four algorithms: loops, blocks in registers, packed blocks, and BLAS.
 
+A fifth is that of sparse rows, see `sparse_rows`.
+
 A tile holds features x rows. Behind a layer's inputs there is one feature more, which is always 1 and whose weight is
 the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each::
 
@@ -22,18 +24,20 @@ from numba import njit, types
 
 from ..gemm.blas import blas_address, blas_product
 from ..gemm.packed import packed_address
-from ..gemm.products import dots_of, multiply_of, transpose_of, uses_blocks
+from ..gemm.products import dots_of, multiply_address, multiply_of, transpose_of, uses_blocks
 from ..gemm.vectors import vector_bytes
 from ..jit.arrays import numbers_at, put_ones, total
-from ..jit.calls import call_packed
+from ..jit.calls import call_packed, call_product
 from ..jit.machine_code import address_of, filled_in
-from ..jit.numba_options import INNER, OPTIONS
+from ..jit.numba_options import INNER, ONCE
+from .sparse_rows import columns_address, multiply_sparse, multiply_sparse_back, names_of_sparse
 
 # Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks, and
 # for packed layers the functions by blocks, which few rows go to.
 number: Any = float
 size = few_outputs = 0
 multiply: Any = None
+multiply_blocks: Any = None
 dots: Any = None
 transpose: Any = None
 blocks: Any = None
@@ -62,6 +66,7 @@ class Algorithm(Enum):
     BLOCKS = "blocks"
     PACKED = "packed blocks"
     BLAS = "BLAS"
+    SPARSE = "sparse rows"
 
     @staticmethod
     def of(inputs: int, outputs: int) -> "Algorithm":
@@ -72,7 +77,7 @@ class Algorithm(Enum):
         return Algorithm.BLAS if weights >= WIDE else Algorithm.LOOPS
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _put_weighted_rows(out, rows, weights, stride, count):
     """Store Σ_k weights[k stride] rows[k] in out. Four rows at a time read and write out a quarter as often."""
     a, A = weights[0], rows[0]
@@ -128,13 +133,18 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, produ
             _put_weighted_rows(before_of[k * S : (k + 1) * S], delta, p[k * O :], np.int64(1), O)
 
 
+def _multiply_here(product, operands):
+    """Multiply as `calls.call_product` does where the address of a product is another's."""
+    multiply_blocks(*operands)
+
+
 def _blocks(I, O, S, p, A, Z, by_rows, product, workspace):
     """Z = [W; b]ᵀ [A; 1]."""
     put_ones(A + I * S * size, S, number(0))
     M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
     if S == 1:  # Zᵀ = [A; 1]ᵀ [W; b] is the same, and has O columns for the vectors instead of one
         M, N, left, left_k, right, right_k = S, O, A, np.int64(size), p, O * size
-    multiply(M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0))
+    multiply(product, (M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0)))
 
 
 def _blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
@@ -142,13 +152,13 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, prod
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
         transpose(O, S, delta, row, transposed, column)
-        multiply(I + 1, O, S, A, row, one, transposed, column, J, column, add)
+        multiply(product, (I + 1, O, S, A, row, one, transposed, column, J, column, add))
     elif J:
         dots(I + 1, O, S, A, row, delta, row, J, column, add)
     if before and S == 1:
         dots(I, S, O, p, column, delta, column, before, row, np.int64(0))
     elif before:
-        multiply(I, S, O, p, column, one, delta, row, before, row, np.int64(0))
+        multiply(product, (I, S, O, p, column, one, delta, row, before, row, np.int64(0)))
 
 
 def _packed(I, O, S, p, A, Z, by_rows, product, workspace):
@@ -202,11 +212,15 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows
 def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
     """Return the addresses of a dense layer's forward and backward functions; see `calls.call_dense`."""
     names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
+    if algorithm is Algorithm.SPARSE:
+        names |= names_of_sparse(F)
     suffix = F.__name__
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])
-        names |= {"multiply": multiply_of(F), "dots": dots_of(F), "transpose": transpose_of(F)}
+        names |= {"multiply": call_product, "dots": dots_of(F), "transpose": transpose_of(F)}
     if algorithm is Algorithm.PACKED:
+        here = filled_in(_multiply_here, suffix, multiply_blocks=multiply_of(F))
+        names["multiply"] = njit(here, **ONCE)
         blocks, blocks_back = (njit(filled_in(each, suffix, **names), **INNER) for each in (_blocks, _blocks_back))
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
@@ -214,6 +228,7 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
         Algorithm.BLOCKS: (_blocks, _blocks_back),
         Algorithm.PACKED: (_packed, _packed_back),
         Algorithm.BLAS: (_through_blas, _through_blas_back),
+        Algorithm.SPARSE: (multiply_sparse, multiply_sparse_back),
     }[algorithm]
     return (
         address_of(forward, types.void(*[types.intp] * 9), suffix, **names),
@@ -223,4 +238,10 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
 
 def product_address(algorithm: Algorithm, F: type) -> int:
     """Return the address of the product that a dense layer calls, or 0 if it calls none."""
-    return {Algorithm.PACKED: packed_address, Algorithm.BLAS: blas_address}.get(algorithm, lambda F: 0)(F)
+    products = {
+        Algorithm.BLOCKS: multiply_address,
+        Algorithm.PACKED: packed_address,
+        Algorithm.BLAS: blas_address,
+        Algorithm.SPARSE: columns_address,
+    }
+    return products.get(algorithm, lambda F: 0)(F)

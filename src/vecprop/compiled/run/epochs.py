@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit, types
 
 from ...optimize.stopping import observed
-from ..jit.arrays import add, copy, doubles_at, numbers_at, record_at, total, words_at
+from ..jit.arrays import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
 from ..jit.barrier import BARRIER_WORDS, is_abandoned, wait_for_all
 from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
 from ..jit.fit_record import fit_at
@@ -87,7 +87,7 @@ def _scale(c, data, rows, like):
     return 1 / total if total > 0 else 0.0
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _shards_of(c, worker):
     """Return a worker's first shard and that of the next worker, if no layers are split."""
     first, end = quarters_of(worker, c.workers)
@@ -100,9 +100,9 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
     B, P, shards = rows.size, c.p, c.shards
     partial, (first, end) = doubles_at(c.partial_losses, shards), own_shards
     for shard in range(first, end):
-        own, some = gradients[shard * P :], rows
+        own, some = part(gradients, shard * P, gradients.size), rows
         if shards > 1:  # the divisions would take as long as a small layer
-            some = rows[shard * B // shards : (shard + 1) * B // shards]
+            some = part(rows, shard * B // shards, (shard + 1) * B // shards)
         if not some.size:
             for p in range(P):
                 own[p] = 0
@@ -112,7 +112,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
         )
     if in_pairs(c):
         for shard in range(first, end, 2):
-            add(gradients[(shard + 1) * P : (shard + 2) * P], gradients[shard * P : (shard + 1) * P])
+            add(part(gradients, (shard + 1) * P, (shard + 2) * P), part(gradients, shard * P, (shard + 1) * P))
 
 
 def run_epochs(context, worker):
@@ -122,7 +122,7 @@ def run_epochs(context, worker):
     N, P, full, noisy = c.training.rows, c.p, c.full, c.noisy
     theta = numbers_at(c.theta, P, zero)
     gradients = numbers_at(c.gradients, shards * P, zero)
-    own_moved = numbers_at(c.moved, (worker + 1) * BLOCK, zero)[worker * BLOCK :]
+    own_moved = part(numbers_at(c.moved, (worker + 1) * BLOCK, zero), worker * BLOCK, (worker + 1) * BLOCK)
     last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
     order, all_rows = words_at(c.order, N), words_at(c.all_rows, N)
     recorded = max(c.epochs, 1)  # 0 epochs measure the losses, and write one of each
@@ -131,7 +131,7 @@ def run_epochs(context, worker):
     first, end = quarters_of(worker, workers)
     first_shard, end_shard = _shards_of(c, worker)
     own = 0 if c.gradient_of_batch else first_shard  # the shard in which the worker sums gradients; see `steps`
-    J = gradients[own * P :]
+    J = part(gradients, own * P, gradients.size)
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
     blocks, partial = c.block_count, doubles_at(c.partial_losses, shards)
     squares, moves = doubles_at(c.squares, blocks), doubles_at(c.moves, blocks)
@@ -139,7 +139,7 @@ def run_epochs(context, worker):
     running = c.running
     # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
     carried = full and not noisy and not running
-    scale_of_all = _scale(c, c.training, all_rows[:N], theta) if running else 0.0
+    scale_of_all = _scale(c, c.training, all_rows, theta) if running else 0.0
     step = 0
     for epoch in range(recorded):
         if c.stop and words_at(c.stop, 1)[0]:  # only fits of one worker have this word, so no other waits for it
@@ -155,7 +155,7 @@ def run_epochs(context, worker):
             return
         first_step, loss, running_loss, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
-            rows = (order if c.shuffle else all_rows)[start : min(start + c.batch_size, N)]
+            rows = part(order if c.shuffle else all_rows, start, min(start + c.batch_size, N))
             B, scale = rows.size, _scale(c, c.training, rows, theta)
             step_number = c.first_step + step if noisy else -1
             # The gradients of the shards.
@@ -199,7 +199,7 @@ def run_epochs(context, worker):
                     if not first <= quarter < end:
                         continue
                     if judged:
-                        copy(theta[low:high], last_finite[low:high])
+                        copy(part(theta, low, high), part(last_finite, low, high))
                     moves[block] = move_block(c, theta, J, low, high, rate, t, shorten, own_moved)
                 wait_for_all(barrier, workers)  # D
             # The step's part of the epoch's means.
@@ -232,7 +232,7 @@ def run_epochs(context, worker):
                 return
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _has_stalled(c, epoch, theta):
     """Return whether early stopping ends training, and copy the best parameters."""
     rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
@@ -250,7 +250,7 @@ def _has_stalled(c, epoch, theta):
     return memory.stalled >= rule.patience
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _running(c, loss, penalty, scale_of_all, scale, rows):
     """Return a batch's part in the epoch's running loss, as `train.reference.running_loss` has it."""
     if not c.mean:
@@ -266,7 +266,7 @@ def _is_finite(values):
     return True
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _measured(context, c, worker, epoch, known, theta):
     """Record the losses and the score at theta, without the training loss if that is known.
 
@@ -293,16 +293,16 @@ def _measured(context, c, worker, epoch, known, theta):
     return finite
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _loss(context, c, worker, is_validation, N, parts, theta):
     """Return the loss of rows in parts, with the penalty; all workers return the same."""
     barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
     partial = doubles_at(c.partial_losses, parts)
     scale = _scale(c, c.validation if is_validation else c.training, rows, theta)
     wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
-    for part in range(worker, parts, workers):
-        some = rows[part * N // parts : (part + 1) * N // parts]
-        partial[part] = call_rows(
+    for number in range(worker, parts, workers):
+        some = part(rows, number * N // parts, (number + 1) * N // parts)
+        partial[number] = call_rows(
             c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)

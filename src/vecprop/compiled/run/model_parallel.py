@@ -9,6 +9,9 @@ of the data alone::
              worker 0                worker 1                         with two workers
              quarters 0 and 1        quarters 2 and 3
 
+**Split by columns.** A layer on sparse rows: outputs are computed shard by shard, and each worker computes the gradient
+of some quarters of the columns, from the rows of all shards; see `sparse_rows`.
+
 **Split by results.** Each worker computes some rows of each product: outputs in the forward pass, inputs in the
 backward pass and in the gradient. The weights that it packs serve the rows of all shards, and nothing is summed across
 workers. Rows are shared in whole panels, as `gemm` packs them::
@@ -17,7 +20,7 @@ workers. Rows are shared in whole panels, as `gemm` packs them::
       [ worker 0: outputs 0 .. ]        [ worker 0: inputs 0 .. ]       [ worker 0: inputs 0 .. ]
       [ worker 1: the others   ]        [ worker 1: the others  ]       [ worker 1: the others  ]
 
-In both there is one gradient of the layer, in the first shard's, instead of one for each shard. What other workers
+In all there is one gradient of the layer, in the first shard's, instead of one for each shard. What other workers
 write is read behind a barrier only; comments at the barriers say what they order.
 """
 
@@ -27,7 +30,7 @@ from numba import njit
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
 from ..jit.arrays import numbers_at, put_ones, words_at
 from ..jit.barrier import BARRIER_WORDS, wait_for_all
-from ..jit.calls import call_dense_back, call_gather, call_packed
+from ..jit.calls import call_columns, call_dense_back, call_gather, call_packed
 from ..jit.numba_options import INNER, ONCE
 from .parallelism import QUARTERS, inputs_of, multiply_quarter, quarters_of, sum_quarters
 from .tile_layers import inputs_at, layer_at
@@ -52,7 +55,7 @@ def memory_of(c, address, shard, features, like):
 @njit(**ONCE)
 def tile_of(c, shard, like):
     """Return a shard's inputs."""
-    return memory_of(c, c.tile, shard, c.inputs + 1, like)
+    return memory_of(c, c.tile, shard, c.tile_features, like)
 
 
 @njit(**ONCE)
@@ -123,13 +126,30 @@ def backward_by_inputs(c, layer, worker, rows, current, transposed, like):
         A = _layer_inputs(c, layer, shard, like) + low * S * size
         # The quarters are a dense layer of high - low features. Its last feature is taken for the ones of the biases.
         operands, add = (O, S, none, A, delta, c.gradients + start), np.int64(shard > 0)
-        call_dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, none, none))
+        call_dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, row.product, none))
         if layer:
             before = delta_of(c, shard, 1 - current, like)[low * S :].ctypes.data
             operands = O, S, c.theta + start, A, delta, none, none, before
-            call_dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, none, none))
+            call_dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, row.product, none))
     if layer:
         wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
+
+
+# Layers that are split by columns.
+
+
+@njit(**ONCE)
+def backward_by_columns(c, layer, worker, rows, current, transposed, like):
+    """Compute the gradient of a worker's quarters of the columns, from the rows of all shards."""
+    row, size = layer_at(c, layer), like.itemsize
+    I, O, J = row.inputs, row.outputs, c.gradients + row.start * size
+    first, end = quarters_of(worker, c.workers)
+    low, high = inputs_of(first, I), inputs_of(end, I)
+    wait_for_all(words_at(c.barrier, BARRIER_WORDS), c.workers)  # the rows and deltas of all shards are there
+    for shard in range(c.shards):
+        S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, current, like).ctypes.data
+        A, add = tile_of(c, shard, like).ctypes.data, np.int64(shard > 0)
+        call_columns(row.product, (low, high, I, O, S, A, delta, J, add, transposed))
 
 
 # Layers that are split by results.

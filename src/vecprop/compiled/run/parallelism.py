@@ -6,7 +6,7 @@ them, and has to read much of what another thread has written. So threads split 
 has the same weights from step to step, with their gradient, which it computes from all rows, and their moments. Threads
 then exchange only outputs and their deltas.
 
-There are two ways to split a layer, `WeightSplit.INPUTS` and `WeightSplit.RESULTS`; `model_parallel` draws both.
+`WeightSplit` has the ways to split a layer; `model_parallel` draws them.
 
 Parameters are cut into four quarters, of a split layer's inputs or of the parameters between such layers::
 
@@ -67,16 +67,20 @@ class WeightSplit(IntEnum):
     """Each thread has some quarters of the inputs; their partial products are summed."""
     RESULTS = 2
     """Each thread computes some rows of each product: outputs in the forward pass, inputs in the backward pass."""
+    COLUMNS = 3
+    """Each thread computes outputs of some sparse rows, and the gradient of some columns."""
 
 
-def split_of(inputs: int, outputs: int, rows: int) -> WeightSplit:
-    """Return how threads split a dense layer, for batches of this number of rows.
+def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> WeightSplit:
+    """Return how threads split a dense layer, for batches of this number of rows, which may be sparse.
 
     Examples
     --------
     >>> split_of(784, 128, rows=1000).name
     'NONE'
     """
+    if is_sparse:
+        return WeightSplit.COLUMNS if rows else WeightSplit.NONE
     algorithm = Algorithm.of(inputs, outputs)
     if rows < 2 or algorithm not in (Algorithm.BLOCKS, Algorithm.PACKED):
         return WeightSplit.NONE
@@ -90,8 +94,10 @@ def split_of(inputs: int, outputs: int, rows: int) -> WeightSplit:
     )
 
 
-def algorithm_of(inputs: int, outputs: int, rows: int) -> Algorithm:
-    """Return the algorithm of a dense layer's products, for batches of this number of rows."""
+def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> Algorithm:
+    """Return the algorithm of a dense layer's products, for batches of this number of rows, which may be sparse."""
+    if is_sparse:
+        return Algorithm.SPARSE
     by_inputs = split_of(inputs, outputs, rows) is WeightSplit.INPUTS
     return Algorithm.BLOCKS if by_inputs else Algorithm.of(inputs, outputs)
 

@@ -17,9 +17,9 @@ the result is the same. `parallelism` says which blocks a worker has.
 import numpy as np
 from numba import njit
 
-from ..jit.arrays import add, add_pair, numbers_at, words_at
+from ..jit.arrays import add, add_pair, part, words_at
 from ..jit.calls import call_update
-from ..jit.numba_options import INNER
+from ..jit.numba_options import INNER, ONCE
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
@@ -27,21 +27,28 @@ BLOCK = 2048
 _BLOCK_BYTES = 32
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def block_at(c, number):
     """Return a block's start, end and quarter, and whether there is a single gradient; see `parallelism.blocks_of`."""
     words = words_at(c.blocks + _BLOCK_BYTES * number, 4)
     return words[0], words[1], words[2], words[3]
 
 
+@njit(**ONCE)
+def _in_span(c, span, values, low, high):
+    """Return the part of a block that is in a span of penalized weights; it may be empty."""
+    spans = words_at(c.spans, 2 * c.weight_spans)
+    first = min(max(low, spans[2 * span]), high)
+    return part(values, first, max(first, min(high, spans[2 * span + 1])))
+
+
 @njit(**INNER)
 def penalty_of(c, theta, low, high, scale):
     """Return ½ l2 Σ W² + l1 Σ |W| over a block of parameters; see `core.penalties`."""
-    spans = words_at(c.spans, 2 * c.weight_spans)
     l2, l1 = c.l2 + scale * c.l2_averaged, c.l1 + scale * c.l1_averaged
     squares, sizes = 0.0, 0.0
     for span in range(c.weight_spans):
-        W = theta[max(low, spans[2 * span]) : min(high, spans[2 * span + 1])]
+        W = _in_span(c, span, theta, low, high)
         if l2:
             squares += _squares(W)
         for i in range(W.size if l1 else 0):
@@ -49,40 +56,39 @@ def penalty_of(c, theta, low, high, scale):
     return l2 / 2 * squares + l1 * sizes
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def in_pairs(c):
     """Return whether each worker sums its own two shards' gradients, so that the other has half as much to read."""
     return c.shards == 4 and c.workers <= 2 and not c.gradient_of_batch
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _sum_shards(c, gradients, P, low, high, own):
     """Sum a block of the shards' gradients in the worker's own shard; ``own ^ 1`` is the other shard of its pair."""
-    shards, J = c.shards, gradients[own * P + low : own * P + high]
+    shards, J = c.shards, part(gradients, own * P + low, own * P + high)
     if shards == 4 and not in_pairs(c):
-        add(gradients[(own ^ 1) * P + low : (own ^ 1) * P + high], J)
-        add_pair(gradients[(own ^ 2) * P + low :], gradients[(own ^ 3) * P + low :], J)
+        add(part(gradients, (own ^ 1) * P + low, (own ^ 1) * P + high), J)
+        first, second = (own ^ 2) * P, (own ^ 3) * P
+        add_pair(part(gradients, first + low, first + high), part(gradients, second + low, second + high), J)
     else:
         other = own ^ (shards >> 1)
-        add(gradients[other * P + low : other * P + high], J)
+        add(part(gradients, other * P + low, other * P + high), J)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def sum_block(c, theta, gradients, is_single, low, high, scale, own):
     """Sum a block of the gradient in the worker's own shard, with the penalties; return the sum of its squares."""
-    F, J = theta.dtype.type, gradients[own * theta.size :]
+    F, J = theta.dtype.type, part(gradients, own * theta.size, (own + 1) * theta.size)
     if c.shards > 1 and not is_single:
         _sum_shards(c, gradients, theta.size, low, high, own)
-    spans = words_at(c.spans, 2 * c.weight_spans)
     l2, l1 = F(c.l2 + scale * c.l2_averaged), F(c.l1 + scale * c.l1_averaged)
     for span in range(c.weight_spans):
-        first, end = max(low, spans[2 * span]), min(high, spans[2 * span + 1])
-        W, J_W = theta[first:end], J[first:end]
+        W, J_W = _in_span(c, span, theta, low, high), _in_span(c, span, J, low, high)
         for i in range(W.size if l2 else 0):
             J_W[i] += l2 * W[i]
         for i in range(W.size if l1 else 0):
             J_W[i] += l1 * F(np.sign(W[i]))
-    return _squares(J[low:high])
+    return _squares(part(J, low, high))
 
 
 @njit(**INNER)
@@ -103,22 +109,10 @@ def _squares(values):
 def move_block(c, theta, J, low, high, rate, t, shorten, moved):
     """Take the optimizer's step for a block of parameters; return the square of its length."""
     if shorten != 1:
-        own = J[low:high]
+        own = part(J, low, high)
         for p in range(own.size):
             own[p] *= theta.dtype.type(shorten)
-    first, second = numbers_at(c.first, theta.size, J)[low:], numbers_at(c.second, theta.size, J)[low:]
-    square = call_update(
-        c.update,
-        (
-            high - low,
-            rate,
-            t,
-            theta[low:].ctypes.data,
-            J[low:].ctypes.data,
-            first.ctypes.data,
-            second.ctypes.data,
-            moved.ctypes.data,
-            c.update_h,
-        ),
-    )
-    return square if np.isfinite(square) else _squares(moved[: high - low])
+    at = low * theta.itemsize
+    addresses = theta.ctypes.data + at, J.ctypes.data + at, c.first + at, c.second + at, moved.ctypes.data
+    square = call_update(c.update, (high - low, rate, t, *addresses, c.update_h))
+    return square if np.isfinite(square) else _squares(part(moved, np.int64(0), high - low))

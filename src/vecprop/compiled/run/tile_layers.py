@@ -19,7 +19,7 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
-from ..jit.arrays import copy, numbers_at, put_ones, record_at
+from ..jit.arrays import copy, numbers_at, part, put_ones, record_at
 from ..jit.calls import call_dense, call_dense_back, call_derivative, call_drop, call_map, call_norm, call_norm_back
 from ..jit.numba_options import INNER, ONCE
 from ..lower.formulas import H_SIZE
@@ -72,7 +72,7 @@ def inputs_at(c, number, tile, workspace):
     """
     if number == 0:
         return tile.ctypes.data
-    return workspace[layer_at(c, number - 1).output_at :].ctypes.data
+    return workspace.ctypes.data + workspace.itemsize * layer_at(c, number - 1).output_at
 
 
 @njit(**ONCE)
@@ -80,8 +80,8 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
     """Compute a layer's output over a tile, in the workspace. Dropout drops only if ``noisy``."""
     layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
     h, I, type = c.h + H_BYTES * number, layer.inputs, layer.type
-    at, extra = layer.output_at, workspace[layer.extra_at :].ctypes.data
-    out = workspace[at : at + layer.outputs * S]
+    at, extra = layer.output_at, workspace.ctypes.data + workspace.itemsize * layer.extra_at
+    out = part(workspace, at, at + layer.outputs * S)
     if type == LayerType.DENSE:
         O, p = layer.outputs, c.theta + tile.itemsize * layer.start
         by_rows = c.by_rows if number == 0 else 0
@@ -89,7 +89,7 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
             put_ones(A + I * S * tile.itemsize, S, tile)
             for quarter in range(QUARTERS):
                 multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)
-            sum_quarters(workspace[layer.extra_at :], out)
+            sum_quarters(part(workspace, layer.extra_at, workspace.size), out)
         else:
             call_dense(layer.forward, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
     elif type == LayerType.ACTIVATION:
@@ -116,14 +116,14 @@ def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gr
     """
     layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
     h, I, O, type = c.h + H_BYTES * number, layer.inputs, layer.outputs, layer.type
-    extra = workspace[layer.extra_at :]
+    extra = part(workspace, layer.extra_at, workspace.size)
     if type == LayerType.DENSE:
         start = tile.itemsize * layer.start
         by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
         operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, transposed
         call_dense_back(layer.backward, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
     elif type == LayerType.ACTIVATION:
-        out = workspace[layer.output_at :].ctypes.data
+        out = workspace.ctypes.data + workspace.itemsize * layer.output_at
         call_derivative(layer.backward, (O * S, A, out, delta.ctypes.data, h))
     elif type == LayerType.LAYER_NORM:
         start = tile.itemsize * layer.start

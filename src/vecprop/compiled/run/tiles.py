@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit.arrays import copy, doubles_at, numbers_at, words_at
+from ..jit.arrays import copy, doubles_at, numbers_at, part, words_at
 from ..jit.calls import call_gather, call_link, call_loss
 from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
 from ..jit.numba_options import IN_ORDER, INNER, ONCE
+from .sparse_rows import find_sparse_rows
 from .tile_layers import LayerType, backward, forward, inputs_at, layer_at
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
@@ -48,7 +49,7 @@ def _gather(gather, X, I, rows, by_rows, tile):
     S, size = rows.size, X.itemsize
     if by_rows:
         for s in range(S):
-            copy(X[rows[s] * I : (rows[s] + 1) * I], tile[s * I : (s + 1) * I])
+            copy(part(X, rows[s] * I, (rows[s] + 1) * I), part(tile, s * I, (s + 1) * I))
     elif I >= MIN_GATHERED_FEATURES:
         call_gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
     else:
@@ -74,7 +75,7 @@ def _in_order(c, rows_address, n):
     return all_rows <= rows_address and rows_address < all_rows + 8 * count
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _store_predictions(c, data, workspace, rows, Y):
     """Store the predictions of rows in the record's array of them; Y is a tile to write on."""
     O, S, Z = c.outputs, rows.size, inputs_at(c, c.layers, workspace, workspace)
@@ -106,7 +107,7 @@ def _spoil_predictions(c, data, inputs, rows, Y):
                 predictions[rows[s] * O : (rows[s] + 1) * O] = np.nan
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def find_in_data(data, rows, places):
     """Write the row numbers in the data into places: rows count the chosen rows alone."""
     chosen = words_at(data.chosen, data.rows)
@@ -170,15 +171,18 @@ def scale_inputs(data, first, features, rows, by_rows, tile):
         _scale_tile(tile, rows, by_rows, own_shift, own_scale, data.multiplies)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def gather_inputs(c, data, places, tile):
-    """Copy the inputs of rows into a tile, scaled."""
+    """Copy the inputs of rows into a tile, scaled; of sparse rows, where they lie."""
+    if data.columns:
+        find_sparse_rows(data, places, tile)
+        return
     X = numbers_at(data.x, data.data_rows * c.inputs, tile)
     _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
     scale_inputs(data, 0, c.inputs, places.size, c.by_rows, tile)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def gather_targets(c, data, places, targets):
     """Copy the targets of rows into a tile of features x rows."""
     N, O = data.data_rows, c.outputs
@@ -188,7 +192,7 @@ def gather_targets(c, data, places, targets):
         _gather(c.gather, numbers_at(data.t, N * O, targets), O, places, np.int64(0), targets)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def gather_weights(data, places, scale, weights):
     """Write the weights of rows, times a scale, into weights."""
     weight = numbers_at(data.weight, data.data_rows, weights)
@@ -196,7 +200,7 @@ def gather_weights(data, places, scale, weights):
         weights[s] = weights.dtype.type(scale) * (weight[places[s]] if data.weight else 1)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
     """Return the weighted loss of a tile's first rows, without its padding, and store the delta of all S rows."""
     Z = inputs_at(c, c.layers, workspace, workspace)
@@ -208,7 +212,7 @@ def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
     return total
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def _padded(rows, multiple):
     """Return the number of rows rounded up to a multiple; tiles of fewer rows than that are not padded.
 
@@ -228,7 +232,8 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     I, O = c.inputs, c.outputs
     twice = 2 * c.delta_size
     # A worker's own part of each memory.
-    tile = numbers_at(c.tile + worker * size * (I + 1) * most, (I + 1) * most, zero)
+    tile_size = c.tile_features * most
+    tile = numbers_at(c.tile + worker * size * tile_size, tile_size, zero)
     targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
     weights = numbers_at(c.row_weights + worker * size * most, most, zero)
     losses = numbers_at(c.row_losses + worker * size * most, most, zero)
@@ -240,12 +245,12 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
     while start < n:
-        rows = all_rows[start : start + most]
+        rows = part(all_rows, start, min(start + most, n))
         S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
-        places, inputs, fill = all_places[:S], tile, True
+        places, inputs, fill = part(all_places, np.int64(0), S), tile, True
         if in_order and c.by_rows and not (data.chosen or data.scale):
             N = data.data_rows
-            inputs = numbers_at(data.x, N * I, zero)[rows[0] * I :]  # read where they lie
+            inputs = part(numbers_at(data.x, N * I, zero), rows[0] * I, N * I)  # read where they lie
         else:
             # The tile is filled unless it has these very rows from the step before. Validation always fills it, and
             # leaves it marked as unknown, since its rows have the same numbers as those of training.
@@ -259,10 +264,12 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             scale_of_contents[0] = scale
         if fill:
             find_in_data(data, rows, places)
-            places[rows.size :] = places[rows.size - 1]  # padding
+            for s in range(rows.size, S):  # padding
+                places[s] = places[rows.size - 1]
             gather_targets(c, data, places, targets)
             gather_weights(data, places, scale, weights)
-            weights[rows.size : S] = 0
+            for s in range(rows.size, S):
+                weights[s] = 0
             if inputs is tile:
                 gather_inputs(c, data, places, tile)
         for layer in range(c.layers):
@@ -270,7 +277,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         if is_validation and c.validation_score:
             _store_predictions(c, data, workspace, rows, deltas)
         total += loss_of_tile(c, S, rows.size, workspace, targets, weights, deltas, losses)
-        delta, before = deltas[: c.delta_size], deltas[c.delta_size :]
+        delta, before = part(deltas, np.int64(0), c.delta_size), part(deltas, c.delta_size, twice)
         for layer in range(c.layers - 1 if gradient else -1, -1, -1):
             add = np.int64(1) if start else np.int64(0)  # the first tile stores the gradient, the others add to it
             backward(c, layer, inputs, S, step >= 0, workspace, delta, before, transposed, gradient, add)
@@ -285,7 +292,7 @@ def predict_rows(context, rows_address, n):
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     I, O = c.inputs, c.outputs
-    tile, Y = numbers_at(c.tile, (I + 1) * most, zero), numbers_at(c.targets, O * most, zero)
+    tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
     workspace = numbers_at(c.workspace, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):

@@ -1,6 +1,7 @@
 """The compiled engine: the kernels of ``vecprop.compiled``, which are imported when something needs them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
 from ...core.inputs import Batch
 from ...core.network import Network
+from ...core.sparse import SparseBatch, SparseNetwork
 from ...optimize.lbfgs import LBFGS
 from ..engine import Engine, Refusal
 
@@ -34,7 +36,8 @@ class Compiled(Engine):
     ) -> Refusal | None:
         """Return why the kernels do not take these, or None."""
         batches = list(batches)
-        if not all(isinstance(array, np.ndarray) for array in (theta, *(batch.X for batch in batches))):
+        arrays = theta, *(batch.X for batch in batches if not isinstance(batch, SparseBatch))
+        if not all(isinstance(array, np.ndarray) for array in arrays):
             return Refusal("it takes NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
             return Refusal(f"it takes float32 and float64, not {theta.dtype}", warns=False)
@@ -74,6 +77,8 @@ class Compiled(Engine):
 
     def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
         """Return a function that predicts rows with these parameters, a single row in a few microseconds."""
+        if isinstance(self.network, SparseNetwork):  # whose products SciPy computes as fast as memory allows
+            return partial(self.network.predict, theta)
         from ...compiled.compiled_network import CompiledNetwork
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array
-from ..core.inputs import Batch
-from ..core.layers import Dense, Parameters, bias_gradient
-from ..core.network import Network
+from .elementary import Array
+from .inputs import Batch
+from .layers import Dense, Parameters, bias_gradient
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class SparseBatch(Batch):
         return ()
 
     def require_finite_inputs(self) -> None:
-        """Do nothing, since X has been checked."""
+        """Raise a ValueError that names a number of X that is not finite."""
+        _require_finite(self.X)
 
     def take(self, rows: Array) -> Any:
         """Return the rows of these numbers as a batch."""
+        rows = rows if self.chosen is None else self.chosen[rows]
         return SparseBatch(self.X[rows], self.T[rows], None if self.weight is None else self.weight[rows])
 
 
@@ -69,14 +71,35 @@ class SparseNetwork(Network):
     def batch(
         self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
     ) -> Batch:
-        """Return inputs, targets and weights; X has been checked, and the rest is checked with zeros in its place."""
+        """Return X by rows and in theta's type, targets and weights, which are checked with zeros in X's place."""
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
         checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
-        return SparseBatch(X, checked.T, checked.weight)
+        dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex numbers stay complex, as dense ones do
+        batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
+        _require_columns(batch.X)
+        if finite:
+            batch.require_finite_inputs()
+        return batch
 
     def predict(self, theta: Array, X: Any) -> Array:
         """Return the predictions Y, after the link, or raise a ValueError if X is not finite."""
-        if not np.isfinite(X.data).all():
-            raise ValueError("X is not finite: fill or drop missing and infinite values.")
+        _require_finite(X)
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
+
+
+def _require_columns(X: Any) -> None:
+    """Refuse columns that are not there, which SciPy does not look for: products would use memory of others."""
+    ends = X.indices.min(initial=0), X.indices.max(initial=0)
+    for column in ends:
+        if not 0 <= column < X.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but an entry in column {column}: make the sparse matrix anew."
+            )
+
+
+def _require_finite(X: Any) -> None:
+    wrong = np.flatnonzero(~np.isfinite(X.data))
+    if wrong.size:
+        row, column = np.searchsorted(X.indptr, wrong[0], side="right") - 1, X.indices[wrong[0]]
+        raise ValueError(f"X is not finite: row {row}, column {column} is {X.data[wrong[0]]}; fill or drop it.")
