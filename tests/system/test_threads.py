@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 
 def run_watched(work, n):
-    threads.run_watched(work, n, lambda: None, lambda: None)
+    threads.stoppable(lambda: threads.run_together(work, n), lambda: False, lambda: None)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_how_many_threads_run():
 
 def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
     def fail():
-        raise FileNotFoundError
+        raise FileNotFoundError(2, "No such file")
 
     monkeypatch.setattr(threads, "_runnable", fail)
     assert threads._shares(2) == []

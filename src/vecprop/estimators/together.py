@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
-from ..system.threads import at_most_jobs, at_most_threads, usable_threads
+from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
@@ -128,13 +129,19 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     workers = min(threads, len(alone))
     config = get_config()  # scikit-learn keeps it for each thread
 
-    def run(number: int) -> None:
-        with config_context(**config), at_most_threads(max(threads // workers, 1)):
-            attempt(number, fittings[number].run)
+    asked: list[bool] = []  # not empty if the others are to stop
 
-    if workers > 1:
+    def run(number: int) -> None:
+        with config_context(**config), at_most_threads(max(threads // workers, 1)), heeding(asked):
+            if not asked:
+                attempt(number, fittings[number].run)
+
+    def run_all() -> None:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(run, alone))
+
+    if workers > 1:
+        stoppable(run_all, lambda: False, partial(asked.append, True))
     else:
         for number in alone:
             run(number)

@@ -44,7 +44,8 @@ class Monitor:
 
     def look(self) -> bool:
         """Report the progress of training; return whether the rest is to be stopped."""
-        if self.progress is not None and self.progress(self.latest()) is True:
+        answer = None if self.progress is None else self.progress(self.latest())
+        if isinstance(answer, bool | np.bool_) and answer:
             self.stopped = True
         return self.stopped
 
