@@ -290,3 +290,41 @@ def test_ctrl_c_while_kernels_are_compiled_breaks_nothing(seed, tmp_path):
     command = [sys.executable, "-c", start + COMPILING, str(seed)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+FORKING = """
+import os, random, signal, sys, threading, time
+import numpy as np, vecprop as vp
+
+X, t = np.random.default_rng(0).normal(size=(600, 30)), np.arange(600) % 3
+networks = [vp.Network(30, [vp.Dense(9), layer, vp.Dense(3)], vp.SoftmaxCrossEntropy())
+            for layer in (vp.Tanh(), vp.ReLU(), vp.SiLU(), vp.GELU())]
+
+def fit(network):
+    result = vp.train(network, network.init(0), X, t, optimizer=vp.Adam(), epochs=2, batch_size=64)
+    return vp.compile(network).predict(result.theta, X[:3])
+
+random.seed(int(sys.argv[1]))
+thread = threading.Thread(target=lambda: list(map(fit, networks)))  # imports and compiles
+thread.start()
+children = []
+for _ in range(10):
+    time.sleep(random.uniform(0, 0.8))
+    child = os.fork()
+    if not child:
+        signal.alarm(150)
+        fit(networks[0])
+        os._exit(0)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+def test_children_that_are_forked_while_a_thread_compiles_fit(seed, tmp_path):
+    environment = os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", FORKING, str(seed)]
+    subprocess.run(command, env=environment, check=True, timeout=300, stderr=subprocess.DEVNULL)

@@ -206,3 +206,38 @@ def test_no_more_threads_than_a_container_allows(monkeypatch, eight):
     monkeypatch.delenv("VECPROP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_quota", lambda: 3)
     assert allowed_threads() == 3
+
+
+def test_the_end_of_a_work_is_known_though_an_exception_has_lost_its_message():
+    helper = threads._Helper()
+    helper.begin(lambda worker: None, 0, [])
+    helper._ends.get()
+    assert helper.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_waits_for_what_children_may_not_find_half_done():
+    entered, seen = threading.Event(), []
+
+    def import_or_compile():
+        with threads.forks_wait:
+            entered.set()
+            time.sleep(0.05)
+            seen.append("done")
+
+    thread = threading.Thread(target=import_or_compile)
+    thread.start()
+    entered.wait()
+    child = os.fork()
+    if not child:
+        with threads.forks_wait:
+            os._exit(int(seen != ["done"]))
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_time_out_of_a_signal_is_no_refusal_of_the_system():
+    with pytest.raises(TimeoutError, match="soft limit"), threads.refusals():
+        raise TimeoutError("soft limit")
+    with threads.refusals():
+        raise PermissionError(13, "Permission denied")

@@ -3,6 +3,7 @@
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import _thread
 import ctypes
+import logging  # noqa: F401 (before a fork its lock is taken behind `forks_wait`, since it was registered earlier)
 import os
 import re
 import signal
