@@ -1,6 +1,7 @@
 """Many fits at once: the restarts of a model, and models that one population trains if none needs Python."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -85,6 +86,8 @@ class Restarts:
         self.model.__dict__.update(vars(self.kept.model) | {"random_state": self.model.random_state})
         self.model.restart_losses_ = np.array(losses)
         self.model.best_restart_ = self.fittings.index(self.kept)
+        if self.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
 
 
 AnyFitting: TypeAlias = Fitting | Restarts

@@ -267,7 +267,11 @@ def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop
     the work then has to end soon. The exception is raised when it has ended, a second one at once. So the work must
     hold references to its memory.
     """
-    (helper,), results = _helpers(1), []
+    results: list[Result] = []
+    try:
+        (helper,) = _helpers(1)
+    except RuntimeError:  # no thread starts when Python is shutting down
+        return work()
     try:
         helper.begin(lambda worker: results.append(work()), 0, [])
         while not helper.wait(LOOK):
@@ -282,6 +286,16 @@ def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop
         raise
     _idle.append(helper)
     return results[0]
+
+
+def undisturbed(work: Callable[[], Result]) -> Result:
+    """Return work(), in which no handler of a signal raises.
+
+    So none raises where an OSError is taken for one of the system, as in Python's own functions of files.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    return stoppable(work, lambda: False, lambda: None)
 
 
 def apart(work: Callable[[], Result]) -> Result:

@@ -73,7 +73,7 @@ class CompiledCohort(Cohort):
         except PressedAgain:
             raise
         except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
-            monitor.stopped = True
+            monitor.stopped = monitor.interrupted = True
         for cohort in cohorts:
             cohort.fits.release()
 

@@ -62,7 +62,8 @@ class CompiledTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        reason, state = self.measure(), self.state
+        state = self.state
+        reason: Reason | None = self.measure()
         try:
             while reason is None and state.epoch < state.epochs:
                 count = 1  # a schedule that watches the loss is served after each epoch

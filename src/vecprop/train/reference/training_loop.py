@@ -37,7 +37,7 @@ class ReferenceTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        reason = self.run.start(*self.measured())
+        reason: Reason | None = self.run.start(*self.measured())
         self.keep()
         try:
             while reason is None and self.state.epoch < self.state.epochs:
@@ -58,7 +58,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         self.norms, self.sizes = [], []
         self.state.epoch += 1
         try:
-            reason = self.run.after_epoch(*measured, self.schedule)
+            reason = self.run.after_epoch(*measured, schedule=self.schedule)
         finally:  # a callback may have moved theta, and raise KeyboardInterrupt, which ends training with a result
             self.keep()
         if self.run.callbacks and self.run.was_moved():
