@@ -14,9 +14,11 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +67,14 @@ class Striker:
 
     def __init__(self, kind: str, delays: list[float], is_final: bool) -> None:
         self.kind, self.delays, self.is_armed = kind, delays, True
+        self.raised_in = ""
         self.error = Final if is_final else {"alarm": Alarm, "time-out": SoftLimit}.get(kind, Set)
         signal.signal(signal.SIGALRM, self.alarm)
         self.thread = threading.Thread(target=self.strike, daemon=True)
 
-    def alarm(self, *arguments: object) -> None:
+    def alarm(self, number: int, frame: Any) -> None:
         if self.is_armed:
+            self.raised_in = "".join(traceback.format_stack(frame)[-4:])
             raise self.error("soft limit")
 
     def strike(self) -> None:
@@ -83,16 +87,6 @@ class Striker:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(self.error))
             else:
                 os.kill(os.getpid(), signal.SIGINT if self.kind == "Ctrl-C" else signal.SIGALRM)
-
-    def end(self) -> None:
-        """Wait until no strike is on its way."""
-        for done in (self.disarm, self.thread.join, lambda: time.sleep(0.002)):
-            while True:
-                try:
-                    done()
-                    break
-                except STRIKES:
-                    pass
 
     def disarm(self) -> None:
         self.is_armed = False
@@ -294,14 +288,21 @@ def attack(seed: int, count: int) -> dict[str, int]:
             (name,) = draw.choices(names, [RARE.get(name, 1) for name in names])
             kind, times = draw.choice(["alarm", "time-out", "Ctrl-C", "set"]), draw.choice([1, 1, 2, 3])
             delays = [draw.uniform(0, seconds[name]), *(draw.uniform(0, 0.005) for _ in range(times - 1))]
-            striker, seen = Striker(kind, delays, is_final=name in FOREIGN), ""
+            striker = Striker(kind, delays, is_final=name in FOREIGN)
             said.clear()
+            ends = [striker.disarm, striker.thread.join, partial(time.sleep, 0.002)]  # then no strike is on its way
             try:
                 seen = struck(getattr(works, name), striker, expected[name], said)
-            except STRIKES as error:  # a second one, between two calls of this program
-                seen = type(error).__name__
-            striker.end()
-            what = f"{number}: {name}, {kind} after {delays}, seen as {seen}"
+            except STRIKES:  # a second one, between two calls of this program
+                seen = "struck twice"
+            while ends:
+                try:
+                    while ends:
+                        ends[0]()
+                        ends.pop(0)
+                except STRIKES:
+                    pass
+            what = f"{number}: {name}, {kind} after {delays}, {seen}, raised in {striker.raised_in}"
             assert seen != "lost", what
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, what
             assert soon(is_quiet), what

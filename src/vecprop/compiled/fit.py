@@ -192,17 +192,19 @@ class Epochs:
         else:
             stoppable(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
             self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
+        # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
+        epochs, steps, gradient_diverged, ended = done.tolist()
         return EpochResults(
-            epochs=int(done[0]),
-            steps=int(done[1]),
+            epochs=epochs,
+            steps=steps,
             losses=losses,
             validation_losses=validation_losses,
             norms=norms,
             sizes=sizes,
             validation_scores=validation_scores,
-            gradient_diverged=bool(done[2]),
-            stalled=bool(done[3] == Ended.STALLED),
-            stopped=bool(done[3] == Ended.INTERRUPTED),
+            gradient_diverged=bool(gradient_diverged),
+            stalled=ended == Ended.STALLED,
+            stopped=ended == Ended.INTERRUPTED,
         )
 
 

@@ -150,7 +150,7 @@ class Program:
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
             algorithm, split = algorithm_of(I, O, self.batch), split_of(I, O, self.batch)
-            row["type"], row["extra_at"], row["split"] = LayerType.DENSE, self.packing_at, split
+            row["type"], row["extra_at"], row["split"] = LayerType.DENSE.value, self.packing_at, split.value
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
@@ -158,13 +158,13 @@ class Program:
             if split is WeightSplit.INPUTS:
                 row["extra_at"], row["product"] = self._reserve(QUARTERS * O), multiply_address(self.F)
         elif isinstance(layer, LayerNorm):
-            row["type"], row["extra_at"] = LayerType.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
+            row["type"], row["extra_at"] = LayerType.LAYER_NORM.value, self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = norm_addresses(self.F)
         elif isinstance(layer, Dropout):
-            row["type"], row["extra_at"] = LayerType.DROPOUT, self._reserve(int(row["inputs"]))
+            row["type"], row["extra_at"] = LayerType.DROPOUT.value, self._reserve(int(row["inputs"]))
             row["forward"] = drop_address(self.F)
         else:
-            row["type"] = LayerType.ACTIVATION
+            row["type"] = LayerType.ACTIVATION.value
             row["forward"], row["backward"] = map_address(layer, self.F), derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
