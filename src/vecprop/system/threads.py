@@ -102,9 +102,6 @@ class refusals(suppress):
     ...     open("/not/there")
     """
 
-    def __init__(self) -> None:
-        super().__init__(OSError)
-
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
         """Return whether the error is ignored."""
         return isinstance(error, OSError) and error.errno is not None
