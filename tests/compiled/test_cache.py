@@ -109,7 +109,7 @@ def test_a_file_is_complete_or_missing(tmp_path, monkeypatch):
 
 
 def refuse(*arguments, **options):
-    raise PermissionError(*arguments)
+    raise PermissionError(13, "Permission denied")
 
 
 def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import registry
 import vecprop as vp
 from vecprop import compile
-from vecprop.compiled import program
+from vecprop.compiled import compiled_network, program
 from vecprop.compiled.run import dense
 
 CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
@@ -206,3 +206,14 @@ def test_predictions_do_not_depend_on_the_number_of_rows(rows):
     predict = vp.compile(wide).predictor(wide.init(0, np.float32))
     many = np.random.default_rng(0).normal(size=(300, 600)).astype(np.float32)
     np.testing.assert_array_equal(predict(many[:rows]), predict(many)[:rows])
+
+
+@pytest.mark.parametrize("layers", [[vp.Dense(3)], [vp.Dense(300), vp.ReLU(), vp.Dense(1)]], ids=len)
+def test_predictions_have_the_same_bits_however_many_rows_a_call_takes(layers, monkeypatch):
+    network = vp.Network(40, layers, vp.SquaredError())
+    theta, X = network.init(0), np.random.default_rng(0).normal(size=(2100, 40))
+    whole = vp.compile(network).predictor(theta)
+    monkeypatch.setattr(compiled_network, "AT_ONCE", 1)  # a tile in each call
+    in_parts = vp.compile(network).predictor(theta)
+    for rows in (1, 2, 128, 129, 256, 257, 258, 512, 513, 1025, 2100):
+        np.testing.assert_array_equal(in_parts(X[:rows]), whole(X[:rows]))

@@ -56,35 +56,45 @@ def test_memory_of_one_fit_is_kept_for_the_next():
     results = []
     for filled in (0, 255):  # as floating numbers, 0 and nan
         for kept in fit_record.KeptMemory.spare:
-            kept[:] = filled
+            kept.bytes[:] = filled
         results.append(vp.train(NETWORK, NETWORK.init(0), X, T, **memory).theta)
         [kept] = fit_record.KeptMemory.spare
     np.testing.assert_array_equal(*results)
-    before = kept.ctypes.data
+    before = kept.bytes.ctypes.data
     vp.train(NETWORK, NETWORK.init(0), X[:1000], T[:1000], **memory)
-    assert [again.ctypes.data for again in fit_record.KeptMemory.spare] == [before]
+    assert [again.bytes.ctypes.data for again in fit_record.KeptMemory.spare] == [before]
+
+
+def leave(size):
+    """Have a user of memory come and go."""
+    fit_record.KeptMemory.spare.clear()
+    fit_record.KeptMemory(size)
+
+
+def left():
+    return [len(kept.bytes) for kept in fit_record.KeptMemory.spare]
 
 
 @pytest.mark.parametrize("size", [1, 2**20 - 1, 2**28])
 def test_small_and_huge_memory_is_not_kept(size):
-    fit_record.KeptMemory.spare[:] = [np.empty(2**21, np.uint8)]
+    leave(2**21)
     assert len(fit_record.KeptMemory(size).bytes) == size
-    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**21]
+    assert left() == [2**21]
 
 
 @pytest.mark.parametrize(("spare", "used"), [(2**21 - 1, False), (2**21, True), (2**22, True), (2**22 + 1, False)])
 def test_memory_that_fits_is_used(spare, used):
-    fit_record.KeptMemory.spare[:] = [np.empty(spare, np.uint8)]
+    leave(spare)
     first, second = fit_record.KeptMemory(2**21), fit_record.KeptMemory(2**21)
     assert len(first.bytes) == (spare if used else 2**21)
     assert not np.shares_memory(first.bytes, second.bytes)
     assert not fit_record.KeptMemory.spare
     del second
-    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**21]
+    assert left() == [2**21]
 
 
 def test_a_predictor_keeps_no_large_memory():
-    fit_record.KeptMemory.spare[:] = [np.empty(2**24, np.uint8)]
+    leave(2**24)
     predict = vp.compile(NETWORK).predictor(NETWORK.init(0))
     predict(X[:300])
-    assert [len(spare) for spare in fit_record.KeptMemory.spare] == [2**24]
+    assert left() == [2**24]

@@ -172,66 +172,14 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
     np.testing.assert_array_equal(fit(), expected)
 
 
-ALARMS = """
-import os, random, signal, sys, threading, time
-import numpy as np, vecprop as vp
-from vecprop.system import threads
-
-class Alarm(Exception):
-    pass
-
-def alarm(*arguments):
-    if armed:
-        raise Alarm
-
-def tasks():
-    return {task: sum(map(int, open(f"/proc/self/task/{task}/stat").read().split()[13:15]))
-            for task in os.listdir("/proc/self/task")}
-
-armed, rng, rounds = False, np.random.default_rng(0), int(sys.argv[1])
-X, t = rng.normal(size=(600, 30)), rng.integers(0, 3, 600)
-network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(32), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
-theta, members = network.init(0), [vp.Member(network, network.init(k), vp.Adam(), epochs=3) for k in range(5)]
-works = [
-    lambda: vp.train(network, theta, X, t, optimizer=vp.Adam(), epochs=20),
-    lambda: vp.train(network, theta, X, t, optimizer=vp.LBFGS(), epochs=5),
-    lambda: vp.train_population(members, X, t),
-    lambda: vp.compile(network).predict(theta, X),
-]
-for work in works:
-    work()
-expected = works[0]().theta
-signal.signal(signal.SIGALRM, alarm)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
-random.seed(0)
-for number in range(rounds):
-    work, seen = works[number % len(works)], False
-    try:
-        armed = True
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.01), 0.2)
-        while True:
-            work()
-    except Alarm:
-        armed = False
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, number
-before = tasks()
-time.sleep(0.5)
-busy = [task for task, used in tasks().items() if used - before.get(task, 0) > 3]
-parked = len(threads._idle)
-assert not busy, busy
-assert not threads._guard.locked()
-assert threads._users == 0
-assert parked <= 4, parked
-np.testing.assert_array_equal(works[0]().theta, expected)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer") or not Path("/proc/self/task").exists(), reason="for Linux")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="for Linux")
 @pytest.mark.long
-def test_a_signal_handler_that_raises_leaves_no_thread_and_no_handler():
+@pytest.mark.parametrize("seed", range(3))
+def test_interruptions_at_random_moments(seed, tmp_path):
     environment = os.environ | {"VECPROP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}  # whose own threads spin
-    subprocess.run([sys.executable, "-c", ALARMS, "1500"], env=environment, check=True, timeout=500)
+    command = [sys.executable, str(Path(__file__).parents[1] / "interruptions.py"), str(seed), "150"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
@@ -290,3 +238,41 @@ def test_ctrl_c_while_kernels_are_compiled_breaks_nothing(seed, tmp_path):
     command = [sys.executable, "-c", start + COMPILING, str(seed)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+FORKING = """
+import os, random, signal, sys, threading, time
+import numpy as np, vecprop as vp
+
+X, t = np.random.default_rng(0).normal(size=(600, 30)), np.arange(600) % 3
+networks = [vp.Network(30, [vp.Dense(9), layer, vp.Dense(3)], vp.SoftmaxCrossEntropy())
+            for layer in (vp.Tanh(), vp.ReLU(), vp.SiLU(), vp.GELU())]
+
+def fit(network):
+    result = vp.train(network, network.init(0), X, t, optimizer=vp.Adam(), epochs=2, batch_size=64)
+    return vp.compile(network).predict(result.theta, X[:3])
+
+random.seed(int(sys.argv[1]))
+thread = threading.Thread(target=lambda: list(map(fit, networks)))  # imports and compiles
+thread.start()
+children = []
+for _ in range(10):
+    time.sleep(random.uniform(0, 0.8))
+    child = os.fork()
+    if not child:
+        signal.alarm(150)
+        fit(networks[0])
+        os._exit(0)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+def test_children_that_are_forked_while_a_thread_compiles_fit(seed, tmp_path):
+    environment = os.environ | {"VECPROP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", FORKING, str(seed)]
+    subprocess.run(command, env=environment, check=True, timeout=300, stderr=subprocess.DEVNULL)

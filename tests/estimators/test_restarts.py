@@ -131,3 +131,9 @@ def test_random_states():
 def test_starts_that_end_before_an_epoch():
     model = MLPClassifier((3,), solver="lbfgs", tol=1e9, n_restarts=3, random_state=0)
     assert model.fit(X, y, X_val=X[:30], y_val=y[:30]).best_restart_ == 0
+
+
+def test_an_interruption_is_said(monkeypatch):
+    monkeypatch.setattr(Restarts, "interrupted", property(lambda fitting: True))
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        MLPClassifier(n_restarts=2, **FEW).fit(X, y)

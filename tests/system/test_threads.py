@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 
 def run_watched(work, n):
-    threads.run_watched(work, n, lambda: None, lambda: None)
+    threads.stoppable(lambda: threads.run_together(work, n), lambda: False, lambda: None)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_how_many_threads_run():
 
 def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
     def fail():
-        raise FileNotFoundError
+        raise FileNotFoundError(2, "No such file")
 
     monkeypatch.setattr(threads, "_runnable", fail)
     assert threads._shares(2) == []
@@ -206,3 +206,38 @@ def test_no_more_threads_than_a_container_allows(monkeypatch, eight):
     monkeypatch.delenv("VECPROP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_quota", lambda: 3)
     assert allowed_threads() == 3
+
+
+def test_the_end_of_a_work_is_known_though_an_exception_has_lost_its_message():
+    helper = threads._Helper()
+    helper.begin(lambda worker: None, 0, [])
+    helper._ends.get()
+    assert helper.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_waits_for_what_children_may_not_find_half_done():
+    entered, seen = threading.Event(), []
+
+    def import_or_compile():
+        with threads.forks_wait:
+            entered.set()
+            time.sleep(0.05)
+            seen.append("done")
+
+    thread = threading.Thread(target=import_or_compile)
+    thread.start()
+    entered.wait()
+    child = os.fork()
+    if not child:
+        with threads.forks_wait:
+            os._exit(int(seen != ["done"]))
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_time_out_of_a_signal_is_no_refusal_of_the_system():
+    with pytest.raises(TimeoutError, match="soft limit"), threads.refusals():
+        raise TimeoutError("soft limit")
+    with threads.refusals():
+        raise PermissionError(13, "Permission denied")

@@ -132,12 +132,13 @@ def test_ctrl_c_within_an_epoch_returns_what_has_been_trained():
     history = result.history
     assert (len(history.loss), len(history.gradient_norm), len(history.time)) == (3, 2, 3)
 
-    Interrupting.calls = 2  # the fifth is the second of its epoch, whose first step counts
+    Interrupting.calls = 2  # the fifth is the second of its epoch, whose first step is undone
     result = fit(network, epochs=50, batch_size=10, training_loss="exact")
-    assert (result.state.epoch, result.state.step) == (2, 4)
-    assert len(result.history.loss) == 3
-    history = result.history
-    assert history.loss[-1] == pytest.approx(network.loss(result.theta, X, T))
+    assert (result.state.epoch, result.state.step) == (1, 3)
+    assert len(result.history.loss) == 2
+    assert result.history.loss[-1] == pytest.approx(network.loss(result.theta, X, T))
+    rest = fit(network, result.theta, epochs=4, batch_size=10, state=result.state)
+    np.testing.assert_array_equal(rest.theta, fit(network, epochs=5, batch_size=10).theta)
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.compiled import member_fits
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -407,3 +408,14 @@ def test_whole_numbers_of_numpy(kind):
     same = replace(member(seed=3), seed=kind(3), batch_size=kind(32), epochs=kind(6))
     for found in (alone(same), *vp.train_population([same], X, T)):
         assert_equal(found, expected)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
+    def run(cohorts, look, run=member_fits.run):
+        run(cohorts, look)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(member_fits, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        vp.train_population([member()], X, T)

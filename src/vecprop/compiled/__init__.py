@@ -8,3 +8,10 @@ The modules here are called from outside: a network's losses and predictions (`c
     gemm   lower    products of matrices, which know no network; formulas turned into kernels
     jit             Numba's side: options, machine code and its cache, arrays and calls by address, the record of a fit
 """
+
+from ..system.threads import forks_wait
+
+with forks_wait:
+    import numba  # noqa: F401 (takes most of the time of importing what is here)
+
+    from . import compiled_network, member_fits, step  # noqa: F401

@@ -20,6 +20,10 @@ from .run.tiles import predict_address
 _WORD = ctypes.c_int64
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
 
+AT_ONCE = 10**8
+"""The approximate number of operations of a call that predicts rows: some milliseconds, a thousand times what a call
+costs."""
+
 
 def compile(network: Network) -> "CompiledNetwork":
     """Return a network's loss, gradient and predictions in machine code.
@@ -171,6 +175,7 @@ class Predictor:
         self._context, self._uses_blas, self._tile = program.context(workers=1), program.uses_blas, program.tile
         self._context.set(link=program.link, theta=self._theta)
         self._predict = _PREDICT(predict_address(program.F))
+        self._at_once = program.tile * (AT_ONCE // (program.tile * program.operations) + 1)
         self._numbers = np.arange(1)
         self._guard, self._forks = threading.Lock(), _forks
 
@@ -195,14 +200,25 @@ class Predictor:
             words[_DATA_ROWS] = words[_ROWS] = N
             if self._uses_blas:
                 rows = self._numbers[:1] if N == 1 else whole_tiles(N, self._tile)
-                with_single_threaded_blas(
-                    lambda: self._predict(self._context.address, address_of_array(rows), len(rows))
-                )
+                with_single_threaded_blas(lambda: self._predict_rows(rows))
+            elif self._at_once < N:
+                self._predict_rows(self._numbers[:N])
             else:
                 self._predict(self._context.address, address_of_array(self._numbers), N)
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y
+
+    def _predict_rows(self, rows: np.ndarray) -> None:
+        """Predict the rows of these numbers, some at once: Python notices signals in between.
+
+        Each call begins with a whole tile and has two rows at least, so that the bits are those of one call.
+        """
+        first, N = address_of_array(rows), len(rows)
+        while N:
+            n = self._at_once if self._at_once + 1 < N else N
+            self._predict(self._context.address, first, n)
+            first, N = first + 8 * n, N - n
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The epochs of one fit: the record that the kernels read and write, and the threads that run them."""
 
 import ctypes
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -11,8 +12,8 @@ from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
-from ..system.threads import run_together, usable_threads, with_single_threaded_blas
-from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND
+from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
+from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .jit.fit_record import LINE, OFFSETS, Context, address_of_array, as_word
 from .jit.precompile import precompile
 from .lower.formulas import hyperparameters
@@ -41,8 +42,8 @@ class EpochResults(NamedTuple):
         The scores of the validation rows after each epoch.
     gradient_diverged : bool
         Whether the epochs ended because a gradient was not finite.
-    stalled : bool
-        Whether early stopping ended them.
+    stalled, stopped : bool
+        Whether early stopping ended them, or something outside.
     """
 
     epochs: int
@@ -54,6 +55,7 @@ class EpochResults(NamedTuple):
     validation_scores: np.ndarray
     gradient_diverged: bool
     stalled: bool
+    stopped: bool
 
 
 class Epochs:
@@ -100,11 +102,22 @@ class Epochs:
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         shuffled = plan.shuffle and plan.batch_size < N
         clip = 0.0 if plan.clip is None else float(plan.clip)
-        words = np.zeros(BARRIER_WORDS + LINE // 8, np.int64)
+        words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
         first = -address_of_array(words) % LINE // 8  # lines of its own: threads would wait for writes beside it
-        self.barrier = words[first : first + BARRIER_WORDS]
+        self.barrier, self.stop = words[first : first + BARRIER_WORDS], words[first + BARRIER_WORDS :]
         self.context = context = Context(
-            _template(program, self.workers, N, validation_N, plan.batch_size, shuffled, clip, plan.running, plan.score)
+            _template(
+                program,
+                self.workers,
+                N,
+                validation_N,
+                plan.batch_size,
+                shuffled,
+                clip,
+                plan.running,
+                plan.score,
+                len(moments),
+            )
         )
         context.clear("tile_contents")
         context.set(training=data, validation=validation_data)
@@ -117,6 +130,7 @@ class Epochs:
             all_rows=np.arange(max(N, validation_N)),
             last_finite=last_finite,
             barrier=self.barrier,
+            stop=self.stop,
             **dict(zip(("first", "second"), moments, strict=False)),
         )
         self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
@@ -125,16 +139,28 @@ class Epochs:
         """Let a rule end the epochs, see `epochs.STOPPING`; its state and the best parameters are in these arrays."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
-    def measure(self) -> EpochResults:
-        """Measure the losses and the score at the current parameters, which early stopping ignores."""
+    def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
+        """Measure the losses and the score at the current parameters, which early stopping ignores; see `run`."""
         stopping = self.context.words[OFFSETS["stopping"]]
         self.context.set(stopping=0)
-        results = self.run(0, 0, 0, 0, np.zeros(1))
+        results = self.run(0, 0, 0, 0, np.zeros(1), is_stopped)
         self.context.set(stopping=stopping)
         return results
 
-    def run(self, count: int, first_epoch: int, first_step: int, steps_before: int, rates: np.ndarray) -> EpochResults:
-        """Run ``count`` epochs from these numbers on, with the learning rate of each step, or one for all."""
+    def run(
+        self,
+        count: int,
+        first_epoch: int,
+        first_step: int,
+        steps_before: int,
+        rates: np.ndarray,
+        is_stopped: Callable[[], object] | None = None,
+    ) -> EpochResults:
+        """Run ``count`` epochs from these numbers on, with the learning rate of each step, or one for all.
+
+        If ``is_stopped`` is given, this thread only watches: it asks that several times a second, and lets the others
+        stop between two batches. An epoch that is not done then is as if it had not begun.
+        """
         losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
         validation_scores = np.zeros(max(count, 1))
         done = np.zeros(4, np.int64)
@@ -158,17 +184,27 @@ class Epochs:
 
         # Without a line of Python, in which the handler of a signal could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        with_single_threaded_blas(lambda: run_together(work, self.workers, abandon), self.uses_blas)
+        all_work = partial(
+            with_single_threaded_blas, partial(run_together, work, self.workers, abandon), self.uses_blas
+        )
+        if is_stopped is None:
+            all_work()
+        else:
+            stoppable(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
+            self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
+        # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
+        epochs, steps, gradient_diverged, ended = done.tolist()
         return EpochResults(
-            epochs=int(done[0]),
-            steps=int(done[1]),
+            epochs=epochs,
+            steps=steps,
             losses=losses,
             validation_losses=validation_losses,
             norms=norms,
             sizes=sizes,
             validation_scores=validation_scores,
-            gradient_diverged=bool(done[2]),
-            stalled=bool(done[3] == Ended.STALLED),
+            gradient_diverged=bool(gradient_diverged),
+            stalled=ended == Ended.STALLED,
+            stopped=ended == Ended.INTERRUPTED,
         )
 
 
@@ -189,12 +225,14 @@ def _template(
     clip: float,
     running: bool,
     score: Score | None,
+    moments: int,
 ) -> Context:
     """Return the template context of all fits with the same shapes and settings.
 
     It has released its memory, so nothing can run with it: each fit's context reserves its own.
     """
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(batch_size), len(program.blocks)
+    kept = number * program.network.layout.size if batch_size < rows else 0
     context = program.training_context(
         workers,
         gradients=number * shards * program.network.layout.size,
@@ -203,6 +241,8 @@ def _template(
         moves=8 * blocks,
         penalties=8 * blocks,
         moved=number * workers * BLOCK,
+        first_kept=kept * (moments > 0),
+        second_kept=kept * (moments > 1),
         keys=8 * rows * shuffled,
         places=8 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,

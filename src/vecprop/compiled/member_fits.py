@@ -24,7 +24,8 @@ from ..optimize.plan import Plan
 from ..system.threads import (
     at_most_threads,
     holding_back_interrupts,
-    run_watched,
+    run_together,
+    stoppable,
     usable_threads,
     with_single_threaded_blas,
 )
@@ -86,7 +87,9 @@ def _fit(context, c, run_epochs, size):
             c.stopping = 0
         call_epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
-        if not done[0]:
+        if done[3] == Ended.INTERRUPTED:
+            done[3] = NOT_STARTED
+        elif not done[0]:
             done[3] = Ended.AT_START
         if done[3]:
             return
@@ -268,7 +271,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     cohorts : sequence of MemberFits
         The fits.
     monitor : callable
-        A function that is called several times a second; all fits are stopped when it returns True.
+        A function that is called several times a second; all fits are stopped between two batches when it returns True.
     """
     F = cohorts[0].F
     # As words: NumPy compares all fields of each pair of records before it joins them, 70 us a cohort.
@@ -303,17 +306,14 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
             run_epochs,
         )
 
-    stop = partial(queue.__setitem__, 1, 1)  # without a line of Python, in which a signal's handler could raise
+    uses_blas = any(cohort.uses_blas for cohort in cohorts)
 
-    def run_all(received: list[Any]) -> None:
-        def look() -> None:
-            if received or monitor():
-                stop()
+    def all_work() -> None:
+        with_single_threaded_blas(lambda: run_together(work_on, workers), uses_blas)
 
-        uses_blas = any(cohort.uses_blas for cohort in cohorts)
-        with_single_threaded_blas(lambda: run_watched(work_on, workers, look, stop), uses_blas)
-
-    holding_back_interrupts(run_all)
+    # stop() has no line of Python, in which the handler of a signal could raise.
+    stop = partial(queue.__setitem__, 1, 1)
+    holding_back_interrupts(lambda received: stoppable(all_work, lambda: bool(received) or monitor(), stop))
 
 
 @cache

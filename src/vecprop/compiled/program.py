@@ -1,6 +1,6 @@
 """A network as a table of numbers, which the kernels read, and the sizes of its tiles and shards."""
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,7 @@ class Program:
             I, O = int(row["inputs"]), int(row["outputs"])
             sizes = I, O, self.batch, isinstance(layer, SparseDense)
             algorithm, split = algorithm_of(*sizes), split_of(*sizes)
-            row["type"], row["extra_at"], row["split"] = LayerType.DENSE, self.packing_at, split
+            row["type"], row["extra_at"], row["split"] = LayerType.DENSE.value, self.packing_at, split.value
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
@@ -165,13 +165,13 @@ class Program:
             if algorithm is Algorithm.SPARSE:
                 row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):
-            row["type"], row["extra_at"] = LayerType.LAYER_NORM, self._reserve(int(row["inputs"]) + 3)
+            row["type"], row["extra_at"] = LayerType.LAYER_NORM.value, self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = norm_addresses(self.F)
         elif isinstance(layer, Dropout):
-            row["type"], row["extra_at"] = LayerType.DROPOUT, self._reserve(int(row["inputs"]))
+            row["type"], row["extra_at"] = LayerType.DROPOUT.value, self._reserve(int(row["inputs"]))
             row["forward"] = drop_address(self.F)
         else:
-            row["type"] = LayerType.ACTIVATION
+            row["type"] = LayerType.ACTIVATION.value
             row["forward"], row["backward"] = map_address(layer, self.F), derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
@@ -228,14 +228,18 @@ class Program:
         """Return the most workers that have work in a batch of this number of rows."""
         return QUARTERS if self.split_layers else self.shards(rows)
 
-    @cached_property
+    # What compiles kernels is kept by lru_cache. In Python 3.11 cached_property takes a lock, which a child would find
+    # locked that was forked while another thread compiles.
+
+    @property
+    @lru_cache(maxsize=256)  # noqa: B019
     def link(self) -> int:
         """The address of the loss's link, which turns the last layer's outputs into predictions."""
         return link_address(self.network.loss_function, self.F)
 
-    @cached_property
+    @lru_cache(maxsize=256)  # noqa: B019
     def _prediction_template(self) -> Context:
-        """The template context of all predictions."""
+        """Return the template context of all predictions."""
         network = self.network
         return Context(
             table=self.table,
@@ -252,9 +256,9 @@ class Program:
             tile_rows=self.tile,
         )
 
-    @cached_property
+    @lru_cache(maxsize=256)  # noqa: B019
     def _training_template(self) -> Context:
-        """The template context of all losses and gradients."""
+        """Return the template context of all losses and gradients."""
         network, spans = self.network, self._weight_spans()
         strengths = {
             field: float(
@@ -268,7 +272,7 @@ class Program:
             )
         }
         return Context(
-            self._prediction_template,
+            self._prediction_template(),
             loss=loss_address(network.loss_function, self.F),
             mean=network.reduction == "mean",
             noisy=network.random,
@@ -283,7 +287,8 @@ class Program:
             block_count=len(self.blocks),
         )
 
-    @cached_property
+    @property
+    @lru_cache(maxsize=256)  # noqa: B019
     def blocks(self) -> np.ndarray:
         """The blocks in which parameters are summed and moved; see `parallelism.blocks_of`."""
         return blocks_of(self.network.layout.size, BLOCK, self.split_layers)
@@ -295,13 +300,13 @@ class Program:
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
-        context = Context(self._prediction_template, workers=workers)
+        context = Context(self._prediction_template(), workers=workers)
         context.reserve(**self._tile_memory(workers))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory for each worker or shard and for more fields."""
-        context = Context(self._training_template, workers=workers)
+        context = Context(self._training_template(), workers=workers)
         places = max(self.shards(self.batch), workers) if self.split_layers else workers
         numbers = places * np.dtype(self.F).itemsize
         delta_bytes = numbers * (self.width + 3) * self.tile

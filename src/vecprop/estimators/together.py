@@ -1,15 +1,17 @@
 """Many fits at once: the restarts of a model, and models that one population trains if none needs Python."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
-from ..system.threads import at_most_jobs, at_most_threads, usable_threads
+from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
@@ -84,6 +86,8 @@ class Restarts:
         self.model.__dict__.update(vars(self.kept.model) | {"random_state": self.model.random_state})
         self.model.restart_losses_ = np.array(losses)
         self.model.best_restart_ = self.fittings.index(self.kept)
+        if self.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
 
 
 AnyFitting: TypeAlias = Fitting | Restarts
@@ -128,13 +132,19 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
     workers = min(threads, len(alone))
     config = get_config()  # scikit-learn keeps it for each thread
 
-    def run(number: int) -> None:
-        with config_context(**config), at_most_threads(max(threads // workers, 1)):
-            attempt(number, fittings[number].run)
+    asked: list[bool] = []  # not empty if the others are to stop
 
-    if workers > 1:
+    def run(number: int) -> None:
+        with config_context(**config), at_most_threads(max(threads // workers, 1)), heeding(asked):
+            if not asked:
+                attempt(number, fittings[number].run)
+
+    def run_all() -> None:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(run, alone))
+
+    if workers > 1:
+        stoppable(run_all, lambda: False, partial(asked.append, True))
     else:
         for number in alone:
             run(number)

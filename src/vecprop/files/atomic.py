@@ -52,17 +52,23 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 def _settle(folder: Path) -> None:
     """Write the new name to disk too, on systems on which a folder can be opened for that."""
-    with suppress(OSError):
+    try:
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
         finally:
             os.close(number)
+    except OSError as error:
+        if error.errno is None:  # not of the system: the time-out of a signal's handler
+            raise
 
 
 def _sweep(target: Path) -> None:
     """Remove what programs that were killed have left of this file; none still writes it after a day."""
-    with suppress(OSError):
+    try:
         for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
             if left.stat().st_mtime < time.time() - DAY:
                 left.unlink()
+    except OSError as error:
+        if error.errno is None:
+            raise

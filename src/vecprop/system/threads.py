@@ -3,6 +3,7 @@
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import _thread
 import ctypes
+import logging  # noqa: F401 (before a fork its lock is taken behind `forks_wait`, since it was registered earlier)
 import os
 import re
 import signal
@@ -90,10 +91,27 @@ if hasattr(os, "sched_setaffinity"):
     _number_of_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 
 
+class refusals(suppress):
+    """A block in which the system may refuse what is asked of it: its errors are ignored, which have a number.
+
+    A handler of a signal may raise a TimeoutError there, which is an OSError too, and must reach the caller.
+
+    Examples
+    --------
+    >>> with refusals():
+    ...     open("/not/there")
+    """
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        """Return whether the error is ignored."""
+        return isinstance(error, OSError) and error.errno is not None
+
+
 def _runnable() -> int:
     """Return the number of threads of the whole system that run or are ready to run; see proc_loadavg(5)."""
     with open("/proc/loadavg", "rb", buffering=0) as file:
-        return int(file.read().split()[3].partition(b"/")[0])
+        found = re.search(rb" (\d+)/", file.read())
+    return int(found[1]) if found else 2**16
 
 
 def _shares(workers: int) -> list[set[int]]:
@@ -105,7 +123,7 @@ def _shares(workers: int) -> list[set[int]]:
     """
     if workers == 1 or _number_of_processor is None:
         return []
-    with suppress(OSError, ValueError, IndexError):
+    with refusals():
         usable = sorted(os.sched_getaffinity(0))
         if _runnable() - 1 + workers <= (os.cpu_count() or 1) and workers <= len(usable):
             here = usable.index(number) if (number := _number_of_processor()) in usable else 0
@@ -118,9 +136,9 @@ def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> N
     """Do one work after the other, each given with its worker's number and the processors that may be used later."""
     ends.put(threading.get_native_id())
     while isinstance(call := calls.get(), tuple):
-        work, worker, usable = call
+        work, worker, usable, outcome, ends = call
         if usable:
-            with suppress(OSError):
+            with refusals():
                 os.sched_setaffinity(0, usable)
         error = None
         try:
@@ -128,7 +146,9 @@ def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> N
         except BaseException as raised:
             error = raised
         del call, work  # they may hold large arrays
-        ends.put(error)
+        outcome.append(error)
+        ends.put(None)
+        del error, outcome  # the error's frames hold them too
 
 
 class _Helper:
@@ -142,8 +162,7 @@ class _Helper:
         self._ends: SimpleQueue[Any] = SimpleQueue()
         # Called with itself when the helper is gone, without a line of Python in which a signal handler could raise.
         last = weakref.ref(self, self._calls.put)
-        self._is_done = True
-        self._error: BaseException | None = None
+        self._outcome: list[BaseException | None] = [None]  # of the latest work, empty until it is done
         # threading.Thread would wait for its start, and an exception in between would leave its lists torn.
         _thread.start_new_thread(_serve, (self._calls, self._ends, last))
         self._native_id: int = self._ends.get()
@@ -151,24 +170,38 @@ class _Helper:
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
         """Start work(worker) in the thread, at first on its share of the processors."""
         if shares:
-            with suppress(OSError):  # processors may have been taken away meanwhile
+            with refusals():  # processors may have been taken away meanwhile
                 os.sched_setaffinity(self._native_id, shares[worker])
-        self._is_done, self._error = False, None
-        self._calls.put((work, worker, set().union(*shares)))
+        outcome, ends = [], SimpleQueue()
+        call = work, worker, set().union(*shares), outcome, ends
+        # Between these two no handler of a signal can raise, which would let others wait for work that has not begun.
+        self._outcome, self._ends = outcome, ends
+        self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the work, up to timeout seconds, and return whether it is done."""
-        if not self._is_done:
+        """Wait for the work, up to timeout seconds, and return whether it is done.
+
+        That is read from the outcome: what the queue gives may be lost, if the handler of a signal raises just then.
+        """
+        if not self._outcome:
             with suppress(Empty):
-                self._error, self._is_done = self._ends.get(timeout=timeout), True
-        return self._is_done
+                self._ends.get(timeout=timeout)
+        return bool(self._outcome)
 
     def end(self) -> None:
         """Wait for the work, and raise its exception."""
         self.wait()
-        if self._error is not None:
-            raise self._error
+        if self._outcome[0] is not None:
+            raise self._outcome[0]
 
+
+forks_wait = threading.RLock()
+"""Held while modules are imported or kernels compiled: a fork waits, since a child would find them half done, and locks
+of Python, Numba and LLVM taken by threads that it does not have."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=forks_wait.acquire, after_in_parent=forks_wait.release, after_in_child=forks_wait.release
+    )
 
 _idle: list[_Helper] = []  # helpers of earlier calls, for later ones
 if hasattr(os, "register_at_fork"):
@@ -212,33 +245,54 @@ def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[]
     _idle.extend(helpers)
 
 
-def run_watched(work: Callable[[int], None], workers: int, watch: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Call work(0), …, work(workers - 1) in other threads, and watch() several times a second in this one.
-
-    If watch or a signal handler raises, stop() is called and all threads are waited for: they must not use memory that
-    their caller has released. Work has to hold references to its memory, so that a second exception does no harm.
-    """
-    helpers = _helpers(workers)
-    try:
-        shares = _shares(workers)
-        for worker, helper in enumerate(helpers):
-            helper.begin(work, worker, shares)
-        for helper in helpers:
-            while not helper.wait(timeout=0.05):
-                watch()
-            helper.end()
-    except BaseException:
-        stop()
-        _park(helpers)
-        raise
-    _idle.extend(helpers)
-
-
 def _park(helpers: list[_Helper]) -> None:
     """Wait for the works of helpers, and keep them for later."""
     for helper in helpers:
         helper.wait()
     _idle.extend(helpers)
+
+
+LOOK = 0.05
+"""The seconds after which a thread that waits looks for exceptions: a signal that another thread has taken, or an
+exception that another thread has set, does not end a longer wait."""
+
+
+def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop: Callable[[], object]) -> Result:
+    """Return work(), done in another thread, while this one notices signals and what other threads raise in it.
+
+    stop() is called when is_stopped() is true, which is asked several times a second, or when an exception comes here;
+    the work then has to end soon. The exception is raised when it has ended, a second one at once. So the work must
+    hold references to its memory.
+    """
+    results: list[Result] = []
+    try:
+        (helper,) = _helpers(1)
+    except RuntimeError:  # no thread starts when Python is shutting down
+        return work()
+    try:
+        helper.begin(lambda worker: results.append(work()), 0, [])
+        while not helper.wait(LOOK):
+            if is_stopped():
+                stop()
+        helper.end()
+    except BaseException as error:
+        stop()
+        while not (isinstance(error, PressedAgain) or helper.wait(LOOK)):
+            pass
+        _idle.extend([helper] * helper.wait(0))  # the thread of one that is left alone ends after its work
+        raise
+    _idle.append(helper)
+    return results[0]
+
+
+def undisturbed(work: Callable[[], Result]) -> Result:
+    """Return work(), in which no handler of a signal raises.
+
+    So none raises where an OSError is taken for one of the system, as in Python's own functions of files.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    return stoppable(work, lambda: False, lambda: None)
 
 
 def apart(work: Callable[[], Result]) -> Result:
@@ -248,33 +302,74 @@ def apart(work: Callable[[], Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    found: list[Result] = []
+    results: list[Result] = []
     try:
         helper = _helpers(1)[0]
     except RuntimeError:  # no thread starts when Python is shutting down
         return work()
-    helper.begin(lambda worker: found.append(work()), 0, [])
-    while not helper.wait(timeout=0.1):  # a signal that another thread has taken does not end a longer wait
+    helper.begin(lambda worker: results.append(work()), 0, [])
+    while not helper.wait(LOOK):
         pass
     helper.end()
     _idle.append(helper)
-    return found[0]
+    return results[0]
+
+
+class PressedAgain(KeyboardInterrupt):
+    """Ctrl-C was pressed a second time before the first could be served: nothing is kept."""
+
+
+_asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (nobody changes the default)
+
+
+@contextmanager
+def heeding(asked: list[Any]) -> Iterator[None]:
+    """Let the trainings in the block stop as by Ctrl-C, though it is not the main thread, once a list is not empty."""
+    before = _asked.set(asked)
+    try:
+        yield
+    finally:
+        _asked.reset(before)
+
+
+def heed() -> None:
+    """Raise KeyboardInterrupt if another thread has asked this one to stop; see `heeding`."""
+    if _asked.get():
+        raise KeyboardInterrupt
 
 
 def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until it is done: threads that wait at a barrier cannot stop alone.
 
-    The list that work receives is no longer empty once Ctrl-C has been pressed.
+    The list that work receives is no longer empty once Ctrl-C has been pressed; in other threads it is that of
+    `heeding`. A second Ctrl-C is not delayed.
 
     It is no context manager, since the handler of another signal may raise an exception between any two calls: before a
     generator has come to its ``finally``, but not between ``finally`` and the call behind it.
+
+    Raises
+    ------
+    PressedAgain
+        At the second Ctrl-C, if its handler raises KeyboardInterrupt.
     """
-    received: list[Any] = []
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        return work(received)  # signals go to the main thread; None is not Python's and could not be restored
+        asked = _asked.get()  # signals go to the main thread; None is not Python's and could not be restored
+        result = work(asked)
+        heed()
+        return result
+    received: list[Any] = []
     before = _signal.getsignal(signal.SIGINT)
+
+    def receive(*arguments: Any) -> None:
+        received.append(arguments)
+        if len(received) > 1 and callable(before):
+            try:
+                before(*arguments)
+            except KeyboardInterrupt as error:
+                raise PressedAgain from error
+
     try:
-        _signal.signal(signal.SIGINT, lambda *arguments: received.append(arguments))
+        _signal.signal(signal.SIGINT, receive)
         result = work(received)
     finally:
         try:
@@ -289,8 +384,9 @@ def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
-    from threadpoolctl import ThreadpoolController
+    with forks_wait:
+        import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
+        from threadpoolctl import ThreadpoolController
 
     every = ThreadpoolController().select(user_api="blas")
     own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]

@@ -6,6 +6,7 @@ from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
 from ..core.scores import Score, score
 from ..optimize.lbfgs import LBFGS
+from ..system.threads import PressedAgain, holding_back_interrupts
 from .engine import Engine
 from .run import Run
 from .state import Reason
@@ -49,13 +50,15 @@ class LBFGSTraining:
     def search(self) -> Reason:
         """Move theta until the search or something else ends; return the reason."""
         start = on_host(self.state.theta).astype(float)
-        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated())
+        self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated(self.state.theta))
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"
         try:
             ended = self.optimizer.minimize(self.loss_and_gradient, start, self.state.epochs, self.after_iteration)[1]
             return self.reason or ended
+        except PressedAgain:
+            raise
         except KeyboardInterrupt:
             return "interrupted"
 
@@ -69,20 +72,26 @@ class LBFGSTraining:
         return self.seen[1], self.seen[2]
 
     def after_iteration(self, point: np.ndarray) -> None:
-        """Move theta to the end of an iteration, and measure there."""
-        state, like = self.state, self.state.theta
-        loss, gradient = self.loss_and_gradient(point)
-        state.theta[...] = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
-        state.epoch, state.step = state.epoch + 1, state.step + 1
-        state.history.measure(gradient_norm=self.length, step_size=np.linalg.norm(point - self.point))
-        self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(np.asarray(loss), *self.validated())
+        """Measure at the end of an iteration, and record it."""
+        like, (loss, gradient) = self.state.theta, self.loss_and_gradient(point)
+        theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
+        measured = np.asarray(loss), *self.validated(theta)
+        holding_back_interrupts(lambda received: self.record(point, theta, gradient, *measured))
         if self.reason is not None:
             raise StopIteration
 
-    def validated(self) -> tuple[Array | None, Array | None]:
-        """Return the loss and the score of the validation rows, None for one that is not measured."""
-        theta, validation_batch, name = self.state.theta, self.validation_batch, self.score
+    def record(self, point: np.ndarray, theta: Array, gradient: np.ndarray, *measured: Array | None) -> None:
+        """Move theta to the end of an iteration, and record what was measured there."""
+        state = self.state
+        state.theta[...] = theta
+        state.epoch, state.step = state.epoch + 1, state.step + 1
+        state.history.measure(gradient_norm=self.length, step_size=np.linalg.norm(point - self.point))
+        self.point, self.length = point.copy(), np.linalg.norm(gradient)
+        self.reason = self.run.after_epoch(*measured)
+
+    def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
+        """Return the loss and the score of the validation rows at theta, None for one that is not measured."""
+        validation_batch, name = self.validation_batch, self.score
         if validation_batch is None or self.on_validation is None:
             return None, None
         return self.on_validation.loss(theta), None if name is None else score(

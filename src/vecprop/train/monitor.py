@@ -26,12 +26,13 @@ class Monitor:
 
     Attributes
     ----------
-    stopped : bool
-        Whether the rest is to be stopped.
+    stopped, interrupted : bool
+        Whether the rest is to be stopped, and whether by Ctrl-C.
     """
 
     def __init__(self, cohorts: Sequence["Cohort"], total: int, progress: Callable[[Progress], object] | None) -> None:
         self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
+        self.interrupted = False
         self._alone: list[list[float]] = []
 
     def ended(self, result: TrainingResult) -> None:
@@ -44,7 +45,8 @@ class Monitor:
 
     def look(self) -> bool:
         """Report the progress of training; return whether the rest is to be stopped."""
-        if self.progress is not None and self.progress(self.latest()) is True:
+        answer = None if self.progress is None else self.progress(self.latest())
+        if isinstance(answer, bool | np.bool_) and answer:
             self.stopped = True
         return self.stopped
 

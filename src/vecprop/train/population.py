@@ -48,7 +48,8 @@ def train_population(
         A sequence: for each member what `train` returns for it alone, bit for bit, whatever the other members, the
         order and the number of threads; and `last_loss`, the latest training loss of each. A member that diverges is
         stopped at its last parameters with a finite loss, its result's reason is "diverged", and the others go on.
-        After Ctrl-C the reason of those that were not done is "interrupted".
+        After Ctrl-C the reason of those that were not done is "interrupted", at the end of their last whole epoch; it
+        is raised if all were done, or if it is pressed again.
 
     Raises
     ------
@@ -82,7 +83,10 @@ def train_population(
         except (TypeError, ValueError) as error:
             raise _in_member(number, error) from error  # which may come from a part of the user's own
         monitor.ended(others[number])
-    return TrainingResults(cohorts, others)
+    results = TrainingResults(cohorts, others)
+    if monitor.interrupted and all(result.reason != "interrupted" for result in results):
+        raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
+    return results
 
 
 def _groups(members: Sequence[Member], data: Data, engine: EngineName) -> Iterable[list[int]]:

@@ -80,8 +80,8 @@ class TrainingResult(Versioned):
         Continues exactly where training stopped: ``train(network, result.theta, X, T, ..., state=result.state)``.
         If early stopping has restored the best parameters, training stopped at ``result.state.theta``.
     reason : str
-        Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C), "converged" or
-        "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
+        Why training ended: "epochs", "early stopping", "callback", "interrupted" (by Ctrl-C, after the last whole
+        epoch), "converged" or "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
     """
 
     theta: Array

@@ -99,8 +99,10 @@ def train(
     Returns
     -------
     TrainingResult
-        With theta, history, state and the reason why training ended. Ctrl-C ends training and returns the result
-        so far.
+        With theta, history, state and the reason why training ended. Ctrl-C ends training between two batches and
+        returns the result at the end of the last whole epoch, from which training continues to the bit. It is raised if
+        it comes before the first losses are measured, or if it is pressed again before training has ended. Other
+        exceptions, of a signal's handler or of another thread, are raised between two batches too.
 
     Raises
     ------

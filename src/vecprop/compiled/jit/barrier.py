@@ -8,7 +8,9 @@
       +------------------------------+        +------------------------------+
       each thread adds 1                      the last to arrive adds 1; all others spin until it changes
 
-The two are a cache line apart: else each arrival would take the line away from those that spin.
+The two are a cache line apart: else each arrival would take the line away from those that spin. Behind the number of
+rounds is the word in which the threads tell each other that they stop. Whoever finds that the fit is to stop writes it
+between two barriers, and all read it behind the second: so they leave at the same step.
 """
 
 import numpy as np
@@ -27,6 +29,9 @@ BARRIER_WORDS = 16
 ROUND, ABANDONED = 8, -(2**62)
 """The word of the number of rounds, and what a thread writes there that an exception keeps from coming, so that the
 others leave. It has to do so before it has come: machine code that has begun is not left by an exception."""
+
+STOPPED = 9
+"""The word that is 1 if the fit stops."""
 
 _SPINS = 4096
 """The spins after which a thread offers its processor to others: waits of microseconds are shorter than that."""

@@ -9,9 +9,11 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+
+from ...system.threads import refusals
 
 try:
     import fcntl
@@ -30,7 +32,7 @@ def folder() -> Path | None:
     A folder that can only be read is used if it has kernels. ``VECPROP_CACHE_DIR`` chooses another folder.
     """
     for place in _places():
-        with suppress(OSError):
+        with refusals():
             place.mkdir(parents=True, exist_ok=True)
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
             return place
@@ -43,7 +45,7 @@ def folder() -> Path | None:
 
 
 def _is_writable(place: Path) -> bool:
-    with suppress(OSError), tempfile.TemporaryFile(dir=place):
+    with refusals(), tempfile.TemporaryFile(dir=place):
         return True
     return False
 
@@ -89,7 +91,7 @@ def alone(name: str) -> Iterator[None]:
     file = _file(name)
     descriptor = None
     if file is not None and fcntl is not None:
-        with suppress(OSError):
+        with refusals():
             descriptor = os.open(file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
@@ -102,7 +104,7 @@ def alone(name: str) -> Iterator[None]:
 def kept(name: str) -> bytes | None:
     """Return the code that is kept under a name, or None if there is none or the file is damaged."""
     file = _file(name)
-    with suppress(OSError):
+    with refusals():
         content = b"" if file is None else file.read_bytes()
         checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
         if checksum == _CHECKSUM(code).digest():
@@ -115,7 +117,7 @@ def keep(name: str, code: bytes) -> None:
     file = _file(name)
     if file is None:
         return
-    with suppress(OSError):  # a full disk, or a read-only folder: the next process compiles it anew
+    with refusals():  # a full disk, or a read-only folder: the next process compiles it anew
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
             made.write(_CHECKSUM(code).digest() + code)
         try:

@@ -16,6 +16,8 @@ context reserves; the record points to both::
 """
 
 import ctypes
+import weakref
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import accumulate
@@ -116,6 +118,8 @@ FIT = np.dtype(
         ("update_h", _ADDRESS),
         ("first", _ADDRESS),  # the optimizer's first and second moments
         ("second", _ADDRESS),
+        ("first_kept", _ADDRESS),  # the moments at the start of an epoch of several batches
+        ("second_kept", _ADDRESS),
         ("clip", _DOUBLE),
         ("rates", _ADDRESS),
         ("rate_stride", _WORD),  # 1 for a learning rate of each step, 0 for one of all steps
@@ -190,19 +194,27 @@ class KeptMemory:
 
     SIZES = range(2**20, 2**28)
     """The sizes to recycle: the allocator keeps smaller memory itself, and larger memory would be missed elsewhere."""
-    spare: ClassVar[list[np.ndarray]] = []
+    spare: ClassVar["deque[_Returned]"] = deque(maxlen=1)
     bytes = np.empty(0, np.uint8)
 
     def __init__(self, size: int) -> None:
         if size in self.SIZES:
             with suppress(IndexError):
-                self.bytes = self.spare.pop()
+                self.bytes = self.spare.pop().bytes
         if not size <= len(self.bytes) <= 2 * size:
             self.bytes = np.empty(size, np.uint8)
-
-    def __del__(self) -> None:
         if len(self.bytes) in self.SIZES:
-            self.spare[:] = [self.bytes]
+            # Called when the memory is no longer used, without a line of Python: an exception that a signal's handler
+            # raised there, as in __del__, would reach nobody.
+            self._returned = _Returned(self, self.spare.append)
+            self._returned.bytes = self.bytes
+
+
+class _Returned(weakref.ref[KeptMemory]):
+    """Memory that its last user has returned."""
+
+    __slots__ = ("bytes",)
+    bytes: np.ndarray
 
 
 class Context:

@@ -1,14 +1,12 @@
 """Kernels: functions compiled to machine code, kept on disk, and called by their address."""
 
 import gc
-import os
 import pickle
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -20,7 +18,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 
-from ...system.threads import apart
+from ...system.threads import apart, forks_wait
 from .cache import alone, is_kept, keep, kept
 from .numba_options import OPTIONS
 from .precompile import wait_for
@@ -28,10 +26,6 @@ from .reached import digest
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 _kept: list[Any] = []  # all code: an address is valid as long as its code exists
-_one_at_a_time = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: globals().update(_one_at_a_time=threading.RLock()))
-
 
 _PAUSE = 5.0
 """Kernels that are compiled within this many seconds after others are of the same fit, and nothing more is said."""
@@ -92,16 +86,17 @@ class Kernel:
         A name for these values of the placeholders, see `filled_in`.
     **names
         The values of the placeholders.
+
+    Attributes
+    ----------
+    name : str
+        The name in the cache: the function's name and a digest of all code that it reaches; see `reached`.
     """
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
         self.function, self.signature = filled_in(template, suffix, **names), signature
-
-    @cached_property
-    def name(self) -> str:
-        """The name in the cache: the function's name and a digest of all code that it reaches; see `reached`."""
         made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
-        return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
+        self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
         """Return the address of its machine code, compiled or loaded."""
@@ -109,10 +104,10 @@ class Kernel:
 
     def _compiled(self) -> int:
         global _last_said
-        with _one_at_a_time:
-            if missing := not is_kept(self.name):
-                _say()
-            wait_for(self.name)
+        if missing := not is_kept(self.name):
+            _say()
+        wait_for(self.name)
+        with forks_wait:  # and the compiler takes one function at a time
             compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS)
             compiled._cache = _Kept(self.name)
             if is_kept(self.name):

@@ -16,6 +16,10 @@ C  the blocks' squared norms and penalties are written before anyone clips by th
    gradients are read before the next step overwrites them; a block moves before C, while it is in the cache, if neither
    clipping nor the loss decides about the move;
 D  theta is written before the next step reads it, if it moves after C.
+
+A fit that is to stop does so behind C or behind a measurement. An epoch of several batches that is not done then is
+undone: theta and the moments go back to where it began, so that training continues from there to the bit. A full batch
+is an epoch, which ends with its measurement.
 """
 
 from enum import IntEnum
@@ -26,7 +30,7 @@ from numba import njit, types
 
 from ...optimize.stopping import observed
 from ..jit.arrays import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
-from ..jit.barrier import BARRIER_WORDS, is_abandoned, wait_for_all
+from ..jit.barrier import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
 from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
@@ -141,10 +145,8 @@ def run_epochs(context, worker):
     carried = full and not noisy and not running
     scale_of_all = _scale(c, c.training, all_rows, theta) if running else 0.0
     step = 0
+    _copy_moments(c, worker, theta, False)
     for epoch in range(recorded):
-        if c.stop and words_at(c.stop, 1)[0]:  # only fits of one worker have this word, so no other waits for it
-            done[3] = Ended.INTERRUPTED
-            return
         if c.shuffle and worker == 0:
             call_shuffle(
                 c.shuffle,
@@ -165,6 +167,8 @@ def run_epochs(context, worker):
                 own_shards = first_shard, end_shard
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)  # B
+            if worker == 0:
+                _heed(c, barrier)
             loss = total(partial)
             judged = carried and epoch > 0  # theta moves only if the loss at it is finite
             at_once = clip == 0 and not judged
@@ -211,15 +215,22 @@ def run_epochs(context, worker):
                     running_loss = np.nan
             norm += np.sqrt(square)
             size += np.sqrt(moved)
+            if barrier[STOPPED] and not full:
+                _undo_epoch(c, worker, theta, last_finite, done, first_step)
+                return
         # The epoch's results, its measured losses, and whether training ends.
         if worker == 0:
             norms[epoch], sizes[epoch] = norm / max(step - first_step, 1), size / max(step - first_step, 1)
             done[1] = step
             if running:
                 losses[epoch] = running_loss
-        last = epoch >= c.epochs - 1
+        last = epoch >= c.epochs - 1 or barrier[STOPPED] != 0
         known = running or (carried and not last and not c.stopping)
-        if not (_measured(context, c, worker, epoch, known, theta) and np.isfinite(theta.dtype.type(running_loss))):
+        finite = _measured(context, c, worker, epoch, known, theta)
+        if barrier[STOPPED] and not full:
+            _undo_epoch(c, worker, theta, last_finite, done, first_step)
+            return
+        if not (finite and np.isfinite(theta.dtype.type(running_loss))):
             return
         if worker == 0 and (last or not carried or c.stopping):
             copy(theta, last_finite)
@@ -230,6 +241,51 @@ def run_epochs(context, worker):
             wait_for_all(barrier, workers)
             if done[3]:
                 return
+        if barrier[STOPPED]:
+            if worker == 0:
+                done[3] = Ended.INTERRUPTED
+            return
+        if not last:
+            _copy_moments(c, worker, theta, False)
+
+
+@njit(**INNER)
+def _heed(c, barrier):
+    """Tell the other workers if the fit is to stop; return whether it is."""
+    if c.stop and words_at(c.stop, 1)[0]:
+        barrier[STOPPED] = 1
+        return True
+    return False
+
+
+@njit(**INNER)
+def _copy_moments(c, worker, theta, back):
+    """Keep a worker's blocks of the optimizer's moments, or copy them back, unless an epoch is a single step."""
+    if c.full:
+        return
+    for moment, kept in ((c.first, c.first_kept), (c.second, c.second_kept)):
+        if moment:
+            now, before = numbers_at(moment, theta.size, theta), numbers_at(kept, theta.size, theta)
+            _copy_blocks(c, worker, before if back else now, now if back else before)
+
+
+@njit(**INNER)
+def _copy_blocks(c, worker, source, target):
+    """Copy a worker's blocks of parameters."""
+    first, end = quarters_of(worker, c.workers)
+    for block in range(c.block_count):
+        low, high, quarter, _ = block_at(c, block)
+        if first <= quarter < end:
+            copy(part(source, low, high), part(target, low, high))
+
+
+@njit(**INNER)
+def _undo_epoch(c, worker, theta, last_finite, done, first_step):
+    """Go back to where an epoch of several batches began."""
+    _copy_blocks(c, worker, last_finite, theta)
+    _copy_moments(c, worker, theta, True)
+    if worker == 0:
+        done[1], done[3] = first_step, Ended.INTERRUPTED
 
 
 @njit(**ONCE)
@@ -301,6 +357,8 @@ def _loss(context, c, worker, is_validation, N, parts, theta):
     scale = _scale(c, c.validation if is_validation else c.training, rows, theta)
     wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
     for number in range(worker, parts, workers):
+        if not c.full and _heed(c, barrier):
+            break
         some = part(rows, number * N // parts, (number + 1) * N // parts)
         partial[number] = call_rows(
             c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
+from ...system.threads import undisturbed
 from ..error import FileError
 from ..trained import TrainedNetwork
 from . import container
@@ -82,6 +83,12 @@ def save(
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
+    undisturbed(lambda: _save(model, path, columns, metrics))
+
+
+def _save(
+    model: Model, path: str | os.PathLike[str], columns: Mapping[str, Any] | None, metrics: Mapping[str, float] | None
+) -> None:
     _require_model(model)
     writer = Writer(BY_CLASS)
     described = writer.plain(model, "")

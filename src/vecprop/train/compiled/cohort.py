@@ -12,6 +12,7 @@ from ...optimize.optimizers import Optimizer
 from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
+from ...system.threads import PressedAgain
 from ..engine import Cohort
 from ..history import History
 from ..members import Data, Member, checked_row_numbers
@@ -69,8 +70,10 @@ class CompiledCohort(Cohort):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
                 if own and not monitor.stopped:
                     member_fits.run(own, monitor.look)
+        except PressedAgain:
+            raise
         except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
-            monitor.stopped = True
+            monitor.stopped = monitor.interrupted = True
         for cohort in cohorts:
             cohort.fits.release()
 

@@ -8,12 +8,16 @@ from ...compiled.fit import EpochResults, Epochs
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
-from ...system.threads import holding_back_interrupts
+from ...system.threads import PressedAgain, holding_back_interrupts
 from ..engine import TrainingLoop
 from ..state import Reason
 
 SECONDS = 0.05
-"""The longest time that several short epochs run as one: Python looks for Ctrl-C after each such run."""
+"""The longest time that several short epochs run as one."""
+
+LONG = 0.01
+"""The assumed seconds of a run from which it can be stopped between batches. Shorter ones do not pay the waking of the
+thread that runs them while this one looks for Ctrl-C."""
 
 MUCH = 2**16
 """The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
@@ -58,11 +62,19 @@ class CompiledTrainingLoop(TrainingLoop):
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        reason = self.measure()
+        state = self.state
+        reason: Reason | None = self.measure()
         try:
-            while reason is None and self.state.epoch < self.state.epochs:
-                reason = holding_back_interrupts(self.some_epochs)  # until the epochs are recorded
+            while reason is None and state.epoch < state.epochs:
+                count = 1  # a schedule that watches the loss is served after each epoch
+                if not state.schedule:
+                    intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
+                    count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
+                rates = self.rates(count)
+                reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
             return reason or "epochs"
+        except PressedAgain:
+            raise
         except KeyboardInterrupt:
             return "interrupted"
 
@@ -70,7 +82,9 @@ class CompiledTrainingLoop(TrainingLoop):
         """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""
         if self.plan.running and not self.validation_batch:
             return self.run.start(None, None, None)
-        known = holding_back_interrupts(lambda received: self.epochs.measure())
+        is_long, known = self.pace > LONG, None
+        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
+            known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
         if not np.isfinite([known.losses, known.validation_losses]).all():
             self.batch.require_finite_inputs()
         return self.run.start(
@@ -79,15 +93,16 @@ class CompiledTrainingLoop(TrainingLoop):
             known.validation_scores[0] if self.plan.score else None,
         )
 
-    def some_epochs(self, interrupts: list[Any]) -> Reason | None:
-        """Run some epochs and record them; return a reason to stop, if there is one."""
+    def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
+        """Run some epochs and record those that are done; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
-        count = 1  # a schedule that watches the loss is served after each epoch
-        if not state.schedule:
-            intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
-            count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
-        progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], self.rates(count))
-        done, self.pace = progress.epochs, (self.run.seconds - began) / count
+        is_stopped = interrupts.__len__ if count * self.pace > LONG else None
+        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
+        done = progress.epochs
+        if moved is not None and progress.stopped and not done:
+            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
+        self.pace = (self.run.seconds - began) / max(done, 1)
         state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
         state.optimizer["t"] += done * self.per_epoch
         reason = None
@@ -101,7 +116,7 @@ class CompiledTrainingLoop(TrainingLoop):
                 time=began + self.pace * np.arange(1, done + 1),
             )
             reason = self.run.reason_to_stop(progress.stalled, self.schedule)
-        if done < count and not progress.stalled:
+        if done < count and not (progress.stalled or progress.stopped):
             self.diverged(progress)
         return reason
 

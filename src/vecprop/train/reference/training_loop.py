@@ -1,7 +1,9 @@
 """The training loop of the reference engine: the optimizer's steps, batch by batch and epoch by epoch."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from ...core.elementary import Array, namespace, on_host
 from ...core.scores import score
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant
+from ...system.threads import PressedAgain, heed, holding_back_interrupts
 from ..engine import TrainingLoop
 from ..state import Reason
 from .running_loss import RunningLoss
@@ -30,25 +33,53 @@ class ReferenceTrainingLoop(TrainingLoop):
         self.running = RunningLoss(self.network, self.batch) if self.plan.running else None
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
+        self.kept: dict[str, Any] = {}
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
-        reason = self.run.start(*self.measured())
+        reason: Reason | None = self.run.start(*self.measured())
+        self.keep()
         try:
             while reason is None and self.state.epoch < self.state.epochs:
                 self.epoch()
                 measured = self.measured()
-                self.run.require_finite_losses(*measured[:2])
-                self.close_epoch()
-                reason = self.run.after_epoch(*measured, self.schedule)
-                if self.run.callbacks and self.run.was_moved():
-                    self.gradient = None
+                reason = holding_back_interrupts(lambda received: self.record(*measured))  # noqa: B023
             return reason or "epochs"
+        except PressedAgain:
+            raise
         except KeyboardInterrupt:
-            if self.norms:
-                self.close_epoch()
-                self.run.measure(*self.measured())
+            self.undo_epoch()
             return "interrupted"
+
+    def record(self, *measured: Array | None) -> Reason | None:
+        """Count an epoch and record what was measured after it; return a reason to stop, if there is one."""
+        self.run.require_finite_losses(*measured[:2])
+        self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
+        self.norms, self.sizes = [], []
+        self.state.epoch += 1
+        try:
+            reason = self.run.after_epoch(*measured, schedule=self.schedule)
+        finally:  # a callback may have moved theta, and raise KeyboardInterrupt, which ends training with a result
+            self.keep()
+        if self.run.callbacks and self.run.was_moved():
+            self.gradient = None
+        return reason
+
+    def keep(self) -> None:
+        """Keep what an epoch moves, as it is now."""
+        moved = {"theta": self.state.theta, **self.state.optimizer}
+        for name, value in moved.items():
+            if name in self.kept and getattr(value, "ndim", 0):
+                self.kept[name][...] = value
+            else:
+                self.kept[name] = deepcopy(value)
+        self.kept_step = self.state.step
+
+    def undo_epoch(self) -> None:
+        """Go back to where an epoch began that is not done, so that training continues from there to the bit."""
+        theta = self.kept.pop("theta")
+        self.state.theta[...] = theta
+        self.state.optimizer, self.state.step = self.kept, self.kept_step
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
         """Return the losses of training and validation and the validation score at the current parameters."""
@@ -75,6 +106,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         """Take a step for each batch."""
         for rows in self.batches():
             self.step(self.batch_gradient(rows))
+            heed()
 
     def batches(self) -> Iterator[np.ndarray | None]:
         """Yield the row numbers of each batch in the epoch's order; None is all rows as they are."""
@@ -119,12 +151,6 @@ class ReferenceTrainingLoop(TrainingLoop):
             return self.optimizer
         factor = self.schedule.factor(self.state.step, self.steps, self.state.schedule)
         return replace(self.optimizer, learning_rate=np.asarray(self.optimizer.learning_rate) * factor)
-
-    def close_epoch(self) -> None:
-        """Record the epoch's mean gradient norm and step size, and count it."""
-        self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
-        self.norms, self.sizes = [], []
-        self.state.epoch += 1
 
 
 def norm(vectors: Array) -> Array:

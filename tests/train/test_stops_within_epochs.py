@@ -1,0 +1,175 @@
+"""Training that is stopped within an epoch, by Ctrl-C or another thread, goes on from the end of the last whole one."""
+
+import os
+import signal
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.estimators.fitting import Fitting
+from vecprop.system import threads
+from vecprop.train.compiled import training_loop
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(100_000, 2))
+T = np.sin(X[:, :1])
+NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
+THETA = NETWORK.init(0)
+ROWS = {"compiled": 100_000, "reference": 1_000}  # an epoch of single rows takes about a tenth of a second
+
+
+def fit(epochs, theta=THETA, engine="compiled", **settings):
+    settings = {"optimizer": vp.Adam(), "batch_size": 1, "engine": engine, **settings}
+    return vp.train(NETWORK, theta, X[: ROWS[engine]], T[: ROWS[engine]], epochs=epochs, **settings)
+
+
+def press(after=0.0):
+    threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("engine", ROWS)
+@pytest.mark.parametrize("moves", [False, True])
+def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
+    def callback(pressing, state):
+        if moves:
+            state.theta[0] += 0.1
+        if pressing and state.epoch == 1:
+            press(after=0.02)
+
+    result = fit(10, callbacks=[partial(callback, True)], engine=engine)
+    assert result.reason == "interrupted"
+    epochs = result.state.epoch
+    assert 1 <= epochs < 10
+    assert result.state.step == epochs * ROWS[engine]
+    assert len(result.history.loss) == epochs
+    rest = fit(1, result.theta, engine, state=result.state, callbacks=[partial(callback, False)])
+    whole = fit(epochs + 1, engine=engine, callbacks=[partial(callback, False)])
+    np.testing.assert_array_equal(rest.theta, whole.theta)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("optimizer", [vp.GradientDescent(0.01), vp.Momentum(0.01), vp.Adam()], ids=str)
+@pytest.mark.parametrize("split", [False, True])
+def test_threads_leave_at_the_same_batch(optimizer, split, monkeypatch):
+    """The stop is asked for at once, so that the first epoch is undone, whose wide layer threads may split."""
+    width = 400 if split else 60
+    network = vp.Network(width, [vp.Dense(300), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
+    X = np.random.default_rng(0).normal(size=(4_000, width))
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
+    monkeypatch.setattr(threads, "LOOK", 1e-4)
+    monkeypatch.setattr(training_loop, "LONG", 0)
+    arguments = {"optimizer": optimizer, "batch_size": 250, "engine": "compiled"}
+
+    def train(epochs, theta, **more):
+        return vp.train(network, theta, X, X[:, :1], epochs=epochs, **arguments, **more)
+
+    train(1, network.init(0))
+    press(after=0.005)
+    try:
+        result = train(1000, network.init(0))
+    except KeyboardInterrupt:  # before the first epoch
+        return
+    assert result.reason == "interrupted"
+    assert result.state.step == 16 * result.state.epoch
+    rest = train(1, result.theta, state=result.state)
+    np.testing.assert_array_equal(rest.theta, train(result.state.epoch + 1, network.init(0)).theta)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 1},
+        {"batch_size": 1, "validation_rows": np.arange(9)},
+        {"batch_size": None, "rows": np.arange(99)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("training_loss", ["running", "exact"])
+def test_members_that_are_stopped_go_on(settings, training_loss):
+    settings = {**settings, "training_loss": training_loss}
+    member = vp.Member(NETWORK, THETA, vp.Adam(), epochs=10**6, **settings)
+    (result,) = vp.train_population([member], X, T, progress=lambda progress: progress.share > 0)
+    assert result.reason == "interrupted"
+    epochs, rows = result.state.epoch, settings.pop("rows", slice(None))
+    steps = 1 if settings["batch_size"] is None else len(X)
+    assert (result.state.step, result.state.optimizer["t"]) == (epochs * steps, epochs * steps)
+    assert len(result.history.loss) == epochs + (training_loss == "exact")
+    if settings.pop("validation_rows", None) is not None:
+        settings["validation"] = X[:9], T[:9]
+
+    def train(epochs, theta, **more):
+        return vp.train(NETWORK, theta, X[rows], T[rows], optimizer=vp.Adam(), epochs=epochs, **settings, **more)
+
+    if epochs > 1000:  # full batches, of which there are too many to repeat
+        whole = train(epochs, THETA).history.loss
+        np.testing.assert_array_equal(whole, result.history.loss)
+    rest = train(1, result.theta, state=result.state)
+    np.testing.assert_array_equal(rest.theta, train(epochs + 1, THETA).theta)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_leaves_a_measurement_of_validation_rows():
+    many = np.broadcast_to(X[0], (3_000_000, 2))
+    press(after=0.02)
+    with pytest.raises(KeyboardInterrupt):
+        fit(1, validation=(many, many[:, :1]))
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("engine", ROWS)
+def test_a_second_ctrl_c_leaves_at_once(engine):
+    def pressed_twice(state):
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(3, callbacks=[pressed_twice], engine=engine, batch_size=100)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_handler_of_ctrl_c_that_lets_training_go_on():
+    pressed = []
+    signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    press(after=0.02)
+    result = fit(3)
+    assert (result.reason, len(pressed)) == ("epochs", 1)
+    np.testing.assert_array_equal(result.theta, fit(3).theta)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_an_exception_that_another_thread_sets_stops_an_epoch():
+    import ctypes
+
+    def raise_in_main(state):
+        set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        number, error = ctypes.c_ulong(threading.main_thread().ident or 0), ctypes.py_object(ZeroDivisionError)
+        threading.Timer(0.02, set_exception, (number, error)).start()
+
+    with pytest.raises(ZeroDivisionError):
+        fit(100, callbacks=[raise_in_main])
+    np.testing.assert_array_equal(fit(1).theta, fit(1).theta)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
+    """Fits with callbacks, each in a thread of its own, of which none waits for the others to be done."""
+    begun, run = [], Fitting.run
+
+    def run_and_press(fitting):
+        begun.append(fitting)
+        if len(begun) == 1:
+            press(after=0.05)
+        run(fitting)
+
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
+    monkeypatch.setattr(Fitting, "run", run_and_press)
+    endless = {"max_iter": 10**6, "n_iter_no_change": 10**6, "callbacks": [lambda state: None]}
+    member = vp.MLPRegressor(hidden_layer_sizes=(3,), batch_size=1, **endless)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="interrupted"):
+        vp.MLPEnsembleRegressor(member, n_estimators=50, n_jobs=2).fit(X[:1000], T[:1000, 0])
+    assert len(begun) <= 2
