@@ -2,7 +2,8 @@
 
 The names that estimators take and list in their docstrings, the kernels of the compiled engine and the parts that model
 files may hold are derived from it. A part that is not in the catalog is one of the user's own; it works in networks and
-in training too. The scores are in `core.scores.SCORES`.
+in training too, and is compiled if it is a formula, see `compiled/lower/own_parts.py`. The scores are in
+`core.scores.SCORES`.
 """
 
 from collections.abc import Iterable

@@ -124,14 +124,14 @@ def test_equal_rows_have_equal_predictions(activation, F):
 
 
 def test_parts_without_a_kernel():
-    class Twice(vp.Activation):
-        def value(self, z):
-            return 2 * z
+    class Twice(vp.Layer):
+        def forward(self, p, X, noise=None):
+            return 2 * X, None
 
-        def derivative(self, z, y):
-            return 2
+        def backward(self, p, saved, delta, J):
+            return 2 * delta
 
-    with pytest.raises(ValueError, match="Twice is not one of the library's own parts"):
+    with pytest.raises(ValueError, match="because Twice is a part of your own that is not derived from Activation"):
         compile(vp.Network(2, [Twice()], vp.SquaredError()))
     p = registry.problem(vp.Tanh(), vp.SquaredError())
     v = np.ones_like(p.theta)

@@ -361,16 +361,16 @@ def test_divergence_as_on_the_reference(batch_size, rate):
     assert steps[0] <= steps[1] <= 2 * steps[0]
 
 
-def test_a_user_s_own_part_runs_on_the_reference_with_a_notice():
-    class Twice(vp.Activation):
-        def value(self, z):
-            return 2 * z
+def test_a_user_s_own_part_that_is_no_formula_runs_on_the_reference_with_a_notice():
+    class Twice(vp.Layer):
+        def forward(self, p, X, noise=None):
+            return 2 * X, None
 
-        def derivative(self, z, y):
-            return 2 + 0 * z
+        def backward(self, p, saved, delta, J):
+            return 2 * delta
 
     own = network(Twice())
-    with pytest.warns(UserWarning, match="reference engine, which is slower: Twice is not one of"):
+    with pytest.warns(UserWarning, match="reference engine, which is slower: Twice is a part of your own that"):
         vp.train(own, own.init(0), X, T, optimizer=vp.Momentum(), epochs=1)
     with pytest.raises(ValueError, match="The compiled engine cannot train this: Twice"):
         vp.train(own, own.init(0), X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")

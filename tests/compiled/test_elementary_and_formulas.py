@@ -270,10 +270,10 @@ class Odd(OwnFormula):
         return z.alpha
 
     def a_function_elsewhere(self, z):
-        return np.exp(z)
+        return np.cumsum(z)
 
     def a_builtin(self, z):
-        return abs(z)
+        return max(z, 0)
 
     def a_function_of_numbers(self, z):
         return z * scaled(self.alpha)

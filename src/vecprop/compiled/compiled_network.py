@@ -4,6 +4,8 @@ import ctypes
 import math
 import os
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,9 @@ def compile(network: Network) -> "CompiledNetwork":
     Parameters
     ----------
     network : Network
-        A network of the library's own parts.
+        A network of the library's parts, and of activations and losses of your own that are formulas: frozen
+        dataclasses from `Activation` or `ElementwiseLoss` with numbers as fields, whose methods are assignments and a
+        return, of + - * / **, comparisons, functions of their module, and NumPy's elementary functions.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def compile(network: Network) -> "CompiledNetwork":
     Raises
     ------
     ValueError
-        If a part has no kernel.
+        If a part has no kernel, with the reason.
 
     Examples
     --------
@@ -51,7 +55,7 @@ def compile(network: Network) -> "CompiledNetwork":
     >>> bool(np.allclose(gradient, network.loss_and_gradient(theta, X, t)[1]))
     True
     """
-    reason = unsupported(network)
+    reason = unsupported(network, np.float64) or unsupported(network, np.float32)
     if reason is not None:
         raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
     return CompiledNetwork(network)
@@ -179,9 +183,9 @@ class Predictor:
         self._numbers = np.arange(1)
         self._guard, self._forks = threading.Lock(), _forks
 
-    def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
-        """Pickle network and parameters: machine code belongs to this process."""
-        return type(self), (self.network, self._theta)
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Network, np.ndarray]]:
+        """Pickle network and parameters: machine code belongs to this process, and formulas may be others elsewhere."""
+        return _predictor, (self.network, self._theta)
 
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
@@ -219,6 +223,11 @@ class Predictor:
             n = self._at_once if self._at_once + 1 < N else N
             self._predict(self._context.address, first, n)
             first, N = first + 8 * n, N - n
+
+
+def _predictor(network: Network, theta: np.ndarray) -> Predictor:
+    """Return a predictor that was pickled."""
+    return compile(network).predictor(theta, copy=False)
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:

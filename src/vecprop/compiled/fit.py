@@ -16,7 +16,7 @@ from ..system.threads import run_together, stoppable, usable_threads, with_singl
 from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .jit.fit_record import LINE, OFFSETS, Context, address_of_array, as_word
 from .jit.precompile import precompile
-from .lower.formulas import hyperparameters
+from .lower.formulas import hyperparameters, of_formulas
 from .lower.loops import update_address
 from .lower.score_loops import score_address
 from .lower.shuffling import shuffle_address
@@ -208,6 +208,7 @@ class Epochs:
         )
 
 
+@of_formulas
 @lru_cache(maxsize=256)
 def _update_of(optimizer: Optimizer, F: type) -> tuple[int, np.ndarray]:
     """Return the address of an optimizer's step, and its hyperparameters."""

@@ -15,7 +15,7 @@ from .gemm.packed import packing_size
 from .gemm.products import gather_address
 from .jit import system_calls
 from .jit.fit_record import Context
-from .lower.formulas import H_SIZE, has_sources, hyperparameters
+from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
 from .lower.loops import (
     UPDATES,
     derivative_address,
@@ -25,6 +25,7 @@ from .lower.loops import (
     map_address,
     norm_addresses,
 )
+from .lower.own_parts import reason_against
 from .lower.score_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
@@ -56,24 +57,26 @@ MOST_SHARDS = 4
 """The most shards of a batch: each has a gradient of its own, which has to be summed."""
 
 
-def unsupported(network: Network, optimizer: Any = None, score: str | None = None) -> str | None:
-    """Return the reason why there are no kernels for these parts, or None. A derived class is a part of its own."""
+def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
+    """Return why there are no kernels of type F for these parts, or None. A derived class is a part of its own."""
     if system_calls.MISSING is not None:
         return f"this system has no function {system_calls.MISSING}, which kernels call"
     if not has_sources():
         return "the library's source files, from which kernels are compiled, are not here"
-    optimizers = [] if optimizer is None else [optimizer]
+    optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
+    if len(moments) >= len(UPDATES):
+        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(UPDATES) - 1}"
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
         own = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
         if own is None:
-            return f"{type(part).__name__} is not one of the library's own parts"
-        if not own.kernel:
+            if reason := reason_against(part, F):
+                return reason
+        elif not own.kernel:
             return f"{type(part).__name__} has no kernel"
-    if optimizer is not None and len(optimizer.moments) >= len(UPDATES):
-        return f"{type(optimizer).__name__} has {len(optimizer.moments)} moments, and kernels know {len(UPDATES) - 1}"
     return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"
 
 
+@of_formulas
 @lru_cache(maxsize=64)
 def program_of(network: Network, F: type, batch: int = 0) -> "Program":
     """Return a network's program, which never changes and is kept for later calls."""

@@ -7,18 +7,21 @@ element. ``self`` becomes a vector h of the hyperparameters, in the order of the
 methods that a formula calls are compiled in the same way.
 
 A formula is assignments and a return, of numbers, names, ``self``'s fields, + - * / **, one comparison at a time and
-calls. All other syntax is refused, since it might mean something else for scalars than for arrays.
+calls, of NumPy's elementary functions too. All other syntax is refused, since it might mean something else for scalars
+than for arrays.
 """
 
 import ast
+import builtins
 import inspect
+import math
 import textwrap
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from types import CodeType, FunctionType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numba import njit
@@ -32,8 +35,47 @@ from . import scalar_functions
 H_SIZE = 8
 """The length of the vector h, the most hyperparameters of a part: `loops.unpacked` returns them one by one."""
 
+NO_HYPERPARAMETERS = "reduction", "learning_rate"
+"""The fields that formulas do not read: kernels reduce by themselves, and the learning rate is an argument."""
+
 WEAK = {"rate", "t"}
 """The arguments of an optimizer's methods that are Python numbers in its formula; all others are arrays."""
+
+
+OF_NUMPY: tuple[tuple[Any, Any], ...] = (
+    (abs, core_elementary.absolute),
+    (np.ones_like, core_elementary.one),
+    *(
+        (getattr(np, name), getattr(core_elementary, name))
+        for name in ("absolute", "clip", "exp", "expm1", "log", "log1p", "real", "sign", "sqrt", "tanh", "where")
+    ),
+    *((same, same) for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)),
+)
+"""Functions that formulas of users call instead of the elementary ones, and what compiled code calls for each."""
+
+OF_A_USER: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
+"""Options of a user's own formulas: sums in their order, and divisions as they stand, so that each number is rounded
+in the same way by a whole vector and at a loop's end."""
+
+_Cache = TypeVar("_Cache", bound=Any)
+_caches: list[Any] = []
+
+
+def of_formulas(kept: _Cache) -> _Cache:
+    """Note that a cache holds compiled formulas or their addresses, so that `forget` empties it."""
+    _caches.append(kept)
+    return kept
+
+
+def forget() -> None:
+    """Forget all compiled formulas: one of a user's own has changed. Code that is in use stays where it is."""
+    for kept in _caches:
+        kept.cache_clear()
+
+
+def is_of_the_library(value: Any) -> bool:
+    """Return whether a function or class belongs to the library."""
+    return value.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
@@ -59,8 +101,8 @@ def hyperparameters(description: Any) -> np.ndarray:
 
 @cache
 def _numbers(cls: type) -> list[str]:
-    """Return the names of the fields that formulas read: neither the reduction nor the learning rate, an argument."""
-    names = [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
+    """Return the names of the fields that formulas read."""
+    names = [field.name for field in fields(cls) if field.name not in NO_HYPERPARAMETERS]
     if len(names) > H_SIZE:
         raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {H_SIZE} at most.")
     return names
@@ -73,18 +115,21 @@ def _owner(cls: type, name: str) -> type:
     return owner
 
 
+@of_formulas
 @cache
 def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
     """Return a compiled function, or a compiled method of a class, which its owner defines."""
     function = name if isinstance(name, FunctionType) else vars(owner)[name]
     if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # by a decorator
         raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is no plain function.")
+    if enclosed := set(function.__code__.co_freevars) - {"__class__"}:
+        raise ValueError(f"The formula {function.__qualname__} cannot be compiled: {min(enclosed)!r} is not global.")
     names: dict[str, Any] = {"_cast": F}
     definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
     exec(compile(tree, inspect.getsourcefile(function) or "<formula>", "exec"), names)
-    return njit(names[function.__name__], forceinline=True, **OPTIONS)
+    return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
@@ -95,8 +140,10 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     RuntimeError
         If it is not what the function does: the file has been edited since its import, and not only in comments.
     """
+    is_read = False
     with suppress(OSError, SyntaxError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
+        is_read = True
         if found := _defined_in(tree, [function.__name__], function):
             return found
     with suppress(OSError, SyntaxError):
@@ -104,6 +151,8 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found
     file = inspect.getsourcefile(function)
+    if not is_read and not is_of_the_library(function):
+        raise RuntimeError(f"The source of {function.__qualname__}, which kernels are compiled from, cannot be read.")
     raise RuntimeError(f"{function.__qualname__} in {file} has changed since it was imported: restart Python.")
 
 
@@ -170,11 +219,21 @@ class _Scalars(ast.NodeTransformer):
         return _mark(ast.Constant(float(self.globals[node.id])), weak=True)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if (module := self.module(node)) is not None and _is_number(value := vars(module).get(node.attr)):
+            return _mark(ast.Constant(float(value)), weak=True)
         of_self = isinstance(node.value, ast.Name) and node.value.id == "self" and self.cls is not None
         if not of_self or node.attr not in _numbers(self.cls):
             self.refuse(node, "is none of the hyperparameters")
         place = ast.Constant(_numbers(self.cls).index(node.attr))
         return _mark(ast.Subscript(ast.Name("self", ast.Load()), place, ast.Load()), weak=True)
+
+    def module(self, node: ast.Attribute) -> Any:
+        """Return NumPy or ``math`` if the expression is an attribute of it: its numbers never change."""
+        match node.value:
+            case ast.Name(name) if name not in self.local and name in self.globals:
+                value = self.globals[name]
+                return value if value is np or value is math else None
+        return None
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         if not isinstance(node.op, ast.USub):
@@ -188,13 +247,15 @@ class _Scalars(ast.NodeTransformer):
         left, right = self.visit(node.left), self.visit(node.right)
         if _weak(left) and _weak(right):
             return _mark(ast.BinOp(left, node.op, right), weak=True)
-        if self.is_optimizer and isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
+        if isinstance(node.op, ast.Div) and self.is_root_and_number(node.right):
             self.names["_ratio"] = scalar_functions.ratio
             return ast.Call(ast.Name("_ratio", ast.Load()), [_cast(left), right], [])
         return ast.BinOp(_cast(left), node.op, _cast(right))
 
     def is_root_and_number(self, node: ast.expr) -> bool:
         """Return whether an expression is √v + ε: never 0, so that a division by it may be estimated."""
+        if not self.is_optimizer or "epsilon" not in getattr(self.cls, "positive", ()):
+            return False
         match node:
             case ast.BinOp(ast.Call(ast.Name(name)), ast.Add(), ast.Attribute(ast.Name("self"), "epsilon")):
                 return self.globals.get(name) is core_elementary.sqrt
@@ -227,16 +288,10 @@ class _Scalars(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         match node.func:
-            case ast.Name(name):
-                called = self.globals.get(name)
-                if name in self.local or not isinstance(called, FunctionType):
-                    self.refuse(node, "calls what is no function of its module")
-                given = self.arguments(node, called)
-                self.require_arrays(node, given)
-                arguments = [_cast(argument) for _, argument in given]
-                is_known = called.__module__ == core_elementary.__name__ or called in scalar_functions.OWN
-                self.names[name] = called if is_known else _compiled(None, called, None, self.F)
-                return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+            case ast.Name(name) if name not in self.local:
+                return self.call_of(node, name, self.globals.get(name, getattr(builtins, name, None)))
+            case ast.Attribute(ast.Name(module), name) if self.module(node.func) is np:
+                return self.call_of(node, f"{module}_{name}", getattr(np, name, None))
             case ast.Attribute(ast.Name("self"), method) if self.cls is not None:
                 bases = self.cls.__mro__
             case ast.Attribute(ast.Call(ast.Name("super"), [], []), method) if self.cls is not None and self.owner:
@@ -253,6 +308,23 @@ class _Scalars(ast.NodeTransformer):
         self.require_arrays(node, given[1:])
         arguments = [a if self.is_optimizer and parameter in WEAK else _cast(a) for parameter, a in given]
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
+
+    def call_of(self, node: ast.Call, name: str, called: Any) -> ast.expr:
+        """Return the call of a function, which the compiled formula knows by a name."""
+        of_numpy = next((own for known, own in OF_NUMPY if known is called), None)
+        called = called if of_numpy is None else of_numpy
+        if isinstance(of_numpy, np.ufunc):
+            given = [("", self.visit(argument)) for argument in node.args]
+            if node.keywords or len(given) != called.nin:
+                self.refuse(node, f"has to give {called.nin} arguments by their places")
+        elif isinstance(called, FunctionType):
+            given = self.arguments(node, called)
+        else:
+            self.refuse(node, "calls what is no function of its module")
+        self.require_arrays(node, given)
+        is_known = of_numpy or called.__module__ == core_elementary.__name__ or called in scalar_functions.OWN
+        self.names[name] = called if is_known else _compiled(None, called, None, self.F)
+        return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in given], [])
 
     def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
         """Refuse a call on numbers alone: Python computes it in double precision, compiled code in the arrays' own."""

@@ -18,7 +18,8 @@ from ...core.losses import SoftmaxCrossEntropy
 from ..jit.arrays import matrix, vector
 from ..jit.machine_code import address_of
 from ..jit.numba_options import INNER, use_widest_vectors, without_overlaps
-from .formulas import H_SIZE, compiled_method
+from ..jit.reached import digest
+from .formulas import H_SIZE, compiled_method, is_of_the_library, of_formulas
 from .scalar_functions import quotient
 
 # Placeholders, filled in by `address_of`: a class's formulas, the floating type, and half of its largest number.
@@ -267,16 +268,19 @@ def _signature(template: FunctionType, F: type) -> Any:
     return types.void(*arguments)
 
 
+@of_formulas
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over a class's formulas for numbers of type F."""
     formulas = dict(
         zip(("formula", "derivative"), (compiled_method(cls, method, F) for method in methods), strict=False)
     )
+    # Classes of users may have the same name, and a class another formula later.
+    version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
     return address_of(
         template,
         _signature(template, F),
-        f"{cls.__name__}_{F.__name__}",
+        f"{cls.__name__}_{F.__name__}{version}",
         half=F(np.finfo(F).max / 2),
         number=F,
         **formulas,

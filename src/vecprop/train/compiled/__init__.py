@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Compiled(Engine):
-    """Computes and trains networks of the library's own parts, one or many, in float32 or float64."""
+    """Computes and trains networks of parts that have kernels, one or many, in float32 or float64."""
 
     name = "compiled"
 
@@ -52,7 +52,8 @@ class Compiled(Engine):
         from ...compiled.program import unsupported
 
         by_steps = not isinstance(optimizer, LBFGS)  # which needs the network's kernels alone
-        reason = unsupported(network, optimizer, score) if by_steps else unsupported(network)
+        F: type = np.dtype(theta.dtype).type
+        reason = unsupported(network, F, optimizer, score) if by_steps else unsupported(network, F)
         return Refusal(reason, warns=True) if reason else None
 
     @property

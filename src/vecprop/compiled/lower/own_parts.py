@@ -1,0 +1,263 @@
+"""Parts of a user's own: which of them are compiled, and why the others run on the reference engine.
+
+A part is compiled like the library's own if it only fills in the formulas of its contract and has numbers as its
+fields. Nobody has tested it, so its kernels and its formulas are compared on a grid of numbers before they are used.
+A name that a formula reads may get another value later, as in a notebook; then all is compiled anew.
+"""
+
+import ctypes
+import dis
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from functools import lru_cache
+from itertools import product
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core.errors import NumbaError
+
+from ...core.elementary import Array
+from ...core.layers import Activation
+from ...core.losses import ElementwiseLoss
+from ...optimize.optimizers import Optimizer
+from .formulas import NO_HYPERPARAMETERS, forget, hyperparameters, is_of_the_library, of_formulas
+from .loops import derivative_address, link_address, loss_address, map_address, update_address
+
+FIXED: dict[type, tuple[str, ...]] = {
+    Activation: ("forward", "backward", "parameters", "init", "random"),
+    ElementwiseLoss: ("value", "takes_classes"),
+    Optimizer: ("init", "step", "_rate"),
+}
+"""The contracts whose formulas become kernels, and what kernels do in their own way, so that no part may replace it."""
+
+MAGNITUDES = (
+    1e-30,
+    1e-8,
+    1e-3,
+    0.1,
+    0.3,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    8.0,
+    12.0,
+    20.0,
+    30.0,
+    50.0,
+    100.0,
+    1e3,
+    1e5,
+    1e10,
+)
+GRID = np.array([0.0, *MAGNITUDES, *(-magnitude for magnitude in MAGNITUDES)])
+FEW = np.array([-30.0, -2.0, -0.5, 0.0, 0.25, 1.0, 3.0])
+"""The numbers on which kernels and formulas are compared; formulas of several arguments take each of few with each."""
+
+ROUNDINGS = 64
+"""The largest difference of a kernel from its formula, in units of rounding of their arguments and results."""
+
+
+class _Comparison(NamedTuple):
+    """A formula, its kernel, and the arrays on which the two are compared."""
+
+    part: Any
+    name: str
+    kernel: Callable[..., np.ndarray]
+    formula: Callable[..., Any]
+    arguments: tuple[np.ndarray, ...]
+
+
+class _Reading(NamedTuple):
+    """What the formulas of a class were and read by name when they were compiled."""
+
+    values: list[tuple[Mapping[str, Any], str, Any]]
+    functions: list[tuple[FunctionType, Any, Any]]
+
+    def is_current(self) -> bool:
+        """Return whether the formulas are the same, and read the same values."""
+        return all(names.get(name) is value for names, name, value in self.values) and all(
+            function.__code__ is code and function.__defaults__ is defaults
+            for function, code, defaults in self.functions
+        )
+
+
+def reason_against(part: Any, F: type) -> str | None:
+    """Return why a part of a user's own has no kernel for numbers of type F, as the end of a sentence, or None."""
+    why = _beyond_formulas(type(part)) or _beyond_numbers(part)
+    if why is not None:
+        return f"{type(part).__name__} is a part of your own {why}"
+    reason, reading = _compared(part, F)
+    if not reading.is_current():
+        forget()
+        reason, reading = _compared(part, F)
+    return reason
+
+
+def _beyond_formulas(cls: type) -> str | None:
+    """Return what a class has beyond the formulas of its contract, or None."""
+    contract = next((contract for contract in FIXED if issubclass(cls, contract)), None)
+    if contract is None:
+        return "that is not derived from Activation, ElementwiseLoss or Optimizer"
+    for name in FIXED[contract]:
+        if getattr(cls, name) is not getattr(contract, name):
+            return f"that replaces {name!r}"
+    # Kernels are kept for parts that are equal. Dataclasses write `__eq__` as text, which is in no file.
+    if (equal := cls.__eq__) is not object.__eq__ and _file(equal) != _file(contract.__eq__):
+        return "that replaces '__eq__'"
+    if cls.__getattribute__ is not object.__getattribute__:
+        return "that replaces '__getattribute__'"
+    if issubclass(cls, Optimizer) and isinstance(cls.update, FunctionType):
+        first = Optimizer.update.__code__.co_varnames[1:5]
+        if cls.update.__code__.co_varnames[1:5] != first:
+            return f"whose 'update' takes other arguments than {', '.join(first)}"
+    return None
+
+
+def _file(function: Any) -> str | None:
+    return function.__code__.co_filename if isinstance(function, FunctionType) else None
+
+
+def _beyond_numbers(part: Any) -> str | None:
+    """Return what a part has beyond numbers in fields that never change and are compared, or None."""
+    cls: Any = type(part)
+    if not cls.__dataclass_params__.frozen:
+        return "that is no frozen dataclass"
+    names = cls.__dataclass_fields__
+    more = getattr(part, "__dict__", {}).keys() - names.keys()
+    if more:
+        return f"whose attribute {min(more)!r} is no field"
+    for field in fields(cls):
+        if field.name in NO_HYPERPARAMETERS:
+            continue
+        if not isinstance(getattr(part, field.name), int | float | np.integer | np.floating | np.bool_):
+            return f"whose field {field.name!r} is no number"
+        if not field.compare:
+            return f"whose field {field.name!r} is not compared"
+    return None
+
+
+@of_formulas
+@lru_cache(maxsize=512)
+def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
+    """Compile a part's kernels and compare them with its formulas; return why they are not used, or None."""
+    reading = _reading_of(type(part))
+    try:
+        with np.errstate(all="ignore"):
+            return next(filter(None, map(_difference, _comparisons(part, F))), None), reading
+    except (ValueError, RuntimeError, TypeError, ArithmeticError, AttributeError, NumbaError) as error:
+        message = str(error).strip().partition("\n")[0].rstrip(".")
+        return message[:1].lower() + message[1:], reading
+
+
+def _reading_of(cls: type) -> _Reading:
+    """Return what the methods of a class of a user's own read, and the functions of their own that they call."""
+    values, functions, todo = [], [], []
+    for base in cls.__mro__:
+        if base is not object and not is_of_the_library(base):
+            for name, value in vars(base).items():
+                values.append((vars(base), name, value))
+                todo += [value] if isinstance(value, FunctionType) else []
+    known = set()
+    for function in todo:  # grows by the functions that they call
+        if function in known or is_of_the_library(function):
+            continue
+        known.add(function)
+        functions.append((function, function.__code__, function.__defaults__))
+        for name in {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}:
+            value = function.__globals__.get(name)
+            values.append((function.__globals__, name, value))
+            todo += [value] if isinstance(value, FunctionType) else []
+    return _Reading(values, functions)
+
+
+def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
+    """Yield each formula of a part with its kernel, and the numbers on which they are compared."""
+    h = hyperparameters(part)
+
+    def call(address: int, *arguments: Any, result: Any = None) -> None:
+        given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in (*arguments, h)]
+        kinds = [ctypes.c_double if isinstance(a, float) else ctypes.c_int64 for a in given]
+        ctypes.CFUNCTYPE(result, *kinds)(address)(*given)
+
+    if isinstance(part, Activation):
+
+        def value(z: np.ndarray) -> np.ndarray:
+            call(map_address(part, F), z.size, z, y := np.empty_like(z))
+            return y
+
+        def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+            call(derivative_address(part, F), z.size, z, y, delta := np.ones_like(z))
+            return delta
+
+        z = GRID.astype(F)
+        yield _Comparison(part, "value", value, part.value, (z,))
+        yield _Comparison(part, "derivative", derivative, part.derivative, (z, _as(part.value(z), z)))
+    elif isinstance(part, ElementwiseLoss):
+
+        def predict(Z: np.ndarray) -> np.ndarray:
+            call(link_address(part, F), Z.size, 1, Z, Y := np.empty_like(Z))
+            return Y
+
+        def both(Z: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            delta, loss = np.empty((2, Z.size), F)
+            call(loss_address(part, F), Z.size, 1, Z, T, np.ones_like(Z), delta, loss)
+            return delta, loss
+
+        pairs = _each_with_each(GRID, FEW, F=F)
+        yield _Comparison(part, "predict", predict, part.predict, (GRID.astype(F),))
+        yield _Comparison(part, "element", lambda Z, T: both(Z, T)[1], part.element, pairs)
+        yield _Comparison(part, "delta", lambda Z, T: both(Z, T)[0], part.delta, pairs)
+    else:
+        rate, none = 0.5, np.zeros(0, F)
+        for t in (1, 1000):
+
+            def update(theta: np.ndarray, J: np.ndarray, *moments: np.ndarray, t: int = t) -> np.ndarray:
+                moved = [array.copy() for array in (theta, *moments)]
+                first, second = (*moved[1:], none, none)[:2]
+                arrays = moved[0], J, first, second, np.empty_like(theta)
+                call(update_address(part, F), theta.size, rate, float(t), *arrays, result=ctypes.c_double)
+                return np.stack(moved)
+
+            def formula(theta: Array, J: Array, *moments: Array, t: int = t) -> np.ndarray:
+                moved = part.update(theta, J, rate, t, *moments)
+                return np.stack([_as(array, theta) for array in moved])
+
+            axes = (FEW, FEW, *[np.abs(FEW)] * len(part.moments))
+            yield _Comparison(part, "update", update, formula, _each_with_each(*axes, F=F))
+
+
+def _each_with_each(*axes: np.ndarray, F: type) -> tuple[np.ndarray, ...]:
+    return tuple(np.array(column, F) for column in zip(*product(*axes), strict=True))
+
+
+def _as(values: Any, like: np.ndarray) -> np.ndarray:
+    """Return a formula's result, which may be one number, as an array like its argument."""
+    return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
+
+
+def _difference(comparison: _Comparison) -> str | None:
+    """Return where a kernel differs from its formula by more than rounding, or from itself on single numbers."""
+    part, name, kernel, formula, arguments = comparison
+    cls = type(part).__name__
+    found = kernel(*arguments)
+    expected = _as(formula(*arguments), found)
+    eps = np.finfo(found.dtype).eps
+    # Rounded arguments show how a formula magnifies roundings; each is moved by another factor.
+    moved = [argument * (1 + 4 * (place + 1) * eps) for place, argument in enumerate(arguments)]
+    magnified = np.abs(_as(formula(*moved), found) - expected)
+    size = 1 + np.abs(expected) + sum(map(np.abs, arguments))
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    wrong = ~(same | (np.abs(found - expected) <= ROUNDINGS * eps * size + ROUNDINGS * magnified))
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        at = ", ".join(f"{argument[place[-1]]:g}" for argument in arguments)
+        values = f"{found[place]:g} in machine code and {expected[place]:g} by the formula"
+        return f"the {name} of {cls} is {values} at {at}, in {found.dtype}"
+    alone = [kernel(*(argument[k : k + 1] for argument in arguments)) for k in range(arguments[0].size)]
+    if not np.array_equal(np.concatenate(alone, axis=-1), found, equal_nan=True):
+        return f"the {name} of {cls} is rounded in another way for single numbers than for many"
+    return None

@@ -1,0 +1,395 @@
+"""A user's own formulas are compiled like the library's, or refused with a reason: never with other numbers."""
+
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass, field
+from math import pi
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.compiled.lower import own_parts
+from vecprop.compiled.lower.loops import map_address
+from vecprop.compiled.lower.own_parts import reason_against
+from vecprop.core.elementary import one, tanh
+from vecprop.core.layers import Layer
+
+TYPES = [np.float64, np.float32]
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(150, 4)), RNG.normal(size=(150, 2))
+SCALE = 1.5
+
+
+def halved(z):
+    return z / 2
+
+
+@dataclass(frozen=True)
+class MyTanh(vp.Activation):
+    def value(self, z):
+        return tanh(z)
+
+    def derivative(self, z, y):
+        return 1 - y * y
+
+
+class OfNumPy(vp.Activation):
+    """Written as one writes NumPy: swish, and terms that cancel out but call what formulas may."""
+
+    def value(self, z):
+        nothing = np.cos(z) - np.cos(z) + abs(z) - np.maximum(z, -z) + np.pi - pi
+        return z / (1 + np.exp(-z)) + nothing
+
+    def derivative(self, z, y):
+        s = 1 / (1 + np.exp(-z))
+        return s + y * (1 - s)
+
+
+@dataclass(frozen=True)
+class Scaled(vp.Activation):
+    a: float = 0.5
+
+    def value(self, z):
+        return SCALE * self.a * halved(z) + self.part(z)
+
+    def derivative(self, z, y):
+        return SCALE * self.a / 2 * one(z)
+
+    def part(self, z):
+        return 0 * z
+
+
+@dataclass(frozen=True)
+class LogCosh(vp.ElementwiseLoss):
+    scale: float = 1.0
+
+    def predict(self, Z):
+        return Z
+
+    def element(self, Z, T):
+        d = abs(Z - T) / self.scale
+        return d + np.log1p(np.exp(-2 * d))
+
+    def delta(self, Z, T):
+        return np.tanh((Z - T) / self.scale) / self.scale
+
+
+@dataclass(frozen=True)
+class Lion(vp.Optimizer):
+    learning_rate: Any = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    moments = ("m",)
+
+    def update(self, theta, J, rate, t, *moments):
+        (m,) = moments
+        return theta - rate * np.sign(self.beta1 * m + (1 - self.beta1) * J), self.beta2 * m + (1 - self.beta2) * J
+
+
+def network(activation, loss=None):
+    return vp.Network(4, [vp.Dense(6), activation, vp.Dense(2)], loss or vp.SquaredError())
+
+
+def trained(net, engine, F: Any = np.float64, optimizer=None, **settings):
+    settings = {"optimizer": optimizer or vp.Momentum(0.02), "epochs": 3, "batch_size": 40, **settings}
+    return vp.train(net, net.init(0, F), X.astype(F), T.astype(F), engine=engine, **settings).theta
+
+
+@pytest.mark.parametrize("F", TYPES)
+def test_an_own_tanh_is_the_library_s(F):
+    own, known = network(MyTanh()), network(vp.Tanh())
+    theta, data = own.init(1, F), (X.astype(F), T.astype(F))
+    for found, expected in zip(
+        vp.compile(own).loss_and_gradient(theta, *data), vp.compile(known).loss_and_gradient(theta, *data), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=100 * np.finfo(F).eps, atol=10 * np.finfo(F).eps)
+    np.testing.assert_allclose(
+        trained(own, "auto", F), trained(known, "compiled", F), rtol=0, atol=100 * np.finfo(F).eps
+    )
+
+
+@pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("activation", "loss", "optimizer"),
+    [(OfNumPy(), None, None), (Scaled(0.3), LogCosh(0.7), None), (vp.Tanh(), None, Lion())],
+    ids=["activation", "activation and loss", "optimizer"],
+)
+def test_own_parts_train_as_on_the_reference(activation, loss, optimizer, F):
+    net = network(activation, loss)
+    found, expected = trained(net, "compiled", F, optimizer), trained(net, "reference", F, optimizer)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2000 * np.finfo(F).eps)
+
+
+def test_bits_are_equal_on_all_threads_and_for_members(monkeypatch):
+    net = vp.Network(4, [vp.Dense(300), OfNumPy(), vp.Dense(2)], LogCosh())
+    many, targets = np.tile(X, (8, 1)), np.tile(T, (8, 1))
+    settings: dict[str, Any] = {"optimizer": Lion(), "epochs": 2, "batch_size": 400, "engine": "compiled"}
+    found = []
+    for threads in (1, 2, 4):
+        monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
+        found.append(vp.train(net, net.init(3), many, targets, **settings).theta)
+    del settings["engine"]
+    members = [vp.Member(net, net.init(seed), **settings) for seed in (2, 3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.append(vp.train_population(members, many, targets)[1].theta)
+    for theta in found[1:]:
+        np.testing.assert_array_equal(theta, found[0])
+
+
+def test_estimators_pickles_and_the_checker(recwarn):
+    model = vp.MLPRegressor(hidden_layer_sizes=6, activation=MyTanh(), max_iter=200, random_state=0).fit(X, T)
+    known = vp.MLPRegressor(hidden_layer_sizes=6, activation="tanh", max_iter=200, random_state=0).fit(X, T)
+    np.testing.assert_allclose(model.predict(X), known.predict(X), rtol=1e-6)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    predictor = vp.compile(network(MyTanh())).predictor(network(MyTanh()).init(0))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor))(X), predictor(X))
+    net = network(MyTanh())
+    assert {row.engine for row in vp.check_gradients(net, net.init(0), X, T).rows} == {"both"}
+    assert not [warning for warning in recwarn if "reference engine" in str(warning.message)]
+
+
+@pytest.mark.parametrize("name", ["SCALE", "halved"])
+def test_a_name_that_gets_another_value_is_noticed(monkeypatch, name):
+    net = network(Scaled())
+    before = trained(net, "compiled")
+    monkeypatch.setitem(globals(), name, {"SCALE": 1.5, "halved": lambda z: z / 2}[name])
+    if name == "SCALE":  # as when a notebook's cell runs again
+        np.testing.assert_array_equal(trained(net, "compiled"), before)
+    monkeypatch.setitem(globals(), name, {"SCALE": 3.0, "halved": other}[name])
+    np.testing.assert_allclose(trained(net, "compiled"), trained(net, "reference"), rtol=1e-10)
+    assert not np.allclose(trained(net, "compiled"), before)
+
+
+def other(z):
+    return z / 2 + 0.1 * z
+
+
+def test_names_that_no_formula_reads_compile_nothing_anew(monkeypatch):
+    """The field ``a`` of `Scaled` is no global name."""
+    reason_against(Scaled(), np.float64)
+    monkeypatch.setitem(globals(), "a", 2.0)
+    monkeypatch.setattr(own_parts, "forget", lambda: pytest.fail("all is compiled anew"))
+    assert reason_against(Scaled(), np.float64) is None
+
+
+def test_a_formula_that_is_replaced_is_noticed(monkeypatch):
+    def derivative(self, z, y):
+        return 1 - y * y + 0.125 * y
+
+    net = network(MyTanh())
+    before = trained(net, "compiled")
+    monkeypatch.setattr(MyTanh, "derivative", derivative)
+    np.testing.assert_allclose(trained(net, "compiled"), trained(net, "reference"), rtol=1e-10)
+    assert not np.allclose(trained(net, "compiled"), before)
+
+
+def test_classes_of_one_name_do_not_meet():
+    first, second = (vp.Network(1, [part], vp.SquaredError()) for part in (Double(), Triple()))
+    z = np.array([[1.0], [-2.0]])
+    np.testing.assert_array_equal(vp.compile(first).predict(np.empty(0), z), 2 * z)
+    np.testing.assert_array_equal(vp.compile(second).predict(np.empty(0), z), 3 * z)
+
+
+class Double(vp.Activation):
+    def value(self, z):
+        return 2 * z
+
+    def derivative(self, z, y):
+        return 2
+
+
+class Triple(vp.Activation):
+    def value(self, z):
+        return 3 * z
+
+    def derivative(self, z, y):
+        return 3
+
+
+Triple.__name__ = Triple.__qualname__ = "Double"
+
+
+class Base(vp.Activation):
+    def value(self, z):
+        return z
+
+    def derivative(self, z, y):
+        return 1
+
+
+class Forward(Base):
+    def forward(self, p, X, noise=None):
+        return X, (X, X)
+
+
+class Loops(Base):
+    def value(self, z):
+        for _ in range(2):
+            z = z / 2
+        return z
+
+
+class Remainder(Base):
+    def value(self, z):
+        return z % 2
+
+
+class Calls(Base):
+    def value(self, z):
+        return np.cumsum(z)
+
+
+class Reads(Base):
+    factor = 2.0
+
+    def value(self, z):
+        return self.factor * z
+
+
+class Attribute(Base):
+    def __init__(self):
+        object.__setattr__(self, "factor", 2.0)
+
+
+@dataclass(frozen=True)
+class Text(Base):
+    mode: str = "fast"
+
+
+@dataclass(frozen=True)
+class Uncompared(Base):
+    a: float = field(default=1.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Equal(Base):
+    a: float = 1.0
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+
+class Intercepted(Base):
+    def __getattribute__(self, name):
+        return super().__getattribute__(name)
+
+
+class Unreadable(Base):
+    exec("def value(self, z):\n    return z")
+
+
+class Tower(Layer):
+    def forward(self, p, X, noise=None):
+        return X, None
+
+    def backward(self, p, saved, delta, J):
+        return delta
+
+
+@dataclass(frozen=True)
+class Steps(Lion):
+    def step(self, theta, gradient, state):
+        super().step(theta, gradient, state)
+
+
+@dataclass(frozen=True)
+class Renamed(Lion):
+    def update(self, theta, J, step_size, t, *moments):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return theta - step_size * J, *moments
+
+
+@dataclass(frozen=True)
+class Valued(LogCosh):
+    def value(self, Z, T):
+        return super().value(Z, T)
+
+
+@dataclass(frozen=True)
+class Softer(vp.SoftmaxCrossEntropy):
+    pass
+
+
+def enclosed(factor):
+    class Enclosed(Base):
+        def value(self, z):
+            return factor * z
+
+    return Enclosed()
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (Forward(), "Forward is a part of your own that replaces 'forward'"),
+        (Loops(), "Loops.value cannot be compiled: `for _ in range.2.:` is not what a formula is made of"),
+        (Remainder(), "Remainder.value cannot be compiled: `z % 2` is not what"),
+        (Calls(), "Calls.value cannot be compiled: `np.cumsum.z.` calls what is no function"),
+        (Reads(), "Reads.value cannot be compiled: `self.factor` is none of the hyperparameters"),
+        (Attribute(), "Attribute is a part of your own whose attribute 'factor' is no field"),
+        (Text(), "Text is a part of your own whose field 'mode' is no number"),
+        (Uncompared(), "Uncompared is a part of your own whose field 'a' is not compared"),
+        (Equal(), "Equal is a part of your own that replaces '__eq__'"),
+        (Intercepted(), "Intercepted is a part of your own that replaces '__getattribute__'"),
+        (Unreadable(), "[Tt]he source of value, which kernels are compiled from, cannot be read"),
+        (enclosed(2.0), "Enclosed.value cannot be compiled: 'factor' is not global"),
+        (Tower(), "Tower is a part of your own that is not derived from Activation, ElementwiseLoss or Optimizer"),
+        (Steps(), "Steps is a part of your own that replaces 'step'"),
+        (Renamed(), "Renamed is a part of your own whose 'update' takes other arguments than theta, J, rate, t"),
+        (Valued(), "Valued is a part of your own that replaces 'value'"),
+        (Softer(), "Softer is a part of your own that is not derived"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_what_is_not_compiled_says_why(part, reason):
+    assert re.search(reason, str(reason_against(part, np.float64)))
+
+
+def test_it_trains_on_the_reference_with_the_reason():
+    net = network(Remainder())
+    with pytest.warns(UserWarning, match="reference engine, which is slower: the formula Remainder.value cannot be"):
+        found = trained(net, "auto")
+    np.testing.assert_array_equal(found, trained(net, "reference"))
+    with pytest.raises(ValueError, match=r"The compiled engine cannot train this: the formula Remainder\.value"):
+        trained(net, "compiled")
+
+
+@pytest.mark.parametrize("F", TYPES)
+def test_a_kernel_that_differs_from_its_formula_is_not_used(monkeypatch, F):
+    own_parts._compared.cache_clear()
+    monkeypatch.setattr(own_parts, "map_address", lambda part, F: map_address(vp.Logistic(), F))
+    reason = reason_against(MyTanh(), F)
+    own_parts._compared.cache_clear()
+    assert reason == f"the value of MyTanh is 0.5 in machine code and 0 by the formula at 0, in {np.dtype(F)}"
+
+
+@pytest.mark.long
+def test_kernels_of_classes_of_one_name_that_several_processes_compile(tmp_path):
+    """The linker takes code of one name for the same code."""
+    (tmp_path / "parts.py").write_text(
+        "import vecprop as vp\n"
+        + "".join(
+            f"def made{k}():\n    class Own(vp.Activation):\n        def value(self, z):\n            return {k} * z\n"
+            f"        def derivative(self, z, y):\n            return {k}\n    return Own()\n"
+            for k in (2, 3)
+        )
+    )
+    code = (
+        "import sys, numpy as np, vecprop as vp, parts\n"
+        "for k in sys.argv[1:]:\n"
+        "    part = getattr(parts, 'made' + k)()\n"
+        "    net = vp.Network(1, [part], vp.SquaredError())\n"
+        "    assert vp.compile(net).predict(np.empty(0), np.ones((1, 1))) == int(k), k\n"
+    )
+    for factors in ("2", "3", "23", "32"):
+        environment = {"VECPROP_CACHE_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", code, *factors], check=True, env=environment, cwd=tmp_path)
