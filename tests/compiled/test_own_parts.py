@@ -288,6 +288,17 @@ class Unreadable(Base):
     exec("def value(self, z):\n    return z")
 
 
+class Lambda(Base):
+    value = lambda self, z: 2 * z  # noqa: E731
+
+
+class OneTrueTwo(Base):
+    """NumPy's sum of truth values is true, compiled code's is 2."""
+
+    def value(self, z):
+        return ((z > 0) + (z < 1)) * z
+
+
 class Tower(Layer):
     def forward(self, p, X, noise=None):
         return X, None
@@ -340,7 +351,9 @@ def enclosed(factor):
         (Uncompared(), "Uncompared is a part of your own whose field 'a' is not compared"),
         (Equal(), "Equal is a part of your own that replaces '__eq__'"),
         (Intercepted(), "Intercepted is a part of your own that replaces '__getattribute__'"),
-        (Unreadable(), "[Tt]he source of value, which kernels are compiled from, cannot be read"),
+        (Unreadable(), "the source of value cannot be read, or has changed"),
+        (Lambda(), "the source of Lambda.<lambda> cannot be read"),
+        (OneTrueTwo(), "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula at 1e-08, in float64"),
         (enclosed(2.0), "Enclosed.value cannot be compiled: 'factor' is not global"),
         (Tower(), "Tower is a part of your own that is not derived from Activation, ElementwiseLoss or Optimizer"),
         (Steps(), "Steps is a part of your own that replaces 'step'"),

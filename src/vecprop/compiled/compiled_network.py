@@ -4,8 +4,6 @@ import ctypes
 import math
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from ..core.network import Network
 from ..system.threads import with_single_threaded_blas
 from .batch_loss import BatchLoss
 from .jit.fit_record import OFFSETS, address_of_array
-from .program import program_of, unsupported
+from .program import program_of, require_kernels
 from .run.tiles import predict_address
 
 _WORD = ctypes.c_int64
@@ -55,9 +53,8 @@ def compile(network: Network) -> "CompiledNetwork":
     >>> bool(np.allclose(gradient, network.loss_and_gradient(theta, X, t)[1]))
     True
     """
-    reason = unsupported(network, np.float64) or unsupported(network, np.float32)
-    if reason is not None:
-        raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
+    for F in (np.float64, np.float32):
+        require_kernels(network, F)
     return CompiledNetwork(network)
 
 
@@ -183,9 +180,9 @@ class Predictor:
         self._numbers = np.arange(1)
         self._guard, self._forks = threading.Lock(), _forks
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Network, np.ndarray]]:
-        """Pickle network and parameters: machine code belongs to this process, and formulas may be others elsewhere."""
-        return _predictor, (self.network, self._theta)
+    def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
+        """Pickle network and parameters: machine code belongs to this process."""
+        return type(self), (self.network, self._theta)
 
     def __call__(self, X: Array) -> np.ndarray:
         """Return the predictions, (N, O), of rows X, (N, I)."""
@@ -223,11 +220,6 @@ class Predictor:
             n = self._at_once if self._at_once + 1 < N else N
             self._predict(self._context.address, first, n)
             first, N = first + 8 * n, N - n
-
-
-def _predictor(network: Network, theta: np.ndarray) -> Predictor:
-    """Return a predictor that was pickled."""
-    return compile(network).predictor(theta, copy=False)
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:

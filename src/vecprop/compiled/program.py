@@ -76,6 +76,13 @@ def unsupported(network: Network, F: type, optimizer: Any = None, score: str | N
     return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"
 
 
+def require_kernels(network: Network, F: type) -> None:
+    """Raise an error if there are no kernels of type F for a network."""
+    reason = unsupported(network, F)
+    if reason is not None:
+        raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
+
+
 @of_formulas
 @lru_cache(maxsize=64)
 def program_of(network: Network, F: type, batch: int = 0) -> "Program":
@@ -122,6 +129,7 @@ class Program:
     """
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
+        require_kernels(network, F)  # formulas of a user's own may have changed since the network was compiled
         self.network, self.F, self.batch = network, F, batch
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)

@@ -140,10 +140,8 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     RuntimeError
         If it is not what the function does: the file has been edited since its import, and not only in comments.
     """
-    is_read = False
     with suppress(OSError, SyntaxError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
-        is_read = True
         if found := _defined_in(tree, [function.__name__], function):
             return found
     with suppress(OSError, SyntaxError):
@@ -151,8 +149,8 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found
     file = inspect.getsourcefile(function)
-    if not is_read and not is_of_the_library(function):
-        raise RuntimeError(f"The source of {function.__qualname__}, which kernels are compiled from, cannot be read.")
+    if not is_of_the_library(function):
+        raise RuntimeError(f"The source of {function.__qualname__} cannot be read, or has changed since it was run.")
     raise RuntimeError(f"{function.__qualname__} in {file} has changed since it was imported: restart Python.")
 
 
