@@ -179,13 +179,18 @@ def test_names_that_no_formula_reads_compile_nothing_anew(monkeypatch):
     assert reason_against(Scaled(), np.float64) is None
 
 
-def test_a_formula_that_is_replaced_is_noticed(monkeypatch):
+class Heir(MyTanh):
+    """Has its formulas from the class before it."""
+
+
+@pytest.mark.parametrize("derived", [MyTanh, Heir])
+def test_a_formula_that_is_replaced_is_noticed(monkeypatch, derived):
     def derivative(self, z, y):
         return 1 - y * y + 0.125 * y
 
-    net = network(MyTanh())
+    net = network(derived())
     before = trained(net, "compiled")
-    monkeypatch.setattr(MyTanh, "derivative", derivative)
+    monkeypatch.setattr(derived, "derivative", derivative, raising=False)
     np.testing.assert_allclose(trained(net, "compiled"), trained(net, "reference"), rtol=1e-10)
     assert not np.allclose(trained(net, "compiled"), before)
 
@@ -406,3 +411,56 @@ def test_kernels_of_classes_of_one_name_that_several_processes_compile(tmp_path)
     for factors in ("2", "3", "23", "32"):
         environment = {"VECPROP_CACHE_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(tmp_path)}
         subprocess.run([sys.executable, "-c", code, *factors], check=True, env=environment, cwd=tmp_path)
+
+
+def written(generator, depth):
+    """Return a random expression of z."""
+    if not depth:
+        return generator.choice(["z", "z", "z", "self.a", "SCALE", "0.5", "2", "np.pi"])
+    one, two, three = (written(generator, depth - 1) for _ in range(3))
+    return generator.choice(
+        [
+            f"({one} + {two})",
+            f"({one} - {two})",
+            f"({one} * {two})",
+            f"({one}) / (1 + abs({two} * z))",
+            f"np.tanh({one} + z)",
+            f"np.exp(-abs({one} * z))",
+            f"np.where({one} * z > {two}, {three}, {one} - z)",
+            f"np.maximum({one} * z, {two})",
+            f"np.clip({one} + z, -1.5, 2)",
+            f"(z - {one}) ** 2",
+            f"np.sqrt(1 + abs(z * {one}))",
+            f"halved({one} - z)",
+            f"-({one})",
+        ]
+    )
+
+
+@pytest.mark.long
+def test_random_formulas_never_give_other_numbers(tmp_path, monkeypatch):
+    """Those that are compiled are equal to rounding on numbers that the comparison has not seen; most are compiled."""
+    generator, count = np.random.default_rng(1), 60
+    text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n\n\n"
+    text += "def halved(z):\n    return z / 2\n\n\n"
+    for number in range(count):
+        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.Activation):\n    a: float = 0.75\n\n"
+        text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n\n"
+        text += "    def derivative(self, z, y):\n        return y\n\n\n"
+    (tmp_path / "random_formulas.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    import random_formulas  # pyright: ignore[reportMissingImports]
+
+    refused = []
+    for number in range(count):
+        part, F = getattr(random_formulas, f"Own{number}")(), TYPES[number % 2]
+        if reason := reason_against(part, F):
+            refused.append(reason)
+            continue
+        z = np.concatenate([generator.normal(size=500), 20 * generator.normal(size=500)]).astype(F)
+        found = vp.compile(vp.Network(1, [part], vp.SquaredError())).predict(np.empty(0, F), z[:, None])[:, 0]
+        expected = part.value(z.astype(np.longdouble))
+        off = np.abs(found - expected) > 1e4 * np.finfo(F).eps * (1 + np.abs(expected))
+        kinks = np.abs(part.value(z.astype(np.longdouble) * (1 + 1e-6)) - expected) > 1e-3 * (1 + np.abs(expected))
+        assert not (off & ~kinks).any(), part
+    assert len(refused) < count / 4, refused

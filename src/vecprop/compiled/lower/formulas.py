@@ -35,9 +35,6 @@ from . import scalar_functions
 H_SIZE = 8
 """The length of the vector h, the most hyperparameters of a part: `loops.unpacked` returns them one by one."""
 
-NO_HYPERPARAMETERS = "reduction", "learning_rate"
-"""The fields that formulas do not read: kernels reduce by themselves, and the learning rate is an argument."""
-
 WEAK = {"rate", "t"}
 """The arguments of an optimizer's methods that are Python numbers in its formula; all others are arrays."""
 
@@ -101,8 +98,8 @@ def hyperparameters(description: Any) -> np.ndarray:
 
 @cache
 def _numbers(cls: type) -> list[str]:
-    """Return the names of the fields that formulas read."""
-    names = [field.name for field in fields(cls) if field.name not in NO_HYPERPARAMETERS]
+    """Return the names of the fields that formulas read: neither the reduction nor the learning rate, an argument."""
+    names = [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
     if len(names) > H_SIZE:
         raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {H_SIZE} at most.")
     return names

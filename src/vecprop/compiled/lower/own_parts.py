@@ -21,7 +21,7 @@ from ...core.elementary import Array
 from ...core.layers import Activation
 from ...core.losses import ElementwiseLoss
 from ...optimize.optimizers import Optimizer
-from .formulas import NO_HYPERPARAMETERS, forget, hyperparameters, is_of_the_library, of_formulas
+from .formulas import forget, hyperparameters, is_of_the_library, of_formulas
 from .loops import derivative_address, link_address, loss_address, map_address, update_address
 
 FIXED: dict[type, tuple[str, ...]] = {
@@ -30,6 +30,9 @@ FIXED: dict[type, tuple[str, ...]] = {
     Optimizer: ("init", "step", "_rate"),
 }
 """The contracts whose formulas become kernels, and what kernels do in their own way, so that no part may replace it."""
+
+NUMBERS = int, float, np.integer, np.floating, np.bool_
+"""The types of hyperparameters."""
 
 MAGNITUDES = (
     1e-30,
@@ -79,10 +82,13 @@ class _Reading(NamedTuple):
 
     def is_current(self) -> bool:
         """Return whether the formulas are the same, and read the same values."""
-        return all(names.get(name) is value for names, name, value in self.values) and all(
-            function.__code__ is code and function.__defaults__ is defaults
-            for function, code, defaults in self.functions
-        )
+        for names, name, value in self.values:  # at the start of every fit: a generator would take twice as long
+            if names.get(name) is not value:
+                return False
+        for function, code, defaults in self.functions:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+        return True
 
 
 def reason_against(part: Any, F: type) -> str | None:
@@ -131,9 +137,9 @@ def _beyond_numbers(part: Any) -> str | None:
     if more:
         return f"whose attribute {min(more)!r} is no field"
     for field in fields(cls):
-        if field.name in NO_HYPERPARAMETERS:
+        if field.name == "reduction":
             continue
-        if not isinstance(getattr(part, field.name), int | float | np.integer | np.floating | np.bool_):
+        if not isinstance(getattr(part, field.name), NUMBERS):
             return f"whose field {field.name!r} is no number"
         if not field.compare:
             return f"whose field {field.name!r} is not compared"
@@ -155,12 +161,12 @@ def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
 
 def _reading_of(cls: type) -> _Reading:
     """Return what the methods of a class of a user's own read, and the functions of their own that they call."""
-    values, functions, todo = [], [], []
-    for base in cls.__mro__:
-        if base is not object and not is_of_the_library(base):
-            for name, value in vars(base).items():
-                values.append((vars(base), name, value))
-                todo += [value] if isinstance(value, FunctionType) else []
+    methods = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, FunctionType)}
+    own = [base for base in cls.__mro__ if base is not object and not is_of_the_library(base)]
+    values: list[Any] = [
+        (vars(base), name, vars(base).get(name)) for base in own for name in methods if not name.startswith("__")
+    ]
+    functions, todo = [], [value for _, _, value in values if isinstance(value, FunctionType)]
     known = set()
     for function in todo:  # grows by the functions that they call
         if function in known or is_of_the_library(function):
