@@ -168,9 +168,9 @@ def test_refit_measures_on_the_test_and_keeps_a_model_of_all_rows(vecprop, table
     info = vecprop("info", "people.npz").stdout
     assert "trained anew on 200 rows" in info
     assert tomllib.loads(Path("people.toml").read_text())["refit"] is True
-    thetas = again.ensemble_.thetas
+    thetas = again.ensemble_.theta
     assert vecprop("train", "--config", "people.toml", "--force").exit_code == 0
-    np.testing.assert_array_equal(vp.load("people.npz").ensemble_.thetas, thetas)
+    np.testing.assert_array_equal(vp.load("people.npz").ensemble_.theta, thetas)
 
 
 @pytest.mark.long

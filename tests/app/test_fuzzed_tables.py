@@ -233,7 +233,7 @@ def assert_clean(done, command, table, story):
         assert all(note.startswith("Note: ") for note in notes), story
     elif command == "train":
         assert left == {"out.npz", "out.toml"}, story
-        assert np.isfinite(vp.load("out.npz").ensemble_.thetas).all(), story
+        assert np.isfinite(vp.load("out.npz").ensemble_.theta).all(), story
     elif command == "predict":
         assert left == {"out.csv"}, story
         assert np.isfinite(pd.read_csv("out.csv").prediction).all(), story

@@ -113,11 +113,11 @@ def test_a_run_writes_options_that_make_it_again(vecprop, table):
     assert written["target"] == "buys"
     assert written["task"] == "classification"
     assert written["seed"] == 4
-    theta = vp.load("people.npz").ensemble_.thetas
+    theta = vp.load("people.npz").ensemble_.theta
     assert vecprop("train", "--config", "people.toml").exit_code == 2  # people.npz exists
     again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
     assert again.exit_code == 0, again.stderr
-    np.testing.assert_array_equal(vp.load("again.npz").ensemble_.thetas, theta)
+    np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, theta)
     other = vecprop("train", "--config", "people.toml", "-o", "other.npz", "--seed", 5)
     assert other.exit_code == 0, other.stderr
     assert vp.load("other.npz").random_state == 5  # what is given wins
@@ -161,8 +161,8 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, qu
     result = result_of(vecprop("train", table, "--target", "spends", *options))
     model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
     assert model.levels == levels
-    assert result["networks"] == 2 * len(levels)
-    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 2 * len(levels)
+    assert result["networks"] == 4 * len(levels)
+    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 4 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
     for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
         assert set(result["scores"]) == {"vecprop", "naive", "linear regression", "gradient boosting"}
@@ -395,9 +395,9 @@ def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
     command = done.stdout.partition("made again by: ")[2].splitlines()[0]
     assert command == "vecprop train --config 'my people.toml' --force"
     assert command.replace("'", "&#x27;") in Path("page.html").read_text()
-    theta = vp.load("my people.npz").ensemble_.thetas
+    theta = vp.load("my people.npz").ensemble_.theta
     assert vecprop(*shlex.split(command)[1:]).exit_code == 0
-    np.testing.assert_array_equal(vp.load("my people.npz").ensemble_.thetas, theta)
+    np.testing.assert_array_equal(vp.load("my people.npz").ensemble_.theta, theta)
 
 
 def test_tables_of_other_years_become_other_models(vecprop, people):

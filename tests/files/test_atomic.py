@@ -23,12 +23,13 @@ models = [TrainedNetwork(network, np.full(network.layout.size, value)) for value
 import copy
 from dataclasses import replace
 from vecprop import TabularRegressor
+from vecprop.tables.ensemble import Ensemble
 model = TabularRegressor(max_iter=1, hidden_layer_sizes=(200, 100)).fit(np.eye(20), np.arange(20.0))
 models = []
 for value in (1.0, 2.0):
-    ensemble = replace(model.ensemble_, thetas=np.full_like(model.ensemble_.thetas, value))
+    views = [replace(view, thetas=np.full_like(view.thetas, value)) for view in model.ensemble_.views]
     models.append(copy.copy(model))
-    models[-1].ensemble_ = ensemble
+    models[-1].ensemble_ = Ensemble(views)
 """,
 }
 SAVE = """
@@ -43,7 +44,7 @@ while True:
 def parameters(path):
     """Return the parameters of a file's model, all of which are one number."""
     model = load(path)
-    return model.theta if isinstance(model, TrainedNetwork) else model.ensemble_.thetas
+    return model.theta if isinstance(model, TrainedNetwork) else model.ensemble_.theta
 
 
 def kill_while_writing(kind, path, times, rng):

@@ -115,7 +115,7 @@ def test_parameters_of_another_shape_are_refused(models, tmp_path, change):
     path = tmp_path / "model.npz"
     save(models["numbers"], path)
     document, arrays = container.read(path)
-    (name,) = [name for name in arrays if name.endswith("thetas")]
+    name, _ = [name for name in arrays if name.endswith("thetas")]
     arrays[name] = np.ascontiguousarray(change(arrays[name]))
     container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
     with pytest.raises(FileError, match="describes no model"):

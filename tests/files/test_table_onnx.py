@@ -10,7 +10,7 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
-from vecprop.tables.classifier import temperature_scaled
+from vecprop.tables.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.values import MISSING, as_names
 
 onnx = pytest.importorskip("onnx")
@@ -62,7 +62,11 @@ def in_float64(model, table):
     inputs = np.hstack(
         [part(table[name]) for name, part in zip(model.encoder_.names, model.encoder_.parts, strict=True)]
     )
-    each = [model.ensemble_.network.predict(theta, inputs) for theta in model.ensemble_.thetas.astype(float)]
+    of_views = [
+        [view.network.predict(theta, inputs[:, view.inputs]) for theta in view.thetas.astype(float)]
+        for view in model.ensemble_.views
+    ]
+    each = [model.ensemble_.together(predictions) for predictions in zip(*of_views, strict=True)]
     if isinstance(model, vp.TabularClassifier):
         return np.mean([temperature_scaled(P, model.inverse_temperature_) for P in each], axis=0)
     return model._in_units(np.array(each)).mean(axis=0)
@@ -132,7 +136,9 @@ def test_a_model_that_was_trained_to_the_end():
 
 def test_probabilities_that_underflow():
     model = vp.TabularClassifier(**FEW).fit(TABLE, THREE)
-    model.ensemble_ = replace(model.ensemble_, thetas=model.ensemble_.thetas * 20)
+    model.ensemble_ = Ensemble(
+        [replace(view, thetas=view.thetas * 20, inverse_temperature=None) for view in model.ensemble_.views]
+    )
     model.inverse_temperature_ = 0.15
     assert (in_float64(model, TABLE).min() < 1e-4).any()
     found = run(to_onnx(model, dtype=np.float64), columns(model, TABLE, np.float64))

@@ -64,7 +64,8 @@ def test_inputs_are_finite_and_bounded_for_any_values():
     assert inputs.shape == (N, encoder.width)
     assert inputs.dtype == np.float32
     assert np.isfinite(inputs).all()
-    assert np.abs(inputs).max() <= 3
+    assert np.abs(inputs[:, encoder.of_view("pieces")]).max() <= 3
+    assert np.abs(inputs[:, encoder.of_view("standardised")]).max() <= 8
 
 
 def test_a_row_has_the_same_inputs_in_any_company_and_any_order_of_columns():
@@ -87,9 +88,9 @@ def test_numbers_by_hand():
     numbers = NumberInputs.of(pd.Series([0.0, 1.0, 2.0, 3.0, 4.0]), pieces=4)
     assert (numbers.centre, numbers.scale, numbers.edges.tolist()) == (2.0, 2 / 1.349, [0, 1, 2, 3, 4])
     z = 1.5 / (2 / 1.349)
-    expected = [z / np.sqrt(1 + z * z / 9), 0.5, 0.5, 0.5, 0.0]
+    expected = [z / np.sqrt(1 + z * z / 9), 0.5, 0.5, 0.5, 0.0, 1.5 / np.sqrt(2)]
     np.testing.assert_allclose(numbers(pd.Series([3.5])), [expected])
-    np.testing.assert_allclose(numbers(pd.Series([-9.0]))[0, 1:], [-0.5] * 4)
+    np.testing.assert_allclose(numbers(pd.Series([-99.0]))[0, 1:], [-0.5] * 4 + [-8])
 
 
 def test_two_values_and_rare_values_keep_a_scale():

@@ -78,7 +78,7 @@ def test_times_are_read_as_is_said_of_their_column():
     y = np.arange(120.0) % 7
     day_first = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time="day")
     in_order = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time=np.arange(120.0))
-    np.testing.assert_array_equal(day_first.ensemble_.thetas, in_order.ensemble_.thetas)
+    np.testing.assert_array_equal(day_first.ensemble_.theta, in_order.ensemble_.theta)
     commas = times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=","))
     assert commas.tolist() == [1.25, 1.5]
 
@@ -87,7 +87,7 @@ def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
     frame = panel(groups=6, rows=20).drop(columns="patient").round(3)
     frame.to_csv(tmp_path / "t.csv", index=False)
     of_file, of_frame = (TabularRegressor("y", **QUICK).fit(table) for table in (tmp_path / "t.csv", frame))
-    np.testing.assert_array_equal(of_file.ensemble_.thetas, of_frame.ensemble_.thetas)
+    np.testing.assert_array_equal(of_file.ensemble_.theta, of_frame.ensemble_.theta)
 
 
 @pytest.mark.long
@@ -121,10 +121,10 @@ def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
     assert "patient" not in model.encoder_.names
     assert any("'patient'" in note for note in model.check(frame)) == (not as_column)
     same = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), groups=frame["patient"])
-    np.testing.assert_array_equal(model.ensemble_.thetas, same.ensemble_.thetas)
+    np.testing.assert_array_equal(model.ensemble_.theta, same.ensemble_.theta)
     timed = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), time="x" if as_column else frame["x"])
     assert "x" in timed.encoder_.names
-    assert len(timed.ensemble_) == 3
+    assert timed.ensemble_.folds == 3
 
 
 def test_validation_loss_of_classes_is_that_of_new_groups():

@@ -11,7 +11,7 @@ from vecprop import Dense, Network, ReLU, SquaredError, TabularRegressor
 from vecprop.core.losses import Quantile
 from vecprop.tables.columns import NumberInputs
 from vecprop.tables.encoder import Encoder
-from vecprop.tables.ensemble import Ensemble
+from vecprop.tables.ensemble import Ensemble, Networks
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.alike import _basis, associations, groups_of
 from vecprop.tables.explaining.importance import importances
@@ -89,9 +89,9 @@ def test_rows_of_unknown_classes_are_left_out():
 
 def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monkeypatch):
     network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
-    ensemble = Ensemble(network, network.init([0, 1]))
-    network.layout.views(ensemble.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
-    model = SimpleNamespace(ensemble_=ensemble, **vars(MODEL))
+    networks = Networks(network, network.init([0, 1]), "pieces", np.arange(ENCODER.width))
+    network.layout.views(networks.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
+    model = SimpleNamespace(ensemble_=Ensemble([networks]), **vars(MODEL))
     monkeypatch.setattr(importance, "COLUMNS", 1)
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 

@@ -18,8 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.classifier import best_inverse_temperature, temperature_scaled
-from vecprop.tables.ensemble import Training
+from vecprop.tables.calibration import best_inverse_temperature
+from vecprop.tables.ensemble import temperature_scaled
+from vecprop.tables.ensemble_fit import Training
 from vecprop.tables.folds import folds
 from vecprop.tables.intervals import Residuals
 

@@ -1,4 +1,4 @@
-"""The classifier of tables, and temperature scaling: how sure its probabilities are."""
+"""The classifier of tables."""
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
@@ -6,7 +6,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -14,7 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
-from .ensemble import TrainingRows, out_of_fold, unseen
+from .calibration import best_inverse_temperature, likeliest_shares, log_loss
+from .ensemble import Ensemble, temperature_scaled
+from .ensemble_fit import Fit, out_of_fold
 from .error import TableError, first_line
 from .reading import as_classes
 from .settings import SharedSettings, documented
@@ -26,14 +27,17 @@ MOST_RARE = 1000
 MOST_ENTRIES = 500_000_000
 """The largest number of probabilities of the rows of training, which bounds their memory: 2 GB in float32."""
 
+MOST_AGAIN = 1.5
+"""The largest inverse temperature of averaged probabilities, which each view's have made as sure as they should be."""
 
-@documented(activation='"relu"', weight_decay="10", epochs="60", n_iter_no_change="10")
+
+@documented(activation='"relu"', weight_decay="10", epochs="60", steps="1,500")
 @dataclass(eq=False, repr=False)
 class TabularClassifier(ClassifierMixin, TableModel):
     """A classifier that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
 
-    It is an ensemble of dense networks, with settings that were chosen for accuracy on many small tables; see
-    docs/tables.md.
+    It is an ensemble of dense networks, of which one half see numbers in pieces and the other standardised numbers,
+    with settings that were chosen for accuracy on many small tables; see docs/tables.md.
 
     Parameters
     ----------
@@ -55,8 +59,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
     classes_ : ndarray (C,)
         The classes, sorted.
     temperature_ : float
-        The number that the networks' logits are divided by before softmax, so that probabilities are as sure as they
-        should be on rows that the networks have not seen.
+        The number that logits are divided by before softmax, so that probabilities are as sure as they should be on
+        rows that the networks have not seen. The logits are those of the views' averaged probabilities, which have
+        temperatures of their own.
     threshold_ : float
         The threshold, if one is asked for.
     out_of_fold_ : ndarray (N, C)
@@ -80,12 +85,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
     _: KW_ONLY
     activation: Any = "relu"
     weight_decay: float = 10.0
-    n_iter_no_change: int = 10
+    n_iter_no_change: int = 20
     label_smoothing: float = 0.1
     class_weight: Any = None
     threshold: float | str | None = None
 
     auto_epochs: ClassVar[int] = 60
+    fewest_steps: ClassVar[int] = 1500
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **SharedSettings._parameter_constraints,
@@ -102,7 +108,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     @property
     def temperature_(self) -> float:
-        """The number that the networks' logits are divided by before softmax."""
+        """The number that logits are divided by before softmax."""
         return 1 / self.inverse_temperature_
 
     def predict(self, X: Any) -> np.ndarray:
@@ -208,18 +214,27 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
         return factors * (1.0 if weight is None else weight)
 
-    def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
-        P = out_of_fold(unseen(self.ensemble_, folds, rows), len(rows.T))
-        known = ~np.isnan(P[:, 0])
+    def _calibrate(self, folds: np.ndarray, fit: Fit) -> np.ndarray:
+        rows = fit.rows
+        of_views = [out_of_fold(fit.unseen(view, folds), len(rows.T)) for view in self.ensemble_.views]
+        known = ~np.isnan(of_views[0][:, 0])
         classes = rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
-        self.inverse_temperature_ = best_inverse_temperature(P[known], classes, weight)
+        self.ensemble_ = self._with_shares([P[known] for P in of_views], classes, weight)
+        P = self.ensemble_.together(of_views)
+        self.inverse_temperature_ = best_inverse_temperature(P[known], classes, weight, MOST_AGAIN)
         P[known] = temperature_scaled(P[known], self.inverse_temperature_)
         self.validation_loss_ = log_loss(P[known], classes, weight)
         if self.threshold is not None:
             counts = np.ones(len(known)) if rows.counts is None else rows.counts
             self.threshold_ = self._best_threshold(P[known, 1], classes == 1, counts[known])
         return P
+
+    def _with_shares(self, of_views: list[np.ndarray], classes: np.ndarray, weight: np.ndarray | None) -> Ensemble:
+        """Return the ensemble with the best temperature and share of each view's probabilities."""
+        scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
+        scaled = [temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True)]
+        return self.ensemble_.with_shares(likeliest_shares(scaled, classes, weight), scales)
 
     def _best_threshold(self, p: np.ndarray, is_second: np.ndarray, counts: np.ndarray) -> float:
         """Return the best threshold for rows that networks have not seen; ½ if a rule needs classes that these lack."""
@@ -244,48 +259,3 @@ def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> 
     """
     class_weight = getattr(model, "class_weight", None)
     return np.ones(len(y)) if class_weight is None else class_weights(class_weight, y, weight)
-
-
-SMALLEST_PROBABILITY = 1e-30
-"""Probabilities are at least this, so that their logarithms and powers are finite."""
-
-
-def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
-    """Return probabilities p^s / Σ p^s with the inverse temperature s: the softmax of s times the logits.
-
-    Examples
-    --------
-    >>> temperature_scaled(np.array([[0.8, 0.2]]), inverse_temperature=0.5).round(3)
-    array([[0.667, 0.333]])
-    """
-    powers = np.maximum(P, SMALLEST_PROBABILITY) ** inverse_temperature
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def log_loss(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Return the weighted mean of -log p of the right classes.
-
-    Examples
-    --------
-    >>> round(log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])), 3)
-    0.49
-    """
-    right = np.maximum(P[np.arange(len(P)), classes], SMALLEST_PROBABILITY)
-    return float(np.average(-np.log(right), weights=weight))
-
-
-def best_inverse_temperature(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Return the inverse temperature between 1/7 and 4 with the lowest log loss (Guo et al., 2017).
-
-    Examples
-    --------
-    >>> P = np.array([[0.9, 0.1]] * 4)
-    >>> round(best_inverse_temperature(P, np.array([0, 0, 0, 1])), 2)
-    0.5
-    """
-
-    def loss(a: float) -> float:
-        return log_loss(temperature_scaled(P, np.exp(a)), classes, weight)
-
-    found = minimize_scalar(loss, bounds=(-2, 1.4), method="bounded")
-    return float(np.exp(found.x))

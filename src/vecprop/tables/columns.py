@@ -23,6 +23,8 @@ LIMIT = 3.0
 """Scaled numbers stay below this, however large they are: an outlier then weighs no more than an unusual value."""
 LARGEST_SCALED = 1e6
 """Scaled numbers are clipped here before they are squared, so that no square overflows."""
+MOST_DEVIATIONS = 8.0
+"""Standardised numbers are clipped here: an outlier keeps its weight, within bounds."""
 
 CATEGORIES = 64
 """At most this many categories have an input of their own: more would make the first layer the largest."""
@@ -79,8 +81,11 @@ class NumberInputs:
     With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is nearly z for ordinary values and
     never beyond ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). There is one more input for each
     piece between two quantiles: the share of the piece that lies below x, minus ½ (piecewise linear encoding:
-    Gorishniy et al., 2022), so that the first layer can bend at each quantile. A missing value has the inputs of the
-    median; if values were missing in training, one last input marks it.
+    Gorishniy et al., 2022), so that the first layer can bend at each quantile. If values were missing in training, one
+    more input marks them. The last input is the standardised number (x - mean) / deviation, clipped to ±8. A missing
+    value has the inputs of the median.
+
+    No network takes them all: some take the first input and the pieces, others the standardised number.
 
     Parameters
     ----------
@@ -92,13 +97,15 @@ class NumberInputs:
         Whether there is an input that marks missing values.
     reading : NumberReading or None
         How text is read; None in models of earlier versions, which guess it anew for each table.
+    standard : tuple of float or None
+        The mean and the standard deviation; None in models of earlier versions, which have no standardised number.
 
     Examples
     --------
     >>> pd = pandas()
     >>> numbers = NumberInputs.of(pd.Series([1.0, 2.0, 3.0, 4.0, None]))
-    >>> numbers.centre, numbers(pd.Series([2.5, None]))[:, [0, -1]].tolist()
-    (2.5, [[0.0, 0.0], [0.0, 1.0]])
+    >>> numbers.centre, numbers(pd.Series([2.5, None]))[:, [0, -2, -1]].tolist()
+    (2.5, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     """
 
     centre: float
@@ -106,6 +113,7 @@ class NumberInputs:
     edges: np.ndarray
     marks_missing: bool
     reading: NumberReading | None = None
+    standard: tuple[float, float] | None = None
 
     kind = "numbers"
 
@@ -122,12 +130,18 @@ class NumberInputs:
         low, first, centre, third, high = np.quantile(finite, [0, 0.25, 0.5, 0.75, 1]).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, pieces + 1)))
-        return cls(centre, scale, edges if len(edges) > 2 else edges[:0], bool(np.isnan(x).any()), reading)
+        standard = float(finite.mean()), float(finite.std()) if low < high else 1.0
+        return cls(centre, scale, edges if len(edges) > 2 else edges[:0], bool(np.isnan(x).any()), reading, standard)
+
+    @property
+    def bends(self) -> int:
+        """The number of inputs that are the scaled number and its pieces, which are the first."""
+        return 1 + max(len(self.edges) - 1, 0)
 
     @property
     def width(self) -> int:
         """The number of inputs."""
-        return 1 + max(len(self.edges) - 1, 0) + self.marks_missing
+        return self.bends + self.marks_missing + (self.standard is not None)
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
@@ -151,6 +165,9 @@ class NumberInputs:
             inputs.append((np.clip(x, low, high) - low) / (high - low) - 0.5)
         if self.marks_missing:
             inputs.append(is_missing[:, None])
+        if self.standard is not None:
+            mean, deviation = self.standard
+            inputs.append(np.clip((x - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
         return np.hstack(inputs)
 
     def missed(self, series: Any) -> Missed | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,8 +18,14 @@ from .values import read_days, read_numbers
 Inputs = NumberInputs | Categories | Dates | Texts
 """Any of the classes that say how a column becomes inputs."""
 
+View = Literal["pieces", "standardised"]
+"""What networks take of numbers: the scaled number and its pieces, or the standardised number; see `NumberInputs`."""
+VIEWS: tuple[View, ...] = get_args(View)
+
 Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""
+PIECES = 16
+"""The largest number of pieces of a column of numbers."""
 MOST_PIECES = 2048
 """The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
@@ -51,7 +57,7 @@ class Encoder:
     >>> encoder.kinds, encoder.dropped
     ({'age': 'numbers', 'town': 'categories'}, {'nothing': 'all values are the same'})
     >>> encoder(frame).shape
-    (4, 8)
+    (4, 21)
     """
 
     names: list[str]
@@ -125,6 +131,10 @@ class Encoder:
         ends = np.cumsum([part.width for part in self.parts]).tolist()
         return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
 
+    def of_view(self, view: View) -> np.ndarray:
+        """Return which of the inputs networks take that see numbers in one of the two ways, (I,)."""
+        return np.flatnonzero(np.concatenate([_is_of_view(part, view) for part in self.parts]))
+
     def __call__(self, frame: Frame) -> np.ndarray:
         """Return the inputs of a table's rows, (N, width), in float32.
 
@@ -184,6 +194,16 @@ class Encoder:
         return notes
 
 
+def _is_of_view(part: Inputs, view: View) -> np.ndarray:
+    """Return whether a view has each of a column's inputs, (width,): both have those that are of no number."""
+    numbers, taken = part.days if isinstance(part, Dates) else part, np.ones(part.width, bool)
+    if isinstance(numbers, NumberInputs):
+        after = numbers.bends + numbers.marks_missing
+        hidden = slice(0, numbers.bends) if view == "standardised" else slice(after, numbers.width)
+        taken[hidden] = False
+    return taken
+
+
 def _in_words(part: Inputs) -> str:
     """Return how a column is read, in words."""
     return str(part.reading) if isinstance(part, NumberInputs | Dates) and part.reading else part.kind
@@ -202,15 +222,14 @@ def some_of(names: list[str]) -> str:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return the number of pieces for each column of numbers: it grows with the rows, within the limits above.
+    """Return the number of pieces for each column of numbers, within the limits above.
 
     Examples
     --------
-    >>> pieces_for(500, 10), pieces_for(5000, 10), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
-    (4, 8, 1, 6)
+    >>> pieces_for(500, 10), pieces_for(5000, 200), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
+    (16, 10, 1, 6)
     """
-    most = min(MOST_PIECES // columns, MOST_ENTRIES // (rows * columns))
-    return min(int(np.clip(rows**0.5 / 8, 4, 16)), max(most, 1))
+    return max(min(PIECES, MOST_PIECES // columns, MOST_ENTRIES // (rows * columns)), 1)
 
 
 def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> Inputs | str:

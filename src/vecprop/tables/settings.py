@@ -13,6 +13,7 @@ from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..train.progress import Progress
 from .asked import Asked
+from .ensemble_fit import Training
 
 T = TypeVar("T", bound=type)
 
@@ -29,8 +30,9 @@ date_format : str or None, default None
     The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
     Excel's serial numbers. None to find it from the values of each column.
 n_members : int or "auto", default "auto"
-    The number of networks that are trained and averaged, at least 2, each without another part of the rows; "auto" is
-    8, and 4 from 20,000 rows.
+    The number of networks of each of the two views, at least 2, each trained without another part of the rows; "auto"
+    is 8, 6 from 2,500 rows on, and 4 from 20,000. One half of all networks see numbers in pieces, the other half see
+    standardised numbers.
 hidden_layer_sizes : int or sequence of int, default (64, 64)
     The width of each hidden layer.
 activation : str or Activation, default {activation}
@@ -45,10 +47,10 @@ batch_size : int or "auto", default "auto"
     The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
 max_iter : int or "auto", default "auto"
     The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
-    least 10.
-n_iter_no_change : int, default {n_iter_no_change}
-    A member's training ends after this number of epochs in a row without progress on its validation rows, those that
-    it is not trained on; its best parameters are restored.
+    least 10. For networks that see standardised numbers it is so many that they take {steps} steps, but at most 400.
+n_iter_no_change : int, default 20
+    A network's training ends after this number of epochs in a row without progress on its validation rows, those that
+    it is not trained on, or twice as many if it sees standardised numbers; its best parameters are restored.
 random_state : int, RandomState or None, default None
     Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same bits
     each time, with any number of threads.
@@ -66,10 +68,11 @@ encoder_ : Encoder
 profiles_ : list of Profile
     What each column had in training, which `check` compares other tables with.
 ensemble_ : Ensemble
-    The networks: ``ensemble_.network`` and ``ensemble_.thetas``, (M, P).
+    The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its ``share`` of
+    the prediction.
 loss_curves_, validation_loss_curves_ : list of list of float
     The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
-    each.
+    each; those that see pieces are the first.
 n_iter_ : int
     The number of epochs of the longest training.
 n_features_in_, feature_names_in_ : int and ndarray
@@ -77,13 +80,14 @@ n_features_in_, feature_names_in_ : int and ndarray
 
 
 class OwnDefaults:
-    """The settings whose defaults differ between classifier and regressor."""
+    """The settings and numbers that differ between classifier and regressor."""
 
     target: str | None
     activation: Any
     weight_decay: float
     n_iter_no_change: int
     auto_epochs: ClassVar[int]
+    fewest_steps: ClassVar[int]
 
 
 @dataclass(eq=False, repr=False)
@@ -129,19 +133,33 @@ class SharedSettings(OwnDefaults):
         return Asked(self.columns or {}, self.decimal, self.date_format)
 
     def members(self, rows: int) -> int:
-        """Return the number of members for a number of rows."""
-        wished = (8 if rows < MANY_ROWS else 4) if self.n_members == "auto" else int(self.n_members)
-        return min(wished, rows)
+        """Return the number of networks of each view, and of folds, for a number of rows."""
+        auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
+        return min(auto if self.n_members == "auto" else int(self.n_members), rows)
 
     def rows_a_step(self, rows: int) -> int:
         """Return the number of rows in a batch."""
         return int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
 
     def epochs(self, rows: int) -> int:
-        """Return the largest number of epochs."""
+        """Return the largest number of epochs of networks that see pieces."""
         if self.max_iter != "auto":
             return int(self.max_iter)
         return int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs))
+
+    def trainings(self, rows: int) -> list[Training]:
+        """Return how the networks of each view are trained: those that see standardised numbers more patiently.
+
+        They take at least a number of steps, if that is not too many epochs, with the same decay in all.
+        """
+        epochs, batch, patience = self.epochs(rows), self.rows_a_step(rows), self.n_iter_no_change
+        steps = -(-rows // batch)
+        longer = max(epochs, min(-(-self.fewest_steps // steps), MOST_EPOCHS) if self.max_iter == "auto" else 0)
+        rate, decay = self.learning_rate_init, self.weight_decay
+        return [
+            Training(epochs, batch, patience, rate, decay),
+            Training(longer, batch, 2 * patience, rate, decay * epochs / longer),
+        ]
 
     @property
     def widths(self) -> Sequence[int]:
@@ -149,8 +167,12 @@ class SharedSettings(OwnDefaults):
         return [int(width) for width in np.atleast_1d(self.hidden_layer_sizes)]
 
 
+SEVERAL_ROWS = 2_500
+"""A view has 6 networks from this number of rows on, and 8 below, where training is short and errors differ more."""
 MANY_ROWS = 20_000
-"""An ensemble has 4 members from this number of rows on, where training takes long, and 8 below."""
+"""A view has 4 networks from this number of rows on, where training takes long."""
+MOST_EPOCHS = 400
+"""The largest number of epochs that "auto" stands for."""
 ROWS_IN_ALL = 2_000_000
 """The largest number of rows that "auto" trains on, summed over epochs, which bounds the time of a fit."""
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -18,8 +19,9 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from ..train.state import TrainingResult
 from .drift import Profile, Tally
-from .encoder import Encoder, Inputs
-from .ensemble import Ensemble, Fit, Outcome, Training, TrainingRows, trained
+from .encoder import VIEWS, Encoder, Inputs
+from .ensemble import Ensemble
+from .ensemble_fit import Fit, Outcome, TrainingRows, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .folds import Dependence
@@ -61,8 +63,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Learn the classes or the scale of the targets; return the networks' targets and number of outputs."""
 
     @abstractmethod
-    def _calibrate(self, folds: np.ndarray, rows: TrainingRows) -> np.ndarray:
-        """Calibrate predictions by the members' errors on rows that they have not seen.
+    def _calibrate(self, folds: np.ndarray, fit: Fit) -> np.ndarray:
+        """Choose the views' shares, and calibrate predictions, by the members' errors on rows that they have not seen.
 
         Returns the predictions of these rows, (N, …), nan for rows that all members have seen.
         """
@@ -136,14 +138,21 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         check_is_fitted(self)
         model: Any = clone(self)
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
-        epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles), -1))
+        kept = [view.view for view in self.ensemble_.views]
+        fit = replace(fit, views=[view for view in fit.views if view.view in kept])
+        epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
         until = [max(round(float(np.median(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
-            members = fit.members_of_all_rows(len(self.ensemble_), until)
+            members = fit.members_of_all_rows(self.ensemble_.folds, until)
             (outcome,) = trained([(fit, members)], progress)
         if any(result.reason == "interrupted" for result in outcome.results):
             raise KeyboardInterrupt
-        model._keep(outcome)
+        shares = [
+            ([view.share for view in ensemble.views], [view.inverse_temperature for view in ensemble.views])
+            for ensemble in self.ensembles
+        ]
+        pairs = zip(outcome.ensembles, shares, strict=True)
+        model._keep(outcome._replace(ensembles=[ensemble.with_shares(*of_before) for ensemble, of_before in pairs]))
         for name in self._from_unseen:
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
@@ -170,9 +179,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         inputs = self._learn_columns(rows.frame, rows.target, rows.aside)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         fold = rows.dependence.folds(rows.target, self.members(count), seed)
-        networks = [self._network(inputs.shape[1], outputs, loss) for loss in self._losses()]
-        of_training = TrainingRows(inputs, T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
-        return rows, Fit(networks, of_training, self.training(count), seed)
+        views = []
+        for view, training in zip(VIEWS, self.trainings(count), strict=True):
+            own = self.encoder_.of_view(view)
+            networks = [self._network(len(own), outputs, loss) for loss in self._losses()]
+            views.append(ViewFit(view, own, np.take(inputs, own, axis=1), networks, training))
+        of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
+        return rows, Fit(views, of_training, seed)
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weights of the rows in training."""
@@ -255,25 +268,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             layers += [Dense(width), activation, *([Dropout(self.dropout)] if self.dropout else [])]
         return Network(inputs, [*layers, Dense(outputs)], loss)
 
-    def training(self, rows: int) -> Training:
-        """Return how networks are trained on a table with this number of rows."""
-        return Training(
-            self.epochs(rows),
-            self.rows_a_step(rows),
-            self.n_iter_no_change,
-            self.learning_rate_init,
-            self.weight_decay,
-        )
-
     def _keep(self, outcome: Outcome) -> None:
-        """Keep the networks that were trained, and their curves."""
+        """Keep the networks that were trained, and their curves; note those that do not count."""
         self.ensemble_ = outcome.ensembles[0]
         self._keep_curves(outcome.results)
-
-    def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
-        histories = [result.history for result in results]
-        self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
-        self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
+        results = [*outcome.results, *outcome.others]
         self.n_iter_ = max(result.state.epoch for result in results)
         ended = [result.reason for result in results if result.reason == "diverged" or not result.state.epoch]
         if ended:
@@ -282,10 +281,21 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         if any(result.reason == "interrupted" for result in results):
             self.notes_.append("Training was interrupted: the model is what was learned so far.")
 
+    def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
+        histories = [result.history for result in results]
+        self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
+        self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
+
     @property
     def ensembles(self) -> list[Ensemble]:
         """All ensembles: the one that predicts, and others beside it."""
         return [self.ensemble_, *getattr(self, "outer_", [])]
+
+    def epochs_of_networks(self, rows: int) -> list[int]:
+        """Return the largest number of epochs of each network that has a curve of losses, given the number of rows."""
+        of_views = {view: training.epochs for view, training in zip(VIEWS, self.trainings(rows), strict=True)}
+        groups = [of_views[view.view] for ensemble in self.ensembles for view in ensemble.views]
+        return np.repeat(groups, len(self.loss_curves_) // len(groups)).tolist()
 
     def check(self, X: Any) -> list[str]:
         """Return sentences on what of a table is unlike training, and how far; none if nothing is.
@@ -433,7 +443,7 @@ def fit_together(
         outcomes = trained([(fit, fit.members()) for _, fit in prepared], progress)
         for model, (rows, fit), outcome in zip(models, prepared, outcomes, strict=True):
             model._keep(outcome)
-            unseen = model._calibrate(outcome.folds, fit.rows)
+            unseen = model._calibrate(outcome.folds, fit)
             model.out_of_fold_ = np.full((len(rows.is_used), *unseen.shape[1:]), np.nan)
             model.out_of_fold_[rows.is_used] = unseen
 

@@ -12,6 +12,7 @@ from ...check import Report
 from ...tables.error import TableError
 from ...tables.table_model import TableModel
 from ..terminal.errors import UsageError
+from .describing import network_of
 from .known_rows import class_numbers, known_rows, numbers_of, target_of
 from .predicting import errors_of_steps, rows_for
 
@@ -40,21 +41,22 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     if not isinstance(last, TableModel):
         return last.check_gradients(X, frame[target].to_numpy())
     X, T = network_rows(last, X, frame, target)
-    return check_gradients(last.ensemble_.network, last.ensemble_.thetas[0], X, T)
+    return check_gradients(*network_of(last), X, T)
 
 
 def network_rows(model: Any, X: Any, frame: Any, target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the network inputs and targets of the rows of a table whose target the model knows."""
+    """Return the first network's inputs and targets, of the rows of a table whose target the model knows."""
+    inputs = np.take(model.encoder_(X), model.ensemble_.views[0].inputs, axis=1).astype(float)
     if not hasattr(model, "classes_"):
         y = numbers_of(frame[target], target, getattr(model, "target_reading_", None))
-        return model.encoder_(X).astype(float), model._targets.encode(y[:, None])
+        return inputs, model._targets.encode(y[:, None])
     T = class_numbers(target_of(frame, target, "classification"), model.classes_)
     if (T < 0).all():
         known = ", ".join(map(repr, model.classes_[:5].tolist()))
         raise TableError(
             f"Column {target!r}, the target, has none of the classes that the model knows, such as {known}."
         )
-    return model.encoder_(X).astype(float)[T >= 0], T[T >= 0]
+    return inputs[T >= 0], T[T >= 0]
 
 
 def check_function(name: str, size: int, seed: int) -> Report:

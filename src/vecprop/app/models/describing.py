@@ -50,5 +50,6 @@ def network_of(model: Any) -> tuple[Any, Any]:
     if isinstance(model, TrainedNetwork):
         return model.network, model.theta
     if isinstance(model, TableModel):
-        return model.ensemble_.network, model.ensemble_.thetas[0]
+        view, *_ = model.ensemble_.views
+        return view.network, view.thetas[0]
     return model.network_, model.theta_

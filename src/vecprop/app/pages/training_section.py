@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from ... import check_gradients
 from ..models.checking import ROWS, network_rows
+from ..models.describing import network_of
 from ..training.train_on_table import Trained
 from .losses import begun, draw_losses
 from .markup import Html, element, folded, join
@@ -33,7 +34,6 @@ def _gradients(trained: Trained) -> Html:
     X = parts.X.iloc[rows]
     inputs, T = network_rows(model, X, X.assign(**{target: parts.y[rows]}), target)
     with threadpool_limits(1, "blas"):  # which is faster for products this small
-        network, theta = model.ensemble_.network, model.ensemble_.thetas[0]
-        report = check_gradients(network, theta, inputs, T, method="directions").text()
+        report = check_gradients(*network_of(model), inputs, T, method="directions").text()
     verdict = report.rpartition("\n\n")[2].partition("\n")[0]
     return folded(f"The gradients of the first network: {verdict}", element("pre", report))

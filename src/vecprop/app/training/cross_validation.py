@@ -1,4 +1,4 @@
-"""Cross-validation of settings of a model of tables: `MLPSearchCV` fits single networks to the encoded columns."""
+"""Cross-validation of settings of a model of tables: `MLPSearchCV` fits single networks to the columns' first view."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,9 @@ from ...core.losses import Quantile
 from ...estimators.classifier import MLPClassifier
 from ...estimators.regressor import MLPRegressor
 from ...estimators.search import MLPSearchCV
-from ...tables.classifier import best_inverse_temperature, factors_of_classes, log_loss, temperature_scaled
+from ...tables.calibration import best_inverse_temperature, log_loss
+from ...tables.classifier import factors_of_classes
+from ...tables.ensemble import temperature_scaled
 from ...tables.folds import splits
 from ...tables.settings import MANY_ROWS
 from ..models.known_rows import class_numbers
@@ -60,7 +62,7 @@ class Columns:
     model : TabularClassifier or TabularRegressor
         The fitted model.
     inputs : ndarray (N, I)
-        The columns as inputs.
+        The columns as inputs of the first view.
     targets : ndarray (N,)
         The numbers of the classes, or the numbers to predict.
     weight : ndarray (N,)
@@ -84,7 +86,8 @@ class Columns:
         fold = parts.dependence.folds(targets, count, seed=0)
         each = splits(fold, is_time=parts.dependence.is_time)
         weight = parts.weight * factors_of_classes(model, y, parts.weight)
-        return cls(model, model.encoder_(X), targets, weight, each[:1] if len(y) >= MANY_ROWS else each)
+        inputs = np.take(model.encoder_(X), model.ensemble_.views[0].inputs, axis=1)
+        return cls(model, inputs, targets, weight, each[:1] if len(y) >= MANY_ROWS else each)
 
     def with_settings(self, settings: Settings) -> Any:
         """Return an unfitted model with some settings changed."""
@@ -131,7 +134,7 @@ def network_for_numbers(model: Any) -> MLPRegressor:
 
 
 def settings_of_network(model: Any, rows: int) -> Settings:
-    """Return MLP parameters equivalent to one ensemble member of a model of tables, without early stopping.
+    """Return MLP parameters equivalent to a network of the first view of a model of tables, without early stopping.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ def settings_of_network(model: Any, rows: int) -> Settings:
     >>> settings_of_network(TabularRegressor(hidden_layer_sizes=8), rows=1000)["hidden_layer_sizes"]
     [8]
     """
-    training = model.training(rows)
+    training, *_ = model.trainings(rows)
     return {
         "hidden_layer_sizes": model.widths,
         "activation": model.activation,

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from ...tables.classifier import factors_of_classes
-from ...tables.ensemble import out_of_fold
+from ...tables.ensemble_fit import out_of_fold
 from ...tables.error import TableError
 from ...tables.folds import splits
 from ...tables.table_model import fit_together

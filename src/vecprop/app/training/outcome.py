@@ -33,7 +33,7 @@ def described(trained: Trained) -> dict[str, Any]:
         "rows": {"train": len(parts.y), "test": len(parts.y_test)},
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
         "networks": sum(map(len, model.ensembles)),
-        "parameters": sum(int(ensemble.thetas.size) for ensemble in model.ensembles),
+        "parameters": sum(ensemble.theta.size for ensemble in model.ensembles),
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
         "notes": trained.notes,
     }

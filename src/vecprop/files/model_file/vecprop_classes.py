@@ -1,5 +1,6 @@
 """vecprop's own classes that model files may hold: networks, estimators, and models of tables."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs, Texts
 from ...tables.drift import Profile
 from ...tables.encoder import Encoder
-from ...tables.ensemble import Ensemble
+from ...tables.ensemble import Ensemble, Networks
 from ...tables.intervals import Residuals
 from ...tables.moments import DateReading
 from ...tables.numerals import NumberReading
@@ -212,7 +213,7 @@ _LEARNED_OF_TABLES: Checks = {
 _LEARNED_BY_CLASSIFIERS: Checks = {
     **_LEARNED_OF_TABLES,
     "classes_": lambda classes, model: (
-        fits(classes, np.ndarray) and classes.shape == (model.ensemble_.network.outputs,)
+        fits(classes, np.ndarray) and classes.shape == (model.ensemble_.views[0].network.outputs,)
     ),
     "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
     "threshold_": lambda value, model: is_a(float)(value, model) and 0 < value < 1 and len(model.classes_) == 2,
@@ -227,14 +228,15 @@ _LEARNED_BY_REGRESSORS: Checks = {
         and len(value) == max(len(model.levels) - 1, 0)
         and all(_are_alike(ensemble, model.ensemble_) for ensemble in value)
     ),
-    "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == len(model.ensemble_),
+    "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == model.ensemble_.folds,
 }
 
 
 def _number_inputs_are_consistent(numbers: NumberInputs) -> bool:
-    values = np.append(numbers.edges, [numbers.centre, numbers.scale])
+    values = np.append(numbers.edges, [numbers.centre, numbers.scale, *(numbers.standard or ())])
     return (
         numbers.edges.ndim == 1
+        and (numbers.standard is None or (len(numbers.standard) == 2 and numbers.standard[1] > 0))
         and bool(np.isfinite(values).all() and (np.diff(numbers.edges) > 0).all())
         and numbers.scale > 0
     )
@@ -264,14 +266,44 @@ def _profile_is_consistent(profile: Profile) -> bool:
     )
 
 
-def _networks_are_consistent(ensemble: Ensemble) -> bool:
-    return is_theta(ensemble.thetas, ensemble.network) and ensemble.thetas.ndim == 2 and len(ensemble.thetas) > 0
+def _networks_are_consistent(networks: Networks) -> bool:
+    inputs, scale = networks.inputs, networks.inverse_temperature
+    return (
+        is_theta(networks.thetas, networks.network)
+        and networks.thetas.ndim == 2
+        and len(networks.thetas) > 0
+        and 0 <= networks.share <= 1
+        and (scale is None or 0 < scale < np.inf)
+        and inputs.dtype.kind == "i"
+        and inputs.shape == (networks.network.inputs,)
+        and bool(np.all(inputs >= 0))
+    )
+
+
+def _restored_ensemble(state: dict[str, Any]) -> Ensemble:
+    """Return an ensemble; those of earlier versions are networks of one view, which take all inputs."""
+    if "thetas" in state:
+        inputs = np.arange(state["network"].inputs)
+        state = {"views": [_NETWORKS.restore(state | {"view": "pieces", "inputs": inputs})]}
+    return _ENSEMBLE.restore(state)
+
+
+def _views_are_consistent(ensemble: Ensemble) -> bool:
+    """Return whether an ensemble has different views, with networks of the same folds and outputs."""
+    shapes = {(len(view.thetas), view.network.outputs) for view in ensemble.views}
+    return len(shapes) == 1 and len({view.view for view in ensemble.views}) == len(ensemble.views)
 
 
 def _are_alike(one: Ensemble, other: Ensemble) -> bool:
-    """Return whether two ensembles differ in their loss and parameters at most."""
-    (a, A), (b, B) = ((each.network, each.thetas.shape) for each in (one, other))
-    return A == B and a.inputs == b.inputs and a.layers == b.layers
+    """Return whether two ensembles differ in their losses, shares and parameters at most."""
+    return len(one.views) == len(other.views) and all(
+        a.thetas.shape == b.thetas.shape
+        and a.view == b.view
+        and np.array_equal(a.inputs, b.inputs)
+        and a.network.inputs == b.network.inputs
+        and a.network.layers == b.network.layers
+        for a, b in zip(one.views, other.views, strict=True)
+    )
 
 
 def _residuals_are_consistent(residuals: Residuals) -> bool:
@@ -284,20 +316,21 @@ def _table_model_is_consistent(model: Any) -> bool:
     fitted = vars(model)
     if "ensemble_" not in fitted:
         return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
-    is_classifier = type(model) is TabularClassifier
+    is_classifier, views, width = type(model) is TabularClassifier, model.ensemble_.views, model.encoder_.width
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
-    network: Network = model.ensemble_.network
     not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_"}
     if not is_classifier and len(model.levels) < 2:
         not_always.add("outer_")
     return (
         declared.keys() - fitted.keys() <= not_always
-        and network.inputs == model.encoder_.width
-        and (network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
+        and all(np.all(view.inputs < width) for view in views)
+        and (views[0].network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
         and (is_classifier or len(fitted["range_"]) == 2)
     )
 
 
+_NETWORKS = stored_fields(Networks, _networks_are_consistent)
+_ENSEMBLE = stored_fields(Ensemble, _views_are_consistent)
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     stored_fields(History),
@@ -320,7 +353,8 @@ VECPROP_CLASSES = [
     stored_fields(Texts, lambda texts: texts.hashes > 0),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),
-    stored_fields(Ensemble, _networks_are_consistent),
+    _NETWORKS,
+    replace(_ENSEMBLE, restore=_restored_ensemble),
     stored_fields(Residuals, _residuals_are_consistent),
     stored_estimator(
         TabularClassifier,

@@ -106,7 +106,7 @@ def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
         lines = [*before, *layers(network, thetas[0], source), "return X"]
         source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines)
         return
-    parameters = network_function(network, thetas, source)
+    parameters = network_function("network", network, thetas, source)
     mean = f"return np.mean([network(X, *theta) for theta in zip({parameters})], axis=0)"
     if columns is not None:
         own = source.constant("COLUMNS", columns)

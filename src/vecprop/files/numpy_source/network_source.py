@@ -29,9 +29,20 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
     FileError
         If a layer is the user's own.
     """
-    lines = [f"X = np.asarray(X, np.{theta.dtype})", *_FINITE]
-    for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
-        named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
+    return _lines(network, _constants(network, theta, source), theta.dtype, source)
+
+
+def _constants(network: Network, theta: np.ndarray, source: Source) -> list[dict[str, str]]:
+    """Add the parameters of each layer as constants, and return their names in the source by their own names."""
+    return [
+        {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
+        for number, p in enumerate(network.layout.views(theta))
+    ]
+
+
+def _lines(network: Network, constants: list[dict[str, str]], dtype: np.dtype, source: Source) -> list[str]:
+    lines = [f"X = np.asarray(X, np.{dtype})", *_FINITE]
+    for number, (layer, named) in enumerate(zip(network.layers, constants, strict=True)):
         match layer:
             case Dense() if type(layer) is Dense:
                 lines.append(f"X = X @ {named['W']} + {named['b']}")
@@ -47,13 +58,14 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
     return lines + _applied(source.formulas.method(network.loss_function, "predict"))
 
 
-def network_function(network: Network, thetas: np.ndarray, source: Source) -> str:
-    """Add the function of one of many networks with parameters (M, P); return the names of the parameters."""
-    parameters = ", ".join(f"{name}{number}" for number, p in enumerate(network.layout.views(thetas[0])) for name in p)
+def network_function(name: str, network: Network, thetas: np.ndarray, source: Source) -> str:
+    """Add a function of one of many networks with parameters (M, P); return the names of the parameters."""
+    constants = _constants(network, thetas, source)
+    parameters = ", ".join(name for of_layer in constants for name in of_layer.values())
     source.function(
-        "network",
+        name,
         '"""Return the outputs of one network, (N, O)."""',
-        *layers(network, thetas, source),
+        *_lines(network, constants, thetas.dtype, source),
         "return X",
         arguments=f"X, {parameters}",
     )

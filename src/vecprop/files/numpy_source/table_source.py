@@ -1,13 +1,13 @@
 """Models of tables as NumPy source: columns, networks, and predictions."""
 
-from collections.abc import Sequence
 from dataclasses import astuple
 
 import numpy as np
 
-from ...tables.classifier import TabularClassifier, temperature_scaled
+from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs, calendar_inputs
 from ...tables.encoder import Inputs
+from ...tables.ensemble import temperature_scaled
 from ...tables.intervals import Residuals
 from ...tables.moments import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
 from ...tables.numerals import NumberReading, number_of
@@ -33,14 +33,14 @@ def number(value, signs):
     return x
 
 
-def numbers(column, centre, scale, edges, marks_missing, signs=(".", "", "")):
+def numbers(column, centre, scale, edges, marks_missing, standard, signs=(".", "", "")):
     """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
         x = [number(value, signs) for value in x.astype(object)]
-    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing)
+    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard)
 '''
 _DATES = '''\
 def day(value, forms, format):
@@ -55,14 +55,14 @@ def day(value, forms, format):
     return days
 
 
-def dates(column, centre, scale, edges, marks_missing, has_times, forms=(), format=None):
+def dates(column, centre, scale, edges, marks_missing, standard, has_times, forms=(), format=None):
     """Return the inputs of a column of dates."""
     times = np.asarray(column)
     if times.dtype.kind == "M":
         days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
     else:
         days = np.array([day(value, forms, format) for value in times.astype(object)], float)
-    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing)
+    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard)
     return np.hstack([numbers, calendar_inputs(days, has_times)])
 '''
 _CATEGORIES = '''\
@@ -88,12 +88,11 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
         If a column is text, or a layer is the user's own.
     """
     _inputs(model, source)
-    thetas = np.concatenate([ensemble.thetas for ensemble in model.ensembles])
-    parameters = network_function(model.ensemble_.network, thetas, source).split(", ")
+    _together(model, source)
     if isinstance(model, TabularClassifier):
-        _classifier(model, parameters, source)
+        _classifier(model, source)
     else:
-        _regressor(model, parameters, source)
+        _regressor(model, source)
         if coverage is not None:
             _intervals(model, source, coverage)
 
@@ -105,7 +104,8 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     kinds = {type(part) for part in encoder.parts}
     source.helper("is_missing", _IS_MISSING)
     if kinds & {NumberInputs, Dates}:
-        source.formulas.function(NumberInputs.of_values, "number_inputs", ["centre", "scale", "edges", "marks_missing"])
+        attributes = ["centre", "scale", "edges", "marks_missing", "standard"]
+        source.formulas.function(NumberInputs.of_values, "number_inputs", attributes)
     if NumberInputs in kinds:
         source.helper("WORDS", 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n')
         source.helper("numbers", _NUMBERS)
@@ -160,23 +160,41 @@ def _call(name: str, part: Inputs) -> str:
 
 def _settings(part: NumberInputs) -> str:
     """Return the fields of `NumberInputs` as arguments."""
-    return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}"
+    standard = None if part.standard is None else tuple(map(float, part.standard))
+    return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}, {standard!r}"
 
 
-def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Source) -> None:
+def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:
+    """Add the function of what the networks of each fold predict together."""
+    ensembles, folds = model.ensembles, model.ensemble_.folds
+    shares = source.constant("SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles])
+    lines = []
+    for place, view in enumerate(model.ensemble_.views):
+        thetas = np.concatenate([ensemble.views[place].thetas for ensemble in ensembles])
+        parameters = network_function(f"network_of_{view.view}", view.network, thetas, source).split(", ")
+        own = source.constant(view.view.upper(), view.inputs)
+        Y = f"network_of_{view.view}(X[:, {own}], *theta).astype(float)"
+        if view.inverse_temperature is not None:
+            Y = f"{source.formulas.function(temperature_scaled)}({Y}, {view.inverse_temperature!r})"
+        own = ", ".join(f"{name}[folds]" for name in parameters)
+        lines.append(f"{view.view} = {shares}[ensemble, {place}] * np.stack([{Y} for theta in zip({own})])")
+    source.function(
+        "together",
+        '"""Return what the networks of each fold predict together, (M, N, O), for inputs (N, I)."""',
+        f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))",
+        *lines,
+        f"return {' + '.join(view.view for view in model.ensemble_.views)}",
+        arguments="X, ensemble=0",
+    )
+
+
+def _classifier(model: TabularClassifier, source: Source) -> None:
     """Add the functions from the networks' outputs to probabilities and classes."""
     scaled = source.formulas.function(temperature_scaled)
     source.function(
-        "outputs",
-        '"""Return the outputs of each network, (M, N, C)."""',
-        "X = inputs(table)",
-        f"return np.stack([network(X, *theta) for theta in zip({', '.join(parameters)})]).astype(float)",
-        arguments="table",
-    )
-    source.function(
         "predict_proba",
         '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""',
-        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in outputs(table)], axis=0)",
+        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in together(inputs(table))], axis=0)",
         arguments="table",
     )
     classes, threshold = source.constant("CLASSES", model.classes_), getattr(model, "threshold_", None)
@@ -194,19 +212,15 @@ def _classifier(model: TabularClassifier, parameters: Sequence[str], source: Sou
     )
 
 
-def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Source) -> None:
+def _regressor(model: TabularRegressor, source: Source) -> None:
     """Add the functions from the networks' outputs to predictions in the units of the target."""
     scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
     low, high = model.range_
-    count = len(model.ensemble_)
-    own = ", ".join(f"{name}[own]" for name in parameters)
     source.function(
         "each",
-        f'"""Return the predictions of {count} networks, from first on, in the target\'s units, ({count}, N)."""',
-        f"own = slice(first, first + {count})",
-        f"Y = np.stack([network(X, *theta)[:, 0] for theta in zip({own})]).astype(float)",
-        f"return np.clip(Y * {scale!r} + {shift!r}, {low!r}, {high!r})",
-        arguments="X, first=0",
+        '"""Return the prediction of the networks of each fold in the units of the target, (M, N)."""',
+        f"return np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})",
+        arguments="X, ensemble=0",
     )
     source.function(
         "predict",
@@ -218,9 +232,9 @@ def _regressor(model: TabularRegressor, parameters: Sequence[str], source: Sourc
 
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
     """Add the function of intervals around the predictions."""
-    count, residuals = len(model.ensemble_), model.residuals_
+    residuals = model.residuals_
     distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
-    ends = f"each(X, {count}), each(X, {2 * count})" if model.ensembles[1:] else "middle, middle"
+    ends = "each(X, 1), each(X, 2)" if model.ensembles[1:] else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
     source.function(
         "predict_interval",

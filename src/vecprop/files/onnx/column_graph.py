@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...core.elementary import clip, sqrt, where
-from ...tables.columns import LARGEST_SCALED, LIMIT, Categories, Dates, NumberInputs, calendar
+from ...tables.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar
 from ...tables.encoder import Encoder, Inputs
 from ...tables.values import MISSING
 from ..error import FileError
@@ -92,19 +92,25 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
-    x = where(is_missing, centre, x)
-    z = clip((x - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
+    filled = where(is_missing, centre, x)
+    z = clip((filled - centre) / scale, -LARGEST_SCALED, LARGEST_SCALED)
     blocks, homes = [z / sqrt(1 + (z / LIMIT) ** 2)], [(column, 0) for column in range(len(parts))]
     pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
     if pieces:
         low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
-        x = x.columns([column for column, _ in pieces])
+        x = filled.columns([column for column, _ in pieces])
         blocks.append(clip((x - low) / (high - low), 0, 1) - 0.5)
         homes += [(column, 1 + piece) for column, piece in pieces]
     marked = [column for column, part in enumerate(parts) if part.marks_missing]
     if marked:
         blocks.append(graph.cast(is_missing.columns(marked), np.float64))
-        homes += [(column, parts[column].width - 1) for column in marked]
+        homes += [(column, parts[column].bends) for column in marked]
+    standard = {column: part.standard for column, part in enumerate(parts) if part.standard is not None}
+    if standard:
+        mean, deviation = np.array(list(standard.values())).T
+        z = (filled.columns(list(standard)) - mean) / deviation
+        blocks.append(clip(z, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+        homes += [(column, parts[column].width - 1) for column in standard]
     return graph.beside(blocks), homes
 
 

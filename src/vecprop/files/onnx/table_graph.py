@@ -3,8 +3,8 @@
 import numpy as np
 
 from ...core.elementary import clip, where
-from ...tables.classifier import SMALLEST_PROBABILITY, TabularClassifier
-from ...tables.ensemble import Ensemble
+from ...tables.classifier import TabularClassifier
+from ...tables.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
 from ...tables.intervals import level_for, place_of
 from ...tables.regressor import TabularRegressor
 from .tracing import Symbol
@@ -63,19 +63,37 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbol of each member's prediction."""
-    network, graph = ensemble.network, X.graph
+    """Return the symbol of the prediction for each fold, by the networks that have not seen it."""
     members = []
-    for theta in ensemble.thetas:
-        outputs, _ = network.forward(theta.astype(graph.dtype), X)
-        members.append(_of_member(model, graph.cast(network.loss_function.predict(outputs[-1]), np.float64)))
+    for predictions in zip(*(_of_view(view, X) for view in ensemble.views), strict=True):
+        Y, *others = predictions
+        for other in others:
+            Y = Y + other
+        members.append(_calibrated(model, Y))
     return members
 
 
-def _of_member(model: Model, Y: Symbol) -> Symbol:
-    """Return a member's prediction: probabilities p^s / Σ p^s, or numbers in the target's units and range."""
+def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
+    """Return the symbol of what each network of a view is part of the prediction."""
+    network, graph = view.network, X.graph
+    own, parts = X.columns(view.inputs.tolist()), []
+    for theta in view.thetas:
+        outputs, _ = network.forward(theta.astype(graph.dtype), own)
+        Y = graph.cast(network.loss_function.predict(outputs[-1]), np.float64)
+        scale = view.inverse_temperature
+        parts.append((Y if scale is None else _temperature_scaled(Y, scale)) * view.share)
+    return parts
+
+
+def _calibrated(model: Model, Y: Symbol) -> Symbol:
+    """Return probabilities at the model's temperature, or numbers in the target's units and range."""
     if isinstance(model, TabularClassifier):
-        powers = where(Y < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, Y) ** model.inverse_temperature_
-        return powers / Y.graph.over_columns("ReduceSum", powers)
+        return _temperature_scaled(Y, model.inverse_temperature_)
     low, high = model.range_
     return clip(Y * model._targets.scale + model._targets.shift, low, high)
+
+
+def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
+    """Return probabilities p^s / Σ p^s."""
+    powers = where(P < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, P) ** inverse_temperature
+    return powers / P.graph.over_columns("ReduceSum", powers)

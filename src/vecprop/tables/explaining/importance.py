@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..ensemble import Networks
 from .alike import groups_of
 from .losses import row_losses
 
@@ -111,11 +112,16 @@ def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.
     most = min(COLUMNS, max(INPUTS // inputs.shape[1], 10))
     if len(places) <= most:
         return list(range(len(places)))
-    ensemble = model.ensemble_
-    W = ensemble.network.layout.views(ensemble.thetas)[0]["W"]
     change = inputs[order] - inputs
-    moved = [np.square(change[:, own] @ W[:, own]).sum() for own in places]
+    moved = [sum(_moved(view, change, own) for view in model.ensemble_.views) for own in places]
     return sorted(np.argsort(moved)[-most:].tolist())
+
+
+def _moved(view: Networks, change: np.ndarray, column: slice) -> float:
+    """Return how far a change of a column's inputs moves the outputs of the first layers of a view's networks."""
+    own = (view.inputs >= column.start) & (view.inputs < column.stop)
+    W = view.network.layout.views(view.thetas)[0]["W"]
+    return float(np.square(change[:, view.inputs[own]] @ W[:, own]).sum())
 
 
 class _Estimator(NamedTuple):

@@ -1,0 +1,277 @@
+"""The training of ensembles, as one population, in which each network leaves out one fold of the rows."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.network import Network
+from ..optimize.optimizers import AdamW
+from ..optimize.schedules import Cosine
+from ..optimize.stopping import EarlyStopping
+from ..train.engine import engine_for
+from ..train.members import Member
+from ..train.population import train_population
+from ..train.progress import Progress
+from ..train.state import DivergenceError, TrainingResult
+from .encoder import View
+from .ensemble import Ensemble, Networks
+from .folds import splits, unseen_by
+
+
+@dataclass(frozen=True)
+class Training:
+    """How members are trained: by AdamW with β₂ = 0.95, a learning rate that falls along a cosine, and early stopping.
+
+    Parameters
+    ----------
+    epochs, batch_size, patience : int
+        The largest number of epochs, the rows of a batch, and the number of epochs without progress that ends training.
+    learning_rate : float
+        The learning rate at the start.
+    weight_decay : float
+        The decay over an epoch, whatever the number of its steps.
+    """
+
+    epochs: int
+    batch_size: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+
+    def optimizer(self, rows: int) -> AdamW:
+        """Return the optimizer of a member that is trained on this number of rows."""
+        steps = -(-rows // self.batch_size)
+        return AdamW(self.learning_rate, beta2=0.95, weight_decay=self.weight_decay / steps)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """The rows that an ensemble is trained on.
+
+    Parameters
+    ----------
+    T : ndarray (N, O)
+        The targets.
+    weight : ndarray (N,) or None
+        The rows' weights in training; None if all are equal.
+    fold : ndarray of int (N,)
+        Each row's fold, 0 … M - 1; with ``is_time`` also -1, for rows before all of them.
+    is_time : bool, default False
+        Whether each member is trained on the rows of earlier folds, rather than on those of all others.
+    groups : float, default inf
+        The number of groups that the rows are of; infinite if rows are independent of each other.
+    counts : ndarray (N,) or None
+        What the rows count, whatever their class weighs in training; None if all are equal.
+    """
+
+    T: np.ndarray
+    weight: np.ndarray | None
+    fold: np.ndarray
+    is_time: bool = False
+    groups: float = float("inf")
+    counts: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ViewFit:
+    """What is to be trained of networks that see a table in one way.
+
+    Parameters
+    ----------
+    view : "pieces" or "standardised"
+        How they see numbers.
+    inputs : ndarray of int (I,)
+        Which of the encoder's inputs they take.
+    X : ndarray (N, I)
+        These inputs of all rows, in float32.
+    networks : list of Network
+        The description of the networks of each ensemble.
+    training : Training
+        How they are trained.
+    """
+
+    view: View
+    inputs: np.ndarray
+    X: np.ndarray
+    networks: list[Network]
+    training: Training
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Ensembles to be trained: each has a network of each view for each fold of the rows.
+
+    Parameters
+    ----------
+    views : list of ViewFit
+        The views.
+    rows : TrainingRows
+        The rows, of which each member leaves out its fold, see `splits`.
+    seed : int
+        Fixes initial parameters, the order of rows and dropout.
+    """
+
+    views: list[ViewFit]
+    rows: TrainingRows
+    seed: int
+
+    def members(self) -> list[Member]:
+        """Return the members of each ensemble, which are validated on the rows that they are not trained on."""
+        each = splits(self.rows.fold, is_time=self.rows.is_time)
+        return [
+            self._member(
+                view,
+                network,
+                place * len(each) + number,
+                view.training.epochs,
+                len(learned),
+                rows=learned,
+                validation_rows=unseen,
+                early_stopping=EarlyStopping(view.training.patience),
+            )
+            for place, view, network in self._groups
+            for number, (learned, unseen) in enumerate(each)
+        ]
+
+    def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:
+        """Return `count` members of each view of each ensemble, trained on all rows for its number of epochs."""
+        rows = len(self.rows.T)
+        return [
+            self._member(view, network, place * count + number, until, rows)
+            for (place, view, network), until in zip(self._groups, epochs, strict=True)
+            for number in range(count)
+        ]
+
+    @property
+    def _groups(self) -> list[tuple[int, ViewFit, Network]]:
+        """The groups of members that differ by their fold alone: first the views of the first ensemble."""
+        count = len(self.views[0].networks)
+        return [(place, view, view.networks[of]) for of in range(count) for place, view in enumerate(self.views)]
+
+    def _member(self, view: ViewFit, network: Network, number: int, epochs: int, count: int, **settings: Any) -> Member:
+        return Member(
+            network,
+            network.init(self.seed + number, np.float32),
+            view.training.optimizer(count),
+            X=view.X,
+            T=self.rows.T,
+            sample_weight=self.rows.weight,
+            epochs=epochs,
+            batch_size=view.training.batch_size,
+            seed=self.seed + number,
+            training_loss="running",
+            schedule=Cosine(),
+            **settings,
+        )
+
+    def outcome(self, results: Sequence[TrainingResult]) -> "Outcome":
+        """Return the ensembles that are the results of members; all diverged, or none begun, are errors.
+
+        Not every network may be good. Views and folds are left out so that most are kept of those that have a good
+        network in each view of each ensemble.
+        """
+        several = np.empty(len(results), object)
+        several[:] = results
+        grouped = several.reshape(len(self.views[0].networks), len(self.views), -1)
+        is_good = np.vectorize(_is_good, otypes=[bool])(grouped).all(axis=0)
+        choices = [list(range(len(self.views))), *([place] for place in range(len(self.views)))]
+        kept = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
+        good = np.flatnonzero(is_good[kept].all(axis=0))
+        if not len(good) and any(result.reason == "interrupted" for result in results):
+            raise KeyboardInterrupt
+        if not len(good):
+            rate = self.views[0].training.learning_rate
+            raise ValueError(
+                f"Training diverged in each of {len(results)} members: lower learning_rate_init (now {rate})."
+            ) from DivergenceError("No member stayed finite.", results[0])
+
+        def networks(of: int, place: int) -> Networks:
+            view, thetas = self.views[place], np.stack([result.theta for result in grouped[of, place, good]])
+            return Networks(view.networks[of], thetas, view.view, view.inputs, 1 / len(kept))
+
+        ensembles = [Ensemble([networks(of, place) for place in kept]) for of in range(len(grouped))]
+        others = [place for place in range(len(self.views)) if place not in kept]
+        return Outcome(ensembles, good, grouped[:, kept].ravel().tolist(), grouped[:, others].ravel().tolist())
+
+    def unseen(self, networks: Networks, folds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield, for each network of a view, the indices of the rows that it has not seen, and its predictions, (n, O).
+
+        Parameters
+        ----------
+        networks, folds
+            As in the outcome.
+        """
+        (X,) = [view.X for view in self.views if view.view == networks.view]
+        for place, number in enumerate(folds):
+            own = unseen_by(self.rows.fold, number, is_time=self.rows.is_time)
+            network, theta = networks.network, networks.thetas[place]
+            yield own, engine_for(network, theta, silent=True).predict(theta, X[own]).astype(float)
+
+
+def _is_good(result: TrainingResult) -> bool:
+    return result.reason != "diverged" and result.state.epoch > 0
+
+
+class Outcome(NamedTuple):
+    """What training has made of a fit.
+
+    Parameters
+    ----------
+    ensembles : list of Ensemble
+        The networks that are kept, with equal shares.
+    folds : ndarray of int (M,)
+        The fold that the networks at each place have not seen.
+    results : sequence of TrainingResult
+        The results of all members of the views that are kept: those of the first ensemble, then of the second, …
+    others : sequence of TrainingResult
+        The results of the members of a view that is left out.
+    """
+
+    ensembles: list[Ensemble]
+    folds: np.ndarray
+    results: Sequence[TrainingResult]
+    others: Sequence[TrainingResult]
+
+
+def trained(
+    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None
+) -> Iterator[Outcome]:
+    """Train the members of several fits as one population, and yield the outcome of each.
+
+    Raises
+    ------
+    ValueError
+        If all members of a fit diverge.
+    """
+    first_fit, X = fits[0][0], fits[0][0].views[0].X
+    members = [member for _, members in fits for member in members]
+    results = train_population(members, X, first_fit.rows.T, progress=progress)
+    first = 0
+    for fit, members in fits:
+        yield fit.outcome(results[first : first + len(members)])
+        first += len(members)
+
+
+def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
+    """Return the mean prediction of each row by the members that have not seen it, (N, …), nan where there are none.
+
+    Parameters
+    ----------
+    each : iterable of tuple of ndarray
+        For each member the indices of rows and its predictions of them.
+    count : int
+        The number of rows, N.
+
+    Examples
+    --------
+    >>> out_of_fold([(np.array([0, 1]), np.array([1.0, 2.0])), (np.array([1]), np.array([4.0]))], 3)
+    array([ 1.,  3., nan])
+    """
+    each = list(each)
+    Y, members = np.zeros((count, *each[0][1].shape[1:])), np.zeros(count)
+    for own, predicted in each:
+        Y[own] += predicted
+        members[own] += 1
+    return (Y.T / np.where(members > 0, members, np.nan)).T

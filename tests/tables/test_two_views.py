@@ -1,0 +1,199 @@
+"""A model is two views of a table: their inputs, shares and temperatures, which come from rows not seen."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+
+from vecprop import TabularClassifier, TabularRegressor, load, save
+from vecprop.tables.calibration import ROWS_OF_ITS_OWN, best_shares
+from vecprop.tables.encoder import Encoder
+from vecprop.tables.ensemble import Ensemble, temperature_scaled
+from vecprop.tables.ensemble_fit import Fit, trained
+
+FEW: dict[str, Any] = {
+    "n_members": 3,
+    "hidden_layer_sizes": (8,),
+    "max_iter": 40,
+    "learning_rate_init": 0.03,
+    "random_state": 0,
+}
+r = np.random.default_rng(0)
+x = r.normal(size=240)
+TABLE = pd.DataFrame({"x": np.where(r.random(240) < 0.1, np.nan, x), "town": r.choice(["Oslo", "Rome"], 240)})
+TABLE["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(r.integers(0, 300, 240), unit="D")
+Y = np.sin(2 * x) + 0.3 * r.normal(size=240)
+CLASSES = np.where(Y > 0.3, "high", np.where(Y < -0.5, "low", "middle"))
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier(**FEW).fit(TABLE, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor(**FEW).fit(TABLE, Y)
+
+
+def of_view(model, view, X=TABLE):
+    """Return what each network of a view predicts."""
+    inputs = model.encoder_(X)[:, view.inputs]
+    return np.stack([view.network.predict(theta, inputs) for theta in view.thetas]).astype(float)
+
+
+def test_views_share_what_is_no_number_and_see_numbers_in_their_own_way():
+    encoder, _ = Encoder.of(TABLE)
+    pieces, standardised = (encoder.of_view(view) for view in ("pieces", "standardised"))
+    inputs, known = encoder(TABLE), TABLE["x"].notna().to_numpy()
+    z = TABLE["x"].to_numpy()[known]
+    (own,) = np.setdiff1d(standardised, pieces)[:1]
+    np.testing.assert_allclose(inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6)
+    assert len(np.setdiff1d(pieces, standardised)) == 2 * 17  # of x and of days: the scaled number and 16 pieces
+    shared = np.intersect1d(pieces, standardised)
+    assert len(shared) == 1 + 3 + 4 + 7  # x is missing; two towns and others; circles and weekdays
+    assert sorted({*pieces, *standardised}) == list(range(encoder.width))
+
+
+def test_networks_of_standardised_numbers_take_more_steps_with_the_same_decay():
+    pieces, standardised = TabularClassifier(weight_decay=6.0).trainings(700)
+    assert (pieces.epochs, pieces.patience, pieces.weight_decay) == (60, 20, 6.0)
+    assert (standardised.epochs, standardised.patience) == (137, 40)  # 11 steps an epoch, and 1,500 at least
+    assert standardised.epochs * standardised.weight_decay == pytest.approx(60 * 6.0)
+    assert [training.epochs for training in TabularRegressor().trainings(10**6)] == [10, 10]
+    assert [training.epochs for training in TabularRegressor().trainings(64)] == [100, 400]
+    assert [training.epochs for training in TabularRegressor(max_iter=7).trainings(64)] == [7, 7]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1000, 8), (5000, 6), (30_000, 4), (5, 5)])
+def test_small_tables_have_more_networks(rows, count):
+    assert TabularClassifier().members(rows) == count
+    assert TabularClassifier(n_members=3).members(rows) == 3
+
+
+def test_probabilities_by_hand(classifier):
+    pieces, standardised = classifier.ensemble_.views
+    assert (pieces.view, standardised.view) == ("pieces", "standardised")
+    assert pieces.share + standardised.share == pytest.approx(1)
+    one, other = (
+        view.share * np.stack([temperature_scaled(P, view.inverse_temperature) for P in of_view(classifier, view)])
+        for view in (pieces, standardised)
+    )
+    expected = np.mean([temperature_scaled(P, classifier.inverse_temperature_) for P in one + other], axis=0)
+    np.testing.assert_allclose(classifier.predict_proba(TABLE), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_predictions_by_hand(regressor):
+    one, other = (view.share * of_view(regressor, view)[:, :, 0] for view in regressor.ensemble_.views)
+    expected = np.clip((one + other) * Y.std() + Y.mean(), Y.min(), Y.max()).mean(axis=0)
+    np.testing.assert_allclose(regressor.predict(TABLE), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
+    for model, target in ((classifier, CLASSES), (regressor, Y)):
+        found = [out_of_fold(model, target, move) for move in (-0.2, -0.02, 0.0, 0.02, 0.2)]
+        assert found[2] <= min(found) * (1 + 1e-5), found
+        assert max(found) > found[2] * 1.002, found
+
+
+def out_of_fold(model, target, move):
+    """Return the loss of rows not seen, with a share of the standardised view that is moved."""
+    _, fit = model._prepared(TABLE, target, None)
+    (outcome,) = trained([(fit, fit.members())], None)
+    share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0
+    for place, number in enumerate(outcome.folds):
+        own = np.flatnonzero(fit.rows.fold == number)
+        pieces, standardised = (
+            Y if view.inverse_temperature is None else temperature_scaled(Y, view.inverse_temperature)
+            for view in model.ensemble_.views
+            for Y in [of_view(model, view)[place, own]]
+        )
+        mixed = (1 - share) * pieces + share * standardised
+        T = fit.rows.T[own]
+        if target is Y:
+            loss += float(np.sum((mixed - T) ** 2))
+        else:
+            loss += log_loss(T.argmax(axis=1), mixed, normalize=False, labels=range(3))
+    return loss if target is Y else loss - ROWS_OF_ITS_OWN * np.log(share * (1 - share))
+
+
+def test_the_best_share_may_be_nothing():
+    truth = r.normal(size=50)
+    right, wrong = truth + 0.1 * r.normal(size=50), -truth
+    for place in (0, 1):
+        shares = best_shares([right, wrong][:: 1 - 2 * place], lambda Y: float(np.mean((Y - truth) ** 2)))
+        assert shares[place] == pytest.approx(1, abs=1e-2)
+
+
+def test_one_view_alone_is_an_ensemble_of_its_networks(regressor):
+    view, _ = regressor.ensemble_.views
+    alone = Ensemble([replace(view, share=1.0)])
+    inputs = regressor.encoder_(TABLE)
+    np.testing.assert_allclose(np.stack(list(alone.each(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6)
+
+
+def test_views_are_kept_in_files(classifier, regressor, tmp_path):
+    quantiles = TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, Y)
+    for model in (classifier, regressor, quantiles):
+        save(model, tmp_path / "model.npz")
+        again = load(tmp_path / "model.npz")
+        np.testing.assert_array_equal(again.predict(TABLE), model.predict(TABLE))
+        assert [view.share for view in again.ensemble_.views] == [view.share for view in model.ensemble_.views]
+
+
+def test_a_model_trained_anew_keeps_shares_and_temperatures(classifier):
+    again = classifier.refitted(TABLE, CLASSES)
+    for old, new in zip(classifier.ensemble_.views, again.ensemble_.views, strict=True):
+        assert (new.share, new.inverse_temperature) == (old.share, old.inverse_temperature)
+        assert (new.thetas != old.thetas).any()
+
+
+def results_with(fit: Fit, without: set[int], reason: str):
+    """Return the results of a fit's members, of which some have diverged or had not begun."""
+    (outcome,) = trained([(fit, fit.members())], None)
+    results = list(outcome.results)
+    for number in without:
+        state = results[number].state
+        if reason == "interrupted":
+            state = replace(state, epoch=0)
+        results[number] = replace_result(results[number], reason, state)
+    return results
+
+
+def replace_result(result, reason, state):
+    return type(result)(result.theta, result.history, state, reason)
+
+
+@pytest.mark.parametrize(
+    ("without", "views", "folds"),
+    [
+        (set(), ["pieces", "standardised"], [0, 1, 2]),
+        ({1}, ["pieces", "standardised"], [0, 2]),
+        ({3, 4, 5}, ["pieces"], [0, 1, 2]),
+        ({0, 1}, ["standardised"], [0, 1, 2]),
+        ({0, 4}, ["pieces", "standardised"], [2]),
+    ],
+)
+@pytest.mark.parametrize("reason", ["diverged", "interrupted"])
+def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier, without, views, folds, reason):
+    _, fit = classifier._prepared(TABLE, CLASSES, None)
+    outcome = fit.outcome(results_with(fit, without, reason))
+    (ensemble,) = outcome.ensembles
+    assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (views, folds)
+    assert len(outcome.results) + len(outcome.others) == 6
+    assert sum(view.share for view in ensemble.views) == 1
+
+
+def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classifier, tmp_path):
+    model = TabularClassifier(**FEW)
+    _, fit = model._prepared(TABLE, CLASSES, None)
+    outcome = fit.outcome(results_with(fit, {3, 4, 5}, "interrupted"))
+    model._keep(outcome)
+    model._calibrate(outcome.folds, fit)
+    assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
+    save(model, tmp_path / "model.npz")
+    np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))
+    assert [view.view for view in model.refitted(TABLE, CLASSES).ensemble_.views] == ["pieces"]
