@@ -119,7 +119,7 @@ def test_arrays_of_other_libraries_become_numpy():
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 def test_the_order_of_bytes_changes_nothing(F):
-    own, foreign = (X.astype(np.dtype(F).newbyteorder(order)) for order in "=S")
+    own, foreign = X.astype(F), X.astype(np.dtype(F).newbyteorder("S"))
     models = [MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(rows, y) for rows in (own, foreign)]
     np.testing.assert_array_equal(models[0].theta_, models[1].theta_, strict=True)
     np.testing.assert_array_equal(models[0].predict(own), models[0].predict(foreign), strict=True)
