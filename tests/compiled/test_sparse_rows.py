@@ -136,6 +136,25 @@ def test_an_entry_in_no_column_is_refused(column):
         trained(SparseNetwork(SMALL), X, T)
 
 
+@pytest.mark.parametrize("start", [10**9, -1, 0])
+def test_rows_that_do_not_follow_each_other_are_refused(start):
+    X, T = data(SMALL, 40)
+    X.indptr[20] = start
+    with pytest.raises(ValueError, match=f"^X holds {X.nnz} entries, but indptr, where those of each row start, does"):
+        trained(SparseNetwork(SMALL), X, T)
+    with pytest.raises(ValueError, match="make the sparse matrix anew"):
+        SparseNetwork(SMALL).predict(SMALL.init(seed=0), X)
+
+
+@NETWORKS
+def test_rows_without_any_entry(network):
+    _, T = data(network, 90)
+    X = sparse.csr_array((90, network.inputs))
+    found = trained(SparseNetwork(network), X, T, batch_size=40)
+    expected = trained(network, X.toarray(), T, batch_size=40)
+    np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-9, atol=1e-9)
+
+
 def test_the_memory_of_a_fit_does_not_grow_with_the_columns_of_a_tile():
     network = SparseNetwork(vp.Network(10_000, [vp.Dense(8)], vp.SquaredError()))
     context = program_of(network, np.float64).for_batches(200).training_context(2)

@@ -244,3 +244,16 @@ def test_frames_of_types_with_missing_values(types):
         NETWORK.batch(THETA, frame, T)
     with pytest.raises(TypeError, match="X has dtype object, but numbers are needed: encode text"):
         NETWORK.batch(THETA, frame.assign(a="1"), T)
+
+
+def test_targets_and_weights_of_nullable_pandas_types():
+    pd = pytest.importorskip("pandas")
+    network, X = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy()), np.eye(3, 2)
+    theta = network.init(0)
+    classes, weight = pd.Series([0, 1, 2], dtype="Int64"), pd.Series([1, 2, 0.5], dtype="Float64")
+    assert network.loss(theta, X, classes, weight) == network.loss(theta, X, np.arange(3), np.array([1, 2, 0.5]))
+    shares = pd.DataFrame(np.eye(3)).astype("Float64")
+    assert network.loss(theta, X, shares) == network.loss(theta, X, np.eye(3))
+    shares.loc[1, 0] = pd.NA
+    with pytest.raises(ValueError, match="T is not finite: row 1, column 0 is nan"):
+        network.loss(theta, X, shares)

@@ -117,6 +117,14 @@ def test_arrays_of_other_libraries_become_numpy():
     assert not model.__sklearn_tags__().array_api_support
 
 
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+def test_the_order_of_bytes_changes_nothing(F):
+    own, foreign = X.astype(F), X.astype(np.dtype(F).newbyteorder("S"))
+    models = [MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(rows, y) for rows in (own, foreign)]
+    np.testing.assert_array_equal(models[0].theta_, models[1].theta_, strict=True)
+    np.testing.assert_array_equal(models[0].predict(own), models[0].predict(foreign), strict=True)
+
+
 def test_a_scorer_is_handed_a_model_that_predicts():
     class Scorer:
         def __call__(self, model, X, y):

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
-from vecprop import MLPClassifier, MLPRegressor
+from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor
 from vecprop.estimators.together import random_states
 
 rng = np.random.default_rng(0)
@@ -68,6 +68,17 @@ def test_restarts_train_together_and_are_the_fits_alone():
     assert together.best_restart_ is not None
     alone = MLPClassifier(**settings, random_state=random_states(0, 2)[together.best_restart_])
     np.testing.assert_array_equal(together.theta_, alone.fit(sparse.csr_matrix(X), y).theta_)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array])
+def test_entries_that_are_nowhere_are_refused(form):
+    damaged, ensemble = form(X), MLPEnsembleClassifier(MLPClassifier((3,), max_iter=1), n_estimators=2)
+    models = MLPClassifier((3,), max_iter=1).fit(X, y), ensemble.fit(X, y)
+    damaged.indices[5] = 10**6
+    for model in models:
+        for call in (lambda model=model: model.predict(damaged), lambda model=model: model.fit(damaged, y)):
+            with pytest.raises(ValueError, match=r"^X has .* but an entry in .* 1000000: make the sparse matrix anew"):
+                call()
 
 
 def test_a_weight_below_zero_is_refused():

@@ -187,6 +187,8 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
     rows, kind = X.shape[-2], type(loss).__name__
     of_classes = getattr(loss, "takes_classes", False)
     raw = _as_array(T, "T", theta)
+    if raw.dtype == object and _is_nullable(T):
+        raw = _without_missing(T)
     if of_classes and is_classes(raw, rows, outputs):
         return _checked_classes(raw, outputs)
     T = _as_numbers(raw, "T", theta)
@@ -266,7 +268,7 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
         return array
     if not is_of(("bool", "integral", "real floating"), array):
         if _is_nullable(values):
-            return xp.asarray(values.to_numpy(float, na_value=np.nan), dtype=real(theta).dtype, device=theta.device)
+            return xp.asarray(_without_missing(values), dtype=real(theta).dtype, device=theta.device)
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
             advice = f"{name} can be read only once, so give list({name})"
@@ -275,10 +277,18 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
 
 
 def _is_nullable(values: Any) -> bool:
-    """Return whether values are a pandas DataFrame of numbers, as which NumPy does not see types that have NA."""
-    if getattr(values, "ndim", 0) != 2 or not hasattr(values, "dtypes"):
+    """Return whether values are a pandas frame or series of numbers, as which NumPy does not see types that have NA."""
+    if not hasattr(values, "dtypes"):
         return False
-    return all(getattr(dtype, "kind", "O") in "biuf" for dtype in values.dtypes)
+    dtypes = [values.dtypes] if getattr(values, "ndim", 0) == 1 else values.dtypes
+    return all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes)
+
+
+def _without_missing(values: Any) -> np.ndarray:
+    """Return a nullable frame or series as numbers, NaN where one is missing; as whole numbers if they are classes."""
+    numbers = values.to_numpy(float, na_value=np.nan)
+    are_whole = values.ndim == 1 and values.dtype.kind in "iu" and not np.isnan(numbers).any()
+    return values.to_numpy(np.int64) if are_whole else numbers
 
 
 def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:

@@ -72,30 +72,50 @@ class SparseNetwork(Network):
         self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
     ) -> Batch:
         """Return X by rows and in theta's type, targets and weights, which are checked with zeros in X's place."""
+        require_entries(X)
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
         checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
         dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex numbers stay complex, as dense ones do
         batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
-        _require_columns(batch.X)
         if finite:
             batch.require_finite_inputs()
         return batch
 
     def predict(self, theta: Array, X: Any) -> Array:
-        """Return the predictions Y, after the link, or raise a ValueError if X is not finite."""
+        """Return the predictions Y, after the link, or raise a ValueError if X is not finite or damaged."""
+        require_entries(X)
         _require_finite(X)
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
 
 
-def _require_columns(X: Any) -> None:
-    """Refuse columns that are not there, which SciPy does not look for: products would use memory of others."""
-    ends = X.indices.min(initial=0), X.indices.max(initial=0)
-    for column in ends:
-        if not 0 <= column < X.shape[1]:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but an entry in column {column}: make the sparse matrix anew."
-            )
+def require_entries(X: Any) -> None:
+    """Refuse a compressed matrix whose entries lie outside of it, which SciPy does not look for.
+
+    Products and selections of rows would read and write memory of others.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> X = sparse.csr_matrix([[0.0, 1.0]])
+    >>> X.indices[0] = 2
+    >>> require_entries(X)
+    Traceback (most recent call last):
+    ValueError: X has 2 columns, but an entry in column 2: make the sparse matrix anew.
+    """
+    if X.format not in ("csr", "csc"):
+        return
+    word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
+    starts, held = X.indptr, min(len(X.indices), len(X.data))
+    if starts[0] != 0 or starts[-1] > held or (starts[1:] < starts[:-1]).any():
+        raise ValueError(
+            f"X holds {held} entries, but indptr, where those of each {'row' if word == 'column' else 'column'} start, "
+            f"does not rise from 0 to at most {held}: make the sparse matrix anew."
+        )
+    entries = X.indices[: starts[-1]]
+    for place in (entries.min(initial=0), entries.max(initial=0)):
+        if not 0 <= place < count:
+            raise ValueError(f"X has {count} {word}s, but an entry in {word} {place}: make the sparse matrix anew.")
 
 
 def _require_finite(X: Any) -> None:

@@ -8,6 +8,7 @@ from inspect import signature, unwrap
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
@@ -22,6 +23,7 @@ from ..core.network import Network
 from ..core.penalties import L2
 from ..core.scores import Score
 from ..core.selection import Selection
+from ..core.sparse import require_entries
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
@@ -236,8 +238,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         try:
             checked: Any = validate_data(
                 self,
-                _as_numpy(X),
-                _as_numpy(y),
+                as_numpy(X),
+                as_numpy(y),
                 accept_sparse=["csr", "csc"],
                 multi_output=True,
                 dtype=(np.float64, np.float32),
@@ -349,7 +351,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         check_is_fitted(self)
         if isinstance(X, Selection):  # of rows that have been checked
             return X
-        X = validate_data(self, _as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         return X.astype(self.theta_.dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
@@ -396,10 +398,15 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
         )
 
 
-def _as_numpy(values: Any) -> Any:
-    """Return an array of another library as a NumPy array, and anything else as it is."""
-    is_foreign = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in (
-        "torch",
-        "cupy",
-    )
-    return on_host(values) if is_foreign and not isinstance(values, np.ndarray) else values
+def as_numpy(values: Any) -> Any:
+    """Return an array of another library or byte order as NumPy's in this machine's, and anything else as it is.
+
+    Damaged sparse matrices are refused before SciPy converts them.
+    """
+    if sparse.issparse(values):
+        require_entries(values)
+    elif isinstance(values, np.ndarray):
+        return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy"):
+        return on_host(values)
+    return values

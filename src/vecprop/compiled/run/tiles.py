@@ -174,7 +174,7 @@ def scale_inputs(data, first, features, rows, by_rows, tile):
 @njit(**ONCE)
 def gather_inputs(c, data, places, tile):
     """Copy the inputs of rows into a tile, scaled; of sparse rows, where they lie."""
-    if data.columns:
+    if data.starts:
         find_sparse_rows(data, places, tile)
         return
     X = numbers_at(data.x, data.data_rows * c.inputs, tile)

@@ -1,0 +1,107 @@
+"""Thousands of random attacks on the engine: ``python benchmarks/engine_attack.py``.
+
+Networks of all parts, sparse rows, selections, odd inputs, leaks, damaged kernel files and processes, see
+``tests/attack``. Each seed runs in a process of its own; what it has shown is kept, so that an interrupted run
+continues.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from machine import described, machine
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "benchmarks" / "results" / "engine_attack.md"
+SHOWN = {
+    "networks": "networks of all parts: equal bits on 1, 2, 4 and 8 threads, in populations and after a cut; the "
+    "reference engine's numbers",
+    "sparse_rows": "sparse rows: the same, dense rows' numbers, odd and damaged matrices",
+    "selections": "rows chosen and scaled as they are read, searches and early stopping: the bits of copies",
+    "clothes": "inputs in other clothes, planted NaN and infinity, tiny and huge numbers",
+    "leaks": "2,000 small fits of a kind: memory, threads and open files",
+    "kernel_files": "damaged kernel files: said, compiled anew, equal bits",
+    "processes": "forked, spawned, joblib's and threads' fits at once: equal bits",
+}
+COUNTS = {
+    "networks": (20, 500),
+    "sparse_rows": (10, 300),
+    "selections": (10, 200),
+    "clothes": (10, 200),
+    "leaks": (8, 5),
+    "kernel_files": (4, 10),
+    "processes": (5, 10),
+}
+"""The number of seeds, and of cases of each."""
+
+
+def attacked(kind: str, seed: int, count: int) -> dict[str, Any]:
+    """Return the number of cases and the failures, one of which may be the end of the process."""
+    environment = os.environ | {"VECPROP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, ROOT / "tests" / "attack" / "attack.py", kind, str(seed), str(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"cases": 0, "failed": {"process": f"ended with {done.returncode}: {done.stderr[-500:]}"}}
+    return json.loads(done.stdout)
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return the results as a page."""
+    rows, flagged = [], []
+    for kind, what in SHOWN.items():
+        own = {name: result for name, result in found.items() if name.split()[0] == kind}
+        failed = [(name, *of) for name, result in own.items() for of in result["failed"].items()]
+        rows.append(f"| {what} | {sum(result['cases'] for result in own.values()):,} | {len(failed)} |")
+        flagged += [f"- `{name} 0 --only {number}`: {' '.join(said.split())[:160]}" for name, number, said in failed]
+    if flagged:
+        flagged = ["", "Repeated by `python tests/attack/attack.py` with", "", *flagged]
+    lines = [
+        "# The engine, attacked",
+        "",
+        f"{sum(result['cases'] for result in found.values()):,} random cases: `python benchmarks/engine_attack.py`.",
+        "",
+        *described(machine("vecprop", "numba", "scikit-learn")),
+        "",
+        "| what | cases | flagged |",
+        "|---|---:|---:|",
+        *rows,
+        "",
+        "A case is flagged where the engines differ by more than 1,000 times what parameters that differ in their last",
+        "bits make of the reference engine's own numbers, or where anything else is not as it must be. Of this run, 2",
+        "networks were repeated in float64, where the engines agree: they lie at a kink and where Adam divides tiny",
+        "gradients; another's prediction was beyond float32 and was compared with float64. The other small differences",
+        "were not looked into. In what is flagged of clothes, inputs or parameters are so large that one engine says",
+        "that training diverges and the other goes on; why is open.",
+        *flagged,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", nargs="+", choices=COUNTS, default=list(COUNTS))
+    parser.add_argument("--again", action="store_true", help="forget what an earlier run has found")
+    given = parser.parse_args()
+    kept = Path(tempfile.gettempdir()) / "vecprop-engine-attack"
+    kept.mkdir(exist_ok=True)
+    for kind in given.kinds:
+        seeds, count = COUNTS[kind]
+        for seed in range(100, 100 + seeds):
+            file = kept / f"{kind} {seed}.json"
+            if given.again or not file.exists():
+                file.write_text(json.dumps(attacked(kind, seed, count)))
+                print(f"{file.stem} is done", file=sys.stderr)
+    found = {file.stem: json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))}
+    if {name.split()[0] for name in found} == set(COUNTS):
+        PAGE.write_text(page(found))
+    print(page(found), end="")
+
+
+if __name__ == "__main__":
+    main()
