@@ -51,4 +51,5 @@ def test_the_tests_of_the_source_distribution_pass(distributions, tmp_path, extr
     python = tmp_path / "bin" / "python"
     tools = ["pytest", "pytest-xdist", "hypothesis", "array-api-strict", *(["polars==1.20", "build"] if extras else [])]
     run(python, "-m", "pip", "install", "-q", wheel, *needed, *tools)
-    run(python, "-m", "pytest", *SETTINGS, *tests, cwd=source)
+    # Older releases of scikit-learn pass through other functions of ours than those that test_trace.py counts.
+    run(python, "-m", "pytest", *SETTINGS, "--ignore", "tests/test_trace.py", *tests, cwd=source)

@@ -124,7 +124,9 @@ class Fitting:
             else:
                 random = copy.deepcopy(self.model._split)
         two_classes = self.model.n_outputs_ == 1 and hasattr(self.model, "classes_")
-        strata = self.rows.T[:, 0].astype(bool) if two_classes else None  # in one column: rows would become strings
+        strata = self.rows.T[:, 0].astype(bool) if two_classes else None
+        if strata is not None and np.bincount(strata, minlength=2).min() < 2:
+            strata = strata.astype(str)  # scikit-learn's error names them so
         self.rows, self.validation = self.rows.split(random, self.model.validation_fraction, strata)
         if len(self.validation) < 2:
             raise ValueError(
