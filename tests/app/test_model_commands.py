@@ -149,6 +149,7 @@ def test_intervals_go_elsewhere(vecprop, trained, people):
     assert "knows no intervals" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("always:A graph cannot read")
 def test_what_does_not_go_elsewhere_is_said(vecprop, people):
     text = [f"word{number % 11} and word{number % 13}" for number in range(200)]

@@ -155,7 +155,8 @@ def test_a_search_is_no_worse_by_validation(vecprop, table):
     assert written["dropout"] == model.dropout
 
 
-@pytest.mark.parametrize("quantile", [pytest.param("0.75", marks=pytest.mark.long), "0.2,0.5,0.9"])
+@pytest.mark.long
+@pytest.mark.parametrize("quantile", ["0.75", "0.2,0.5,0.9"])
 def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, quantile):
     options = ["--loss", "quantile", "--quantile", quantile, "--report", "page.html", "--json", *FAST]
     result = result_of(vecprop("train", table, "--target", "spends", *options))
@@ -417,7 +418,8 @@ def test_no_file_that_is_read_is_written_and_none_twice(vecprop, table, people):
     assert pd.read_csv("test.csv").shape == people.shape
 
 
-@pytest.mark.parametrize("asked", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("asked", [False, True])
 def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, monkeypatch, asked):
     options = ["train", table, "--target", "buys", "--report", "page.html", *FAST]
     assert vecprop(*options).exit_code == 0

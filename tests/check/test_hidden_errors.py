@@ -40,6 +40,7 @@ def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
     assert verdict(f, np.array([1 + 1e-13, 0.7])) is not Verdict.FAIL
 
 
+@pytest.mark.long
 def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
     x = rng.normal(size=25)
 
@@ -141,6 +142,7 @@ def test_kinks_between_short_steps(center):
     assert verdict(f, np.array([center + 0.123e-3, 0.7]), gradient=gradient) in (Verdict.PASS, Verdict.INCONCLUSIVE)
 
 
+@pytest.mark.long
 def test_a_product_of_many_matrices():
     draw = np.random.default_rng(1)
     matrices = [draw.normal(size=(5, 5)) * 0.6 for _ in range(22)]

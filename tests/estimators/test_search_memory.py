@@ -244,7 +244,7 @@ def searched(estimator, **settings):
     return MLPSearchCV(estimator, grid, cv=10, n_jobs=2, **settings).fit
 
 
-@pytest.mark.parametrize("scaler", [None, StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("scaler", [None, StandardScaler(), pytest.param(MinMaxScaler(), marks=pytest.mark.long)])
 def test_a_search_copies_no_rows(scaler, table):
     estimator = MODEL if scaler is None else make_pipeline(scaler, MODEL)
     assert peak(searched(estimator, return_train_score=True), table) < ROW_NUMBERS + TILES

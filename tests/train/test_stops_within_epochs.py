@@ -32,7 +32,7 @@ def press(after=0.0):
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
-@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("moves", [pytest.param(False, marks=pytest.mark.long), True])
 def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
     def callback(pressing, state):
         if moves:
