@@ -239,6 +239,7 @@ def assert_clean(done, command, table, story):
         assert np.isfinite(pd.read_csv("out.csv").prediction).all(), story
 
 
+@pytest.mark.long
 def test_damaged_tables(vecprop, model):
     codes = run(vecprop, model, 50, seed=0)
     assert {code for _, code in codes} == {0, 3}

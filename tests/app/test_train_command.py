@@ -231,6 +231,7 @@ def test_a_search_ends_in_time(seconds):
     assert (len(found.tried) > 1) == (seconds > 0)
 
 
+@pytest.mark.long
 def test_a_search_mends_poor_settings():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
@@ -389,6 +390,7 @@ def test_interrupted_training_is_saved(tmp_path):
     assert len(vp.load(tmp_path / "big.npz").ensemble_) >= 1
 
 
+@pytest.mark.long
 def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
     people.to_csv("my people.csv", index=False)
     done = vecprop("train", "my people.csv", "--target", "buys", "--report", "page.html", *FAST)

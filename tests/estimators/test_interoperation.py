@@ -98,6 +98,7 @@ def test_copies_predict_the_same_and_are_their_own():
     assert not hasattr(clone(model), "theta_")
 
 
+@pytest.mark.long
 def test_a_pickle_predicts_in_another_process(tmp_path):
     model = MLPClassifier(**FEW).fit(X, y)
     joblib.dump(model, tmp_path / "model")
