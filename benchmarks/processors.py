@@ -64,7 +64,8 @@ def main() -> None:
     from contenders import WORKLOADS
 
     lines = ["# Processors with narrower vectors", "", "Made by `python benchmarks/processors.py`: this processor,"]
-    lines += ["masked to the instructions of older ones, two threads, momentum. Milliseconds are vecprop's."]
+    lines += ["masked to the instructions of older ones, two threads, momentum. Milliseconds are vecprop's: medians of"]
+    lines += [f"5 fits in each of {options.rounds} process(es)."]
     lines += ["Speed on ARM has not been measured.", "", *described(machine("numpy", "scipy", "numba", "scikit-learn"))]
     lines += [
         "",
