@@ -26,7 +26,8 @@ TYPES = pytest.mark.parametrize("F", [np.float64, np.float32])
 def data(network, rows, F: type = np.float64) -> tuple[Any, np.ndarray]:
     """Return rows with a tenth of their numbers, some of them empty, and their targets."""
     rng = np.random.default_rng(0)
-    X = sparse.random_array((rows, network.inputs), density=0.1, random_state=rng, dtype=F, format="csr")
+    drawn: dict[str, Any] = {"random_state": rng}  # SciPy's name before release 1.15, which it still takes
+    X = sparse.random_array((rows, network.inputs), density=0.1, dtype=F, format="csr", **drawn)
     if network.outputs == 1:
         return X, rng.normal(size=(rows, 1)).astype(F)
     return X, rng.integers(0, network.outputs, rows)
