@@ -5,9 +5,7 @@ bits of files with checksums are turned, which may change no value. The damages 
 shown is kept, so that an interrupted run continues.
 """
 
-import argparse
 import contextlib
-import json
 import os
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from campaign import results_of
 from machine import described, machine
 from typer.testing import CliRunner
 
@@ -90,22 +89,15 @@ def page(found: dict[str, dict[str, dict[str, int]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def one(seed: int) -> dict[str, Any]:
+    """Return the results of a seed, found in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        return {"commands": commands(seed), "alterations": alterations(seed)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="the number of seeds")
-    parser.add_argument("--again", action="store_true", help="forget what an earlier run has found")
-    given = parser.parse_args()
-    kept = Path(tempfile.gettempdir()) / "vecprop-hostile-tables.json"
-    if given.again:
-        kept.unlink(missing_ok=True)
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    for seed in SEEDS[: given.seeds]:
-        if str(seed) not in found:
-            with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-                found[str(seed)] = {"commands": commands(seed), "alterations": alterations(seed)}
-            kept.write_text(json.dumps(found))
-            print(f"seed {seed} is done", file=sys.stderr)
-    if len(found) == len(SEEDS):
+    found, is_whole = results_of("vecprop-hostile-tables", __doc__, SEEDS, one)
+    if is_whole:
         PAGE.write_text(page(found))
     altered = sum(count for of in found.values() for name, count in of["alterations"].items() if "altered" in name)
     print(page(found), end=os.linesep)

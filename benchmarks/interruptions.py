@@ -5,7 +5,6 @@ files, checks and the compiler, see ``tests/interruptions.py``. Each seed runs i
 shown is kept, so that an interrupted run continues.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from campaign import results_of
 from machine import described, machine
 
 ROOT = Path(__file__).parents[1]
@@ -71,20 +71,8 @@ def page(found: dict[str, dict[str, int]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="the number of seeds")
-    parser.add_argument("--again", action="store_true", help="forget what an earlier run has found")
-    given = parser.parse_args()
-    kept = Path(tempfile.gettempdir()) / "vecprop-interruptions.json"
-    if given.again:
-        kept.unlink(missing_ok=True)
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    for seed in SEEDS[: given.seeds]:
-        if str(seed) not in found:
-            found[str(seed)] = interrupted(seed)
-            kept.write_text(json.dumps(found))
-            print(f"seed {seed} is done", file=sys.stderr)
-    if len(found) == len(SEEDS):
+    found, is_whole = results_of("vecprop-interruptions", __doc__, SEEDS, interrupted)
+    if is_whole:
         PAGE.write_text(page(found))
     print(page(found), end="")
 

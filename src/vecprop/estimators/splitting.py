@@ -41,7 +41,7 @@ class Split:
 
     @classmethod
     def of(cls, train: Any, test: Any, count: int) -> "Split":
-        """Return the split into these rows of so many."""
+        """Return the split of `count` rows into rows of training and of the test."""
         split = cls(None, test, count)
         are_numbers = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
         return split if are_numbers and np.array_equal(split.train, train) else cls(train, test, count)

@@ -47,7 +47,7 @@ batch_size : int or "auto", default "auto"
     The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
 max_iter : int or "auto", default "auto"
     The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
-    least 10. For networks that see standardised numbers it is so many that they take {steps} steps, but at most 400.
+    least 10. Networks that see standardised numbers get enough epochs for {steps} steps, but at most 400.
 n_iter_no_change : int, default 20
     A network's training ends after this number of epochs in a row without progress on its validation rows, those that
     it is not trained on, or twice as many if it sees standardised numbers; its best parameters are restored.
