@@ -36,6 +36,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have a test draw the same numbers, whichever tests its process ran before."""
+    names = vars(item.module) if isinstance(item, pytest.Function) else {}
+    for value in names.values():
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = np.random.default_rng(1).bit_generator.state
+
+
 @pytest.fixture(autouse=True)
 def _names_of_examples(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace["np"] = np
