@@ -4,6 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from inspect import signature, unwrap
 from typing import Any, ClassVar, Self
 
@@ -47,10 +48,6 @@ def has_partial_fit(model: "MultilayerPerceptron") -> bool:
     return True
 
 
-_SETTING_NAMES: dict[type, list[str]] = {}
-"""The names of an estimator's settings: scikit-learn would read the signature anew for every clone."""
-
-
 class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
@@ -60,10 +57,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     _y_is: ClassVar[dict[str, bool]] = {}
 
     @classmethod
-    def _get_param_names(cls) -> list[str]:
-        if cls not in _SETTING_NAMES:
-            _SETTING_NAMES[cls] = super()._get_param_names()
-        return _SETTING_NAMES[cls]
+    @cache  # scikit-learn would read the signature anew for every clone
+    def _get_param_names(cls) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (it is called alike)
+        return super()._get_param_names()
 
     @abstractmethod
     def _loss(self) -> Loss:
