@@ -72,7 +72,7 @@ def initial_theta(settings: Constructor, network: Network, random: np.random.Ran
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)
-    factors = [2.0 if isinstance(network.layers[place], Logistic) else 6.0 for place in network.activations]
+    factors = [2.0 if isinstance(layer, Logistic) else 6.0 for layer in network.layers if isinstance(layer, Activation)]
     only_dense = all(tensor.kind == "Dense" for tensor in network.layout.tensors)
     theta = np.empty(network.layout.size) if only_dense else network.init(seed=0)
     dense = [p for p in network.layout.views(theta) if "W" in p]
