@@ -212,8 +212,8 @@ def test_scalers_are_fitted_in_parts_at_random(scaler, monkeypatch):
 
 
 N, I = 12_000, 250
-ROW_NUMBERS = 150 * N  # of folds and of epochs in two threads; targets
-TILES = 5_000_000  # and what else does not grow with the rows
+ROW_NUMBERS = 80 * N  # of folds and of epochs in two threads; targets
+TILES = 8_500_000  # and what else does not grow with the rows
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +239,9 @@ def peak(call, table):
 MODEL = MLPClassifier((8,), max_iter=1, batch_size=1000, random_state=0, n_jobs=2)
 
 
-def searched(estimator, **settings):
+def searched(estimator, cv=10, **settings):
     grid = {"mlpclassifier__alpha" if hasattr(estimator, "steps") else "alpha": [1e-4, 1e-2]}
-    return MLPSearchCV(estimator, grid, cv=10, n_jobs=2, **settings).fit
+    return MLPSearchCV(estimator, grid, cv=cv, n_jobs=2, **settings).fit
 
 
 @pytest.mark.parametrize("scaler", [None, StandardScaler(), pytest.param(MinMaxScaler(), marks=pytest.mark.long)])
@@ -261,6 +261,16 @@ def test_early_stopping_copies_no_rows(more, table):
     assert peak(model.fit, table) < ROW_NUMBERS + TILES
 
 
+@pytest.mark.parametrize(
+    ("fit", "most"), [(fresh(MODEL, early_stopping=True).fit, 60), (searched(MODEL, cv=3, refit=False), 80)]
+)
+def test_what_a_row_takes(fit, most):
+    rows = 150_000
+    narrow = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
+    assert narrow.nbytes > scaling.LARGE
+    assert peak(fit, (narrow, (narrow[:, 0] > 0).astype(int))) < most * rows
+
+
 ON_A_DISK = """
     import sys, threading, time, warnings
     warnings.simplefilter("ignore")
@@ -277,7 +287,7 @@ ON_A_DISK = """
     X = np.load(sys.argv[1], mmap_mode="r")
     y = (np.asarray(X[:, 0]) > 0).astype(int)
     fit = {call}
-    fit(X[:9000], y[:9000])  # so that nothing is compiled or imported later
+    fit(X[:33_000], y[:33_000])  # so that nothing is compiled or imported later
     before, most, ended = anonymous(), [0], []
 
     def look():
@@ -307,9 +317,9 @@ ON_A_DISK = """
 )
 def test_rows_on_a_disk_stay_there(call, tmp_path):
     rows, path = np.random.default_rng(0), tmp_path / "X.npy"
-    X = np.lib.format.open_memmap(path, "w+", np.float32, (40_000, 1000))
+    X = np.lib.format.open_memmap(path, "w+", np.float32, (200_000, 256))
     for start in range(0, len(X), 4000):
-        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 1000))
+        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 256))
     X.flush()
     script = dedent(ON_A_DISK).format(call=call)
     ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
