@@ -124,6 +124,27 @@ def test_rows_of_other_layouts(all_is_large):
     both(pipeline, (X[:, :1], y))
 
 
+@pytest.mark.parametrize("is_one_array", [True, False])
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+def test_frames(scaler, is_one_array, all_is_large, populations):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    if not is_one_array:
+        frame.insert(0, "g", X[:, 0])
+    pipeline = make_pipeline(scaler, CLASSIFIER)
+    for scoring in (None, lambda model, X, y: model.score(X, y)):
+        both(pipeline, (frame, pd.Series(y, index=np.arange(150) + 7)), scoring=scoring)
+    if is_one_array:
+        assert len({id(member.X.X) for members in populations for member in members}) == 2  # of two searches
+    grid = {"alpha": [0.1]}
+    search = MLPSearchCV(CLASSIFIER, grid, cv=3).fit(frame, y)
+    assert search.feature_names_in_.tolist() == frame.columns.tolist()
+    assert_equal = np.testing.assert_array_equal
+    assert_equal(
+        search.best_estimator_.theta_, GridSearchCV(CLASSIFIER, grid, cv=3).fit(frame, y).best_estimator_.theta_
+    )
+
+
 def test_weights_and_targets_that_only_some_folds_have(all_is_large):
     weight, rare = np.linspace(0, 2, 150), np.where(np.arange(150) < 9, 2, y)
     pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
@@ -253,6 +274,12 @@ def test_a_search_copies_no_rows(scaler, table):
 def test_a_search_with_other_steps_copies_the_rows_of_one_fold(table):
     pipeline = make_pipeline(FunctionTransformer(np.tanh), MODEL)
     assert peak(searched(pipeline, refit=False), table) < 3 * table[0].nbytes + ROW_NUMBERS + TILES
+
+
+def test_a_search_copies_the_rows_of_a_frame_once(table):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table[0], columns=[f"c{column}" for column in range(I)])
+    assert peak(searched(MODEL, cv=3), (frame, table[1])) < 1.1 * table[0].nbytes + ROW_NUMBERS + TILES
 
 
 @pytest.mark.parametrize("more", [{}, {"callbacks": [lambda state: False]}, {"scoring": "loss"}])
