@@ -39,6 +39,9 @@ COUNTS = {
 }
 """The number of seeds, and of cases of each."""
 
+FIRST = 1000
+"""The first seed."""
+
 
 def attacked(kind: str, seed: int, count: int) -> dict[str, Any]:
     """Return the number of cases and the failures, one of which may be the end of the process."""
@@ -72,8 +75,10 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "|---|---:|---:|",
         *rows,
         "",
-        "A case is flagged where the engines differ by more than 1,000 times what parameters that differ in their last",
-        "bits make of the reference engine's own numbers, or where anything else is not as it must be.",
+        "A case is flagged where the engines differ by more than 1,000 times what rounding makes of the reference",
+        "engine's own numbers: parameters that differ in their last bits, or computing in a wider type. How training",
+        "on huge numbers ends may differ where a sum in a layer overflows, or where those bits make the reference",
+        "engine end so too. A case is also flagged where anything else is not as it must be.",
         *flagged,
     ]
     return "\n".join(lines) + "\n"
@@ -86,13 +91,12 @@ def main() -> None:
     given = parser.parse_args()
     kept = Path(tempfile.gettempdir()) / "vecprop-engine-attack"
     kept.mkdir(exist_ok=True)
-    for kind in given.kinds:
-        seeds, count = COUNTS[kind]
-        for seed in range(100, 100 + seeds):
-            file = kept / f"{kind} {seed}.json"
-            if given.again or not file.exists():
-                file.write_text(json.dumps(attacked(kind, seed, count)))
-                print(f"{file.stem} is done", file=sys.stderr)
+    todo = [(seed, kind) for kind in given.kinds for seed in range(FIRST, FIRST + COUNTS[kind][0])]
+    for seed, kind in sorted(todo):  # of each kind in turn, so that an interrupted run has some of all
+        file = kept / f"{kind} {seed}.json"
+        if given.again or not file.exists():
+            file.write_text(json.dumps(attacked(kind, seed, COUNTS[kind][1])))
+            print(f"{file.stem} is done", file=sys.stderr)
     found = {file.stem: json.loads(file.read_text()) for file in sorted(kept.glob("*.json"))}
     if {name.split()[0] for name in found} == set(COUNTS):
         PAGE.write_text(page(found))

@@ -72,6 +72,12 @@ class Fit:
         """Return a copy of rows, of their targets and, if there are any, of their weights."""
         return (self.X[rows], self.T[rows], *([] if self.weight is None else [self.weight[rows]]))
 
+    def widened(self) -> "Fit":
+        """Return the fit in the next wider type."""
+        wide = np.promote_types(self.theta.dtype, np.float64 if self.theta.dtype == np.float32 else np.longdouble)
+        T = self.T if self.T.dtype.kind in "iu" else self.T.astype(wide)
+        return replace(self, theta=self.theta.astype(wide), X=self.X.astype(wide), T=T)
+
     def member(self) -> vp.Member:
         """Return it as a member of a population that shares X, T and the weights."""
         return vp.Member(self.network, self.theta, rows=self.rows, validation_rows=self.seen, **self.settings)
@@ -103,9 +109,8 @@ class Outcome:
 
     def require_near(self, other: "Outcome", others: list["Outcome"], what: str) -> None:
         """Require what differs from the other outcome by no more than rounding does, as further outcomes show it."""
-        is_whole = self.values["reason"] != "diverged"  # where in its last epoch training broke off is no promise
-        names = [*HISTORIES, "theta", *(["last theta"] if is_whole else [])]
-        for name in ("reason", "epoch", *(["step"] if is_whole else [])):
+        names = [*HISTORIES, "theta", "last theta"]
+        for name in ("reason", "epoch", "step"):
             assert self.values[name] == other.values[name], f"{what}: {name} {self.values[name]} {other.values[name]}"
         for name in names:
             found, expected = self.values[name], other.values[name]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV
 
 from models import fresh
 from vecprop import (
@@ -20,6 +20,7 @@ from vecprop import (
     SquaredError,
 )
 from vecprop.estimators import data, fitting
+from vecprop.estimators.data import random_parts
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -150,7 +151,7 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
 
 def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
     drawn = []
-    monkeypatch.setattr(data, "train_test_split", lambda *a, **k: drawn.append(k) or train_test_split(*a, **k))
+    monkeypatch.setattr(data, "random_parts", lambda *a: drawn.append(a) or random_parts(*a))
     model = MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
     grid = {"alpha": [0.1, 0.2, 0.3], "validation_fraction": [0.1, 0.3]}
     with warnings.catch_warnings():

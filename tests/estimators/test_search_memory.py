@@ -124,6 +124,27 @@ def test_rows_of_other_layouts(all_is_large):
     both(pipeline, (X[:, :1], y))
 
 
+@pytest.mark.parametrize("is_one_array", [True, False])
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+def test_frames(scaler, is_one_array, all_is_large, populations):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    if not is_one_array:
+        frame.insert(0, "g", X[:, 0])
+    pipeline = make_pipeline(scaler, CLASSIFIER)
+    for scoring in (None, lambda model, X, y: model.score(X, y)):
+        both(pipeline, (frame, pd.Series(y, index=np.arange(150) + 7)), scoring=scoring)
+    if is_one_array:
+        assert len({id(member.X.X) for members in populations for member in members}) == 2  # of two searches
+    grid = {"alpha": [0.1]}
+    search = MLPSearchCV(CLASSIFIER, grid, cv=3).fit(frame, y)
+    assert search.feature_names_in_.tolist() == frame.columns.tolist()
+    assert_equal = np.testing.assert_array_equal
+    assert_equal(
+        search.best_estimator_.theta_, GridSearchCV(CLASSIFIER, grid, cv=3).fit(frame, y).best_estimator_.theta_
+    )
+
+
 def test_weights_and_targets_that_only_some_folds_have(all_is_large):
     weight, rare = np.linspace(0, 2, 150), np.where(np.arange(150) < 9, 2, y)
     pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
@@ -212,8 +233,8 @@ def test_scalers_are_fitted_in_parts_at_random(scaler, monkeypatch):
 
 
 N, I = 12_000, 250
-ROW_NUMBERS = 150 * N  # of folds and of epochs in two threads; targets
-TILES = 5_000_000  # and what else does not grow with the rows
+ROW_NUMBERS = 80 * N  # of folds and of epochs in two threads; targets
+TILES = 8_500_000  # and what else does not grow with the rows
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +260,9 @@ def peak(call, table):
 MODEL = MLPClassifier((8,), max_iter=1, batch_size=1000, random_state=0, n_jobs=2)
 
 
-def searched(estimator, **settings):
+def searched(estimator, cv=10, **settings):
     grid = {"mlpclassifier__alpha" if hasattr(estimator, "steps") else "alpha": [1e-4, 1e-2]}
-    return MLPSearchCV(estimator, grid, cv=10, n_jobs=2, **settings).fit
+    return MLPSearchCV(estimator, grid, cv=cv, n_jobs=2, **settings).fit
 
 
 @pytest.mark.parametrize("scaler", [None, StandardScaler(), pytest.param(MinMaxScaler(), marks=pytest.mark.long)])
@@ -255,10 +276,26 @@ def test_a_search_with_other_steps_copies_the_rows_of_one_fold(table):
     assert peak(searched(pipeline, refit=False), table) < 3 * table[0].nbytes + ROW_NUMBERS + TILES
 
 
+def test_a_search_copies_the_rows_of_a_frame_once(table):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(table[0], columns=[f"c{column}" for column in range(I)])
+    assert peak(searched(MODEL, cv=3), (frame, table[1])) < 1.1 * table[0].nbytes + ROW_NUMBERS + TILES
+
+
 @pytest.mark.parametrize("more", [{}, {"callbacks": [lambda state: False]}, {"scoring": "loss"}])
 def test_early_stopping_copies_no_rows(more, table):
     model = fresh(MODEL, early_stopping=True, **more)
     assert peak(model.fit, table) < ROW_NUMBERS + TILES
+
+
+@pytest.mark.parametrize(
+    ("fit", "most"), [(fresh(MODEL, early_stopping=True).fit, 60), (searched(MODEL, cv=3, refit=False), 80)]
+)
+def test_what_a_row_takes(fit, most):
+    rows = 150_000
+    narrow = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
+    assert narrow.nbytes > scaling.LARGE
+    assert peak(fit, (narrow, (narrow[:, 0] > 0).astype(int))) < most * rows
 
 
 ON_A_DISK = """
@@ -277,7 +314,7 @@ ON_A_DISK = """
     X = np.load(sys.argv[1], mmap_mode="r")
     y = (np.asarray(X[:, 0]) > 0).astype(int)
     fit = {call}
-    fit(X[:9000], y[:9000])  # so that nothing is compiled or imported later
+    fit(X[:33_000], y[:33_000])  # so that nothing is compiled or imported later
     before, most, ended = anonymous(), [0], []
 
     def look():
@@ -307,9 +344,9 @@ ON_A_DISK = """
 )
 def test_rows_on_a_disk_stay_there(call, tmp_path):
     rows, path = np.random.default_rng(0), tmp_path / "X.npy"
-    X = np.lib.format.open_memmap(path, "w+", np.float32, (40_000, 1000))
+    X = np.lib.format.open_memmap(path, "w+", np.float32, (200_000, 256))
     for start in range(0, len(X), 4000):
-        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 1000))
+        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 256))
     X.flush()
     script = dedent(ON_A_DISK).format(call=call)
     ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_score, train_test_split
 
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
+from vecprop.estimators.data import random_parts
 from vecprop.estimators.splitting import splitter_for
 
 R = np.random.default_rng(0)
@@ -56,3 +57,25 @@ def test_a_splitter_of_ones_own_is_given_the_groups():
 def test_times_that_do_not_fit(arguments, said):
     with pytest.raises(ValueError, match=said):
         searched(MLPRegressor(), Y, **arguments)
+
+
+def test_random_parts_are_those_of_scikit_learn():
+    def outcome(split, seed, *arguments):
+        random = np.random.RandomState(seed)
+        try:
+            return *split(random, *arguments), random.randint(2**31)  # which goes on as if it had drawn
+        except ValueError as error:
+            return str(error)
+
+    def reference(random, rows, share, strata):
+        return train_test_split(np.arange(rows), random_state=random, test_size=share, stratify=strata)
+
+    rng = np.random.default_rng(0)
+    for seed in range(300):
+        rows, share = int(rng.integers(4, 200)), rng.choice([0.1, 0.2, 0.5, rng.uniform(0.01, 0.99)])
+        strata = rng.random(rows) < rng.uniform(0.1, 0.9)
+        strata[:4] = [True, False, True, False]
+        expected = outcome(reference, seed, rows, share, strata)
+        found = outcome(lambda random, rows, *others: random_parts(rows, random, *others), seed, rows, share, strata)
+        for part, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(part, other)

@@ -170,6 +170,47 @@ def test_a_gradient_whose_squares_overflow_has_a_norm():
     np.testing.assert_allclose(norm(np.array([[3e200, 4e200], [0.0, 0.0], [3e-200, 4e-200]])), [5e200, 0, 5e-200])
 
 
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("settings", [{}, {"clip": 1e150}, {"batch_size": 2}, {"training_loss": "running"}])
+@pytest.mark.parametrize("outputs", [1, 3000])  # of 3000, two blocks of parameters overflow only together at 2e152
+@pytest.mark.parametrize("size", [2e152, 1e200, 1e300])
+def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, settings, engine):
+    network = vp.Network(2, [vp.Dense(outputs)], vp.AbsoluteError())
+    X, T = size * np.array([[3.0, 4.0]] * 6), np.zeros((6, outputs))
+    length = 5 * size * np.sqrt(outputs)  # of the gradient, whose part for the biases is next to nothing
+    settings = {"epochs": 1, "engine": engine, "optimizer": vp.GradientDescent(1e-10 / length)} | settings
+    result = vp.train(network, np.full(network.layout.size, 1e-9), X, T, **settings)
+    moved = 1e-10 * min(settings.get("clip", np.inf) / length, 1)
+    np.testing.assert_allclose(result.history.gradient_norm, length)
+    np.testing.assert_allclose(result.history.step_size, moved, atol=1e-22)
+    steps = 6 // settings.get("batch_size", 6)
+    np.testing.assert_allclose(result.theta[0], 1e-9 - 0.6 * moved * steps / np.sqrt(outputs))
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize(
+    ("settings", "step", "epoch"), [({}, 1, 1), ({"batch_size": 4}, 1, 0), ({"batch_size": 4, "clip": 1.0}, 1, 0)]
+)
+def test_engines_leave_the_same_state_where_a_gradient_is_not_finite(settings, step, epoch, engine):
+    network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+    X, T = np.full((8, 1), 2e19, np.float32), np.zeros(8)
+    settings = {"optimizer": vp.GradientDescent(1.0), "epochs": 9, "training_loss": "running", **settings}
+    with pytest.raises(vp.DivergenceError, match=r"gradient's norm is (inf|nan)") as caught:
+        vp.train(network, np.array([1e-3, 0.0], np.float32), X, T, engine=engine, **settings)
+    result = caught.value.result
+    assert (result.state.step, result.state.epoch) == (step, epoch)
+    np.testing.assert_array_equal(result.state.theta, result.theta)
+    np.testing.assert_allclose(result.theta, [-4e35, -2e16] if epoch else [1e-3, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_gradient_longer_than_its_type_holds_is_a_divergence(engine):
+    network = vp.Network(4, [vp.Dense(1)], vp.AbsoluteError())
+    X, theta = np.full((4, 4), 2e38, np.float32), np.full(5, 1e-9, np.float32)
+    with pytest.raises(vp.DivergenceError, match="gradient's norm is inf"):
+        vp.train(network, theta, X, np.zeros(4), optimizer=vp.GradientDescent(1e-40), epochs=1, engine=engine)
+
+
 def test_lbfgs_finds_least_squares():
     linear = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
     result = fit(linear, np.zeros(8), optimizer=vp.LBFGS(tolerance=1e-9), epochs=200, validation=VALIDATION)

@@ -244,8 +244,8 @@ def _template(
         moved=number * workers * BLOCK,
         first_kept=kept * (moments > 0),
         second_kept=kept * (moments > 1),
-        keys=8 * rows * shuffled,
-        places=8 * (rows + 1) * shuffled,
+        keys=4 * rows * shuffled,
+        places=4 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,
         predictions=number * validation_rows * program.network.outputs if score else 0,
     )

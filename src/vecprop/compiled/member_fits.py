@@ -33,7 +33,7 @@ from .fit import Epochs
 from .jit.arrays import doubles_at, words_at
 from .jit.barrier import atomic_add
 from .jit.calls import call_epochs
-from .jit.fit_record import FIT, LINE, OFFSETS, aligned, as_word, fit_at, starts_of
+from .jit.fit_record import FIT, LINE, OFFSETS, KeptMemory, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
 from .jit.numba_options import INNER
 from .jit.system_calls import CLOCK, IS_WINDOWS, clock_frequency
@@ -282,9 +282,10 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
     starts = starts_of(needed.values())
-    memory = np.empty(workers * starts[-1] + LINE, np.uint8)  # each thread's, for one fit after the other
+    memory = KeptMemory(workers * starts[-1] + LINE)  # each thread's, for one fit after the other
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
-    scratch[:, : len(needed)] = aligned(memory.ctypes.data) + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    first = aligned(memory.bytes.ctypes.data)
+    scratch[:, : len(needed)] = first + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
     offsets = np.array([OFFSETS[name] for name in needed])
     all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
     contexts["all_rows"] = all_rows.ctypes.data

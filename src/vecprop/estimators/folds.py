@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils.validation import _check_feature_names, _check_method_params, _num_samples
 
 from ..core.selection import Scaling
 from .base import MultilayerPerceptron
@@ -128,6 +128,7 @@ class Fold:
             fitted = fitted_in_parts(scaler, shared.X, self.numbers)
             scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.numbers[:SOME]]]))
             if scaling is not None:
+                _check_feature_names(fitted, self.all_X, reset=True)
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
         head.steps[-1] = (candidate.name, KeptRows(candidate.model))
@@ -140,7 +141,7 @@ class Fold:
         template: Any = clone(candidate.model)
         shared = self.shared if head is None or scaling is not None else None
         if shared is not None:
-            X, params = shared.stand_in(len(self.numbers)), candidate.of_the_model(self.params)
+            X, params = shared.stand_in(len(self.numbers), named=head is None), candidate.of_the_model(self.params)
         elif head is None:
             X, params = self.once("X", self.chosen_inputs), self.params
         else:

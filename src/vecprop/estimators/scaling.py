@@ -115,10 +115,11 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     """
     N, I = len(rows), X.shape[1]
     total, rest, squares = np.zeros((3, 1, I))
-    for some in _parts(rows, I):
+    parts = _parts(rows, 4 * I)  # of which there are four arrays at once
+    for some in parts:
         total = np.concatenate([total, X[some]]).sum(axis=0, keepdims=True)  # row by row, as all of them at once
     mean = total[0] / N
-    for some in _parts(rows, I):
+    for some in parts:
         deviation = X[some] - mean
         rest = np.concatenate([rest, deviation]).sum(axis=0, keepdims=True)
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)

@@ -99,9 +99,10 @@ class MLPSearchCV(Versioned, BaseSearchCV):
     Fits choose their rows from X where they lie, in memory or in a memory map, if X is a NumPy array of finite floating
     numbers. From 8 MB on, they also scale rows as they read them if nothing but a `StandardScaler`, `MinMaxScaler`,
     `MaxAbsScaler` or `RobustScaler` is before the network, and scores are of predictions of some rows after others. So
-    no copy of X is made, only lists of row numbers, about 100 bytes a row. A function as ``scoring`` gets a copy of
-    the rows that it scores. If other steps are before the network, or X is a frame or a sparse matrix, rows are
-    copied, for as few folds at once as keep the threads busy.
+    no copy of X is made, only lists of row numbers, about 70 bytes a row. A function as ``scoring`` gets a copy of
+    the rows that it scores. A frame of pandas whose numbers lie in one array is copied once, and its columns stay
+    known. If other steps are before the network, or X is another frame or a sparse matrix, rows are copied, for as few
+    folds at once as keep the threads busy.
 
     Examples
     --------

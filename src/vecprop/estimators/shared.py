@@ -30,22 +30,27 @@ class Shared:
         The other arguments of `fit`.
     ends : ndarray (2, I)
         The lowest and the highest number of each column.
+    frame : DataFrame or None
+        The frame of pandas in whose memory X lies, if it does.
     """
 
     X: np.ndarray
     y: Any
     params: dict[str, Any]
     ends: np.ndarray
+    frame: Any = None
     known: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
         """Return the rows if they can be shared as they are, or None."""
+        own = _array_of(X)
+        X, frame = (X, None) if own is None else (own, X)
         of_numbers = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
         if not of_numbers or not X.size or sparse.issparse(y):
             return None
         ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
-        return cls(X, y, params, ends) if np.isfinite(ends).all() else None
+        return cls(X, y, params, ends, frame) if np.isfinite(ends).all() else None
 
     @cached_property
     def by_rows(self) -> np.ndarray:
@@ -57,9 +62,10 @@ class Shared:
         """Whether copies of X are worth avoiding."""
         return self.X.nbytes >= LARGE
 
-    def stand_in(self, rows: int) -> np.ndarray:
-        """Return an X of this number of rows for checks, which takes no memory."""
-        return np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
+    def stand_in(self, rows: int, named: bool = False) -> Any:
+        """Return an X of this number of rows for checks, which takes no memory; a frame if it has names to be known."""
+        X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
+        return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
 
     def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
         """Return all rows as a model reads them that has accepted some; None if others are wrong or change its outputs.
@@ -85,3 +91,14 @@ class Shared:
                     head.batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
                     self.known[key] = table
         return self.known[key]
+
+
+def _array_of(frame: Any) -> np.ndarray | None:
+    """Return the array in which all numbers of a frame of pandas lie, or None if there is none."""
+    if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
+        return None
+    if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
+        return None
+    X = frame.to_numpy()
+    ends = (np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1))
+    return X if all(ends) else None

@@ -124,6 +124,7 @@ class Run:
                 f"Training diverged: after step {self.state.step} the {what}{members} is {value}. {self.remedy} "
                 "The last parameters with a finite loss are in the error's result.theta."
             )
+        self.state.theta[...] = self.last_finite  # engines differ in how far an epoch goes on that cannot be used
         raise DivergenceError(message, self.result("diverged"))
 
     def result(self, reason: Reason) -> TrainingResult:

@@ -96,7 +96,8 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        The result up to the last parameters with a finite loss.
+        The result up to the last parameters with a finite loss, which its state has too; the state's step is the one
+        after which something was not finite.
     """
 
     def __init__(self, message: str, result: TrainingResult) -> None:

@@ -202,6 +202,7 @@ class KeptMemory:
             with suppress(IndexError):
                 self.bytes = self.spare.pop().bytes
         if not size <= len(self.bytes) <= 2 * size:
+            self.bytes = KeptMemory.bytes  # what does not fit is freed first
             self.bytes = np.empty(size, np.uint8)
         if len(self.bytes) in self.SIZES:
             # Called when the memory is no longer used, without a line of Python: an exception that a signal's handler

@@ -11,7 +11,7 @@ from ..jit.machine_code import address_of
 from ..jit.numba_options import INNER
 from .loops import count, mix
 
-_SHUFFLE = np.uint64(counter_rng._SHUFFLE)
+_SHUFFLE, _WORD = np.uint64(counter_rng._SHUFFLE), np.uint32(0)
 
 
 @njit(**INNER)
@@ -30,9 +30,10 @@ def shuffle(seed, epoch, n, keys, places, order):
         keys     [ keys of bucket 0 | keys of bucket 1 | ... ]
         order    [ their rows       | their rows       | ... ]
 
-    A key is computed twice, which takes less time than to keep it and find it again.
+    A key is computed twice, which takes less time than to keep it and find it again, and once more where two are equal
+    in the leading 32 bits that are kept. These bits tell buckets apart too, so rows are fewer than 2**32.
     """
-    keys, places, order = numbers_at(keys, n, np.uint64(0)), words_at(places, n + 1), words_at(order, n)
+    keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
     state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
     for bucket in range(n + 1):
         places[bucket] = 0
@@ -42,12 +43,13 @@ def shuffle(seed, epoch, n, keys, places, order):
         places[bucket + 1] += places[bucket]
     for row in range(n):
         key = count(state, row)
-        place = places[_bucket(key, n)]
-        places[_bucket(key, n)] = place + 1
-        keys[place], order[place] = key, row
+        bucket = _bucket(key, n)
+        place = places[bucket]
+        places[bucket] = place + 1
+        keys[place], order[place] = key >> np.uint64(32), row
     for i in range(1, n):
         key, row, j = keys[i], order[i], i - 1
-        while j >= 0 and keys[j] > key:
+        while j >= 0 and (keys[j] > key or (keys[j] == key and count(state, order[j]) > count(state, row))):
             keys[j + 1], order[j + 1] = keys[j], order[j]
             j -= 1
         keys[j + 1], order[j + 1] = key, row

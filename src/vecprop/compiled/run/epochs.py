@@ -36,7 +36,7 @@ from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
 from ..jit.numba_options import INNER, ONCE
 from .parallelism import QUARTERS, quarters_of
-from .steps import BLOCK, block_at, in_pairs, move_block, penalty_of, sum_block
+from .steps import BLOCK, block_at, in_pairs, length, move_block, penalty_of, sum_block
 
 CHUNK = 1024
 """The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
@@ -184,20 +184,20 @@ def run_epochs(context, worker):
                 if at_once:
                     moves[block] = move_block(c, theta, J, low, high, rate, t, 1.0, own_moved)
             wait_for_all(barrier, workers)  # C
-            square, penalty, finite = total(squares), total(penalties), True
+            slope, penalty, finite = length(squares), total(penalties), True
             # A loss or gradient that is not finite ends the epochs; last_finite has the parameters before it.
             if judged:
                 finite = np.isfinite(theta.dtype.type(loss + penalty))  # in the type in which it is recorded
                 if worker == 0:
                     losses[epoch - 1] = loss + penalty
                     done[0] = epoch if finite else epoch - 1
-            if not (finite and np.isfinite(square)):
+            if not (finite and np.isfinite(theta.dtype.type(slope))):
                 if worker == 0:
-                    norms[epoch], done[1], done[2] = np.sqrt(square), step, finite
+                    norms[epoch], done[1], done[2] = slope, step, finite
                 return
             # Blocks that had to wait move now.
             if not at_once:
-                shorten = clip / np.sqrt(square) if clip > 0 and square > clip * clip else 1.0
+                shorten = clip / slope if 0 < clip < slope else 1.0
                 for block in range(blocks):
                     low, high, quarter, _ = block_at(c, block)
                     if not first <= quarter < end:
@@ -208,13 +208,13 @@ def run_epochs(context, worker):
                 wait_for_all(barrier, workers)  # D
             # The step's part of the epoch's means.
             step += 1
-            moved = total(moves)
+            moved = length(moves)
             if running:
                 running_loss += _running(c, loss, penalty, scale_of_all, scale, B)
                 if not (np.isfinite(moved) or _is_finite(theta)):
                     running_loss = np.nan
-            norm += np.sqrt(square)
-            size += np.sqrt(moved)
+            norm += slope
+            size += moved
             if barrier[STOPPED] and not full:
                 _undo_epoch(c, worker, theta, last_finite, done, first_step)
                 return

@@ -17,14 +17,17 @@ the result is the same. `parallelism` says which blocks a worker has.
 import numpy as np
 from numba import njit
 
-from ..jit.arrays import add, add_pair, part, words_at
+from ..jit.arrays import add, add_pair, part, total, words_at
 from ..jit.calls import call_update
-from ..jit.numba_options import INNER, ONCE
+from ..jit.numba_options import IN_ORDER, INNER, ONCE
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
 
 _BLOCK_BYTES = 32
+
+_HUGE = 2.0**600
+"""The unit of numbers whose squares overflow."""
 
 
 @njit(**ONCE)
@@ -77,7 +80,7 @@ def _sum_shards(c, gradients, P, low, high, own):
 
 @njit(**ONCE)
 def sum_block(c, theta, gradients, is_single, low, high, scale, own):
-    """Sum a block of the gradient in the worker's own shard, with the penalties; return the sum of its squares."""
+    """Sum a block of the gradient in the worker's own shard, with the penalties; return its squares for `length`."""
     F, J = theta.dtype.type, part(gradients, own * theta.size, (own + 1) * theta.size)
     if c.shards > 1 and not is_single:
         _sum_shards(c, gradients, theta.size, low, high, own)
@@ -88,7 +91,7 @@ def sum_block(c, theta, gradients, is_single, low, high, scale, own):
             J_W[i] += l2 * W[i]
         for i in range(W.size if l1 else 0):
             J_W[i] += l1 * F(np.sign(W[i]))
-    return _squares(part(J, low, high))
+    return _long(part(J, low, high), _squares(part(J, low, high)))
 
 
 @njit(**INNER)
@@ -105,9 +108,33 @@ def _squares(values):
     return wide
 
 
+@njit(**IN_ORDER)  # or the units would be multiplied first, and underflow
+def _long(values, square):
+    """Return the sum of the squares; if it overflows even in doubles, minus that of the values in units of `_HUGE`."""
+    if np.isfinite(square):
+        return square
+    scaled = 0.0
+    for i in range(values.size):
+        scaled += (np.float64(values[i]) / _HUGE) ** 2
+    return -scaled
+
+
+@njit(**IN_ORDER)
+def length(squares):
+    """Return the length of a vector by its blocks' sums of squares, some of which may be in units; see `_long`."""
+    square, scaled, in_units = total(squares), 0.0, False
+    for own in squares:
+        in_units |= own < 0
+    if np.isfinite(square) and not in_units:
+        return np.sqrt(square)
+    for own in squares:
+        scaled += -own if own < 0 else own / _HUGE / _HUGE
+    return np.sqrt(scaled) * _HUGE
+
+
 @njit(**INNER)
 def move_block(c, theta, J, low, high, rate, t, shorten, moved):
-    """Take the optimizer's step for a block of parameters; return the square of its length."""
+    """Take the optimizer's step for a block of parameters; return its sum of squares for `length`."""
     if shorten != 1:
         own = part(J, low, high)
         for p in range(own.size):
@@ -115,4 +142,7 @@ def move_block(c, theta, J, low, high, rate, t, shorten, moved):
     at = low * theta.itemsize
     addresses = theta.ctypes.data + at, J.ctypes.data + at, c.first + at, c.second + at, moved.ctypes.data
     square = call_update(c.update, (high - low, rate, t, *addresses, c.update_h))
-    return square if np.isfinite(square) else _squares(part(moved, np.int64(0), high - low))
+    if np.isfinite(square):
+        return square
+    own = part(moved, np.int64(0), high - low)
+    return _long(own, _squares(own))

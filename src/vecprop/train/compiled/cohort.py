@@ -119,14 +119,10 @@ class CompiledCohort(Cohort):
         rule, stopping = member.early_stopping, {}
         if rule is not None:
             stopping = {"on": rule.on, "theta": fits.best[place], "memory": fits.memory[place]}
+        theta = fits.last_finite[place] if reason == "diverged" else fits.thetas[place]
         parts = {"network": member.network, "optimizer_class": type(self.optimizer).__name__}
-        state = TrainingState(
-            fits.thetas[place], optimizer, {}, epochs, step, fits.epochs, self.rows, history, stopping, **parts
-        )
-        theta = state.theta
-        if reason == "diverged":
-            theta = fits.last_finite[place]
-        elif rule is not None and rule.restores:
+        state = TrainingState(theta, optimizer, {}, epochs, step, fits.epochs, self.rows, history, stopping, **parts)
+        if rule is not None and rule.restores and reason != "diverged":
             theta = fits.best[place]
         return TrainingResult(theta, history, state, reason)
 
