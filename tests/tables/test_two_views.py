@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kurtosis, spearmanr
 from sklearn.metrics import log_loss
 
 from vecprop import TabularClassifier, TabularRegressor, load, save
@@ -50,8 +51,14 @@ def test_views_share_what_is_no_number_and_see_numbers_in_their_own_way():
     pieces, standardised = (encoder.of_view(view) for view in ("pieces", "standardised"))
     inputs, known = encoder(TABLE), TABLE["x"].notna().to_numpy()
     z = TABLE["x"].to_numpy()[known]
-    (own,) = np.setdiff1d(standardised, pieces)[:1]
+    own, score, *of_days = np.setdiff1d(standardised, pieces)
     np.testing.assert_allclose(inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6)
+    assert len(of_days) == 2
+    assert spearmanr(inputs[known, score], z).statistic > 0.999
+    assert abs(kurtosis(inputs[known, score])) < 0.3
+    assert abs(kurtosis(z**3)) > 5
+    cubes = Encoder.of(TABLE.assign(x=TABLE["x"] ** 3))[0](TABLE.assign(x=TABLE["x"] ** 3))
+    np.testing.assert_allclose(cubes[known, score], inputs[known, score], atol=0.3)  # whatever the distribution
     assert len(np.setdiff1d(pieces, standardised)) == 2 * 17  # of x and of days: the scaled number and 16 pieces
     shared = np.intersect1d(pieces, standardised)
     assert len(shared) == 1 + 3 + 4 + 7  # x is missing; two towns and others; circles and weekdays

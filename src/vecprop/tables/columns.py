@@ -9,6 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from scipy.special import ndtri
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..core.elementary import Array, namespace
@@ -20,7 +21,7 @@ from .values import MISSING, as_names, read_days, read_numbers, texts_of
 PIECES = 4
 """The number of pieces that a column of numbers is divided into by default, each with as many rows."""
 LIMIT = 3.0
-"""Scaled numbers stay below this, however large they are: an outlier then weighs no more than an unusual value."""
+"""Scaled numbers and normal scores stay within this: an outlier then weighs no more than an unusual value."""
 LARGEST_SCALED = 1e6
 """Scaled numbers are clipped here before they are squared, so that no square overflows."""
 MOST_DEVIATIONS = 8.0
@@ -82,10 +83,12 @@ class NumberInputs:
     never beyond ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). There is one more input for each
     piece between two quantiles: the share of the piece that lies below x, minus ½ (piecewise linear encoding:
     Gorishniy et al., 2022), so that the first layer can bend at each quantile. If values were missing in training, one
-    more input marks them. The last input is the standardised number (x - mean) / deviation, clipped to ±8. A missing
-    value has the inputs of the median.
+    more input marks them. Then comes the standardised number (x - mean) / deviation, clipped to ±8, and where there are
+    pieces, the normal score of x: the quantile of the standard normal distribution at the rank of x among the values of
+    training, interpolated between the edges of the pieces, which spreads out what is crowded in a skewed column. A
+    missing value has the inputs of the median.
 
-    No network takes them all: some take the first input and the pieces, others the standardised number.
+    No network takes them all: some take the first input and the pieces, others the standardised number and the score.
 
     Parameters
     ----------
@@ -99,13 +102,15 @@ class NumberInputs:
         How text is read; None in models of earlier versions, which guess it anew for each table.
     standard : tuple of float or None
         The mean and the standard deviation; None in models of earlier versions, which have no standardised number.
+    scores : ndarray (pieces + 1,) or None
+        The normal scores of the edges, within ±3; None without edges, and in models of earlier versions.
 
     Examples
     --------
     >>> pd = pandas()
     >>> numbers = NumberInputs.of(pd.Series([1.0, 2.0, 3.0, 4.0, None]))
-    >>> numbers.centre, numbers(pd.Series([2.5, None]))[:, [0, -2, -1]].tolist()
-    (2.5, [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> numbers.centre, numbers(pd.Series([2.5, None]))[:, [0, -3, -2, -1]].tolist()
+    (2.5, [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
     """
 
     centre: float
@@ -114,6 +119,7 @@ class NumberInputs:
     marks_missing: bool
     reading: NumberReading | None = None
     standard: tuple[float, float] | None = None
+    scores: np.ndarray | None = None
 
     kind = "numbers"
 
@@ -131,7 +137,9 @@ class NumberInputs:
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, pieces + 1)))
         standard = float(finite.mean()), float(finite.std()) if low < high else 1.0
-        return cls(centre, scale, edges if len(edges) > 2 else edges[:0], bool(np.isnan(x).any()), reading, standard)
+        edges = edges if len(edges) > 2 else edges[:0]
+        scores = normal_scores(edges, finite) if len(edges) else None
+        return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, standard, scores)
 
     @property
     def bends(self) -> int:
@@ -141,7 +149,7 @@ class NumberInputs:
     @property
     def width(self) -> int:
         """The number of inputs."""
-        return self.bends + self.marks_missing + (self.standard is not None)
+        return self.bends + self.marks_missing + (self.standard is not None) + (self.scores is not None)
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
@@ -168,6 +176,8 @@ class NumberInputs:
         if self.standard is not None:
             mean, deviation = self.standard
             inputs.append(np.clip((x - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+        if self.scores is not None:
+            inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
 
     def missed(self, series: Any) -> Missed | None:
@@ -223,6 +233,19 @@ def row_named(index: Any, place: int) -> str:
     ('row 2', 'line 2')
     """
     return f"{'line' if index.name == 'line' else 'row'} {index[place]}"
+
+
+def normal_scores(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the quantiles of the standard normal distribution at the mean ranks of edges among numbers, within ±3.
+
+    Examples
+    --------
+    >>> normal_scores(np.array([1.0, 2.0, 8.0]), np.array([1.0, 2.0, 2.0, 8.0])).round(2)
+    array([-1.15,  0.  ,  1.15])
+    """
+    x = np.sort(x)
+    ranks = (np.searchsorted(x, edges, "left") + np.searchsorted(x, edges, "right")) / (2 * len(x))
+    return np.clip(ndtri(ranks), -LIMIT, LIMIT)
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ Inputs = NumberInputs | Categories | Dates | Texts
 """Any of the classes that say how a column becomes inputs."""
 
 View = Literal["pieces", "standardised"]
-"""What networks take of numbers: the scaled number and its pieces, or the standardised number; see `NumberInputs`."""
+"""What networks take of numbers: the scaled number and its pieces, or the standardised number and the normal score of
+its rank; see `NumberInputs`."""
 VIEWS: tuple[View, ...] = get_args(View)
 
 Misfits = dict[tuple[str, str], Missed]
@@ -57,7 +58,7 @@ class Encoder:
     >>> encoder.kinds, encoder.dropped
     ({'age': 'numbers', 'town': 'categories'}, {'nothing': 'all values are the same'})
     >>> encoder(frame).shape
-    (4, 21)
+    (4, 22)
     """
 
     names: list[str]

@@ -32,7 +32,7 @@ date_format : str or None, default None
 n_members : int or "auto", default "auto"
     The number of networks of each of the two views, at least 2, each trained without another part of the rows; "auto"
     is 8, 6 from 2,500 rows on, and 4 from 20,000. One half of all networks see numbers in pieces, the other half see
-    standardised numbers.
+    standardised numbers and ranks.
 hidden_layer_sizes : int or sequence of int, default (64, 64)
     The width of each hidden layer.
 activation : str or Activation, default {activation}

@@ -233,9 +233,11 @@ _LEARNED_BY_REGRESSORS: Checks = {
 
 
 def _number_inputs_are_consistent(numbers: NumberInputs) -> bool:
-    values = np.append(numbers.edges, [numbers.centre, numbers.scale, *(numbers.standard or ())])
+    scores = np.empty(0) if numbers.scores is None else numbers.scores
+    values = np.concatenate([numbers.edges, scores, [numbers.centre, numbers.scale, *(numbers.standard or ())]])
     return (
         numbers.edges.ndim == 1
+        and (numbers.scores is None or numbers.scores.shape == numbers.edges.shape)
         and (numbers.standard is None or (len(numbers.standard) == 2 and numbers.standard[1] > 0))
         and bool(np.isfinite(values).all() and (np.diff(numbers.edges) > 0).all())
         and numbers.scale > 0

@@ -33,14 +33,14 @@ def number(value, signs):
     return x
 
 
-def numbers(column, centre, scale, edges, marks_missing, standard, signs=(".", "", "")):
+def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", "")):
     """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
         x = [number(value, signs) for value in x.astype(object)]
-    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard)
+    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard, scores)
 '''
 _DATES = '''\
 def day(value, forms, format):
@@ -55,14 +55,14 @@ def day(value, forms, format):
     return days
 
 
-def dates(column, centre, scale, edges, marks_missing, standard, has_times, forms=(), format=None):
+def dates(column, centre, scale, edges, marks_missing, standard, scores, has_times, forms=(), format=None):
     """Return the inputs of a column of dates."""
     times = np.asarray(column)
     if times.dtype.kind == "M":
         days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
     else:
         days = np.array([day(value, forms, format) for value in times.astype(object)], float)
-    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard)
+    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard, scores)
     return np.hstack([numbers, calendar_inputs(days, has_times)])
 '''
 _CATEGORIES = '''\
@@ -104,7 +104,7 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     kinds = {type(part) for part in encoder.parts}
     source.helper("is_missing", _IS_MISSING)
     if kinds & {NumberInputs, Dates}:
-        attributes = ["centre", "scale", "edges", "marks_missing", "standard"]
+        attributes = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
         source.formulas.function(NumberInputs.of_values, "number_inputs", attributes)
     if NumberInputs in kinds:
         source.helper("WORDS", 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n')
@@ -161,7 +161,9 @@ def _call(name: str, part: Inputs) -> str:
 def _settings(part: NumberInputs) -> str:
     """Return the fields of `NumberInputs` as arguments."""
     standard = None if part.standard is None else tuple(map(float, part.standard))
-    return f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}, {part.marks_missing}, {standard!r}"
+    scores = None if part.scores is None else part.scores.tolist()
+    of_pieces = f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}"
+    return f"{of_pieces}, {part.marks_missing}, {standard!r}, {scores}"
 
 
 def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:

@@ -99,8 +99,16 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     if pieces:
         low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
         x = filled.columns([column for column, _ in pieces])
-        blocks.append(clip((x - low) / (high - low), 0, 1) - 0.5)
+        shares = clip((x - low) / (high - low), 0, 1)
+        blocks.append(shares - 0.5)
         homes += [(column, 1 + piece) for column, piece in pieces]
+        scored = {column: part.scores for column, part in enumerate(parts) if part.scores is not None}
+        steps = np.zeros((len(pieces), len(scored)))
+        for place, (column, scores) in enumerate(scored.items()):
+            steps[[of == column for of, _ in pieces], place] = np.diff(scores)
+        if scored:
+            blocks.append(shares @ steps + np.array([scores[0] for scores in scored.values()]))
+            homes += [(column, parts[column].width - 1) for column in scored]
     marked = [column for column, part in enumerate(parts) if part.marks_missing]
     if marked:
         blocks.append(graph.cast(is_missing.columns(marked), np.float64))
@@ -110,7 +118,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
         mean, deviation = np.array(list(standard.values())).T
         z = (filled.columns(list(standard)) - mean) / deviation
         blocks.append(clip(z, -MOST_DEVIATIONS, MOST_DEVIATIONS))
-        homes += [(column, parts[column].width - 1) for column in standard]
+        homes += [(column, parts[column].bends + parts[column].marks_missing) for column in standard]
     return graph.beside(blocks), homes
 
 
