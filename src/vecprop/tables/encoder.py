@@ -27,7 +27,7 @@ Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""
 PIECES = 16
 """The largest number of pieces of a column of numbers."""
-MOST_PIECES = 2048
+MOST_PIECES = 512
 """The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
 """The largest number of entries of the inputs of pieces, which bounds their memory: 0.8 GB in float32."""
@@ -227,7 +227,7 @@ def pieces_for(rows: int, columns: int) -> int:
 
     Examples
     --------
-    >>> pieces_for(500, 10), pieces_for(5000, 200), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
+    >>> pieces_for(500, 10), pieces_for(5000, 50), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
     (16, 10, 1, 6)
     """
     return max(min(PIECES, MOST_PIECES // columns, MOST_ENTRIES // (rows * columns)), 1)
