@@ -50,7 +50,7 @@ max_iter : int or "auto", default "auto"
     least 10. Networks that see standardised numbers get enough epochs for {steps} steps, but at most 400.
 n_iter_no_change : int, default 20
     A network's training ends after this number of epochs in a row without progress on its validation rows, those that
-    it is not trained on, or twice as many if it sees standardised numbers; its best parameters are restored.
+    it is not trained on; its best parameters are restored.
 random_state : int, RandomState or None, default None
     Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same bits
     each time, with any number of threads.
@@ -148,9 +148,9 @@ class SharedSettings(OwnDefaults):
         return int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs))
 
     def trainings(self, rows: int) -> list[Training]:
-        """Return how the networks of each view are trained: those that see standardised numbers more patiently.
+        """Return how the networks of each view are trained: those that see standardised numbers for longer.
 
-        They take at least a number of steps, if that is not too many epochs, with the same decay in all.
+        They may take at least a number of steps, if that is not too many epochs, with the same decay in all.
         """
         epochs, batch, patience = self.epochs(rows), self.rows_a_step(rows), self.n_iter_no_change
         steps = -(-rows // batch)
@@ -158,7 +158,7 @@ class SharedSettings(OwnDefaults):
         rate, decay = self.learning_rate_init, self.weight_decay
         return [
             Training(epochs, batch, patience, rate, decay),
-            Training(longer, batch, 2 * patience, rate, decay * epochs / longer),
+            Training(longer, batch, patience, rate, decay * epochs / longer),
         ]
 
     @property
