@@ -1,5 +1,6 @@
 """Models of tables come back as they were, and hostile files of them are refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,16 @@ def described(document, name) -> Any:
     if isinstance(document, list):
         return next((state for entry in document if (state := described(entry, name)) is not None), None)
     return None
+
+
+def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
+    model = models["numbers"]
+    place = model.encoder_.names.index("number")
+    parts = list(model.encoder_.parts)
+    parts[place] = replace(parts[place], scores=parts[place].scores[1:])
+    monkeypatch.setattr(model, "encoder_", replace(model.encoder_, parts=parts))
+    with pytest.raises(FileError, match="the values of NumberInputs do not belong together"):
+        save(model, tmp_path / "model.npz")
 
 
 @pytest.mark.parametrize(

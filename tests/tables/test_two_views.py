@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kurtosis, spearmanr
+from scipy.stats import kurtosis, rankdata
 from sklearn.metrics import log_loss
 
 from vecprop import TabularClassifier, TabularRegressor, load, save
@@ -54,7 +54,7 @@ def test_views_share_what_is_no_number_and_see_numbers_in_their_own_way():
     own, score, *of_days = np.setdiff1d(standardised, pieces)
     np.testing.assert_allclose(inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6)
     assert len(of_days) == 2
-    assert spearmanr(inputs[known, score], z).statistic > 0.999
+    assert np.corrcoef(rankdata(inputs[known, score]), rankdata(z))[0, 1] > 0.999
     assert abs(kurtosis(inputs[known, score])) < 0.3
     assert abs(kurtosis(z**3)) > 5
     cubes = Encoder.of(TABLE.assign(x=TABLE["x"] ** 3))[0](TABLE.assign(x=TABLE["x"] ** 3))
