@@ -80,7 +80,7 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
         ("NumberInputs", "scale", 0.0),
         ("NumberInputs", "centre", {"float": "nan"}),
         ("Categories", "buckets", 0),
-        ("Texts", "hashes", -1),
+        ("LatentTexts", "idf", [1.0]),
         ("Encoder", "names", ["number"]),
         ("Encoder", "parts", []),
         ("TabularClassifier", "inverse_temperature_", -1.0),

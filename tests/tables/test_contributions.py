@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.columns import Categories, Dates, NumberInputs, Texts
+from vecprop.tables.columns import Categories, Dates, NumberInputs
 from vecprop.tables.drift import Profile
 from vecprop.tables.explaining import shapley
 from vecprop.tables.explaining.background import background_inputs, drawn
 from vecprop.tables.explaining.shapley import shapley_values
+from vecprop.tables.texts import HashedTexts
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))
@@ -239,7 +240,7 @@ def test_background_columns_of_all_kinds_miss_as_many_values_as_in_training():
     names = pd.Series(["a"] * 30 + ["b"] * 6 + [None] * 4)
     kinds, counts = np.unique(sample(Categories.of(names), names, 400), return_counts=True)
     assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {"a": 300, "b": 60, "\0missing": 40}
-    assert set(sample(Texts(), pd.Series(["a text", "b"]))) == {""}
+    assert set(sample(HashedTexts(), pd.Series(["a text", "b"]))) == {""}
 
 
 def test_few_background_rows_are_used_equally_often(regressor):

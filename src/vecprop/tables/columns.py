@@ -10,7 +10,6 @@ from zlib import crc32
 
 import numpy as np
 from scipy.special import ndtri
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..core.elementary import Array, namespace
 from .error import pandas
@@ -33,8 +32,6 @@ FEWEST_ROWS = 2
 """A category needs this many rows for an input of its own: of a single row no weight can be learned."""
 BUCKETS = 32
 """The number of inputs that all other categories share if they are more than `CATEGORIES`."""
-HASHES = 256
-"""The number of inputs of a column of text: few enough for the first layer, many enough that common words differ."""
 
 
 @dataclass(frozen=True)
@@ -422,46 +419,3 @@ class Categories:
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
         what = "fewer than 2 rows of training have these; they count as one category"
         return Missed(what, names=names) if names else None
-
-
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """How a column of text becomes inputs without a vocabulary: words and pairs of words are counted by their hash.
-
-    Parameters
-    ----------
-    hashes : int, default 256
-        The number of inputs. The counts of a row are scaled to length 1, or all 0 if there is no text.
-
-    Examples
-    --------
-    >>> inputs = Texts(16)(pandas().Series(["a short text", None]))
-    >>> inputs.shape, float((inputs[0] ** 2).sum().round(6)), float(inputs[1].sum())
-    ((2, 16), 1.0, 0.0)
-    """
-
-    hashes: int = HASHES
-
-    kind = "text"
-
-    @property
-    def width(self) -> int:
-        """The number of inputs."""
-        return self.hashes
-
-    def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, hashes)."""
-        return self.of_values(self.read(series))
-
-    def read(self, series: Any) -> np.ndarray:
-        """Return a column's text, (N,), empty where it is missing."""
-        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
-
-    def of_values(self, texts: np.ndarray) -> np.ndarray:
-        """Return the inputs of texts (N,), (N, hashes)."""
-        vectorizer = HashingVectorizer(n_features=self.hashes, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-        counts: Any = vectorizer.transform(texts)
-        return counts.toarray()
-
-    def missed(self, series: Any) -> None:
-        """Return None: any text is taken."""

@@ -7,12 +7,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .asked import NOTHING, Asked
-from .columns import Categories, Dates, Missed, NumberInputs, Texts
+from .columns import Categories, Dates, Missed, NumberInputs
 from .error import TableError, nearest
 from .frames import Frame
 from .kinds import Kind, common_decimal, kind_of
 from .moments import ONE_MEANING, DateReading
 from .numerals import NumberReading
+from .texts import LatentTexts, Texts
 from .values import read_days, read_numbers
 
 Inputs = NumberInputs | Categories | Dates | Texts
@@ -246,7 +247,7 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
     if kind.name == "ignore":
         return "it is to be ignored"
     if kind.name == "text":
-        return Texts()
+        return LatentTexts.of(series)
     if isinstance(kind.reading, NumberReading):
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or NumberInputs.of_array(x, pieces, kind.reading)

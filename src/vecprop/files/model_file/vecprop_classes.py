@@ -16,7 +16,7 @@ from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
 from ...tables.classifier import TabularClassifier
-from ...tables.columns import Categories, Dates, NumberInputs, Texts
+from ...tables.columns import Categories, Dates, NumberInputs
 from ...tables.drift import Profile
 from ...tables.encoder import Encoder
 from ...tables.ensemble import Ensemble, Networks
@@ -24,6 +24,7 @@ from ...tables.intervals import Residuals
 from ...tables.moments import DateReading
 from ...tables.numerals import NumberReading
 from ...tables.regressor import TabularRegressor
+from ...tables.texts import HashedTexts, LatentTexts
 from ...train.history import History
 from ...train.state import TrainingState
 from ..trained import TrainedNetwork
@@ -71,6 +72,20 @@ def _state_is_consistent(state: TrainingState) -> bool:
         isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
         for moment in (*moments, best)
     ) and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
+
+
+def _latent_texts_are_consistent(texts: LatentTexts) -> bool:
+    """Return whether there is a finite weight and direction for each word."""
+    words, idf, directions = texts.words, texts.idf, texts.directions
+    return (
+        words.dtype.kind == "U"
+        and len(set(words.tolist())) == len(words) > 0
+        and (words.shape, idf.dtype.kind, directions.dtype) == (idf.shape, "f", np.float32)
+        and directions.ndim == 2
+        and directions.shape[0] == len(words)
+        and directions.shape[1] > 0
+        and bool(np.isfinite(idf).all() and np.isfinite(directions).all())
+    )
 
 
 def is_theta(theta: Any, network: Network) -> bool:
@@ -352,7 +367,8 @@ VECPROP_CLASSES = [
     stored_fields(NumberInputs, _number_inputs_are_consistent),
     stored_fields(Categories, _categories_are_consistent),
     stored_fields(Dates),
-    stored_fields(Texts, lambda texts: texts.hashes > 0),
+    stored_fields(LatentTexts, _latent_texts_are_consistent),
+    replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),
     _NETWORKS,

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories, Texts
+from ..columns import Categories
 from ..encoder import Inputs
+from ..texts import Texts
 
 ALIKE = 0.7
 """Columns whose association is at least this, as the mean over pairs of two groups, are one group."""

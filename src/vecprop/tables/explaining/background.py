@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories, Texts
+from ..columns import Categories
 from ..drift import QUANTILES, Profile
 from ..encoder import Inputs
 from ..error import TableError
 from ..frames import Frame
+from ..texts import Texts
 from ..values import MISSING
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories, Dates, Texts
+from ..columns import Categories, Dates
 from ..encoder import Inputs
+from ..texts import Texts
 from ..values import DAY, MISSING
 from .outputs import leading_class, output, output_name
 

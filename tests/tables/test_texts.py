@@ -1,0 +1,123 @@
+"""Text as inputs: the weights of words, their directions, and what is no word."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from vecprop import TabularClassifier, load, save
+from vecprop.files.model_file import container
+from vecprop.tables import texts as module
+from vecprop.tables.texts import HashedTexts, LatentTexts
+
+RNG = np.random.default_rng(0)
+NOUNS = [f"noun{k}" for k in range(40)]
+
+
+def sentences(rows, words=NOUNS):
+    return pd.Series([" ".join(RNG.choice(words, 8)) for _ in range(rows)])
+
+
+def test_weights_and_directions_of_words_by_hand():
+    series = pd.Series(["red hat", "red car", "red red", None, "Hat"])
+    texts = LatentTexts.of(series)
+    assert texts.words.tolist() == ["hat", "red"]
+    np.testing.assert_allclose(texts.idf, 1 + np.log([6 / 3, 6 / 4]))
+    rows = np.array([[1, 1], [0, 1], [0, 1 + np.log(2)], [0, 0], [1, 0]]) * texts.idf
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    _, vectors = np.linalg.eigh(rows.T @ rows)
+    np.testing.assert_allclose(np.abs(texts.directions), np.abs(vectors[:, ::-1]), atol=1e-6)
+    # With as many directions as words nothing is lost: products of rows stay.
+    np.testing.assert_allclose(texts(series) @ texts(series).T, rows @ rows.T, atol=1e-6)
+
+
+def test_rows_have_length_1_or_no_known_word():
+    texts = LatentTexts.of(sentences(300))
+    inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))
+    np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), [1, 0, 0, 0], atol=1e-6)
+    assert inputs.dtype == np.float32
+
+
+def test_directions_have_the_same_bits_with_any_number_of_threads():
+    series = sentences(400)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(LatentTexts.of(series).directions.tobytes())
+    assert found[0] == found[1]
+
+
+def test_directions_that_rows_do_not_have_are_left_out():
+    texts = LatentTexts.of(pd.Series(["one two"] * 5))
+    assert texts.width == 1
+    np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [["a b", "c d"], ["", ""], ["!", "?"]])
+def test_text_without_words_in_common_is_not_used(rows):
+    assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
+
+
+def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
+    series = sentences(200)
+    monkeypatch.setattr(module, "MOST_ROWS", 50)
+    monkeypatch.setattr(module, "MOST_WORDS", 20)
+    texts = LatentTexts.of(series)
+    assert len(texts.words) == 20
+    assert texts(series).shape == (200, texts.width)
+
+
+def test_a_word_tells_the_class():
+    """Among 2,000 words, which 256 shares of hashes would mix, ten tell one class and ten the other."""
+    words = [f"word{k}" for k in range(2000)]
+    is_yes = RNG.random(400) < 0.5
+    told = np.where(is_yes, RNG.choice(words[:10], 400), RNG.choice(words[10:20], 400))
+    frame = pd.DataFrame({"text": [f"{text} {word}" for text, word in zip(sentences(400, words), told, strict=True)]})
+    frame["is_yes"] = np.where(is_yes, "yes", "no")
+    model = TabularClassifier("is_yes", n_members=2, random_state=0).fit(frame[:300])
+    assert model.score(frame[300:]) > 0.9
+
+
+@pytest.fixture(scope="module")
+def model():
+    frame = pd.DataFrame({"text": sentences(60), "y": np.tile(["a", "b"], 30)})
+    return TabularClassifier("y", n_members=2, max_iter=1, random_state=0).fit(frame)
+
+
+def test_files_keep_words(model, tmp_path):
+    save(model, tmp_path / "model.npz")
+    frame = pd.DataFrame({"text": sentences(5)})
+    assert np.array_equal(load(tmp_path / "model.npz").predict_proba(frame), model.predict_proba(frame))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("words", lambda texts: np.repeat(texts.words[:1], len(texts.words))),
+        ("idf", lambda texts: texts.idf[1:]),
+        ("directions", lambda texts: np.full_like(texts.directions, np.nan)),
+        ("directions", lambda texts: texts.directions[:, :0]),
+    ],
+)
+def test_files_whose_words_do_not_belong_together_are_refused(model, tmp_path, name, value):
+    from dataclasses import replace
+
+    from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
+
+    (texts,) = model.encoder_.parts
+    assert _latent_texts_are_consistent(texts)
+    assert not _latent_texts_are_consistent(replace(texts, **{name: value(texts)}))
+
+
+def test_text_of_earlier_versions_is_hashed(tmp_path):
+    series = pd.Series(["a text", None])
+    save_as = tmp_path / "model.npz"
+    frame = pd.DataFrame({"text": sentences(60), "y": np.tile(["a", "b"], 30)})
+    model = TabularClassifier("y", n_members=2, max_iter=1, random_state=0)
+    model.fit(frame)
+    width = model.encoder_.parts[0].width
+    model.encoder_.parts[0] = HashedTexts(width)
+    save(model, save_as)
+    assert '"Texts"' in str(container.read(save_as)[0]).replace("'", '"')
+    (texts,) = load(save_as).encoder_.parts
+    assert np.array_equal(texts(series), HashedTexts(width)(series))
