@@ -158,11 +158,11 @@ def test_dates_by_hand():
     dates = Dates.of(pd.Series(["2024-01-01 06:00", "2024-02-03", None]))
     assert dates.has_times
     inputs = dates(pd.Series(["2024-01-01 06:00", "never"]))
-    sines, cosines, weekdays = inputs[0, -13:-10], inputs[0, -10:-7], inputs[0, -7:]
-    np.testing.assert_allclose(sines, [0, 0, 1], atol=1e-9)
-    np.testing.assert_allclose(cosines, [1, 1, 0], atol=1e-9)
+    sines, cosines, weekdays = inputs[0, -23:-15], inputs[0, -15:-7], inputs[0, -7:]
+    np.testing.assert_allclose(sines, [0, 0, 1, 0, -1, 0, 1, 0], atol=1e-9)  # a quarter of a day, turned 1 to 6 times
+    np.testing.assert_allclose(cosines, [1, 1, 0, -1, 0, 1, 0, -1], atol=1e-9)
     assert weekdays.tolist() == [1, 0, 0, 0, 0, 0, 0]
-    assert not inputs[1, -13:].any()
+    assert not inputs[1, -23:].any()
 
 
 @pytest.mark.parametrize(("written", "form"), [("%d/%m/%Y", "day/month/year"), ("%m/%d/%Y", "month/day/year")])

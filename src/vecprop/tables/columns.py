@@ -21,6 +21,8 @@ PIECES = 4
 """The number of pieces that a column of numbers is divided into by default, each with as many rows."""
 LIMIT = 3.0
 """Scaled numbers and normal scores stay within this: an outlier then weighs no more than an unusual value."""
+WAVES = 6
+"""The number of waves in which the time of day is told: the shortest one takes four hours."""
 LARGEST_SCALED = 1e6
 """Scaled numbers are clipped here before they are squared, so that no square overflows."""
 MOST_DEVIATIONS = 8.0
@@ -254,8 +256,9 @@ def ordinary(x: np.ndarray) -> np.ndarray:
 class Dates:
     """How a column of dates becomes inputs.
 
-    The inputs are: those of the days since 1970, see `NumberInputs`; a point on a circle, (sin, cos), for the year, the
-    month and, if there are times, the day; and one input for each weekday from Monday.
+    The inputs are: those of the days since 1970, see `NumberInputs`; a point on a circle, (sin, cos), for the year and
+    the month; if there are times, also for the day and its half, third and so on, so that a network sees the hours of
+    a day that is not one slow wave; and one input for each weekday from Monday.
 
     Parameters
     ----------
@@ -267,6 +270,8 @@ class Dates:
         Whether there are times other than midnight.
     reading : DateReading or None
         How text is read; None in models of earlier versions, which take any form.
+    waves : int
+        The number of circles for the day, if there are times: 1 in models of earlier versions.
 
     Examples
     --------
@@ -280,6 +285,7 @@ class Dates:
     day_first: bool
     has_times: bool
     reading: DateReading | None = None
+    waves: int = 1
 
     kind = "dates"
 
@@ -289,12 +295,17 @@ class Dates:
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
         known = days[~np.isnan(days)]
-        return cls(NumberInputs.of_array(days, pieces), False, bool(np.any(known % 1)), reading)
+        return cls(NumberInputs.of_array(days, pieces), False, bool(np.any(known % 1)), reading, WAVES)
+
+    @property
+    def day_waves(self) -> int:
+        """The number of circles for the day."""
+        return self.waves if self.has_times else 0
 
     @property
     def width(self) -> int:
         """The number of inputs."""
-        return self.days.width + 4 + 2 * self.has_times + 7
+        return self.days.width + 4 + 2 * self.day_waves + 7
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
@@ -309,7 +320,7 @@ class Dates:
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
         """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
-        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.has_times)])
+        return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
     def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are no dates as training read them, or None."""
@@ -318,11 +329,14 @@ class Dates:
         return _missed(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
 
 
-def calendar_inputs(days: np.ndarray, has_times: bool) -> np.ndarray:
-    """Return the year, month and day as (sin, cos), and weekdays, of days since 1970 (N,); all 0 where they are nan."""
+def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
+    """Return the year, month and day as (sin, cos), and weekdays, of days since 1970 (N,); all 0 where they are nan.
+
+    The day is turned once, twice and so on, `day_waves` times.
+    """
     is_known = ~np.isnan(days)[:, None]
-    turns, weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
-    turns = 2 * np.pi * np.hstack(turns[: 2 + has_times])
+    (year, month, day), weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
+    turns = 2 * np.pi * np.hstack([year, month, day * np.arange(1, day_waves + 1)])
     return is_known * np.hstack([np.sin(turns), np.cos(turns), weekday == np.arange(7)])
 
 

@@ -31,5 +31,5 @@ def _columns(part: Inputs, series: Any) -> np.ndarray:
         return ordinary(part.read(series))[:, None]
     if isinstance(part, Dates):
         days = part.read(series)
-        return np.hstack([days[:, None], calendar_inputs(days, part.has_times)])
+        return np.hstack([days[:, None], calendar_inputs(days, part.day_waves)])
     return part(series).argmax(axis=1)[:, None] if isinstance(part, Categories) else part(series)

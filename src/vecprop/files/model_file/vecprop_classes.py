@@ -366,7 +366,7 @@ VECPROP_CLASSES = [
     stored_fields(DateReading),
     stored_fields(NumberInputs, _number_inputs_are_consistent),
     stored_fields(Categories, _categories_are_consistent),
-    stored_fields(Dates),
+    stored_fields(Dates, lambda dates: dates.waves > 0),
     stored_fields(LatentTexts, _latent_texts_are_consistent),
     replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),
     stored_fields(Encoder, _encoder_is_consistent),

@@ -55,7 +55,7 @@ def day(value, forms, format):
     return days
 
 
-def dates(column, centre, scale, edges, marks_missing, standard, scores, has_times, forms=(), format=None):
+def dates(column, centre, scale, edges, marks_missing, standard, scores, day_waves, forms=(), format=None):
     """Return the inputs of a column of dates."""
     times = np.asarray(column)
     if times.dtype.kind == "M":
@@ -63,7 +63,7 @@ def dates(column, centre, scale, edges, marks_missing, standard, scores, has_tim
     else:
         days = np.array([day(value, forms, format) for value in times.astype(object)], float)
     numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard, scores)
-    return np.hstack([numbers, calendar_inputs(days, has_times)])
+    return np.hstack([numbers, calendar_inputs(days, day_waves)])
 '''
 _CATEGORIES = '''\
 MISSING = "\\0missing"
@@ -148,7 +148,7 @@ def _call(name: str, part: Inputs) -> str:
     if isinstance(part, Dates):
         reading = _reading(part)
         how = "" if reading == DateReading() else f", {list(reading.forms)!r}, {reading.format!r}"
-        return f"dates(table[{name!r}], {_settings(part.days)}, {part.has_times}{how})"
+        return f"dates(table[{name!r}], {_settings(part.days)}, {part.day_waves}{how})"
     if isinstance(part, Categories):
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
         return f"categories(table[{name!r}], [{names}], {part.buckets})"

@@ -126,8 +126,9 @@ def _of_dates(part: Dates, days: Symbol) -> Symbol:
     """Return the symbol of the inputs of the calendar, see `calendar_inputs`."""
     graph = days.graph
     is_missing = graph.elementwise("IsNaN", days, dtype=bool)
-    turns, weekday = calendar(where(is_missing, 0.0, days))
-    angles = 2 * np.pi * graph.beside(turns[: 2 + part.has_times])
+    (year, month, day), weekday = calendar(where(is_missing, 0.0, days))
+    waves = [day * float(number) for number in range(1, part.day_waves + 1)]
+    angles = 2 * np.pi * graph.beside([year, month, *waves])
     is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
     # Runtimes have a sine in float64, but not all a cosine.
     points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
