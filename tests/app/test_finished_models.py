@@ -15,7 +15,6 @@ import vecprop as vp
 from commands import FAST
 from vecprop import TableError
 from vecprop.app.models.metrics import metrics_of_numbers
-from vecprop.app.training.cross_validation import Columns
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.measured import cross_validated, unseen_in_training
 from vecprop.app.training.train_on_table import Trained
@@ -253,13 +252,6 @@ def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
     frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
     (note,) = divided(Request(table, "y", Split(0.2, "patient", None, 0), test=tmp_path / "t.csv")).notes
     assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
-
-
-def test_a_search_has_the_weights_of_classes(tmp_path, people):
-    people.to_csv(tmp_path / "people.csv", index=False)
-    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
-    model = vp.TabularClassifier("buys", **FEW, class_weight={"yes": 5}).fit(**parts.training)
-    np.testing.assert_array_equal(Columns.of(model, parts).weight, np.where(parts.y == "yes", 5, 1))
 
 
 @pytest.mark.long

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -56,6 +56,12 @@ random_state : int, RandomState or None, default None
     each time, with any number of threads.
 n_jobs : int or None, default None
     The largest number of threads; None for the number of processors.
+stages : int or None, default None
+    The number of stages of training; None for one. Each stage after the first trains one more network for each part of
+    the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
+budget : float or None, default None
+    The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
+    trained. With ``stages=model.stages_`` the same model is made to the bit, whatever time that takes.
 progress : callable or None, default None
     Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
     losses. If it returns True, the others are stopped."""
@@ -73,6 +79,8 @@ ensemble_ : Ensemble
 loss_curves_, validation_loss_curves_ : list of list of float
     The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
     each; those that see pieces are the first.
+stages_ : int
+    The number of stages that were trained, whether or not their networks were kept.
 n_iter_ : int
     The number of epochs of the longest training.
 n_features_in_, feature_names_in_ : int and ndarray
@@ -106,6 +114,8 @@ class SharedSettings(OwnDefaults):
     max_iter: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
+    stages: int | None = None
+    budget: float | None = None
     progress: Callable[[Progress], object] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -124,6 +134,8 @@ class SharedSettings(OwnDefaults):
         "n_iter_no_change": [COUNT],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "stages": [COUNT, None],
+        "budget": [Interval(Real, 0, None, closed="neither"), None],
         "progress": [callable, None],
     }
 

@@ -52,7 +52,11 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     --------
     >>> progress_as_text(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
     'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
+    >>> progress_as_text(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375), seconds=2.0)
+    'stage 4, best 0.4375 so far, 45,000 rows/s, 3 of 8 done'
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}
     known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    if now.stage > 1:
+        known = [f"stage {now.stage}, best {now.best:.4g} so far"]
     return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])
