@@ -125,6 +125,14 @@ def test_progress_tells_the_stage_and_the_best_loss(telling):
     assert rows == sorted(rows)
 
 
+def test_a_bar_shows_the_stage_and_the_best_loss(telling, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    one = TabularClassifier(**FEW).fit(X, CLASSES)
+    assert not capsys.readouterr().err
+    TabularClassifier(**FEW, stages=2, verbose=True).fit(X, CLASSES)
+    assert f"stage 2, best {one.validation_loss_:.4g} so far" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("how", ["asked", "raised"])
 def test_an_interruption_undoes_the_stage_in_which_it_comes(telling, how):
     def stop(now):

@@ -62,9 +62,12 @@ stages : int or None, default None
 budget : float or None, default None
     The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
     trained. With ``stages=model.stages_`` the same model is made to the bit, whatever time that takes.
+verbose : bool, default False
+    Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
+    lowest loss so far on rows that networks have not seen.
 progress : callable or None, default None
     Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
-    losses. If it returns True, the others are stopped."""
+    losses, the stage. If it returns True, the others are stopped, of a later stage all."""
 
 ATTRIBUTES = """\
 notes_ : list of str
@@ -116,6 +119,7 @@ class SharedSettings(OwnDefaults):
     n_jobs: int | None = None
     stages: int | None = None
     budget: float | None = None
+    verbose: bool = False
     progress: Callable[[Progress], object] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -136,6 +140,7 @@ class SharedSettings(OwnDefaults):
         "n_jobs": [Integral, None],
         "stages": [COUNT, None],
         "budget": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": ["boolean"],
         "progress": [callable, None],
     }
 

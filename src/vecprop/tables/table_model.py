@@ -17,6 +17,7 @@ from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
 from ..train.progress import Progress
+from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
 from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs, View
@@ -135,7 +136,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             If settings are out of range, or training diverges.
         """
         table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
-        fit_together([self], [table], self.progress)
+        with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
+            fit_together([self], [table], self.progress or show)
         return self
 
     def refitted(

@@ -213,8 +213,8 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ...train.progress_bar import progress_bar
     from ..terminal.interrupts import held_back_interrupts
-    from ..terminal.progress_bar import progress_bar
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fitting import fitting, found, settings_of, was_interrupted

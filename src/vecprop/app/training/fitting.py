@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from ...tables.ensemble_fit import INTERRUPTED
+from ...train.progress_bar import progress_bar
 from ..models.quantiles import levels_of
 from ..terminal.errors import UsageError
-from ..terminal.progress_bar import progress_bar
 from .dividing import Parts
 
 SETTINGS = {

@@ -1,10 +1,10 @@
-"""A progress bar on standard error, if it is a terminal."""
+"""A progress bar for populations on standard error, if it is a terminal, or in a notebook."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...train.progress import Progress
+from .progress import Progress
 
 WIDTH = 8
 """The width of the bar, so that the line has at most 80 characters."""
@@ -21,13 +21,23 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     description : str
         The text before the bar.
     quiet : bool
-        Whether to show no bar. None is shown either if standard error is no terminal.
-    """
-    from rich import progress as rich_progress
-    from rich.console import Console
+        Whether to show no bar. None is shown either if standard error is neither a terminal nor in a notebook.
 
+    Raises
+    ------
+    ImportError
+        If a bar is to be shown, and rich is not installed.
+    """
+    if quiet:
+        yield None
+        return
+    try:
+        from rich import progress as rich_progress
+        from rich.console import Console
+    except ImportError:
+        raise ImportError('A progress bar needs rich: pip install "vecprop[cli]".') from None
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if not (console.is_terminal or console.is_jupyter):
         yield None
         return
     columns = (
