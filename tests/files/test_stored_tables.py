@@ -74,6 +74,8 @@ def described(document, name) -> Any:
         ("Encoder", "parts", []),
         ("TabularClassifier", "inverse_temperature_", -1.0),
         ("TabularClassifier", "classes_", [1, 2]),
+        ("TabularClassifier", "stages_", 0),
+        ("Networks", "stage", 0),
         ("TabularClassifier", "notes_", [1]),
         ("TabularClassifier", "n_members", 0),
     ],

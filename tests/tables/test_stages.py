@@ -1,6 +1,7 @@
 """Stages: further networks that are kept where unseen rows are predicted better, as many as a budget allows."""
 
 import pickle
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from vecprop import TabularClassifier, TabularRegressor, load, save
+from vecprop import Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
 from vecprop.tables import stages as module
-from vecprop.tables.ensemble_fit import INTERRUPTED
-from vecprop.tables.stages import SEQUENCE, Schedule
+from vecprop.tables.ensemble_fit import INTERRUPTED, results_of, trained
+from vecprop.tables.growth import Growing
+from vecprop.tables.stages import SEQUENCE, Schedule, Stage
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 R = np.random.default_rng(5)
@@ -74,6 +76,32 @@ def test_more_stages_predict_unseen_rows_no_worse(both):
     assert np.isfinite(more.out_of_fold_).all()
 
 
+def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
+    own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
+    monkeypatch.setattr(module, "SEQUENCE", [own])
+    model = TabularClassifier(**FEW | {"hidden_layer_sizes": (8, 5)}, dropout=0.1, activation="elu")
+    _, fit = model._prepared(X, CLASSES, None)
+    before, after = fit.members()[0], model._fit_of_stage(fit, 2).members()[0]
+    expected = [Dense(8), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25)]
+    assert after.network.layers == (*expected, Dense(2))
+    assert after.early_stopping.patience == 3 * before.early_stopping.patience
+    assert after.optimizer == replace(before.optimizer, weight_decay=before.optimizer.weight_decay / 2)
+    seeds = [member.seed for number in range(2, 5) for member in model._fit_of_stage(fit, number).members()]
+    assert len({*seeds, *(member.seed for member in fit.members())}) == len(seeds) + 6
+
+
+def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)
+    model = TabularRegressor(**FEW)
+    _, fit = model._prepared(X, NUMBERS, None)
+    (outcome,) = trained([(fit, fit.members())], None)
+    later, begun = model._fit_of_stage(fit, 2), Growing.of(model, fit, outcome)
+    (results,) = results_of([(later, later.members())], None)
+    assert begun.grown(later, results) is not begun
+    results = [*results[:2], TrainingResult(results[2].theta, results[2].history, results[2].state, "diverged")]
+    assert begun.grown(later, results) is begun
+
+
 def test_stages_that_help_nothing_are_not_kept(monkeypatch):
     model, y = MODELS["classifier"]
     one = unfitted(model).fit(X, y)
@@ -95,7 +123,7 @@ def test_a_budget_only_decides_how_many_stages_there_are(both, monkeypatch):
     assert again.validation_loss_ == spent.validation_loss_
 
 
-@pytest.mark.parametrize(("budget", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6)])
+@pytest.mark.parametrize(("budget", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
 def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget, stages):
     now = [0.0]
     monkeypatch.setattr(module, "perf_counter", lambda: now[0])
@@ -103,7 +131,7 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
     schedule: Any = Schedule(None, budget, None)
     now[0] += 10
     schedule.end_stage(2, 0.5)  # five seconds for a work of one
-    for work in (2, *[1] * 9):
+    for work in (2, *[1] * 20):
         if not schedule.goes_on(work):
             break
         now[0] += 5 * work

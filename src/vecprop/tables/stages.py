@@ -58,6 +58,8 @@ SEQUENCE = [
     Stage("standardised", "silu", deeper=1),
 ]
 """The stages after the first, which are repeated without end, with other seeds."""
+MOST_STAGES = 16
+"""The largest number of stages that a budget decides on: what more of them gain on unseen rows, they lose on new ones."""
 
 
 def stage_of(number: int) -> Stage:
@@ -79,7 +81,7 @@ class Schedule:
     stages : int or None
         The number of stages; None for one.
     budget : float or None
-        The seconds from now in which there are as many stages as are likely to end, at least one.
+        The seconds from now in which there are as many stages as are likely to end, from one to `MOST_STAGES`.
     progress : callable or None
         Called with the progress of training over all stages, see `train_population`.
     """
@@ -104,7 +106,7 @@ class Schedule:
         if self.budget is None:
             return self.stage <= self.stages
         seconds = self.seconds
-        return seconds + seconds * _work(fits) / self._work <= self.budget
+        return self.stage <= MOST_STAGES and seconds + seconds * _work(fits) / self._work <= self.budget
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
         """Count a stage of these fits, after which the first model has this loss on unseen rows."""

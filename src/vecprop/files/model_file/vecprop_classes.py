@@ -208,7 +208,7 @@ _LEARNED_OF_TABLES: Checks = {
     "loss_curves_": is_a(list[list[float]]),
     "validation_loss_curves_": is_a(list[list[float]]),
     "n_iter_": is_count,
-    "stages_": is_count,
+    "stages_": lambda value, model: is_count(value, model) and value > 0,
     "validation_loss_": is_a(float),
 }
 _LEARNED_BY_CLASSIFIERS: Checks = {
