@@ -79,9 +79,10 @@ def test_more_stages_predict_unseen_rows_no_worse(both):
 def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
     own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
     monkeypatch.setattr(module, "SEQUENCE", [own])
-    model = TabularClassifier(**FEW | {"hidden_layer_sizes": (8, 5)}, dropout=0.1, activation="elu")
+    model = unfitted(TabularClassifier(**FEW), hidden_layer_sizes=(8, 5), dropout=0.1, activation="elu")
     _, fit = model._prepared(X, CLASSES, None)
-    before, after = fit.members()[0], model._fit_of_stage(fit, 2).members()[0]
+    before: Any = fit.members()[0]
+    after: Any = model._fit_of_stage(fit, 2).members()[0]
     expected = [Dense(8), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25)]
     assert after.network.layers == (*expected, Dense(2))
     assert after.early_stopping.patience == 3 * before.early_stopping.patience

@@ -59,7 +59,7 @@ SEQUENCE = [
 ]
 """The stages after the first, which are repeated without end, with other seeds."""
 MOST_STAGES = 16
-"""The largest number of stages that a budget decides on: what more of them gain on unseen rows, they lose on new ones."""
+"""The largest number of stages of a budget: what more gain on the rows that choose them, they lose on others."""
 
 
 def stage_of(number: int) -> Stage:
