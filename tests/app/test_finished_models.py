@@ -87,6 +87,16 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
 
 
+def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    parts = divided(Request(visits(tmp_path), "y", Split(0, None, None, 0)))
+    model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
+    found = cross_validated(model, parts, 3, seed=0, progress=None)
+    unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
+    alone = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training_of(np.flatnonzero(~unseen)))
+    np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[unseen]))
+
+
 def test_too_few_rows_for_the_folds_are_said(tmp_path):
     table = visits(tmp_path)
     with pytest.raises(TableError, match="There are 120 rows, fewer than the 121 folds of --cv: lower it"):
