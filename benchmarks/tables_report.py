@@ -63,8 +63,8 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# Models of tables beside others",
         "",
-        "Made by `python benchmarks/tables.py`, which describes how. All contenders have their defaults. No table was used "
-        f"to choose ours. Three folds, {results['repeats']} times; seconds of the processor, one thread.",
+        "Made by `python benchmarks/tables.py`, which describes how. All contenders have their defaults. No table was "
+        f"used to choose ours. Three folds, {results['repeats']} times; seconds of the processor, one thread.",
         "",
         "![Loss and time](tables.png)",
         "",

@@ -1,4 +1,4 @@
-"""Groups, times, duplicates and keys, from the table to the folds of a search."""
+"""Groups, times, duplicates and keys, from the table to the fit."""
 
 import json
 import re
@@ -9,7 +9,6 @@ import pytest
 
 import vecprop as vp
 from commands import FAST
-from vecprop.app.training.cross_validation import Columns
 from vecprop.app.training.dividing import Request, Split, divided
 
 
@@ -33,24 +32,23 @@ def visits(tmp_path):
     return tmp_path / "visits.csv"
 
 
-def test_groups_reach_the_fit_and_the_folds_of_a_search(visits):
+def test_groups_reach_the_fit(visits):
     parts = divided(request(visits, group="patient"))
     groups = parts.X["patient"].to_numpy()
     model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "patient" not in model.encoder_.names
     assert model.residuals_.groups == len(np.unique(groups)) == 15
-    for train, test in Columns.of(model, parts).splits:
-        assert not set(groups[train]) & set(groups[test])
 
 
-def test_times_reach_the_fit_and_the_folds_of_a_search(visits):
+def test_times_reach_the_fit(visits):
     parts = divided(request(visits, time="day"))
     days = pd.to_datetime(parts.X["day"], dayfirst=True).to_numpy()
     assert days.max() < pd.to_datetime(parts.X_test["day"], dayfirst=True).min()
     model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "day" in model.encoder_.names
-    for train, test in Columns.of(model, parts).splits:
-        assert days[train].max() < days[test].min()
+    earlier = days < np.sort(days)[len(days) // 2]
+    assert np.isnan(model.out_of_fold_[earlier]).all()
+    assert not np.isnan(model.out_of_fold_[~earlier]).any()
 
 
 @pytest.mark.parametrize(("column", "said"), [("two", "2 group"), ("one", "1 group")])

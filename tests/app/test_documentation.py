@@ -17,7 +17,8 @@ def test_commands_options_and_codes():
     commands = group.commands
     for name in commands:
         assert f"`vecprop {name}" in PAGE
-    options = {option for parameter in commands["train"].params for option in parameter.opts if option.startswith("--")}
+    shown = [parameter for parameter in commands["train"].params if not parameter.hidden]
+    options = {option for parameter in shown for option in parameter.opts if option.startswith("--")}
     assert {option for option in options - {"--help", "--output"} if option not in PAGE} == set()
     assert set(re.findall(r"`(--[\w-]+)", PAGE)) <= {
         option for command in commands.values() for parameter in command.params for option in parameter.opts

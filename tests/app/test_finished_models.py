@@ -15,7 +15,6 @@ import vecprop as vp
 from commands import FAST
 from vecprop import TableError
 from vecprop.app.models.metrics import metrics_of_numbers
-from vecprop.app.training.cross_validation import Columns
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.measured import cross_validated, unseen_in_training
 from vecprop.app.training.train_on_table import Trained
@@ -86,6 +85,16 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     out_of_fold = unseen_in_training(model, parts, seed=0)
     assert list(out_of_fold.predictions) == list(found.predictions)
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
+
+
+def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    parts = divided(Request(visits(tmp_path), "y", Split(0, None, None, 0)))
+    model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
+    found = cross_validated(model, parts, 3, seed=0, progress=None)
+    unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
+    alone = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training_of(np.flatnonzero(~unseen)))
+    np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[unseen]))
 
 
 def test_too_few_rows_for_the_folds_are_said(tmp_path):
@@ -253,13 +262,6 @@ def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
     frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
     (note,) = divided(Request(table, "y", Split(0.2, "patient", None, 0), test=tmp_path / "t.csv")).notes
     assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
-
-
-def test_a_search_has_the_weights_of_classes(tmp_path, people):
-    people.to_csv(tmp_path / "people.csv", index=False)
-    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
-    model = vp.TabularClassifier("buys", **FEW, class_weight={"yes": 5}).fit(**parts.training)
-    np.testing.assert_array_equal(Columns.of(model, parts).weight, np.where(parts.y == "yes", 5, 1))
 
 
 @pytest.mark.long

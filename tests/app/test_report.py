@@ -28,12 +28,12 @@ from vecprop.app.pages.svg import drawn
 from vecprop.app.pages.training_report import write_report
 from vecprop.app.pages.verdict_box import verdict_box
 from vecprop.app.terminal.interrupts import held_back_interrupts
-from vecprop.app.terminal.progress_bar import progress_bar
 from vecprop.app.training.dividing import Request, Split, divided
-from vecprop.app.training.fit_with_search import fitting
+from vecprop.app.training.fitting import fitting
 from vecprop.app.training.outcome import as_values, described
 from vecprop.app.training.train_on_table import Trained, train_on_table
 from vecprop.app.training.verdict import Verdict
+from vecprop.train.progress_bar import progress_bar
 
 SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}
 
@@ -76,7 +76,7 @@ def made(people, tmp_path_factory):
     pages = {}
     for target in ("buys", "spends"):
         request = Request(folder / "people.csv", target, Split(0.2, None, None, 0), settings=SMALL)
-        trained = train_on_table(request, fitting(None, set(SMALL), quiet=True), partial(progress_bar, quiet=True))
+        trained = train_on_table(request, fitting(quiet=True), partial(progress_bar, quiet=True))
         files = {"model": "people.npz", "config": str(folder / "people.toml"), "command": "vecprop train 'a & b'"}
         result = as_values(trained) | files
         write_report(trained, result, folder / "page.html")

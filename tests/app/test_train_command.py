@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 import tomllib
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,6 @@ from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_scor
 import vecprop as vp
 from commands import FAST
 from vecprop.app.commands import train as command
-from vecprop.app.training.cross_validation import Columns
-from vecprop.app.training.dividing import Parts
-from vecprop.app.training.settings_search import SettingsSearch, _try_whole, search
-
-
-def parts_of(X, y):
-    return Parts("regression", X, y, np.ones(len(y)), X[:0], y[:0], y[:0], [])
 
 
 def result_of(done):
@@ -98,9 +93,9 @@ def test_settings_reach_the_estimator(vecprop, table):
 
 
 def test_each_setting_of_the_estimators_is_an_option():
-    from vecprop.app.training.fit_with_search import SETTINGS
+    from vecprop.app.training.fitting import SETTINGS
 
-    elsewhere = {"target", "random_state", "progress", "columns", "decimal", "date_format"}
+    elsewhere = {"target", "random_state", "progress", "verbose", "columns", "decimal", "date_format"}
     for kind in (vp.TabularClassifier, vp.TabularRegressor):
         assert set(kind().get_params()) - elsewhere <= set(SETTINGS.values())
     assert set(SETTINGS) <= set(command.train.__annotations__)
@@ -139,20 +134,29 @@ def test_wrong_configurations_are_usage_errors(vecprop, table, text, said):
     assert said in re.sub(r"[\s│]+", " ", done.stderr)
 
 
-def test_a_search_is_no_worse_by_validation(vecprop, table):
-    options = ["--search", "--budget", 60, "--json", "--weight-decay", 1, "--activation", "relu", *FAST]
-    done = vecprop("train", table, "--target", "spends", *options)
-    found = result_of(done)["search"]
-    model, losses = vp.load("people.npz"), [each["validation_loss"] for each in found["finalists"]]
-    assert found["folds"] == 4
-    assert len(found["tried"]) > len(losses) > 1
-    assert model.validation_loss_ == losses[0] == min(losses)
-    assert {} in [each["settings"] for each in found["finalists"]]
-    assert all(model.get_params()[name] == value for name, value in found["finalists"][0]["settings"].items())
-    assert all(set(tried["settings"]) <= {"dropout", "learning_rate_init"} for tried in found["tried"])  # not given
+def test_a_budget_is_written_as_its_stages_which_make_the_model_again(vecprop, table, monkeypatch):
+    monkeypatch.setattr("vecprop.tables.stages.perf_counter", partial(next, count()))  # a second at each look
+    done = vecprop("train", table, "--target", "buys", "--budget", 7, "--json", *FAST)
+    model, result = vp.load("people.npz"), result_of(done)
+    assert result["stages"] == model.stages_ > 1
     written = tomllib.loads(Path("people.toml").read_text())
-    assert written["search"] is False
-    assert written["dropout"] == model.dropout
+    assert written["stages"] == model.stages_
+    assert "budget" not in written
+    again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
+    assert again.exit_code == 0, again.stderr
+    assert f"parameters in all, of {model.stages_} stages" in again.stdout
+    np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
+
+
+def test_options_of_an_older_run_without_search_have_no_budget(vecprop, table):
+    Path("old.toml").write_text(
+        f'table = "{table}"\ntarget = "buys"\nensemble = 2\nmax_iter = 2\nsearch = false\nbudget = 60.0\n'
+    )
+    assert vecprop("train", "--config", "old.toml").exit_code == 0
+    assert vp.load("people.npz").stages_ == 1
+    assert vecprop("train", "--config", "old.toml", "--budget", 1e-3, "--stages", 2, "--force").exit_code == 2
+    Path("old.toml").write_text(f'table = "{table}"\ntarget = "buys"\nsearch = true\nbudget = 60.0\n')
+    assert "give --budget 60" in vecprop("train", "--config", "old.toml", "--force").stderr
 
 
 @pytest.mark.long
@@ -220,67 +224,6 @@ def test_weights_that_are_none(vecprop, people, weight, said):
     assert said in done.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0])
-def test_a_search_ends_in_time(seconds):
-    X, y = pd.DataFrame({"x": np.arange(200.0)}), np.arange(200.0)
-    model = vp.TabularRegressor(n_members=2, max_iter=20, random_state=0).fit(X, y)
-    list(Columns.of(model, parts_of(X, y)).evaluated([{}]))  # compiles all but what is fixed
-    fixed = {"activation", "dropout", "hidden_layer_sizes"}
-    found = search(model, 0.02, parts_of(X, y), seconds, fixed, lambda said: None)
-    assert found.seconds < seconds + 0.5  # on a machine that does other things too
-    assert (len(found.tried) > 1) == (seconds > 0)
-
-
-@pytest.mark.long
-def test_a_search_mends_poor_settings():
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(150, 3)), columns=list("abc"))
-    y = np.where(X.a + X.b > 0, "yes", "no")
-    poor = vp.TabularClassifier(hidden_layer_sizes=8, n_members=2, max_iter=10, learning_rate_init=1e-6, random_state=0)
-    said = []
-    fixed = {"hidden_layer_sizes", "activation", "weight_decay"}  # so that all others are tried before time is out
-    found = search(poor.fit(X, y), 0.01, parts_of(X, y), 60.0, fixed, said.append)
-    assert len(found.tried) == 10
-    assert len(found.finalists) == 9
-    assert found.best.loss < 0.6 * found.finalists[0].loss
-    assert found.tried[0].settings == {}
-    assert found.tried[0].loss > min(tried.loss for tried in found.tried)
-    assert any("settings tried by cross-validation" in line for line in said)
-
-
-def test_an_interrupted_search_keeps_the_best_so_far():
-    X, y = pd.DataFrame({"x": np.arange(60.0)}), np.arange(60.0)
-    model = vp.TabularRegressor(hidden_layer_sizes=4, n_members=2, max_iter=2, random_state=0).fit(X, y)
-
-    def tell(said):
-        if "cross-validation" in said:
-            raise KeyboardInterrupt
-
-    found = search(model, 0.01, parts_of(X, y), 60.0, {"hidden_layer_sizes"}, tell)
-    assert found.tried
-    assert found.best.model is model
-    assert model.notes_[-1] == "The search was interrupted: the model is the best so far."
-
-
-def test_a_model_that_is_not_done_in_time_does_not_count():
-    X, y = pd.DataFrame({"x": np.arange(500.0)}), np.arange(500.0)
-    model = vp.TabularRegressor(n_members=2, batch_size=500, max_iter=10**5, n_iter_no_change=10**5)
-    began, found = time.perf_counter(), SettingsSearch(4, [])
-    _try_whole(found, model, {}, parts_of(X, y), began + 0.2, lambda said: None)
-    assert 0.2 < time.perf_counter() - began < 20
-    assert not found.finalists
-
-
-def test_what_diverges_is_not_chosen():
-    X, y = pd.DataFrame({"x": np.arange(60.0)}), np.arange(60.0)
-    model = vp.TabularRegressor(hidden_layer_sizes=4, n_members=2, max_iter=2, random_state=0).fit(X, y)
-    columns = Columns.of(model, parts_of(X, y))
-    bad, good = columns.evaluated([{"learning_rate_init": 1e30}, {}])
-    assert bad.loss == np.inf
-    assert good.loss < np.inf
-    assert [tried.loss for tried in columns.evaluated([{"learning_rate_init": 1e30}])] == [np.inf]
-
-
 def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
     people.assign(constant=1).to_csv("more.csv", index=False)
     done = vecprop("train", "more.csv", "--target", "buys", *FAST)
@@ -324,6 +267,10 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         (["--hidden-layer-sizes", "5,x"], "no list of widths"),
         (["--activation", "step"], "activation"),
         (["--ensemble", 1], "ensemble"),
+        (["--search"], "--search is now --budget alone: give --budget 60"),
+        (["--budget", 0], "budget"),
+        (["--stages", 0], "stages"),
+        (["--stages", 2, "--budget", 60], "budget=60.0 the seconds that decide it: give one of the two"),
         (["--quantile", "0.9"], "is for --loss quantile"),
         (["--loss", "quantile", "--quantile", "high"], "no list of levels"),
         (["--loss", "quantile"], "has no loss"),

@@ -29,7 +29,6 @@ def trained(ours, naive, boosting, how="test"):
         parts=SimpleNamespace(y=np.arange(400)),
         truth=np.arange(100),
         groups=None,
-        search=None,
         measured=SimpleNamespace(how=how),
         model=model,
         is_classifier=False,
@@ -72,13 +71,6 @@ def test_the_verdict_says_that_there_is_no_test():
     found = verdict(trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how="out of fold"))
     assert (found.level, len(found.worries)) == ("better", 1)
     assert "There is no test" in found.worries[0]
-
-
-def test_the_verdict_says_that_settings_were_found_by_the_rows_measured():
-    for how, count in (("test", 0), ("cross-validation", 1)):
-        made = trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how=how)
-        made.search = object()
-        assert [worry[:26] for worry in verdict(made).worries] == ["The settings were searched"] * count
 
 
 def test_few_groups_and_one_class_are_said():

@@ -128,6 +128,16 @@ def test_intervals_that_cannot_be_are_refused():
         to_onnx(vp.TabularClassifier(**FEW).fit(TABLE, TWO), coverage=0.9)
 
 
+def test_stages(monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    model = vp.TabularClassifier(**FEW, stages=8).fit(TABLE, THREE)
+    assert len(model.ensemble_.views) == 9
+    assert_same(model, TABLE, NEW)
+    assert_same(
+        vp.TabularRegressor(**FEW, stages=3, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, NUMBERS), NEW
+    )
+
+
 def test_a_model_that_was_trained_to_the_end():
     y = np.where(TABLE["visits"] + TABLE["X"] > 1, "yes", "no")
     assert_same(vp.TabularClassifier(random_state=0).fit(TABLE, y), TABLE, NEW)

@@ -62,6 +62,16 @@ def test_numbers(activation):
     assert_same(model, TABLE, NEW)
 
 
+def test_stages(monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    model = vp.TabularClassifier(**FEW, stages=8).fit(TABLE, THREE)
+    assert len(model.ensemble_.views) == 9
+    assert_same(model, TABLE, NEW)
+    assert_same(
+        vp.TabularRegressor(**FEW, stages=3, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, NUMBERS), NEW
+    )
+
+
 def test_a_model_that_was_trained_to_the_end():
     y = TABLE["visits"] * 100 + TABLE["X"]
     model = vp.TabularRegressor(random_state=0).fit(TABLE, y)

@@ -14,6 +14,7 @@ from vecprop.tables.calibration import ROWS_OF_ITS_OWN, best_shares
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.ensemble_fit import Fit, trained
+from vecprop.tables.growth import Growing
 
 FEW: dict[str, Any] = {
     "n_members": 3,
@@ -199,7 +200,7 @@ def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classif
     _, fit = model._prepared(TABLE, CLASSES, None)
     outcome = fit.outcome(results_with(fit, {3, 4, 5}, "interrupted"))
     model._keep(outcome)
-    model._calibrate(outcome.folds, fit)
+    Growing.of(model, fit, outcome).keep(1, np.ones(len(TABLE), bool))
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))

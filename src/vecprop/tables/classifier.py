@@ -1,6 +1,7 @@
 """The classifier of tables."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -15,8 +16,9 @@ from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
 from .calibration import best_inverse_temperature, likeliest_shares, log_loss
 from .ensemble import Ensemble, temperature_scaled
-from .ensemble_fit import Fit, out_of_fold
+from .ensemble_fit import TrainingRows, Unseen, out_of_fold
 from .error import TableError, first_line
+from .growth import Calibrated
 from .reading import as_classes
 from .settings import SharedSettings, documented
 from .table_model import TableModel
@@ -99,7 +101,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "threshold": [Real, str, None],
     }
-    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_")
+    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_", "stages_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -214,27 +216,31 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
         return factors * (1.0 if weight is None else weight)
 
-    def _calibrate(self, folds: np.ndarray, fit: Fit) -> np.ndarray:
-        rows = fit.rows
-        of_views = [out_of_fold(fit.unseen(view, folds), len(rows.T)) for view in self.ensemble_.views]
+    def _calibrated(
+        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
+    ) -> Calibrated:
+        (ensemble,), (of_ensemble,) = ensembles, unseen
+        of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]
         known = ~np.isnan(of_views[0][:, 0])
         classes = rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
-        self.ensemble_ = self._with_shares([P[known] for P in of_views], classes, weight)
-        P = self.ensemble_.together(of_views)
-        self.inverse_temperature_ = best_inverse_temperature(P[known], classes, weight, MOST_AGAIN)
-        P[known] = temperature_scaled(P[known], self.inverse_temperature_)
-        self.validation_loss_ = log_loss(P[known], classes, weight)
-        if self.threshold is not None:
-            counts = np.ones(len(known)) if rows.counts is None else rows.counts
-            self.threshold_ = self._best_threshold(P[known, 1], classes == 1, counts[known])
-        return P
+        ensemble = _with_shares(ensemble, [P[known] for P in of_views], classes, weight)
+        P = ensemble.together(of_views)
+        inverse_temperature = best_inverse_temperature(P[known], classes, weight, MOST_AGAIN)
+        P[known] = temperature_scaled(P[known], inverse_temperature)
+        learned = {
+            "ensemble_": ensemble,
+            "inverse_temperature_": inverse_temperature,
+            "validation_loss_": log_loss(P[known], classes, weight),
+        }
+        return Calibrated(learned, P)
 
-    def _with_shares(self, of_views: list[np.ndarray], classes: np.ndarray, weight: np.ndarray | None) -> Ensemble:
-        """Return the ensemble with the best temperature and share of each view's probabilities."""
-        scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
-        scaled = [temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True)]
-        return self.ensemble_.with_shares(likeliest_shares(scaled, classes, weight), scales)
+    def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
+        if self.threshold is None:
+            return
+        known = ~np.isnan(unseen[:, 0])
+        counts = np.ones(len(known)) if rows.counts is None else rows.counts
+        self.threshold_ = self._best_threshold(unseen[known, 1], rows.T[known].argmax(axis=1) == 1, counts[known])
 
     def _best_threshold(self, p: np.ndarray, is_second: np.ndarray, counts: np.ndarray) -> float:
         """Return the best threshold for rows that networks have not seen; ½ if a rule needs classes that these lack."""
@@ -247,6 +253,15 @@ class TabularClassifier(ClassifierMixin, TableModel):
             f"are of the class {named}."
         )
         return 0.5
+
+
+def _with_shares(
+    ensemble: Ensemble, of_views: list[np.ndarray], classes: np.ndarray, weight: np.ndarray | None
+) -> Ensemble:
+    """Return an ensemble with the best temperature and share of each view's probabilities."""
+    scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
+    scaled = [temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True)]
+    return ensemble.with_shares(likeliest_shares(scaled, classes, weight), scales)
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

@@ -31,6 +31,8 @@ class Networks:
         Their share of the ensemble's prediction.
     inverse_temperature : float or None
         The inverse temperature of their probabilities, before they are averaged with those of others; None for 1.
+    stage : int, default 1
+        The stage of the fit that has trained them.
     """
 
     network: Network
@@ -39,6 +41,7 @@ class Networks:
     inputs: np.ndarray
     share: float = 1.0
     inverse_temperature: float | None = None
+    stage: int = 1
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Yield each network's predictions, (N, O), for all inputs of the encoder."""
@@ -54,8 +57,8 @@ class Ensemble:
     Parameters
     ----------
     views : list of Networks
-        Those that see a table in the same way. In each view the networks are in the order of the folds that they have
-        not seen, which are the same.
+        Those that see a table in the same way and were trained with the same settings. In each view the networks are in
+        the order of the folds that they have not seen, which are the same.
     """
 
     views: list[Networks]

@@ -19,6 +19,9 @@ from .encoder import View
 from .ensemble import Ensemble, Networks
 from .folds import splits, unseen_by
 
+INTERRUPTED = "Training was interrupted: the model is what was learned so far."
+"""The note on a model whose training has ended early."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -90,6 +93,8 @@ class ViewFit:
         The description of the networks of each ensemble.
     training : Training
         How they are trained.
+    stage : int, default 1
+        The stage of the fit in which they are trained.
     """
 
     view: View
@@ -97,6 +102,14 @@ class ViewFit:
     X: np.ndarray
     networks: list[Network]
     training: Training
+    stage: int = 1
+
+
+Unseen = list[tuple[np.ndarray, np.ndarray]]
+"""For each fold the indices of its rows, and predictions of them, (n, O), by a network that has not seen them."""
+
+Added = tuple[list[Networks], list[list[TrainingResult]]]
+"""For each ensemble further networks, and the results of their training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +124,14 @@ class Fit:
         The rows, of which each member leaves out its fold, see `splits`.
     seed : int
         Fixes initial parameters, the order of rows and dropout.
+    first : int, default 0
+        The number of the first view among all that are ever trained on these rows, so that each has seeds of its own.
     """
 
     views: list[ViewFit]
     rows: TrainingRows
     seed: int
+    first: int = 0
 
     def members(self) -> list[Member]:
         """Return the members of each ensemble, which are validated on the rows that they are not trained on."""
@@ -148,7 +164,8 @@ class Fit:
     def _groups(self) -> list[tuple[int, ViewFit, Network]]:
         """The groups of members that differ by their fold alone: first the views of the first ensemble."""
         count = len(self.views[0].networks)
-        return [(place, view, view.networks[of]) for of in range(count) for place, view in enumerate(self.views)]
+        views = list(enumerate(self.views, self.first))
+        return [(place, view, view.networks[of]) for of in range(count) for place, view in views]
 
     def _member(self, view: ViewFit, network: Network, number: int, epochs: int, count: int, **settings: Any) -> Member:
         return Member(
@@ -172,9 +189,7 @@ class Fit:
         Not every network may be good. Views and folds are left out so that most are kept of those that have a good
         network in each view of each ensemble.
         """
-        several = np.empty(len(results), object)
-        several[:] = results
-        grouped = several.reshape(len(self.views[0].networks), len(self.views), -1)
+        grouped = self._grouped(results)
         is_good = np.vectorize(_is_good, otypes=[bool])(grouped).all(axis=0)
         choices = [list(range(len(self.views))), *([place] for place in range(len(self.views)))]
         kept = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
@@ -186,28 +201,52 @@ class Fit:
             raise ValueError(
                 f"Training diverged in each of {len(results)} members: lower learning_rate_init (now {rate})."
             ) from DivergenceError("No member stayed finite.", results[0])
-
-        def networks(of: int, place: int) -> Networks:
-            view, thetas = self.views[place], np.stack([result.theta for result in grouped[of, place, good]])
-            return Networks(view.networks[of], thetas, view.view, view.inputs, 1 / len(kept))
-
-        ensembles = [Ensemble([networks(of, place) for place in kept]) for of in range(len(grouped))]
+        each = grouped[..., good]
+        ensembles = [
+            Ensemble([self._networks(of, place, each[of, place], 1 / len(kept)) for place in kept])
+            for of in range(len(each))
+        ]
         others = [place for place in range(len(self.views)) if place not in kept]
         return Outcome(ensembles, good, grouped[:, kept].ravel().tolist(), grouped[:, others].ravel().tolist())
 
-    def unseen(self, networks: Networks, folds: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield, for each network of a view, the indices of the rows that it has not seen, and its predictions, (n, O).
+    def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> Added | None:
+        """Return what the results of members of one view add to each ensemble; None if one of them is not good.
+
+        Parameters
+        ----------
+        results : sequence of TrainingResult
+            The results of all members.
+        folds : ndarray of int
+            The folds for which ensembles have networks.
+        """
+        grouped = self._grouped(results)[:, 0]
+        if not all(map(_is_good, grouped[:, folds].ravel())):
+            return None
+        return [self._networks(of, 0, own[folds], 0.0) for of, own in enumerate(grouped)], grouped.tolist()
+
+    def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
+        """Return the results of members by their ensemble, view and fold."""
+        several = np.empty(len(results), object)
+        several[:] = results
+        return several.reshape(len(self.views[0].networks), len(self.views), -1)
+
+    def _networks(self, of: int, place: int, results: np.ndarray, share: float) -> Networks:
+        view, thetas = self.views[place], np.stack([result.theta for result in results])
+        return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
+
+    def unseen(self, networks: Networks, folds: np.ndarray) -> Unseen:
+        """Return what each network of a view predicts of the rows that it has not seen.
 
         Parameters
         ----------
         networks, folds
             As in the outcome.
         """
-        (X,) = [view.X for view in self.views if view.view == networks.view]
-        for place, number in enumerate(folds):
-            own = unseen_by(self.rows.fold, number, is_time=self.rows.is_time)
-            network, theta = networks.network, networks.thetas[place]
-            yield own, engine_for(network, theta, silent=True).predict(theta, X[own]).astype(float)
+        (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
+        rows = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
+        each = [(engine_for(networks.network, theta, silent=True), theta) for theta in networks.thetas]
+        pairs = zip(rows, each, strict=True)
+        return [(own, engine.predict(theta, X[own]).astype(float)) for own, (engine, theta) in pairs]
 
 
 def _is_good(result: TrainingResult) -> bool:
@@ -245,12 +284,19 @@ def trained(
     ValueError
         If all members of a fit diverge.
     """
+    return (fit.outcome(results) for (fit, _), results in zip(fits, results_of(fits, progress), strict=True))
+
+
+def results_of(
+    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None
+) -> Iterator[Sequence[TrainingResult]]:
+    """Train the members of several fits as one population, and yield the results of each fit."""
     first_fit, X = fits[0][0], fits[0][0].views[0].X
     members = [member for _, members in fits for member in members]
     results = train_population(members, X, first_fit.rows.T, progress=progress)
     first = 0
-    for fit, members in fits:
-        yield fit.outcome(results[first : first + len(members)])
+    for _, members in fits:
+        yield results[first : first + len(members)]
         first += len(members)
 
 

@@ -1,6 +1,6 @@
 """The regressor of tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -14,8 +14,9 @@ from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
 from .calibration import best_shares
 from .ensemble import Ensemble
-from .ensemble_fit import Fit, Outcome, out_of_fold
+from .ensemble_fit import Outcome, TrainingRows, Unseen, out_of_fold
 from .error import TableError, pandas
+from .growth import Calibrated
 from .intervals import Residuals
 from .kinds import target_reading
 from .numerals import NumberReading
@@ -88,7 +89,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         "loss": [StrOptions({"squared_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
-    _from_unseen = ("residuals_", "validation_loss_")
+    _from_unseen = ("residuals_", "validation_loss_", "stages_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -175,14 +176,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self._in_units(np.stack([Y[:, 0] for Y in ensemble.each(inputs)]))
 
     def _shared(
-        self, ensemble: Ensemble, loss: Loss, folds: np.ndarray, fit: Fit
-    ) -> tuple[Ensemble, list[tuple[np.ndarray, np.ndarray]]]:
+        self, ensemble: Ensemble, loss: Loss, of_views: Sequence[Unseen], rows: TrainingRows
+    ) -> tuple[Ensemble, Unseen]:
         """Return an ensemble with the best share of each view.
 
         Beside it are, for each fold, the rows that its networks have not seen and their prediction in the target's
         units.
         """
-        rows, of_views = fit.rows, [list(fit.unseen(view, folds)) for view in ensemble.views]
         each = [out_of_fold(of_view, len(rows.T)) for of_view in of_views]
         known = ~np.isnan(each[0][:, 0])
         T, weight = rows.T[known], None if rows.weight is None else rows.weight[known]
@@ -240,25 +240,26 @@ class TabularRegressor(RegressorMixin, TableModel):
         super()._keep(outcome)
         self.outer_ = outcome.ensembles[1:]
 
-    def _calibrate(self, folds: np.ndarray, fit: Fit) -> np.ndarray:
-        rows = fit.rows
+    def _calibrated(
+        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
+    ) -> Calibrated:
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
-        pairs = zip(self.ensembles, self._losses(), strict=True)
-        shared, each = zip(*(self._shared(ensemble, loss, folds, fit) for ensemble, loss in pairs), strict=True)
-        self.ensemble_, *self.outer_ = shared
+        of_all = zip(ensembles, self._losses(), unseen, strict=True)
+        shared, each = zip(*(self._shared(*of_ensemble, rows) for of_ensemble in of_all), strict=True)
         ends = each[1:] or each * 2
-        own = [unseen for unseen, _ in each[0]]
-        distances = [
-            np.maximum(low - y[unseen], y[unseen] - high) for (unseen, low), (_, high) in zip(*ends, strict=True)
-        ]
-        self.residuals_ = Residuals.of(distances, [weight[unseen] for unseen in own], rows.groups)
+        distances = [np.maximum(low - y[own], y[own] - high) for (own, low), (_, high) in zip(*ends, strict=True)]
+        learned = {
+            "ensemble_": shared[0],
+            "outer_": list(shared[1:]),
+            "residuals_": Residuals.of(distances, [weight[own] for own, _ in each[0]], rows.groups),
+        }
         Y, *outer = (out_of_fold(of_members, len(y)) for of_members in each)
         known = ~np.isnan(Y)
         if not self.levels:
-            self.validation_loss_ = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
-            return Y
+            loss = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
+            return Calibrated(learned | {"validation_loss_": loss}, Y)
         Y = np.stack([outer[0], Y, outer[1]] if outer else [Y], axis=1)
         losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self.levels, strict=True)], axis=0)
-        self.validation_loss_ = float(np.average(losses[known], weights=weight[known]))
-        return Y
+        loss = float(np.average(losses[known], weights=weight[known]))
+        return Calibrated(learned | {"validation_loss_": loss}, Y)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -56,9 +56,19 @@ random_state : int, RandomState or None, default None
     each time, with any number of threads.
 n_jobs : int or None, default None
     The largest number of threads; None for the number of processors.
+stages : int or None, default None
+    The number of stages of training; None for one. Each stage after the first trains one more network for each part of
+    the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
+budget : float or None, default None
+    The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
+    trained, and there are 16 at most. With ``stages=model.stages_`` the same model is made to the bit, whatever time
+    that takes.
+verbose : bool, default False
+    Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
+    lowest loss so far on rows that networks have not seen.
 progress : callable or None, default None
     Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
-    losses. If it returns True, the others are stopped."""
+    losses, the stage. If it returns True, the others are stopped, of a later stage all."""
 
 ATTRIBUTES = """\
 notes_ : list of str
@@ -73,6 +83,8 @@ ensemble_ : Ensemble
 loss_curves_, validation_loss_curves_ : list of list of float
     The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
     each; those that see pieces are the first.
+stages_ : int
+    The number of stages that were trained, whether or not their networks were kept.
 n_iter_ : int
     The number of epochs of the longest training.
 n_features_in_, feature_names_in_ : int and ndarray
@@ -106,6 +118,9 @@ class SharedSettings(OwnDefaults):
     max_iter: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
+    stages: int | None = None
+    budget: float | None = None
+    verbose: bool = False
     progress: Callable[[Progress], object] | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -124,6 +139,9 @@ class SharedSettings(OwnDefaults):
         "n_iter_no_change": [COUNT],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "stages": [COUNT, None],
+        "budget": [Interval(Real, 0, None, closed="neither"), None],
+        "verbose": ["boolean"],
         "progress": [callable, None],
     }
 

@@ -17,18 +17,22 @@ from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
 from ..train.progress import Progress
+from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
 from .drift import Profile, Tally
-from .encoder import VIEWS, Encoder, Inputs
+from .encoder import VIEWS, Encoder, Inputs, View
 from .ensemble import Ensemble
-from .ensemble_fit import Fit, Outcome, TrainingRows, ViewFit, trained
+from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
+from .growth import Calibrated, fit_together
+from .intervals import Residuals
 from .leaks import leaks
 from .row_numbers import row_numbers
 from .settings import SharedSettings
+from .stages import Stage, stage_of
 from .task import as_whole
 
 TRAINED_ANEW = "The model was trained anew"
@@ -51,8 +55,22 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
     ensemble_: Ensemble
     out_of_fold_: np.ndarray
+    stages_: int
+    validation_loss_: float
+    # Of classifiers, and of regressors. In these, which are dataclasses, annotations would be settings.
+    inverse_temperature_: float
+    residuals_: Residuals
+    outer_: list[Ensemble]
     _from_unseen: ClassVar[tuple[str, ...]]
     """The attributes that come from the members' predictions of rows that they have not seen."""
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.stages is not None and self.budget is not None:
+            raise ValueError(
+                f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
+                "give one of the two."
+            )
 
     @abstractmethod
     def _losses(self) -> list[Loss]:
@@ -63,11 +81,23 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Learn the classes or the scale of the targets; return the networks' targets and number of outputs."""
 
     @abstractmethod
-    def _calibrate(self, folds: np.ndarray, fit: Fit) -> np.ndarray:
-        """Choose the views' shares, and calibrate predictions, by the members' errors on rows that they have not seen.
+    def _calibrated(
+        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
+    ) -> Calibrated:
+        """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen.
 
-        Returns the predictions of these rows, (N, …), nan for rows that all members have seen.
+        Parameters
+        ----------
+        ensembles : list of Ensemble
+            The networks.
+        unseen : sequence of sequence of Unseen
+            What those of each view of each ensemble predict.
+        rows : TrainingRows
+            The rows.
         """
+
+    def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
+        """Choose how predictions become decisions, by the predictions of rows that networks have not seen."""
 
     @abstractmethod
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
@@ -106,7 +136,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             If settings are out of range, or training diverges.
         """
         table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
-        fit_together([self], [table], self.progress)
+        with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
+            fit_together([self], [table], self.progress or show)
         return self
 
     def refitted(
@@ -138,8 +169,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         check_is_fitted(self)
         model: Any = clone(self)
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
-        kept = [view.view for view in self.ensemble_.views]
-        fit = replace(fit, views=[view for view in fit.views if view.view in kept])
+        kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
+        fit = replace(fit, views=kept)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
         until = [max(round(float(np.median(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
@@ -182,10 +213,24 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         views = []
         for view, training in zip(VIEWS, self.trainings(count), strict=True):
             own = self.encoder_.of_view(view)
-            networks = [self._network(len(own), outputs, loss) for loss in self._losses()]
+            networks = [self._network(len(own), outputs, loss, Stage(view)) for loss in self._losses()]
             views.append(ViewFit(view, own, np.take(inputs, own, axis=1), networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
         return rows, Fit(views, of_training, seed)
+
+    def _fit_of_stage(self, fit: Fit, number: int) -> Fit:
+        """Return the fit of a later stage to the rows of the first."""
+        return replace(fit, views=[self._view_of_stage(fit, stage_of(number).view, number)], first=number)
+
+    def _view_of_stage(self, fit: Fit, view: View, number: int) -> ViewFit:
+        """Return what is trained of a view in a stage, given the fit of the first."""
+        (first,) = [of_fit for of_fit in fit.views if of_fit.view == view]
+        if number == 1:
+            return first
+        inputs, outputs = len(first.inputs), first.networks[0].outputs
+        stage = stage_of(number)
+        networks = [self._network(inputs, outputs, loss, stage) for loss in self._losses()]
+        return replace(first, networks=networks, training=stage.training(first.training), stage=number)
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weights of the rows in training."""
@@ -261,11 +306,12 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
         return self.encoder_(frame)
 
-    def _network(self, inputs: int, outputs: int, loss: Loss) -> Network:
-        activation = ACTIVATIONS.get(self.activation, self.activation)
+    def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
+        name, dropout = stage.activation or self.activation, max(self.dropout, stage.dropout)
+        activation = ACTIVATIONS.get(name, name)
         layers = []
-        for width in self.widths:
-            layers += [Dense(width), activation, *([Dropout(self.dropout)] if self.dropout else [])]
+        for width in stage.widths(self.widths):
+            layers += [Dense(width), activation, *([Dropout(dropout)] if dropout else [])]
         return Network(inputs, [*layers, Dense(outputs)], loss)
 
     def _keep(self, outcome: Outcome) -> None:
@@ -279,7 +325,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             reason = "diverged" if "diverged" in ended else "were not trained"
             self.notes_.append(f"{len(ended)} of {len(results)} networks {reason} and do not count.")
         if any(result.reason == "interrupted" for result in results):
-            self.notes_.append("Training was interrupted: the model is what was learned so far.")
+            self.notes_.append(INTERRUPTED)
 
     def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
         histories = [result.history for result in results]
@@ -422,30 +468,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
-
-
-def fit_together(
-    models: Sequence[Any], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
-) -> None:
-    """Fit models, each to a table of its own, as one population.
-
-    Parameters
-    ----------
-    models : sequence of TabularClassifier or TabularRegressor
-        The models, of which the first says how many threads there may be.
-    tables : sequence of mapping
-        The arguments of ``fit`` for each.
-    progress : callable or None
-        See `train_population`.
-    """
-    prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
-    with at_most_jobs(models[0].n_jobs):
-        outcomes = trained([(fit, fit.members()) for _, fit in prepared], progress)
-        for model, (rows, fit), outcome in zip(models, prepared, outcomes, strict=True):
-            model._keep(outcome)
-            unseen = model._calibrate(outcome.folds, fit)
-            model.out_of_fold_ = np.full((len(rows.is_used), *unseen.shape[1:]), np.nan)
-            model.out_of_fold_[rows.is_used] = unseen
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> int:

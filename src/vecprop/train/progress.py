@@ -23,6 +23,10 @@ class Progress:
         The number of rows that were trained on, over all epochs.
     loss, validation_loss : float
         The medians over the members of their latest losses; nan if none is known.
+    stage : int, default 1
+        The number of the stage that is trained, of a model of a table.
+    best : float, default nan
+        The loss, on rows that its networks have not seen, of such a model before this stage.
     """
 
     ended: int
@@ -31,6 +35,8 @@ class Progress:
     rows: int
     loss: float
     validation_loss: float
+    stage: int = 1
+    best: float = float("nan")
 
 
 class ProgressBar:

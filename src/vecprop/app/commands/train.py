@@ -130,12 +130,21 @@ def train(
     ensemble: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Networks that are averaged.", rich_help_panel=LEARNING)
     ] = None,
-    search: Annotated[
-        bool, typer.Option("--search", help="Search for better settings of those not given.", rich_help_panel=LEARNING)
-    ] = False,
     budget: Annotated[
-        float, typer.Option(min=0, help="Seconds for training with --search.", rich_help_panel=LEARNING)
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Seconds for training: more networks, with other settings, where they help.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    stages: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="That many stages of training, as --budget counts them.", rich_help_panel=LEARNING
+        ),
+    ] = None,
+    search: Annotated[bool | None, typer.Option("--search", hidden=True)] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
     ] = 0,
@@ -181,8 +190,12 @@ def train(
 
     Example: vecprop train ventes.csv --target prix --decimal , --codes postal --date-format "day first"
 
-    Example: vecprop train visits.csv.gz --target outcome --group patient --search --budget 300 -o visits.npz
+    Example: vecprop train visits.csv.gz --target outcome --group patient --budget 300 -o visits.npz
     """
+    if search:
+        raise UsageError("--search is now --budget alone: give --budget 60 for a minute of training.")
+    if search is False and getattr(context.get_parameter_source("budget"), "name", "") == "DEFAULT_MAP":
+        context.params["budget"] = None  # options of a run of an earlier version, whose budget was for a search
     if group is not None and time is not None:
         raise UsageError("Rows are kept together by --group or divided by --time: give one of the two.")
     if cv is not None and (test is not None or test_size):
@@ -200,13 +213,12 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ...train.progress_bar import progress_bar
     from ..terminal.interrupts import held_back_interrupts
-    from ..terminal.progress_bar import progress_bar
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
-    from ..training.fit_with_search import fitting, found, settings_of
+    from ..training.fitting import fitting, found, settings_of, was_interrupted
     from ..training.outcome import as_text, as_values, described
-    from ..training.settings_search import was_interrupted
     from ..training.train_on_table import Trained, train_on_table
 
     asked = asked_of(context.params)
@@ -214,13 +226,12 @@ def train(
     share = 0.0 if cv is not None else 0.2 if test_size is None else test_size
     split = Split(share, group, time, seed, asked)
     request = Request(table, target, split, test, task, weight, settings, several_names(classes), cv)
-    fit = fitting(budget if search else None, set(settings), quiet)
-    trained = train_on_table(request, fit, partial(progress_bar, quiet=quiet))
+    trained = train_on_table(request, fitting(quiet), partial(progress_bar, quiet=quiet))
     was_cut = was_interrupted(trained.model)
 
     def keep(trained: Trained, files: RunFiles, metrics: dict[str, float]) -> None:
         save(trained.final, files.model, columns=trained.types, metrics=metrics)
-        changed = {"output": files.model, "task": trained.parts.task, "search": False, **found(trained.model)}
+        changed = {"search": None, "output": files.model, "task": trained.parts.task, **found(trained.model)}
         changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
         with written_at_once(files.options) as file:
             file.write(configuration(context, changed).encode())

@@ -21,8 +21,8 @@ from ... import (
     train_population,
 )
 from ... import __version__ as version
+from ...train.progress_bar import progress_bar
 from ...train.state import TrainingResult
-from ..terminal.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from ...check import Report

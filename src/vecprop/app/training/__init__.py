@@ -1,1 +1,1 @@
-"""From a table to a model and its test: the division of the rows, the search for settings, and the outcome."""
+"""From a table to a model and its test: the division of the rows, the fit, and the outcome."""

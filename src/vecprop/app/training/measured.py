@@ -11,7 +11,7 @@ from ...tables.classifier import factors_of_classes
 from ...tables.ensemble_fit import out_of_fold
 from ...tables.error import TableError
 from ...tables.folds import splits
-from ...tables.table_model import fit_together
+from ...tables.growth import fit_together
 from ...tables.threshold import decided
 from ...train.progress import Progress
 from ..models.estimates import Metric
@@ -20,7 +20,7 @@ from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_
 from ..models.quantiles import levels_of, quantiles_of
 from .baselines import Baselines
 from .dividing import Parts
-from .settings_search import was_interrupted
+from .fitting import was_interrupted
 
 OURS = "vecprop"
 How = Literal["test", "out of fold", "cross-validation"]
@@ -154,6 +154,8 @@ def cross_validated(
     folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
     learned = [learned for learned, _ in splits(fold, is_time=parts.dependence.is_time)]
     models: list[Any] = [clone(model) for _ in folds]
+    for of_fold in models:
+        of_fold.set_params(stages=model.stages_, budget=None)
     try:
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:

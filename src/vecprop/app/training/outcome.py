@@ -6,7 +6,6 @@ from typing import Any
 
 from ..models.metrics import TITLES, columns_of_text, scores_as_text
 from ..models.quantiles import levels_of
-from .settings_search import SettingsSearch, settings_as_text
 from .train_on_table import Trained
 from .verdict import verdict
 
@@ -32,6 +31,7 @@ def described(trained: Trained) -> dict[str, Any]:
         "target": trained.request.target,
         "rows": {"train": len(parts.y), "test": len(parts.y_test)},
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
+        "stages": model.stages_,
         "networks": sum(map(len, model.ensembles)),
         "parameters": sum(ensemble.theta.size for ensemble in model.ensembles),
         "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
@@ -43,21 +43,7 @@ def described(trained: Trained) -> dict[str, Any]:
         result |= {"positive": result["classes"][1], "threshold": getattr(model, "threshold_", 0.5)}
     if trained.refitted is not None:
         result["refit"] = {"rows": len(parts.y) + len(parts.y_test), "epochs": model.n_iter_}
-    if trained.search is not None:
-        result["search"] = search_as_values(trained.search)
     return result
-
-
-def search_as_values(search: SettingsSearch) -> dict[str, Any]:
-    """Return the outcome of a search as values for JSON, the best settings first."""
-    tried = sorted(search.tried, key=lambda tried: tried.loss)
-    finalists = sorted(search.finalists, key=lambda finalist: finalist.loss)
-    return {
-        "seconds": round(search.seconds, 3),
-        "folds": search.folds,
-        "tried": [{"loss": tried.loss, "settings": tried.settings} for tried in tried],
-        "finalists": [{"validation_loss": each.loss, "settings": each.settings} for each in finalists],
-    }
 
 
 def as_text(trained: Trained, result: dict[str, Any]) -> str:
@@ -71,8 +57,8 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         f"{result['task']} of {result['target']!r} ({what}) in {trained.request.table}",
         f"rows      {result['rows']['train']} to train, {result['rows']['test'] or 'none'} to test",
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
-        f"networks  {result['networks']}, with {result['parameters']} parameters in all",
-        *([] if trained.search is None else search_as_text(trained.search)),
+        f"networks  {result['networks']}, with {result['parameters']} parameters in all"
+        + (f", of {result['stages']} stages" if result["stages"] > 1 else ""),
         *_positive(result),
         *_refit(result),
         "",
@@ -149,14 +135,3 @@ def spread(values: list[float]) -> tuple[float, float] | None:
 def _numbers(levels: list[float]) -> str:
     kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ")
     return kind + ", ".join(map(str, levels))
-
-
-def search_as_text(search: SettingsSearch) -> list[str]:
-    """Return the outcome of a search as lines of text."""
-    given, best = search.finalists[0], search.best
-    found = f"validation loss {best.loss:.4g} with {settings_as_text(best.settings)}"
-    return [
-        f"search    {len(search.tried)} settings by {search.folds}-fold cross-validation, {len(search.finalists)} as "
-        f"whole models, in {search.seconds:.1f} s",
-        f"          {found}" + ("" if best is given else f"; {given.loss:.4g} with the settings given"),
-    ]

@@ -20,7 +20,6 @@ from ..models.known_rows import Task
 from ..terminal.errors import UsageError
 from .dividing import Parts, Request, divided
 from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training, without_baselines
-from .settings_search import SettingsSearch
 
 Bar = Callable[[str], AbstractContextManager[Callable[[Progress], object] | None]]
 
@@ -37,8 +36,6 @@ class Trained:
         The table, divided.
     model : TabularClassifier or TabularRegressor
         The fitted model.
-    search : SettingsSearch or None
-        The search for its settings, if there was one.
     seconds : dict of str to float
         The times of reading, training, measuring, and of training anew.
     bar : callable
@@ -50,7 +47,6 @@ class Trained:
     request: Request
     parts: Parts
     model: Any
-    search: SettingsSearch | None
     seconds: dict[str, float]
     bar: Bar
     refitted: Any = None
@@ -172,7 +168,7 @@ class Trained:
 
 def train_on_table(
     request: Request,
-    fit: Callable[[Any, Parts], tuple[Any, SettingsSearch | None]],
+    fit: Callable[[Any, Parts], Any],
     bar: Bar,
 ) -> Trained:
     """Return a model of a table, which is not measured yet.
@@ -182,8 +178,7 @@ def train_on_table(
     request : Request
         The request.
     fit : callable
-        Takes an estimator with the request's settings and the parts of the table; returns the fitted model, and the
-        search for its settings if there was one.
+        Takes an estimator with the request's settings and the parts of the table; returns the fitted model.
     bar : callable
         Returns a block with a progress bar, see `Trained`.
 
@@ -196,11 +191,11 @@ def train_on_table(
     parts = divided(request)
     estimator = estimator_for(parts.task, request)
     read = time.perf_counter()
-    model, search = fit(estimator, parts)
+    model = fit(estimator, parts)
     if parts.reading is not None:
         model.target_reading_ = parts.reading
     done = time.perf_counter()
-    return Trained(request, parts, model, search, {"reading": read - started, "training": done - read}, bar)
+    return Trained(request, parts, model, {"reading": read - started, "training": done - read}, bar)
 
 
 def estimator_for(task: Task, request: Request) -> Any:

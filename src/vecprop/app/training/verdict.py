@@ -70,7 +70,6 @@ def verdict(trained: Trained) -> Verdict:
     level = _level(trained.margins, baseline, overlaps)
     rules = (
         _without_test,
-        _searched,
         _like_naive,
         _worse_than_frequencies,
         _few_rows,
@@ -124,14 +123,9 @@ def _apart(margin: Estimate) -> str:
 def _without_test(trained: Trained) -> Iterator[str]:
     if trained.measured.how == "out of fold":
         yield (
-            "There is no test: rows of training are predicted by networks that were not trained on them, but stopped "
-            "and calibrated by them."
+            "There is no test: rows of training are predicted by networks that were not trained on them, but stopped, "
+            "chosen and calibrated by them."
         )
-
-
-def _searched(trained: Trained) -> Iterator[str]:
-    if trained.search is not None and trained.measured.how != "test":
-        yield "The settings were searched for on the rows measured, for which they are rather better than for new rows."
 
 
 def _like_naive(trained: Trained) -> Iterator[str]:

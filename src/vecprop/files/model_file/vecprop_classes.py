@@ -223,6 +223,7 @@ _LEARNED_OF_TABLES: Checks = {
     "loss_curves_": is_a(list[list[float]]),
     "validation_loss_curves_": is_a(list[list[float]]),
     "n_iter_": is_count,
+    "stages_": lambda value, model: is_count(value, model) and value > 0,
     "validation_loss_": is_a(float),
 }
 _LEARNED_BY_CLASSIFIERS: Checks = {
@@ -294,6 +295,7 @@ def _networks_are_consistent(networks: Networks) -> bool:
         and inputs.dtype.kind == "i"
         and inputs.shape == (networks.network.inputs,)
         and bool(np.all(inputs >= 0))
+        and networks.stage > 0
     )
 
 
@@ -306,16 +308,16 @@ def _restored_ensemble(state: dict[str, Any]) -> Ensemble:
 
 
 def _views_are_consistent(ensemble: Ensemble) -> bool:
-    """Return whether an ensemble has different views, with networks of the same folds and outputs."""
+    """Return whether an ensemble has different views or stages, with networks of the same folds and outputs."""
     shapes = {(len(view.thetas), view.network.outputs) for view in ensemble.views}
-    return len(shapes) == 1 and len({view.view for view in ensemble.views}) == len(ensemble.views)
+    return len(shapes) == 1 and len({(view.view, view.stage) for view in ensemble.views}) == len(ensemble.views)
 
 
 def _are_alike(one: Ensemble, other: Ensemble) -> bool:
     """Return whether two ensembles differ in their losses, shares and parameters at most."""
     return len(one.views) == len(other.views) and all(
         a.thetas.shape == b.thetas.shape
-        and a.view == b.view
+        and (a.view, a.stage) == (b.view, b.stage)
         and np.array_equal(a.inputs, b.inputs)
         and a.network.inputs == b.network.inputs
         and a.network.layers == b.network.layers
@@ -335,7 +337,7 @@ def _table_model_is_consistent(model: Any) -> bool:
         return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
     is_classifier, views, width = type(model) is TabularClassifier, model.ensemble_.views, model.encoder_.width
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
-    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_"}
+    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_", "stages_"}
     if not is_classifier and len(model.levels) < 2:
         not_always.add("outer_")
     return (

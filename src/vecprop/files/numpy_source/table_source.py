@@ -170,22 +170,24 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
     """Add the function of what the networks of each fold predict together."""
     ensembles, folds = model.ensembles, model.ensemble_.folds
     shares = source.constant("SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles])
-    lines = []
+    names, lines = [], []
     for place, view in enumerate(model.ensemble_.views):
         thetas = np.concatenate([ensemble.views[place].thetas for ensemble in ensembles])
-        parameters = network_function(f"network_of_{view.view}", view.network, thetas, source).split(", ")
-        own = source.constant(view.view.upper(), view.inputs)
-        Y = f"network_of_{view.view}(X[:, {own}], *theta).astype(float)"
+        name = view.view if view.stage == 1 else f"{view.view}_{view.stage}"
+        parameters = network_function(f"network_of_{name}", view.network, thetas, source).split(", ")
+        own = source.constant(name.upper(), view.inputs)
+        Y = f"network_of_{name}(X[:, {own}], *theta).astype(float)"
         if view.inverse_temperature is not None:
             Y = f"{source.formulas.function(temperature_scaled)}({Y}, {view.inverse_temperature!r})"
         own = ", ".join(f"{name}[folds]" for name in parameters)
-        lines.append(f"{view.view} = {shares}[ensemble, {place}] * np.stack([{Y} for theta in zip({own})])")
+        names.append(name)
+        lines.append(f"{name} = {shares}[ensemble, {place}] * np.stack([{Y} for theta in zip({own})])")
     source.function(
         "together",
         '"""Return what the networks of each fold predict together, (M, N, O), for inputs (N, I)."""',
         f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))",
         *lines,
-        f"return {' + '.join(view.view for view in model.ensemble_.views)}",
+        f"return {' + '.join(names)}",
         arguments="X, ensemble=0",
     )
 

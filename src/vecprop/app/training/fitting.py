@@ -1,15 +1,14 @@
-"""The fit of ``vecprop train``: options as settings, a progress bar, and a search for settings if asked for."""
+"""The fit of ``vecprop train``: options as settings, and a progress bar."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ...tables.ensemble_fit import INTERRUPTED
+from ...train.progress_bar import progress_bar
 from ..models.quantiles import levels_of
-from ..terminal.errors import UsageError, say
-from ..terminal.progress_bar import progress_bar
+from ..terminal.errors import UsageError
 from .dividing import Parts
-from .settings_search import SettingsSearch, search, was_interrupted
 
 SETTINGS = {
     "loss": "loss",
@@ -27,6 +26,8 @@ SETTINGS = {
     "n_iter_no_change": "n_iter_no_change",
     "ensemble": "n_members",
     "threads": "n_jobs",
+    "stages": "stages",
+    "budget": "budget",
 }
 """The estimator's setting for each option."""
 
@@ -54,46 +55,31 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def found(model: Any) -> dict[str, Any]:
-    """Return the options for a model's settings, without those that it chooses by the number of rows."""
-    settings = model.get_params()
+    """Return the options for a model's settings, without those that it chooses by the number of rows or by time."""
+    settings = model.get_params() | {"stages": model.stages_, "budget": None}
     values = {name: settings.get(setting) for name, setting in SETTINGS.items()}
     values["hidden_layer_sizes"] = ",".join(map(str, model.widths))
     values["quantile"] = ",".join(map(str, levels_of(model))) or None
     return {name: None if value == "auto" else value for name, value in values.items()}
 
 
-Fit = Callable[[Any, Parts], tuple[Any, SettingsSearch | None]]
-"""Fits an estimator to the parts of a table; returns the model, and the search for its settings if there was one."""
+def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
+    """Return a function that fits an estimator to the parts of a table, with a progress bar unless it is quiet."""
 
-
-def fitting(seconds: float | None, fixed: set[str], quiet: bool) -> Fit:
-    """Return a function that fits an estimator to the parts of a table.
-
-    Parameters
-    ----------
-    seconds : float or None
-        The time for training with a search for better settings; None for no search.
-    fixed : set of str
-        Settings that are not searched.
-    quiet : bool
-        Whether to show no progress.
-    """
-
-    def fit(estimator: Any, parts: Parts) -> tuple[Any, SettingsSearch | None]:
+    def fit(estimator: Any, parts: Parts) -> Any:
         try:
             estimator._validate_params()
         except ValueError as error:
             raise UsageError(str(error)) from error
-        began = time.perf_counter()
         with progress_bar("training", quiet) as show:
-            model = estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
-        if seconds is None or was_interrupted(model):
-            return model, None
-        cost = time.perf_counter() - began
-        found = search(model, cost, parts, seconds - cost, fixed, (lambda _: None) if quiet else say)
-        return found.best.model, found
+            return estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
 
     return fit
+
+
+def was_interrupted(model: Any) -> bool:
+    """Return whether Ctrl-C has ended training early."""
+    return INTERRUPTED in model.notes_
 
 
 def _several(text: str, kind: Callable[[str], Any], what: str) -> Sequence[Any]:

@@ -1,10 +1,10 @@
-"""A progress bar on standard error, if it is a terminal."""
+"""A progress bar for populations on standard error, if it is a terminal, or in a notebook."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...train.progress import Progress
+from .progress import Progress
 
 WIDTH = 8
 """The width of the bar, so that the line has at most 80 characters."""
@@ -21,13 +21,23 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     description : str
         The text before the bar.
     quiet : bool
-        Whether to show no bar. None is shown either if standard error is no terminal.
-    """
-    from rich import progress as rich_progress
-    from rich.console import Console
+        Whether to show no bar. None is shown either if standard error is neither a terminal nor in a notebook.
 
+    Raises
+    ------
+    ImportError
+        If a bar is to be shown, and rich is not installed.
+    """
+    if quiet:
+        yield None
+        return
+    try:
+        from rich import progress as rich_progress
+        from rich.console import Console
+    except ImportError:
+        raise ImportError('A progress bar needs rich: pip install "vecprop[cli]".') from None
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if not (console.is_terminal or console.is_jupyter):
         yield None
         return
     columns = (
@@ -52,7 +62,11 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     --------
     >>> progress_as_text(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
     'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
+    >>> progress_as_text(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375), seconds=2.0)
+    'stage 4, best 0.4375 so far, 45,000 rows/s, 3 of 8 done'
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}
     known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    if now.stage > 1:
+        known = [f"stage {now.stage}, best {now.best:.4g} so far"]
     return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])

@@ -1,0 +1,152 @@
+"""The fit of models of tables in stages: each trains more networks, which stay if unseen rows are predicted better."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from ..system.threads import at_most_jobs
+from ..train.progress import Progress
+from ..train.state import TrainingResult
+from .ensemble import Ensemble
+from .ensemble_fit import INTERRUPTED, Fit, Outcome, Unseen, results_of, trained
+from .stages import Schedule
+
+PROGRESS = 0.002
+"""The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly."""
+
+
+class Calibrated(NamedTuple):
+    """What a model learns from predictions of rows that networks have not seen.
+
+    Parameters
+    ----------
+    learned : dict
+        Its attributes, of which ``validation_loss_`` is the loss on these rows.
+    unseen : ndarray (N, …)
+        The predictions of these rows; nan for rows that all networks have seen.
+    """
+
+    learned: dict[str, Any]
+    unseen: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        """The loss on rows that networks have not seen."""
+        return self.learned["validation_loss_"]
+
+
+@dataclass(frozen=True, eq=False)
+class Growing:
+    """A model of a table, as far as it is trained.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The estimator.
+    fit : Fit
+        The rows, and the fit of the first stage.
+    folds : ndarray of int
+        The folds for which there are networks.
+    ensembles : list of Ensemble
+        The networks: those that predict, and then those of other ensembles beside them.
+    unseen : list of list of Unseen
+        What those of each view of each ensemble predict of rows that they have not seen.
+    results : list of list of list of TrainingResult
+        The results of their training, for each ensemble, view and fold.
+    calibrated : Calibrated
+        What is learned from predictions of unseen rows.
+    """
+
+    model: Any
+    fit: Fit
+    folds: np.ndarray
+    ensembles: list[Ensemble]
+    unseen: list[list[Unseen]]
+    results: list[list[list[TrainingResult]]]
+    calibrated: Calibrated
+
+    @classmethod
+    def of(cls, model: Any, fit: Fit, outcome: Outcome) -> Self:
+        """Return a model after its first stage."""
+        ensembles = outcome.ensembles
+        unseen = [[fit.unseen(view, outcome.folds) for view in ensemble.views] for ensemble in ensembles]
+        grouped = np.empty(len(outcome.results), object)
+        grouped[:] = outcome.results
+        results = grouped.reshape(len(ensembles), len(ensembles[0].views), -1).tolist()
+        return cls(
+            model, fit, outcome.folds, ensembles, unseen, results, model._calibrated(ensembles, unseen, fit.rows)
+        )
+
+    def grown(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
+        """Return the model with the networks of a later stage, or as it is if its loss is then hardly lower."""
+        added = fit.added(results, self.folds)
+        if added is None:
+            return self
+        networks, results_of_each = added
+        ensembles = [Ensemble([*of.views, own]) for of, own in zip(self.ensembles, networks, strict=True)]
+        unseen = [[*of, fit.unseen(own, self.folds)] for of, own in zip(self.unseen, networks, strict=True)]
+        calibrated = self.model._calibrated(ensembles, unseen, self.fit.rows)
+        if not calibrated.loss < (1 - PROGRESS) * self.calibrated.loss:
+            return self
+        grouped = [[*of, own] for of, own in zip(self.results, results_of_each, strict=True)]
+        return replace(self, ensembles=ensembles, unseen=unseen, results=grouped, calibrated=calibrated)
+
+    def keep(self, stages: int, is_used: np.ndarray) -> None:
+        """Make all this the attributes of the model, after a number of stages.
+
+        Its table has some rows that are used, and perhaps others.
+        """
+        vars(self.model).update(self.calibrated.learned, stages_=stages)
+        if stages > 1:
+            self.model._keep_curves([result for ensemble in self.results for view in ensemble for result in view])
+        unseen = self.calibrated.unseen
+        self.model.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
+        self.model.out_of_fold_[is_used] = unseen
+        self.model._decide(unseen, self.fit.rows)
+
+
+def fit_together(
+    models: Sequence[Any], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
+) -> None:
+    """Fit models, each to a table of its own; each stage of all of them is one population.
+
+    Parameters
+    ----------
+    models : sequence of TabularClassifier or TabularRegressor
+        The models, of which the first says how many threads and stages there may be.
+    tables : sequence of mapping
+        The arguments of ``fit`` for each.
+    progress : callable or None
+        See `train_population`.
+    """
+    schedule = Schedule(models[0].stages, models[0].budget, progress)
+    prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
+    fits = [fit for _, fit in prepared]
+    with at_most_jobs(models[0].n_jobs):
+        outcomes = trained([(fit, fit.members()) for fit in fits], schedule.report)
+        each = []
+        for model, fit, outcome in zip(models, fits, outcomes, strict=True):
+            model._keep(outcome)
+            each.append(Growing.of(model, fit, outcome))
+        if INTERRUPTED not in models[0].notes_:
+            schedule.end_stage(fits, each[0].calibrated.loss)
+            each = _after_all_stages(each, schedule)
+    for growing, (rows, _) in zip(each, prepared, strict=True):
+        growing.keep(schedule.stages_done, rows.is_used)
+
+
+def _after_all_stages(each: list[Growing], schedule: Schedule) -> list[Growing]:
+    """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them."""
+    try:
+        while schedule.goes_on(fits := [of.model._fit_of_stage(of.fit, schedule.stage) for of in each]):
+            results = list(results_of([(fit, fit.members()) for fit in fits], schedule.report))
+            if any(result.reason == "interrupted" for own in results for result in own):
+                raise KeyboardInterrupt
+            each = [of.grown(fit, own) for of, fit, own in zip(each, fits, results, strict=True)]
+            schedule.end_stage(fits, each[0].calibrated.loss)
+    except KeyboardInterrupt:
+        for of in each:
+            of.model.notes_.append(INTERRUPTED)
+    return each

@@ -1,0 +1,131 @@
+"""The stages of a fit: what further networks are like, and how many stages there are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from ..train.progress import Progress
+from .encoder import View
+from .ensemble_fit import Fit, Training
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the networks of a stage are like, compared with what the settings say.
+
+    Parameters
+    ----------
+    view : "pieces" or "standardised"
+        How they see numbers.
+    activation : str or None, default None
+        Their activation; None for that of the settings.
+    deeper : int, default 0
+        The number of further hidden layers, as wide as the last.
+    dropout : float, default 0
+        The share of outputs that is dropped, unless the settings drop more.
+    patience, decay : float, default 1
+        The factors of the epochs without progress that end training, and of weight decay.
+
+    Examples
+    --------
+    >>> Stage("standardised", deeper=1).widths([64, 32])
+    [64, 32, 32]
+    """
+
+    view: View
+    activation: str | None = None
+    deeper: int = 0
+    dropout: float = 0.0
+    patience: int = 1
+    decay: float = 1.0
+
+    def widths(self, widths: Sequence[int]) -> list[int]:
+        """Return the widths of hidden layers, given those of the settings."""
+        return [*widths, *[widths[-1]] * self.deeper]
+
+    def training(self, training: Training) -> Training:
+        """Return how the networks are trained, given how those of the first stage are."""
+        patience, decay = self.patience * training.patience, self.decay * training.weight_decay
+        return replace(training, patience=patience, weight_decay=decay)
+
+
+SEQUENCE = [
+    Stage("standardised", "silu"),
+    Stage("pieces", deeper=1, dropout=0.1, patience=2),
+    Stage("standardised", "elu"),
+    Stage("standardised", "tanh", deeper=1),
+    Stage("pieces", dropout=0.2, patience=2, decay=0.2),
+    Stage("standardised", "silu", deeper=1),
+]
+"""The stages after the first, which are repeated without end, with other seeds."""
+MOST_STAGES = 16
+"""The largest number of stages of a budget: what more gain on the rows that choose them, they lose on others."""
+
+
+def stage_of(number: int) -> Stage:
+    """Return a stage after the first, by its number.
+
+    Examples
+    --------
+    >>> stage_of(2) == stage_of(2 + len(SEQUENCE))
+    True
+    """
+    return SEQUENCE[(number - 2) % len(SEQUENCE)]
+
+
+class Schedule:
+    """How many stages there are, a number or as many as fit into a time, and the progress over them.
+
+    Parameters
+    ----------
+    stages : int or None
+        The number of stages; None for one.
+    budget : float or None
+        The seconds from now in which there are as many stages as are likely to end, from one to `MOST_STAGES`.
+    progress : callable or None
+        Called with the progress of training over all stages, see `train_population`.
+    """
+
+    def __init__(self, stages: int | None, budget: float | None, progress: Callable[[Progress], object] | None) -> None:
+        self.stages, self.budget, self.progress = stages or 1, budget, progress
+        self.began, self.stages_done, self.loss = perf_counter(), 0, float("nan")
+        self._work, self._rows, self._rows_of_stage = 0, 0, 0
+
+    @property
+    def stage(self) -> int:
+        """The number of the stage that is trained."""
+        return self.stages_done + 1
+
+    @property
+    def seconds(self) -> float:
+        """The seconds so far."""
+        return perf_counter() - self.began
+
+    def goes_on(self, fits: Sequence[Fit]) -> bool:
+        """Return whether there is another stage, of these fits, which are taken to be as fast as those before."""
+        if self.budget is None:
+            return self.stage <= self.stages
+        seconds = self.seconds
+        return self.stage <= MOST_STAGES and seconds + seconds * _work(fits) / self._work <= self.budget
+
+    def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
+        """Count a stage of these fits, after which the first model has this loss on unseen rows."""
+        self.stages_done, self.loss, self._work = self.stage, loss, self._work + _work(fits)
+        self._rows, self._rows_of_stage = self._rows + self._rows_of_stage, 0
+
+    @property
+    def report(self) -> Callable[[Progress], object] | None:
+        """What to call with the progress of a stage."""
+        return None if self.progress is None else self._report
+
+    def _report(self, now: Progress) -> object:
+        self._rows_of_stage = now.rows
+        done = (self.stages_done + now.share) / self.stages if self.budget is None else self.seconds / self.budget
+        rows = self._rows + now.rows
+        assert self.progress is not None
+        return self.progress(replace(now, share=min(done, 1.0), rows=rows, stage=self.stage, best=self.loss))
+
+
+def _work(fits: Sequence[Fit]) -> int:
+    """Return the numbers of parameters times epochs, to which the time of training is about proportional."""
+    return sum(view.training.epochs * view.networks[0].layout.size for fit in fits for view in fit.views)

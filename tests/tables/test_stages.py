@@ -1,0 +1,210 @@
+"""Stages: further networks that are kept where unseen rows are predicted better, as many as a budget allows."""
+
+import pickle
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from vecprop import Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
+from vecprop.tables import stages as module
+from vecprop.tables.ensemble_fit import INTERRUPTED, results_of, trained
+from vecprop.tables.growth import Growing
+from vecprop.tables.stages import SEQUENCE, Schedule, Stage
+
+FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
+R = np.random.default_rng(5)
+X = pd.DataFrame({"a": R.normal(size=160), "b": R.normal(size=160), "c": R.choice(list("xyz"), 160)})
+NUMBERS = np.sin(2 * X.a) + X.b + 0.3 * R.normal(size=160)
+CLASSES = np.where(X.a * X.b + 0.3 * R.normal(size=160) > 0, "yes", "no")
+MODELS: dict[str, Any] = {
+    "classifier": (TabularClassifier(**FEW), CLASSES),
+    "regressor": (TabularRegressor(**FEW), NUMBERS),
+    "quantiles": (TabularRegressor(loss="quantile", quantile=(0.1, 0.5, 0.9), **FEW), NUMBERS),
+}
+
+
+def unfitted(model: Any, **settings: Any) -> Any:
+    """Return a model with other settings, which is not fitted."""
+    again: Any = clone(model)
+    return again.set_params(**settings)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def both(request):
+    """A model of one stage and one of seven, with the target."""
+    model, y = MODELS[request.param]
+    return unfitted(model).fit(X, y), unfitted(model, stages=7).fit(X, y), y
+
+
+def stages_of(model):
+    return [(view.view, view.stage) for view in model.ensemble_.views]
+
+
+def predicted(model):
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict_interval(X)
+
+
+@pytest.fixture
+def telling(monkeypatch):
+    """Train by the reference engine, which tells of the progress after each network."""
+    monkeypatch.setenv("VECPROP_ENGINE", "reference")
+
+
+def clock(monkeypatch, seconds):
+    """Let time pass at each look at the clock."""
+    times = (seconds * number for number in count())
+    monkeypatch.setattr(module, "perf_counter", lambda: next(times))
+
+
+def test_more_stages_predict_unseen_rows_no_worse(both):
+    one, more, _ = both
+    assert (one.stages_, more.stages_) == (1, 7)
+    assert more.validation_loss_ < one.validation_loss_
+    assert stages_of(more)[:2] == stages_of(one) == [("pieces", 1), ("standardised", 1)]
+    assert 2 < len(stages_of(more)) <= 8
+    assert all((view, stage) == (SEQUENCE[stage - 2].view, stage) for view, stage in stages_of(more)[2:])
+    for first, own in zip(one.ensemble_.views, more.ensemble_.views, strict=False):
+        np.testing.assert_array_equal(first.thetas, own.thetas)
+    assert sum(view.share for view in more.ensemble_.views) == pytest.approx(1)
+    assert len(more.loss_curves_) == sum(map(len, more.ensembles))
+    assert len(more.epochs_of_networks(len(X))) == len(more.loss_curves_)
+    assert np.isfinite(more.out_of_fold_).all()
+
+
+def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
+    own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
+    monkeypatch.setattr(module, "SEQUENCE", [own])
+    model = unfitted(TabularClassifier(**FEW), hidden_layer_sizes=(8, 5), dropout=0.1, activation="elu")
+    _, fit = model._prepared(X, CLASSES, None)
+    before: Any = fit.members()[0]
+    after: Any = model._fit_of_stage(fit, 2).members()[0]
+    expected = [Dense(8), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25)]
+    assert after.network.layers == (*expected, Dense(2))
+    assert after.early_stopping.patience == 3 * before.early_stopping.patience
+    assert after.optimizer == replace(before.optimizer, weight_decay=before.optimizer.weight_decay / 2)
+    seeds = [member.seed for number in range(2, 5) for member in model._fit_of_stage(fit, number).members()]
+    assert len({*seeds, *(member.seed for member in fit.members())}) == len(seeds) + 6
+
+
+def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)
+    model = TabularRegressor(**FEW)
+    _, fit = model._prepared(X, NUMBERS, None)
+    (outcome,) = trained([(fit, fit.members())], None)
+    later, begun = model._fit_of_stage(fit, 2), Growing.of(model, fit, outcome)
+    (results,) = results_of([(later, later.members())], None)
+    assert begun.grown(later, results) is not begun
+    results = [*results[:2], TrainingResult(results[2].theta, results[2].history, results[2].state, "diverged")]
+    assert begun.grown(later, results) is begun
+
+
+def test_stages_that_help_nothing_are_not_kept(monkeypatch):
+    model, y = MODELS["classifier"]
+    one = unfitted(model).fit(X, y)
+    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", 0.9)
+    more = unfitted(model, stages=3).fit(X, y)
+    assert (more.stages_, more.validation_loss_, stages_of(more)) == (3, one.validation_loss_, stages_of(one))
+    np.testing.assert_array_equal(predicted(more), predicted(one))
+
+
+def test_a_budget_only_decides_how_many_stages_there_are(both, monkeypatch):
+    _, more, y = both
+    clock(monkeypatch, 1.0)
+    spent = unfitted(more, stages=None, budget=7.5).fit(X, y)
+    assert 2 < spent.stages_ < 12
+    again = unfitted(more, stages=spent.stages_, n_jobs=1).fit(X, y)
+    assert stages_of(again) == stages_of(spent)
+    np.testing.assert_array_equal(again.ensemble_.theta, spent.ensemble_.theta)
+    np.testing.assert_array_equal(predicted(again), predicted(spent))
+    assert again.validation_loss_ == spent.validation_loss_
+
+
+@pytest.mark.parametrize(("budget", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
+def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget, stages):
+    now = [0.0]
+    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module, "_work", lambda fits: fits)
+    schedule: Any = Schedule(None, budget, None)
+    now[0] += 10
+    schedule.end_stage(2, 0.5)  # five seconds for a work of one
+    for work in (2, *[1] * 20):
+        if not schedule.goes_on(work):
+            break
+        now[0] += 5 * work
+        schedule.end_stage(work, 0.4)
+    assert schedule.stages_done == stages
+    assert budget < 10 or now[0] <= budget
+
+
+def test_progress_tells_the_stage_and_the_best_loss(telling):
+    seen = []
+    model = TabularClassifier(**FEW, stages=3, progress=seen.append).fit(X, CLASSES)
+    assert sorted({now.stage for now in seen}) == [1, 2, 3]
+    shares = [now.share for now in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert np.isnan(seen[0].best)
+    assert seen[-1].best >= model.validation_loss_
+    rows = [now.rows for now in seen]
+    assert rows == sorted(rows)
+
+
+def test_a_bar_shows_the_stage_and_the_best_loss(telling, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    one = TabularClassifier(**FEW).fit(X, CLASSES)
+    assert not capsys.readouterr().err
+    TabularClassifier(**FEW, stages=2, verbose=True).fit(X, CLASSES)
+    assert f"stage 2, best {one.validation_loss_:.4g} so far" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["asked", "raised"])
+def test_an_interruption_undoes_the_stage_in_which_it_comes(telling, how):
+    def stop(now):
+        if now.stage == 3 and how == "raised":
+            raise KeyboardInterrupt
+        return now.stage == 3
+
+    cut = TabularRegressor(**FEW, stages=5, progress=stop).fit(X, NUMBERS)
+    two = TabularRegressor(**FEW, stages=2).fit(X, NUMBERS)
+    assert (cut.stages_, cut.notes_[-1]) == (2, INTERRUPTED)
+    np.testing.assert_array_equal(predicted(cut), predicted(two))
+
+
+def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
+    _, more, y = both
+    save(more, tmp_path / "model.npz")
+    for other in (load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(more))):
+        assert (other.stages_, stages_of(other)) == (7, stages_of(more))
+        np.testing.assert_array_equal(predicted(other), predicted(more))
+    anew = more.refitted(X, y)
+    assert (anew.stages_, stages_of(anew)) == (7, stages_of(more))
+    assert [view.share for view in anew.ensemble_.views] == [view.share for view in more.ensemble_.views]
+    for own, before in zip(anew.ensemble_.views, more.ensemble_.views, strict=True):
+        assert (own.network, own.thetas.shape) == (before.network, before.thetas.shape)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"stages": 2, "budget": 5.0}, r"stages=2 is a number of stages, and budget=5.0 the seconds .*: give one"),
+        ({"stages": 0}, "'stages' parameter"),
+        ({"budget": 0}, "'budget' parameter"),
+        ({"budget": float("inf")}, "'budget' parameter"),
+    ],
+)
+def test_wrong_stages_and_budgets_are_refused(settings: Any, said):
+    with pytest.raises(ValueError, match=said):
+        TabularClassifier(**settings).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize("argument", [{"groups": np.arange(160) % 20}, {"time": np.arange(160)}])
+def test_groups_times_and_weights_hold_for_all_stages(argument: Any):
+    weight = np.where(np.arange(160) % 3, 1.0, 0.0)
+    model = TabularRegressor(**FEW, stages=3).fit(X, NUMBERS, sample_weight=weight, **argument)
+    assert np.isnan(model.out_of_fold_[weight == 0]).all()
+    assert np.isfinite(predicted(model)).all()
