@@ -128,7 +128,7 @@ TABLE = pd.DataFrame(
 def test_trees_have_missing_values_categories_dates_and_words():
     encoder, _ = Encoder.of(TABLE)
     columns, is_category = columns_for_trees(encoder, TABLE)
-    assert columns.shape == (90, 1 + 1 + 12 + 256)
+    assert columns.shape == (90, 1 + 1 + 12 + encoder.parts[3].width)
     np.testing.assert_array_equal(columns[:, 0], TABLE["x"])
     assert np.flatnonzero(is_category).tolist() == [1]
     assert columns[:6, 1].tolist() == [0, 1, 2, 0, 1, 2]

@@ -1,5 +1,7 @@
 """Text as inputs: the weights of words, their directions, and what is no word."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from vecprop import TabularClassifier, load, save
 from vecprop.files.model_file import container
+from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
 from vecprop.tables import texts as module
 from vecprop.tables.texts import HashedTexts, LatentTexts
 
@@ -18,9 +21,15 @@ def sentences(rows, words=NOUNS):
     return pd.Series([" ".join(RNG.choice(words, 8)) for _ in range(rows)])
 
 
+def learned(series) -> LatentTexts:
+    texts = LatentTexts.of(series)
+    assert isinstance(texts, LatentTexts)
+    return texts
+
+
 def test_weights_and_directions_of_words_by_hand():
     series = pd.Series(["red hat", "red car", "red red", None, "Hat"])
-    texts = LatentTexts.of(series)
+    texts = learned(series)
     assert texts.words.tolist() == ["hat", "red"]
     np.testing.assert_allclose(texts.idf, 1 + np.log([6 / 3, 6 / 4]))
     rows = np.array([[1, 1], [0, 1], [0, 1 + np.log(2)], [0, 0], [1, 0]]) * texts.idf
@@ -32,7 +41,7 @@ def test_weights_and_directions_of_words_by_hand():
 
 
 def test_rows_have_length_1_or_no_known_word():
-    texts = LatentTexts.of(sentences(300))
+    texts = learned(sentences(300))
     inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), [1, 0, 0, 0], atol=1e-6)
     assert inputs.dtype == np.float32
@@ -43,12 +52,12 @@ def test_directions_have_the_same_bits_with_any_number_of_threads():
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(LatentTexts.of(series).directions.tobytes())
+            found.append(learned(series).directions.tobytes())
     assert found[0] == found[1]
 
 
 def test_directions_that_rows_do_not_have_are_left_out():
-    texts = LatentTexts.of(pd.Series(["one two"] * 5))
+    texts = learned(pd.Series(["one two"] * 5))
     assert texts.width == 1
     np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
 
@@ -62,7 +71,7 @@ def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
     series = sentences(200)
     monkeypatch.setattr(module, "MOST_ROWS", 50)
     monkeypatch.setattr(module, "MOST_WORDS", 20)
-    texts = LatentTexts.of(series)
+    texts = learned(series)
     assert len(texts.words) == 20
     assert texts(series).shape == (200, texts.width)
 
@@ -100,10 +109,6 @@ def test_files_keep_words(model, tmp_path):
     ],
 )
 def test_files_whose_words_do_not_belong_together_are_refused(model, tmp_path, name, value):
-    from dataclasses import replace
-
-    from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
-
     (texts,) = model.encoder_.parts
     assert _latent_texts_are_consistent(texts)
     assert not _latent_texts_are_consistent(replace(texts, **{name: value(texts)}))

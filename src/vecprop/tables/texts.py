@@ -110,7 +110,8 @@ class LatentTexts(Texts):
 
     def of_values(self, texts: np.ndarray) -> np.ndarray:
         """Return the inputs of texts (N,), (N, width)."""
-        inputs = self._weights.transform(texts).astype(np.float32) @ self.directions
+        weights: Any = self._weights.transform(texts)
+        inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
