@@ -289,6 +289,8 @@ def test_what_is_wrong_with_a_target_is_said():
         TabularRegressor("spends").fit(frame[:1])
     with pytest.raises(TableError, match="has 240 rows, but y has 3"):
         TabularRegressor().fit(frame, [1, 2, 3])
+    with pytest.raises(TableError, match=r"y is the text 'spends'.* TabularRegressor\(target='spends'\)"):
+        TabularRegressor().fit(frame, "spends")
     with pytest.raises(TableError, match="two columns named 'age'"):
         TabularRegressor("spends").fit(pd.concat([frame, frame[["age"]]], axis=1))
     with pytest.raises(NotFittedError):

@@ -249,6 +249,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                     "setting target=, the name of a column."
                 )
             y = column_of(frame, self.target)
+        if isinstance(y, str):
+            raise TableError(
+                f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
+                f"{type(self).__name__}(target={y!r})."
+            )
         frame = self._without_target(frame)
         dependence = Dependence.of(frame, groups, time, self.asked)
         aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
