@@ -1,118 +1,61 @@
-"""How Numba compiles a kernel and the functions that it calls: by the steps that they need, and no others.
+"""How Numba compiles a kernel and the functions that it calls: by our passes, or by its own where ours do not fit.
 
-Numba's own steps are for any Python function. Kernels have no closures, generators, exceptions or counted references,
-so these steps are left out, and with them the analysis of lifetimes that each step repeats. A function that kernels
-call is optimized, linked into their code and inlined there; it never becomes machine code by itself.
+Our passes are made of Numba's inner parts, which may change with each release. So they first compile a small function;
+with a release with which they cannot, kernels take half as long again to compile.
 """
 
-from typing import Any, Literal
+from contextlib import suppress
+from functools import cache
+from typing import Any
 
-from numba.core import typed_passes, untyped_passes
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase
-from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.ir_utils import build_definitions
-from numba.core.ssa import reconstruct_ssa
-from numba.core.transforms import canonicalize_cfg
+import numba
+from numba import types
+from numba.core.ccallback import CFunc
+from numba.core.compiler import Compiler
 
-
-class _Passes(PassManager):
-    """Passes without Numba's analysis after each of them, which takes a sixth of the time of compiling."""
-
-    def _runPass(self, index: int, passed: Any, state: Any) -> None:  # type: ignore[override]
-        passed.analysis = self._analysis
-        passed.run_pass(state)
+_kernel: Any = Compiler
+_inner: Any = Compiler
+with suppress(ImportError, AttributeError, TypeError):  # a release without one of the parts, or with other arguments
+    from .passes import InnerPasses as _inner
+    from .passes import KernelPasses as _kernel
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _AssignOnce(untyped_passes.ReconstructSSA):
-    """Gives each assignment a variable of its own, whose type can be found."""
+@cache
+def _ours_fit() -> bool:
+    """Return whether our passes compile a loop with a call rightly."""
+    options: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True}
+    njit: Any = numba.njit
 
-    _name = "vecprop_assign_once"
+    @njit(pipeline_class=_inner, no_cfunc_wrapper=True, **options)
+    def half(n):
+        return n >> 1
 
-    def run_pass(self, state: Any) -> Literal[True]:
-        """Do it, without an analysis."""
-        state.func_ir = reconstruct_ssa(state.func_ir)
-        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-        return True
+    def halvings(n):
+        count = 0
+        while n > 1:
+            n = half(n)
+            count += 1
+        return count
 
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _AssignOften(typed_passes.PreLowerStripPhis):
-    """Gives a variable the values of all paths to it, and loops the form that the compiler's loops have."""
-
-    _name = "vecprop_assign_often"
-
-    def run_pass(self, state: Any) -> Literal[True]:
-        """Do it, without an analysis."""
-        state.func_ir = self._strip_phi_nodes(state.func_ir)
-        state.func_ir.blocks = canonicalize_cfg(state.func_ir.blocks)
-        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-        return True
+    try:
+        compiled: Any = CFunc(halvings, ((types.int64,), types.int64), {}, options, _kernel)
+        compiled.compile()
+        return compiled.ctypes(9) == 3
+    except Exception:  # of any type, from the depths of a compiler that is not the one that we know
+        return False
 
 
-class _NoEngine:
-    """The engine of code that does not run."""
-
-    @staticmethod
-    def set_env(name: str, environment: Any) -> None:
-        """Do nothing: compiled code calls no Python function."""
-
-
-class _LinkedLibrary(JITCodeLibrary):
-    """The code of a function that is linked into its callers."""
-
-    @property
-    def codegen(self) -> Any:
-        """The engine that runs it, which is none."""
-        return _NoEngine
-
-    def get_pointer_to_function(self, name: str) -> int:
-        """Return 0: there is no machine code."""
-        return 0
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _LowerToLink(typed_passes.NativeLowering):
-    """Generates the code of a function that is linked into its callers."""
-
-    _name = "vecprop_lower_to_link"
-
-    def run_pass(self, state: Any) -> Literal[True]:
-        """Generate it in a library of its kind."""
-        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        return super().run_pass(state)
-
-
-class KernelCompiler(CompilerBase):
+class KernelCompiler(Compiler):
     """Compiles a kernel."""
 
-    lowering = typed_passes.NativeLowering
+    ours = _kernel
 
-    def define_pipelines(self) -> list[PassManager]:
-        """Return the passes."""
-        passes = _Passes("kernel")
-        for each in (
-            untyped_passes.TranslateByteCode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.InlineInlinables,
-            _AssignOnce,
-            typed_passes.NopythonTypeInference,
-            _AssignOften,
-            self.lowering,
-            typed_passes.NoPythonBackend,
-        ):
-            passes.add_pass(each, each.__name__)
-        passes.finalize()
-        return [passes]
+    def define_pipelines(self) -> list[Any]:
+        """Return our passes or Numba's."""
+        return self.ours.define_pipelines(self) if _ours_fit() else super().define_pipelines()
 
 
 class InnerCompiler(KernelCompiler):
     """Compiles a function that kernels call."""
 
-    lowering = _LowerToLink
+    ours = _inner
