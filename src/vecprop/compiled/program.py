@@ -26,6 +26,7 @@ from .lower.loops import (
     norm_addresses,
 )
 from .lower.own_parts import reason_against
+from .lower.scaling import scale_address
 from .lower.score_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
@@ -365,10 +366,9 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     if batch.chosen is not None:
         fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
     if batch.scaling is not None:
-        scaling, in_doubles = batch.scaling, batch.scaling.scale.dtype != F
-        dtype = np.float64 if in_doubles else F
-        fields |= {name: np.ascontiguousarray(getattr(scaling, name), dtype) for name in ("shift", "scale")}
-        fields |= {"in_doubles": int(in_doubles), "multiplies": int(scaling.multiplies)}
+        scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
+        fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
+        fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
     return fields
 
 

@@ -1,6 +1,7 @@
 """All kernels, compiled in advance so that no fit has to wait."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from .lower.loops import (
     norm_addresses,
     update_address,
 )
+from .lower.scaling import scale_address
 from .lower.score_loops import LOOPS, score_address
 from .lower.shuffling import shuffle_address
 from .member_fits import members_address
@@ -45,6 +47,9 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{name} predictions", lambda F=F: predict_address(F)
         yield f"{name} LayerNorm", lambda F=F: norm_addresses(F)
         yield f"{name} Dropout", lambda F=F: drop_address(F)
+        for own, way in product({F, np.float64}, (False, True)):
+            kind = f"{own.__name__} {'factors' if way else 'divisors'}"
+            yield f"{name} scaling by {kind}", lambda F=F, own=own, way=way: scale_address(F, own, way)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{name} {activation.__name__}",

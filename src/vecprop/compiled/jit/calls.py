@@ -72,6 +72,9 @@ call_rows = _caller(
 call_batch = _caller("integer", "integer", "address", "integer", "double", "integer")
 """Call f(context, worker, rows, n, scale, step): a worker's part of the gradient of a batch."""
 
+call_scale = _caller(*["integer"] * 7)
+"""Call f(first, features, rows, by_rows, shifts, scales, tile): a tile is scaled."""
+
 call_shuffle = _caller(*["integer"] * 6)
 """Call f(seed, epoch, n, keys, places, order): the order of n rows in an epoch."""
 

@@ -48,10 +48,9 @@ ROWS = np.dtype(
         ("data_rows", _WORD),  # the rows of these arrays
         ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0 for all
         ("rows", _WORD),  # the number of chosen rows
-        ("shift", _ADDRESS),  # for each input; how inputs are scaled as they are gathered, see `core.selection`
-        ("scale", _ADDRESS),  # 0 for not at all
-        ("in_doubles", _WORD),  # whether shift and scale are doubles whatever the inputs are
-        ("multiplies", _WORD),
+        ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.scaling`; 0 for not at all
+        ("shift", _ADDRESS),  # for each input
+        ("scale", _ADDRESS),
     ],
     align=True,
 )

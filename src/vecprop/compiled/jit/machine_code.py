@@ -21,6 +21,7 @@ from numba.core.registry import cpu_target
 from ...system.threads import apart, forks_wait
 from .cache import alone, is_kept, keep, kept
 from .numba_options import OPTIONS
+from .pipeline import InnerCompiler, KernelCompiler
 from .precompile import wait_for
 from .reached import digest
 
@@ -95,7 +96,7 @@ class Kernel:
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
         self.function, self.signature = filled_in(template, suffix, **names), signature
-        made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
+        made_of = digest(self.function, str(self.signature), (_OPTIONS, KernelCompiler, InnerCompiler), _compiler())
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
@@ -108,7 +109,8 @@ class Kernel:
             _say()
         wait_for(self.name)
         with forks_wait:  # and the compiler takes one function at a time
-            compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS)
+            compiler: Any = KernelCompiler  # Numba's annotation says that it has to be Numba's own
+            compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS, compiler)
             compiled._cache = _Kept(self.name)
             if is_kept(self.name):
                 compiled.compile()

@@ -27,6 +27,7 @@ def end_with_parent():
     os._exit(1)
 if hasattr(os, "fork"):  # elsewhere a process keeps the number of a parent that has ended
     threading.Thread(target=end_with_parent, daemon=True).start()
+sys.modules["scipy.linalg"] = None  # Numba would import it for products of arrays, which the kernel has none of
 import numpy
 getattr(importlib.import_module(module), kernel)(getattr(numpy, kind)).address()
 """

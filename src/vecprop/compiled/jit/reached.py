@@ -78,7 +78,10 @@ def _described(value: Any) -> tuple[str, list[Any]]:
             (name, member.value) for name, member in dict[str, Any](value.__members__).items()
         ]
     if isinstance(value, type):
-        own = [part for name, part in vars(value).items() if isinstance(part, FunctionType) or name[:2] != "__"]
+        unsaid = "__", "_abc"  # what Python itself keeps there
+        own = [
+            part for name, part in vars(value).items() if isinstance(part, FunctionType) or not name.startswith(unsaid)
+        ]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []

@@ -144,8 +144,8 @@ def run_epochs(context, worker):
     # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
     carried = full and not noisy and not running
     scale_of_all = _scale(c, c.training, all_rows, theta) if running else 0.0
-    step = 0
-    _copy_moments(c, worker, theta, False)
+    step = np.int64(0)  # not of the type of the literal 0, for which functions would be compiled once more
+    _keep_moments(c, worker, theta)
     for epoch in range(recorded):
         if c.shuffle and worker == 0:
             call_shuffle(
@@ -216,7 +216,7 @@ def run_epochs(context, worker):
             norm += slope
             size += moved
             if barrier[STOPPED] and not full:
-                _undo_epoch(c, worker, theta, last_finite, done, first_step)
+                _undo_epoch(c, worker, theta, done, first_step)
                 return
         # The epoch's results, its measured losses, and whether training ends.
         if worker == 0:
@@ -228,7 +228,7 @@ def run_epochs(context, worker):
         known = running or (carried and not last and not c.stopping)
         finite = _measured(context, c, worker, epoch, known, theta)
         if barrier[STOPPED] and not full:
-            _undo_epoch(c, worker, theta, last_finite, done, first_step)
+            _undo_epoch(c, worker, theta, done, first_step)
             return
         if not (finite and np.isfinite(theta.dtype.type(running_loss))):
             return
@@ -246,7 +246,7 @@ def run_epochs(context, worker):
                 done[3] = Ended.INTERRUPTED
             return
         if not last:
-            _copy_moments(c, worker, theta, False)
+            _keep_moments(c, worker, theta)
 
 
 @njit(**INNER)
@@ -259,32 +259,30 @@ def _heed(c, barrier):
 
 
 @njit(**INNER)
-def _copy_moments(c, worker, theta, back):
-    """Keep a worker's blocks of the optimizer's moments, or copy them back, unless an epoch is a single step."""
+def _keep_moments(c, worker, theta):
+    """Keep a worker's share of the optimizer's moments, unless an epoch is a single step."""
     if c.full:
         return
-    for moment, kept in ((c.first, c.first_kept), (c.second, c.second_kept)):
-        if moment:
-            now, before = numbers_at(moment, theta.size, theta), numbers_at(kept, theta.size, theta)
-            _copy_blocks(c, worker, before if back else now, now if back else before)
+    low, high = worker * theta.size // c.workers, (worker + 1) * theta.size // c.workers
+    _copy_share(c.first, c.first_kept, low, high, theta)
+    _copy_share(c.second, c.second_kept, low, high, theta)
 
 
 @njit(**INNER)
-def _copy_blocks(c, worker, source, target):
-    """Copy a worker's blocks of parameters."""
-    first, end = quarters_of(worker, c.workers)
-    for block in range(c.block_count):
-        low, high, quarter, _ = block_at(c, block)
-        if first <= quarter < end:
-            copy(part(source, low, high), part(target, low, high))
+def _copy_share(source, target, low, high, like):
+    """Copy the numbers from ``low`` to ``high`` from one address to another; moments that are not there have 0."""
+    if source and target:
+        copy(part(numbers_at(source, high, like), low, high), part(numbers_at(target, high, like), low, high))
 
 
 @njit(**INNER)
-def _undo_epoch(c, worker, theta, last_finite, done, first_step):
+def _undo_epoch(c, worker, theta, done, first_step):
     """Go back to where an epoch of several batches began."""
-    _copy_blocks(c, worker, last_finite, theta)
-    _copy_moments(c, worker, theta, True)
     if worker == 0:
+        zero = np.int64(0)
+        _copy_share(c.last_finite, c.theta, zero, theta.size, theta)
+        _copy_share(c.first_kept, c.first, zero, theta.size, theta)
+        _copy_share(c.second_kept, c.second, zero, theta.size, theta)
         done[1], done[3] = first_step, Ended.INTERRUPTED
 
 

@@ -21,10 +21,10 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import copy, doubles_at, numbers_at, part, words_at
-from ..jit.calls import call_gather, call_link, call_loss
+from ..jit.calls import call_gather, call_link, call_loss, call_scale
 from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
-from ..jit.numba_options import IN_ORDER, INNER, ONCE
+from ..jit.numba_options import INNER, ONCE
 from .sparse_rows import find_sparse_rows
 from .tile_layers import LayerType, backward, forward, inputs_at, layer_at
 
@@ -115,60 +115,11 @@ def find_in_data(data, rows, places):
         places[s] = chosen[rows[s]] if data.chosen else rows[s]
 
 
-@njit(**IN_ORDER)
-def _scale_row(inputs, shift, scale, multiplies):
-    """Scale a row, each input by its own shift and scale; see `core.selection.Scaling`.
-
-    Each operation is rounded, here and below: with a multiplication and an addition in one, or the inverse of a scale,
-    bits would be others than NumPy's.
-    """
-    rounded = inputs.dtype.type
-    for k in range(inputs.size):
-        if multiplies:
-            inputs[k] = rounded(inputs[k] * scale[k]) + shift[k]
-        else:
-            inputs[k] = rounded(inputs[k] - shift[k]) / scale[k]
-
-
-@njit(**IN_ORDER)
-def _scale_feature(inputs, shift, scale, multiplies):
-    """Scale one feature of rows."""
-    rounded = inputs.dtype.type
-    for s in range(inputs.size):
-        if multiplies:
-            inputs[s] = rounded(inputs[s] * scale) + shift
-        else:
-            inputs[s] = rounded(inputs[s] - shift) / scale
-
-
-@njit(**INNER)
-def _scale_tile(tile, rows, by_rows, shift, scale, multiplies):
-    """Scale a tile of rows, whose features have these shifts and scales."""
-    I = shift.size
-    if by_rows:
-        for s in range(rows):
-            _scale_row(tile[s * I : (s + 1) * I], shift, scale, multiplies)
-    else:
-        for k in range(I):
-            _scale_feature(tile[k * rows : (k + 1) * rows], shift[k], scale[k], multiplies)
-
-
-@njit(**INNER)
+@njit(**ONCE)
 def scale_inputs(data, first, features, rows, by_rows, tile):
     """Scale a tile's inputs, of features from the first on, if the data are to be scaled."""
-    if not data.scale:
-        return
-    if data.in_doubles:
-        start = 8 * first
-        shift, scale = doubles_at(data.shift + start, features), doubles_at(data.scale + start, features)
-        _scale_tile(tile, rows, by_rows, shift, scale, data.multiplies)
-    else:
-        start = tile.itemsize * first
-        own_shift, own_scale = (
-            numbers_at(data.shift + start, features, tile),
-            numbers_at(data.scale + start, features, tile),
-        )
-        _scale_tile(tile, rows, by_rows, own_shift, own_scale, data.multiplies)
+    if data.scaler:
+        call_scale(data.scaler, (first, features, rows, by_rows, data.shift, data.scale, tile.ctypes.data))
 
 
 @njit(**ONCE)
@@ -248,7 +199,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         rows = part(all_rows, start, min(start + most, n))
         S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
         places, inputs, fill = part(all_places, np.int64(0), S), tile, True
-        if in_order and c.by_rows and not (data.chosen or data.scale):
+        if in_order and c.by_rows and not (data.chosen or data.scaler):
             N = data.data_rows
             inputs = part(numbers_at(data.x, N * I, zero), rows[0] * I, N * I)  # read where they lie
         else:
