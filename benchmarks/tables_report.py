@@ -81,31 +81,19 @@ def picture(results: dict[str, Any], path: Path) -> None:
     """Draw the mean loss of each contender over the time that it takes."""
     from matplotlib.figure import Figure
 
-    from vecprop.pictures.style import colour
+    from vecprop.pictures.style import colour, marker
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    for ax, task in zip(figure.subplots(1, 2), MEASURES, strict=True):
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for ax, task in zip(axes, MEASURES, strict=True):
         tables, names, values = measured(results, task)
         losses, seconds = values[:, :, 0].mean(axis=0), values[:, :, 2].sum(axis=0)
-        for number, at in enumerate(np.argsort(losses)):
-            name, x, y = names[at], seconds[at], losses[at]
-            ours, is_left = name == "vecprop", x < np.median(seconds)
-            ax.plot(x, y, "o", color=colour(0) if ours else "0.5", markersize=9)
-            # Names stand outside, and alternately above and below, so that they do not cover each other.
-            offset = (-7 if is_left else 7), (4 if number % 2 else -11)
-            ax.annotate(
-                name,
-                (x, y),
-                xytext=offset,
-                textcoords="offset points",
-                ha="right" if is_left else "left",
-                weight="bold" if ours else "normal",
-            )
-        ax.set(
-            xscale="log", yscale="log", xlabel="seconds for all tables, one thread", ylabel=f"mean {MEASURES[task][0]}"
-        )
-        ax.set_title(f"{task.capitalize()}, {len(tables)} tables: better and faster at the lower left", fontsize=10)
-        ax.margins(x=0.2, y=0.12)
-        ax.yaxis.set_major_formatter("{x:.2f}")
-        ax.yaxis.set_minor_formatter("{x:.2f}")
+        for number, (name, x, y) in enumerate(zip(names, seconds, losses, strict=True)):
+            ax.plot(x, y, marker(number), color=colour(number), markersize=13 if number == 0 else 8, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="seconds for all tables, one thread")
+        ax.set(ylabel=f"mean {MEASURES[task][0]}", title=f"{task.capitalize()}, {len(tables)} tables")
+        for axis_formatter in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+            axis_formatter("{x:.2f}")
+        ax.annotate("better and faster", (0.03, 0.04), xycoords="axes fraction", color="0.4", style="italic")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right")
     figure.savefig(path, dpi=150)

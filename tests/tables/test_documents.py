@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -13,8 +15,20 @@ def test_the_example_of_the_readme_is_right(capsys):
 
 def test_figures_of_the_readme_are_those_measured():
     results = (ROOT / "benchmarks/results/tables.md").read_text(encoding="utf-8")
-    classification, regression = (row.split(" | ") for row in re.findall(r"\*\*mean\*\* \| (.*) \|", results))
     shown = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    losses = "log loss of classification is {}, that of scikit-learn's MLP {} and of its gradient boosting {}"
-    assert losses.format(*classification[:3]) in shown
-    assert "R² of regression is {}, against {} and {}".format(*regression[3:6]) in shown
+    kinds = results.split("## Classification: ")[1].split("## Regression: ")
+    measured = [dict(re.findall(r"^\| ([\w ]+) \| (0\.\d{4} .*) \|$", kind, re.M)) for kind in kinds]
+    classes, numbers = ({name: row.split(" | ") for name, row in kind.items()} for kind in measured)
+    counts = [int(kind.split()[0]) for kind in kinds]
+    assert f"On {counts[0]} other tables of classification and {counts[1]} of regression" in shown
+    losses, scores = (
+        sorted((row[0], name) for name, row in classes.items()),
+        sorted((row[2], name) for name, row in numbers.items()),
+    )
+    assert [losses[0][1], losses[1][1], scores[-1][1], scores[-2][1]] == ["vecprop", "CatBoost", "vecprop", "RealMLP"]
+    assert f"the mean log loss is {losses[0][0]}, that of CatBoost, the next best, {losses[1][0]}" in shown
+    assert f"the mean R² is {scores[-1][0]}, that of RealMLP, the next best, {scores[-2][0]}" in shown
+    seconds = [float(of["CatBoost"][4]) / float(of["vecprop"][4]) for of in (classes, numbers)]
+    assert seconds == pytest.approx([10, 4], rel=0.15)
+    seconds = [float(of["vecprop"][4]) / float(of["MLP"][4]) for of in (classes, numbers)]
+    assert seconds == pytest.approx([0.5, 1.4], rel=0.15)
