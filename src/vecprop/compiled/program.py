@@ -58,12 +58,17 @@ MOST_SHARDS = 4
 """The most shards of a batch: each has a gradient of its own, which has to be summed."""
 
 
-def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
-    """Return why there are no kernels of type F for these parts, or None. A derived class is a part of its own."""
+def missing() -> str | None:
+    """Return what kernels need of the system and is not here, as the end of a sentence, or None."""
     if system_calls.MISSING is not None:
         return f"this system has no function {system_calls.MISSING}, which kernels call"
-    if not has_sources():
-        return "the library's source files, from which kernels are compiled, are not here"
+    return None if has_sources() else "the library's source files, from which kernels are compiled, are not here"
+
+
+def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
+    """Return why there are no kernels of type F for these parts, or None. A derived class is a part of its own."""
+    if reason := missing():
+        return reason
     optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
     if len(moments) >= len(UPDATES):
         return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(UPDATES) - 1}"

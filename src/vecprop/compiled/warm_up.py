@@ -20,6 +20,7 @@ from .lower.scaling import scale_address
 from .lower.score_loops import LOOPS, score_address
 from .lower.shuffling import shuffle_address
 from .member_fits import members_address
+from .number_columns import encode_address
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
@@ -29,6 +30,7 @@ from .run.tiles import gradient_address, predict_address
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
     yield "shuffle", shuffle_address
+    yield "columns of numbers", encode_address
     for F in (np.float32, np.float64):
         name = F.__name__
         yield f"{name} gradient", lambda F=F: gradient_address(F)

@@ -141,7 +141,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N, C)
             In the order of ``classes_``.
         """
-        return self._of_inputs(self._inputs(X))
+        return self._by_blocks(X, self._of_inputs)
 
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)

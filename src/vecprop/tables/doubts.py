@@ -88,7 +88,7 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     "202301 may be a date: settle it with columns={'month': 'date %Y%m'} (--dates, --date-format)"
     """
     x = x[np.isfinite(x)]
-    if (x % 1).any() or not len(x := np.unique(x)) or x[0] < 0:
+    if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
         return ""
     if x[-1] >= 2**53 and len(long := _longest(series)) > 15:
         settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"

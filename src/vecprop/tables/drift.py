@@ -96,9 +96,9 @@ class Profile:
         if isinstance(part, Categories):
             values, counts = np.unique(known, return_counts=True)
             return cls(rows, missing, *((values, counts) if len(values) <= MOST_NAMES else (values[:0], counts[:0])))
-        quantiles = np.linspace(0, 1, QUANTILES + 1)
+        known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
         values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
-        return cls(rows, missing, values, _at_most(values, known))
+        return cls(rows, missing, values, np.searchsorted(known, values, side="right"))
 
     def tally(self, part: Inputs, series: Any) -> Tally:
         """Return the counts of a column of another table."""

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .asked import NOTHING, Asked
+from .blocks import by_blocks
 from .columns import Categories, Dates, Missed, NumberInputs
 from .error import TableError, nearest
 from .frames import Frame
@@ -148,8 +149,27 @@ class Encoder:
         self.require(frame)
         inputs = np.empty((len(frame), self.width), np.float32)
         for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
-            inputs[:, place] = part(frame[name])
+            if isinstance(part, NumberInputs):
+                part.write(frame[name], inputs[:, place])
+            else:
+                inputs[:, place] = part(frame[name])
         return inputs
+
+    def of_views(self, frame: Frame) -> list[np.ndarray]:
+        """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
+
+        Rows are encoded by blocks: those of all inputs are never in memory together.
+        """
+        taken = [self.of_view(view) for view in VIEWS]
+        of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
+
+        def encode(rows: slice) -> None:
+            inputs = self(frame.iloc[rows])
+            for own, X in zip(taken, of_views, strict=True):
+                np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # which, unlike "raise", needs no copy
+
+        by_blocks(encode, len(frame), self.width)
+        return of_views
 
     def require(self, frame: Frame) -> None:
         """Refuse a table in which columns are missing."""
@@ -262,7 +282,7 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
     """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
-    distinct = len(np.unique(x[np.isfinite(x)]))
-    if not distinct:
+    finite = x[np.isfinite(x)]
+    if not len(finite):
         return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
-    return "" if distinct + bool(np.isnan(x).any()) > 1 else "all values are the same"
+    return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"

@@ -15,6 +15,7 @@ from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Progress
 from ..train.state import DivergenceError, TrainingResult
+from .blocks import by_blocks
 from .encoder import View
 from .ensemble import Ensemble, Networks
 from .folds import splits, unseen_by
@@ -244,9 +245,18 @@ class Fit:
         """
         (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
         rows = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
-        each = [(engine_for(networks.network, theta, silent=True), theta) for theta in networks.thetas]
-        pairs = zip(rows, each, strict=True)
-        return [(own, engine.predict(theta, X[own]).astype(float)) for own, (engine, theta) in pairs]
+        return [(own, _predicted(networks, theta, X, own)) for own, theta in zip(rows, networks.thetas, strict=True)]
+
+
+def _predicted(networks: Networks, theta: np.ndarray, X: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the predictions of some rows, (n, O): no copy of all their inputs is made."""
+    engine, Y = engine_for(networks.network, theta, silent=True), np.empty((len(own), networks.network.outputs))
+
+    def predict(rows: slice) -> None:
+        Y[rows] = engine.predict(theta, X[own[rows]])
+
+    by_blocks(predict, len(own), networks.network.inputs)
+    return Y
 
 
 def _is_good(result: TrainingResult) -> bool:

@@ -119,7 +119,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             In the units of the target.
         """
-        return self._of_inputs(self._inputs(X))
+        return self._by_blocks(X, self._of_inputs)
 
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
@@ -143,7 +143,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N, 2)
             The ends, in the units of the target.
         """
-        inputs = self._inputs(X)
+        return self._by_blocks(X, lambda inputs: self._interval_of_inputs(inputs, coverage))
+
+    def _interval_of_inputs(self, inputs: np.ndarray, coverage: float) -> np.ndarray:
         middle, *outer = (self._each_in_units(ensemble, inputs) for ensemble in self.ensembles)
         low, high = outer or (middle, middle)
         low, high = self.residuals_.interval(low, high, coverage).T

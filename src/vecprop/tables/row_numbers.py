@@ -57,7 +57,7 @@ def _reason(series: Any, name: str) -> str | None:
 def _rising(series: Any) -> np.ndarray | None:
     """Return the values of a column of distinct whole numbers in rising order, or None for another."""
     x, unread = as_numbers(series)
-    if unread or not np.isfinite(x).all() or (x % 1).any():
+    if unread or not np.isfinite(x).all() or (x != np.floor(x)).any():
         return None
     x = np.sort(x)
     return x if (x[1:] > x[:-1]).all() else None

@@ -19,6 +19,7 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
+from .blocks import by_blocks
 from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs, View
 from .ensemble import Ensemble
@@ -207,14 +208,14 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         rows = self._rows(X, y, sample_weight, groups, time, aside)
         count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
         T, outputs = self._read_target(rows.target, weight)
-        inputs = self._learn_columns(rows.frame, rows.target, rows.aside)
+        of_views = self._learn_columns(rows.frame, rows.target, rows.aside)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         fold = rows.dependence.folds(rows.target, self.members(count), seed)
         views = []
-        for view, training in zip(VIEWS, self.trainings(count), strict=True):
+        for view, X, training in zip(VIEWS, of_views, self.trainings(count), strict=True):
             own = self.encoder_.of_view(view)
             networks = [self._network(len(own), outputs, loss, Stage(view)) for loss in self._losses()]
-            views.append(ViewFit(view, own, np.take(inputs, own, axis=1), networks, training))
+            views.append(ViewFit(view, own, X, networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
         return rows, Fit(views, of_training, seed)
 
@@ -301,15 +302,16 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> np.ndarray:
-        """Learn how the columns become inputs, without those set aside, and return the inputs of the rows."""
+    def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> list[np.ndarray]:
+        """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows."""
         self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
         self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)
         self.encoder_.dropped.update(aside)
         notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
-        return self.encoder_(frame)
+        with at_most_jobs(self.n_jobs):
+            return self.encoder_.of_views(frame)
 
     def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
         name, dropout = stage.activation or self.activation, max(self.dropout, stage.dropout)
@@ -448,10 +450,16 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         _check_n_features(self, frame, reset=False)
         return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
 
-    def _inputs(self, X: Any) -> np.ndarray:
-        """Return the networks' inputs for a table's rows, (N, I)."""
-        frame = self._table(X)
-        return self.encoder_(frame)
+    def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows."""
+        frame, parts = self._table(X), {}
+
+        def predict(rows: slice) -> None:
+            parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
+
+        with at_most_jobs(self.n_jobs):
+            by_blocks(predict, len(frame), 0 if self.encoder_.is_guessing else self.encoder_.width)
+        return np.concatenate([parts[start] for start in sorted(parts)])
 
     def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Return a table and its target, by default the column that ``target`` names."""

@@ -228,6 +228,15 @@ def engine_for(
     return engine_class(NAMES[-1])(network)
 
 
+def can_compile() -> bool:
+    """Return whether kernels may run here: the reference engine is not asked for, and nothing that they need misses."""
+    if os.environ.get("VECPROP_ENGINE") == "reference":
+        return False
+    from ..compiled.program import missing
+
+    return missing() is None
+
+
 @cache
 def engine_class(name: str) -> type[Engine]:
     """Return the class of the engine of this name."""

@@ -1,0 +1,120 @@
+"""The inputs of a column of numbers, in one pass over its rows; `tables.columns.NumberInputs` has the equations."""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from .jit.arrays import doubles_at, numbers_at
+from .jit.fit_record import address_of_array
+from .jit.machine_code import address_of
+from .jit.numba_options import IN_ORDER
+
+_ENCODE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)
+
+
+@njit(**IN_ORDER)
+def _encoded(x, edges, scores, how, marks_missing, has_standard, has_scores, stride, inputs):
+    """Compute each input as NumPy does, in double precision and in the same order, so that bits are equal."""
+    centre, scale, mean, deviation, limit, largest, most = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
+    pieces = edges.size - 1
+    for row in range(x.size):
+        value, at = x[row], row * stride
+        is_missing = value != value
+        if is_missing:
+            value = centre
+        else:
+            value = min(max(value, -1e100), 1e100)
+            value = 0.0 if abs(value) < 1e-100 else value
+        z = min(max((value - centre) / scale, -largest), largest)
+        part = z / limit
+        inputs[at] = z / np.sqrt(1 + part * part)
+        at += 1
+        below = 0  # the pieces that lie below the value
+        for piece in range(pieces):
+            is_below = value >= edges[piece + 1]
+            inputs[at + piece] = 0.5 if is_below else -0.5
+            below += is_below
+        if below < pieces and value > edges[below]:
+            share = (value - edges[below]) / (edges[below + 1] - edges[below])
+            inputs[at + below] = share - 0.5
+        at += max(pieces, 0)
+        if marks_missing:
+            inputs[at] = is_missing
+            at += 1
+        if has_standard:
+            inputs[at] = min(max((value - mean) / deviation, -most), most)
+            at += 1
+        if has_scores:
+            if below == pieces or value <= edges[below]:
+                inputs[at] = scores[below]
+            else:
+                slope = (scores[below + 1] - scores[below]) / (edges[below + 1] - edges[below])
+                inputs[at] = slope * (value - edges[below]) + scores[below]
+
+
+def encode(x, rows, edges, count, scores, has_scores, how, flags, stride, inputs):
+    """Write the inputs of ``rows`` numbers; arguments are addresses, counts, and the inputs of a row as the stride.
+
+    The flags are 1 where missing values are marked, plus 2 where there is a standardised number.
+    """
+    _encoded(
+        doubles_at(x, rows),
+        doubles_at(edges, count),
+        doubles_at(scores, count),
+        doubles_at(how, 7),
+        flags & 1,
+        flags & 2,
+        has_scores,
+        stride,
+        numbers_at(inputs, rows * stride, np.float32(0)),
+    )
+
+
+@cache
+def encode_address() -> int:
+    """Return the address of `encode`."""
+    return address_of(encode, types.void(*[types.intp] * 10), "numbers")
+
+
+def encode_numbers(
+    x: np.ndarray,
+    edges: np.ndarray,
+    scores: np.ndarray | None,
+    how: tuple[float, ...],
+    marks_missing: bool,
+    has_standard: bool,
+    inputs: np.ndarray,
+) -> None:
+    """Write the inputs of numbers (N,) to some columns of an array by rows, (N, width) in float32.
+
+    Parameters
+    ----------
+    x : ndarray (N,)
+        The numbers; nan is missing.
+    edges, scores : ndarray (pieces + 1,)
+        The edges of the pieces, or none, and their normal scores.
+    how : tuple of float
+        The centre and scale; the mean and deviation; the limits of the scaled number, before it is squared, and of the
+        standardised number.
+    marks_missing, has_standard : bool
+        Whether there is an input for missing values, and one for the standardised number.
+    inputs : ndarray (N, width)
+        Columns of a contiguous array, which are written.
+    """
+    values, settings = np.ascontiguousarray(x, float), np.array(how)
+    kept: tuple[Any, ...] = np.ascontiguousarray(edges, float), np.zeros(0) if scores is None else scores
+    _ENCODE(encode_address())(
+        address_of_array(values),
+        len(values),
+        address_of_array(kept[0]),
+        len(kept[0]),
+        address_of_array(kept[1]),
+        scores is not None,
+        address_of_array(settings),
+        marks_missing + 2 * has_standard,
+        inputs.strides[0] // inputs.itemsize,
+        inputs.ctypes.data,
+    )

@@ -1,0 +1,82 @@
+"""Large tables by blocks of rows: the bits of the whole, and memory that does not grow with the inputs of all rows."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TabularClassifier, TabularRegressor
+from vecprop.tables import blocks
+from vecprop.tables.columns import COMPILED_FROM, NumberInputs
+from vecprop.tables.encoder import VIEWS, Encoder
+
+N = 9_001
+RNG = np.random.default_rng(0)
+NUMBERS = RNG.normal(size=N)
+COLUMNS = {
+    "ordinary": NUMBERS,
+    "missing": np.where(RNG.random(N) < 0.1, np.nan, NUMBERS),
+    "few values": NUMBERS.round(),
+    "two values": (NUMBERS > 0).astype(float),
+    "skewed": np.exp(4 * NUMBERS),
+    "large": np.where(NUMBERS > 2, 1e300, 1e8 + NUMBERS),
+    "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
+}
+FRAME = pd.DataFrame(COLUMNS).assign(town=np.where(NUMBERS > 0, "Oslo", "Rome"))
+SETTINGS = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("pieces", [1, 16])
+def test_the_kernel_has_the_bits_of_the_equations(name, pieces):
+    part = NumberInputs.of_array(COLUMNS[name][::2], pieces)
+    earlier = NumberInputs(part.centre, part.scale, part.edges, part.marks_missing)
+    x = np.concatenate([COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]])
+    assert len(x) >= COMPILED_FROM
+    for numbers in (part, earlier):
+        beside = np.full((len(x), numbers.width + 2), 7, np.float32)
+        numbers.write(pd.Series(x), beside[:, 1:-1])
+        np.testing.assert_array_equal(beside[:, 1:-1], numbers.of_values(x).astype(np.float32))
+        assert (beside[:, [0, -1]] == 7).all()
+
+
+def test_blocks_are_all_rows_in_order():
+    for rows in (1, 2, 1024, 1025, 1026, 5000):
+        parts = blocks.blocks(rows, width=2**20)
+        assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
+        assert rows == 1 or min(part.stop - part.start for part in parts) > 1
+
+
+@pytest.mark.parametrize("rows", [N, 8193])
+def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
+    frame, y = FRAME[:rows], NUMBERS[:rows]
+    encoder, _ = Encoder.of(frame)
+    whole = encoder(frame)
+    classifier = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)
+    regressor = TabularRegressor(**SETTINGS).fit(frame, y)
+    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", 1)
+    for view, X in zip(VIEWS, encoder.of_views(frame), strict=True):
+        np.testing.assert_array_equal(X, whole[:, encoder.of_view(view)])
+    inputs = classifier.encoder_(frame)
+    np.testing.assert_array_equal(classifier.predict_proba(frame), classifier._of_inputs(inputs))
+    np.testing.assert_array_equal(regressor.predict(frame), regressor._of_inputs(inputs))
+    intervals = regressor._interval_of_inputs(inputs, 0.9)
+    np.testing.assert_array_equal(regressor.predict_interval(frame), intervals)
+    in_blocks = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)
+    np.testing.assert_array_equal(in_blocks.ensemble_.theta, classifier.ensemble_.theta)
+    np.testing.assert_array_equal(in_blocks.out_of_fold_, classifier.out_of_fold_)
+
+
+def test_memory_is_that_of_the_views_and_some_blocks():
+    frame = pd.DataFrame(RNG.normal(size=(60_000, 20)), columns=[f"x{number}" for number in range(20)])
+    model = TabularClassifier(**SETTINGS).fit(frame[:5000], frame["x0"][:5000] > 0)
+    encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
+    threads = blocks.usable_threads()
+    views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)
+    for work, kept in ((lambda: encoder.of_views(frame), views), (lambda: model.predict_proba(frame), 16 * len(frame))):
+        tracemalloc.start()
+        work()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < kept + threads * per_thread, (peak, kept)
