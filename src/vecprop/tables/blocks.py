@@ -6,8 +6,8 @@ from ..system.threads import run_together, usable_threads
 
 NUMBERS_AT_ONCE = 2**21
 """A block has this many inputs, 8 MB in float32: more of them than of anything else that a thread computes at once."""
-_MULTIPLE = 1024
-"""Blocks begin at multiples of this number of rows, at which tiles of predictions begin too, so that bits are equal."""
+FEWEST_ROWS = 1024
+"""A block has a multiple of this number of rows. Tiles of predictions end where it ends, so that bits are equal."""
 
 
 def blocks(rows: int, width: int) -> list[slice]:
@@ -20,7 +20,7 @@ def blocks(rows: int, width: int) -> list[slice]:
     >>> [(block.start, block.stop) for block in blocks(2049, width=4000)]
     [(0, 1024), (1024, 2049)]
     """
-    size = max(NUMBERS_AT_ONCE // max(width, 1) // _MULTIPLE, 1) * _MULTIPLE
+    size = max(NUMBERS_AT_ONCE // max(width, 1) // FEWEST_ROWS, 1) * FEWEST_ROWS
     starts = [*range(0, max(rows - 1, 1), size)]
     return list(map(slice, starts, [*starts[1:], rows]))
 

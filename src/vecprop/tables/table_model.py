@@ -19,7 +19,7 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
-from .blocks import by_blocks
+from .blocks import FEWEST_ROWS, by_blocks
 from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs, View
 from .ensemble import Ensemble
@@ -453,6 +453,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows."""
         frame, parts = self._table(X), {}
+        if len(frame) <= FEWEST_ROWS:
+            return predicted(self.encoder_(frame))
 
         def predict(rows: slice) -> None:
             parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
