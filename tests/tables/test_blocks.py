@@ -1,6 +1,7 @@
 """Large tables by blocks of rows: the bits of the whole, and memory that does not grow with the inputs of all rows."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ COLUMNS = {
     "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
 }
 FRAME = pd.DataFrame(COLUMNS).assign(town=np.where(NUMBERS > 0, "Oslo", "Rome"))
-SETTINGS = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
+SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
