@@ -297,7 +297,7 @@ OF_STEPS = [
     Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
     Fault("compiled.lower.loops._update2", "moved[i] = before - theta[i]", "moved[i] = theta[i]", ADAM),
     Fault("compiled.run.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
-    Fault("compiled.run.epochs.run_epochs", "clip / np.sqrt(square)", "clip / square", CLIPPED),
+    Fault("compiled.run.epochs.run_epochs", "clip / slope", "clip / slope**2", CLIPPED),
 ]
 
 # Without faults.

@@ -142,7 +142,8 @@ def test_of_processes_that_start_at_once_one_compiles(tmp_path):
     command = [sys.executable, "-c", COMPILED_HERE]
     processes = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     lines = [line for process in processes for line in process.communicate()[0].splitlines()]
-    compiled = [line for line in lines if not line.startswith("look for")]
+    # Each process tries our passes with a small function of its own, which is not kept.
+    compiled = [line for line in lines if not line.startswith(("look for", "_ours_fit"))]
     assert [process.returncode for process in processes] == [0] * 4
     assert len(compiled) == len(set(compiled)) == len(list(tmp_path.glob("*.kernel")))
 

@@ -143,7 +143,7 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
     Examples
     --------
     >>> random_parts(5, np.random.RandomState(0), 0.4, np.array([True, True, False, False, False]))
-    [array([3, 4, 1]), array([0, 2])]
+    [array([0, 3, 4]), array([2, 1])]
     """
     sizes = count - ceil(share * count), ceil(share * count)
     if strata is None or strata.dtype != bool or min(sizes) < 2:  # which it may refuse
