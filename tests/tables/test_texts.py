@@ -11,6 +11,7 @@ from vecprop import TabularClassifier, load, save
 from vecprop.files.model_file import container
 from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
 from vecprop.tables import texts as module
+from vecprop.tables.encoder import Encoder
 from vecprop.tables.texts import HashedTexts, LatentTexts
 
 RNG = np.random.default_rng(0)
@@ -38,6 +39,12 @@ def test_weights_and_directions_of_words_by_hand():
     np.testing.assert_allclose(np.abs(texts.directions), np.abs(vectors[:, ::-1]), atol=1e-6)
     # With as many directions as words nothing is lost: products of rows stay.
     np.testing.assert_allclose(texts(series) @ texts(series).T, rows @ rows.T, atol=1e-6)
+
+
+@pytest.mark.parametrize(("words", "distinct", "kind"), [(4, 65, "text"), (4, 64, "categories"), (3, 65, "categories")])
+def test_sentences_that_repeat_are_text_if_they_are_more_than_categories(words, distinct, kind):
+    values = [" ".join([f"sentence{k}", *["of", "some", "words"][: words - 1]]) for k in range(distinct)]
+    assert Encoder.of(pd.DataFrame({"said": values * 3}))[0].kinds == {"said": kind}
 
 
 def test_rows_have_length_1_or_no_known_word():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .asked import ORDERS, Asked
+from .columns import CATEGORIES
 from .doubts import (
     doubt_on_amounts,
     doubt_on_codes,
@@ -217,8 +218,9 @@ def are_codes(texts: list[str]) -> bool:
 
 
 def are_texts(series: Any) -> bool:
-    """Return whether a column holds text rather than categories: most values differ and have two words on average.
+    """Return whether a column holds text rather than categories, by the number of words of a value on average.
 
+    They are two if most values differ, and four if more values differ than categories have inputs of their own.
     Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
 
     Examples
@@ -230,4 +232,5 @@ def are_texts(series: Any) -> bool:
     False
     """
     known = series.dropna().astype(str)
-    return bool(known.nunique() > len(known) / 2 and known.str.count(_WORD).mean() >= 2)
+    distinct, words = known.nunique(), known.str.count(_WORD).mean()
+    return bool((distinct > len(known) / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
