@@ -175,6 +175,13 @@ def test_an_interruption_undoes_the_stage_in_which_it_comes(telling, how):
     np.testing.assert_array_equal(predicted(cut), predicted(two))
 
 
+def test_a_model_that_is_interrupted_in_the_first_stage_is_saved(telling, tmp_path):
+    cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.4).fit(X, NUMBERS)
+    assert (cut.stages_, cut.notes_[-1]) == (1, INTERRUPTED)
+    save(cut.set_params(progress=None), tmp_path / "model.npz")
+    np.testing.assert_array_equal(predicted(load(tmp_path / "model.npz")), predicted(cut))
+
+
 def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
     _, more, y = both
     save(more, tmp_path / "model.npz")

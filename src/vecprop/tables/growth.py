@@ -130,8 +130,8 @@ def fit_together(
         for model, fit, outcome in zip(models, fits, outcomes, strict=True):
             model._keep(outcome)
             each.append(Growing.of(model, fit, outcome))
+        schedule.end_stage(fits, each[0].calibrated.loss)
         if INTERRUPTED not in models[0].notes_:
-            schedule.end_stage(fits, each[0].calibrated.loss)
             each = _after_all_stages(each, schedule)
     for growing, (rows, _) in zip(each, prepared, strict=True):
         growing.keep(schedule.stages_done, rows.is_used)
