@@ -74,6 +74,13 @@ def test_text_without_words_in_common_is_not_used(rows):
     assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
 
 
+def test_what_is_too_long_for_a_word_takes_no_memory():
+    data = "x" * 100_000
+    texts = learned(pd.Series([f"red {data} hat", f"red {data} car", data]))
+    assert texts.words.tolist() == ["red"]
+    assert LatentTexts.of(pd.Series([data, data])) == "no two rows have a word in common"
+
+
 def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
     series = sentences(200)
     monkeypatch.setattr(module, "MOST_ROWS", 50)

@@ -10,8 +10,8 @@ from sklearn.utils.extmath import randomized_svd
 
 from ..system.threads import with_single_threaded_blas
 
-TOKEN = r"(?u)\b\w+\b"
-"""A word: letters and digits."""
+TOKEN = r"(?u)\b\w{1,64}\b"
+"""A word: letters and digits. More of them are data; an array of words has the room of the longest one for each."""
 FEWEST_ROWS = 2
 """Words of fewer rows than this say nothing of other rows, and are not kept."""
 MOST_WORDS = 10_000
@@ -146,7 +146,6 @@ class HashedTexts(Texts):
 
     def of_values(self, texts: np.ndarray) -> np.ndarray:
         """Return the inputs of texts (N,), (N, hashes)."""
-        counts: Any = HashingVectorizer(n_features=self.hashes, ngram_range=(1, 2), token_pattern=TOKEN).transform(
-            texts
-        )
+        hashing = HashingVectorizer(n_features=self.hashes, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+        counts: Any = hashing.transform(texts)
         return counts.toarray()
