@@ -47,6 +47,11 @@ def test_sentences_that_repeat_are_text_if_they_are_more_than_categories(words, 
     assert Encoder.of(pd.DataFrame({"said": values * 3}))[0].kinds == {"said": kind}
 
 
+def test_the_words_of_a_value_count_in_each_of_its_rows():
+    values = [f"sentence{k} of some more words" for k in range(70)]
+    assert Encoder.of(pd.DataFrame({"said": [*values, *["no"] * 60] * 2}))[0].kinds == {"said": "categories"}
+
+
 def test_rows_have_length_1_or_no_known_word():
     texts = learned(sentences(300))
     inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))

@@ -231,6 +231,7 @@ def are_texts(series: Any) -> bool:
     >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
     False
     """
-    known = series.dropna().astype(str)
-    distinct, words = known.nunique(), known.str.count(_WORD).mean()
-    return bool((distinct > len(known) / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
+    rows_of = series.dropna().astype(str).value_counts()  # since words of each row take thirty times as long
+    rows, distinct = rows_of.sum(), len(rows_of)
+    words = (rows_of.index.str.count(_WORD) * rows_of).sum() / rows
+    return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
