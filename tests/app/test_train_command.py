@@ -148,6 +148,16 @@ def test_a_budget_is_written_as_its_stages_which_make_the_model_again(vecprop, t
     np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
 
 
+@pytest.mark.parametrize(
+    ("of_file", "given", "stages"), [("stages = 3", ["--budget", 1e-9], 1), ("budget = 1e-9", ["--stages", 2], 2)]
+)
+def test_a_budget_or_stages_win_over_the_other_of_a_file(vecprop, table, of_file, given, stages):
+    Path("run.toml").write_text(of_file)
+    done = vecprop("train", table, "--target", "buys", "--config", "run.toml", *given, *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert vp.load("people.npz").stages_ == stages
+
+
 def test_options_of_an_older_run_without_search_have_no_budget(vecprop, table):
     Path("old.toml").write_text(
         f'table = "{table}"\ntarget = "buys"\nensemble = 2\nmax_iter = 2\nsearch = false\nbudget = 60.0\n'

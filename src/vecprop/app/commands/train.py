@@ -194,8 +194,15 @@ def train(
     """
     if search:
         raise UsageError("--search is now --budget alone: give --budget 60 for a minute of training.")
-    if search is False and getattr(context.get_parameter_source("budget"), "name", "") == "DEFAULT_MAP":
+    of_file = [
+        name
+        for name in ("budget", "stages")
+        if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT_MAP"
+    ]
+    if search is False and "budget" in of_file:
         context.params["budget"] = None  # options of a run of an earlier version, whose budget was for a search
+    if budget is not None and stages is not None and len(of_file) == 1:
+        context.params[of_file[0]] = None  # every run writes its stages: what is given beside its file wins
     if group is not None and time is not None:
         raise UsageError("Rows are kept together by --group or divided by --time: give one of the two.")
     if cv is not None and (test is not None or test_size):
