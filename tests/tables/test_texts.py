@@ -11,6 +11,7 @@ from vecprop import TabularClassifier, load, save
 from vecprop.files.model_file import container
 from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
 from vecprop.tables import texts as module
+from vecprop.tables.asked import Asked
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.texts import HashedTexts, LatentTexts
 
@@ -77,6 +78,12 @@ def test_directions_that_rows_do_not_have_are_left_out():
 @pytest.mark.parametrize("rows", [["a b", "c d"], ["", ""], ["!", "?"]])
 def test_text_without_words_in_common_is_not_used(rows):
     assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
+
+
+def test_text_that_is_the_same_in_all_rows_is_not_used():
+    frame = pd.DataFrame({"same": ["one text"] * 30, "some": ["one text", None] * 15})
+    encoder, notes = Encoder.of(frame, Asked({"same": "text", "some": "text"}))
+    assert (encoder.names, notes) == (["some"], ["Column 'same' is not used: all values are the same."])
 
 
 def test_what_is_too_long_for_a_word_takes_no_memory():

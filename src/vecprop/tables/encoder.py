@@ -266,8 +266,6 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
     known = series.dropna()
     if kind.name == "ignore":
         return "it is to be ignored"
-    if kind.name == "text":
-        return LatentTexts.of(series)
     if isinstance(kind.reading, NumberReading):
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or NumberInputs.of_array(x, pieces, kind.reading)
@@ -275,9 +273,13 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
         reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or Dates.of(series, pieces, kind.reading)
     distinct = known.astype(str).nunique()
+    if distinct + (len(known) < len(series)) == 1:
+        return "all values are the same"
+    if kind.name == "text":
+        return LatentTexts.of(series)
     if distinct == len(known) > 20 and not is_asked:
         return "each row has a value of its own, which says nothing of other rows"
-    return Categories.of(series) if distinct + (len(known) < len(series)) > 1 else "all values are the same"
+    return Categories.of(series)
 
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
