@@ -61,8 +61,8 @@ stages : int or None, default None
     the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
 budget : float or None, default None
     The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
-    trained, and there are 16 at most. With ``stages=model.stages_`` the same model is made to the bit, whatever time
-    that takes.
+    trained, and there are 16 at most. With ``stages=model.stages_`` and the same integer as random_state the same
+    model is made to the bit, whatever time that takes.
 verbose : bool, default False
     Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
     lowest loss so far on rows that networks have not seen.
