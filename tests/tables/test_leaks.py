@@ -1,5 +1,7 @@
 """Columns that tell the target, or count the rows, are named; others are not."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,3 +118,12 @@ def test_a_target_of_a_file_is_judged_as_numbers(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
     model = TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
     assert [note for note in model.notes_ if "tells the target" in note and "'twice'" in note]
+
+
+def test_a_long_text_among_short_ones_takes_no_memory_in_each_row():
+    frame = pd.DataFrame({"text": ["x" * 1_000_000, *[f"text {number}" for number in range(199)]]})
+    tracemalloc.start()
+    assert not leaks(frame, np.arange(200) % 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6  # an array of str would have 800 MB

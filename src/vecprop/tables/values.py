@@ -179,13 +179,18 @@ def as_names(series: Any) -> np.ndarray:
     >>> as_names(pandas().Series([1.0, None, "a "], dtype=object)).tolist()
     ['1', '\x00missing', 'a']
     """
+    return named(series).astype(str)
+
+
+def named(series: Any) -> np.ndarray:
+    """Return the names of a column's values, (N,), as objects: of long text, an array of str would fill the memory."""
     pd = pandas()
     series = series.astype(object)
     if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
         series = series.map(category_name, na_action="ignore")
     codes, values = pd.factorize(series)
     names = np.array([*map(category_name, values), MISSING], dtype=object)
-    return names[codes].astype(str)
+    return names[codes]
 
 
 def category_name(value: Any) -> str:
