@@ -409,7 +409,7 @@ class Categories:
     @classmethod
     def of(cls, series: Any) -> "Categories":
         """Return how a column becomes inputs."""
-        names, counts = np.unique(as_names(series), return_counts=True)
+        names, counts = np.unique(as_names(series).astype(str), return_counts=True)
         frequent = np.flatnonzero(counts >= FEWEST_ROWS)
         frequent = frequent[np.argsort(-counts[frequent], kind="stable")][:CATEGORIES]
         others = len(names) - len(frequent)
@@ -426,7 +426,7 @@ class Categories:
 
     def read(self, series: Any) -> np.ndarray:
         """Return the names of a column's categories, (N,)."""
-        return as_names(series)
+        return as_names(series).astype(str)
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
         """Return the inputs of names (N,), (N, width)."""
@@ -444,7 +444,7 @@ class Categories:
         """Return a note on categories that have no input of their own, or None."""
         if self.buckets > 1:
             return None
-        others = np.setdiff1d(as_names(series), self.names)[:4]
+        others = np.setdiff1d(as_names(series).astype(str), self.names)[:4]
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
         what = "fewer than 2 rows of training have these; they count as one category"
         return Missed(what, names=names) if names else None

@@ -172,7 +172,7 @@ class Profile:
 def _values(part: Inputs, series: Any) -> np.ndarray:
     """Return the known values of a column as its part reads them: numbers, days since 1970, names, or none of text."""
     if isinstance(part, Categories):
-        return as_names(series[series.notna()])
+        return as_names(series[series.notna()]).astype(str)
     x = part.read(series) if isinstance(part, NumberInputs | Dates) else np.empty(0)
     return ordinary(x[~np.isnan(x)])
 

@@ -8,7 +8,7 @@ from .columns import ordinary
 from .error import pandas
 from .frames import Frame
 from .task import MOST_CLASSES
-from .values import as_numbers, named
+from .values import as_names, as_numbers
 
 FEWEST_ROWS = 50
 """With fewer rows than this, a column may determine the target by chance."""
@@ -95,7 +95,7 @@ def _as_values(series: Any) -> np.ndarray | None:
     x, unread = as_numbers(series)
     if not unread:
         return ordinary(x)
-    codes, names = pandas().factorize(named(series))
+    codes, names = pandas().factorize(as_names(series))
     return codes.astype(float) if 5 * len(names) <= len(codes) else None
 
 

@@ -174,16 +174,13 @@ def as_days(series: Any) -> np.ndarray:
 def as_names(series: Any) -> np.ndarray:
     r"""Return the names of a column's categories, (N,), see `category_name`.
 
+    They are objects: an array of str, with the room of the longest text for each row, could fill the memory.
+
     Examples
     --------
     >>> as_names(pandas().Series([1.0, None, "a "], dtype=object)).tolist()
     ['1', '\x00missing', 'a']
     """
-    return named(series).astype(str)
-
-
-def named(series: Any) -> np.ndarray:
-    """Return the names of a column's values, (N,), as objects: of long text, an array of str would fill the memory."""
     pd = pandas()
     series = series.astype(object)
     if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
