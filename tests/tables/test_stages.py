@@ -182,6 +182,13 @@ def test_a_model_that_is_interrupted_in_the_first_stage_is_saved(telling, tmp_pa
     np.testing.assert_array_equal(predicted(load(tmp_path / "model.npz")), predicted(cut))
 
 
+def test_networks_that_were_not_trained_do_not_count_in_epochs_of_a_refit(telling):
+    cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.1).fit(X, NUMBERS)
+    lowest = [np.argmin(curve) for curve in cut.validation_loss_curves_ if curve]
+    assert 0 < len(lowest) < len(cut.validation_loss_curves_)
+    assert cut.set_params(progress=None).refitted(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
+
+
 def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
     _, more, y = both
     save(more, tmp_path / "model.npz")

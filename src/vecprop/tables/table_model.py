@@ -173,7 +173,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
         fit = replace(fit, views=kept)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
-        until = [max(round(float(np.median(own))), 1) for own in epochs]
+        until = [max(round(float(np.nanmedian(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
             members = fit.members_of_all_rows(self.ensemble_.folds, until)
             (outcome,) = trained([(fit, members)], progress)
@@ -485,9 +485,12 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return tags
 
 
-def _best_epoch(validation_curve: Sequence[float]) -> int:
-    """Return the number of epochs after which the validation loss was lowest; the first value is before them."""
-    return int(np.nanargmin(validation_curve))
+def _best_epoch(validation_curve: Sequence[float]) -> float:
+    """Return the number of epochs after which the validation loss was lowest; nan of a network that was not trained.
+
+    The first value is before the first epoch.
+    """
+    return float(np.nanargmin(validation_curve)) if len(validation_curve) else np.nan
 
 
 def weights(sample_weight: Any, rows: int) -> np.ndarray:
