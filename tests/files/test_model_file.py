@@ -20,11 +20,13 @@ from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from vecprop import FileError, MLPClassifier, MLPRegressor, TrainedNetwork, load, save
 from vecprop.files import model_file
+from vecprop.files.model_file import container
 from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
+from vecprop.files.model_file.stored import stored_fields
 from vecprop.files.model_file.values import Reader, Writer
 
 
-def round_trip(model, tmp_path, **notes):
+def round_trip(model, tmp_path, **notes) -> Any:
     path = tmp_path / "model.npz"
     save(model, path, **notes)
     return load(path)
@@ -151,6 +153,59 @@ def test_training_of_a_network_goes_on_with_the_same_bits(loss, members, schedul
         for network, theta, state in [(p.network, first.theta, first.state), trained]
     )
     np.testing.assert_array_equal(again, on, strict=True)
+
+
+def trained(epochs, engine="compiled") -> Any:
+    """Return a network trained for some epochs, each of which is recorded by itself."""
+    p = problem(vp.Tanh(), vp.SquaredError())
+    how: Any = {"optimizer": vp.Adam(0.01), "validation": (p.X, p.T), "validation_score": "r2", "engine": engine}
+    result = vp.train(p.network, p.theta, p.X, p.T, epochs=epochs, callbacks=[lambda state: None], **how)
+    return TrainedNetwork(p.network, result.theta, result.state)
+
+
+CURVES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size", "time")
+
+
+def require_same_curves(one: Any, other: Any):
+    for curve in CURVES:
+        np.testing.assert_array_equal(getattr(one, curve), getattr(other, curve), strict=True)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_long_training_has_as_many_arrays_as_a_short_one(engine, tmp_path):
+    def arrays_of(epochs):
+        model = trained(epochs, engine)
+        again = round_trip(model, tmp_path)
+        require_same_curves(again.state.history, model.state.history)
+        return model_file.information(tmp_path / "model.npz")["arrays"].keys()
+
+    assert arrays_of(100) == arrays_of(2)
+
+
+def test_a_history_of_many_arrays_is_still_read(tmp_path):
+    """As earlier versions have written it: an array for each epoch."""
+    model = trained(20)
+    writer = Writer(BY_CLASS | {vp.History: stored_fields(vp.History)})
+    container.write(tmp_path / "model", {"model": writer.plain(model, "")}, writer.arrays)
+    assert len(writer.arrays) > 100
+    again: Any = load(tmp_path / "model")
+    require_same_curves(again.state.history, model.state.history)
+
+
+@pytest.mark.parametrize("limit", ["_MOST_ENTRIES", "_LARGEST_DOCUMENT"])
+def test_what_would_be_too_large_to_load_is_not_written(limit, tmp_path, monkeypatch):
+    path, model, larger = tmp_path / "model", trained(2), fitted(make_pipeline(*SCALERS, MLPClassifier(**FEW)), X, TWO)
+    save(model, path)
+    old = path.read_bytes()
+    with np.load(path) as file:
+        size = {"_MOST_ENTRIES": len(file.files), "_LARGEST_DOCUMENT": len(file["document"])}[limit]
+    monkeypatch.setattr(container, limit, size)
+    save(model, path)  # as much as a file can hold
+    load(path)
+    with pytest.raises(FileError, match=rf"not written: it would have \d+ \D+, but .* at most {size}, so"):
+        save(larger, path)
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=name)

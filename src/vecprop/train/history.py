@@ -1,7 +1,7 @@
 """The history: the measurements of training, epoch by epoch."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,6 +57,10 @@ class History(Versioned):
         for name, several in values.items():
             if several is not None and len(several):
                 getattr(self, f"_{name}").append(several)
+
+    def joined(self) -> Self:
+        """Return a copy that holds each of its curves as one array, however many epochs were recorded one by one."""
+        return type(self)(**{name: [_joined(parts)] if parts else [] for name, parts in vars(self).items()})
 
     @property
     def loss(self) -> np.ndarray:

@@ -61,7 +61,8 @@ def save(
     Raises
     ------
     FileError
-        If a part of the model is the user's own, a function, or of a class that files do not hold.
+        If a part of the model is the user's own, a function, or of a class that files do not hold, or if the file
+        would be too large to load: it holds at most 65,534 arrays, and all else in 64 MiB. Nothing is written.
     sklearn.exceptions.NotFittedError
         If the model has not been fitted.
     OSError

@@ -32,6 +32,8 @@ VERSION = 1
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
 """The largest size of a document in bytes, far above any real one, which bounds the memory and time of a bad file."""
+_HEADER = 128
+"""The size of the header of the document's entry in bytes."""
 _MOST_ENTRIES = 2**16
 """The largest number of arrays, for the same reason."""
 _DAMAGE = (
@@ -62,6 +64,13 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
         The document, which becomes JSON; the list of arrays is added to it.
     arrays : mapping of str to ndarray
         The arrays by name.
+
+    Raises
+    ------
+    FileError
+        If `read` would refuse the file for its size; nothing is written.
+    OSError
+        If the file cannot be written.
     """
     little = {name: _little_endian(array) for name, array in arrays.items()}
     listed = {
@@ -72,6 +81,12 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     text = json.dumps(whole, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
     checksum = hashlib.sha256(text).digest()
     entries = {"document": np.frombuffer(text, np.uint8), "checksum": np.frombuffer(checksum, np.uint8), **little}
+    for count, most, of in ((len(entries), _MOST_ENTRIES, "arrays"), (len(text), _LARGEST_DOCUMENT, "bytes of JSON")):
+        if count > most:
+            raise FileError(
+                f"{path} is not written: it would have {count} {of}, but a model file has at most {most}, so that it "
+                "could not be loaded; save the model's parts in files of their own."
+            )
     with written_at_once(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in entries.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -144,7 +159,7 @@ def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: in
 
 def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
     """Return the document, or refuse one that is damaged or of an unknown version."""
-    if sizes["document"] > _LARGEST_DOCUMENT:
+    if sizes["document"] > _LARGEST_DOCUMENT + _HEADER:
         raise FileError(f"{path} has a document of {sizes['document']} bytes, but {_LARGEST_DOCUMENT} are the most.")
     text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))
     if hashlib.sha256(text).digest() != checksum:

@@ -49,6 +49,7 @@ class Writer:
 
     classes: Mapping[type, StoredClass]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)  # by identity, which holds as long as `arrays` keeps the array
 
     def plain(self, value: Any, path: str) -> Any:
         """Return a value as JSON's values; path is its place in the model, by which its arrays are named."""
@@ -92,11 +93,9 @@ class Writer:
             return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
         if not _is_plain(array.dtype):
             raise FileError(f"{path} is an array of type {array.dtype}, which a model file cannot hold.")
-        for name, known in self.arrays.items():
-            if known is array:
-                return {"array": name}
-        self.arrays[path] = array
-        return {"array": path}
+        name = self._names.setdefault(id(array), path)
+        self.arrays[name] = array
+        return {"array": name}
 
 
 @dataclass

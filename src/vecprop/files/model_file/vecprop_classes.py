@@ -348,11 +348,12 @@ def _table_model_is_consistent(model: Any) -> bool:
     )
 
 
+_HISTORY = stored_fields(History)
 _NETWORKS = stored_fields(Networks, _networks_are_consistent)
 _ENSEMBLE = stored_fields(Ensemble, _views_are_consistent)
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
-    stored_fields(History),
+    replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
     stored_fields(TrainingState, _state_is_consistent),
     StoredClass("Network", Network, _network_state, _restored_network),
     stored_fields(TrainedNetwork, _trained_is_consistent),
