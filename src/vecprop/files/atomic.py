@@ -32,7 +32,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     hello 1
     """
     target = Path(os.path.realpath(path))  # a link stays a link
-    _sweep(target)
+    sweep(target)
     unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
     try:
         with open(unfinished, "xb") as file:
@@ -63,11 +63,20 @@ def _settle(folder: Path) -> None:
             raise
 
 
-def _sweep(target: Path) -> None:
-    """Remove what programs that were killed have left of this file; none still writes it after a day."""
+def sweep(path: str | os.PathLike[str], age: float = DAY) -> None:
+    """Remove what programs that were killed have left of a file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    age : float, default 86400.0
+        The least age in seconds of what is removed; none still writes it after a day.
+    """
+    target = Path(os.path.realpath(path))
     try:
         for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
-            if left.stat().st_mtime < time.time() - DAY:
+            if left.stat().st_mtime <= time.time() - age:
                 left.unlink()
     except OSError as error:
         if error.errno is None:

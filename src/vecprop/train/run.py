@@ -1,13 +1,15 @@
 """One call of training: the measurements after each epoch, and the reasons to stop."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import Batch
+from ..core.network import Network
 from ..core.scores import SCORES
 from ..optimize.plan import TrainingLoss
 from ..optimize.schedules import Schedule
@@ -16,6 +18,24 @@ from .early_stopping import Best
 from .state import DivergenceError, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]
+
+
+class Keeper(Protocol):
+    """The contract of a checkpoint, see `vecprop.Checkpoint`."""
+
+    def begin(
+        self, network: Network, theta: Array, batches: Sequence[Batch], epochs: int, settings: Mapping[str, Any]
+    ) -> TrainingResult | None:
+        """Return how far a run has come, or None if it has not begun."""
+        ...
+
+    def after_epoch(self, result: TrainingResult) -> None:
+        """Keep the result of training until now, if it is time."""
+        ...
+
+    def write(self, result: TrainingResult) -> None:
+        """Keep a result of training."""
+        ...
 
 
 class Run:
@@ -31,6 +51,8 @@ class Run:
         The functions that are called after each epoch.
     remedy : str
         The advice if training diverges.
+    checkpoint : Keeper, optional
+        Keeps the result of training until now.
     """
 
     def __init__(
@@ -39,13 +61,16 @@ class Run:
         early_stopping: EarlyStopping | Stagnation | None,
         callbacks: Sequence[Callback],
         remedy: str,
+        checkpoint: Keeper | None = None,
     ) -> None:
+        self.checkpoint = checkpoint
         self.state = state
         self.callbacks = callbacks
         self.remedy = remedy
         self.best = Best(early_stopping, state) if early_stopping is not None else None
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
-        self.started = time.perf_counter()
+        self.goes_on = checkpoint is not None and len(state.history.time) > 0
+        self.started = time.perf_counter() - (float(state.history.time[-1]) if self.goes_on else 0.0)
 
     @property
     def seconds(self) -> float:
@@ -67,7 +92,8 @@ class Run:
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
-        self.measure(loss, validation_loss, score)
+        if not self.goes_on:
+            self.measure(loss, validation_loss, score)
         if self.best is None:
             return None
         self.best.start(self.state.theta, self.state.history)
@@ -91,11 +117,14 @@ class Run:
             schedule.observe(self.state.history.last_loss, self.state.schedule)
         try:
             asked = [callback(self.state) for callback in self.callbacks]
+            is_over = any(isinstance(answer, bool | np.bool_) and answer for answer in asked)
+            if self.checkpoint is not None and not (is_over or stalled):  # at the end it is written with the reason
+                self.checkpoint.after_epoch(self.result("interrupted"))
         except Exception as error:
             with suppress(AttributeError):  # an error of a class that takes no attributes
                 error.result = self.result("callback")  # type: ignore[attr-defined]
             raise
-        if any(isinstance(answer, bool | np.bool_) and answer for answer in asked):
+        if is_over:
             return "callback"
         return "early stopping" if stalled else None
 

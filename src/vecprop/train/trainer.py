@@ -18,7 +18,7 @@ from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from .engine import NAMES, EngineName, engine_for
 from .lbfgs_training import LBFGSTraining
-from .run import Callback, Run, check_score, is_running
+from .run import Callback, Keeper, Run, check_score, is_running
 from .state import TrainingResult, TrainingState
 
 
@@ -43,6 +43,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     engine: EngineName = "auto",
     state: TrainingState | None = None,
+    checkpoint: Keeper | None = None,
 ) -> TrainingResult:
     """Train a network, or all members of theta at once.
 
@@ -96,6 +97,8 @@ def train(
         ``VECPROP_ENGINE=reference`` in the environment it takes the formulas, for a debugger.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
+    checkpoint : Checkpoint, optional
+        Keeps training in a file, from which the same call goes on if its program was killed.
 
     Returns
     -------
@@ -140,6 +143,7 @@ def train(
         engine,
         callbacks,
         state,
+        checkpoint,
     )
     batch = network.batch(theta, X, T, sample_weight, finite=False)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
@@ -159,28 +163,52 @@ def train(
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip is not None or state is not None:
             raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
+        if checkpoint is not None:
+            raise ValueError("LBFGS has no state from which it could go on: leave out checkpoint.")
         batch.require_finite_inputs()
         remedy = "Scale inputs and targets, or start from smaller parameters."
         run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
         move = LBFGSTraining(run, chosen, batch, validation_batch, validation_score, optimizer).search
     else:
         schedule = schedule or Constant()
-        if state is None:
+        rows = int(min(batch_size or batch.rows, batch.rows))
+        plan = Plan(rows, shuffle, seed, clip, is_running(training_loss, rows, batch.rows), validation_score)
+        begun = None
+        if checkpoint is not None:
+            settings = {
+                "optimizer": optimizer,
+                "schedule": schedule,
+                "early_stopping": early_stopping,
+                "engine": chosen.name,
+                "batch_size": rows,
+                "shuffle": shuffle,
+                "seed": seed,
+                "clip": clip,
+                "training_loss": "running" if plan.running else "exact",
+                "validation_score": validation_score,
+            }
+            begun = checkpoint.begin(network, theta, batches, epochs, settings)
+        if begun is not None:
+            if begun.reason != "interrupted" and (begun.reason != "epochs" or begun.state.epoch == epochs):
+                return begun
+            state = begun.state
+        elif state is None:
             state = new_state(network, theta, optimizer, schedule, epochs, batch.rows)
         else:
             state = _continued(state, network, theta, optimizer, schedule, epochs, batch.rows)
         rate = getattr(optimizer, "learning_rate", "unknown")
         remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
-        run = Run(state, early_stopping, callbacks, remedy)
-        rows = int(min(batch_size or batch.rows, batch.rows))
-        plan = Plan(rows, shuffle, seed, clip, is_running(training_loss, rows, batch.rows), validation_score)
+        run = Run(state, early_stopping, callbacks, remedy, checkpoint)
         move = chosen.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Overflow ends in a loss that is not finite, for which there is an error.
         for callback in callbacks:
             if isinstance(callback, AbstractContextManager):
                 stack.enter_context(callback)
-        return run.result(move())
+        result = run.result(move())
+    if checkpoint is not None:
+        checkpoint.write(result)
+    return result
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
@@ -201,6 +229,7 @@ def check_settings(
     engine: Any,
     callbacks: Any = (),
     state: Any = None,
+    checkpoint: Any = None,
 ) -> None:
     """Refuse settings that are out of range or do not fit together; see `train`."""
     moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
@@ -250,6 +279,10 @@ def check_settings(
             raise ValueError(f"The interval of {callback!r} is {interval!r}, but it is 1 epoch at least.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
+    if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "begin", None))):
+        raise TypeError(f'checkpoint is {checkpoint!r}: give one such as Checkpoint("run.npz").')
+    if checkpoint is not None and state is not None:
+        raise ValueError("A checkpoint knows where training stands: leave out state.")
 
 
 def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:

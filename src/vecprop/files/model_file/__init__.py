@@ -84,12 +84,17 @@ def save(
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    undisturbed(lambda: _save(model, path, columns, metrics))
+    undisturbed(lambda: save_with_notes(model, path, columns, metrics))
 
 
-def _save(
-    model: Model, path: str | os.PathLike[str], columns: Mapping[str, Any] | None, metrics: Mapping[str, float] | None
+def save_with_notes(
+    model: Model,
+    path: str | os.PathLike[str],
+    columns: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    **notes: Any,
 ) -> None:
+    """Write a model as `save` does, with notes in its document that `information` returns."""
     _require_model(model)
     writer = Writer(BY_CLASS)
     described = writer.plain(model, "")
@@ -106,6 +111,7 @@ def _save(
         "fingerprint": None if columns is None else fingerprint(columns),
         "metrics": {str(name): writer.plain(float(value), "metrics") for name, value in (metrics or {}).items()},
         "model": described,
+        **notes,
     }
     container.write(path, document, writer.arrays)
 

@@ -15,6 +15,7 @@ from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
+from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs
 from ...tables.drift import Profile
@@ -354,6 +355,8 @@ _ENSEMBLE = stored_fields(Ensemble, _views_are_consistent)
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
+    stored_fields(EarlyStopping),
+    stored_fields(Stagnation),
     stored_fields(TrainingState, _state_is_consistent),
     StoredClass("Network", Network, _network_state, _restored_network),
     stored_fields(TrainedNetwork, _trained_is_consistent),

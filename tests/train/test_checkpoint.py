@@ -1,0 +1,322 @@
+"""A run that is killed and started again ends with the bits of the whole run, and its file is never damaged."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.files import checkpoint as checkpoints
+from vecprop.files.model_file import information
+from vecprop.train.compiled import training_loop
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 4))
+T = np.sin(X[:, 0]) + RNG.normal(0, 0.3, 90)
+CURVES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
+
+
+def network(*layers):
+    return vp.Network(4, [vp.Dense(6), vp.Tanh(), *layers, vp.Dense(1)], vp.SquaredError())
+
+
+PLAIN = network()
+RUNS: dict[str, dict[str, Any]] = {
+    "mini-batches": {"optimizer": vp.Momentum(0.02)},
+    "full batches": {"batch_size": None, "clip": 0.5, "optimizer": vp.RMSProp(0.02)},
+    "exact": {"training_loss": "exact", "optimizer": vp.AdamW(0.02)},
+    "dropout and cosine": {"network": network(vp.Dropout(0.3)), "schedule": vp.Cosine()},
+    "early stopping": {"early_stopping": vp.EarlyStopping(4), "epochs": 60},
+    "stagnation and adaptive": {
+        "early_stopping": vp.Stagnation(6, 1e-3),
+        "schedule": vp.WarmUp(3, vp.Adaptive(patience=1, tolerance=0.01)),
+        "epochs": 60,
+    },
+    "the score and one cycle": {
+        "early_stopping": vp.EarlyStopping(9, on="validation_score"),
+        "schedule": vp.OneCycle(),
+        "optimizer": vp.Nesterov(0.02),
+    },
+    "no validation": {"validation": None, "validation_score": None, "optimizer": vp.GradientDescent(0.05)},
+    "members": {"theta": np.stack([PLAIN.init(seed) for seed in range(3)])},
+}
+
+
+def fit(network=PLAIN, theta=None, **changes):
+    settings: dict[str, Any] = {
+        "optimizer": vp.Adam(0.02),
+        "epochs": 20,
+        "batch_size": 16,
+        "validation": (X[60:], T[60:]),
+        "validation_score": "r2",
+    }
+    return vp.train(network, network.init(0) if theta is None else theta, X[:60], T[:60], **settings | changes)
+
+
+def require_same(one, whole):
+    assert (one.reason, one.state.epoch, one.state.step) == (whole.reason, whole.state.epoch, whole.state.step)
+    np.testing.assert_array_equal(one.theta, whole.theta, strict=True)
+    np.testing.assert_array_equal(one.state.theta, whole.state.theta, strict=True)
+    for known, own in ((one.state.optimizer, whole.state.optimizer), (one.state.schedule, whole.state.schedule)):
+        assert known.keys() == own.keys()
+        for name in own:
+            np.testing.assert_array_equal(known[name], own[name])
+    for name in whole.state.early_stopping:
+        np.testing.assert_array_equal(one.state.early_stopping[name], whole.state.early_stopping[name])
+    for curve in CURVES:
+        np.testing.assert_array_equal(getattr(one.history, curve), getattr(whole.history, curve), strict=True)
+    assert len(one.history.time) == len(whole.history.time)
+    assert (np.diff(one.history.time) >= 0).all()
+
+
+class Killed(BaseException):
+    """The end of the program, as far as training can see."""
+
+
+@pytest.fixture(autouse=True)
+def written_after_each_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoints, "SHARE", np.inf)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
+    settings: dict[str, Any] = RUNS[run] | {"engine": "auto" if run == "members" else engine}
+    whole = fit(**settings)
+    last, path = whole.state.epoch, tmp_path / "run.npz"
+    for kills in ([1], [2, last // 2], [last - 1], [last]):
+        path.unlink(missing_ok=True)
+        for kill in kills:
+
+            def end(state, kill=kill):
+                if state.epoch == kill:
+                    raise Killed
+
+            with pytest.raises(Killed):
+                fit(**settings, callbacks=[end], checkpoint=vp.Checkpoint(path, every=0))
+            if kill > 1:
+                assert vp.load(path).state.epoch == kill - 1
+        require_same(fit(**settings, checkpoint=vp.Checkpoint(path, every=0)), whole)
+
+
+@pytest.mark.parametrize("rule", [None, vp.EarlyStopping(500)], ids=str)
+def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
+    """As they do where no callback is called after each."""
+    settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
+    whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
+    with monkeypatch.context() as patch:
+        patch.setattr(training_loop, "SECONDS", 1e-4)
+        count = iter(range(100))
+
+        def write_thrice(self, result):
+            if next(count) == 3:
+                raise Killed
+            write(self, result)
+
+        patch.setattr(vp.Checkpoint, "write", write_thrice)
+        with pytest.raises(Killed):
+            fit(**settings, checkpoint=checkpoint)
+    begun: Any = vp.load(checkpoint.path)
+    assert 0 < begun.state.epoch < 400
+    require_same(fit(**settings, checkpoint=checkpoint), whole)
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {tests!r})
+import numpy as np
+import test_checkpoint as of
+from vecprop.files import atomic, checkpoint as checkpoints
+checkpoints.SHARE = np.inf
+def end(state):
+    if state.epoch == {epoch} and not {within}:
+        os._exit(9)
+replace = os.replace
+def die(unfinished, target):
+    if of.vp.load(unfinished).state.epoch == {epoch}:
+        os._exit(9)
+    replace(unfinished, target)
+if {within}:
+    atomic.os.replace = die
+of.fit(**of.RUNS[{run!r}], callbacks=[end], checkpoint=of.vp.Checkpoint({path!r}, every=0))
+"""
+
+
+def kill(**how):
+    program = KILLED.format(tests=str(Path(__file__).parent), **how)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 9, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("run", "within"),
+    [
+        ("early stopping", True),
+        *(pytest.param(run, within, marks=pytest.mark.long) for run in RUNS for within in (False, True)),
+    ],
+)
+def test_a_program_that_is_killed_goes_on_to_the_bit(run, within, tmp_path):
+    """Between epochs, or inside of a write, which leaves an unfinished file that the next program removes."""
+    whole, path = fit(**RUNS[run]), tmp_path / "run.npz"
+    epoch = random.Random(f"{run} {within}").randrange(2, whole.state.epoch)
+    kill(run=run, path=str(path), epoch=epoch, within=within)
+    begun: Any = vp.load(path)
+    assert (begun.state.epoch, len(list(tmp_path.iterdir()))) == (epoch - 1, 1 + within)
+    require_same(fit(**RUNS[run], checkpoint=vp.Checkpoint(path)), whole)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
+    checkpoint, calls = vp.Checkpoint(tmp_path / "run.npz"), []
+    first = fit(checkpoint=checkpoint)
+    require_same(fit(checkpoint=checkpoint, callbacks=[calls.append]), first)
+    assert not calls
+    require_same(fit(checkpoint=checkpoint, epochs=33), fit(epochs=33))
+    stopped: dict[str, Any] = {"early_stopping": vp.EarlyStopping(4), "checkpoint": vp.Checkpoint(tmp_path / "other")}
+    require_same(fit(**stopped, epochs=90), fit(**stopped, epochs=60, callbacks=[calls.append]))
+    assert not calls
+
+
+def test_a_callback_that_ended_training_has_ended_it(tmp_path):
+    settings: dict[str, Any] = {"callbacks": [lambda state: state.epoch == 5]}
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    require_same(fit(**settings, checkpoint=checkpoint), fit(**settings))
+    require_same(fit(**settings, checkpoint=checkpoint), fit(**settings))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]], ids=["callback", "rule"]
+)
+def test_a_run_that_is_killed_as_it_ends_ends_for_the_same_reason(settings, tmp_path, monkeypatch):
+    checkpoint, write = vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
+
+    def write_but_the_end(self, result):
+        if result.reason != "interrupted":
+            raise Killed
+        write(self, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vp.Checkpoint, "write", write_but_the_end)
+        with pytest.raises(Killed):
+            fit(**settings, checkpoint=checkpoint)
+    require_same(fit(**settings, checkpoint=checkpoint), fit(**settings))
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    def press(state):
+        if state.epoch == 7:
+            raise KeyboardInterrupt
+
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    assert fit(callbacks=[press], checkpoint=checkpoint).reason == "interrupted"
+    require_same(fit(checkpoint=checkpoint), fit())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"network": network(vp.Dropout(0.1))}, "its network differs"),
+        ({"theta": PLAIN.init(1)}, "its start differs"),
+        ({"optimizer": vp.Adam(0.03), "seed": 1}, "its optimizer and its seed differ"),
+        ({"batch_size": 20}, "its batch_size differs"),
+        ({"clip": 1.0}, "its clip differs"),
+        ({"training_loss": "exact"}, "its training_loss differs"),
+        ({"early_stopping": vp.EarlyStopping()}, "its early_stopping differs"),
+        ({"engine": "reference"}, "its engine differs"),
+        ({"validation": (X[60:], T[60:] + 1)}, "its validation T differs"),
+        (
+            {"validation": None, "validation_score": None},
+            "its validation_score and its validation X and its validation T differ",
+        ),
+        ({"sample_weight": np.linspace(1, 2, 60)}, "its sample_weight differs"),
+        ({"epochs": 10}, "it has come to epoch 20, beyond the 10"),
+    ],
+    ids=str,
+)
+def test_the_file_of_another_run_is_refused_and_stays(changes, named, tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)
+    fit(checkpoint=checkpoint)
+    before = checkpoint.path.read_bytes()
+    with pytest.raises(ValueError, match=f"is the checkpoint of another run: {named}"):
+        fit(**changes, checkpoint=checkpoint)
+    assert checkpoint.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("schedule", [vp.Cosine(), vp.WarmUp(30, vp.Cosine())], ids=str)
+def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    fit(schedule=schedule, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="its schedule is one of 20 epochs, not of 30"):
+        fit(schedule=schedule, epochs=30, checkpoint=checkpoint)
+
+
+def test_other_files_are_never_overwritten(tmp_path):
+    path = tmp_path / "model.npz"
+    vp.save(vp.TrainedNetwork(PLAIN, PLAIN.init(0)), path)
+    for content, error in ((path.read_bytes(), "is a model, not a checkpoint"), (b"mine", "is not a model file")):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=error):
+            fit(checkpoint=vp.Checkpoint(path, every=0))
+        assert path.read_bytes() == content
+
+
+class Cube(vp.Activation):
+    def value(self, z):
+        return z**3
+
+    def derivative(self, z, y):
+        return 3 * z**2
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"checkpoint": "run.npz"}, r'checkpoint is \'run.npz\': give one such as Checkpoint\("run.npz"\)'),
+        ({"state": fit(epochs=1).state}, "leave out state"),
+        ({"optimizer": vp.LBFGS(), "batch_size": None}, "leave out checkpoint"),
+        ({"network": network(Cube()), "engine": "reference"}, "Cube, which a model file cannot hold"),
+        ({"theta": PLAIN.init(0).astype(np.float16)}, "theta has dtype float16"),
+    ],
+    ids=["text", "state", "lbfgs", "own part", "float16"],
+)
+def test_what_cannot_be_kept_is_said_before_training(changes, error, tmp_path):
+    with pytest.raises((TypeError, ValueError), match=error):
+        fit(**{"checkpoint": vp.Checkpoint(tmp_path / "run.npz")} | changes)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="every is -1"):
+        vp.Checkpoint(tmp_path / "run.npz", every=-1)
+
+
+@pytest.mark.parametrize(("every", "cost", "writes"), [(9, 0.05, 1), (9, 0.2, 0), (60, 0.05, 0)])
+def test_writing_takes_a_hundredth_of_the_time(every, cost, writes, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    written: list[object] = []
+    monkeypatch.setattr(vp.Checkpoint, "write", lambda self, result: written.append(result))
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
+    checkpoint.written, checkpoint.cost = time.perf_counter() - 10, cost
+    checkpoint.after_epoch(fit(epochs=0))
+    assert len(written) == writes
+
+
+def test_a_full_disk_ends_training_and_keeps_the_file(tmp_path, monkeypatch):
+    checkpoint, sync = vp.Checkpoint(tmp_path / "run.npz", every=0), os.fsync
+    count = iter(range(100))
+
+    def full(number):
+        if next(count) == 6:  # the fourth file, for a folder is synced after each
+            raise OSError(28, "No space left on device")
+        sync(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            fit(checkpoint=checkpoint, callbacks=[lambda state: None])
+    assert list(tmp_path.iterdir()) == [checkpoint.path]
+    assert information(checkpoint.path)["checkpoint"]["reason"] == "interrupted"
+    require_same(fit(checkpoint=checkpoint), fit())
