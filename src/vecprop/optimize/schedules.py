@@ -254,8 +254,9 @@ def has_horizon(schedule: Schedule) -> bool:
 
     Examples
     --------
-    >>> has_horizon(Cosine()), has_horizon(WarmUp(2))
-    (True, False)
+    >>> has_horizon(Cosine()), has_horizon(WarmUp(2)), has_horizon(WarmUp(1000, Cosine()))
+    (True, False, True)
     """
-    state = schedule.init()
-    return any(schedule.factor(step, 10, state) != schedule.factor(step, 1000, state) for step in range(10))
+    state, steps = schedule.init(), 2**20
+    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # beyond any rise of fewer than half a million steps
+    return any(schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state) for step in looked_at)
