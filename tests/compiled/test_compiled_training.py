@@ -159,7 +159,7 @@ def test_more_rows_than_a_chunk():
         assert_same(found, expected)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 100, 1000, 4097, 300_000])  # of so many, some keys begin with the same 32 bits
+@pytest.mark.parametrize("rows", [2, 3, 100, 1000, 4097, 300_000])  # of 300,000 keys some share their first 32 bits
 def test_the_order_of_rows_is_that_of_the_permutation(rows):
     from vecprop.compiled.fit import Epochs
 

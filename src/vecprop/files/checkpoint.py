@@ -166,7 +166,7 @@ def _digest(array: np.ndarray) -> str:
 
 
 def _are_alike(schedule: Schedule, step: int, epoch: int, epochs: int, other: int) -> bool:
-    """Return whether the steps until now have the same rates in runs of so many epochs and of another number."""
+    """Return whether a longer or shorter run would have had the same rates in the steps taken so far."""
     if epochs == other or epoch == 0:
         return True
     state, per_epoch = schedule.init(), step // epoch
