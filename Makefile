@@ -5,7 +5,7 @@ BIN = .venv/bin
 # A worker for each processor, and one thread for each worker's BLAS: more would wait for one another.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
 
-.PHONY: demo test types test-all campaigns bench format clean
+.PHONY: demo test docs types test-all campaigns bench format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
@@ -15,6 +15,9 @@ test: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(PYTEST) -m "not long"
+
+docs: .venv/ready-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
 
 types: .venv/ready-dev
 	$(BIN)/basedpyright
@@ -47,9 +50,13 @@ clean:
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@ .venv/ready-demo
 
+.venv/ready-docs: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@ .venv/ready-demo
+
 .venv/ready-dev-all: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[dev-all]"
-	@touch $@ .venv/ready-dev .venv/ready-demo
+	@touch $@ .venv/ready-dev .venv/ready-docs .venv/ready-demo
 
 .venv/ready-bench: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"

@@ -15,6 +15,12 @@ class Verdict(StrEnum):
 
     FAIL: it is wrong. NONDETERMINISTIC: two runs differ, so nothing can be said. INCONCLUSIVE: rounding could hide an
     error. KINK: the one-sided derivatives differ here, and the gradient lies between them. PASS: it is right.
+
+    Examples
+    --------
+    >>> report = check_gradients(lambda x: ((x**2).sum(), 3 * x), np.array([1.0, 2.0]))
+    >>> report.verdict is Verdict.FAIL, report.verdict == "FAIL"
+    (True, True)
     """
 
     FAIL = "FAIL"

@@ -63,6 +63,19 @@ class CompiledNetwork:
 
     It computes in float32 or float64 on NumPy arrays. The network itself takes all other theta, and noise that names
     its rows. It may be called from several threads.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+
+    Examples
+    --------
+    >>> network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy())
+    >>> theta, X = network.init(seed=0), np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> compiled = compile(network)
+    >>> bool(np.allclose(compiled.predict(theta, X), network.predict(theta, X)))
+    True
     """
 
     def __init__(self, network: Network) -> None:

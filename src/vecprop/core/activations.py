@@ -37,7 +37,9 @@ def softplus(z: Array) -> Array:
 
 @dataclass(frozen=True)
 class Identity(Activation):
-    """The identity, y = z.
+    """The identity.
+
+    .. math:: y = z
 
     Examples
     --------
@@ -56,7 +58,9 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Logistic(Activation):
-    """The logistic function, y = 1 / (1 + exp(-z)), between 0 and 1.
+    r"""The logistic function, between 0 and 1.
+
+    .. math:: y = \frac{1}{1 + e^{-z}}
 
     Examples
     --------
@@ -75,7 +79,9 @@ class Logistic(Activation):
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """The hyperbolic tangent, between -1 and 1.
+    r"""The hyperbolic tangent, between -1 and 1.
+
+    .. math:: y = \tanh z
 
     Examples
     --------
@@ -94,7 +100,11 @@ class Tanh(Activation):
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """The rectified linear unit, y = max(z, 0). Its derivative at the kink z = 0 is taken as 0.
+    r"""The rectified linear unit.
+
+    .. math:: y = \max(z, 0)
+
+    Its derivative at the kink z = 0 is taken as 0.
 
     Examples
     --------
@@ -113,12 +123,14 @@ class ReLU(Activation):
 
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
-    """The leaky rectified linear unit, y = z for z > 0 and y = leak z elsewhere (Maas et al., 2013).
+    r"""The leaky rectified linear unit (Maas et al., 2013).
+
+    .. math:: y = \begin{cases} z & z > 0 \\ a z & z ≤ 0 \end{cases}
 
     Parameters
     ----------
     leak : float, default 0.01
-        The derivative for z <= 0.
+        The derivative a for z <= 0.
 
     Examples
     --------
@@ -144,12 +156,14 @@ class LeakyReLU(Activation):
 
 @dataclass(frozen=True)
 class ELU(Activation):
-    """The exponential linear unit, y = z for z > 0 and y = alpha (exp(z) - 1) elsewhere (Clevert et al., 2015).
+    r"""The exponential linear unit (Clevert et al., 2015).
+
+    .. math:: y = \begin{cases} z & z > 0 \\ α (e^z - 1) & z ≤ 0 \end{cases}
 
     Parameters
     ----------
     alpha : float, default 1.0
-        The distance to the asymptote y = -alpha.
+        The factor α; the asymptote is y = -α.
 
     Examples
     --------
@@ -175,10 +189,11 @@ class ELU(Activation):
 
 @dataclass(frozen=True)
 class GELU(Activation):
-    """The Gaussian error linear unit in its tanh form, y = z (1 + tanh u) / 2 (Hendrycks and Gimpel, 2016).
+    r"""The Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, 2016).
 
-    u = √(2/π) (z + 0.044715 z³). Since (1 + tanh u) / 2 = logistic(2 u), y = z logistic(2 u), which keeps its digits
-    where z is far below 0.
+    .. math:: y = \frac{z}{2} (1 + \tanh u), \quad u = \sqrt{2 / π} \; (z + 0.044715 z^3)
+
+    It is computed as y = z logistic(2 u), which is equal and keeps its digits where z is far below 0.
 
     Examples
     --------
@@ -206,7 +221,9 @@ def _gelu_u(z: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class SiLU(Activation):
-    """The sigmoid linear unit, y = z logistic(z), also called swish (Elfwing et al., 2017).
+    r"""The sigmoid linear unit, also called swish (Elfwing et al., 2017).
+
+    .. math:: y = \frac{z}{1 + e^{-z}}
 
     Examples
     --------
@@ -226,7 +243,9 @@ class SiLU(Activation):
 
 @dataclass(frozen=True)
 class Softplus(Activation):
-    """The softplus, y = log(1 + exp(z)), a smooth rectifier (Dugas et al., 2001).
+    r"""The softplus, a smooth rectifier (Dugas et al., 2001).
+
+    .. math:: y = \log(1 + e^z)
 
     Examples
     --------

@@ -7,7 +7,20 @@ import numpy as np
 
 
 class Initializer(ABC):
-    """A distribution of initial weights. Derive from it and draw a matrix in ``__call__`` to make your own."""
+    """A distribution of initial weights. Derive from it and draw a matrix in ``__call__`` to make your own.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Signs(Initializer):
+    ...     def __call__(self, generator, inputs, outputs):
+    ...         return generator.choice([-1.0, 1.0], (inputs, outputs))
+    >>> network = Network(2, [Dense(3, Signs())], SquaredError())
+    >>> W = network.layout.views(network.init(seed=0))[0]["W"]
+    >>> bool((abs(W) == 1).all())
+    True
+    """
 
     @abstractmethod
     def __call__(self, generator: "np.random.Generator", inputs: int, outputs: int) -> np.ndarray:
@@ -16,12 +29,14 @@ class Initializer(ABC):
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """Independent normal weights, W ~ N(0, scale²).
+    r"""Independent normal weights.
+
+    .. math:: W \sim N(0, σ^2)
 
     Parameters
     ----------
     scale : float, default 1.0
-        The standard deviation.
+        The standard deviation σ.
 
     Examples
     --------
@@ -38,7 +53,9 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class Glorot(Initializer):
-    """Uniform weights, W ~ U(-a, a) with a = √(6 / (I + O)), for logistic, tanh and linear layers.
+    r"""Uniform weights, for logistic, tanh and linear layers.
+
+    .. math:: W \sim U(-a, a), \quad a = \sqrt{6 / (I + O)}
 
     Forward and backward signals keep about their variance from layer to layer (Glorot and Bengio, 2010).
 
@@ -57,7 +74,9 @@ class Glorot(Initializer):
 
 @dataclass(frozen=True)
 class He(Initializer):
-    """Normal weights, W ~ N(0, 2 / I), for rectifiers, which pass on half the variance (He et al., 2015).
+    r"""Normal weights, for rectifiers, which pass on half the variance (He et al., 2015).
+
+    .. math:: W \sim N(0, 2 / I)
 
     Examples
     --------

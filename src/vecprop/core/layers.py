@@ -21,7 +21,30 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Layer(ABC):
-    """The contract of a layer. Derive a frozen dataclass from it to make your own."""
+    """The contract of a layer. Derive a frozen dataclass from it to make your own.
+
+    Examples
+    --------
+    A layer that multiplies each input by a gain of its own, and the proof that its gradient is right:
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Gain(Layer):
+    ...     def parameters(self, inputs):
+    ...         return {"g": (inputs,)}, inputs
+    ...
+    ...     def forward(self, p, X, noise=None):
+    ...         return p["g"][..., None, :] * X, X
+    ...
+    ...     def backward(self, p, saved, delta, J):
+    ...         J["g"][...] = (saved * delta).sum(axis=-2)  # over the rows
+    ...         return p["g"][..., None, :] * delta
+    >>> network = Network(2, [Gain(), Dense(3), Tanh(), Gain(), Dense(1)], SquaredError())
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0], [2.0]])
+    >>> theta = np.random.default_rng(0).normal(size=network.layout.size)
+    >>> print(check_gradients(network, theta, X, T).verdict)
+    PASS
+    """
 
     random: ClassVar[bool] = False
     """Whether the layer draws random numbers in training."""
@@ -71,7 +94,9 @@ def input_gradient(delta: Array, W: Array) -> Array:
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """A dense (fully connected) layer, Y = X W + b.
+    """A dense (fully connected) layer.
+
+    .. math:: Y = X W + b
 
     Parameters
     ----------
@@ -128,6 +153,21 @@ class Activation(Layer):
     """A function applied to every number by itself, without parameters.
 
     Derive a frozen dataclass from it and write ``value`` and ``derivative`` to make your own.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Cube(Activation):
+    ...     def value(self, z):
+    ...         return z**3
+    ...
+    ...     def derivative(self, z, y):
+    ...         return 3 * z**2
+    >>> network = Network(2, [Dense(3), Cube(), Dense(1)], SquaredError())
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0], [2.0]])
+    >>> print(check_gradients(network, network.init(seed=0), X, T).verdict)
+    PASS
     """
 
     @abstractmethod
@@ -195,15 +235,17 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """Layer normalization: each row is centred and scaled to unit variance, then Y = g x̂ + b (Ba et al., 2016).
+    r"""Layer normalization: each row is centred and scaled to unit variance (Ba et al., 2016).
 
-    x̂ = (x - mean) / √(variance + epsilon), with the row's own mean and variance, so that rows stay independent.
+    .. math:: y = g \hat{x} + b, \quad \hat{x} = \frac{x - m}{\sqrt{v + ε}}
+
+    Mean m and variance v are the row's own, so that rows stay independent.
 
     Parameters
     ----------
     epsilon : float, default 1e-5
-        Added to the variance, so that a constant row is not divided by 0. The parameters are the gain g, (I,), which
-        starts at 1, and b, (I,), which starts at 0.
+        The number ε that is added to the variance, so that a constant row is not divided by 0. The parameters are the
+        gain g, (I,), which starts at 1, and b, (I,), which starts at 0.
 
     Raises
     ------

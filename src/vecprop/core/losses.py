@@ -26,6 +26,26 @@ class Loss(ABC):
     ------
     ValueError
         If reduction is neither.
+
+    Examples
+    --------
+    The distance between prediction and target, for targets of several numbers:
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Distance(Loss):
+    ...     def predict(self, Z):
+    ...         return Z
+    ...
+    ...     def value(self, Z, T):
+    ...         return np.sqrt(((Z - T) ** 2).sum(axis=-1))
+    ...
+    ...     def delta(self, Z, T):
+    ...         return (Z - T) / self.value(Z, T)[..., None]
+    >>> network = Network(2, [Dense(3), Tanh(), Dense(2)], Distance())
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0, 0.0], [2.0, 1.0]])
+    >>> print(check_gradients(network, network.init(seed=0), X, T).verdict)
+    PASS
     """
 
     reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
@@ -63,9 +83,9 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """The cross-entropy of softmax outputs, for one class out of C.
+    r"""The cross-entropy of softmax outputs, for one class out of C.
 
-    y_c = exp(z_c) / Σ_d exp(z_d) and ℓ = -Σ_c t_c log y_c, so delta = Y - T.
+    .. math:: y_c = \frac{e^{z_c}}{\sum_d e^{z_d}}, \quad ℓ = -\sum_c t_c \log y_c, \quad δ_c = y_c - t_c
 
     Targets are one-hot or soft rows that sum to 1, (*M, N, C), or integer classes 0 … C - 1, (*M, N). Logits are
     shifted by the row's largest, so that nothing overflows and no logarithm of 0 is taken.
@@ -147,7 +167,26 @@ def one_hot(T: Array, Z: Array) -> Array:
 
 @dataclass(frozen=True)
 class ElementwiseLoss(Loss):
-    """A loss that is a sum over outputs; ``element`` and ``delta`` are formulas for one output."""
+    """A loss that is a sum over outputs; ``element`` and ``delta`` are formulas for one output.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class PseudoHuber(ElementwiseLoss):
+    ...     def predict(self, Z):
+    ...         return Z
+    ...
+    ...     def element(self, Z, T):
+    ...         return np.sqrt(1 + (Z - T) ** 2) - 1
+    ...
+    ...     def delta(self, Z, T):
+    ...         return (Z - T) / np.sqrt(1 + (Z - T) ** 2)
+    >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], PseudoHuber())
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0], [2.0]])
+    >>> print(check_gradients(network, network.init(seed=0), X, T).verdict)
+    PASS
+    """
 
     @abstractmethod
     def element(self, Z: Array, T: Array) -> Array:
@@ -160,11 +199,12 @@ class ElementwiseLoss(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(ElementwiseLoss):
-    """The cross-entropy of logistic outputs, for one label or for several independent ones (multi-label).
+    r"""The cross-entropy of logistic outputs, for one label or for several independent ones (multi-label).
 
-    y = logistic(z) and ℓ = -t log y - (1 - t) log(1 - y), summed over outputs, so delta = Y - T.
+    .. math:: y = \frac{1}{1 + e^{-z}}, \quad ℓ = -t \log y - (1 - t) \log(1 - y), \quad δ = y - t
 
-    Targets lie between 0 and 1, (*M, N, O). The logarithms are softplus functions of the logit, finite for any.
+    It is summed over outputs. Targets lie between 0 and 1, (*M, N, O). The logarithms are softplus functions of the
+    logit, finite for any.
 
     Parameters
     ----------
@@ -205,7 +245,9 @@ class RegressionLoss(ElementwiseLoss):
 
 @dataclass(frozen=True)
 class SquaredError(RegressionLoss):
-    """The squared error, ℓ = ½ (y - t)², summed over outputs.
+    r"""The squared error, summed over outputs.
+
+    .. math:: ℓ = \tfrac{1}{2} (y - t)^2
 
     Parameters
     ----------
@@ -229,7 +271,11 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True)
 class AbsoluteError(RegressionLoss):
-    """The absolute error, ℓ = |y - t|, summed over outputs. The prediction is a median. Its derivative at y = t is 0.
+    """The absolute error, summed over outputs. The prediction is a median.
+
+    .. math:: ℓ = |y - t|
+
+    Its derivative at y = t is taken as 0.
 
     Parameters
     ----------
@@ -253,9 +299,11 @@ class AbsoluteError(RegressionLoss):
 
 @dataclass(frozen=True)
 class Huber(RegressionLoss):
-    """Huber's loss: squared near the target, absolute far from it (Huber, 1964), summed over outputs.
+    r"""Huber's loss: squared near the target, absolute far from it (Huber, 1964), summed over outputs.
 
-    ℓ = ½ d² for |d| ≤ k and k (|d| - ½ k) beyond, where d = y - t. With c = d clipped to [-k, k] both are c (d - ½ c).
+    .. math:: ℓ = \begin{cases} \tfrac{1}{2} d^2 & |d| ≤ k \\ k (|d| - \tfrac{1}{2} k) & |d| > k \end{cases}
+
+    Here d = y - t. With c = d clipped to [-k, k] both are c (d - ½ c).
 
     Parameters
     ----------
@@ -295,14 +343,16 @@ class Huber(RegressionLoss):
 
 @dataclass(frozen=True)
 class Quantile(RegressionLoss):
-    """The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs. The prediction is a quantile.
+    r"""The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs. The prediction is a quantile.
 
-    ℓ = level (t - y) where t > y, else (1 - level) (y - t). Its derivative at y = t is 0.
+    .. math:: ℓ = \begin{cases} q (t - y) & t > y \\ (1 - q) (y - t) & t ≤ y \end{cases}
+
+    Its derivative at y = t is taken as 0.
 
     Parameters
     ----------
     level : float, default 0.5
-        The share of targets below the quantile, between 0 and 1.
+        The share q of targets below the quantile, between 0 and 1.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 
@@ -337,7 +387,9 @@ class Quantile(RegressionLoss):
 
 @dataclass(frozen=True)
 class Poisson(ElementwiseLoss):
-    """The Poisson loss, for counts and rates: ℓ = y - t z with y = exp(z), summed over outputs, so delta = Y - T.
+    r"""The Poisson loss, for counts and rates, summed over outputs.
+
+    .. math:: y = e^z, \quad ℓ = y - t z, \quad δ = y - t
 
     It is the negative log-likelihood less log t!, which does not depend on z. Targets are at least 0.
 

@@ -22,6 +22,21 @@ class Penalty(ABC):
     ------
     ValueError
         If strength is negative or not a number.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class FourthPower(Penalty):
+    ...     def value(self, W):
+    ...         return self.strength / 4 * (W**4).sum(axis=(-2, -1))
+    ...
+    ...     def gradient(self, W):
+    ...         return self.strength * W**3
+    >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError(), penalty=FourthPower(0.1))
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0], [2.0]])
+    >>> print(check_gradients(network, network.init(seed=0), X, T).verdict)
+    PASS
     """
 
     strength: float
@@ -43,7 +58,9 @@ class Penalty(ABC):
 
 @dataclass(frozen=True)
 class L2(Penalty):
-    """The squared penalty, ½ λ Σ W², which shrinks weights; also called ridge or weight decay.
+    r"""The squared penalty, which shrinks weights; also called ridge or weight decay.
+
+    .. math:: \tfrac{1}{2} λ \sum W^2
 
     Parameters
     ----------
@@ -70,7 +87,11 @@ class L2(Penalty):
 
 @dataclass(frozen=True)
 class L1(Penalty):
-    """The absolute penalty, λ Σ |W|, which makes weights vanish; also called lasso. Its derivative at 0 is taken as 0.
+    r"""The absolute penalty, which makes weights vanish; also called lasso.
+
+    .. math:: λ \sum |W|
+
+    Its derivative at 0 is taken as 0.
 
     Parameters
     ----------

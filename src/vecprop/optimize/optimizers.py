@@ -30,6 +30,23 @@ class Optimizer(ABC):
     ------
     ValueError
         If a learning rate is negative or not finite, or another hyperparameter is out of range.
+
+    Examples
+    --------
+    Steps in the direction of a running mean of the gradient's signs:
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class MeanSign(Optimizer):
+    ...     moments = ("m",)
+    ...
+    ...     def update(self, theta, J, rate, t, m):
+    ...         m = 0.9 * m + 0.1 * np.sign(J)
+    ...         return theta - rate * m, m
+    >>> theta, optimizer = np.array([1.0, 2.0]), MeanSign(0.1)
+    >>> optimizer.step(theta, np.array([3.0, -0.5]), optimizer.init(theta))
+    >>> theta
+    array([0.99, 2.01])
     """
 
     learning_rate: float | Sequence[float]
@@ -111,7 +128,9 @@ def _tuples(rates: Any) -> Any:
 
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
-    """Gradient descent, theta ← theta - μ J.
+    """Gradient descent.
+
+    .. math:: θ ← θ - μ J
 
     Parameters
     ----------
@@ -147,7 +166,9 @@ def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Arr
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with momentum (Polyak, 1964), M ← λ M - μ J, theta ← theta + M.
+    r"""Gradient descent with momentum (Polyak, 1964).
+
+    .. math:: M ← λ M - μ J, \quad θ ← θ + M
 
     Theta moves like a ball that rolls down the loss and gathers speed; friction leaves it the share λ of its speed.
 
@@ -183,7 +204,9 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """Nesterov's momentum (Nesterov, 1983), M ← λ M - μ J, theta ← theta + λ M - μ J, with the new M.
+    r"""Nesterov's momentum (Nesterov, 1983).
+
+    .. math:: M ← λ M - μ J, \quad θ ← θ + λ M - μ J
 
     The gradient is taken at a point ahead along the momentum; theta is that point (Sutskever et al., 2013).
 
@@ -211,7 +234,9 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """RMSProp (Tieleman and Hinton, 2012), v ← ρ v + (1 - ρ) J², theta ← theta - μ J / (√v + ε).
+    r"""RMSProp (Tieleman and Hinton, 2012).
+
+    .. math:: v ← ρ v + (1 - ρ) J^2, \quad θ ← θ - μ \frac{J}{\sqrt{v} + ε}
 
     Parameters
     ----------
@@ -247,10 +272,16 @@ class RMSProp(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba, 2015).
+    r"""Adam (Kingma and Ba, 2015).
 
-    m ← β₁ m + (1 - β₁) J, v ← β₂ v + (1 - β₂) J², theta ← theta - μ m̂ / (√v̂ + ε), with the bias of the means
-    corrected, which start at 0: m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).
+    .. math::
+
+        m ← β_1 m + (1 - β_1) J, \quad v ← β_2 v + (1 - β_2) J^2, \quad
+        θ ← θ - μ \frac{\hat{m}}{\sqrt{\hat{v}} + ε}
+
+    Both means start at 0, and their bias is corrected:
+
+    .. math:: \hat{m} = \frac{m}{1 - β_1^t}, \quad \hat{v} = \frac{v}{1 - β_2^t}
 
     Parameters
     ----------
@@ -289,7 +320,11 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): theta ← (1 - μ d) theta, then Adam's step.
+    r"""Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Before each step of `Adam`,
+
+    .. math:: θ ← (1 - μ d) θ
 
     The decay applies to all of theta, also to biases; a penalty (`L2`) applies to weights only, through the gradient.
 

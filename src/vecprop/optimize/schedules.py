@@ -18,7 +18,20 @@ State = dict[str, Any]
 
 
 class Schedule(ABC):
-    """The contract of a schedule. Derive a frozen dataclass from it to make your own."""
+    """The contract of a schedule. Derive a frozen dataclass from it to make your own.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Stairs(Schedule):
+    ...     every: int
+    ...
+    ...     def factor(self, step, steps, state):
+    ...         return 0.5 ** (step // self.every)
+    >>> [Stairs(every=2).factor(step, 6, {}) for step in range(6)]
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
 
     @abstractmethod
     def factor(self, step: int, steps: int, state: State) -> Any:
@@ -64,12 +77,16 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """A learning rate that falls as a power of the step, 1 / (1 + step)^power.
+    r"""A learning rate that falls as a power of the step.
+
+    At step s, counted from 0, the factor is
+
+    .. math:: \frac{1}{(1 + s)^p}
 
     Parameters
     ----------
     power : float, default 0.5
-        The power, at least 0.
+        The power p, at least 0.
 
     Examples
     --------
@@ -144,12 +161,16 @@ class Adaptive(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """A learning rate that falls along half a cosine from 1 to final (Loshchilov and Hutter, 2017).
+    r"""A learning rate that falls along half a cosine from 1 to f (Loshchilov and Hutter, 2017).
+
+    At step s of S, counted from 0, the factor is
+
+    .. math:: f + (1 - f) \frac{1 + \cos(π s / S)}{2}
 
     Parameters
     ----------
     final : float, default 0.0
-        The factor at the end, between 0 and 1.
+        The factor f at the end, between 0 and 1.
 
     Examples
     --------

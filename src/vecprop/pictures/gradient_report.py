@@ -26,6 +26,11 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> report = check_gradients(lambda x: ((x**2).sum(), 2 * x), np.array([1.0, 2.0]))
+    >>> axes = pictures.plot_gradient_report(report)
     """
     ax = axes_or_new(ax)
     least = 1e-3
@@ -61,6 +66,11 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> report = check_gradients(lambda x: ((x**3).sum(), 3 * x**2), np.array([1.0, 2.0]))
+    >>> axes = pictures.plot_taylor_remainder(report)
     """
     ax = axes_or_new(ax)
     taylor = report.taylor

@@ -64,27 +64,27 @@ class History(Versioned):
 
     @property
     def loss(self) -> np.ndarray:
-        """The training loss, (epochs + 1, *M), or (epochs, *M) if it is running."""
+        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` if it is running."""
         return _joined(self._loss)
 
     @property
     def validation_loss(self) -> np.ndarray:
-        """The validation loss, (epochs + 1, *M), or (0,) without validation data."""
+        """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
         return _joined(self._validation_loss)
 
     @property
     def validation_score(self) -> np.ndarray:
-        """The validation score, (epochs + 1, *M), or (0,) if nothing is scored."""
+        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
         return _joined(self._validation_score)
 
     @property
     def gradient_norm(self) -> np.ndarray:
-        """The norm of the gradient, the mean over each epoch's steps, (epochs, *M)."""
+        """The norm of the gradient, the mean over each epoch's steps, ``(epochs, *M)``."""
         return _joined(self._gradient_norm)
 
     @property
     def step_size(self) -> np.ndarray:
-        """The length of the steps, the mean over each epoch's steps, (epochs, *M)."""
+        """The length of the steps, the mean over each epoch's steps, ``(epochs, *M)``."""
         return _joined(self._step_size)
 
     @property

@@ -44,6 +44,21 @@ class Member:
         The weights of all rows of X, in place of those that the population shares.
     epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip
         See `train`.
+
+    Examples
+    --------
+    Each of five members leaves out another fifth of the rows, and is measured on it:
+
+    >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    >>> rows, members = np.arange(20), []
+    >>> for k in range(5):
+    ...     left = rows % 5 == k
+    ...     members.append(
+    ...         Member(network, np.zeros(2), Momentum(0.1), rows=rows[~left], validation_rows=rows[left], epochs=100)
+    ...     )
+    >>> results = train_population(members, X, 3 * X + 1)
+    >>> bool(max(result.history.validation_loss[-1] for result in results) < 1e-3)
+    True
     """
 
     network: Network

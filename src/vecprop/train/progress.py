@@ -27,6 +27,17 @@ class Progress:
         The number of the stage that is trained, of a model of a table.
     best : float, default nan
         The loss, on rows that its networks have not seen, of such a model before this stage.
+
+    Examples
+    --------
+    A function that shows the progress, and stops training once the loss is low:
+
+    >>> def show(progress):
+    ...     print(f"{progress.ended} of {progress.members} ended, {progress.share:.0%} of all epochs")
+    ...     return progress.loss < 0.01
+    >>> show(Progress(ended=3, members=8, share=0.5, rows=6400, loss=0.02, validation_loss=0.03))
+    3 of 8 ended, 50% of all epochs
+    False
     """
 
     ended: int

@@ -38,6 +38,15 @@ class TrainingState(Versioned):
         The network, so that another one does not continue from here.
     optimizer_class : str
         The name of the optimizer's class, likewise; "" if it is not known.
+
+    Examples
+    --------
+    >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    >>> data, settings = (X, 3 * X + 1), {"optimizer": Momentum(0.1), "epochs": 50}
+    >>> half = train(network, np.zeros(2), *data, **settings)
+    >>> whole = train(network, half.theta, *data, **settings, state=half.state)
+    >>> whole.state.epoch, whole.state.step
+    (100, 100)
     """
 
     theta: Array
@@ -82,6 +91,13 @@ class TrainingResult(Versioned):
     reason : str
         Why training ended: "epochs", "early stopping", "callback", "interrupted" (by Ctrl-C, after the last whole
         epoch), "converged" or "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
+
+    Examples
+    --------
+    >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    >>> result = train(network, np.zeros(2), X, 3 * X + 1, optimizer=GradientDescent(0.5), epochs=100)
+    >>> result.theta.round(2), result.reason, len(result.history.loss)
+    (array([3., 1.]), 'epochs', 101)
     """
 
     theta: Array
@@ -98,6 +114,15 @@ class DivergenceError(ArithmeticError):
     result : TrainingResult
         The result up to the last parameters with a finite loss, which its state has too; the state's step is the one
         after which something was not finite.
+
+    Examples
+    --------
+    >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
+    >>> try:
+    ...     train(network, np.zeros(2), X, 3 * X, optimizer=GradientDescent(1e6), epochs=100)
+    ... except DivergenceError as error:
+    ...     print(error.result.reason, bool(np.isfinite(error.result.theta).all()))
+    diverged True
     """
 
     def __init__(self, message: str, result: TrainingResult) -> None:

@@ -145,6 +145,18 @@ def load(path: str | os.PathLike[str]) -> Model:
     -----
     sklearn.exceptions.InconsistentVersionWarning
         If a pipeline was written with another release of scikit-learn.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> X, y = np.linspace(-1, 1, 40)[:, None], np.repeat(["low", "high"], 20)
+    >>> model = MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     save(model, path)
+    ...     again = load(path)
+    >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
+    True
     """
     document, arrays = container.read(path)
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")

@@ -1,0 +1,107 @@
+"""How Sphinx builds the site: `make docs`, then open build/site/index.html."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import vecprop
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+project, author, copyright = "vecprop", "The vecprop developers", "the vecprop developers"
+release = version = vecprop.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "myst_nb",
+    "mathml",
+]
+exclude_patterns = ["_templates"]
+templates_path = ["_templates"]
+default_role = "py:obj"
+language = "en"
+suppress_warnings = ["config.cache"]  # lists of functions in the settings
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"  # pages show what their code prints today
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+
+autosummary_generate = True
+autodoc_default_options = {"show-inheritance": True}
+autodoc_preserve_defaults = True
+toc_object_entries_show_parents = "hide"
+autodoc_typehints = "none"  # docstrings tell types, and shapes with them
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
+"""Signs that stand for themselves, in shapes, sizes and names of attributes, or what is between backticks."""
+
+html_theme = "pydata_sphinx_theme"
+html_title = "vecprop"
+html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_nav_level": 1,
+    "navbar_align": "left",
+    "icon_links": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape signs in docstrings, ``(*M, P)`` and ``|y - t|``, which reStructuredText takes for markup."""
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[number] = SIGNS.sub(lambda found: found[1] or "\\" + "\\".join(found[0]), line)
+
+
+def _of_others(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what a class inherits from a class of another library, which documents it."""
+    owner = getattr(obj, "fget", None) or obj
+    is_ours = (getattr(owner, "__module__", None) or "vecprop").startswith("vecprop")
+    return None if is_ours else True
+
+
+def _public_bases(app: Any, name: str, obj: Any, options: Any, bases: list[type]) -> None:
+    """Name the bases that a reader can look up."""
+    ancestors = [cls for base in bases if isinstance(base, type) for cls in base.__mro__]
+    bases[:] = [cls for cls in ancestors if getattr(vecprop, cls.__name__, None) is cls][:1] or [object]
+
+
+def _without_memory(
+    app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any
+) -> Any:
+    """Leave out of a signature what only the class itself fills in."""
+    return (re.sub(r",? ?_\w+=<factory>", "", arguments), returned) if arguments else None
+
+
+def _link_figures(app: Any, name: str, text: list[str]) -> None:
+    """Have links to the results of benchmarks, which lie outside this folder, lead to the pages that include them."""
+    text[0] = text[0].replace("../benchmarks/results/", "measured/")
+
+
+def setup(app: Any) -> None:
+    """Have Sphinx call these functions."""
+    app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc makes markup
+    app.connect("source-read", _link_figures)
+    app.connect("autodoc-skip-member", _of_others)
+    app.connect("autodoc-process-bases", _public_bases)
+    app.connect("autodoc-process-signature", _without_memory)

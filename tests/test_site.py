@@ -1,0 +1,155 @@
+"""The site is built from the same sources, whole, and is read in a browser."""
+
+import functools
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlparse
+
+import pytest
+
+import vecprop
+
+ROOT = Path(__file__).parent.parent
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.long
+
+
+class Page(HTMLParser):
+    """What a page refers to, and the anchors that it has."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links, self.loaded, self.anchors = list[str](), list[str](), set[str]()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = {name: value for name, value in attrs if value}
+        self.anchors |= {known[name] for name in ("id", "name") if name in known}
+        if tag == "a" and "href" in known:
+            self.links.append(known["href"])
+        elif tag in ("link", "script", "img") and known.get("rel") != "canonical":
+            self.loaded += [known[name] for name in ("href", "src") if name in known]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the site, which is built without a warning."""
+    docs, built = tmp_path_factory.mktemp("source") / "docs", tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns("reference"))
+    for name in ("benchmarks", "CHANGELOG.md", "CONTRIBUTING.md"):
+        (docs.parent / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", docs, built]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return built
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in site.rglob("*.html")}
+
+
+def test_every_public_name_has_a_page_with_an_example(site: Path) -> None:
+    for name in vecprop.__all__:
+        if name not in ("learn", "pictures"):
+            page = (site / "reference" / f"vecprop.{name}.html").read_text(encoding="utf-8")
+            assert "&gt;&gt;&gt;" in page, name
+    for name in vecprop.pictures.__all__:
+        page = (site / "reference" / f"vecprop.pictures.{name}.html").read_text(encoding="utf-8")
+        assert "&gt;&gt;&gt;" in page, name
+
+
+def test_links_and_anchors_lead_somewhere(site: Path, pages: dict[Path, Page]) -> None:
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlparse(link)
+            if not parts.scheme:
+                target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                assert target.exists(), f"{path.relative_to(site)} leads to {link}"
+                if parts.fragment and target in pages:
+                    assert unquote(parts.fragment) in pages[target].anchors, f"{path.relative_to(site)}: {link}"
+
+
+def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page]) -> None:
+    loaded = {address for page in pages.values() for address in page.loaded}
+    assert loaded
+    assert not [address for address in loaded if urlparse(address).scheme not in ("", "data")]
+
+
+def test_formulas_are_typeset(site: Path) -> None:
+    page = (site / "reference" / "vecprop.Adam.html").read_text(encoding="utf-8")
+    assert "<mfrac>" in page
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def browse(address: str) -> Iterator[Any]:
+    """Return a function that opens a page of the site in Chromium; errors and foreign requests fail the test."""
+    if BROWSER is None:
+        pytest.skip("No Chromium on the PATH: install it, for instance by `apt-get install chromium`.")
+    from playwright.sync_api import sync_playwright
+
+    wrong = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+
+        def open_page(path: str, **settings: Any) -> Any:
+            page = browser.new_context(**settings).new_page()
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(request.url))
+            page.goto(urljoin(address, path))
+            return page
+
+        yield open_page
+        browser.close()
+    assert not [what for what in wrong if not what.startswith(("data:", "blob:"))]
+
+
+def test_the_search_finds_a_name(browse: Any) -> None:
+    page = browse("index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("checkpoint")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("ul.search li a")
+    found = page.locator("ul.search li a").all_inner_texts()
+    assert any("Checkpoint" in text for text in found)
+
+
+def test_two_clicks_lead_from_the_front_to_a_name(browse: Any) -> None:
+    page = browse("index.html")
+    page.locator("a", has_text="Reference").first.click()
+    page.locator("article a", has_text=re.compile("^Adam$")).first.click()
+    assert "Kingma" in page.locator("article").inner_text()
+
+
+def test_a_narrow_window_scrolls_down_alone(browse: Any) -> None:
+    for path in ("index.html", "tables.html", "reference/vecprop.Adam.html"):
+        page = browse(path, viewport={"width": 380, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+
+
+def test_dark_mode_is_dark(browse: Any) -> None:
+    for scheme, is_dark in (("light", False), ("dark", True)):
+        page = browse("tables.html", color_scheme=scheme)
+        color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
