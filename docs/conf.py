@@ -46,6 +46,12 @@ numpydoc_xref_param_type = False
 SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
 """Signs that stand for themselves, in shapes, sizes and names of attributes, or what is between backticks."""
 
+MEASURED = HERE / "measured"
+MEASURED.mkdir(exist_ok=True)
+for result in sorted((HERE.parent / "benchmarks" / "results").glob("*.md")):
+    include = f"```{{include}} ../../benchmarks/results/{result.name}\n:relative-images:\n```\n"
+    (MEASURED / result.name).write_text(include, encoding="utf-8")
+
 html_theme = "pydata_sphinx_theme"
 html_title = "vecprop"
 html_copy_source = False
