@@ -1,6 +1,8 @@
 """How Sphinx builds the site: `make docs`, then open build/site/index.html."""
 
+import html
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,10 @@ MEASURED.mkdir(exist_ok=True)
 for result in sorted((HERE.parent / "benchmarks" / "results").glob("*.md")):
     include = f"```{{include}} ../../benchmarks/results/{result.name}\n:relative-images:\n```\n"
     (MEASURED / result.name).write_text(include, encoding="utf-8")
+
+TYPER = [sys.executable, "-m", "typer", "vecprop.app.command_line", "utils", "docs", "--name", "vecprop"]
+options = html.unescape(subprocess.run(TYPER, check=True, capture_output=True, text=True).stdout)
+(HERE / "all-options.md").write_text(options.replace("# `vecprop`", "# All commands and options", 1), encoding="utf-8")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "vecprop"
