@@ -170,10 +170,14 @@ class Data:
         rows = checked_row_numbers(rows, _count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
+    def rows(self, member: Member) -> int:
+        """Return the number of rows that a member is trained on."""
+        return _count(self.of(member)[0] if member.rows is None else member.rows)
+
     def not_begun(self, member: Member) -> TrainingResult:
         """Return the result of a member that was interrupted before it began."""
         theta = namespace(member.theta).asarray(member.theta, copy=True)
-        rows = _count(self.of(member)[0] if member.rows is None else member.rows)
+        rows = self.rows(member)
         if isinstance(member.optimizer, LBFGS):
             state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
         else:
