@@ -74,7 +74,7 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
             others[number] = data.train(members[number], engine)
         except (TypeError, ValueError) as error:
             raise in_member(number, error) from error  # which may come from a part of the user's own
-        monitor.ended(others[number])
+        monitor.ended(number, others[number])
     return Part([cohort.results() for cohort in cohorts], others)
 
 

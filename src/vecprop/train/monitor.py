@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .cohort_results import CohortResults, Part
+from .keeping import Keeping
 from .progress import Progress
 from .state import TrainingResult
 
@@ -22,6 +23,8 @@ class Monitor:
         The number of all members.
     progress : callable or None
         A function of the progress; if it returns True, the rest is to be stopped.
+    keeping : Keeping, optional
+        Keeps the members that have ended.
 
     Attributes
     ----------
@@ -31,22 +34,32 @@ class Monitor:
         Whether the rest is to be stopped, and whether by Ctrl-C.
     """
 
-    def __init__(self, total: int, progress: Callable[[Progress], object] | None) -> None:
+    def __init__(
+        self, total: int, progress: Callable[[Progress], object] | None, keeping: Keeping | None = None
+    ) -> None:
         self.cohorts: Sequence[Cohort | CohortResults] = []
-        self.total, self.progress = total, progress
+        self.total, self.progress, self.keeping = total, progress, keeping
         self.stopped = self.interrupted = False
         self._alone: list[list[float]] = []
 
-    def ended(self, result: TrainingResult) -> None:
+    def ended(self, number: int, result: TrainingResult) -> None:
         """Count a member that was trained by itself."""
         self._count(result)
+        if self.keeping is not None:
+            self.keeping.ended(number, result)
         self.look()
 
-    def came(self, part: Part) -> bool:
-        """Count members that were trained elsewhere; return whether the rest is to be stopped."""
+    def knows(self, part: Part) -> None:
+        """Count members whose results are known."""
         self.cohorts = [*self.cohorts, *part.cohorts]
         for result in part.others.values():
             self._count(result)
+
+    def came(self, part: Part) -> bool:
+        """Count members that were trained elsewhere; return whether the rest is to be stopped."""
+        self.knows(part)
+        if self.keeping is not None:
+            self.keeping.came(part)
         return self.look()
 
     def _count(self, result: TrainingResult) -> None:
@@ -56,7 +69,9 @@ class Monitor:
         self.stopped |= result.reason == "interrupted"
 
     def look(self) -> bool:
-        """Report the progress of training; return whether the rest is to be stopped."""
+        """Report the progress of training, and keep what has ended; return whether the rest is to be stopped."""
+        if self.keeping is not None:
+            self.keeping.look(self.cohorts)
         answer = None if self.progress is None else self.progress(self.latest())
         if isinstance(answer, bool | np.bool_) and answer:
             self.stopped = True

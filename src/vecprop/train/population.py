@@ -1,6 +1,7 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +9,17 @@ from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .cohort_results import Part, joined
 from .engine import EngineName
 from .here import check_groups, groups_of, train_here
+from .keeping import Keeping
 from .members import Data, Member
 from .monitor import Monitor
 from .progress import Progress
 from .results import TrainingResults
+
+GIVE = {
+    "workers": "an object whose run(function, bundles, data) trains bundles",
+    "checkpoint": 'one such as Checkpoint("folder")',
+}
+"""What is to be given in place of something wrong."""
 
 
 def train_population(
@@ -23,6 +31,7 @@ def train_population(
     progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
     moments: bool = True,
+    checkpoint: Any = None,
     workers: Workers | None = None,
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
@@ -47,6 +56,8 @@ def train_population(
     moments : bool, default True
         Whether results keep the optimizers' moments, from which training continues. Without those of Adam they are a
         third as large.
+    checkpoint : Checkpoint, optional
+        Keeps the members that have ended in a folder. The same call goes on with the others if its program was killed.
     workers : object, optional
         Trains the members in other processes, with the same bits: its ``run(function, bundles, data)`` yields
         ``place, function(bundles[place], data)`` for all bundles, each about a second's work, as they come.
@@ -74,16 +85,29 @@ def train_population(
     [0.0009, 0.0]
     """
     members, data = list(members), Data(X, T, sample_weight)
-    groups, monitor = groups_of(members, data, engine), Monitor(len(members), progress)
-    if workers is not None and not callable(getattr(workers, "run", None)):
-        raise TypeError(f"workers is {workers!r}: give an object whose run(function, bundles, data) trains bundles.")
+    groups, keeping, known = groups_of(members, data, engine), None, Part([], {})
+    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+            raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
+    if workers is not None or checkpoint is not None:
+        check_groups(groups, members, data, engine)
+    if checkpoint is not None:
+        engines = [data.engine(members[numbers[0]], engine).name for numbers in groups]
+        keeper = checkpoint.members(members, groups, engines, data, moments)
+        keeping, known = Keeping(keeper, moments), keeper.part
+        done = set(known.numbers)
+        left = [[number for number in numbers if number not in done] for numbers in groups]
+        groups = [numbers for numbers in left if numbers]
+    monitor = Monitor(len(members), progress, keeping)
+    monitor.knows(known)
     if workers is None:
         part = train_here(groups, members, data, engine, monitor)
         part = part if moments else part.taken(moments)
     else:
-        check_groups(groups, members, data, engine)
         part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
-    results = TrainingResults(*part)
+    if keeping is not None:
+        keeping.keep(monitor.cohorts)
+    results = TrainingResults(*joined([known, part]))
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
     return results
