@@ -10,6 +10,7 @@ from test_bundles import Elsewhere
 
 import populations as of
 import vecprop as vp
+from kills import Killed, kill_at
 from vecprop.files.checkpoint import folder, members, pace
 from vecprop.files.model_file import container
 from vecprop.system import threads
@@ -24,22 +25,6 @@ def kept_often(monkeypatch):
     monkeypatch.setattr(pace, "SHARE", np.inf)
     monkeypatch.setattr(threads, "LOOK", 1e-4)
     monkeypatch.setattr(bundles, "MOST", 3)
-
-
-class Killed(BaseException):
-    """The end of the program, as far as training can see."""
-
-
-def kill_at(monkeypatch, which):
-    """Kill the program as it puts the file of this number in its place."""
-    count, rename = iter(range(1000)), os.replace
-
-    def die(unfinished, target):
-        if next(count) == which:
-            raise Killed
-        rename(unfinished, target)
-
-    monkeypatch.setattr("vecprop.files.atomic.os.replace", die)
 
 
 def checkpoint(path, every: float = 0):

@@ -72,6 +72,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
                 "give one of the two."
             )
+        if self.checkpoint is not None and self.random_state is None:
+            raise ValueError(
+                "random_state is None, so that each call of fit trains other networks, but a checkpoint goes on with "
+                "the same: give random_state=0, or another integer."
+            )
 
     @abstractmethod
     def _losses(self) -> list[Loss]:
@@ -176,7 +181,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         until = [max(round(float(np.nanmedian(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
             members = fit.members_of_all_rows(self.ensemble_.folds, until)
-            (outcome,) = trained([(fit, members)], progress)
+            checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
+            (outcome,) = trained([(fit, members)], progress, checkpoint)
         if any(result.reason == "interrupted" for result in outcome.results):
             raise KeyboardInterrupt
         shares = [

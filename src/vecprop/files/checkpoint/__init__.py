@@ -79,6 +79,7 @@ class Checkpoint:
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, but it is a number of seconds of at least 0.")
         self.path, self.every = Path(path), every
+        self.seconds = 0.0  # of earlier programs, until what they have kept
 
     def __repr__(self) -> str:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
@@ -148,7 +149,14 @@ class Checkpoint:
         moments: bool,
     ) -> KeptMembers:
         """Return what keeps a population's members in the folder; see `KeptMembers`."""
-        return KeptMembers(self.path, self.every, members, groups, engines, data, moments)
+        kept = KeptMembers(self.path, self.every, members, groups, engines, data, moments)
+        self.seconds = kept.seconds
+        return kept
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a file or folder."""
+        return self.path.exists()
 
     def part(self, name: str) -> Self:
         """Return the checkpoint of a part of the run, a file or a folder in this folder."""

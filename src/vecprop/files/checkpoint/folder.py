@@ -81,10 +81,8 @@ def make_folder(path: Path) -> None:
 
 def require_own(path: Path) -> None:
     """Refuse a folder that holds files which no checkpoint has written."""
-    others = sorted(entry.name for entry in path.iterdir() if not entry.is_dir() and not _is_own(entry.name))
+    others = sorted(
+        entry.name for entry in path.iterdir() if not re.fullmatch(r"\.run\.npz\..*\.unfinished", entry.name)
+    )
     if others:
         raise ValueError(f"{path} holds other files, such as {others[0]}: give the checkpoint a folder of its own.")
-
-
-def _is_own(name: str) -> bool:
-    return bool(re.fullmatch(r"(run|part-\d{6,}|fit-\d+)\.npz|\..*\.unfinished", name))
