@@ -6,11 +6,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from .. import catalog
 from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
+from ..estimators.keeping import CHECKPOINT
 from ..train.progress import Progress
 from .asked import Asked
 from .ensemble_fit import Training
@@ -148,7 +149,7 @@ class SharedSettings(OwnDefaults):
         "budget": [Interval(Real, 0, None, closed="neither"), None],
         "verbose": ["boolean"],
         "progress": [callable, None],
-        "checkpoint": [HasMethods(["members", "part"]), None],
+        "checkpoint": CHECKPOINT,
     }
 
     @property

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
+from ..estimators.keeping import require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
@@ -72,11 +73,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
                 "give one of the two."
             )
-        if self.checkpoint is not None and self.random_state is None:
-            raise ValueError(
-                "random_state is None, so that each call of fit trains other networks, but a checkpoint goes on with "
-                "the same: give random_state=0, or another integer."
-            )
+        require_repeatable(self)
 
     @abstractmethod
     def _losses(self) -> list[Loss]:

@@ -17,11 +17,12 @@ from ...optimize.schedules import Schedule
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
 from ..atomic import sweep
-from ..model_file import information, load, save_with_notes
+from ..model_file import information, load_with_memory, save_with_notes
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
 from ..trained import TrainedNetwork
 from .digests import differing, digest, require_savable
+from .fits import KeptFits
 from .members import KeptMembers
 from .pace import Pace
 
@@ -80,6 +81,7 @@ class Checkpoint:
             raise ValueError(f"every is {every!r}, but it is a number of seconds of at least 0.")
         self.path, self.every = Path(path), every
         self.seconds = 0.0  # of earlier programs, until what they have kept
+        self._record: Any = None
 
     def __repr__(self) -> str:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
@@ -104,6 +106,8 @@ class Checkpoint:
         """
         self.network = network.dense if isinstance(network, SparseNetwork) else network
         self.run = _identity(self.network, theta, batches, settings)
+        if self._record is not None:
+            self.run["record"] = type(self._record).__name__
         self.pace = Pace(self.every)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder, but one training is kept in a file: name a file in it.")
@@ -116,13 +120,15 @@ class Checkpoint:
         differs = differing(self.run, notes["run"])
         if differs:
             self._refuse(differs)
-        trained = load(self.path)
+        trained, memory = load_with_memory(self.path)
         state = trained.state
         if state.epoch > epochs:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
         if not _are_alike(settings["schedule"], state.step, state.epoch, state.epochs, epochs):
             self._refuse(f"its schedule is one of {state.epochs} epochs, not of {epochs}")
         state = replace(state, epochs=epochs, network=network)
+        if self._record is not None:
+            self._record.remember(memory)
         return TrainingResult(trained.theta, state.history, state, notes["reason"])
 
     def after_epoch(self, result: TrainingResult) -> None:
@@ -134,7 +140,9 @@ class Checkpoint:
         """Write a result of training."""
         began = time.perf_counter()
         trained = TrainedNetwork(self.network, result.theta, replace(result.state, network=self.network))
-        save_with_notes(trained, self.path, checkpoint={"run": self.run, "reason": result.reason})
+        memory = None if self._record is None else self._record.memory()
+        notes = {"run": self.run, "reason": result.reason}
+        save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
         self.pace.wrote(began)
 
     def _refuse(self, why: str) -> None:
@@ -152,6 +160,19 @@ class Checkpoint:
         kept = KeptMembers(self.path, self.every, members, groups, engines, data, moments)
         self.seconds = kept.seconds
         return kept
+
+    def recording(self, record: Any) -> Self:
+        """Return a checkpoint that keeps the memory of a callback too.
+
+        Its ``memory()`` returns values that a model file holds, and ``remember(memory)`` takes them.
+        """
+        again = type(self)(self.path, self.every)
+        again._record = record
+        return again
+
+    def fits(self, each: Sequence[Mapping[str, Any]]) -> KeptFits:
+        """Return what keeps fits of estimators in the folder; see `KeptFits`."""
+        return KeptFits(self.path, self.every, each)
 
     @property
     def is_begun(self) -> bool:
