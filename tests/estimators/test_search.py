@@ -321,9 +321,9 @@ def test_random_states_that_are_no_numbers(random_state):
 def test_all_fits_are_one_population_that_shares_its_rows(monkeypatch):
     calls = []
 
-    def watched(members, X, T):
+    def watched(members, X, T, **settings):
         calls.append(members)
-        return together_train(members, X, T)
+        return together_train(members, X, T, **settings)
 
     together_train = together.train_population
     monkeypatch.setattr(together, "train_population", watched)

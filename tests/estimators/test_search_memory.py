@@ -51,9 +51,9 @@ def populations(monkeypatch):
     """Return the list of the members of each population that is trained."""
     trained, train_population = [], together.train_population
 
-    def watched(members, X, T):
+    def watched(members, X, T, **settings):
         trained.append(members)
-        return train_population(members, X, T)
+        return train_population(members, X, T, **settings)
 
     monkeypatch.setattr(together, "train_population", watched)
     return trained

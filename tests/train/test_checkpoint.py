@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.files import checkpoint as checkpoints
+from vecprop.files.checkpoint import pace
 from vecprop.files.model_file import information
 from vecprop.train.compiled import training_loop
 
@@ -81,7 +81,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def written_after_each_epoch(monkeypatch):
-    monkeypatch.setattr(checkpoints, "SHARE", np.inf)
+    monkeypatch.setattr(pace, "SHARE", np.inf)
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
@@ -132,8 +132,9 @@ import os, sys
 sys.path.insert(0, {tests!r})
 import numpy as np
 import test_checkpoint as of
-from vecprop.files import atomic, checkpoint as checkpoints
-checkpoints.SHARE = np.inf
+from vecprop.files import atomic
+from vecprop.files.checkpoint import pace
+pace.SHARE = np.inf
 def end(state):
     if state.epoch == {epoch} and not {within}:
         os._exit(9)
@@ -299,7 +300,8 @@ def test_writing_takes_a_hundredth_of_the_time(every, cost, writes, tmp_path, mo
     written: list[object] = []
     monkeypatch.setattr(vp.Checkpoint, "write", lambda self, result: written.append(result))
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
-    checkpoint.written, checkpoint.cost = time.perf_counter() - 10, cost
+    checkpoint.pace = pace.Pace(every)
+    checkpoint.pace.written, checkpoint.pace.cost = time.perf_counter() - 10, cost
     checkpoint.after_epoch(fit(epochs=0))
     assert len(written) == writes
 

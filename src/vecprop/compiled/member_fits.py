@@ -42,12 +42,6 @@ from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 NOT_STARTED = -1
 """The end of a fit that no thread has taken, beside those of `epochs.Ended`."""
 
-REASONS = {NOT_STARTED: "interrupted", Ended.INTERRUPTED: "interrupted", Ended.STALLED: "early stopping"}
-"""The reason of each end, as results have it; the other ends are all epochs done, or divergence."""
-
-UNMEASURED = NOT_STARTED, int(Ended.AT_START)
-"""The ends of fits whose initial losses are missing or not finite."""
-
 size: int = 8  # a placeholder for the bytes of an element, filled in by `members_address`
 
 _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
@@ -244,17 +238,6 @@ class MemberFits:
     def release(self) -> None:
         """Let go of the data and all else that fits need only while they run."""
         del self.context, self.records, self.kept
-
-    @property
-    def measured(self) -> np.ndarray:
-        """Whether the initial losses of each fit were measured and finite, (M,)."""
-        return ~np.isin(self.done[:, 3], UNMEASURED)
-
-    def outcome(self, number: int) -> tuple[int, int, Any, bool]:
-        """Return a fit's epochs with a finite loss, steps, the reason of its end, and whether it has initial losses."""
-        epochs, steps, _, why = self.done[number].tolist()
-        reason = REASONS.get(why) or ("epochs" if epochs == self.epochs and why == 0 else "diverged")
-        return epochs, steps, reason, why not in UNMEASURED
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:

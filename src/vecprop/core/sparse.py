@@ -68,6 +68,14 @@ class SparseNetwork(Network):
         layers = [SparseDense(first.outputs, first.initializer), *others]
         super().__init__(network.inputs, layers, network.loss_function, network.penalties)
 
+    @property
+    def dense(self) -> Network:
+        """The same network on dense inputs."""
+        first, *others = self.layers
+        assert isinstance(first, Dense)
+        layers = [Dense(first.outputs, first.initializer), *others]
+        return Network(self.inputs, layers, self.loss_function, self.penalties)
+
     def batch(
         self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
     ) -> Batch:

@@ -35,6 +35,7 @@ from .data import Rows, Table
 from .diagnosis import Diagnosis, Ending, diagnosis_of
 from .fitting import Fitting
 from .inspection import Inspection
+from .keeping import checkpoint_of, require_no_checkpoint
 from .plots import Plots
 from .prediction import Predictions
 from .tasks import CallbackSupport
@@ -116,10 +117,14 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
+        checkpoint = checkpoint_of(self)
+        if not first:
+            require_no_checkpoint(self, "leave it out where warm_start continues an earlier one")
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)
         validation = self._validation_rows(X_val, y_val, sample_weight_val)
         fitting = self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)
+        fitting.checkpoint = checkpoint
         fitting.run()
         shortfall = fitting.shortfall()
         if shortfall:
@@ -155,6 +160,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        require_no_checkpoint(self, "leave it out of those of partial_fit, and save the model between its calls")
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
         rows = self._accept(X, y, sample_weight, first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):

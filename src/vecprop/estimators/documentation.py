@@ -67,7 +67,8 @@ scoring : str, callable or None, default None
     The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is given
     the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
 callbacks : list of callable or None, default None
-    Called after each epoch with a `TrainingState`; one that returns True ends training.
+    Called after each epoch with a `TrainingState`; one that returns True ends training. A `Checkpoint` among them keeps
+    the training of `fit` in its file, or in its folder if there are restarts, from which the same `fit` goes on.
 n_restarts : int, default 1
     The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation score,
     or without validation rows the one with the lowest loss. The first start is that of a fit without restarts.
@@ -128,7 +129,10 @@ oob_score : bool, default False
 n_jobs : int or None, default None
     The largest number of threads; None for the number of processors.
 random_state : int, RandomState or None, default None
-    Fixes the members' seeds, rows and features. The estimator's own is not used."""
+    Fixes the members' seeds, rows and features. The estimator's own is not used.
+checkpoint : Checkpoint or None, default None
+    Keeps the members whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the same
+    `fit` goes on with the others, to the bit. It needs an integer as random_state."""
 
 MEMBERS = """\
 estimators_ : list

@@ -16,10 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
 
+from ..optimize.lbfgs import LBFGS
 from ..system.threads import at_most_jobs, usable_threads
 from .candidates import Candidate
 from .data import Rows
 from .folds import Fold
+from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
+from .parts import optimizer
 from .scaling import LARGE
 from .scored import Scored
 from .shared import Shared
@@ -69,6 +72,7 @@ class Evaluation:
     scorer: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
+    rounds: int = 0
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
         """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold.
@@ -82,10 +86,13 @@ class Evaluation:
         """
         search = self.search
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
+        self.require_place(candidates)
         scored: list[list[Outcome]] = []  # by fold, candidate and seed
         at_once = self.folds_at_once(candidates)
         for first in range(0, len(self.splits), at_once):
-            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once])
+            place = f"round-{self.rounds}-folds-{first}-{min(first + at_once, len(self.splits)) - 1}"
+            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once], place)
+        self.rounds += 1
         outcomes = [outcome for fold in scored for outcome in fold]
         _warn_or_raise_about_fit_failures(outcomes, search.error_score)
         if callable(search.scoring):
@@ -93,16 +100,29 @@ class Evaluation:
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
-    def fitted_and_scored(self, candidates: Sequence[Candidate], splits: Sequence[Split]) -> list[list[Outcome]]:
-        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then."""
+    def fitted_and_scored(
+        self, candidates: Sequence[Candidate], splits: Sequence[Split], place: str
+    ) -> list[list[Outcome]]:
+        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then.
+
+        They have a place of this name in the search's folder, if it has one.
+        """
         folds = [self.prepared(candidates, split.train) for split in splits]
-        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None])
+        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None], place)
         return [list(self.scored(fits, split)) for fits, split in zip(folds, splits, strict=True)]
 
-    def fit(self, fits: Sequence[Fit]) -> None:
+    def require_place(self, candidates: Sequence[Candidate]) -> None:
+        """Refuse candidates with a checkpoint of their own, or whose fits could not go on from the search's."""
+        for candidate in candidates:
+            require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
+            require_repeatable(candidate.model, self.search.checkpoint)
+
+    def fit(self, fits: Sequence[Fit], place: str) -> None:
         """Run fits that are ready."""
         fittings: Any = [fit.fitting for fit in fits]
-        for fit, fitting, error in zip(fits, fittings, fit_together(fittings, self.search.n_jobs), strict=True):
+        checkpoint = self.search.checkpoint and self.search.checkpoint.part(place)
+        errors = fit_together(fittings, self.search.n_jobs, checkpoint, moments=False)
+        for fit, fitting, error in zip(fits, fittings, errors, strict=True):
             fit.error = error
             fit.seconds += fitting.seconds
         if any(fitting.interrupted for fitting in fittings):
@@ -170,12 +190,22 @@ class Evaluation:
     def refitted(self, params: dict[str, Any]) -> Any:
         """Return the estimator with a choice of parameters, fitted to all rows."""
         candidate = Candidate(self.search.estimator, params, seeds=1)
+        model, own = candidate.model, candidate.model.callbacks
+        can_go_on = model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)
+        if self.search.checkpoint is not None and can_go_on:
+            model.callbacks = [*(own or ()), self.search.checkpoint.part("refit")]
+        estimator = self._refitted(candidate)
+        (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
+        return estimator
+
+    def _refitted(self, candidate: Candidate) -> Any:
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.X.flags.c_contiguous
         if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params)):
             del self.shared, shared  # which may have a copy of X
             return candidate.estimator.fit(self.X, self.y, **self.fit_params)
         fitting, estimator, _ = self.fold(np.arange(len(self.X))).fitting(candidate, *candidate.random_states)
+        fitting.checkpoint = checkpoint_of(fitting.model)
         fitting.run()
         shortfall = fitting.shortfall()
         if shortfall:

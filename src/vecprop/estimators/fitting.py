@@ -28,6 +28,7 @@ from ..train.trainer import train
 from . import parts
 from .data import Rows
 from .diagnosis import Ending, diagnosis_of_sample
+from .keeping import callbacks_of
 from .prediction import Predictions
 from .schedules import Cuts
 from .tasks import EpochTasks
@@ -41,6 +42,13 @@ LBFGS_SHORTFALLS: dict[Reason | None, str] = {
     "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
 }
 """Why L-BFGS has not converged, by the reason why it ended."""
+
+
+CURVES = ("loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_")
+COUNTED = (*CURVES, "n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
+"""What a model knows of its epochs."""
+LEARNED = (*COUNTED, "theta_", "_state", "_seed", "_ending", "restart_losses_", "best_restart_")
+"""All that training teaches a model."""
 
 
 class Fitting:
@@ -82,6 +90,7 @@ class Fitting:
         self.reason: Reason | None = None
         self.interrupted = False
         self.seconds = 0.0
+        self.checkpoint: Any = None
         # The lists and best values that this call continues.
         model.n_iter_ = 0
         model.best_loss_ = None if self.by_score else np.inf if model.best_loss_ is None else model.best_loss_
@@ -151,7 +160,7 @@ class Fitting:
         return bool(
             self.is_lbfgs
             or self.record.scores
-            or model.callbacks
+            or callbacks_of(model)
             or model.verbose
             or getattr(model, "_skl_callbacks", None)
             or isinstance(self.schedule, Cuts)
@@ -202,6 +211,8 @@ class Fitting:
         (X, T, weight), *validation = data
         settings: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight, "epochs": epochs}
         settings |= {"callbacks": self.callbacks(tasks)} if by_python else {"early_stopping": self.early_stopping}
+        if self.checkpoint is not None:
+            settings["checkpoint"] = self.checkpoint.recording(self.record) if by_python else self.checkpoint
         if validation:
             settings["validation"] = validation[0]
         if self.is_lbfgs:
@@ -250,7 +261,7 @@ class Fitting:
     def callbacks(self, tasks: EpochTasks | None) -> list[Any]:
         """Return the callbacks of an epoch; the record is first, so that others see a model that is up to date."""
         model = self.model
-        others: list[Any] = [self.record, *(model.callbacks or ())]
+        others: list[Any] = [self.record, *callbacks_of(model)]
         if model.verbose == "bar":
             others.append(ProgressBar(type(model).__name__))
         elif model.verbose:
@@ -278,6 +289,31 @@ class Fitting:
             raise ValueError(" ".join([message, *diagnosis_of_sample(model, self.rows)])) from error
         self.reason, self.interrupted = reason, reason == "interrupted"
         self.record.keep(result.state, theta)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the bits of this fit depend on, by name; arrays as they are."""
+        settings, rows = self.model.get_params(deep=False), {"": self.rows, "validation ": self.validation}
+        for name in ("callbacks", "verbose", "n_jobs", "warm_start", "random_state"):
+            settings.pop(name)
+        known = {"estimator": type(self.model).__name__, **settings, "seed": self.seed, "start": self.theta}
+        for prefix, part in rows.items():
+            if part is not None:
+                table = part.table
+                known |= {f"{prefix}X": table.inputs, f"{prefix}rows": part.numbers}
+                known |= {f"{prefix}T": table.T, f"{prefix}sample_weight": table.weight}
+        return known
+
+    def learned(self) -> dict[str, Any]:
+        """Return what the fit has taught the model, as values that a model file holds."""
+        known = {name: vars(self.model)[name] for name in LEARNED if name in vars(self.model)}
+        return {"model": known, "reason": self.reason, "seconds": self.seconds}
+
+    def take_learned(self, learned: dict[str, Any]) -> None:
+        """Take what the same fit has learned before."""
+        model = self.model
+        model.__dict__.update(learned["model"])
+        model._rows = Predictions(model.network_, model.theta_)
+        self.reason, self.seconds = learned["reason"], learned["seconds"]
 
     def shortfall(self) -> str:
         """Return scikit-learn's sentence that training has not converged, and the diagnosis; "" if it has.
@@ -361,6 +397,17 @@ class Record:
     constant_val: float
     goes_on: bool
     best_theta: np.ndarray | None = None
+
+    def memory(self) -> dict[str, Any]:
+        """Return all that it needs to go on from here."""
+        known = {name: getattr(self.model, name) for name in COUNTED}
+        return {"counted": known, "best": self.best_theta}
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Go on from what was remembered."""
+        for name, value in memory["counted"].items():
+            setattr(self.model, name, value)
+        self.best_theta = memory["best"]
 
     @property
     def interval(self) -> float:

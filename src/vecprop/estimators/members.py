@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..system.versions import Versioned
 from .base import MultilayerPerceptron, as_numpy, require_inherited_fit
 from .data import Rows
+from .keeping import CHECKPOINT, require_no_checkpoint, require_repeatable
 from .together import AnyFitting, fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -40,6 +41,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         "oob_score": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
+        "checkpoint": CHECKPOINT,
     }
 
     def __init__(
@@ -53,6 +55,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         oob_score: bool = False,
         n_jobs: int | None = None,
         random_state: Any = None,
+        checkpoint: Any = None,
     ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
@@ -62,6 +65,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         self.oob_score = oob_score
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.checkpoint = checkpoint
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -95,13 +99,15 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
                 f"{type(template).__name__}: use scikit-learn's Bagging for others."
             )
         require_inherited_fit(template)
+        require_no_checkpoint(template, f'give {type(self).__name__} its own, checkpoint=Checkpoint("folder")')
+        require_repeatable(self)
         template._validate_params()
         rows = template._accept(X, y, sample_weight, first=True)
         names = vars(template).pop("feature_names_in_", None)  # the ensemble checks them; members see bare arrays
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, fittings = map(list, zip(*drawn, strict=True))
-        error = next(filter(None, fit_together(fittings, self.n_jobs)), None)
+        error = next(filter(None, fit_together(fittings, self.n_jobs, self.checkpoint)), None)
         if error is not None:
             raise error
         self._know(template, names)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 from ..system.versions import Versioned
 from .candidates import Candidate
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+from .keeping import CHECKPOINT
 from .splitting import Split, splitter_for
 
 
@@ -69,6 +70,9 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         Whether to print the number of fits.
     pre_dispatch : int or str, default "2*n_jobs"
         Has no effect, since fits are no jobs: calls of scikit-learn's searches need no change.
+    checkpoint : Checkpoint or None, default None
+        Keeps the fits that have ended in a folder, ``Checkpoint("folder")``. If the program is killed, the same `fit`
+        goes on with the others, to the bit. It needs an integer as the estimator's random_state.
 
     Attributes
     ----------
@@ -123,6 +127,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "halving": [Interval(Real, 1, None, closed="neither"), None],
         "random_state": ["random_state"],
+        "checkpoint": CHECKPOINT,
     }
 
     def __init__(
@@ -143,6 +148,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         error_score: Any = np.nan,
         verbose: int = 0,
         pre_dispatch: Any = "2*n_jobs",
+        checkpoint: Any = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -159,6 +165,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         self.error_score = error_score
         self.verbose = verbose
         self.pre_dispatch = pre_dispatch
+        self.checkpoint = checkpoint
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Refuse scikit-learn's callbacks: fits that run as one program have no tasks that could call them.

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
 from .data import Rows
-from .fitting import Fitting
+from .fitting import LEARNED, Fitting
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron
@@ -61,6 +62,7 @@ class Restarts:
             other._prepare(rows, random, first=True)
             self.fittings.append(Fitting(other, first.rows, first.validation, random))
         self.kept, self.seconds = first, 0.0
+        self.checkpoint: Any = None
 
     @property
     def interrupted(self) -> bool:
@@ -74,9 +76,25 @@ class Restarts:
     def member(self) -> None:
         """Return None: a member of a population has one start."""
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the bits of these fits depend on, see `Fitting.identity`."""
+        return self.fittings[0].identity() | {"seed": [fitting.seed for fitting in self.fittings]}
+
+    def learned(self) -> dict[str, Any]:
+        """Return what the fits have taught the model, see `Fitting.learned`."""
+        known = {name: vars(self.model)[name] for name in LEARNED if name in vars(self.model)}
+        return {"model": known, "reason": self.kept.reason, "seconds": self.seconds}
+
+    def take_learned(self, learned: dict[str, Any]) -> None:
+        """Take what the same fits have learned before."""
+        self.kept = self.fittings[learned["model"]["best_restart_"]]
+        self.kept.take_learned(learned)
+        self.seconds, random_state = learned["seconds"], self.model.random_state
+        self.model.__dict__.update(vars(self.kept.model) | {"random_state": random_state})
+
     def run(self) -> None:
         """Train from each start, and keep the best."""
-        errors = fit_together(self.fittings, self.model.n_jobs)
+        errors = fit_together(self.fittings, self.model.n_jobs, self.checkpoint)
         good = [fitting for fitting, error in zip(self.fittings, errors, strict=True) if error is None]
         if not good:
             raise errors[0] or AssertionError
@@ -93,7 +111,9 @@ class Restarts:
 AnyFitting: TypeAlias = Fitting | Restarts
 
 
-def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exception | None]:
+def fit_together(
+    fittings: Sequence[AnyFitting], n_jobs: int | None, checkpoint: Any = None, moments: bool = True
+) -> list[Exception | None]:
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun.
 
     Parameters
@@ -102,6 +122,10 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
         The fits to run.
     n_jobs : int or None
         The largest number of threads; None for the number of processors.
+    checkpoint : Checkpoint, optional
+        Keeps in its folder the fits that have ended.
+    moments : bool, default True
+        Whether models keep the optimizers' moments, from which their training continues.
 
     Returns
     -------
@@ -118,7 +142,8 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
 
     members = [fitting.member() for fitting in fittings]
     with at_most_jobs(n_jobs):
-        trained = _trained({number: member for number, member in enumerate(members) if member is not None})
+        several = {number: member for number, member in enumerate(members) if member is not None}
+        trained = _trained(several, checkpoint, moments)
         for number, result in trained.items():
             fitting = fittings[number]
             assert isinstance(fitting, Fitting)  # which alone is a population's member
@@ -129,6 +154,20 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
         threads = usable_threads()
 
     alone = [number for number in range(len(fittings)) if number not in trained]
+    kept = None
+    if checkpoint is not None and alone:
+        kept = checkpoint.part("alone").fits([fittings[number].identity() for number in alone])
+        for place, learned in kept.known.items():
+            fittings[alone[place]].take_learned(learned)
+    places = {number: place for place, number in enumerate(alone)}
+    alone = [number for number in alone if kept is None or places[number] not in kept.known]
+    lock, full = Lock(), []
+
+    def keep(number: int) -> None:
+        if kept is not None and errors[number] is None and not fittings[number].interrupted:
+            with lock:
+                kept.ended(places[number], fittings[number].learned())
+
     workers = min(threads, len(alone))
     config = get_config()  # scikit-learn keeps it for each thread
 
@@ -136,8 +175,12 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
 
     def run(number: int) -> None:
         with config_context(**config), at_most_threads(max(threads // workers, 1)), heeding(asked):
-            if not asked:
+            if not asked and not full:
                 attempt(number, fittings[number].run)
+                try:
+                    keep(number)
+                except Exception as error:  # of a full disk, which ends all
+                    full.append(error)
 
     def run_all() -> None:
         with ThreadPoolExecutor(workers) as pool:
@@ -150,22 +193,29 @@ def fit_together(fittings: Sequence[AnyFitting], n_jobs: int | None) -> list[Exc
             run(number)
             if fittings[number].interrupted:
                 break
+    if full:
+        raise full[0]
+    if kept is not None:
+        kept.write()
     return errors
 
 
-def _trained(members: dict[int, Member]) -> dict[int, TrainingResult]:
+def _trained(members: dict[int, Member], checkpoint: Any, moments: bool) -> dict[int, TrainingResult]:
     """Return the results of training members, by number, without members whose settings are refused."""
     population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
+    own = checkpoint and checkpoint.part(f"members-{min(members)}-{max(members)}")
     try:
-        results = train_population(population, population[0].X, population[0].T)
-    except (TypeError, ValueError):  # one member was refused before any was trained: find it by halving
+        results = train_population(population, population[0].X, population[0].T, moments=moments, checkpoint=own)
+    except (TypeError, ValueError):
+        if own is not None and own.is_begun:
+            raise  # it is another run's  # one member was refused before any was trained: find it by halving
         numbers, trained = list(members), {}
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
-                trained |= _trained({number: members[number] for number in some})
+                trained |= _trained({number: members[number] for number in some}, checkpoint, moments)
         return trained
     return dict(zip(members, results, strict=True))
 

@@ -47,11 +47,11 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno and error.filename is None:  # such as a full disk
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    _settle(target.parent)
+    settle(target.parent)
 
 
-def _settle(folder: Path) -> None:
-    """Write the new name to disk too, on systems on which a folder can be opened for that."""
+def settle(folder: Path) -> None:
+    """Write the names in a folder to disk too, on systems on which a folder can be opened for that."""
     try:
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -74,8 +74,17 @@ def sweep(path: str | os.PathLike[str], age: float = DAY) -> None:
         The least age in seconds of what is removed; none still writes it after a day.
     """
     target = Path(os.path.realpath(path))
+    _remove(target.parent, f".{escape(target.name)}.*.unfinished", age)
+
+
+def sweep_folder(folder: str | os.PathLike[str]) -> None:
+    """Remove what programs that were killed have left of any file in a folder."""
+    _remove(Path(folder), ".*.unfinished", age=0)
+
+
+def _remove(folder: Path, pattern: str, age: float) -> None:
     try:
-        for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
+        for left in folder.glob(pattern):
             if left.stat().st_mtime <= time.time() - age:
                 left.unlink()
     except OSError as error:

@@ -285,25 +285,28 @@ class Outcome(NamedTuple):
 
 
 def trained(
-    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None
+    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None, checkpoint: Any = None
 ) -> Iterator[Outcome]:
-    """Train the members of several fits as one population, and yield the outcome of each.
+    """Train the members of several fits as one population, and yield the outcome of each; see `train_population`.
 
     Raises
     ------
     ValueError
         If all members of a fit diverge.
     """
-    return (fit.outcome(results) for (fit, _), results in zip(fits, results_of(fits, progress), strict=True))
+    return (
+        fit.outcome(results) for (fit, _), results in zip(fits, results_of(fits, progress, checkpoint), strict=True)
+    )
 
 
 def results_of(
-    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None
+    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None, checkpoint: Any = None
 ) -> Iterator[Sequence[TrainingResult]]:
     """Train the members of several fits as one population, and yield the results of each fit."""
     first_fit, X = fits[0][0], fits[0][0].views[0].X
     members = [member for _, members in fits for member in members]
-    results = train_population(members, X, first_fit.rows.T, progress=progress)
+    T = first_fit.rows.T
+    results = train_population(members, X, T, progress=progress, moments=False, checkpoint=checkpoint)
     first = 0
     for _, members in fits:
         yield results[first : first + len(members)]

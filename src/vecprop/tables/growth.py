@@ -115,17 +115,17 @@ def fit_together(
     Parameters
     ----------
     models : sequence of TabularClassifier or TabularRegressor
-        The models, of which the first says how many threads and stages there may be.
+        The models, of which the first says how many threads and stages there may be, and where they are kept.
     tables : sequence of mapping
         The arguments of ``fit`` for each.
     progress : callable or None
         See `train_population`.
     """
-    schedule = Schedule(models[0].stages, models[0].budget, progress)
+    schedule = Schedule(models[0].stages, models[0].budget, progress, models[0].checkpoint)
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
     fits = [fit for _, fit in prepared]
     with at_most_jobs(models[0].n_jobs):
-        outcomes = trained([(fit, fit.members()) for fit in fits], schedule.report)
+        outcomes = trained([(fit, fit.members()) for fit in fits], schedule.report, schedule.checkpoint)
         each = []
         for model, fit, outcome in zip(models, fits, outcomes, strict=True):
             model._keep(outcome)
@@ -141,7 +141,8 @@ def _after_all_stages(each: list[Growing], schedule: Schedule) -> list[Growing]:
     """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them."""
     try:
         while schedule.goes_on(fits := [of.model._fit_of_stage(of.fit, schedule.stage) for of in each]):
-            results = list(results_of([(fit, fit.members()) for fit in fits], schedule.report))
+            members = [(fit, fit.members()) for fit in fits]
+            results = list(results_of(members, schedule.report, schedule.checkpoint))
             if any(result.reason == "interrupted" for own in results for result in own):
                 raise KeyboardInterrupt
             each = [of.grown(fit, own) for of, fit, own in zip(each, fits, results, strict=True)]

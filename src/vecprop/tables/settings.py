@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .. import catalog
 from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
+from ..estimators.keeping import CHECKPOINT
 from ..train.progress import Progress
 from .asked import Asked
 from .ensemble_fit import Training
@@ -68,7 +69,11 @@ verbose : bool, default False
     lowest loss so far on rows that networks have not seen.
 progress : callable or None, default None
     Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
-    losses, the stage. If it returns True, the others are stopped, of a later stage all."""
+    losses, the stage. If it returns True, the others are stopped, of a later stage all.
+checkpoint : Checkpoint or None, default None
+    Keeps the networks whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the
+    same `fit` goes on at the stage it was in, and makes the same model to the bit. It needs an integer as
+    random_state."""
 
 ATTRIBUTES = """\
 notes_ : list of str
@@ -122,6 +127,7 @@ class SharedSettings(OwnDefaults):
     budget: float | None = None
     verbose: bool = False
     progress: Callable[[Progress], object] | None = None
+    checkpoint: Any = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "target": [str, None],
@@ -143,6 +149,7 @@ class SharedSettings(OwnDefaults):
         "budget": [Interval(Real, 0, None, closed="neither"), None],
         "verbose": ["boolean"],
         "progress": [callable, None],
+        "checkpoint": CHECKPOINT,
     }
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 from ..train.progress import Progress
 from .encoder import View
@@ -84,9 +85,19 @@ class Schedule:
         The seconds from now in which there are as many stages as are likely to end, from one to `MOST_STAGES`.
     progress : callable or None
         Called with the progress of training over all stages, see `train_population`.
+    checkpoint : Checkpoint, optional
+        Keeps each stage in a folder. The seconds of earlier programs until what they have kept count too.
     """
 
-    def __init__(self, stages: int | None, budget: float | None, progress: Callable[[Progress], object] | None) -> None:
+    def __init__(
+        self,
+        stages: int | None,
+        budget: float | None,
+        progress: Callable[[Progress], object] | None,
+        checkpoint: Any = None,
+    ) -> None:
+        self._kept = checkpoint
+        self._of_stage: dict[int, Any] = {}
         self.stages, self.budget, self.progress = stages or 1, budget, progress
         self.began, self.stages_done, self.loss = perf_counter(), 0, float("nan")
         self._work, self._rows, self._rows_of_stage = 0, 0, 0
@@ -99,12 +110,21 @@ class Schedule:
     @property
     def seconds(self) -> float:
         """The seconds so far."""
-        return perf_counter() - self.began
+        return perf_counter() - self.began + sum(kept.seconds for kept in self._of_stage.values())
+
+    @property
+    def checkpoint(self) -> Any:
+        """What keeps the networks of the stage that is trained; None without a checkpoint."""
+        if self._kept is None:
+            return None
+        return self._of_stage.setdefault(self.stage, self._kept.part(f"stage-{self.stage}"))
 
     def goes_on(self, fits: Sequence[Fit]) -> bool:
         """Return whether there is another stage, of these fits, which are taken to be as fast as those before."""
         if self.budget is None:
             return self.stage <= self.stages
+        if self.checkpoint is not None and self.checkpoint.is_begun:
+            return True
         seconds = self.seconds
         return self.stage <= MOST_STAGES and seconds + seconds * _work(fits) / self._work <= self.budget
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
+from ..estimators.keeping import require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
@@ -72,6 +73,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
                 "give one of the two."
             )
+        require_repeatable(self)
 
     @abstractmethod
     def _losses(self) -> list[Loss]:
@@ -176,7 +178,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         until = [max(round(float(np.nanmedian(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
             members = fit.members_of_all_rows(self.ensemble_.folds, until)
-            (outcome,) = trained([(fit, members)], progress)
+            checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
+            (outcome,) = trained([(fit, members)], progress, checkpoint)
         if any(result.reason == "interrupted" for result in outcome.results):
             raise KeyboardInterrupt
         shares = [

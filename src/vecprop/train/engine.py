@@ -21,8 +21,9 @@ from ..core.network import Network
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Schedule
+from .cohort_results import CohortResults
 from .run import Run
-from .state import Reason, TrainingResult
+from .state import Reason
 
 if TYPE_CHECKING:
     from .members import Data, Member
@@ -129,12 +130,8 @@ class Cohort(ABC):
         """
 
     @abstractmethod
-    def last_losses(self) -> np.ndarray:
-        """Return each member's latest training loss, (M,); nan if none is known."""
-
-    @abstractmethod
-    def result(self, place: int) -> TrainingResult:
-        """Return the result of the member at a place, as `train` would return it."""
+    def results(self) -> CohortResults:
+        """Return the results; of members that have not ended yet they mean nothing."""
 
 
 @dataclass(frozen=True, eq=False)

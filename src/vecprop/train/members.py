@@ -16,7 +16,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import TrainingLoss
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
-from .engine import Cohort, EngineName, engine_for
+from .engine import Cohort, Engine, EngineName, engine_for
 from .state import DivergenceError, TrainingResult, TrainingState
 from .trainer import check_settings, new_state, train
 
@@ -173,9 +173,13 @@ class Data:
         watches_the_loss = member.schedule is not None and member.schedule.init()
         if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
             return None
+        return self.engine(member, engine).cohort
+
+    def engine(self, member: Member, name: EngineName) -> Engine:
+        """Return the engine of this name, or the fastest, that trains a member."""
         batches = map(self.batch, [member])  # checked only if the engine looks at them
         score = member.validation_score
-        return engine_for(member.network, member.theta, batches, member.optimizer, engine, score=score).cohort
+        return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""
@@ -185,10 +189,14 @@ class Data:
         rows = checked_row_numbers(rows, _count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
+    def rows(self, member: Member) -> int:
+        """Return the number of rows that a member is trained on."""
+        return _count(self.of(member)[0] if member.rows is None else member.rows)
+
     def not_begun(self, member: Member) -> TrainingResult:
         """Return the result of a member that was interrupted before it began."""
         theta = namespace(member.theta).asarray(member.theta, copy=True)
-        rows = _count(self.of(member)[0] if member.rows is None else member.rows)
+        rows = self.rows(member)
         if isinstance(member.optimizer, LBFGS):
             state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
         else:

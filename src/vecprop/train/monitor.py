@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .cohort_results import CohortResults, Part
+from .keeping import Keeping
 from .progress import Progress
 from .state import TrainingResult
 
@@ -17,34 +19,59 @@ class Monitor:
 
     Parameters
     ----------
-    cohorts : sequence of Cohort
-        The members that are trained together.
     total : int
         The number of all members.
     progress : callable or None
         A function of the progress; if it returns True, the rest is to be stopped.
+    keeping : Keeping, optional
+        Keeps the members that have ended.
 
     Attributes
     ----------
+    cohorts : sequence of Cohort or CohortResults
+        The members that are trained together, and those of which the results are known.
     stopped, interrupted : bool
         Whether the rest is to be stopped, and whether by Ctrl-C.
     """
 
-    def __init__(self, cohorts: Sequence["Cohort"], total: int, progress: Callable[[Progress], object] | None) -> None:
-        self.cohorts, self.total, self.progress, self.stopped = cohorts, total, progress, False
-        self.interrupted = False
+    def __init__(
+        self, total: int, progress: Callable[[Progress], object] | None, keeping: Keeping | None = None
+    ) -> None:
+        self.cohorts: Sequence[Cohort | CohortResults] = []
+        self.total, self.progress, self.keeping = total, progress, keeping
+        self.stopped = self.interrupted = False
         self._alone: list[list[float]] = []
 
-    def ended(self, result: TrainingResult) -> None:
+    def ended(self, number: int, result: TrainingResult) -> None:
         """Count a member that was trained by itself."""
+        self._count(result)
+        if self.keeping is not None:
+            self.keeping.ended(number, result)
+        self.look()
+
+    def knows(self, part: Part) -> None:
+        """Count members whose results are known."""
+        self.cohorts = [*self.cohorts, *part.cohorts]
+        for result in part.others.values():
+            self._count(result)
+
+    def came(self, part: Part) -> bool:
+        """Count members that were trained elsewhere; return whether the rest is to be stopped."""
+        self.knows(part)
+        if self.keeping is not None:
+            self.keeping.came(part)
+        return self.look()
+
+    def _count(self, result: TrainingResult) -> None:
         losses = (result.history.last_loss, result.history.last_validation_loss)
         rows = result.state.epoch * result.state.rows
         self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
         self.stopped |= result.reason == "interrupted"
-        self.look()
 
     def look(self) -> bool:
-        """Report the progress of training; return whether the rest is to be stopped."""
+        """Report the progress of training, and keep what has ended; return whether the rest is to be stopped."""
+        if self.keeping is not None:
+            self.keeping.look(self.cohorts)
         answer = None if self.progress is None else self.progress(self.latest())
         if isinstance(answer, bool | np.bool_) and answer:
             self.stopped = True

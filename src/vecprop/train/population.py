@@ -1,16 +1,25 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..core.inputs import checked_theta
-from .engine import Cohort, EngineName
-from .members import Alike, Data, Member
+from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
+from .cohort_results import Part, joined
+from .engine import EngineName
+from .here import check_groups, groups_of, train_here
+from .keeping import Keeping
+from .members import Data, Member
 from .monitor import Monitor
 from .progress import Progress
 from .results import TrainingResults
+
+GIVE = {
+    "workers": "an object whose run(function, bundles, data) trains bundles",
+    "checkpoint": 'one such as Checkpoint("folder")',
+}
+"""What is to be given in place of something wrong."""
 
 
 def train_population(
@@ -21,6 +30,9 @@ def train_population(
     sample_weight: np.ndarray | None = None,
     progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
+    moments: bool = True,
+    checkpoint: Any = None,
+    workers: Workers | None = None,
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
 
@@ -41,6 +53,14 @@ def train_population(
         See `train`. The compiled engine trains members in threads, one member after the other, without Python between
         their steps. Members that it cannot train are trained one by one after that, and `progress` is called when each
         has ended.
+    moments : bool, default True
+        Whether results keep the optimizers' moments, from which training continues. Without those of Adam they are a
+        third as large.
+    checkpoint : Checkpoint, optional
+        Keeps the members that have ended in a folder. The same call goes on with the others if its program was killed.
+    workers : object, optional
+        Trains the members in other processes, with the same bits: its ``run(function, bundles, data)`` yields
+        ``place, function(bundles[place], data)`` for all bundles, each about a second's work, as they come.
 
     Returns
     -------
@@ -65,64 +85,51 @@ def train_population(
     [0.0009, 0.0]
     """
     members, data = list(members), Data(X, T, sample_weight)
-    cohorts, alone = [], []
-    for numbers in _groups(members, data, engine):
-        cohort = _cohort(numbers, members, data, engine)
-        cohorts += [cohort] if cohort else []
-        alone += [] if cohort else numbers
-    monitor = Monitor(cohorts, len(members), progress)
-    for cls in dict.fromkeys(map(type, cohorts)):
-        cls.run([cohort for cohort in cohorts if type(cohort) is cls], monitor)
-    others = {}
-    for number in sorted(alone):
-        if monitor.stopped:
-            others[number] = data.not_begun(members[number])
-            continue
-        try:
-            others[number] = data.train(members[number], engine)
-        except (TypeError, ValueError) as error:
-            raise _in_member(number, error) from error  # which may come from a part of the user's own
-        monitor.ended(others[number])
-    results = TrainingResults(cohorts, others)
+    groups, keeping, known = groups_of(members, data, engine), None, Part([], {})
+    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
+        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+            raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
+    if workers is not None or checkpoint is not None:
+        check_groups(groups, members, data, engine)
+    if checkpoint is not None:
+        engines = [data.engine(members[numbers[0]], engine).name for numbers in groups]
+        keeper = checkpoint.members(members, groups, engines, data, moments)
+        keeping, known = Keeping(keeper, moments), keeper.part
+        done = set(known.numbers)
+        left = [[number for number in numbers if number not in done] for numbers in groups]
+        groups = [numbers for numbers in left if numbers]
+    monitor = Monitor(len(members), progress, keeping)
+    monitor.knows(known)
+    if workers is None:
+        part = train_here(groups, members, data, engine, monitor)
+        part = part if moments else part.taken(moments)
+    else:
+        part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
+    if keeping is not None:
+        keeping.keep(monitor.cohorts)
+    results = TrainingResults(*joined([known, part]))
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
     return results
 
 
-def _groups(members: Sequence[Member], data: Data, engine: EngineName) -> Iterable[list[int]]:
-    """Return the numbers of members in groups that differ in their initial parameters and seeds alone."""
-    together, alike = defaultdict(list), Alike()
-    for number, member in enumerate(members):
-        if not isinstance(member, Member):
-            raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
-        if not isinstance(member.seed, int | np.integer):
-            raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
-        try:
-            together[member.key(alike)].append(number)
-        except TypeError as error:  # a setting without a hash: most of them are refused
-            _cohort([number], members, data, engine)
-            raise _in_member(number, error) from None
-    return together.values()
-
-
-def _cohort(numbers: list[int], members: Sequence[Member], data: Data, engine: EngineName) -> Cohort | None:
-    """Return the cohort of members that are alike, or None if each is trained by itself."""
-    own = [members[number] for number in numbers]
+def train_there(
+    workers: Workers, bundles: Sequence[Bundle], shared: SharedData, members: Sequence[Member], monitor: Monitor
+) -> Part:
+    """Let workers train bundles of members, and return the results; see `train_here`."""
+    parts: dict[int, Part] = {}
+    coming = workers.run(train_bundle, bundles, shared)
     try:
-        data.check(own[0], engine)
-        cls = data.cohort(own[0], engine)
-        if cls is not None:
-            return cls(numbers, own, data)
-        for member in own:
-            checked_theta(member.network, member.theta)
-        return None
-    except (TypeError, ValueError) as error:
-        if len(numbers) > 1:  # which of them is it?
-            for number in numbers:
-                _cohort([number], members, data, engine)
-        raise _in_member(numbers[0], error) from None
-
-
-def _in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
-    cls = TypeError if isinstance(error, TypeError) else ValueError
-    return cls(f"In member {number}: {error}")
+        for place, part in coming:
+            parts[place] = part.of(members)
+            if monitor.came(parts[place]):
+                break
+    except KeyboardInterrupt:
+        monitor.stopped = monitor.interrupted = True
+    finally:
+        getattr(coming, "close", lambda: None)()
+    left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
+    if left and not monitor.stopped:
+        raise RuntimeError(f"The workers have returned no result of {len(left)} members, such as member {left[0]}.")
+    not_begun = Part([], {number: shared.data.not_begun(members[number]) for number in left})
+    return joined([*parts.values(), not_begun])

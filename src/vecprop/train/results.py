@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
+from .cohort_results import CohortResults
 from .state import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .engine import Cohort
 
 
 class TrainingResults(Sequence[TrainingResult]):
@@ -20,8 +19,8 @@ class TrainingResults(Sequence[TrainingResult]):
 
     Parameters
     ----------
-    cohorts : sequence of Cohort
-        Members that were trained together.
+    cohorts : sequence of CohortResults
+        The results of members that were trained together.
     others : mapping of int to TrainingResult
         The results of the other members, by their numbers.
 
@@ -36,8 +35,8 @@ class TrainingResults(Sequence[TrainingResult]):
     array([3., 1.])
     """
 
-    def __init__(self, cohorts: Sequence["Cohort"], others: Mapping[int, TrainingResult]) -> None:
-        self._cohorts, self._asked_for = cohorts, dict(others)
+    def __init__(self, cohorts: Sequence[CohortResults], others: Mapping[int, TrainingResult]) -> None:
+        self._cohorts, self._others, self._asked_for = cohorts, others, dict(others)
         count = len(others) + sum(len(cohort.numbers) for cohort in cohorts)
         self._cohort_of, self._place_of = np.empty((2, count), np.intp)
         for which, cohort in enumerate(cohorts):
@@ -114,8 +113,12 @@ class TrainingResults(Sequence[TrainingResult]):
         return frame.astype(dict.fromkeys(columns[3:], float))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        """Pickle the results alone, without the arrays that they are made from."""
-        return type(self), ((), dict(enumerate(self)))
+        """Pickle the results as they are stacked, without what they do not need of the arrays."""
+        return type(self), ([cohort.taken() for cohort in self._cohorts], self._others)
+
+    def parts(self) -> tuple[Sequence[CohortResults], Mapping[int, TrainingResult]]:
+        """Return the results as they are stacked, and those of the other members by their numbers."""
+        return self._cohorts, self._others
 
     @property
     def last_loss(self) -> np.ndarray:

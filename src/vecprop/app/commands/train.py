@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...tables.reading import existing
+from ...tables.reading import STANDARD_INPUT, existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
 from ..terminal.output_files import RunFiles, beside, named_after, writable
-from .configuration import configuration, read_configuration
+from .configuration import PASSING, configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
 
 TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
@@ -154,6 +154,14 @@ def train(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page about the model.", rich_help_panel=RUNNING)
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep what is trained there: the same command goes on if it was killed.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -209,12 +217,20 @@ def train(
         raise UsageError("With --cv all rows are measured on: leave out --test and --test-size.")
     if refit and test is None and (cv is not None or test_size == 0):
         raise UsageError("--refit trains on the rows of the test too, but there is no test: leave it out.")
-    output = writable(output or named_after(existing(table)), force, table, test)
-    written = writable(beside(output, ".toml"), force, table, test)
-    if report in (output, written):
+    output = output or named_after(existing(table))
+    files = RunFiles(output, beside(output, ".toml"), report)
+    kept = (
+        None if checkpoint is None else _kept(context, checkpoint, {"table": table, "test": test, "columns": columns})
+    )
+    again = force or (kept is not None and kept.was_writing(files))
+    for path in files[:2]:
+        writable(path, again, table, test)
+    if report in files[:2]:
         raise UsageError(f"{report} is written twice: give another name with --report.")
-    page = None if report is None else writable(report, force, table, test, option="--report")
-    files = RunFiles(output, written, page)
+    if report is not None:
+        writable(report, again, table, test, option="--report")
+    if kept is not None:
+        kept.begin()
 
     from functools import partial
 
@@ -230,6 +246,7 @@ def train(
 
     asked = asked_of(context.params)
     settings = settings_of(context.params) | given(asked)
+    settings |= {} if kept is None else {"checkpoint": kept.checkpoint}
     share = 0.0 if cv is not None else 0.2 if test_size is None else test_size
     split = Split(share, group, time, seed, asked)
     request = Request(table, target, split, test, task, weight, settings, several_names(classes), cv)
@@ -239,7 +256,7 @@ def train(
     def keep(trained: Trained, files: RunFiles, metrics: dict[str, float]) -> None:
         save(trained.final, files.model, columns=trained.types, metrics=metrics)
         changed = {"search": None, "output": files.model, "task": trained.parts.task, **found(trained.model)}
-        changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns}
+        changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns, "checkpoint": None}
         with written_at_once(files.options) as file:
             file.write(configuration(context, changed).encode())
 
@@ -253,12 +270,22 @@ def train(
             write_report(trained, result, files.page, interrupts)
             result["report"] = str(files.page)
 
+    def require_time() -> None:
+        """Leave the rest of an interrupted run that is kept to the next time."""
+        if kept is not None:
+            say(f"Interrupted: {checkpoint} keeps what was trained, and the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED)
+
     def if_cut() -> RunFiles:
         return files if replace_interrupted else files.beside_older()
 
+    if was_cut:
+        require_time()
     try:
         trained.measure()
     except BaseException as error:  # which must not lose the model
+        if isinstance(error, KeyboardInterrupt):
+            require_time()
         with held_back_interrupts() as interrupts:
             files = if_cut()
             keep(trained, files, {})
@@ -272,6 +299,7 @@ def train(
         try:
             trained = trained.anew()
         except KeyboardInterrupt:
+            require_time()
             was_cut = True
             say("Interrupted while training anew: the model is the one that was measured.")
         except Exception:
@@ -281,6 +309,8 @@ def train(
             raise
     files = if_cut() if was_cut else files
     with held_back_interrupts() as interrupts:
+        if kept is not None:
+            kept.is_writing(files)
         keep(trained, files, trained.metrics)
         result = as_values(trained)
         try:
@@ -289,6 +319,20 @@ def train(
             if not quiet:
                 say_notes(trained.notes)
             show(to_json(result) if as_json else as_text(trained, result))
+        if kept is not None:
+            kept.remove()
     if was_cut or interrupts:
         say(f"Interrupted: what was trained is saved in {files.model}.")
         raise typer.Exit(INTERRUPTED)
+
+
+def _kept(context: typer.Context, folder: Path, files: dict[str, Path | None]) -> Any:
+    """Return the folder that keeps this run."""
+    from ..training.run_folder import PASSING as STILL_THE_SAME
+    from ..training.run_folder import RunFolder
+
+    for name, file in files.items():
+        if (file is not None and file.exists() and not (file.is_file() or file.is_dir())) or file == STANDARD_INPUT:
+            raise UsageError(f"The {name} is a stream, which is gone when the command is run again: give a file.")
+    changes = {name: value for name, value in context.params.items() if name not in PASSING | STILL_THE_SAME}
+    return RunFolder(folder, {name: existing(file) if file else None for name, file in files.items()}, changes)

@@ -92,12 +92,15 @@ def save_with_notes(
     path: str | os.PathLike[str],
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
+    memory: Any = None,
     **notes: Any,
 ) -> None:
-    """Write a model as `save` does, with notes in its document that `information` returns."""
+    """Write a model as `save` does, with values beside it, and notes in its document that `information` returns."""
     _require_model(model)
     writer = Writer(BY_CLASS)
     described = writer.plain(model, "")
+    if memory is not None:
+        notes["memory"] = writer.plain(memory, "memory")
     _made(described, writer.arrays, "The model cannot be saved")  # nothing is written that could not be read
     columns = _columns(model) if columns is None else {str(name): str(kind) for name, kind in columns.items()}
     document = {
@@ -162,6 +165,13 @@ def load(path: str | os.PathLike[str]) -> Model:
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
     _warn_of_another_scikit_learn(model, document)
     return model
+
+
+def load_with_memory(path: str | os.PathLike[str]) -> tuple[Model, Any]:
+    """Return the model of a file, and the values that `save_with_notes` has written beside it, or None."""
+    document, arrays = container.read(path)
+    model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
+    return model, Reader(BY_NAME, arrays).value(document.get("memory"))
 
 
 def information(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -100,7 +100,8 @@ def stored_estimator(
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
         learned = {name: value for name, value in vars(model).items() if name not in (*settings, *made_anew)}
-        settings.pop("callbacks", None)  # functions that watch training, which are no part of the model
+        for name in ("callbacks", "checkpoint"):  # what watches or keeps training is no part of the model
+            settings.pop(name, None)
         for name in learned:
             if name not in fitted:
                 raise FileError(f"{cls.__name__} has the attribute {name!r}, for which a model file has no place.")

@@ -15,6 +15,8 @@ from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
+from ...estimators.schedules import Cuts, SampleScaling
+from ...optimize.adam_hat import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.columns import Categories, Dates, NumberInputs
@@ -357,6 +359,9 @@ VECPROP_CLASSES = [
     replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
     stored_fields(EarlyStopping),
     stored_fields(Stagnation),
+    stored_fields(AdamHat),  # which estimators alone use, as the two schedules below
+    stored_fields(SampleScaling),
+    stored_fields(Cuts),
     stored_fields(TrainingState, _state_is_consistent),
     StoredClass("Network", Network, _network_state, _restored_network),
     stored_fields(TrainedNetwork, _trained_is_consistent),

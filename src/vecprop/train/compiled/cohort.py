@@ -13,12 +13,17 @@ from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
 from ...system.threads import PressedAgain
+from ..cohort_results import REASONS, CohortResults
 from ..engine import Cohort
-from ..history import History
 from ..members import Data, Member, checked_row_numbers
 from ..monitor import Monitor
 from ..run import check_score, is_running
-from ..state import TrainingResult, TrainingState
+
+EPOCHS = REASONS.index("epochs")
+OF_END = np.full(5, REASONS.index("diverged"))
+"""The place in `REASONS` of each end of a fit; all epochs done are no end of their own."""
+OF_END[member_fits.Ended.STALLED] = REASONS.index("early stopping")
+OF_END[[member_fits.Ended.INTERRUPTED, member_fits.NOT_STARTED]] = REASONS.index("interrupted")
 
 
 class CompiledCohort(Cohort):
@@ -93,38 +98,36 @@ class CompiledCohort(Cohort):
             ]
         )
 
-    def last_losses(self) -> np.ndarray:
-        """Return each member's latest training loss, (M,); nan if none is known."""
-        fits, exact = self.fits, not self.running
-        latest = fits.done[:, 0] - (not exact)
-        known = fits.measured & (latest >= 0)
-        return np.where(known, fits.losses[np.arange(len(latest)), latest], np.nan)
-
-    def result(self, place: int) -> TrainingResult:
-        """Return the result of the member at a place, with views of arrays that members share."""
+    def results(self) -> CohortResults:
+        """Return the results, with views of the arrays in which members were trained."""
         member, fits = self.member, self.fits
-        epochs, step, reason, measured = fits.outcome(place)
-        moments = {name: moment[place] for name, moment in fits.moments.items()}
-        optimizer = {"t": epochs * self.per_epoch, **moments}
-        history, known = History(), epochs + 1
-        if measured:
-            history.extend(
-                loss=fits.losses[place, : epochs + (not self.running)],
-                validation_loss=None if member.validation_rows is None else fits.validation_losses[place, :known],
-                validation_score=None if member.validation_score is None else fits.validation_scores[place, :known],
-                gradient_norm=fits.norms[place, :epochs],
-                step_size=fits.sizes[place, :epochs],
-                time=fits.seconds[place] / max(epochs, 1) * np.arange(known),
-            )
-        rule, stopping = member.early_stopping, {}
-        if rule is not None:
-            stopping = {"on": rule.on, "theta": fits.best[place], "memory": fits.memory[place]}
-        theta = fits.last_finite[place] if reason == "diverged" else fits.thetas[place]
-        parts = {"network": member.network, "optimizer_class": type(self.optimizer).__name__}
-        state = TrainingState(theta, optimizer, {}, epochs, step, fits.epochs, self.rows, history, stopping, **parts)
-        if rule is not None and rule.restores and reason != "diverged":
-            theta = fits.best[place]
-        return TrainingResult(theta, history, state, reason)
+        done, steps, why = fits.done[:, 0], fits.done[:, 1], fits.done[:, 3]
+        reasons = np.where((why == 0) & (done == fits.epochs), EPOCHS, OF_END[why])
+        return CohortResults(
+            self.numbers,
+            member.network,
+            type(self.optimizer).__name__,
+            member.early_stopping,
+            fits.epochs,
+            self.rows,
+            self.per_epoch,
+            self.running,
+            fits.thetas,
+            fits.last_finite,
+            fits.best,
+            fits.moments,
+            fits.memory,
+            fits.losses,
+            fits.validation_losses,
+            fits.validation_scores,
+            fits.norms,
+            fits.sizes,
+            done,
+            steps,
+            reasons,
+            (why != member_fits.NOT_STARTED) & (why != member_fits.Ended.AT_START),
+            fits.seconds,
+        )
 
 
 def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:

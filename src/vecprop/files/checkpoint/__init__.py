@@ -1,60 +1,59 @@
-"""Checkpoints: the file from which training goes on after its program was killed, to the bit."""
+"""Checkpoints: the file or folder from which training goes on after its program was killed, to the bit."""
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from ..core.elementary import is_within
-from ..core.inputs import Batch
-from ..core.network import Network
-from ..optimize.schedules import Schedule
-from ..train.state import TrainingResult
-from .atomic import sweep
-from .error import FileError
-from .model_file import information, load, save_with_notes
-from .model_file.registry import BY_CLASS
-from .model_file.values import Writer
-from .trained import TrainedNetwork
-
-SHARE = 0.01
-"""The largest share of the time that writing takes."""
-
-BLOCK = 2**20
-"""The numbers that are hashed at a time, which bounds the copy of an array that does not lie row by row."""
+from ...core.elementary import is_within
+from ...core.inputs import Batch
+from ...core.network import Network
+from ...core.sparse import SparseNetwork
+from ...optimize.schedules import Schedule
+from ...train.members import Data, Member
+from ...train.state import TrainingResult
+from ..atomic import sweep
+from ..model_file import information, load_with_memory, save_with_notes
+from ..model_file.registry import BY_CLASS
+from ..model_file.values import Writer
+from ..trained import TrainedNetwork
+from .digests import differing, digest, require_savable
+from .fits import KeptFits
+from .members import KeptMembers
+from .pace import Pace
 
 
 class Checkpoint:
-    """A file in which `train` keeps its state, and from which it goes on when the same program is run again.
+    """A file or folder that keeps training, from which the same program goes on when it is run again.
 
     However the program ended, by an error, Ctrl-C, kill -9 or a power cut, the result is that of the whole run to the
     bit: theta, the optimizer's moments, the best parameters, the reason and every curve but the time, which counts the
     seconds of training that are kept. On another processor or with other versions of libraries, bits may differ.
 
-    The file is a model file, which `load` reads at any time. It is replaced only when a new one is complete. Training
-    that has ended returns at once, and goes on if more epochs are asked for. One program at a time writes a file; what
-    a killed one has left of it is removed when the next begins.
+    `train` keeps its state in a file, a model file that `load` reads at any time. `train_population` keeps the results
+    of members that have ended in a folder, many in a file; those that had not ended begin anew. A file takes its place
+    only when it is complete. What has ended returns at once; `train` goes on if more epochs are asked for. One program
+    at a time writes there; what a killed one has left unfinished is removed when the next begins.
 
     Parameters
     ----------
     path : path
-        The file. It belongs to one run: the same network, start, data and settings.
+        The file or the folder. It belongs to one run: the same network, start, data and settings.
     every : float, default 60.0
-        The seconds after which the file is written again, at the end of an epoch. It is written later if writing would
-        take more than a hundredth of the time, and always when training ends.
+        The seconds after which is written again, at the end of an epoch, or what members have ended. It is written
+        later if writing would take more than a hundredth of the time, and always when training ends.
 
     Raises
     ------
     ValueError
-        If every is negative. In `train`: if the file is of another run, which is named with what differs, or if it is
-        no checkpoint; the file stays as it is.
+        If every is negative. When training begins: if the file or folder is of another run, which is named with what
+        differs, or if it is no checkpoint; it stays as it is.
     FileError
-        In `train`: if a part of the run is not one that model files hold, such as a layer of the user's own.
+        When training begins: if a part of the run is not one that model files hold, such as a layer of the user's own.
 
     Notes
     -----
@@ -81,6 +80,8 @@ class Checkpoint:
         if not is_within(every, 0):
             raise ValueError(f"every is {every!r}, but it is a number of seconds of at least 0.")
         self.path, self.every = Path(path), every
+        self.seconds = 0.0  # of earlier programs, until what they have kept
+        self._record: Any = None
 
     def __repr__(self) -> str:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
@@ -103,66 +104,100 @@ class Checkpoint:
         settings : mapping of str to anything
             All other settings on which its bits depend, with the optimizer's ``schedule``.
         """
-        self.network = network
-        self.run = _identity(network, theta, batches, settings)
-        self.written, self.cost = time.perf_counter(), 0.0
+        self.network = network.dense if isinstance(network, SparseNetwork) else network
+        self.run = _identity(self.network, theta, batches, settings)
+        if self._record is not None:
+            self.run["record"] = type(self._record).__name__
+        self.pace = Pace(self.every)
+        if self.path.is_dir():
+            raise ValueError(f"{self.path} is a folder, but one training is kept in a file: name a file in it.")
         sweep(self.path, age=0)
         if not self.path.exists():
             return None
         notes = information(self.path).get("checkpoint")
         if notes is None:
             raise ValueError(f"{self.path} is a model, not a checkpoint: give the checkpoint another path.")
-        differ = [name for name in {**self.run, **notes["run"]} if self.run.get(name) != notes["run"].get(name)]
-        if differ:
-            self._refuse("its " + " and its ".join(differ) + (" differs" if len(differ) == 1 else " differ"))
-        trained = load(self.path)
+        differs = differing(self.run, notes["run"])
+        if differs:
+            self._refuse(differs)
+        trained, memory = load_with_memory(self.path)
         state = trained.state
         if state.epoch > epochs:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
         if not _are_alike(settings["schedule"], state.step, state.epoch, state.epochs, epochs):
             self._refuse(f"its schedule is one of {state.epochs} epochs, not of {epochs}")
-        return TrainingResult(trained.theta, state.history, replace(state, epochs=epochs), notes["reason"])
+        state = replace(state, epochs=epochs, network=network)
+        if self._record is not None:
+            self._record.remember(memory)
+        return TrainingResult(trained.theta, state.history, state, notes["reason"])
 
     def after_epoch(self, result: TrainingResult) -> None:
         """Write the result of training until now, if it is time."""
-        if time.perf_counter() - self.written >= max(self.every, self.cost / SHARE):
+        if self.pace.is_due:
             self.write(result)
 
     def write(self, result: TrainingResult) -> None:
         """Write a result of training."""
         began = time.perf_counter()
-        trained = TrainedNetwork(self.network, result.theta, result.state)
-        save_with_notes(trained, self.path, checkpoint={"run": self.run, "reason": result.reason})
-        self.written = time.perf_counter()
-        self.cost = self.written - began
+        trained = TrainedNetwork(self.network, result.theta, replace(result.state, network=self.network))
+        memory = None if self._record is None else self._record.memory()
+        notes = {"run": self.run, "reason": result.reason}
+        save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
+        self.pace.wrote(began)
 
     def _refuse(self, why: str) -> None:
         raise ValueError(f"{self.path} is the checkpoint of another run: {why}. Give another path, or remove the file.")
+
+    def members(
+        self,
+        members: Sequence[Member],
+        groups: Sequence[list[int]],
+        engines: Sequence[str],
+        data: Data,
+        moments: bool,
+    ) -> KeptMembers:
+        """Return what keeps a population's members in the folder; see `KeptMembers`."""
+        kept = KeptMembers(self.path, self.every, members, groups, engines, data, moments)
+        self.seconds = kept.seconds
+        return kept
+
+    def recording(self, record: Any) -> Self:
+        """Return a checkpoint that keeps the memory of a callback too.
+
+        Its ``memory()`` returns values that a model file holds, and ``remember(memory)`` takes them.
+        """
+        again = type(self)(self.path, self.every)
+        again._record = record
+        return again
+
+    def fits(self, each: Sequence[Mapping[str, Any]]) -> KeptFits:
+        """Return what keeps fits of estimators in the folder; see `KeptFits`."""
+        return KeptFits(self.path, self.every, each)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a file or folder."""
+        return self.path.exists()
+
+    def part(self, name: str) -> Self:
+        """Return the checkpoint of a part of the run, a file or a folder in this folder."""
+        return type(self)(self.path / name, self.every)
 
 
 def _identity(network: Network, theta: Any, batches: Sequence[Batch], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run is, as JSON's values: its settings, and digests of its arrays."""
     writer = Writer(BY_CLASS)
     writer.plain(TrainedNetwork(network, theta), "")  # raises an error if the file could not hold it
-    if theta.dtype not in (np.float32, np.float64):
-        raise FileError(f"theta has dtype {theta.dtype}, but a model file holds float32 and float64: convert it.")
+    require_savable(theta)
     arrays = {"start": theta}
     for prefix, batch in zip(("", "validation "), batches, strict=False):
-        arrays |= {f"{prefix}X": batch.X, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
+        arrays |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
     known = {"network": network} | {
         name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
     }
     return {name: writer.plain(value, name) for name, value in known.items()} | {
-        name: None if array is None else _digest(array) for name, array in arrays.items()
+        name: digest(array) for name, array in arrays.items()
     }
-
-
-def _digest(array: np.ndarray) -> str:
-    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    step = max(1, BLOCK * len(array) // max(array.size, 1))
-    for first in range(0, len(array), step):
-        digest.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 def _are_alike(schedule: Schedule, step: int, epoch: int, epochs: int, other: int) -> bool:

@@ -1,0 +1,73 @@
+"""The members of a population that have ended are kept, so that a run that is killed goes on with the others."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from .cohort_results import REASONS, Part, joined
+from .engine import Cohort
+from .state import TrainingResult
+
+
+class MembersKeeper(Protocol):
+    """The contract of what keeps members, see `vecprop.Checkpoint`."""
+
+    part: Part
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to keep those that have ended."""
+        ...
+
+    def keep(self, part: Part) -> None:
+        """Keep results."""
+        ...
+
+
+class Keeping:
+    """Hands members that have ended to their keeper, when it is time.
+
+    Parameters
+    ----------
+    keeper : MembersKeeper
+        The keeper.
+    moments : bool
+        Whether the optimizers' moments are kept.
+    """
+
+    def __init__(self, keeper: MembersKeeper, moments: bool) -> None:
+        self.keeper, self.moments = keeper, moments
+        self._waiting: list[Part] = []
+        self._kept: dict[int, Any] = {}  # which members of a cohort are kept, by the cohort's address
+
+    def came(self, part: Part) -> None:
+        """Take results that are known."""
+        self._waiting.append(part)
+
+    def ended(self, number: int, result: TrainingResult) -> None:
+        """Take the result of a member that was trained by itself."""
+        if result.reason != "interrupted":
+            self.came(Part([], {number: result}).taken(self.moments))
+
+    def look(self, running: Iterable[Any]) -> None:
+        """Keep all members that have ended, if it is time."""
+        if self.keeper.is_due:
+            self.keep(running)
+
+    def keep(self, running: Iterable[Any]) -> None:
+        """Keep all members that have ended."""
+        cohorts = []
+        for cohort in running:
+            if not isinstance(cohort, Cohort):
+                continue
+            results = cohort.results()
+            kept = self._kept.setdefault(id(cohort), np.zeros(len(results.numbers), bool))
+            new = np.flatnonzero((results.seconds > 0) & (results.reasons != REASONS.index("interrupted")) & ~kept)
+            if len(new):
+                kept[new] = True
+                cohorts.append(results.taken(new, self.moments))
+        part = joined([*self._waiting, Part(cohorts, {})])
+        if part.cohorts or part.others:
+            self.keeper.keep(part)
+        self._waiting = []

@@ -1,0 +1,97 @@
+"""``vecprop train --checkpoint``: the same command goes on after it was killed, and tidies up when it is done."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from commands import FAST
+from kills import Killed, kill_at
+from vecprop.app.training import fitting
+from vecprop.app.training.train_on_table import Trained
+
+COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")
+
+
+def require_same(one, whole):
+    for own, of in zip(one.ensemble_.views, whole.ensemble_.views, strict=True):
+        np.testing.assert_array_equal(own.thetas, of.thetas)
+    assert (one.stages_, one.validation_loss_) == (whole.stages_, whole.validation_loss_)
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("kills", [[5], pytest.param(range(6), marks=pytest.mark.long)], ids=str)
+def test_a_command_that_is_killed_anywhere_goes_on(kills, vecprop, monkeypatch):
+    assert vecprop(*COMMAND[:-2], "-o", "whole.npz").exit_code == 0
+    whole = vp.load("whole.npz")
+    options = set(Path("whole.toml").read_text().replace("whole.npz", "people.npz").splitlines())
+    for kill in kills:  # the run's own file, the stage's, its networks, the note of what is written, model, options
+        with monkeypatch.context() as patch:
+            kill_at(patch, kill)
+            with pytest.raises(Killed):
+                vecprop(*COMMAND)
+        assert Path("run").is_dir()
+        done = vecprop(*COMMAND)
+        assert done.exit_code == 0, done.stderr
+        require_same(vp.load("people.npz"), whole)
+        assert set(Path("people.toml").read_text().splitlines()) == options
+        assert sorted(path.name for path in Path().iterdir()) == [
+            *("people.csv", "people.npz", "people.toml", "whole.npz", "whole.toml")
+        ]
+        Path("people.npz").unlink()
+        Path("people.toml").unlink()
+
+
+@pytest.mark.usefixtures("table")
+def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
+    def press(self):
+        raise KeyboardInterrupt
+
+    for place, name, value in ((Trained, "measure", press), (fitting, "was_interrupted", lambda model: True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, value)
+            stopped = vecprop(*COMMAND)
+        assert (stopped.exit_code, Path("people.npz").exists()) == (130, False)
+        assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
+    assert vecprop(*COMMAND, "--threads", 1).exit_code == 0
+    assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("table")
+def test_the_folder_of_another_run_is_refused_and_stays(vecprop, people, monkeypatch):
+    kill_at(monkeypatch, 4)
+    with pytest.raises(Killed):
+        vecprop(*COMMAND)
+    before = {path: path.read_bytes() for path in Path("run").rglob("*.npz")}
+    for changed, named in (
+        (("--seed", 1), "its --seed differs"),
+        (("--budget", 3), "its --budget differs"),
+        (("--test", "people.csv"), "its test differs"),
+    ):
+        refused = vecprop(*COMMAND, *changed)
+        assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+        assert f"run is the checkpoint of another run: {named}" in refused.stderr
+    people[1:].to_csv("people.csv", index=False)
+    assert "its table differs" in vecprop(*COMMAND).stderr
+    Path("mine").mkdir()
+    Path("mine", "letters").mkdir()
+    assert "mine holds other files, such as letters" in vecprop(*COMMAND[:-1], "mine").stderr
+    assert "is a stream" in vecprop("train", "-", *COMMAND[2:], "-o", "a.npz").stderr
+    assert {path: path.read_bytes() for path in Path("run").rglob("*.npz")} == before
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("table")
+def test_folds_and_a_training_anew_are_kept_too(vecprop, monkeypatch):
+    for options in (("--cv", 2), ("--refit",)):
+        whole = vecprop(*COMMAND[:-2], *options, "--json", "-o", "whole.npz", "--force")
+        with monkeypatch.context() as patch:
+            kill_at(patch, 4)  # as the networks of the folds, or those on all rows, are kept
+            with pytest.raises(Killed):
+                vecprop(*COMMAND, *options, "--force")
+        assert {path.name for path in Path("run", "networks").iterdir()} - {"stage-1"} in ({"cv"}, {"anew"})
+        done = vecprop(*COMMAND, *options, "--force", "--json")
+        assert done.exit_code == 0, done.stderr
+        require_same(vp.load("people.npz"), vp.load("whole.npz"))
+        assert whole.exit_code == 0

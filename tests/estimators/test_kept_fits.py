@@ -1,0 +1,201 @@
+"""Fits of estimators that are killed go on to the bit: single ones, restarts, ensembles and searches."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from kills import Killed, kill_at
+from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
+from vecprop.files.checkpoint import pace
+from vecprop.train.compiled import training_loop
+
+R = np.random.default_rng(0)
+X = R.normal(size=(80, 4))
+y = X @ R.normal(size=4) + 0.3 * R.normal(size=80)
+c = np.where(y > 0, "a", "b")
+SMALL: dict[str, Any] = {"hidden_layer_sizes": (5,), "max_iter": 12, "batch_size": 16, "random_state": 0}
+LEARNED = [
+    *(
+        "theta_",
+        "n_iter_",
+        "t_",
+        "loss_",
+        "loss_curve_",
+        "validation_loss_curve_",
+        "validation_scores_",
+        "score_curve_",
+    ),
+    *("best_loss_", "best_validation_score_", "_no_improvement_count", "_ending", "restart_losses_", "best_restart_"),
+]
+
+
+@pytest.fixture(autouse=True)
+def kept_often(monkeypatch):
+    """Files are written after each epoch, which runs alone."""
+    monkeypatch.setattr(pace, "SHARE", np.inf)
+    monkeypatch.setattr(training_loop, "SECONDS", 0)
+
+
+def unfitted(model: Any, **settings: Any) -> Any:
+    """Return a model with other settings, which is not fitted."""
+    again: Any = clone(model)
+    return again.set_params(**settings)
+
+
+def require_same(one, whole):
+    for name in LEARNED:
+        np.testing.assert_array_equal(getattr(one, name), getattr(whole, name), err_msg=name)
+    if whole._state is not None:
+        np.testing.assert_array_equal(one._state.theta, whole._state.theta)
+        for name, value in whole._state.optimizer.items():
+            np.testing.assert_array_equal(one._state.optimizer[name], value)
+
+
+def print_nothing(state):
+    pass
+
+
+SINGLE: dict[str, tuple[Any, Any]] = {
+    "mini-batches": (MLPRegressor(**SMALL), {}),
+    "early stopping": (MLPClassifier(**SMALL, early_stopping=True, n_iter_no_change=3), {}),
+    "callbacks": (MLPRegressor(**SMALL, callbacks=[print_nothing], early_stopping=True, dropout=0.2), {}),
+    "scores": (MLPClassifier(**SMALL, scoring="f1_macro", early_stopping=True), {}),
+    "adaptive": (MLPRegressor(**SMALL, solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=1.0), {}),
+    "inverse scaling": (MLPRegressor(**SMALL, solver="sgd", learning_rate="invscaling"), {}),
+    "one cycle": (MLPClassifier(**SMALL, learning_rate="one_cycle"), {}),
+    "validation": (MLPRegressor(**SMALL), {"X_val": X[:20], "y_val": y[:20]}),
+    "sparse": (MLPRegressor(**SMALL), {"X": sparse.csr_matrix(X)}),
+}
+SHORT = ("early stopping", "callbacks")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in SINGLE]
+)
+def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypatch):
+    model, given = SINGLE[name]
+    data = {"X": X, "y": c if isinstance(model, MLPClassifier) else y} | given
+    whole = unfitted(model).fit(**data)
+    kept = unfitted(model, callbacks=[*(model.callbacks or ()), Checkpoint(tmp_path / "run.npz", every=0)])
+    last = whole.n_iter_
+    for kills in ([0], [1, last // 2], [last - 1]):
+        (tmp_path / "run.npz").unlink(missing_ok=True)
+        for kill in kills:
+            with monkeypatch.context() as patch:
+                kill_at(patch, kill)
+                with pytest.raises(Killed):
+                    unfitted(kept).fit(**data)
+        require_same(unfitted(kept).fit(**data), whole)
+        require_same(unfitted(kept).fit(**data), whole)
+    if name != "one cycle":
+        require_same(unfitted(kept, max_iter=15).fit(**data), unfitted(model, max_iter=15).fit(**data))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def kept_by_search(path, **settings):
+    """Return a search with fits in one program and fits by themselves, as it is killed."""
+    checkpoint = None if path is None else Checkpoint(path, every=0)
+    model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL))
+    grid = [
+        {"mlpregressor__learning_rate_init": [0.001, 0.01]},
+        {"mlpregressor__solver": ["lbfgs"], "mlpregressor__alpha": [0.01, 1.0]},
+        {"mlpregressor__n_restarts": [2]},
+        {"mlpregressor__scoring": ["r2"], "mlpregressor__early_stopping": [True]},
+    ]
+    return MLPSearchCV(model, grid, cv=2, checkpoint=checkpoint, **settings)
+
+
+def ensemble(path, **settings):
+    checkpoint = None if path is None else Checkpoint(path, every=0)
+    return MLPEnsembleRegressor(
+        MLPRegressor(**SMALL, **settings), n_estimators=3, bootstrap=True, random_state=0, checkpoint=checkpoint
+    )
+
+
+def searched(search):
+    results = {name: value for name, value in search.cv_results_.items() if "time" not in name}
+    best = search.best_estimator_.steps[-1][1]
+    assert best.callbacks is None
+    return [*(results[name] for name in sorted(results) if name != "params"), best.theta_]
+
+
+def of_members(model):
+    return [member.theta_ for member in model.estimators_] + [member.loss_curve_ for member in model.estimators_]
+
+
+MANY: dict[str, tuple[Any, Any]] = {
+    "search": (kept_by_search, searched),
+    "halving": (lambda path: kept_by_search(path, halving=2), searched),
+    "ensemble": (ensemble, of_members),
+    "ensemble of restarts": (lambda path: ensemble(path, n_restarts=2), of_members),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    [
+        ("ensemble", [0, 1]),
+        pytest.param("search", [0, 1, 2, 1], marks=pytest.mark.long),
+        pytest.param("halving", [3, 3, 3], marks=pytest.mark.long),
+        pytest.param("ensemble of restarts", [1], marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_many_fits_that_are_killed_go_on_to_the_bit(name, kills, tmp_path, monkeypatch):
+    make, learned = MANY[name]
+    whole = learned(make(None).fit(X, y))
+    for kill in kills:
+        with monkeypatch.context() as patch:
+            kill_at(patch, kill)
+            with pytest.raises(Killed):
+                make(tmp_path / "folder").fit(X, y)
+    for _ in range(2):
+        for one, other in zip(learned(make(tmp_path / "folder").fit(X, y)), whole, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for changed in ({"X": X + 1}, {"y": y**2}):
+        with pytest.raises(ValueError, match="is the checkpoint of another run: its"):
+            make(tmp_path / "folder").fit(**{"X": X, "y": y} | changed)
+
+
+@pytest.mark.parametrize("solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_restarts_that_are_killed_go_on_to_the_bit(solver, tmp_path, monkeypatch):
+    model = MLPClassifier(**SMALL, solver=solver, n_restarts=3)
+    whole = unfitted(model).fit(X, c)
+    kept = unfitted(model, callbacks=[Checkpoint(tmp_path / "folder", every=0)])
+    with monkeypatch.context() as patch:
+        kill_at(patch, 1)
+        with pytest.raises(Killed):
+            unfitted(kept).fit(X, c)
+    for _ in range(2):
+        require_same(unfitted(kept).fit(X, c), whole)
+
+
+def test_a_checkpoint_in_the_wrong_place_is_told(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run.npz")
+    model: Any = MLPRegressor(**SMALL, callbacks=[checkpoint])
+    many = "callbacks has a checkpoint, which keeps one fit, but here are many"
+    for wrong, error in (
+        (MLPSearchCV(model, {"alpha": [0.1]}), f"{many}: give MLPSearchCV its own"),
+        (MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}), f"{many}: give MLPSearchCV its own"),
+        (MLPEnsembleRegressor(model, random_state=0), f"{many}: give MLPEnsembleRegressor its own"),
+        (unfitted(model, random_state=None), "random_state is None, so that each call of fit trains other networks"),
+        (MLPEnsembleRegressor(checkpoint=checkpoint), "random_state is None"),
+        (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint), "random_state is None"),
+        (unfitted(model, callbacks=[checkpoint, checkpoint]), "callbacks has two checkpoints"),
+        (unfitted(model, solver="lbfgs"), "LBFGS has no state from which it could go on"),
+        (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint="folder"), "The 'checkpoint' parameter"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            wrong.fit(X, y)
+    with pytest.raises(ValueError, match=f"{many}: leave it out of those of partial_fit"):
+        model.partial_fit(X, y)
+    warm = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match=f"{many}: leave it out where warm_start"):
+        warm.set_params(callbacks=[checkpoint]).fit(X, y)
+    assert not list(tmp_path.iterdir())

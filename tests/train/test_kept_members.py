@@ -1,0 +1,204 @@
+"""A population that is killed goes on with the members that had not ended, and its folder belongs to it alone."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from test_bundles import Elsewhere
+
+import populations as of
+import vecprop as vp
+from kills import Killed, kill_at
+from vecprop.files.checkpoint import folder, members, pace
+from vecprop.files.model_file import container
+from vecprop.system import threads
+from vecprop.train import bundles
+from vecprop.train.compiled.cohort import CompiledCohort
+from vecprop.train.members import Data
+
+
+@pytest.fixture(autouse=True)
+def kept_often(monkeypatch):
+    """Each member is kept as soon as it is seen to have ended."""
+    monkeypatch.setattr(pace, "SHARE", np.inf)
+    monkeypatch.setattr(threads, "LOOK", 1e-4)
+    monkeypatch.setattr(bundles, "MOST", 3)
+
+
+def checkpoint(path, every: float = 0):
+    return vp.Checkpoint(path / "folder", every)
+
+
+@pytest.mark.parametrize(
+    ("workers", "each"),
+    [(None, ([0], [1], [2])), (Elsewhere(), ([0], [2, 1, 3], [5]))],
+    ids=["here", "workers"],
+)
+def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, tmp_path, monkeypatch):
+    whole = vp.train_population(of.MEMBERS, of.X, of.T)
+    known = []
+    for kills in each:
+        for which in kills:
+            with monkeypatch.context() as patch:
+                kill_at(patch, which)
+                with pytest.raises(Killed):
+                    vp.train_population(of.MEMBERS, of.X, of.T, workers=workers, checkpoint=checkpoint(tmp_path))
+        parts = [container.read_document(path) for path in (tmp_path / "folder").glob("part*")]
+        known.append(sum(len(cohort["numbers"]) for part in parts for cohort in part["cohorts"]))
+        trained: list[vp.Progress] = []
+        kept = checkpoint(tmp_path)
+        found = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=kept, progress=trained.append)
+        np.testing.assert_array_equal(found.last_loss, whole.last_loss)
+        for one, expected in zip(found, whole, strict=True):
+            of.assert_equal(one, expected)
+            assert one.state.network == expected.state.network
+            assert one.state.early_stopping.keys() == expected.state.early_stopping.keys()
+            for name, value in expected.state.early_stopping.items():
+                np.testing.assert_array_equal(one.state.early_stopping[name], value)
+        assert trained[0].ended >= known[-1]  # which are not trained again
+        assert not [*(tmp_path / "folder").glob(".*")]
+        for path in [*(tmp_path / "folder").iterdir()]:
+            path.unlink()
+    assert not known[0]
+    assert known[-1]
+
+
+def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
+    first = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
+    monkeypatch.setattr(Data, "train", None)
+    monkeypatch.setattr(CompiledCohort, "run", lambda cohorts, monitor: pytest.fail("it is trained"))
+    again = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
+    for one, other in zip(again, first, strict=True):
+        of.assert_equal(one, other)
+
+
+def test_what_has_ended_when_the_rest_is_stopped_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
+    members: list[Any] = [*(of.member(seed=seed, epochs=1) for seed in range(3)), of.member(epochs=10**7)]
+    kept = checkpoint(tmp_path, every=60)
+    stopped = vp.train_population(members, of.X, of.T, checkpoint=kept, progress=lambda now: now.ended == 3)
+    assert [result.reason for result in stopped] == ["epochs"] * 3 + ["interrupted"]
+    seen = []
+    vp.train_population(members, of.X, of.T, checkpoint=kept, progress=lambda now: not seen.append(now.ended))
+    assert seen[0] == 3
+
+
+FEW = [of.member(seed=seed, optimizer=vp.Adam(0.01), rows=of.HALF) for seed in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (FEW[:1], "its number of members differs"),
+        ([FEW[1], FEW[0]], "its seed and its start differ"),
+        ([replace(each, optimizer=vp.Adam(0.02)) for each in FEW], "its optimizer differs"),
+        ([replace(FEW[0], epochs=7), FEW[1]], "its epochs differs"),
+        ([replace(each, rows=of.OTHERS) for each in FEW], "its rows differs"),
+        ([replace(each, validation_rows=of.OTHERS) for each in FEW], "its validation_rows differs"),
+        ([replace(each, T=of.T + 1) for each in FEW], "its T differs"),
+        ([replace(each, sample_weight=of.W) for each in FEW], "its sample_weight differs"),
+        ([replace(each, early_stopping=vp.EarlyStopping()) for each in FEW], "its early_stopping differs"),
+        ([replace(each, schedule=vp.Cosine()) for each in FEW], "its schedule differs"),
+    ],
+    ids=str,
+)
+def test_the_folder_of_another_population_is_refused_and_stays(changed, named, tmp_path):
+    vp.train_population(FEW, of.X, of.T, checkpoint=checkpoint(tmp_path))
+    before = {path: path.read_bytes() for path in (tmp_path / "folder").iterdir()}
+    with pytest.raises(ValueError, match=f"folder is the checkpoint of another run: {named}"):
+        vp.train_population(changed, of.X, of.T, checkpoint=checkpoint(tmp_path))
+    with pytest.raises(ValueError, match="its engine differs"):
+        vp.train_population(FEW, of.X, of.T, engine="reference", checkpoint=checkpoint(tmp_path))
+    with pytest.raises(ValueError, match="its moments differs"):
+        vp.train_population(FEW, of.X, of.T, moments=False, checkpoint=checkpoint(tmp_path))
+    assert {path: path.read_bytes() for path in (tmp_path / "folder").iterdir()} == before
+
+
+def test_other_folders_and_files_are_left_alone(tmp_path):
+    for folder_, error in ((tmp_path / "mine", "holds other files, such as letter.txt"), (tmp_path / "file", "a file")):
+        if error == "a file":
+            folder_.write_text("mine")
+        else:
+            folder_.mkdir()
+            (folder_ / "letter.txt").write_text("mine")
+        with pytest.raises(ValueError, match=error):
+            vp.train_population(FEW, of.X, of.T, checkpoint=vp.Checkpoint(folder_))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+    one = vp.Checkpoint(tmp_path / "mine")
+    with pytest.raises(ValueError, match="mine is a folder, but one training is kept in a file"):
+        vp.train(FEW[0].network, FEW[0].theta, of.X, of.T, optimizer=vp.Adam(0.1), checkpoint=one)
+
+
+def test_parts_of_other_runs_and_damaged_ones_are_told(tmp_path):
+    kept = vp.Checkpoint(tmp_path / "one", every=0), vp.Checkpoint(tmp_path / "two", every=0)
+    for each, some in zip(kept, (FEW, FEW[:1]), strict=True):
+        vp.train_population(some, of.X, of.T, checkpoint=each)
+    stray = tmp_path / "one" / folder.PART.format(7)
+    part = (tmp_path / "two" / folder.PART.format(0)).read_bytes()
+    for content, error in ((part, "is not of the run whose folder it is in"), (part[:-50], "damaged or cut off")):
+        stray.write_bytes(content)
+        with pytest.raises(ValueError, match=error):
+            vp.train_population(FEW, of.X, of.T, checkpoint=kept[0])
+    stray.write_bytes((tmp_path / "one" / folder.PART.format(0)).read_bytes())
+    with pytest.raises(ValueError, match="has two results of one member"):
+        vp.train_population(FEW, of.X, of.T, checkpoint=kept[0])
+
+
+class Cube(vp.Activation):
+    def value(self, z):
+        return z**3
+
+    def derivative(self, z, y):
+        return 3 * z**2
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (of.member(epochs=-1), "In member 2: epochs is -1"),
+        (of.member(of.network(activation=Cube())), r"In member 2: network.* is of the class .*Cube"),
+        (of.member(F=np.float16), "In member 2: theta has dtype float16"),
+    ],
+    ids=["settings", "own part", "float16"],
+)
+@pytest.mark.filterwarnings("ignore:Training on the reference engine")
+def test_what_cannot_be_kept_is_said_before_training(bad, error, tmp_path):
+    with pytest.raises((TypeError, ValueError), match=error):
+        vp.train_population([*FEW, bad], of.X, of.T, engine="auto", checkpoint=checkpoint(tmp_path))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TypeError, match=r"checkpoint is 'run': give one such as Checkpoint\(\"folder\"\)"):
+        vp.train_population(FEW, of.X, of.T, checkpoint="run")
+
+
+def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path, monkeypatch):
+    few = [of.member(seed=seed, epochs=1) for seed in range(8)]
+    whole, sync, count = vp.train_population(few, of.X, of.T), os.fsync, iter(range(1000))
+
+    def full(number):
+        if next(count) == 5:  # the second part's file
+            raise OSError(28, "No space left on device")
+        sync(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device.*part-000001.npz"):
+            vp.train_population(few, of.X, of.T, workers=Elsewhere(), checkpoint=checkpoint(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["part-000000.npz", "run.npz"]
+    for one, expected in zip(vp.train_population(few, of.X, of.T, checkpoint=checkpoint(tmp_path)), whole, strict=True):
+        of.assert_equal(one, expected)
+
+
+def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
+    many = [of.member(seed=seed, epochs=1, optimizer=vp.Momentum(0.001 * (1 + seed))) for seed in range(50)]
+    alone = [of.member(optimizer=vp.LBFGS(), epochs=1, seed=seed) for seed in range(5)]
+    monkeypatch.setattr(members, "MOST_ALONE", 2)
+    vp.train_population([*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path, every=60))
+    parts = sorted((tmp_path / "folder").glob("part*"))
+    assert len(parts) == 3
+    assert len(np.load(parts[0]).files) < 40
+    monkeypatch.undo()
+    results = vp.train_population([*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path))
+    for one, other in zip(results, vp.train_population([*many, *alone], of.X, of.T), strict=True):
+        of.assert_equal(one, other)
