@@ -12,6 +12,7 @@ import vecprop as vp
 
 COMMAND = [sys.executable, "-c", "from vecprop.app import main; main()"]
 PICTURES = {"boundary.png", "classes.png", "gradients.png", "hidden.png", "loss.png", "momentum.png", "starts.png"}
+DARK = {name.replace(".png", "-dark.png") for name in PICTURES}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,9 @@ def test_the_story_is_told(told):
 
 def test_pictures_and_page_are_written(told):
     out, done = told
-    assert {path.name for path in out.iterdir()} == PICTURES | {"index.html"}
+    assert {path.name for path in out.iterdir()} == PICTURES | DARK | {"index.html"}
     assert str(out / "index.html") in done.stdout
-    for picture in PICTURES:
+    for picture in PICTURES | DARK:
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
         assert (out / picture).stat().st_size > 5000
 
@@ -47,17 +48,21 @@ def test_the_page_is_whole(told):
 
     class Pictures(HTMLParser):
         found: set = set()  # noqa: RUF012
+        dark: set = set()  # noqa: RUF012
         math = 0
 
         def handle_starttag(self, tag, attrs):
             if tag == "img":
                 self.found.add(dict(attrs)["src"])
                 assert dict(attrs)["alt"]
+            if tag == "source":
+                self.dark.add(dict(attrs)["srcset"])
             self.math += tag == "math"
 
     parser = Pictures()
     parser.feed(page)
     assert parser.found == PICTURES
+    assert parser.dark == DARK
     assert parser.math > 10
     assert "69.474040" in page
     assert "0.380753" in page

@@ -109,9 +109,11 @@ def test_pictures():
 
     for report in (PASSED, FAILED):
         ax = report.plot()
-        assert [label.get_text() for label in ax.get_yticklabels()] == ["theta"]
-        bars = [bar.get_width() for bar in ax.patches]
-        assert (bars[0] > 0) == (report.verdict is Verdict.FAIL)
+        failed = report.verdict is Verdict.FAIL
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["theta  FAIL" if failed else "theta"]
+        tolerance, dot = (line.get_xdata()[0] for line in ax.lines)
+        assert tolerance == 1
+        assert (dot > 1) == failed
         ax.figure.canvas.draw()
         given = pyplot.figure().add_subplot()
         assert plot_taylor_remainder(report, given) is given

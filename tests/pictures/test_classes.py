@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 
 from vecprop.pictures import plot_classes
 from vecprop.pictures.data import checked_classes
-from vecprop.pictures.style import COLOURS, MARKERS, TINTS, colour, marker, tint
+from vecprop.pictures.style import COLOURS, INK, MARKERS, TINTS, colour, ink, marker, tint
 
 X = np.array([[0.0, 1.0, 9.0], [2.0, 3.0, 8.0], [4.0, 5.0, 7.0], [6.0, 7.0, 6.0]])
 T = np.array([2, 0, 2, 0])
@@ -100,3 +100,12 @@ def test_says_what_is_wrong_and_opens_no_figure(arguments, error, says):
     with pytest.raises(error, match=says):
         plot_classes(**{"X": X, "t": T, **arguments})
     assert not plt.get_fignums()
+
+
+def test_pictures_follow_a_dark_style():
+    """Lines are as light as the style's, and regions nearly as dark as its background."""
+    with plt.style.context("dark_background"):
+        assert ink() == "white"
+        assert max(int(tint(0)[start : start + 2], 16) for start in (1, 3, 5)) < 100
+    assert ink() == INK
+    assert min(int(tint(0)[start : start + 2], 16) for start in (1, 3, 5)) > 180

@@ -3,16 +3,31 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from vecprop import Dense, Network, SoftmaxCrossEntropy, Tanh
+from vecprop import BinaryCrossEntropy, Dense, Momentum, Network, SoftmaxCrossEntropy, Tanh, train
 from vecprop.pictures import plot_hidden_space
 
 
 def drawn(ax) -> list[Any]:
     """Return the coordinates of each class's points."""
     if ax.name == "3d":
-        return [np.column_stack(points._offsets3d) for points in ax.collections]
+        return [np.column_stack(each._offsets3d) for each in ax.collections if not isinstance(each, Poly3DCollection)]
     return [points.get_offsets() for points in ax.collections]
+
+
+@pytest.fixture
+def planes(monkeypatch) -> list[np.ndarray]:
+    """The corners of each plane that is drawn."""
+    drawn = []
+
+    class Noted(Poly3DCollection):
+        def __init__(self, polygons, **look):
+            drawn.extend(polygons)
+            super().__init__(polygons, **look)
+
+    monkeypatch.setattr("mpl_toolkits.mplot3d.art3d.Poly3DCollection", Noted)
+    return drawn
 
 
 def labels(ax):
@@ -21,14 +36,48 @@ def labels(ax):
 
 def test_three_units_are_three_axes(circles, legend):
     network, theta, X, t = circles
-    ax: Any = plot_hidden_space(network, theta, X, t, class_names=["red star", "blue circle"])
+    ax: Any = plot_hidden_space(network, theta, X, t, class_names=["orange star", "blue circle"])
     H = network.hidden(theta, X, 1)
     for number, points in enumerate(drawn(ax)):
         np.testing.assert_array_equal(points, H[t == number])
     ax.figure.draw_without_rendering()
-    assert all((points.get_facecolor()[:, 3] == 1).all() for points in ax.collections)  # depth does not fade a class
+    classes = [each for each in ax.collections if not isinstance(each, Poly3DCollection)]
+    assert all((points.get_facecolor()[:, 3] == 1).all() for points in classes)  # depth does not fade a class
     assert labels(ax) == ["$h_{1}$", "$h_{2}$", "$h_{3}$"]
-    assert legend(ax) == ["red star", "blue circle"]
+    assert legend(ax) == ["orange star", "blue circle"]
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), BinaryCrossEntropy()])
+def test_the_cut_between_two_classes_is_where_both_are_equally_probable(circles, loss, planes):
+    network, _, X, t = circles
+    network = Network(2, [Dense(3), Tanh(), Dense(2 if loss.takes_classes else 1)], loss)
+    T = t if loss.takes_classes else t[:, None]
+    theta = train(network, network.init(0), X, T, optimizer=Momentum(0.5), epochs=200).theta
+    ax: Any = plot_hidden_space(network, theta, X, t)
+    ax.figure.draw_without_rendering()
+    (corners,) = planes
+    head = Network(3, [network.layers[-1]], loss)
+    assert 3 <= len(corners) <= 6
+    np.testing.assert_allclose(head.predict(theta[-head.layout.size :], corners)[:, -1], 0.5, atol=1e-6)
+    H = network.hidden(theta, X, 1)
+    assert (corners >= H.min(axis=0) - 1e-9).all()
+    assert (corners <= H.max(axis=0) + 1e-9).all()
+
+
+def test_the_cut_of_two_units_is_a_line():
+    network = Network(2, [Dense(2), Tanh(), Dense(2)], SoftmaxCrossEntropy())
+    X, theta = np.random.default_rng(0).standard_normal((20, 2)), network.init(1)
+    (line,) = plot_hidden_space(network, theta, X, np.arange(20) % 2).lines
+    head = Network(2, [Dense(2)], SoftmaxCrossEntropy())
+    np.testing.assert_allclose(head.predict(theta[6:], np.array(line.get_xydata())), 0.5)
+
+
+@pytest.mark.parametrize("other", [{"axes": "principal"}, {"axes": (0, 1)}, {"layer": 0}])
+def test_no_cut_is_drawn_where_it_is_not_flat(circles, other, planes):
+    network, theta, X, t = circles
+    ax: Any = plot_hidden_space(network, theta, X, t, **other)
+    assert not planes
+    assert not ax.lines
 
 
 @pytest.mark.parametrize("own_figure", [True, False])

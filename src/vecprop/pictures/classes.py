@@ -56,9 +56,9 @@ def plot_classes(
     Examples
     --------
     >>> X, t = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 0, 1])
-    >>> ax = plot_classes(X, t, class_names=["red star", "blue circle"])
+    >>> ax = plot_classes(X, t, class_names=["orange star", "blue circle"])
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
-    ('$x_{1}$', ['red star', 'blue circle'])
+    ('$x_{1}$', ['orange star', 'blue circle'])
     """
     X = checked_rows(X)
     classes = checked_classes(t, X)

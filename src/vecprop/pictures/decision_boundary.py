@@ -18,7 +18,7 @@ from .data import (
     feature_labels,
 )
 from .plane import plane
-from .style import INK, axes_or_new, tint
+from .style import axes_or_new, ink, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,4 +130,4 @@ def _draw_regions(ax: "Axes", x: np.ndarray, y: np.ndarray, Y: np.ndarray) -> No
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
             if lead.min() < 0:
-                ax.contour(x, y, lead, levels=[0], colors=[INK], linewidths=1, zorder=0)
+                ax.contour(x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import INK, axes_or_new, colour
+from .style import axes_or_new, colour, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     x = dependence.values if names is None else np.arange(len(names))
     chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
     if names is None:
-        ax.plot(x, np.zeros(len(x)), "|", color=INK, transform=ax.get_xaxis_transform(), clip_on=False)
+        ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":
             _few_dates(ax, x)
         else:
@@ -62,7 +62,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
         ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
     ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
     mean: dict[str, Any] = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
-    ax.plot(x, dependence.curves.mean(axis=0), color=INK, **mean)
+    ax.plot(x, dependence.curves.mean(axis=0), color=ink(), **mean)
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
     return ax

@@ -9,7 +9,7 @@ import numpy as np
 from .classes import scatter_classes
 from .data import checked_numbers, checked_rows, feature_labels
 from .plane import plane
-from .style import INK, axes_or_new, colour
+from .style import axes_or_new, colour, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,4 +109,4 @@ def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **
     for number in range(P.shape[-1] if P.shape[-1] > 2 else 1):
         lead = P[..., number] - np.delete(P, number, axis=-1).max(axis=-1, initial=0)
         if lead.min() < 0 < lead.max():
-            ax.contour(x, y, lead, levels=[0], colors=[INK], **look)
+            ax.contour(x, y, lead, levels=[0], colors=[ink()], **look)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import INK, axes_or_new, colour
+from .style import add_legend, axes_or_new, colour, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PASS": 2}
 """The index of each verdict's colour in `style.COLOURS`."""
 
+LEAST, LARGEST = 1e-3, 1e16
+"""Errors that are smaller or larger multiples of the tolerance are drawn here."""
+
 
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw each part's error as a bar: to the right if it is above its tolerance (wrong), else to the left.
+    """Draw each part's largest error, in multiples of its tolerance, as a dot, with a line at the tolerance.
+
+    A dot to the right of the line is an error that rounding does not explain. Parts that do not pass are named with
+    their verdict.
 
     Parameters
     ----------
@@ -33,23 +39,20 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     >>> axes = pictures.plot_gradient_report(report)
     """
     ax = axes_or_new(ax)
-    least = 1e-3
-    ratios = [min(max(row.ratio, least), 1e16) for row in report.rows]
-    places = np.arange(len(ratios))
-    colours = [colour(VERDICTS[str(row.verdict)]) for row in report.rows]
-    ax.barh(places, [np.log10(ratio) for ratio in ratios], color=colours, height=0.6)
-    ax.axvline(0, color=INK, linewidth=1)
-    ax.set_yticks(places, [row.name for row in report.rows])
-    ax.invert_yaxis()
-    ax.set_xlabel("largest error / tolerance, as a power of 10")
-    ax.set_title(f"{report.verdict}: gradient check")
-    used = dict.fromkeys(str(row.verdict) for row in report.rows)
-    ax.legend(
-        [ax.barh(0, 0, color=colour(VERDICTS[verdict]))[0] for verdict in used],
-        list(used),
-        loc="lower right",
-        framealpha=0.9,
+    ratios = [min(max(row.ratio, LEAST), LARGEST) for row in report.rows]
+    ax.axvline(1, color=ink(), linewidth=1)
+    ax.annotate(
+        "tolerance", (1, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center"
     )
+    for place, (row, ratio) in enumerate(zip(report.rows, ratios, strict=True)):
+        look = {"color": colour(VERDICTS[str(row.verdict)]), "markersize": 8, "clip_on": False}
+        ax.plot(ratio, place, "o" if row.verdict == "PASS" else "X", **look)
+    names = [row.name if row.verdict == "PASS" else f"{row.name}  {row.verdict}" for row in report.rows]
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xscale="log", xlim=(LEAST / 2, max(1e3, 2 * max(ratios, default=1))), ylim=(len(names) - 0.5, -0.5))
+    ax.grid(axis="y", alpha=0.3)
+    ax.set_xlabel("largest error / tolerance")
+    ax.set_title(f"{report.verdict}: gradient check", pad=20)
     return ax
 
 
@@ -76,13 +79,13 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     taylor = report.taylor
     t, remainder = np.array(taylor.steps), np.array(taylor.remainder)
     seen = np.isfinite(remainder) & (remainder > 0)
-    ax.loglog(t[seen], remainder[seen], "o-", color=INK, label="remainder R(t)")
+    ax.loglog(t[seen], remainder[seen], "o-", color=ink(), label="remainder R(t)")
     start = float(remainder[seen].max(initial=taylor.noise)) or 1.0
     for power, number, words in ((2, 2, "slope 2: right"), (1, 0, "slope 1: wrong")):
         ax.loglog(t, start * (t / t[0]) ** power, "--", color=colour(number), label=words)
-    ax.axhline(taylor.noise, linestyle=":", color=INK, label="rounding")
+    ax.axhline(taylor.noise, linestyle=":", color=ink(), label="rounding")
     ax.set_xlabel("$t$")
     ax.set_ylabel(r"$|f(\theta + t v) - f(\theta) - t\,\langle g, v\rangle|$")
     ax.set_title("Taylor remainder" + ("" if taylor.slope is None else f": slope {taylor.slope:.2f}"))
-    ax.legend()
+    add_legend(ax)
     return ax

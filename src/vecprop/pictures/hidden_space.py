@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..core.elementary import Array
+from ..core.layers import Dense
+from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from ..core.network import Network
 from .classes import scatter_classes
 from .data import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, symbol
-from .style import axes_or_new
+from .style import axes_or_new, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ELEVATION, TILT = 20.0, 0.3
+"""The view's height above the horizon in degrees, and how much of a plane's face is turned to it: a narrow band."""
 
 
 def plot_hidden_space(
@@ -28,6 +33,9 @@ def plot_hidden_space(
     **scatter: Any,
 ) -> "Axes":
     """Draw the rows as points in the space of a hidden layer's units, in three dimensions or two.
+
+    If all units of the layer are drawn, and the rest of the network is a dense layer for two classes, the plane or line
+    on which both are equally probable is drawn too, and seen almost from its edge.
 
     Parameters
     ----------
@@ -101,9 +109,68 @@ def plot_hidden_space(
         scatter = {"depthshade": False, **scatter}  # colours show classes, not depth
         space.set_box_aspect(None, zoom=0.9)  # room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
+    cut = None if isinstance(axes, str) else _cut(network, theta, layer, units)
+    if cut is not None:
+        _draw_cut(space, points, *cut)
     for axis, label in zip("xyz", axis_labels, strict=False):
         getattr(space, f"set_{axis}label")(label, labelpad=8 if solid else None)
     return space
+
+
+def _cut(network: Network, theta: Array, layer: int, units: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """Return n and c: two classes are equally probable for units h with ``n h + c = 0``; None if that is not flat."""
+    rest = network.layers[layer % len(network.layers) + 1 :]
+    if len(rest) != 1 or not isinstance(rest[0], Dense) or network.outputs > 2:
+        return None
+    p = network.layout.views(np.asarray(theta))[-1]
+    W, b = (p["W"], p["b"]) if network.outputs == 1 else (p["W"] @ [[-1], [1]], p["b"] @ [-1, 1])
+    if len(units) != len(W) or not isinstance(network.loss_function, SoftmaxCrossEntropy | BinaryCrossEntropy):
+        return None
+    return W[units, 0], float(np.sum(b))
+
+
+def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
+    """Draw the points h with ``n h + c = 0`` inside the box of the rows' points."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    corners = _corners(n * (high - low), n @ low + c)
+    if len(corners) < len(n):
+        return  # the cut does not pass between the rows
+    polygon = low + corners * (high - low)
+    if len(n) == 2:
+        ax.plot(*polygon.T, color=ink(), linewidth=1, zorder=0)
+        return
+    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+    ax.add_collection3d(Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink()))
+    normal = n * (high - low) / (np.linalg.norm(n * (high - low)) or 1)  # in the picture, whose box is a cube
+    turns = np.arange(-180, 180, 5)
+    views = np.stack(np.broadcast_arrays(*_direction(ELEVATION, turns)), axis=1)
+    ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
+
+
+def _direction(elevation: float, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    e, t = np.deg2rad(elevation), np.deg2rad(turn)
+    return np.cos(e) * np.cos(t), np.cos(e) * np.sin(t), float(np.sin(e))
+
+
+def _corners(n: np.ndarray, c: float) -> np.ndarray:
+    """Return the corners, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
+    found = []
+    for axis in np.flatnonzero(n):
+        others = np.delete(np.arange(len(n)), axis)
+        for ends in np.ndindex(*(2,) * len(others)):
+            x = np.empty(len(n))
+            x[others] = ends
+            x[axis] = -(c + n[others] @ x[others]) / n[axis]
+            if 0 <= x[axis] <= 1:
+                found.append(x)
+    corners = np.unique(np.round(found, 12), axis=0) if found else np.empty((0, len(n)))
+    if len(n) == 2 or len(corners) < 3:
+        return corners
+    around = corners - corners.mean(axis=0)
+    first = around[0] / np.linalg.norm(around[0])
+    second = np.cross(n / np.linalg.norm(n), first)
+    return corners[np.argsort(np.arctan2(around @ second, around @ first))]
 
 
 def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:

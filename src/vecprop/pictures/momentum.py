@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..optimize.optimizers import GradientDescent, Momentum, Optimizer
-from .style import INK, axes_or_new, colour, line, marker
+from .style import add_legend, axes_or_new, colour, ink, line, marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def plot_momentum(
     for number, (label, optimizer) in enumerate(paths.items()):
         path = descent_path(optimizer, valley_gradient, start, steps)
         ax.plot(*path.T, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
-    ax.plot(0, 0, "+", color=INK, markersize=12, label="minimum")
+    ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
     height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # room for the legend above the start
     ax.set_ylim(-height, height)
     theta = np.stack(np.meshgrid(np.linspace(*ax.get_xlim(), 200), np.linspace(*ax.get_ylim(), 200)), axis=-1)
@@ -102,5 +102,5 @@ def plot_momentum(
     levels = loss.max() * np.linspace(0, 1, 12)[1:-1] ** 2  # equal steps of the distance, of which ξ is a square
     ax.contour(theta[..., 0], theta[..., 1], loss, levels=levels, colors="0.75", linewidths=0.8, zorder=0)
     ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
-    ax.legend(loc="upper right")
+    add_legend(ax)
     return ax

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.elementary import Array
-from .style import INK, axes_or_new, colour, line
+from .style import axes_or_new, colour, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def plot_random_starts(
     losses: Mapping[str, Array], ax: "Axes | None" = None, *, threshold: float | None = None
 ) -> "Axes":
-    r"""Draw the distribution of the final loss over random starts, a curve for each method.
+    r"""Draw the final loss of each random start as a dot, a row of dots for each method.
 
-    At each loss the curve shows the share of starts that ended at or below it, so the curve of the better method is
-    higher. If starts have diverged, the curve does not reach 1. The axis is logarithmic if all losses are positive.
+    The name of a method stands beside the number of its starts that were successful. Starts that have diverged have no
+    dot, and count as unsuccessful. The axis is logarithmic if all losses are positive.
 
     Parameters
     ----------
@@ -27,8 +27,7 @@ def plot_random_starts(
     ax : Axes, optional
         The axes to draw on; by default those of a new figure.
     threshold : float, optional
-        The loss at or below which a start counts as successful; by default ten times the lowest. The legend
-        shows the number of successful starts of each method.
+        The loss at or below which a start counts as successful; by default ten times the lowest.
 
     Returns
     -------
@@ -44,8 +43,8 @@ def plot_random_starts(
     Examples
     --------
     >>> ax = plot_random_starts({"gradient descent": [3.0, 0.2], "momentum": [0.1, 0.2]}, threshold=1.0)
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['gradient descent: 1 of 2 starts at or below 1', 'momentum: 2 of 2 starts at or below 1']
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['gradient descent\n1 of 2', 'momentum\n2 of 2']
     """
     final = {name: _final_losses(name, method) for name, method in losses.items()}
     reached = np.concatenate([values[np.isfinite(values)] for values in final.values()] or [np.empty(0)])
@@ -58,23 +57,34 @@ def plot_random_starts(
         threshold = 10 * lowest
 
     ax = axes_or_new(ax)
+    names = []
     for number, (name, values) in enumerate(final.items()):
-        ended = np.sort(values[np.isfinite(values)])
         successes = np.count_nonzero(values <= threshold)
-        ax.plot(
-            [lowest, *ended, reached.max()],
-            np.append(np.arange(len(ended) + 1), len(ended)) / len(values),
-            drawstyle="steps-post",
-            color=colour(number),
-            linestyle=line(number),
-            label=f"{name}: {successes} of {len(values)} starts at or below {threshold:.3g}",
-        )
-    ax.axvline(threshold, color=INK, linestyle=":", linewidth=1)
-    ax.set(xlabel=r"final loss $\xi$", ylabel="share of starts at or below", ylim=(-0.02, 1.02))
+        names.append(f"{name}\n{successes} of {len(values)}")
+        ended = values[np.isfinite(values)]
+        ax.plot(ended, number + _spread(len(ended)), ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
+    ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)
+    ax.annotate(
+        f"success: at most {threshold:.3g} ",
+        (threshold, 1),
+        (0, 3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize="small",
+    )
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel=r"final loss $\xi$", ylim=(len(names) - 0.5, -0.5))
     if lowest > 0:
         ax.set_xscale("log")
-    ax.legend(loc="best")
     return ax
+
+
+def _spread(count: int) -> np.ndarray:
+    """Return heights between -0.3 and 0.3, evenly spread and in no order, so that dots do not hide each other."""
+    golden = (5**0.5 - 1) / 2
+    return 0.6 * ((np.arange(count) * golden + 0.5) % 1 - 0.5)
 
 
 def _final_losses(name: str, losses: Array) -> np.ndarray:

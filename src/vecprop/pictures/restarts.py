@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import INK, axes_or_new, colour
+from .style import add_legend, axes_or_new, colour, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,11 +55,11 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
     kept = f"kept: restart {model.best_restart_}, {ended[place]:.3g}"
     ax.plot(place + 1, ended[place], "*", color=colour(0), markersize=14, markeredgecolor="white", label=kept)
     if diverged:
-        look = {"color": INK, "alpha": 0.15, "linewidth": 0, "label": f"{diverged} diverged"}
+        look = {"color": ink(), "alpha": 0.15, "linewidth": 0, "label": f"{diverged} diverged"}
         ax.axvspan(len(ended) + 0.5, len(losses) + 0.5, **look)
     if ended[0] > 0:
         ax.set_yscale("log")
     ax.set(xlabel="restart, by its loss", ylabel=r"final loss $\xi$", xlim=(0.5, len(losses) + 0.5))
     ax.locator_params(axis="x", integer=True)
-    ax.legend(loc="upper left")
+    add_legend(ax)
     return ax

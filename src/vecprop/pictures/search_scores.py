@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .search_results import SearchResults, is_logarithmic, is_number, label
-from .style import INK, axes_or_new, colour, pyplot
+from .style import add_legend, axes_or_new, colour, ink, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,13 +132,13 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
         ax.errorbar(x, y, results.over_seeds[best], zorder=3, **bars)
     if others:
         x = [places[texts[number]] for number in others]
-        ax.plot(x, results.score[others], ".", color=INK, alpha=0.5, label="other settings")
+        ax.plot(x, results.score[others], ".", color=ink(), alpha=0.5, label="other settings")
     if not numeric:
         ax.set_xticks(range(len(values)), [label(value) for value in values])
     elif is_logarithmic(values):
         ax.set_xscale("log")
     ax.set(xlabel=name, ylabel=f"test {results.name}")
-    ax.legend(loc="best")
+    add_legend(ax)
 
 
 def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]) -> None:

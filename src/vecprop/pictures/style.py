@@ -21,7 +21,7 @@ TINTS = (0.2, 0.4, 0.3)
 """The shares of the class's colour in its region: different ones, so that regions differ in grey print too."""
 
 INK = "#333333"
-"""The colour of lines that belong to no class or method, such as boundaries and thresholds."""
+"""The colour of lines that belong to no class or method, such as boundaries and thresholds, on white."""
 
 
 def colour(number: int) -> str:
@@ -40,10 +40,20 @@ def line(number: int) -> str:
 
 
 def tint(number: int) -> str:
-    """Return the pale, opaque colour of class `number`'s region."""
+    """Return the opaque colour of class `number`'s region: its colour, mixed with that of the axes."""
+    from matplotlib.colors import to_hex, to_rgb
+
     share = TINTS[number % len(TINTS)]
-    red, green, blue = (round(255 - share * (255 - level)) for level in bytes.fromhex(colour(number)[1:]))
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    ground = to_rgb(pyplot().rcParams["axes.facecolor"])
+    return to_hex(
+        [share * own + (1 - share) * behind for own, behind in zip(to_rgb(colour(number)), ground, strict=True)]
+    )
+
+
+def ink() -> str:
+    """Return the colour of lines that belong to no class: `INK`, or that of the axes' edges in a style that sets it."""
+    edges = pyplot().rcParams["axes.edgecolor"]
+    return INK if edges == "black" else edges
 
 
 def pyplot() -> Any:

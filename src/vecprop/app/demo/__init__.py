@@ -8,6 +8,10 @@ from typing import Any
 from .demo_page import write_page
 from .story import CLASSES, NETWORK, SUCCESS, Story, tell
 
+LIGHT = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "#fdfdfb")
+DARK = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "#1b1c1e")
+"""The page's own background, in light and dark mode."""
+
 
 def run(out: Path, seed: int) -> None:
     """Tell the story on standard output, and write its pictures and a page into the folder."""
@@ -40,9 +44,11 @@ def draw(story: Story, out: Path) -> None:
 
 
 def save(path: Path, plot: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """Draw one picture into a file."""
+    """Draw one picture into a file, and once more for dark pages into another."""
     from matplotlib import pyplot as plt
 
-    ax = plot(*arguments, **options)
-    ax.figure.savefig(path, dpi=150)
-    plt.close(ax.figure)
+    for target, look in ((path, LIGHT), (path.with_stem(f"{path.stem}-dark"), ["dark_background", DARK])):
+        with plt.style.context(look):
+            ax = plot(*arguments, **options)
+            ax.figure.savefig(target, dpi=150)
+        plt.close(ax.figure)

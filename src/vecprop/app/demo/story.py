@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...check import Report
 
 NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
-CLASSES = ("red star", "blue circle")
+CLASSES = ("orange star", "blue circle")
 LEARNING_RATE, MOMENTUM, STEPS = 0.02, 0.9, 300
 STARTS, PATIENT_STARTS, SUCCESS = 200, 50, 5.0
 
