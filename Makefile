@@ -2,10 +2,15 @@
 PYTHON ?= python3
 OUT ?= vecprop-demo
 BIN = .venv/bin
+EXE =
+ifeq ($(OS),Windows_NT)
+BIN = .venv/Scripts
+EXE = .exe
+endif
 # A worker for each processor, and one thread for each worker's BLAS: more would wait for one another.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
 
-.PHONY: demo test docs types test-all campaigns bench format clean
+.PHONY: demo test docs types test-all campaigns bench distributions format clean
 
 demo: .venv/ready-demo
 	$(BIN)/vecprop demo --out $(OUT)
@@ -35,6 +40,10 @@ campaigns: .venv/ready-dev-all
 bench: .venv/ready-bench
 	$(BIN)/python benchmarks/engine.py
 
+distributions: .venv/ready-dev-all
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 format: .venv/ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -42,26 +51,26 @@ format: .venv/ready-dev
 clean:
 	rm -rf .venv build dist vecprop-demo
 
-.venv/ready-demo: pyproject.toml | .venv/bin/python
+.venv/ready-demo: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable ".[all]"
 	@touch $@
 
-.venv/ready-dev: pyproject.toml | .venv/bin/python
+.venv/ready-dev: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	@touch $@ .venv/ready-demo
 
-.venv/ready-docs: pyproject.toml | .venv/bin/python
+.venv/ready-docs: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	@touch $@ .venv/ready-demo
 
-.venv/ready-dev-all: pyproject.toml | .venv/bin/python
+.venv/ready-dev-all: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable ".[dev-all]"
 	@touch $@ .venv/ready-dev .venv/ready-docs .venv/ready-demo
 
-.venv/ready-bench: pyproject.toml | .venv/bin/python
+.venv/ready-bench: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@ .venv/ready-demo
 
-.venv/bin/python:
+$(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit("vecprop needs Python 3.11 or newer; this is %s: run make with PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv

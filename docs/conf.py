@@ -22,9 +22,10 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "myst_nb",
+    "sphinx_gallery.gen_gallery",
     "mathml",
 ]
-exclude_patterns = ["_templates"]
+exclude_patterns = ["_templates", "gallery"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 language = "en"
@@ -47,6 +48,16 @@ numpydoc_xref_param_type = False
 
 SIGNS = re.compile(r"(`+[^`]+`+)|\*+(?=[A-Za-z])|(?<= )\*\*(?=,)|\|(?=\S)|(?<=\w)\||(?<=\w)_(?=[\s,;.)]|$)")
 """Signs that stand for themselves, in shapes, sizes and names of attributes, or what is between backticks."""
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "pictured",
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "min_reported_time": float("inf"),
+    "write_computation_times": False,
+    "download_all_examples": False,
+}
 
 MEASURED = HERE / "measured"
 MEASURED.mkdir(exist_ok=True)

@@ -1,0 +1,28 @@
+"""
+Gradient report
+===============
+
+The largest error of each part of a gradient, in multiples of what rounding explains. One layer is wrong.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vecprop import Activation, Dense, Network, SoftmaxCrossEntropy, check_gradients
+from vecprop.pictures import plot_gradient_report
+
+
+@dataclass(frozen=True)
+class MyTanh(Activation):
+    def value(self, z):
+        return np.tanh(z)
+
+    def derivative(self, z, y):
+        return y * (1 - y)  # which is the logistic function's
+
+
+rng = np.random.default_rng(0)
+network = Network(2, [Dense(3), MyTanh(), Dense(2)], SoftmaxCrossEntropy())
+report = check_gradients(network, network.init(seed=0), rng.normal(size=(12, 2)), rng.integers(0, 2, 12))
+plot_gradient_report(report)

@@ -1,0 +1,10 @@
+"""
+Momentum
+========
+
+Gradient descent and momentum in a narrow valley, with the same learning rate.
+"""
+
+from vecprop.pictures import plot_momentum
+
+plot_momentum()
