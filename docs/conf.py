@@ -4,6 +4,7 @@ import html
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ TYPER = [sys.executable, "-m", "typer", "vecprop.app.command_line", "utils", "do
 options = html.unescape(subprocess.run(TYPER, check=True, capture_output=True, text=True).stdout)
 (HERE / "all-options.md").write_text(options.replace("# `vecprop`", "# All commands and options", 1), encoding="utf-8")
 
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+repository = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
+if repository:
+    html_context = {"edit_page_url_template": repository + "/edit/main/docs/{{ file_name }}"}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "vecprop"
 html_copy_source = False
@@ -79,6 +85,7 @@ html_theme_options = {
     "show_nav_level": 1,
     "navbar_align": "left",
     "icon_links": [],
+    "use_edit_page_button": bool(repository),
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
     "footer_start": ["copyright"],

@@ -1,0 +1,61 @@
+"""What others need to join: the workflow, forms and hooks are what they should be."""
+
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+import vecprop
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("github-workflows", ".github/workflows/check.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/fault.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/wish.yml"),
+        ("citation-file-format", "CITATION.cff"),
+    ],
+)
+def test_files_follow_their_schemas(schema: str, file: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", ROOT / file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hooks_are_valid() -> None:
+    command = [sys.executable, "-m", "pre_commit", "validate-config", ROOT / ".pre-commit-config.yaml"]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_the_workflow_calls_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    workflow = (ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8")
+    targets = [line.split()[3] for line in workflow.splitlines() if line.strip().startswith("- run: make ")]
+    assert len(targets) >= 3
+    assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_citation_has_the_version() -> None:
+    assert f"version: {vecprop.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_links_become_absolute_once_the_repository_has_an_address() -> None:
+    pytest.importorskip("hatchling")
+    spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = "![a](docs/a.png) and [b](docs/b.md#c), [d](https://e.org), [f](#g)"
+    assert module.absolute(text, "") == text
+    there = "https://example.org/v"
+    assert module.absolute(text, there) == (
+        f"![a]({there}/raw/main/docs/a.png) and [b]({there}/blob/main/docs/b.md#c), [d](https://e.org), [f](#g)"
+    )
