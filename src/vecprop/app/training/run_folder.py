@@ -11,7 +11,6 @@ from typing import Any
 
 from ... import Checkpoint
 from ...files.checkpoint.folder import RUN, Folder
-from ...tables.error import first_line
 from ..terminal.errors import UsageError
 from ..terminal.output_files import RunFiles
 
@@ -47,7 +46,7 @@ class RunFolder:
         try:
             self._known = list(self.folder.begin())
         except ValueError as error:
-            raise UsageError(first_line(error)) from error
+            raise UsageError(str(error)) from error
 
     def was_writing(self, files: RunFiles) -> bool:
         """Return whether the same command has begun to write these files, which may then be replaced."""
