@@ -71,11 +71,10 @@ SINGLE: dict[str, tuple[Any, Any]] = {
     "validation": (MLPRegressor(**SMALL), {"X_val": X[:20], "y_val": y[:20]}),
     "sparse": (MLPRegressor(**SMALL), {"X": sparse.csr_matrix(X)}),
 }
-SHORT = ("early stopping", "callbacks")
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in SINGLE]
+    "name", [name if name == "callbacks" else pytest.param(name, marks=pytest.mark.long) for name in SINGLE]
 )
 def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypatch):
     model, given = SINGLE[name]

@@ -176,8 +176,13 @@ class Part(NamedTuple):
 
     def taken(self, moments: bool) -> "Part":
         """Return a copy without what results do not need, and without the optimizers' moments if these are not kept."""
-        others = self.others if moments else {number: _without_moments(each) for number, each in self.others.items()}
-        return Part([cohort.taken(moments=moments) for cohort in self.cohorts], others)
+        part = self if moments else self.without_moments()
+        return Part([cohort.taken() for cohort in part.cohorts], part.others)
+
+    def without_moments(self) -> "Part":
+        """Return the results without the optimizers' moments, and no copies."""
+        others = {number: _without_moments(each) for number, each in self.others.items()}
+        return Part([replace(cohort, moments={}) for cohort in self.cohorts], others)
 
     def of(self, members: "Sequence[Member]") -> "Part":
         """Return the results with the members' own networks: those that came from elsewhere have copies."""

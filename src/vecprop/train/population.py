@@ -102,7 +102,7 @@ def train_population(
     monitor.knows(known)
     if workers is None:
         part = train_here(groups, members, data, engine, monitor)
-        part = part if moments else part.taken(moments)
+        part = part if moments else part.without_moments()
     else:
         part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
     if keeping is not None:

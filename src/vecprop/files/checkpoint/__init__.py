@@ -25,6 +25,7 @@ from .digests import differing, digest, require_savable
 from .fits import KeptFits
 from .members import KeptMembers
 from .pace import Pace
+from .surroundings import made_with, warn_of_others
 
 
 class Checkpoint:
@@ -32,7 +33,8 @@ class Checkpoint:
 
     However the program ended, by an error, Ctrl-C, kill -9 or a power cut, the result is that of the whole run to the
     bit: theta, the optimizer's moments, the best parameters, the reason and every curve but the time, which counts the
-    seconds of training that are kept. On another processor or with other versions of libraries, bits may differ.
+    seconds of training that are kept. On another processor or with other versions of libraries, bits may differ, and a
+    warning says so.
 
     `train` keeps its state in a file, a model file that `load` reads at any time. `train_population` keeps the results
     of members that have ended in a folder, many in a file; those that had not ended begin anew. A file takes its place
@@ -120,6 +122,7 @@ class Checkpoint:
         differs = differing(self.run, notes["run"])
         if differs:
             self._refuse(differs)
+        warn_of_others(self.path, notes.get("made with", {}))
         trained, memory = load_with_memory(self.path)
         state = trained.state
         if state.epoch > epochs:
@@ -141,7 +144,7 @@ class Checkpoint:
         began = time.perf_counter()
         trained = TrainedNetwork(self.network, result.theta, replace(result.state, network=self.network))
         memory = None if self._record is None else self._record.memory()
-        notes = {"run": self.run, "reason": result.reason}
+        notes = {"run": self.run, "reason": result.reason, "made with": made_with()}
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
         self.pace.wrote(began)
 

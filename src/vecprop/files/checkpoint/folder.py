@@ -11,6 +11,7 @@ from ..atomic import settle, sweep_folder
 from ..error import FileError
 from ..model_file import container
 from .digests import differing, of_all
+from .surroundings import made_with, warn_of_others
 
 RUN, PART = "run.npz", "part-{:06}.npz"
 """The names of the files."""
@@ -43,7 +44,8 @@ class Folder:
         make_folder(self.path)
         manifest = self.path / RUN
         if manifest.exists():
-            known = container.read_document(manifest).get("run")
+            document = container.read_document(manifest)
+            known = document.get("run")
             if not isinstance(known, dict):
                 raise FileError(f"{manifest} is not what a checkpoint has in its place: give another folder.")
             differs = differing(self.run, known)
@@ -51,9 +53,10 @@ class Folder:
                 raise ValueError(
                     f"{self.path} is the checkpoint of another run: {differs}. Give another path, or remove the folder."
                 )
+            warn_of_others(self.path, document.get("made with", {}))
         else:
             require_own(self.path)
-            container.write(manifest, {"model": None, "run": dict(self.run)}, {})
+            container.write(manifest, {"model": None, "run": dict(self.run), "made with": made_with()}, {})
         sweep_folder(self.path)
         for path in self._parts():
             document, arrays = container.read(path)
