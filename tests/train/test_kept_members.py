@@ -169,7 +169,7 @@ def test_what_cannot_be_kept_is_said_before_training(bad, error, tmp_path):
         vp.train_population([*FEW, bad], of.X, of.T, engine="auto", checkpoint=checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
     with pytest.raises(TypeError, match=r"checkpoint is 'run': give one such as Checkpoint\(\"folder\"\)"):
-        vp.train_population(FEW, of.X, of.T, checkpoint="run")
+        vp.train_population(FEW, of.X, of.T, checkpoint="run")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path, monkeypatch):

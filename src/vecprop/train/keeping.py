@@ -1,13 +1,16 @@
 """The members of a population that have ended are kept, so that a run that is killed goes on with the others."""
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from .cohort_results import REASONS, Part, joined
 from .engine import Cohort
 from .state import TrainingResult
+
+if TYPE_CHECKING:
+    from .members import Data, Member
 
 
 class MembersKeeper(Protocol):
@@ -22,6 +25,21 @@ class MembersKeeper(Protocol):
 
     def keep(self, part: Part) -> None:
         """Keep results."""
+        ...
+
+
+class PopulationKeeper(Protocol):
+    """The contract of a checkpoint of a population, see `vecprop.Checkpoint`."""
+
+    def members(
+        self,
+        members: "Sequence[Member]",
+        groups: Sequence[list[int]],
+        engines: Sequence[str],
+        data: "Data",
+        moments: bool,
+    ) -> MembersKeeper:
+        """Return what keeps members, and knows those that were kept before."""
         ...
 
 

@@ -1,7 +1,6 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .cohort_results import Part, joined
 from .engine import EngineName
 from .here import check_groups, groups_of, train_here
-from .keeping import Keeping
+from .keeping import Keeping, PopulationKeeper
 from .members import Data, Member
 from .monitor import Monitor
 from .progress import Progress
@@ -31,7 +30,7 @@ def train_population(
     progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
     moments: bool = True,
-    checkpoint: Any = None,
+    checkpoint: PopulationKeeper | None = None,
     workers: Workers | None = None,
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.
