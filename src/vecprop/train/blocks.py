@@ -1,9 +1,18 @@
 """Rows in blocks, which are read one at a time: data that need not fit into memory."""
 
 import hashlib
-from typing import Any, Protocol
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
+
+NAMES = "X", "T", "sample_weight"
+"""The names of the arrays in a folder of blocks."""
+
+MANIFEST = "blocks.json"
+"""The file that a folder of blocks has when it is whole."""
 
 SAMPLED = 16
 """The number of blocks whose contents tell one data set from another."""
@@ -78,6 +87,22 @@ class ArrayBlocks:
         if not isinstance(rows, int | np.integer) or rows < 1:
             raise ValueError(f"rows is {rows!r}, but a block has a whole number of rows, at least 1.")
         self.X, self.T, self.sample_weight, self.rows = X, T, sample_weight, int(rows)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Self:
+        """Return the blocks of a folder that `copy_blocks` has written, as memory maps.
+
+        Raises
+        ------
+        ValueError
+            If it is no such folder, or not whole.
+        """
+        if not Path(folder, MANIFEST).is_file():
+            raise ValueError(f"{folder} has no {MANIFEST}: it is no folder of blocks, or its copy was not finished.")
+        rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["rows"]
+        paths = [Path(folder, f"{name}.npy") for name in NAMES]
+        X, T, *weight = (np.load(path, mmap_mode="r") for path in paths if path.exists() or path is not paths[-1])
+        return cls(X, T, *weight, rows=rows)
 
     @property
     def sizes(self) -> np.ndarray:
