@@ -337,3 +337,16 @@ def test_windows_are_gathered_from_blocks_in_a_new_order_each_epoch():
         assert all(windows.sizes[part].sum() <= 11 for part in parts)
         assert all((np.diff(part) > 0).all() for part in parts)
     assert all([*map(list, one)] != [*map(list, other)] for one, other in pairwise(epochs))
+
+
+@pytest.mark.long
+def test_estimators_work_in_dasks_incremental():
+    """Dask-ML passes the blocks of an array through `partial_fit`."""
+    wrappers = pytest.importorskip("dask_ml.wrappers")
+    da = pytest.importorskip("dask.array")
+    model = wrappers.Incremental(vp.MLPClassifier(random_state=0), shuffle_blocks=False, assume_equal_chunks=True)
+    model.fit(da.from_array(X, chunks=(110, 4)), da.from_array(T, chunks=110), classes=[0, 1])
+    alone = vp.MLPClassifier(random_state=0)
+    for first in range(0, 330, 110):
+        alone.partial_fit(X[first : first + 110], T[first : first + 110], classes=[0, 1])
+    np.testing.assert_array_equal(model.estimator_.predict_proba(X), alone.predict_proba(X))
