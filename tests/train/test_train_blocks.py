@@ -1,5 +1,8 @@
 """Rows that come block by block train a network as rows in memory do, to the bit, however they come."""
 
+import os
+import signal
+import threading
 import time
 from itertools import pairwise
 from typing import Any
@@ -225,6 +228,36 @@ def test_ctrl_c_keeps_the_windows_that_are_done(tmp_path):
     begun = mixed(callbacks=[press], checkpoint=checkpoint)
     assert (begun.reason, begun.state.under_way["windows"]) == ("interrupted", 2)
     require_same(mixed(checkpoint=checkpoint), mixed())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3, 0.6])
+def test_ctrl_c_at_any_moment_keeps_them(seconds):
+    """Within a step, while a window is waited for, or between them."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200_000, 30)).astype(np.float32)
+    network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    blocks = vp.ArrayBlocks(X, (X[:, 0] > 0).astype(int), rows=2000)
+    theta, pressed = network.init(0, dtype=np.float32), []
+
+    def fit(epochs, state=None):
+        settings: dict[str, Any] = {"optimizer": vp.Adam(), "batch_size": 300, "window": 50_000, "state": state}
+        settings["callbacks"] = [lambda state: pressed or pressed.append(press())]
+        start = theta if state is None else state.theta
+        return vp.train_blocks(network, start, blocks, epochs=epochs, **settings)
+
+    def press():
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        return timer
+
+    begun = fit(1000)
+    assert begun.reason == "interrupted"
+    pressed.append(None)
+    epochs = begun.state.epoch + 1
+    rest, whole = fit(epochs - begun.state.epoch, begun.state), fit(epochs)
+    np.testing.assert_array_equal(rest.theta, whole.theta)
+    np.testing.assert_array_equal(rest.history.loss[-1], whole.history.loss[-1])
 
 
 def test_the_next_window_is_read_while_one_is_trained_on():

@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..system.threads import usable_threads
+from ..train.engine import can_compile
 from .arrow_files import PARQUET, one_line_errors
 from .error import TableError, nearest
-
-ROWS_AT_ONCE = 2048
-"""The rows whose columns are put side by side at once: they stay in the cache until all columns have written them."""
 
 
 class ParquetBlocks:
@@ -114,7 +113,7 @@ class ParquetBlocks:
             from pyarrow.parquet import ParquetFile
 
             with ParquetFile(self.files[file], metadata=self._footers[file], page_checksum_verification=True) as opened:
-                return opened.read_row_group(group, columns=names, use_threads=False)
+                return opened.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
 
         table = one_line_errors(self.files[file], read)
         if len(table) != self.sizes[number]:
@@ -205,12 +204,9 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
 
 def _side_by_side(columns: list[np.ndarray], *least: Any) -> np.ndarray:
     """Return columns as the columns of an array, rows behind rows."""
-    A = np.empty((len(columns[0]), len(columns)), np.result_type(*(column.dtype for column in columns), *least))
-    for rows in _some_at_once(len(A)):
-        for place, column in enumerate(columns):
-            A[rows, place] = column[rows]
-    return A
+    kind = np.result_type(*(column.dtype for column in columns), *least)
+    if kind in (np.float32, np.float64) and can_compile():
+        from ..compiled.number_columns import side_by_side
 
-
-def _some_at_once(rows: int) -> Iterator[slice]:
-    return (slice(first, first + ROWS_AT_ONCE) for first in range(0, rows, ROWS_AT_ONCE))
+        return side_by_side([np.ascontiguousarray(column, kind) for column in columns])
+    return np.stack(columns, axis=1).astype(kind, copy=False)
