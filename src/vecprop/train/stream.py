@@ -4,14 +4,13 @@ import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.elementary import Array
-from ..core.inputs import Batch, checked_theta
+from ..core.inputs import checked_theta
 from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
@@ -21,7 +20,8 @@ from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
 from ..system.memory import available_memory
 from ..system.threads import PressedAgain
-from .blocks import Blocks, digest_of, place_of
+from .blocks import Blocks, digest_of
+from .checked_blocks import CURE, CheckedBlocks
 from .engine import engine_class
 from .run import Callback, Keeper, Run, check_score
 from .state import Reason, TrainingResult, TrainingState
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 
 FEW_BLOCKS = 16
 """The least blocks of a window whose rows are mixed as well as those of all: fewer repeat the order on disk."""
-
-SORTED = 0.25
-"""The least share of the variance of targets between blocks from which they are called sorted."""
-
-CURE = "copy_blocks(source, folder, shuffle=0) writes them once in a random order"
 
 
 def train_blocks(
@@ -150,7 +145,7 @@ def train_blocks(
     validation_batch = None if validation is None else checked_validation(network, theta, validation)
     counted, weight = (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.weight)
     check_score(validation_score, early_stopping, counted, weight)
-    source = _Source(network, theta, blocks)
+    source = CheckedBlocks(network, theta, blocks)
     rows = source.rows
     plan = Plan(int(min(batch_size, rows)), bool(shuffle), int(seed), clip, True, validation_score)
     windows = Windows(
@@ -201,7 +196,7 @@ def train_blocks(
     return result
 
 
-def _descend(steps: "WindowSteps", windows: Windows, first: int, source: "_Source") -> Reason:
+def _descend(steps: "WindowSteps", windows: Windows, first: int, source: CheckedBlocks) -> Reason:
     """Move theta until the epochs are done or something ends them; return the reason."""
     state, reason = steps.state, None
     done = state.epoch, state.under_way.get("windows", 0)
@@ -245,28 +240,17 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
     return first
 
 
-def window_bytes(window: int, rows: int, inputs: int, outputs: int, itemsize: int, block: int, room: int) -> int:
-    """Return the most bytes that windows and a block take.
-
-    Parameters
-    ----------
-    window, block, room : int
-        The most rows of a window and of a block, and the places in front of a window's rows.
-    rows : int
-        The number of all rows.
-    inputs, outputs, itemsize : int
-        The numbers of inputs and outputs, and the bytes of a number.
-    """
-    row, words = itemsize * (inputs + outputs + 1), 16  # its number and its place in the order
-    count = 1 if rows <= window else 2
-    places = min(window, rows) + room
-    return count * places * (row + words) + places * 24 + 2 * block * row
+def _needed(windows: Windows, inputs: int, outputs: int, itemsize: int) -> int:
+    """Return the most bytes that windows and a block take, of numbers of so many bytes."""
+    row, block = itemsize * (inputs + outputs + 1), int(windows.sizes.max())
+    places, count = windows.window + windows.room, 1 if windows.rows <= windows.window else 2
+    numbers_and_order, keys_and_places = 16, 24
+    return places * (count * (row + numbers_and_order) + keys_and_places) + 2 * block * row
 
 
 def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
     """Tell how much memory is taken, refuse what the machine does not have, and warn of few blocks."""
-    block, count = int(windows.sizes.max()), len(windows.of_epoch(0))
-    needed = window_bytes(windows.window, windows.rows, inputs, outputs, itemsize, block, windows.room)
+    count, needed = len(windows.of_epoch(0)), _needed(windows, inputs, outputs, itemsize)
     what = "one window" if count == 1 else "two windows"
     what = f"{what} of {windows.window:,} rows x {inputs} inputs and a block take {needed / 1e6:,.0f} MB"
     available = available_memory()
@@ -279,70 +263,3 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
             f"the order on disk does not matter. Give a larger window, or smaller blocks; {CURE}.",
             stacklevel=3,
         )
-
-
-class _Source:
-    """Reads blocks as checked batches, and looks whether rows lie sorted by their targets."""
-
-    def __init__(self, network: Network, theta: np.ndarray, blocks: Blocks) -> None:
-        self.network, self.theta, self.blocks = network, theta, blocks
-        for name in ("sizes", "inputs", "read"):
-            if not hasattr(blocks, name):
-                raise TypeError(f"blocks is {blocks!r}, which has no {name}: give one such as ArrayBlocks(X, T).")
-        self.sizes = np.asarray(blocks.sizes)
-        if self.sizes.ndim != 1 or not self.sizes.size or self.sizes.dtype.kind not in "iu" or self.sizes.min() < 1:
-            raise ValueError(f"The sizes of blocks are {blocks.sizes!r}, but each block has at least one row.")
-        if blocks.inputs != network.inputs:
-            raise ValueError(f"Blocks have {blocks.inputs} inputs, but the network takes {network.inputs}.")
-        self.rows = int(self.sizes.sum())
-        self.like: Batch | None = None
-        self.moments: dict[int, np.ndarray] | None = {}  # of the targets of each block
-
-    def read(self, number: int) -> list[Batch]:
-        """Return a block, or an error that names it."""
-        place = place_of(self.blocks, number)
-        X, T, *weights = self.blocks.read(number)
-        try:
-            if np.ndim(X) != 2 or len(X) != self.sizes[number] or len(weights) > 1:
-                raise ValueError(
-                    f"it has inputs of shape {np.shape(X)} and {1 + len(weights)} more arrays, but "
-                    f"({self.sizes[number]}, {self.network.inputs}), targets and perhaps weights are needed."
-                )
-            weight = weights[0] if weights else None
-            none = weight is not None and not np.any(weight)  # a block may have no weight, unlike all rows
-            batch = self.network.batch(self.theta, X, T, None if none else weight)
-            if none:
-                batch = replace(batch, weight=np.zeros(len(X), self.theta.dtype))
-            like = self.like = self.like or batch
-            if (like.of_classes, like.weight is None) != (batch.of_classes, batch.weight is None):
-                raise ValueError("Its targets or weights are of another kind than those of the blocks before.")
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"In {place}: {error}") from None
-        if self.moments is not None and number not in self.moments:
-            self.moments[number] = self._moments(batch)
-        return [batch]
-
-    def _moments(self, batch: Batch) -> np.ndarray:
-        """Return the number of rows, the sums of their targets and of the squares, (3, O)."""
-        T = np.bincount(batch.T, minlength=self.network.outputs) if batch.of_classes else batch.T.astype(float)
-        sums = (T, T) if batch.of_classes else (T.sum(axis=0), (T**2).sum(axis=0))
-        return np.stack([np.full(self.network.outputs, float(batch.rows)), *sums])
-
-    def warn_if_sorted(self, windows: Windows) -> None:
-        """Warn once if targets differ more between the blocks that are read than rows at random do."""
-        if self.moments is None or len(self.moments) < min(FEW_BLOCKS, len(self.sizes)):
-            return
-        moments, self.moments = np.stack(list(self.moments.values())), None
-        if not windows.shuffle or windows.window >= self.rows:
-            return
-        n, sums, squares = moments.transpose(1, 0, 2)
-        N, mean = n.sum(axis=0), sums.sum(axis=0) / n.sum(axis=0)
-        whole = squares.sum(axis=0) - N * mean**2
-        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # what chance alone explains
-        share = np.max(between / np.where(whole > 0, whole, np.inf))
-        if share >= SORTED:
-            warnings.warn(
-                f"Rows lie sorted by the target: {share:.0%} of its variance is between blocks, and a window has only "
-                f"some of them. Give a larger window; {CURE}.",
-                stacklevel=4,
-            )
