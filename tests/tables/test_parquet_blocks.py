@@ -1,6 +1,7 @@
 """Row groups of Parquet files are blocks of rows, and train the very network that arrays do."""
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -176,3 +177,16 @@ def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(tm
         for name in ("loss", "validation_loss", "gradient_norm"):
             np.testing.assert_array_equal(result[name], getattr(whole.history, name), strict=True)
     assert kills
+
+
+def test_the_document_on_them_is_true(tmp_path, monkeypatch):
+    text = Path(__file__).parents[2].joinpath("docs", "larger-than-memory.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    write(tmp_path / "sales", frame().rename(columns={"y": "returned"}))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(first, names)
+    assert len(names["result"].history.loss) == 2
+    exec(second, names)
+    assert names["blocks"].sizes.tolist() == [300]
+    assert vp.ArrayBlocks.open("mixed/").inputs == 4
