@@ -219,6 +219,19 @@ def test_a_fit_goes_on_from_its_state_in_the_middle_of_an_epoch():
         fit(rows=30, state=begun.state)
 
 
+def test_what_a_batch_takes_from_several_windows_before_is_read_again():
+    blocks = Pieces([20, 100, 7, 3, 120, 50, 30])
+    settings: dict[str, Any] = {"blocks": blocks, "batch_size": 110, "epochs": 1}
+    ways: list[dict[str, Any]] = []
+    whole = mixed(**settings, callbacks=[lambda state: ways.append(state.under_way)])
+    for count, way in enumerate(ways[:-1], start=1):
+        assert way["windows"] == count
+        begun = mixed(**settings, callbacks=[lambda state, count=count: state.under_way.get("windows") == count])
+        rest = mixed(**settings, theta=begun.theta, state=begun.state)
+        np.testing.assert_array_equal(rest.theta, whole.theta)
+        np.testing.assert_array_equal(rest.history.loss, whole.history.loss)
+
+
 def test_ctrl_c_keeps_the_windows_that_are_done(tmp_path):
     def press(state):
         if state.under_way.get("windows") == 2:
