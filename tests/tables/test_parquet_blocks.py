@@ -1,10 +1,9 @@
 """Row groups of Parquet files are blocks of rows, and train the very network that arrays do."""
 
-import random
+import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import blocks_killed as killed
 import vecprop as vp
 from vecprop.train import stream
 from vecprop.train.blocks import digest_of
@@ -152,31 +150,13 @@ def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(tmp_path):
-    """kill -9 at random moments, also while the checkpoint is written."""
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame(rng.normal(size=(60_000, 6)).astype(np.float32), columns=list("abcdef"))
-    table["t"] = (table["a"] * table["b"] > rng.normal(0, 0.2, 60_000)).astype(int)
-    (tmp_path / "rows").mkdir()
-    table.to_parquet(tmp_path / "rows" / "part.parquet", row_group_size=500, index=False)
-    whole = killed.fit(str(tmp_path / "rows"))
-    program = [sys.executable, str(Path(killed.__file__)), *map(str, (tmp_path / "run.npz", tmp_path / "rows"))]
-    moments, kills, begun = random.Random(0), 0, time.perf_counter()
-    while not (tmp_path / "result.npz").exists():
-        running = subprocess.Popen([*program, str(tmp_path / "result.npz")])
-        patience = moments.uniform(1.0, 3.0) if kills < 8 and time.perf_counter() - begun < 60 else 120
-        try:
-            assert running.wait(patience) == 0
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-            kills += 1
-    with np.load(tmp_path / "result.npz") as result:
-        np.testing.assert_array_equal(result["theta"], whole.theta, strict=True)
-        np.testing.assert_array_equal(result["last"], whole.state.theta, strict=True)
-        for name in ("loss", "validation_loss", "gradient_norm"):
-            np.testing.assert_array_equal(result[name], getattr(whole.history, name), strict=True)
-    assert kills
+@pytest.mark.parametrize("seed", [800, 801])
+def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(seed, tmp_path):
+    """Of arrays and of Parquet, at random moments, also inside of a write and on a full disk."""
+    program = [sys.executable, str(Path(__file__).parents[1] / "random_kills.py"), "rows in blocks", str(seed)]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == 1
 
 
 def test_the_document_on_them_is_true(tmp_path, monkeypatch):

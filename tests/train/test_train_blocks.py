@@ -12,7 +12,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.counter_rng import permutation
-from vecprop.files import checkpoint as checkpoints
+from vecprop.files.checkpoint import pace
 from vecprop.system.threads import at_most_threads
 from vecprop.train import stream
 from vecprop.train.windows import Windows
@@ -183,7 +183,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
 def test_a_fit_that_ends_after_any_window_goes_on_to_the_bit(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "SHARE", np.inf)
+    monkeypatch.setattr(pace, "SHARE", np.inf)
     whole, path = mixed(**SETTINGS[settings]), tmp_path / "run.npz"
     kept = []
     for kill in (2, 1, 3, 1):
