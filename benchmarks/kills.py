@@ -28,6 +28,7 @@ WORKS = {
     500: "the command",
     600: "estimators",
     700: "searches and ensembles",
+    800: "rows in blocks",
 }
 """The first seed of each work of ``tests/random_kills.py``."""
 

@@ -214,6 +214,34 @@ def many_fits(seed: int, folder: Path | None) -> str:
     return digest_of([*scores, search.best_estimator_[-1].theta_])
 
 
+def blocks(seed: int, folder: Path | None) -> str:
+    """Train a network on rows in blocks, of arrays or of Parquet."""
+    rng, draw = random.Random(seed), np.random.default_rng(seed)
+    rows = draw.normal(size=(12_000, 6)).astype(np.float32)
+    targets, model = (rows[:, 0] * rows[:, 1] > draw.normal(0, 0.3, 12_000)).astype(int), network(rng, 16)
+    model = vp.Network(6, model.layers, vp.SoftmaxCrossEntropy())
+    parts: vp.Blocks = vp.ArrayBlocks(rows, targets, draw.random(12_000) if rng.random() < 0.5 else None, rows=100)
+    if rng.random() < 0.5:
+        path = Path("rows.parquet")
+        if not path.exists():  # the whole run has written it
+            table = pd.DataFrame(rows, columns=list("abcdef")).assign(t=targets)
+            table.to_parquet(path, row_group_size=100, index=False)
+        parts = vp.ParquetBlocks(path, "t")
+    settings: dict[str, Any] = {
+        "optimizer": rng.choice(OPTIMIZERS)(rng.choice([0.003, 0.01])),
+        "epochs": 60,
+        "batch_size": rng.choice([30, 70, 1900]),
+        "window": rng.choice([2000, 5000, 12_000]),
+        "schedule": rng.choice(SCHEDULES),
+        "early_stopping": rng.choice([None, vp.EarlyStopping(15), vp.Stagnation(10, 1e-4)]),
+        "validation": (rows[:500], targets[:500]),
+        "clip": rng.choice([None, 1.0]),
+        "seed": seed,
+    }
+    theta, kept = model.init(seed, rng.choice([np.float32, np.float64])), checkpoint(folder, "run.npz")
+    return digest_of(all_of(vp.train_blocks(model, theta, parts, **settings, checkpoint=kept)))
+
+
 WORKS: dict[str, Callable[[int, Path | None], str]] = {
     "small networks": partial(single, width=6, epochs=1500),
     "large networks": partial(single, width=20_000, epochs=25),
@@ -222,10 +250,9 @@ WORKS: dict[str, Callable[[int, Path | None], str]] = {
     "searches and ensembles": many_fits,
     "tables": table,
     "the command": command,
+    "rows in blocks": blocks,
 }
 """The works: each trains something that its seed decides, kept in a folder or not, and returns a digest of the result.
-
-What trains from blocks of a larger table goes here too.
 """
 
 

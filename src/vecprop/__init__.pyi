@@ -74,10 +74,14 @@ from .optimize.stopping import Stagnation as Stagnation
 from .system.versions import VersionWarning as VersionWarning
 from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError
+from .tables.parquet_blocks import ParquetBlocks as ParquetBlocks
 from .tables.reading import read_chunks as read_chunks
 from .tables.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
 from .tables.task import guess_task as guess_task
+from .train.blocks import ArrayBlocks as ArrayBlocks
+from .train.blocks import Blocks as Blocks
+from .train.copying import copy_blocks as copy_blocks
 from .train.history import History as History
 from .train.members import Member as Member
 from .train.population import train_population as train_population
@@ -87,6 +91,7 @@ from .train.results import TrainingResults as TrainingResults
 from .train.state import DivergenceError as DivergenceError
 from .train.state import TrainingResult as TrainingResult
 from .train.state import TrainingState as TrainingState
+from .train.stream import train_blocks as train_blocks
 from .train.trainer import train as train
 
 __version__: str

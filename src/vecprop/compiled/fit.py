@@ -139,6 +139,35 @@ class Epochs:
         """Let a rule end the epochs, see `epochs.STOPPING`; its state and the best parameters are in these arrays."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
+    def take(self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice, rows: int) -> None:
+        """Let the next run be over a part of an epoch's rows, in a given order.
+
+        Parameters
+        ----------
+        batch : Batch
+            Arrays like those that this was made with, which hold these rows.
+        places : ndarray of int
+            Where the rows lie in the arrays, in the order in which they are taken.
+        numbers : ndarray of int or None
+            Their numbers among all rows, if the network needs them for its noise.
+        own : slice
+            The rows of the arrays of whose weights the running loss is a share.
+        rows : int
+            The number of rows of which it is a share.
+        """
+        data = batch_fields(batch, self.F)
+        weight = data["weight"][own] if data["weight"].size else data["weight"]
+        self.context.set(
+            training={**data, "chosen": places, "rows": len(places)},
+            whole={"weight": weight, "data_rows": len(weight), "rows": rows},
+            numbers=np.empty(0, np.int64) if numbers is None else numbers,
+        )
+        self.context.clear("tile_contents")
+
+    def let_validate(self, rows: int) -> None:
+        """Let the next runs measure this many of the validation rows: all or none."""
+        self.context.set(validation={"rows": rows})
+
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
         """Measure the losses and the score at the current parameters, which early stopping ignores; see `run`."""
         stopping = self.context.words[OFFSETS["stopping"]]

@@ -1,4 +1,4 @@
-"""The inputs of a column of numbers, in one pass over its rows; `tables.columns.NumberInputs` has the equations."""
+"""Columns of numbers: their inputs, for which `tables.columns.NumberInputs` has the equations, and columns as rows."""
 
 import ctypes
 from functools import cache
@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+from .gemm.products import gather_address
 from .jit.arrays import doubles_at, numbers_at
 from .jit.fit_record import address_of_array
 from .jit.machine_code import address_of
 from .jit.numba_options import IN_ORDER
 
 _ENCODE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)
+_GATHER = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+
+ROWS_AT_ONCE = 2048
+"""The rows whose columns are put side by side at once: they stay in the cache until all columns have written them."""
 
 
 @njit(**IN_ORDER)
@@ -118,3 +123,26 @@ def encode_numbers(
         inputs.strides[0] // inputs.itemsize,
         inputs.ctypes.data,
     )
+
+
+def side_by_side(columns: list[np.ndarray]) -> np.ndarray:
+    """Return contiguous columns of one floating type as the columns of an array, rows behind rows.
+
+    To the kernel that transposes rows, a column is a row of one array with all of them, wherever they lie: its number
+    is the distance to the first column.
+
+    Examples
+    --------
+    >>> side_by_side([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    array([[1., 3.],
+           [2., 4.]])
+    """
+    N, I, F = len(columns[0]), len(columns), columns[0].dtype.type
+    A, size = np.empty((N, I), F), columns[0].itemsize
+    first, *_ = places = [address_of_array(column) for column in columns]
+    distances = np.array([(place - first) // size for place in places])
+    gather, to, numbers = _GATHER(gather_address(F)), address_of_array(A), address_of_array(distances)
+    for row in range(0, N, ROWS_AT_ONCE):
+        rows = min(ROWS_AT_ONCE, N - row)
+        gather(I, rows, first + row * size, size, to + row * I * size, I * size, numbers)
+    return A

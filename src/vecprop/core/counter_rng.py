@@ -15,7 +15,7 @@ from .elementary import Array
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-_SHUFFLE, _DROPOUT = 0, 1  # the first count is the purpose of a number
+_SHUFFLE, _DROPOUT, _BLOCKS = 0, 1, 2  # the first count is the purpose of a number
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -87,7 +87,29 @@ def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
     >>> sorted(permutation(0, 1, 4).tolist())
     [0, 1, 2, 3]
     """
-    return np.argsort(counter_bits(seed, _SHUFFLE, epoch, np.arange(rows)), kind="stable")
+    return np.argsort(row_keys(seed, epoch, np.arange(rows)), kind="stable")
+
+
+def row_keys(seed: int, epoch: int, rows: Array) -> np.ndarray:
+    """Return the random numbers by which `permutation` sorts rows of these numbers.
+
+    Examples
+    --------
+    >>> bool((np.argsort(row_keys(0, 1, np.arange(4))) == permutation(0, 1, 4)).all())
+    True
+    """
+    return counter_bits(seed, _SHUFFLE, epoch, rows)
+
+
+def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
+    """Return the order in which an epoch takes blocks of rows, as `permutation` has that of rows.
+
+    Examples
+    --------
+    >>> sorted(order_of_blocks(0, 1, 4).tolist())
+    [0, 1, 2, 3]
+    """
+    return np.argsort(counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable")
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,16 +23,16 @@ def arrow_tables(path: Path) -> Iterator[Any]:
         If the file is no such file, or is damaged.
     """
     if path.suffix.lower() in ARROW:
-        yield _one_line_errors(path, lambda: _valid(_feather(path)))
+        yield one_line_errors(path, lambda: _valid(_feather(path)))
         return
     from pyarrow.parquet import ParquetFile
 
-    with _one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
-        _one_line_errors(path, lambda: _require_one_name(file))
+    with one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
+        one_line_errors(path, lambda: _require_one_name(file))
         if not file.num_row_groups:
             yield file.schema_arrow.empty_table()
         for number in range(file.num_row_groups):
-            yield _one_line_errors(path, lambda number=number: _row_group(file, number))
+            yield one_line_errors(path, lambda number=number: _row_group(file, number))
 
 
 def as_frame(path: Path, table: Any) -> Any:
@@ -42,7 +42,7 @@ def as_frame(path: Path, table: Any) -> Any:
         frame = _exact(table)
         return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
 
-    return _one_line_errors(path, read)
+    return one_line_errors(path, read)
 
 
 def _exact(table: Any) -> Any:
@@ -60,7 +60,7 @@ def _exact(table: Any) -> Any:
 
 def as_stored(path: Path, table: Any, names: list[str]) -> Any:
     """Return columns of an Arrow table as a data frame with Arrow's types, so that each value is the file's."""
-    return _one_line_errors(
+    return one_line_errors(
         path, lambda: table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
     )
 
@@ -127,7 +127,7 @@ def _fits(column: Any, statistics: Any) -> bool:
     return (least <= low and high <= most) if is_text else (low, high) == (least, most)
 
 
-def _one_line_errors(path: Path, read: Callable[[], T]) -> T:
+def one_line_errors(path: Path, read: Callable[[], T]) -> T:
     """Return the result of a reader of Parquet or Arrow; its errors become sentences."""
     from pyarrow import ArrowException
 

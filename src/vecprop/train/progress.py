@@ -77,6 +77,7 @@ class ProgressBar:
             raise ImportError('ProgressBar needs rich: pip install "vecprop[cli]".') from None
         self._description = description
         self._progress: Any = None
+        self._before: int | None = None  # the rows that were trained on before the bar was shown
         self._rich = rich.progress
 
     def __enter__(self) -> Self:
@@ -93,17 +94,20 @@ class ProgressBar:
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task(self._description, total=None, losses="", pace="")
-        self._began, self._epochs = time.perf_counter(), 0
+        self._began, self._before = time.perf_counter(), None
         self._progress.start()
         return self
 
     def __call__(self, state: TrainingState) -> None:
-        """Move the bar to the epoch."""
+        """Move the bar to the epoch, or to the window of one."""
         known = {"loss": state.history.last_loss, "validation": state.history.last_validation_loss}
         losses = ", ".join(f"{name} {np.median(loss):.6g}" for name, loss in known.items() if loss is not None)
-        self._epochs += 1
-        pace = f"{self._epochs * state.rows / (time.perf_counter() - self._began):,.0f} rows/s"
-        self._progress.update(self._task, total=state.epochs, completed=state.epoch, losses=losses, pace=pace)
+        under_way = state.under_way.get("rows", 0)
+        seen = state.epoch * state.rows + under_way
+        self._before = seen - (under_way or state.rows) if self._before is None else self._before
+        pace = f"{(seen - self._before) / (time.perf_counter() - self._began):,.0f} rows/s"
+        completed = state.epoch + under_way / state.rows
+        self._progress.update(self._task, total=state.epochs, completed=completed, losses=losses, pace=pace)
 
     def __exit__(self, *error: object) -> None:
         """Stop the bar, which stays visible; `train` does it at the end."""

@@ -24,7 +24,7 @@ class Keeper(Protocol):
     """The contract of a checkpoint, see `vecprop.Checkpoint`."""
 
     def begin(
-        self, network: Network, theta: Array, batches: Sequence[Batch], epochs: int, settings: Mapping[str, Any]
+        self, network: Network, theta: Array, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
         """Return how far a run has come, or None if it has not begun."""
         ...

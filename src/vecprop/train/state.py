@@ -9,6 +9,12 @@ from ..core.network import Network
 from ..system.versions import Versioned
 from .history import History
 
+NO_WAY: dict[str, Any] = {
+    **dict.fromkeys(("windows", "rows", "steps"), 0),
+    **dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0),
+}
+"""The start of an epoch that comes in windows: their number, that of their rows and steps, and the means so far."""
+
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
@@ -38,6 +44,9 @@ class TrainingState(Versioned):
         The network, so that another one does not continue from here.
     optimizer_class : str
         The name of the optimizer's class, likewise; "" if it is not known.
+    under_way : dict
+        How far an epoch has come whose rows are trained on window by window, see `train_blocks`: the number of windows
+        and rows, and the means so far. Empty between epochs.
 
     Examples
     --------
@@ -60,6 +69,7 @@ class TrainingState(Versioned):
     early_stopping: dict[str, Any] = field(default_factory=dict)
     network: Network | None = None
     optimizer_class: str = ""
+    under_way: dict[str, Any] = field(default_factory=dict)
 
     def continued(self, theta: Array, epochs: int, rows: int) -> Self:
         """Return a copy to continue from, with arrays of its own and a new history."""
@@ -72,6 +82,7 @@ class TrainingState(Versioned):
             rows=rows,
             history=History(),
             early_stopping=deepcopy(self.early_stopping),
+            under_way=dict(self.under_way),
         )
 
 

@@ -153,7 +153,7 @@ def train(
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
-    validation_batch = None if validation is None else _validation_batch(network, theta, validation)
+    validation_batch = None if validation is None else checked_validation(network, theta, validation)
     validation_rows, validation_weight = (
         (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.chosen_weight)
     )
@@ -195,10 +195,10 @@ def train(
         elif state is None:
             state = new_state(network, theta, optimizer, schedule, epochs, batch.rows)
         else:
-            state = _continued(state, network, theta, optimizer, schedule, epochs, batch.rows)
-        rate = getattr(optimizer, "learning_rate", "unknown")
-        remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
-        run = Run(state, early_stopping, callbacks, remedy, checkpoint)
+            if state.under_way:
+                raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with that.")
+            state = continued(state, network, theta, optimizer, schedule, epochs, batch.rows)
+        run = Run(state, early_stopping, callbacks, remedy_of(optimizer), checkpoint)
         move = chosen.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         # Overflow ends in a loss that is not finite, for which there is an error.
@@ -285,7 +285,8 @@ def check_settings(
         raise ValueError("A checkpoint knows where training stands: leave out state.")
 
 
-def _validation_batch(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:
+def checked_validation(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:
+    """Return the validation rows as a batch, or refuse them."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
     try:
@@ -298,6 +299,12 @@ def _validation_batch(network: Network, theta: Array, validation: tuple[Array, .
     return batch
 
 
+def remedy_of(optimizer: Any) -> str:
+    """Return the advice if training diverges."""
+    rate = getattr(optimizer, "learning_rate", "unknown")
+    return f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
+
+
 def new_state(
     network: Network, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
 ) -> TrainingState:
@@ -306,7 +313,7 @@ def new_state(
     return TrainingState(theta, *own, epochs=epochs, rows=rows, network=network, optimizer_class=name)
 
 
-def _continued(
+def continued(
     state: TrainingState,
     network: Network,
     theta: Array,

@@ -75,8 +75,8 @@ call_batch = _caller("integer", "integer", "address", "integer", "double", "inte
 call_scale = _caller(*["integer"] * 7)
 """Call f(first, features, rows, by_rows, shifts, scales, tile): a tile is scaled."""
 
-call_shuffle = _caller(*["integer"] * 6)
-"""Call f(seed, epoch, n, keys, places, order): the order of n rows in an epoch."""
+call_shuffle = _caller(*["integer"] * 7)
+"""Call f(seed, epoch, n, row numbers, keys, places, order): the order of n rows in an epoch."""
 
 call_score = _caller("integer", result="double")
 """Call f(context): the score of the validation rows."""

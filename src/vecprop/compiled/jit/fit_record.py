@@ -74,6 +74,8 @@ FIT = np.dtype(
         # The data.
         ("training", ROWS),
         ("validation", ROWS),
+        ("whole", ROWS),  # whose mean the running loss is, if the training rows are a part of an epoch
+        ("numbers", _ADDRESS),  # of such a part among all rows, for their noise
         ("validation_score", _ADDRESS),
         # How losses of rows become the loss.
         ("mean", _WORD),

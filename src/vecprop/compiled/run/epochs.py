@@ -143,14 +143,19 @@ def run_epochs(context, worker):
     running = c.running
     # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
     carried = full and not noisy and not running
-    scale_of_all = _scale(c, c.training, all_rows, theta) if running else 0.0
+    N_all, scale_of_all = N, 0.0
+    if running and c.whole.rows:
+        N_all = c.whole.rows
+        scale_of_all = _scale(c, c.whole, words_at(c.all_rows, N_all), theta)
+    elif running:
+        scale_of_all = _scale(c, c.training, all_rows, theta)
     step = np.int64(0)  # not of the type of the literal 0, for which functions would be compiled once more
     _keep_moments(c, worker, theta)
     for epoch in range(recorded):
         if c.shuffle and worker == 0:
             call_shuffle(
                 c.shuffle,
-                (c.seed, c.first_epoch + epoch, N, c.keys, c.places, c.order),
+                (c.seed, c.first_epoch + epoch, N, np.int64(0), c.keys, c.places, c.order),
             )
         wait_for_all(barrier, workers)  # A
         if workers > 1 and is_abandoned(barrier):
@@ -210,7 +215,7 @@ def run_epochs(context, worker):
             step += 1
             moved = length(moves)
             if running:
-                running_loss += _running(c, loss, penalty, scale_of_all, scale, B)
+                running_loss += _running(c, loss, penalty, scale_of_all, scale, B, N_all)
                 if not (np.isfinite(moved) or _is_finite(theta)):
                     running_loss = np.nan
             norm += slope
@@ -305,10 +310,10 @@ def _has_stalled(c, epoch, theta):
 
 
 @njit(**ONCE)
-def _running(c, loss, penalty, scale_of_all, scale, rows):
+def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
     """Return a batch's part in the epoch's running loss, as `train.reference.running_loss` has it."""
     if not c.mean:
-        return loss + penalty * rows / c.training.rows
+        return loss + penalty * rows / N_all
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0
 
 

@@ -99,9 +99,11 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
         call_norm(layer.forward, (I, S, p, A, extra, out.ctypes.data, h))
     elif noisy:
         mask, seed = extra, c.seed
+        # Rows that have numbers of their own lie in the record's list of all rows.
+        numbers = rows.ctypes.data + (c.numbers - c.all_rows if c.numbers else np.int64(0))
         call_drop(
             layer.forward,
-            (I, S, A, out.ctypes.data, mask, rows.ctypes.data, h, seed, step, number),
+            (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number),
         )
     else:
         copy(numbers_at(A, I * S, tile), out)

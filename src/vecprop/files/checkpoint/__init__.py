@@ -89,7 +89,7 @@ class Checkpoint:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
 
     def begin(
-        self, network: Network, theta: Any, batches: Sequence[Batch], epochs: int, settings: Mapping[str, Any]
+        self, network: Network, theta: Any, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
         """Return how far a run has come, or None if it has not begun.
 
@@ -100,11 +100,11 @@ class Checkpoint:
         theta : ndarray (*M, P)
             The parameters at the start.
         batches : sequence of Batch
-            The training rows and, if there are any, the validation rows.
+            The training rows and, if there are any, the validation rows; None for rows that the settings tell.
         epochs : int
             The number of epochs of the whole run.
         settings : mapping of str to anything
-            All other settings on which its bits depend, with the optimizer's ``schedule``.
+            All other settings on which its bits depend, with the optimizer's ``schedule`` and the ``batch_size``.
         """
         self.network = network.dense if isinstance(network, SparseNetwork) else network
         self.run = _identity(self.network, theta, batches, settings)
@@ -127,7 +127,8 @@ class Checkpoint:
         state = trained.state
         if state.epoch > epochs:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
-        if not _are_alike(settings["schedule"], state.step, state.epoch, state.epochs, epochs):
+        per_epoch = -(-state.rows // settings["batch_size"])
+        if not _are_alike(settings["schedule"], state.step, per_epoch, state.epochs, epochs):
             self._refuse(f"its schedule is one of {state.epochs} epochs, not of {epochs}")
         state = replace(state, epochs=epochs, network=network)
         if self._record is not None:
@@ -187,14 +188,17 @@ class Checkpoint:
         return type(self)(self.path / name, self.every)
 
 
-def _identity(network: Network, theta: Any, batches: Sequence[Batch], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(
+    network: Network, theta: Any, batches: Sequence[Batch | None], settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a run is, as JSON's values: its settings, and digests of its arrays."""
     writer = Writer(BY_CLASS)
     writer.plain(TrainedNetwork(network, theta), "")  # raises an error if the file could not hold it
     require_savable(theta)
     arrays = {"start": theta}
     for prefix, batch in zip(("", "validation "), batches, strict=False):
-        arrays |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
+        if batch is not None:
+            arrays |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
     known = {"network": network} | {
         name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
     }
@@ -203,11 +207,11 @@ def _identity(network: Network, theta: Any, batches: Sequence[Batch], settings: 
     }
 
 
-def _are_alike(schedule: Schedule, step: int, epoch: int, epochs: int, other: int) -> bool:
+def _are_alike(schedule: Schedule, step: int, per_epoch: int, epochs: int, other: int) -> bool:
     """Return whether a longer or shorter run would have had the same rates in the steps taken so far."""
-    if epochs == other or epoch == 0:
+    if epochs == other:
         return True
-    state, per_epoch = schedule.init(), step // epoch
+    state = schedule.init()
     return all(
         schedule.factor(number, epochs * per_epoch, state) == schedule.factor(number, other * per_epoch, state)
         for number in range(step)

@@ -29,7 +29,7 @@ from ...tables.numerals import NumberReading
 from ...tables.regressor import TabularRegressor
 from ...tables.texts import HashedTexts, LatentTexts
 from ...train.history import History
-from ...train.state import TrainingState
+from ...train.state import NO_WAY, TrainingState
 from ..trained import TrainedNetwork
 from .stored import (
     COMMON,
@@ -71,10 +71,22 @@ def _state_is_consistent(state: TrainingState) -> bool:
     moments = [value for value in state.optimizer.values() if not fits(value, int)]
     watched = state.schedule.values()
     best = state.early_stopping.get("theta", theta)
-    return all(
-        isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
-        for moment in (*moments, best)
-    ) and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
+    return (
+        all(
+            isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
+            for moment in (*moments, best)
+        )
+        and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
+        and _is_way(state)
+    )
+
+
+def _is_way(state: TrainingState) -> bool:
+    """Return whether an epoch that is under way has all its counts and means."""
+    way = state.under_way
+    return not way or (
+        way.keys() == NO_WAY.keys() and all(fits(way[name], type(none)) for name, none in NO_WAY.items())
+    )
 
 
 def _latent_texts_are_consistent(texts: LatentTexts) -> bool:

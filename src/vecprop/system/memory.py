@@ -1,0 +1,61 @@
+"""The memory that this process may still take."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+def available_memory(root: str = "/") -> int | None:
+    """Return the bytes that this process may still take, by the system and its limits; None if they are not known.
+
+    The limits are those of its cgroup and of ``ulimit``, as far as the files of Linux tell them.
+
+    Examples
+    --------
+    >>> known = available_memory()
+    >>> known is None or known > 0
+    True
+    """
+    return min(_known(Path(root)), default=None)
+
+
+def _known(root: Path) -> Iterator[int]:
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path(root, "proc/meminfo").read_text(encoding="utf-8").splitlines()
+        yield next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    yield from _of_groups(root)
+    yield from _of_process(root)
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """Yield what is left of the limits of the process's cgroup and of those above it."""
+    groups = []
+    with suppress(OSError):
+        groups = Path(root, "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    for _, controllers, group in (line.split(":", 2) for line in groups):
+        if controllers == "":  # version 2
+            top, limit, used, idle = "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            top, limit, used = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            idle = "total_inactive_file"
+        else:
+            continue
+        own = Path(root, top, group.lstrip("/"))
+        for place in [own, *own.parents][: len(own.relative_to(Path(root, top)).parts) + 1]:
+            with suppress(OSError, ValueError):  # a limit that is "max" is none
+                most, taken = (int(Path(place, name).read_text(encoding="utf-8")) for name in (limit, used))
+                counts = Path(place, "memory.stat").read_text(encoding="utf-8").splitlines()
+                yield most - taken + sum(int(line.split()[1]) for line in counts if line.split()[0] == idle)
+
+
+def _of_process(root: Path) -> Iterator[int]:
+    """Yield what is left of the process's own limits."""
+    with suppress(OSError, ValueError):
+        limits = Path(root, "proc/self/limits").read_text(encoding="utf-8").splitlines()
+        status = dict(
+            line.split(":", 1) for line in Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()
+        )
+        for limit, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
+            for line in limits:
+                if line.startswith(limit) and (most := line[len(limit) :].split()[0]) != "unlimited":
+                    yield int(most) - 1024 * int(status[used].split()[0])

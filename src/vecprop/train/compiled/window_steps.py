@@ -1,0 +1,211 @@
+"""One network's steps along the windows of rows that are larger than memory."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...compiled.fit import EpochResults, Epochs
+from ...core.inputs import Batch
+from ...core.network import Network
+from ...optimize.optimizers import Optimizer
+from ...optimize.plan import Plan
+from ...optimize.schedules import Constant, Schedule
+from ...system.threads import holding_back_interrupts
+from ..run import Run
+from ..state import NO_WAY, Reason
+from ..windows import Window
+from .training_loop import LONG, OPERATIONS_A_SECOND, STEPS_A_SECOND
+
+
+class WindowSteps:
+    """One network's steps along windows; several networks may take turns with each window.
+
+    Batches are cut from an epoch's whole sequence of rows: those that a window leaves over, fewer than a batch, go to
+    the front of the next. The state is that of training after a whole window: between windows it goes on from there, by
+    another object too, which has skipped the windows that hold what is left over.
+
+    Parameters
+    ----------
+    run : Run
+        The measurements of the epochs, and the state.
+    network : Network
+        The network.
+    optimizer : Optimizer
+        The optimizer.
+    schedule : Schedule
+        The factor of the learning rate.
+    plan : Plan
+        The batches and measurements of the epochs; the recorded loss is running.
+    rows : int
+        The number of an epoch's rows.
+    validation_batch : Batch or None
+        Rows whose loss and score are measured after each epoch.
+    view : int, default 0
+        Which of the window's batches are this network's.
+    front : int, default 0
+        The start of its part of the room in front of a window's rows, of as many places as a batch has rows.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        network: Network,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        plan: Plan,
+        rows: int,
+        validation_batch: Batch | None,
+        view: int = 0,
+        front: int = 0,
+    ) -> None:
+        self.run, self.network, self.optimizer, self.schedule, self.plan = run, network, optimizer, schedule, plan
+        self.state, self.rows, self.validation_batch = run.state, rows, validation_batch
+        self.view, self.front = view, front
+        self.left: tuple[Batch, np.ndarray] | None = None
+        self.epochs: Epochs | None = None
+        way, per_epoch = self.state.under_way, -(-rows // plan.batch_size)
+        begun = self.state.step - way.get("steps", 0)  # where the epoch began
+        self.horizon = begun + (self.state.epochs - self.state.epoch) * per_epoch
+
+    def start(self, batch: Batch) -> Reason | None:
+        """Measure before the first window, given arrays like those of windows; return a reason to take no step."""
+        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
+        epochs = self.epochs = Epochs(
+            self.network,
+            self.state.theta,
+            batch,
+            self.validation_batch,
+            self.optimizer,
+            moments,
+            self.run.last_finite,
+            replace(self.plan, shuffle=False),  # places are in order
+        )
+        if self.validation_batch is None or self.run.goes_on:
+            return self.run.start(None, None, None)
+        known = None
+        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
+            known = holding_back_interrupts(lambda received: epochs.measure(received.__len__))
+        score = known.validation_scores[0] if self.plan.score else None
+        return self.run.start(None, known.validation_losses[0], score)
+
+    def skip(self, window: Window) -> None:
+        """Pass over a window that was trained on before, and keep what it has left over."""
+        self._keep(window, self._places(window))
+
+    def take(self, window: Window) -> Reason | None:
+        """Train on a window; return a reason to stop, if there is one."""
+        while True:
+            done, reason = holding_back_interrupts(lambda received: self._steps(window, received))
+            if done:
+                return reason
+
+    def _places(self, window: Window) -> np.ndarray:
+        """Return the places of what is left over, put in front of a window, and of its own rows, in their order."""
+        if self.left is None:
+            return window.order
+        batch, numbers = self.left
+        front, mine = slice(self.front, self.front + len(numbers)), window.batches[self.view]
+        mine.X[front], mine.T[front], window.numbers[front] = batch.X, batch.T, numbers
+        if mine.weight is not None:
+            mine.weight[front] = batch.weight
+        return np.concatenate([np.arange(front.start, front.stop), window.order])
+
+    def _keep(self, window: Window, places: np.ndarray) -> None:
+        """Keep what the batches up to the end of a window leave over, or as many of its last rows as there are."""
+        over = 0 if window.is_last else min(window.seen % self.plan.batch_size, len(places))
+        self.left = None
+        if over:
+            tail = places[len(places) - over :]
+            self.left = window.batches[self.view].take(tail), window.numbers[tail]
+
+    def _steps(self, window: Window, interrupts: list[Any]) -> tuple[bool, Reason | None]:
+        """Take a window's steps and record them; return whether they are done, and a reason to stop."""
+        state, B = self.state, self.plan.batch_size
+        batch, own = window.batches[self.view], window.own
+        places = self._places(window)
+        count = len(places) if window.is_last else len(places) // B * B
+        results, steps = None, -(-count // B)
+        if count:
+            results = self._run(window, places[:count], steps, interrupts)
+            if results.stopped and not results.epochs:
+                return False, None
+            if not results.epochs:
+                self._diverged(results)
+        rows = own.stop - own.start
+        self._keep(window, places)
+        weight = float(rows if batch.weight is None else batch.weight[own].sum(dtype=float))
+        state.under_way = way = self._way(results, rows, steps, weight)
+        state.step, state.optimizer["t"] = state.step + steps, state.optimizer["t"] + steps
+        if not window.is_last:
+            return True, self.run.reason_to_stop(False)
+        state.under_way, state.epoch = {}, state.epoch + 1
+        if not way["weight"] and self.network.reduction == "mean":
+            raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
+        F = state.theta.dtype.type
+        state.history.measure(gradient_norm=F(way["gradient_norm"]), step_size=F(way["step_size"]))
+        assert results is not None  # the last window has rows
+        validation_loss = results.validation_losses[0] if self.validation_batch else None
+        score = results.validation_scores[0] if self.plan.score else None
+        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score, self.schedule)
+
+    def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
+        """Run the steps along these places."""
+        state, batch, epochs = self.state, window.batches[self.view], self.epochs
+        assert epochs is not None  # start was called
+        own = window.own
+        places = np.ascontiguousarray(places)
+        numbers = window.numbers[places] if self.network.random else None
+        rows = own.stop - own.start if self.network.reduction == "mean" else self.rows
+        epochs.take(batch, places, numbers, own, rows)
+        validated = self.validation_batch.rows if self.validation_batch and window.is_last else 0
+        epochs.let_validate(validated)
+        seconds = (len(places) + validated) * epochs.operations / OPERATIONS_A_SECOND + steps / STEPS_A_SECOND
+        is_stopped = interrupts.__len__ if seconds > LONG else None
+        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        results = epochs.run(1, state.epoch, state.step, state.optimizer["t"], self._rates(steps), is_stopped)
+        if moved is not None and results.stopped and not results.epochs:
+            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
+        return results
+
+    def _rates(self, steps: int) -> np.ndarray:
+        """Return the learning rate of each of the next steps, or one for all."""
+        if isinstance(self.schedule, Constant):
+            return np.array([self.optimizer.learning_rate], float)
+        first = self.state.step
+        factors = [
+            self.schedule.factor(step, self.horizon, self.state.schedule) for step in range(first, first + steps)
+        ]
+        return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
+
+    def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
+        """Return how far the epoch has come with a window: its counts, and the means so far.
+
+        A mean moves towards the window's own by the window's share, so that it is the window's if that is the only one.
+        """
+        way: dict[str, Any] = NO_WAY | self.state.under_way
+        way["windows"] += 1
+        way["rows"] += rows
+        way["steps"] += steps
+        way["weight"] += weight
+        loss, norm, size = (
+            (0.0, 0.0, 0.0) if results is None else (results.losses[0], results.norms[0], results.sizes[0])
+        )
+        by_weight = weight / way["weight"] if way["weight"] else 0.0
+        by_steps = steps / max(way["steps"], 1)
+        for name, own, share in (
+            ("loss", loss, by_weight),
+            ("gradient_norm", norm, by_steps),
+            ("step_size", size, by_steps),
+        ):
+            is_sum = name == "loss" and self.network.reduction == "sum"
+            way[name] = way[name] + float(own) if is_sum else way[name] * (1 - share) + float(own) * share
+        return way
+
+    def _diverged(self, results: EpochResults) -> None:
+        """Raise an error that names what was not finite: the gradient or a loss."""
+        self.state.step += results.steps
+        if results.gradient_diverged:
+            self.run.require_finite("gradient's norm", results.norms[0])
+        self.run.require_finite("loss", results.losses[0])
+        self.run.require_finite("validation loss", results.validation_losses[0])

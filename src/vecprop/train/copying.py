@@ -1,0 +1,158 @@
+"""Blocks that are copied once, in a random order: to a folder of arrays, which are read as memory maps."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..compiled.lower.shuffling import order_of_part
+from ..core.counter_rng import row_keys
+from .blocks import MANIFEST, NAMES, ArrayBlocks, Blocks, place_of
+
+BUCKET = 2**27
+"""The bytes of a bucket: so much is shuffled at once in memory."""
+
+CHUNK = 2**20
+"""The rows whose buckets are counted at once."""
+
+UNFINISHED = f".{MANIFEST}.unfinished"
+
+NUMBERS = "numbers"
+"""The name of the array of rows' numbers, which is needed only while they are copied."""
+
+
+def copy_blocks(
+    source: Blocks, folder: str | os.PathLike[str], *, shuffle: int | None = None, rows: int = 8192
+) -> ArrayBlocks:
+    """Copy blocks to a folder, whose arrays are read ten times as fast as Parquet, and return its blocks.
+
+    In a random order, rows are mixed as well as a shuffle in memory mixes them, however few blocks a window has. The
+    rows are read once; what is in memory is a block and 128 MB.
+
+    Parameters
+    ----------
+    source : ArrayBlocks, ParquetBlocks or another object of `Blocks`
+        The rows.
+    folder : path
+        The folder, which is made. It holds ``X.npy``, ``T.npy`` and perhaps ``sample_weight.npy``, and, when all is
+        written, ``blocks.json``.
+    shuffle : int, optional
+        The seed of the order; by default rows stay in their order. The order depends on the seed and the number of rows
+        alone.
+    rows : int, default 8192
+        The number of rows of a block of the copy.
+
+    Returns
+    -------
+    ArrayBlocks
+        The copy, as ``ArrayBlocks.open(folder)`` returns it later.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a copy in the folder, or another file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> X = np.arange(10.0)[:, None]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     copy = copy_blocks(ArrayBlocks(X, X[:, 0], rows=3), os.path.join(folder, "mixed"), shuffle=0)
+    ...     copy.X[:, 0].tolist()
+    [0.0, 7.0, 8.0, 2.0, 5.0, 9.0, 4.0, 6.0, 3.0, 1.0]
+    """
+    if shuffle is not None and not isinstance(shuffle, int | np.integer):
+        raise TypeError(f"shuffle is {shuffle!r}, but it is a seed, a whole number, or None.")
+    folder = Path(folder)
+    _require_free(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = _Copy(source, folder, shuffle)
+    for block in range(len(source.sizes)):
+        copy.scatter(block)
+    copy.mix()
+    _declare_whole(folder, rows, shuffle)
+    return ArrayBlocks.open(folder)
+
+
+class _Copy:
+    """Arrays that are written in two passes, so that neither needs many rows in memory.
+
+    The final order is that of the rows' keys. So their range is cut into buckets, each of which has a place of its own
+    in the arrays. First each block's rows are scattered to their buckets, then each bucket is sorted in memory.
+    """
+
+    def __init__(self, source: Blocks, folder: Path, seed: int | None) -> None:
+        self.source, self.folder, self.seed = source, folder, None if seed is None else int(seed)
+        self.starts = np.concatenate([[0], np.cumsum(source.sizes)]).astype(np.int64)
+        self.rows = int(self.starts[-1])
+        first = [np.asarray(array) for array in source.read(0)]
+        names = [*NAMES[: len(first)], *([] if seed is None else [NUMBERS])]
+        like = [*first, *([] if seed is None else [np.zeros(1, np.int64)])]
+        self.arrays = [
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", array.dtype, (self.rows, *array.shape[1:]))
+            for name, array in zip(names, like, strict=True)
+        ]
+        size = sum(array.nbytes for array in self.arrays)
+        self.buckets = 1 if seed is None else max(1, -(-size // BUCKET))
+        self.sizes = np.zeros(self.buckets, np.int64)
+        for row in range(0, self.rows, CHUNK):
+            own = np.arange(row, min(row + CHUNK, self.rows))
+            self.sizes += np.bincount(self._buckets_of(own), minlength=self.buckets)
+        self.ends = np.cumsum(self.sizes) - self.sizes  # of what is written of each bucket
+
+    def scatter(self, block: int) -> None:
+        """Write a block's rows to their buckets."""
+        numbers = np.arange(self.starts[block], self.starts[block + 1])
+        read = [np.asarray(array) for array in self.source.read(block)]
+        kinds = [(len(array), array.shape[1:]) for array in read]
+        arrays = self.arrays if self.seed is None else self.arrays[:-1]
+        if kinds != [(len(numbers), array.shape[1:]) for array in arrays] or not all(
+            np.can_cast(own.dtype, array.dtype) for own, array in zip(read, arrays, strict=True)
+        ):
+            raise ValueError(f"{place_of(self.source, block)} has other arrays than the first: make their types equal.")
+        read += [] if self.seed is None else [numbers]
+        buckets = self._buckets_of(numbers)
+        order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=self.buckets)
+        for bucket, rows in enumerate(np.split(order, np.cumsum(counts)[:-1])):
+            place = slice(self.ends[bucket], self.ends[bucket] + len(rows))
+            self.ends[bucket] = place.stop
+            for array, own in zip(self.arrays, read, strict=True):
+                array[place] = own[rows]
+
+    def mix(self) -> None:
+        """Sort the rows of each bucket, if they are in a random order, and write all to disk."""
+        if self.seed is not None:
+            *arrays, numbers = self.arrays
+            for end, size in zip(self.ends, self.sizes, strict=True):
+                place = slice(end - size, end)
+                order = order_of_part(self.seed, 0, np.array(numbers[place]))
+                for array in arrays:
+                    array[place] = array[place][order]
+            Path(self.folder, f"{NUMBERS}.npy").unlink()
+        for array in self.arrays:
+            array.flush()
+
+    def _buckets_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the bucket of each row: the range of keys is cut into equal ones."""
+        if self.seed is None or self.buckets == 1:
+            return np.zeros(len(numbers), np.int64)
+        keys = row_keys(self.seed, 0, numbers) >> np.uint64(32)
+        return (keys * np.uint64(self.buckets) >> np.uint64(32)).astype(np.int64)
+
+
+def _require_free(folder: Path) -> None:
+    """Refuse a folder with other files than those of a copy that was not finished."""
+    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if MANIFEST in there:
+        raise FileExistsError(f"{folder} holds a copy of blocks: give another folder, or ArrayBlocks.open(folder).")
+    foreign = sorted(there - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
+    if foreign:
+        raise FileExistsError(f"{folder} holds {foreign[0]}: give a folder of its own for the copy.")
+
+
+def _declare_whole(folder: Path, rows: int, shuffle: int | None) -> None:
+    """Write the manifest, without which a copy is not whole."""
+    unfinished = folder / UNFINISHED
+    unfinished.write_text(json.dumps({"rows": int(rows), "shuffle": shuffle}), encoding="utf-8")
+    os.replace(unfinished, folder / MANIFEST)

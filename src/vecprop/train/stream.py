@@ -1,0 +1,265 @@
+"""Training on rows that are larger than memory: `train_blocks`."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.elementary import Array
+from ..core.inputs import checked_theta
+from ..core.network import Network
+from ..core.scores import Score
+from ..optimize.lbfgs import LBFGS
+from ..optimize.optimizers import Optimizer
+from ..optimize.plan import Plan
+from ..optimize.schedules import Constant, Schedule
+from ..optimize.stopping import EarlyStopping, Stagnation
+from ..system.memory import available_memory
+from ..system.threads import PressedAgain
+from .blocks import Blocks, digest_of
+from .checked_blocks import CURE, CheckedBlocks
+from .engine import engine_class
+from .run import Callback, Keeper, Run, check_score
+from .state import Reason, TrainingResult, TrainingState
+from .trainer import check_settings, checked_validation, continued, new_state, remedy_of
+from .windows import Windows
+
+if TYPE_CHECKING:
+    from .compiled.window_steps import WindowSteps
+
+FEW_BLOCKS = 16
+"""The least blocks of a window whose rows are mixed as well as those of all: fewer repeat the order on disk."""
+
+
+def train_blocks(
+    network: Network,
+    theta: Array,
+    blocks: Blocks,
+    *,
+    optimizer: Optimizer,
+    epochs: int = 1,
+    batch_size: int = 256,
+    window: int = 2**20,
+    shuffle: bool = True,
+    seed: int = 0,
+    validation: tuple[Array, ...] | None = None,
+    validation_score: Score | None = None,
+    schedule: Schedule | None = None,
+    early_stopping: EarlyStopping | Stagnation | None = None,
+    clip: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Keeper | None = None,
+    state: TrainingState | None = None,
+) -> TrainingResult:
+    """Train a network on rows that are read block by block, so that they need not fit into memory.
+
+    Blocks come in a random order, are gathered into windows, and the rows of a window in a random order; while a window
+    is trained on, the next is read. If one window holds all rows, the result has the bits of `train` with
+    ``training_loss="running"``. For the same rows, sizes of blocks, window and seed, bits do not depend on threads, nor
+    on where the rows are read from, nor on interruptions.
+
+    Parameters
+    ----------
+    network : Network
+        The network, of parts that have kernels.
+    theta : ndarray (P,)
+        The parameters to start from; they are not changed.
+    blocks : ArrayBlocks, ParquetBlocks or another object of `Blocks`
+        The rows.
+    optimizer : Optimizer
+        The optimizer.
+    epochs : int, default 1
+        The number of passes over the rows.
+    batch_size : int, default 256
+        The number of rows of a step. Batches are cut from the whole sequence of an epoch's rows, across windows; the
+        last may be smaller.
+    window : int, default 1048576
+        The most rows of a window; two of them are in memory, and a block. The larger, the better rows are mixed: it
+        should hold 16 blocks.
+    shuffle : bool, default True
+        Whether each epoch takes blocks and rows in a new order; otherwise they are taken as they lie.
+    seed : int, default 0
+        Fixes the order of rows and the masks of dropout.
+    validation : tuple (X, T) or (X, T, sample_weight), optional
+        Rows in memory that are not trained on, whose loss is measured before the first epoch and after each.
+    validation_score : str, optional
+        The score of these rows that is measured beside their loss, see `train`.
+    schedule, early_stopping, clip
+        See `train`.
+    callbacks : sequence of callable
+        Called with the `TrainingState` after each window, see `train`; at the end of an epoch its ``under_way`` is
+        empty. Callbacks may end training there.
+    checkpoint : Checkpoint, optional
+        Keeps training in a file, after windows, from which the same call goes on if its program was killed.
+    state : TrainingState, optional
+        ``result.state`` of an earlier call, to continue from, also from the middle of an epoch.
+
+    Returns
+    -------
+    TrainingResult
+        With theta, history, state and the reason why training ended. Ctrl-C ends training between two batches and
+        returns the result at the end of the last whole window, from which training continues to the bit.
+
+    Raises
+    ------
+    DivergenceError
+        If a loss or gradient is not finite; its ``result`` has the parameters before that window.
+    ValueError, TypeError
+        If an argument is out of range or does not fit the network, or a block is not as it should be.
+    MemoryError
+        If the machine has less memory than two windows and a block take.
+
+    Notes
+    -----
+    Before the first block is trained on, the logger "vecprop" is told how much memory windows take. There is a warning
+    if rows are badly mixed: if windows have few blocks, or if rows lie sorted by their targets.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError())
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (4000, 1))
+    >>> blocks = ArrayBlocks(X, 3 * X + 1, rows=50)
+    >>> result = train_blocks(network, np.zeros(2), blocks, optimizer=Momentum(0.1), epochs=20, window=1000)
+    >>> result.theta.round(3)
+    array([3., 1.])
+    >>> len(result.history.loss)
+    20
+    """
+    if isinstance(optimizer, LBFGS):
+        raise ValueError("LBFGS takes all rows in each step: blocks need an optimizer of batches, such as Adam().")
+    theta = checked_theta(network, theta)
+    settings = (optimizer, epochs, batch_size, shuffle, seed, "running", schedule, early_stopping, clip, "auto")
+    check_settings(network, theta, *settings, callbacks, state, checkpoint)
+    if not isinstance(window, int | np.integer) or not batch_size <= window:
+        raise ValueError(
+            f"window is {window!r}, but it is a whole number of rows, at least the {batch_size} of a batch."
+        )
+    refusal = engine_class("compiled").refusal(network, theta, (), optimizer, score=validation_score)
+    if refusal is not None:
+        raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")
+    theta, schedule = np.array(theta), schedule or Constant()
+    validation_batch = None if validation is None else checked_validation(network, theta, validation)
+    counted, weight = (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.weight)
+    check_score(validation_score, early_stopping, counted, weight)
+    source = CheckedBlocks(network, theta, blocks)
+    rows = source.rows
+    plan = Plan(int(min(batch_size, rows)), bool(shuffle), int(seed), clip, True, validation_score)
+    windows = Windows(
+        source.sizes,
+        source.read,
+        window=int(window),
+        shuffle=plan.shuffle and plan.batch_size < rows,
+        seed=plan.seed,
+        room=plan.batch_size,
+    )
+    begun = None
+    if checkpoint is not None:
+        known = {
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "early_stopping": early_stopping,
+            "batch_size": plan.batch_size,
+            "shuffle": plan.shuffle,
+            "seed": plan.seed,
+            "clip": clip,
+            "validation_score": validation_score,
+            "window": windows.window,
+            "division into blocks": sha256(str(windows.sizes.tolist()).encode()).hexdigest(),
+            "rows": digest_of(blocks),
+        }
+        begun = checkpoint.begin(network, theta, [None, validation_batch], epochs, known)
+    if begun is not None:
+        if begun.reason != "interrupted" and (begun.reason != "epochs" or begun.state.epoch == epochs):
+            return begun
+        state = begun.state
+    elif state is None:
+        state = new_state(network, theta, optimizer, schedule, int(epochs), rows)
+    else:
+        state = continued(state, network, theta, optimizer, schedule, int(epochs), rows)
+    first = _first_window(state, windows, plan.batch_size)
+    _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
+    run = Run(state, early_stopping, callbacks, remedy_of(optimizer), checkpoint)
+    from .compiled.window_steps import WindowSteps
+
+    steps = WindowSteps(run, network, optimizer, schedule, plan, rows, validation_batch)
+    with ExitStack() as stack:
+        for callback in callbacks:
+            if isinstance(callback, AbstractContextManager):
+                stack.enter_context(callback)
+        result = run.result(_descend(steps, windows, first, source))
+    if checkpoint is not None:
+        checkpoint.write(result)
+    return result
+
+
+def _descend(steps: "WindowSteps", windows: Windows, first: int, source: CheckedBlocks) -> Reason:
+    """Move theta until the epochs are done or something ends them; return the reason."""
+    state, reason = steps.state, None
+    done = state.epoch, state.under_way.get("windows", 0)
+    try:
+        with closing(windows.passes(range(state.epoch, state.epochs), first)) as coming:
+            for window in coming:
+                if steps.epochs is None:
+                    reason = steps.start(window.batches[0])
+                if reason is None and (window.epoch, window.number) < done:
+                    steps.skip(window)
+                elif reason is None:
+                    source.warn_if_sorted(windows)
+                    reason = steps.take(window)
+                if reason is not None:
+                    return reason
+        if steps.epochs is None and steps.validation_batch is not None:
+            reason = steps.start(steps.validation_batch)
+        elif steps.epochs is None:
+            reason = steps.run.start(None, None, None)
+        return reason or "epochs"
+    except PressedAgain:
+        raise
+    except KeyboardInterrupt:
+        if steps.epochs is None:  # nothing is measured yet
+            raise
+        return "interrupted"
+
+
+def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
+    """Return the window of the epoch to begin with: the first whose rows are not in a batch that is done."""
+    way = state.under_way
+    if not way:
+        return 0
+    sizes = [int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)]
+    if sum(sizes[: way["windows"]]) != way["rows"]:
+        raise ValueError("The state comes from the middle of an epoch of other windows: continue with the same blocks.")
+    first, left = way["windows"], way["rows"] % batch_size
+    while left > 0:
+        first -= 1
+        left -= sizes[first]
+    return first
+
+
+def _needed(windows: Windows, inputs: int, outputs: int, itemsize: int) -> int:
+    """Return the most bytes that windows and a block take, of numbers of so many bytes."""
+    row, block = itemsize * (inputs + outputs + 1), int(windows.sizes.max())
+    places, count = windows.window + windows.room, 1 if windows.rows <= windows.window else 2
+    numbers_and_order, keys_and_places = 16, 24
+    return places * (count * (row + numbers_and_order) + keys_and_places) + 2 * block * row
+
+
+def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
+    """Tell how much memory is taken, refuse what the machine does not have, and warn of few blocks."""
+    count, needed = len(windows.of_epoch(0)), _needed(windows, inputs, outputs, itemsize)
+    what = "one window" if count == 1 else "two windows"
+    what = f"{what} of {windows.window:,} rows x {inputs} inputs and a block take {needed / 1e6:,.0f} MB"
+    available = available_memory()
+    if available is not None and needed > available:
+        raise MemoryError(f"{what}, but this process can have {available / 1e6:,.0f} MB: give a smaller window.")
+    logging.getLogger("vecprop").info("%s.", what)
+    if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
+        warnings.warn(
+            f"A window has {len(windows.sizes) / count:.2g} blocks, whose rows are mixed: with at least {FEW_BLOCKS} "
+            f"the order on disk does not matter. Give a larger window, or smaller blocks; {CURE}.",
+            stacklevel=3,
+        )

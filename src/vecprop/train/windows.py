@@ -1,0 +1,197 @@
+"""Windows of rows, which are read block by block while the rows before them are trained on.
+
+An epoch takes the blocks in a random order, and gathers as many as fit into a window. A window's rows are in the order
+that they have among all rows of the epoch, by the keys of `core.counter_rng.permutation`: so a window that holds all
+rows has the very order of a fit in memory. Two windows take turns::
+
+      in this thread       | train on window 0    | train on window 1    | ...
+      in the reader's      | read window 1        | read window 2        |
+
+A window's arrays have room in front of its rows, for those that the batches of the window before have left over::
+
+      room     | block 7      | block 12     | block 31     |      rows of a window, block by block
+      numbers  | 7000 ... 7999 12000 ... 12999 31000 ... 31999     of the rows among all
+
+Several networks may be trained in one pass: each has its own `WindowSteps`, and a part of the room.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..compiled.lower.shuffling import order_of_part
+from ..core.counter_rng import order_of_blocks
+from ..core.inputs import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Some of an epoch's rows.
+
+    Parameters
+    ----------
+    epoch, number : int
+        The epoch, and the number of the window in it.
+    seen : int
+        The number of the epoch's rows up to the end of this window.
+    is_last : bool
+        Whether it is the last of the epoch.
+    batches : list of Batch
+        The rows, once for each view of them, in arrays that have room in front.
+    numbers : ndarray of int
+        The numbers of the rows in these arrays among all rows.
+    own : slice
+        The places of the window's own rows in these arrays.
+    order : ndarray of int
+        The places of the window's own rows, in the order in which they are taken.
+    """
+
+    epoch: int
+    number: int
+    seen: int
+    is_last: bool
+    batches: list[Batch]
+    numbers: np.ndarray
+    own: slice
+    order: np.ndarray
+
+
+class _Memory(NamedTuple):
+    """The arrays of a window."""
+
+    batches: list[Batch]
+    numbers: np.ndarray
+
+
+class _Closed(Exception):
+    """Nobody waits for what is read."""
+
+
+class Windows:
+    """The windows of epochs.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The number of rows of each block.
+    read : callable
+        ``read(number)`` returns a block's rows as batches, one for each view of them. It is called in another thread.
+    window : int
+        The most rows of a window.
+    shuffle : bool
+        Whether blocks and rows come in a random order; otherwise they come as they lie.
+    seed : int
+        The seed of that order.
+    room : int
+        The number of places in front of a window's rows.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int] | np.ndarray,
+        read: Callable[[int], list[Batch]],
+        *,
+        window: int,
+        shuffle: bool,
+        seed: int,
+        room: int,
+    ) -> None:
+        self.sizes, self.read = np.asarray(sizes, np.int64), read
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
+        self.rows = int(self.starts[-1])
+        largest = int(np.argmax(self.sizes))
+        if self.sizes[largest] > window:
+            raise ValueError(
+                f"window is {window} rows, but block {largest} has {self.sizes[largest]}: give a larger window, or "
+                "smaller blocks."
+            )
+        self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
+        self.memories: list[_Memory | None] = [None, None]
+        self.is_closed = False
+
+    def of_epoch(self, epoch: int) -> list[np.ndarray]:
+        """Return the numbers of each window's blocks."""
+        count = len(self.sizes)
+        order = order_of_blocks(self.seed, epoch, count) if self.shuffle else np.arange(count)
+        windows: list[list[int]] = [[]]
+        rows = 0
+        for block in order.tolist():
+            if windows[-1] and rows + self.sizes[block] > self.window:
+                windows.append([])
+                rows = 0
+            windows[-1].append(block)
+            rows += self.sizes[block]
+        return [np.sort(blocks) for blocks in windows]
+
+    def passes(self, epochs: range, first: int = 0) -> Generator[Window]:
+        """Yield the windows of epochs, the first of them from this window on; one is valid until the next is asked for.
+
+        Of a window that holds all rows, only the order is made anew.
+        """
+        with ThreadPoolExecutor(1) as reader:
+            context = copy_context()  # with the limit of threads
+            todo = self._todo(epochs, first)
+            window = None
+            coming = reader.submit(context.run, self._next, todo, window)
+            try:
+                while (window := coming.result()) is not None:
+                    coming = reader.submit(context.run, self._next, todo, window)
+                    yield window
+            finally:
+                self.is_closed = True  # a window that is being read is not read to its end
+
+    def _todo(self, epochs: range, first: int) -> Iterator[tuple[int, int, np.ndarray, int]]:
+        """Yield each window's epoch, number and blocks, and the number of rows seen at its end."""
+        for epoch in epochs:
+            windows = self.of_epoch(epoch)
+            seen = np.cumsum([self.sizes[blocks].sum() for blocks in windows]).tolist()
+            for number in range(first if epoch == epochs.start else 0, len(windows)):
+                yield epoch, number, windows[number], seen[number]
+
+    def _next(self, todo: Iterator[tuple[int, int, np.ndarray, int]], before: Window | None) -> Window | None:
+        """Return the next window to do, which takes turns in memory with the one before; None after the last."""
+        coming = next(todo, None)
+        if coming is None:
+            return None
+        epoch, number, blocks, seen = coming
+        if before is not None and len(blocks) == len(self.sizes):
+            return replace(before, epoch=epoch, order=self._order(epoch, before.numbers, before.own))
+        self.memories.reverse()
+        own = slice(self.room, self.room + int(self.sizes[blocks].sum()))
+        end = own.start
+        for block in blocks.tolist():
+            if self.is_closed:
+                raise _Closed
+            batches, start = self.read(block), end
+            end += int(self.sizes[block])
+            memory = self.memories[0] = self.memories[0] or self._memory_like(batches)
+            for mine, read in zip(memory.batches, batches, strict=True):
+                mine.X[start:end], mine.T[start:end] = read.X, read.T
+                if mine.weight is not None:
+                    mine.weight[start:end] = read.weight
+            memory.numbers[start:end] = self.starts[block] + np.arange(end - start)
+        memory = self.memories[0]
+        assert memory is not None  # a window has blocks
+        order = self._order(epoch, memory.numbers, own)
+        return Window(epoch, number, seen, seen == self.rows, memory.batches, memory.numbers, own, order)
+
+    def _order(self, epoch: int, numbers: np.ndarray, own: slice) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(own.start, own.stop)
+        order = order_of_part(self.seed, epoch, numbers[own])
+        order += self.room
+        return order
+
+    def _memory_like(self, batches: list[Batch]) -> _Memory:
+        """Return memory for a window, of the types of these batches; classes are words, as kernels read them."""
+        rows = self.room + self.window
+        views = []
+        for batch in batches:
+            X, T = (np.empty((rows, *array.shape[1:]), array.dtype) for array in (batch.X, batch.T))
+            weight = None if batch.weight is None else np.empty(rows, batch.weight.dtype)
+            views.append(Batch(X, T.astype(np.int64) if batch.of_classes else T, weight))
+        return _Memory(views, np.empty(rows, np.int64))

@@ -1,0 +1,172 @@
+"""Row groups of Parquet files are blocks of rows, and train the very network that arrays do."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import vecprop as vp
+from vecprop.train import stream
+from vecprop.train.blocks import digest_of
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 3)).astype(np.float32)
+T = RNG.integers(0, 2, 300)
+W = RNG.uniform(0.5, 2, 300)
+NETWORK = vp.Network(3, [vp.Dense(8), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+
+
+def frame(**changes):
+    return pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": T, "w": W} | changes)
+
+
+def write(folder, table, name="part-{}.parquet", files=3, rows=20):
+    folder.mkdir(exist_ok=True)
+    for number, some in enumerate(np.array_split(np.arange(300), files)):
+        table.iloc[some].to_parquet(folder / name.format(number), row_group_size=rows, index=False)
+    return folder
+
+
+def fit(blocks, **changes):
+    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
+    with pytest.warns(UserWarning, match="A window has"):
+        return vp.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+
+
+def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
+    whole = fit(vp.ArrayBlocks(X, T, rows=20))
+    one = vp.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
+    other = vp.ParquetBlocks(write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=["a", "b", "c"])
+    for blocks in (one, other):
+        np.testing.assert_array_equal(fit(blocks).theta, whole.theta, strict=True)
+    weighted = vp.ParquetBlocks(sorted((tmp_path / "one").iterdir()), "y", weight="w")
+    np.testing.assert_array_equal(fit(weighted).theta, fit(vp.ArrayBlocks(X, T, W, rows=20)).theta, strict=True)
+    assert weighted.columns == ["a", "b", "c"]
+    assert digest_of(one) != digest_of(weighted)
+
+
+def test_several_targets_and_kinds_of_numbers(tmp_path):
+    table = pd.DataFrame({"i": np.arange(300, dtype="i2"), "b": T > 0, "f": X[:, 0], "u": X[:, 1], "v": X[:, 2]})
+    blocks = vp.ParquetBlocks(write(tmp_path / "t", table), ["u", "v"])
+    inputs, targets = blocks.read(5)
+    np.testing.assert_array_equal(inputs, np.stack([np.arange(100, 120), T[100:120], X[100:120, 0]], axis=1))
+    np.testing.assert_array_equal(targets, X[100:120, 1:], strict=True)
+    assert vp.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"]).read(0)[1].dtype == np.int64
+
+
+def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
+    folder = write(tmp_path / "t", frame())
+    (folder / "_metadata.parquet").write_bytes(b"")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "a.parquet").write_bytes(b"")
+    (folder / "year=2020").mkdir()
+    frame()[:0].to_parquet(folder / "year=2020" / "none.parquet", index=False)
+    assert vp.ParquetBlocks(folder, "y").sizes.sum() == 300
+
+
+def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    fit(vp.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"), epochs=1, checkpoint=checkpoint)
+    moved = (tmp_path / "t").rename(tmp_path / "moved")
+    blocks = vp.ParquetBlocks(moved, "y", weight="w")
+    np.testing.assert_array_equal(fit(blocks, checkpoint=checkpoint).theta, fit(blocks).theta)
+    for other, named in (
+        (write(tmp_path / "groups", frame(), rows=25), "division into blocks and its rows differ"),
+        (write(tmp_path / "rows", frame(c=X[:, 0])), "its rows differs"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            fit_quietly(vp.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint)
+
+
+def fit_quietly(blocks, **changes):
+    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
+    return vp.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"b": ["x"] * 300}, r"Column 'b' of .*part-0.parquet is of (large_)?string, not of numbers: name the inputs"),
+        ({"b": np.where(np.arange(300) == 125, np.nan, X[:, 0])}, r"row group 1: column 'b' is missing in row 5"),
+        ({"b": np.where(np.arange(300) == 125, np.inf, X[:, 0])}, r"part-1.parquet, row group 1: column 'b' is inf in"),
+    ],
+    ids=["text", "missing", "infinite"],
+)
+def test_what_is_not_a_number_is_named(change, says, tmp_path):
+    folder = write(tmp_path / "t", frame(**change))
+    with pytest.raises(vp.TableError, match=says):
+        read_all(folder)
+
+
+def read_all(folder):
+    blocks = vp.ParquetBlocks(folder, "y")
+    return [blocks.read(number) for number in range(len(blocks.sizes))]
+
+
+def test_files_that_do_not_fit_are_named(tmp_path):
+    folder = write(tmp_path / "t", frame())
+    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'Y': did you mean 'y'"):
+        vp.ParquetBlocks(folder, "Y")
+    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w"):
+        vp.ParquetBlocks(folder, "price")
+    with pytest.raises(vp.TableError, match=r"other.parquet is not there"):
+        vp.ParquetBlocks([folder / "other.parquet"], "y")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(vp.TableError, match=r"empty holds no Parquet files, whose names end in .parquet or .pq"):
+        vp.ParquetBlocks(tmp_path / "empty", "y")
+    (folder / "part-3.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(vp.TableError, match=r"part-3.parquet cannot be read as a parquet file"):
+        vp.ParquetBlocks(folder, "y")
+    pq.write_table(pa.table({"y": [1], "a": [1]}), folder / "part-3.parquet")
+    with pytest.raises(vp.TableError, match=r"part-3.parquet has no column 'b'"):
+        vp.ParquetBlocks(folder, "y")
+
+
+def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
+    folder = write(tmp_path / "t", frame())
+    blocks = vp.ParquetBlocks(folder, "y", inputs=["a"])
+    path = folder / "part-1.parquet"
+    path.write_bytes(path.read_bytes()[:1000])
+    network = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    with pytest.raises(vp.TableError, match=r"part-1.parquet cannot be read as a parquet file"):
+        vp.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
+
+
+def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
+    table = frame().sort_values("y")
+    blocks = vp.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
+    with pytest.warns(UserWarning, match="Rows lie sorted by the target"):
+        fit(blocks)
+    monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
+    fit_quietly(vp.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [800, 801])
+def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(seed, tmp_path):
+    """Of arrays and of Parquet, at random moments, also inside of a write and on a full disk."""
+    program = [sys.executable, str(Path(__file__).parents[1] / "random_kills.py"), "rows in blocks", str(seed)]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == 1
+
+
+def test_the_document_on_them_is_true(tmp_path, monkeypatch):
+    text = Path(__file__).parents[2].joinpath("docs", "larger-than-memory.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    write(tmp_path / "sales", frame().rename(columns={"y": "returned"}))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(first, names)
+    assert len(names["result"].history.loss) == 2
+    exec(second, names)
+    assert names["blocks"].sizes.tolist() == [300]
+    assert vp.ArrayBlocks.open("mixed/").inputs == 4

@@ -1,0 +1,71 @@
+"""A copy of blocks has the rows of the source, in the order of one shuffle in memory."""
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.core.counter_rng import permutation
+from vecprop.train import copying
+
+RNG = np.random.default_rng(0)
+X, T, W = RNG.normal(size=(500, 3)).astype(np.float32), RNG.integers(0, 3, 500), RNG.random(500)
+
+
+@pytest.mark.parametrize("bucket", [10**9, 3000, 200])
+@pytest.mark.parametrize("weight", [None, W], ids=["", "weighted"])
+def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path, monkeypatch):
+    monkeypatch.setattr(copying, "BUCKET", bucket)
+    monkeypatch.setattr(copying, "CHUNK", 64)
+    source = vp.ArrayBlocks(X, T, weight, rows=70)
+    copy = vp.copy_blocks(source, tmp_path / "mixed", shuffle=7, rows=32)
+    order = permutation(7, 0, 500)
+    for blocks in (copy, vp.ArrayBlocks.open(tmp_path / "mixed")):
+        assert blocks.sizes.tolist() == [32] * 15 + [20]
+        own = [X, T] if weight is None else [X, T, W]
+        for place, arrays in enumerate(zip(*map(blocks.read, range(16)), strict=True)):
+            np.testing.assert_array_equal(np.concatenate(arrays), own[place][order], strict=True)
+    names = sorted(path.name for path in (tmp_path / "mixed").iterdir())
+    assert names == ["T.npy", "X.npy", "blocks.json", *([] if weight is None else ["sample_weight.npy"])]
+
+
+def test_without_a_seed_rows_stay_in_their_order(tmp_path):
+    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "same")
+    np.testing.assert_array_equal(copy.X, X, strict=True)
+    np.testing.assert_array_equal(copy.T, T, strict=True)
+
+
+class Broken(vp.ArrayBlocks):
+    def read(self, number):
+        if number == 4:
+            raise OSError("the disk is gone")
+        return super().read(number)
+
+
+def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
+    with pytest.raises(OSError, match="the disk is gone"):
+        vp.copy_blocks(Broken(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+    with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* its copy was not finished"):
+        vp.ArrayBlocks.open(tmp_path / "mixed")
+    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+    np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
+    with pytest.raises(FileExistsError, match="mixed holds a copy of blocks: give another folder"):
+        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "mixed")
+
+
+def test_what_is_not_its_own_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds mine.txt: give a folder of its own"):
+        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path)
+    with pytest.raises(TypeError, match="shuffle is 'yes', but it is a seed"):
+        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes")  # pyright: ignore[reportArgumentType]
+
+
+class Changing(vp.ArrayBlocks):
+    def read(self, number):
+        X, T = super().read(number)
+        return (X.astype(float) if number else X), T
+
+
+def test_blocks_of_other_types_are_named(tmp_path):
+    with pytest.raises(ValueError, match="block 1 has other arrays than the first: make their types equal"):
+        vp.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")

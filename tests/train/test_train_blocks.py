@@ -1,0 +1,398 @@
+"""Rows that come block by block train a network as rows in memory do, to the bit, however they come."""
+
+import os
+import signal
+import threading
+import time
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.core.counter_rng import permutation
+from vecprop.files.checkpoint import pace
+from vecprop.system.threads import at_most_threads
+from vecprop.train import stream
+from vecprop.train.windows import Windows
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(330, 4))
+T = (X[:, 0] + RNG.normal(0, 0.3, 330) > 0).astype(int)
+W = RNG.uniform(0, 2, 330) * (RNG.random(330) < 0.7)
+VALIDATION: dict[str, Any] = {"validation": (X[:60], T[:60]), "validation_score": "accuracy"}
+CURVES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
+
+
+def network(*layers, reduction: Any = "mean"):
+    every: Any = [vp.Dense(8), vp.Tanh(), *layers, vp.Dense(2)]
+    return vp.Network(4, every, vp.SoftmaxCrossEntropy(reduction=reduction), vp.L2(1e-3))
+
+
+PLAIN, DROPPING = network(), network(vp.LayerNorm(), vp.Dropout(0.3))
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout": {"network": DROPPING, "schedule": vp.Cosine(), "clip": 0.5},
+    "sums": {"network": network(reduction="sum"), "weight": W, "optimizer": vp.Momentum(0.001)},
+    "weights": {"network": DROPPING, "weight": W} | VALIDATION,
+    "early stopping": {"early_stopping": vp.EarlyStopping(2), "optimizer": vp.Adam(0.3), "epochs": 30} | VALIDATION,
+    "adaptive": {"schedule": vp.Adaptive(patience=1, tolerance=0.1), "epochs": 9},
+    "as they lie": {"shuffle": False},
+    "full batches": {"batch_size": 330},
+}
+
+
+def start(network, dtype=np.float64):
+    return network.init(1, dtype=dtype)
+
+
+def fit(network=PLAIN, weight=None, rows=20, dtype=np.float64, blocks=None, theta=None, **changes):
+    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 3, "batch_size": 50, "seed": 3}
+    blocks = vp.ArrayBlocks(X, T, weight, rows=rows) if blocks is None else blocks
+    theta = start(network, dtype) if theta is None else theta
+    return vp.train_blocks(network, theta, blocks, **settings | changes)
+
+
+def in_memory(network=PLAIN, weight=None, dtype=np.float64, **changes):
+    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 3, "batch_size": 50, "seed": 3}
+    settings |= {"sample_weight": weight, "training_loss": "running"}
+    return vp.train(network, start(network, dtype), X, T, **settings | changes)
+
+
+def require_same(one, whole):
+    assert (one.reason, one.state.epoch, one.state.step) == (whole.reason, whole.state.epoch, whole.state.step)
+    assert one.state.under_way == whole.state.under_way
+    assert one.state.schedule == whole.state.schedule
+    np.testing.assert_array_equal(one.theta, whole.theta, strict=True)
+    np.testing.assert_array_equal(one.state.theta, whole.state.theta, strict=True)
+    for states in ("optimizer", "early_stopping"):
+        known, own = getattr(one.state, states), getattr(whole.state, states)
+        assert known.keys() == own.keys()
+        for name in own:
+            np.testing.assert_array_equal(known[name], own[name])
+    for curve in CURVES:
+        np.testing.assert_array_equal(getattr(one.history, curve), getattr(whole.history, curve), strict=True)
+    assert len(one.history.time) == len(whole.history.time)
+    assert (np.diff(one.history.time) >= 0).all()
+
+
+def mixed(**changes):
+    """Several windows, whose few blocks are meant."""
+    with pytest.warns(UserWarning, match="A window has"):
+        return fit(window=120, **changes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_one_window_has_the_bits_of_a_fit_in_memory(settings, dtype):
+    require_same(fit(**SETTINGS[settings], dtype=dtype), in_memory(**SETTINGS[settings], dtype=dtype))
+
+
+@pytest.mark.parametrize("shape", [(784, 128, 10), (1024, 1024, 1024)], ids=str)
+@pytest.mark.long
+def test_so_have_networks_whose_layers_threads_split(shape):
+    I, hidden, O = shape
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(700, I)).astype(np.float32), rng.integers(0, O, 700)
+    network = vp.Network(I, [vp.Dense(hidden), vp.ReLU(), vp.Dense(O)], vp.SoftmaxCrossEntropy())
+    theta, settings = network.init(0, dtype=np.float32), {"optimizer": vp.Adam(), "epochs": 2, "batch_size": 256}
+    streamed = vp.train_blocks(network, theta, vp.ArrayBlocks(X, t, rows=64), **settings)
+    require_same(streamed, vp.train(network, theta, X, t, training_loss="running", **settings))
+
+
+@pytest.mark.parametrize("batch_size", [7, 50, 110])
+def test_several_windows_are_the_fit_in_memory_on_their_order(batch_size):
+    """Batches are cut from the whole sequence, across windows; a window may be smaller than a batch."""
+    sizes = [20, 100, 7, 3, 120, 50, 30]
+    blocks = Pieces(sizes)
+    windows = Windows(sizes, lambda block: [], window=120, shuffle=True, seed=3, room=0)
+    order = np.concatenate([windows_order(windows, epoch) for epoch in range(2)])
+    streamed = mixed(blocks=blocks, batch_size=batch_size, epochs=2, clip=0.5)
+    theta, state, losses = start(PLAIN), None, []
+    for epoch in range(2):
+        rows = order[330 * epoch : 330 * (epoch + 1)]
+        assert sorted(rows) == list(range(330))
+        settings: dict[str, Any] = {"batch_size": batch_size, "shuffle": False, "training_loss": "running"}
+        whole = vp.train(
+            PLAIN, theta, X[rows], T[rows], optimizer=vp.Adam(0.01), epochs=1, clip=0.5, state=state, **settings
+        )
+        theta, state = whole.theta, whole.state
+        losses.append([whole.history.loss[0], whole.history.gradient_norm[0], whole.history.step_size[0]])
+    np.testing.assert_array_equal(streamed.theta, theta, strict=True)
+    curves = streamed.history.loss, streamed.history.gradient_norm, streamed.history.step_size
+    np.testing.assert_allclose(np.transpose(curves), losses, rtol=1e-12)
+
+
+def windows_order(windows, epoch):
+    """The order of all rows in an epoch: in each window, that of the fit in memory."""
+    everyone = permutation(3, epoch, windows.rows)
+    parts = []
+    for blocks in windows.of_epoch(epoch):
+        rows = np.concatenate([np.arange(windows.starts[b], windows.starts[b + 1]) for b in blocks])
+        assert len(rows) <= 120
+        parts.append(everyone[np.isin(everyone, rows)])
+    return np.concatenate(parts)
+
+
+class Pieces:
+    """Blocks of a user's own, of any sizes."""
+
+    inputs = 4
+
+    def __init__(self, sizes, X=X, T=T, weight=None):
+        self.sizes, self.arrays = sizes, [X, T, *([] if weight is None else [weight])]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    def read(self, number):
+        return tuple(array[self.starts[number] : self.starts[number + 1]] for array in self.arrays)
+
+
+def test_means_of_several_windows_are_those_of_all_rows():
+    for reduction in ("mean", "sum"):
+        own = network(reduction=reduction)
+        still: dict[str, Any] = {"network": own, "weight": W, "optimizer": vp.GradientDescent(0.0), "epochs": 1}
+        np.testing.assert_allclose(
+            mixed(**still).history.loss, in_memory(**still).history.loss, rtol=1e-12, err_msg=reduction
+        )
+
+
+@pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
+def test_bits_depend_neither_on_threads_nor_on_where_rows_are_read_from(settings, tmp_path):
+    whole = mixed(**SETTINGS[settings])
+    with at_most_threads(1):
+        require_same(mixed(**SETTINGS[settings]), whole)
+    maps: Any = []
+    for name, array in (("X", X), ("T", T), ("W", W)):
+        np.save(tmp_path / name, array)
+        maps.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    weight = maps[2] if "weight" in SETTINGS[settings] else None
+    require_same(mixed(**SETTINGS[settings] | {"blocks": vp.ArrayBlocks(maps[0], maps[1], weight, rows=20)}), whole)
+
+
+def wait_until(is_so, seconds=10):
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.001)
+    return is_so()
+
+
+class Killed(BaseException):
+    """The end of the program, as far as training can see."""
+
+
+@pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
+def test_a_fit_that_ends_after_any_window_goes_on_to_the_bit(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "SHARE", np.inf)
+    whole, path = mixed(**SETTINGS[settings]), tmp_path / "run.npz"
+    kept = []
+    for kill in (2, 1, 3, 1):
+        calls = iter(range(kill))
+
+        def end(state, calls=calls):
+            kept.append(dict(state.under_way))
+            if next(calls, None) is None:
+                raise Killed
+
+        with pytest.raises(Killed):
+            mixed(**SETTINGS[settings], callbacks=[end], checkpoint=vp.Checkpoint(path, every=0))
+    assert {way.get("windows") for way in kept} == {None, 1, 2}
+    require_same(mixed(**SETTINGS[settings], checkpoint=vp.Checkpoint(path)), whole)
+    require_same(fit(**SETTINGS[settings], window=120, checkpoint=vp.Checkpoint(path)), whole)  # it has ended
+
+
+def test_a_fit_goes_on_from_its_state_in_the_middle_of_an_epoch():
+    calls = []
+
+    def stop(state):
+        calls.append(state)
+        return len(calls) == 4
+
+    whole, begun = mixed(), mixed(callbacks=[stop])
+    assert (begun.reason, begun.state.epoch, begun.state.under_way["windows"]) == ("callback", 1, 1)
+    rest = mixed(theta=begun.theta, state=begun.state, epochs=2)
+    np.testing.assert_array_equal(rest.theta, whole.theta)
+    np.testing.assert_array_equal(rest.history.loss, whole.history.loss[1:])
+    with pytest.raises(ValueError, match="middle of an epoch of train_blocks"):
+        in_memory(state=begun.state)
+    with pytest.raises(ValueError, match="middle of an epoch of other windows"):
+        fit(rows=30, state=begun.state)
+
+
+def test_what_a_batch_takes_from_several_windows_before_is_read_again():
+    blocks = Pieces([20, 100, 7, 3, 120, 50, 30])
+    settings: dict[str, Any] = {"blocks": blocks, "batch_size": 110, "epochs": 1}
+    ways: list[dict[str, Any]] = []
+    whole = mixed(**settings, callbacks=[lambda state: ways.append(state.under_way)])
+    for count, way in enumerate(ways[:-1], start=1):
+        assert way["windows"] == count
+        begun = mixed(**settings, callbacks=[lambda state, count=count: state.under_way.get("windows") == count])
+        rest = mixed(**settings, theta=begun.theta, state=begun.state)
+        np.testing.assert_array_equal(rest.theta, whole.theta)
+        np.testing.assert_array_equal(rest.history.loss, whole.history.loss)
+
+
+def test_ctrl_c_keeps_the_windows_that_are_done(tmp_path):
+    def press(state):
+        if state.under_way.get("windows") == 2:
+            raise KeyboardInterrupt
+
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    begun = mixed(callbacks=[press], checkpoint=checkpoint)
+    assert (begun.reason, begun.state.under_way["windows"]) == ("interrupted", 2)
+    require_same(mixed(checkpoint=checkpoint), mixed())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.3, 0.6])
+def test_ctrl_c_at_any_moment_keeps_them(seconds):
+    """Within a step, while a window is waited for, or between them."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200_000, 30)).astype(np.float32)
+    network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    blocks = vp.ArrayBlocks(X, (X[:, 0] > 0).astype(int), rows=2000)
+    theta, pressed = network.init(0, dtype=np.float32), []
+
+    def fit(epochs, state=None):
+        settings: dict[str, Any] = {"optimizer": vp.Adam(), "batch_size": 300, "window": 50_000, "state": state}
+        settings["callbacks"] = [lambda state: pressed or pressed.append(press())]
+        start = theta if state is None else state.theta
+        return vp.train_blocks(network, start, blocks, epochs=epochs, **settings)
+
+    def press():
+        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        return timer
+
+    begun = fit(1000)
+    assert begun.reason == "interrupted"
+    pressed.append(None)
+    epochs = begun.state.epoch + 1
+    rest, whole = fit(epochs - begun.state.epoch, begun.state), fit(epochs)
+    np.testing.assert_array_equal(rest.theta, whole.theta)
+    np.testing.assert_array_equal(rest.history.loss[-1], whole.history.loss[-1])
+
+
+def test_the_next_window_is_read_while_one_is_trained_on():
+    read, met = [], []
+
+    class Watched(Pieces):
+        def read(self, number):
+            read.append(number)
+            return super().read(number)
+
+    def look(state):
+        if not met:
+            met.append(wait_until(lambda: len(read) >= 12))
+
+    mixed(blocks=Watched([20] * 16 + [10]), callbacks=[look], epochs=1)
+    assert met == [True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"blocks": vp.ArrayBlocks(X, T, rows=30)}, "its division into blocks and its rows differ"),
+        ({"blocks": vp.ArrayBlocks(X, 1 - T, rows=20)}, "its rows differs"),
+        ({"window": 100}, "its window differs"),
+        ({"batch_size": 20, "seed": 1}, "its batch_size and its seed differ"),
+    ],
+    ids=["division", "rows", "window", "settings"],
+)
+def test_the_checkpoint_of_another_run_is_refused(changes, named, tmp_path):
+    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    fit(window=330, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=f"is the checkpoint of another run: {named}"):
+        fit(**{"window": 330} | changes, checkpoint=checkpoint)
+
+
+def spoiled(array, value, row=25):
+    array = array.copy()
+    array[row] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"blocks": Pieces([20] * 16 + [10], spoiled(X, np.nan))},
+            "In block 1: X is not finite: row 5, column 0 is nan",
+        ),
+        ({"blocks": Pieces([20] * 16 + [10], T=spoiled(T, 2))}, "In block 1: T has class 2 in row 5"),
+        ({"blocks": Pieces([20] * 16 + [10], weight=-W)}, "In block .*: sample_weight is -.* in row"),
+        ({"blocks": Pieces([340])}, r"In block 0: it has inputs of shape \(330, 4\)"),
+        ({"window": 49}, "window is 49, but it is a whole number of rows, at least the 50 of a batch"),
+        (
+            {"window": 60, "rows": 100},
+            "window is 60 rows, but block 0 has 100: give a larger window, or smaller blocks",
+        ),
+        ({"network": vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())}, "have 4 inputs, but the network takes 3"),
+        ({"optimizer": vp.LBFGS()}, "LBFGS takes all rows in each step"),
+        ({"weight": np.zeros(330)}, "sample_weight is 0 in every row"),
+        ({"blocks": X}, "has no sizes: give one such as ArrayBlocks"),
+        ({"blocks": Pieces([])}, r"The sizes of blocks are \[\]"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"optimizer": vp.GradientDescent(1e200)}, "Training diverged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_trained_on_is_one_sentence(changes, says):
+    with pytest.raises((ValueError, TypeError, ArithmeticError), match=says):
+        fit(**changes)
+
+
+@pytest.mark.parametrize(
+    ("X", "T", "changes", "says"),
+    [
+        (X[0], T, {}, r"X has shape \(4,\)"),
+        (X, T[:5], {}, r"T has shape \(5,\), but X has 330 rows"),
+        (X, T, {"rows": 0}, "rows is 0"),
+    ],
+)
+def test_arrays_that_are_no_rows_are_refused(X, T, changes, says):
+    with pytest.raises(ValueError, match=says):
+        vp.ArrayBlocks(X, T, **changes)
+
+
+def test_rows_that_are_badly_mixed_are_told(monkeypatch):
+    order = np.argsort(T, kind="stable")
+    with pytest.warns(UserWarning, match="Rows lie sorted by the target") as told:
+        mixed(blocks=Pieces([20] * 16 + [10], X[order], T[order]))
+    assert [warning.filename for warning in told] == [__file__]
+    monkeypatch.setattr(stream, "FEW_BLOCKS", 2)
+    fit(window=120)  # rows at random are not
+
+
+def test_memory_is_announced_and_refused_where_there_is_less(monkeypatch, caplog):
+    with caplog.at_level("INFO", "vecprop"):
+        fit()
+        assert "one window of 330 rows x 4 inputs and a block take 0 MB" in caplog.text
+        fit(blocks=vp.ArrayBlocks(np.zeros((2**16, 4)), np.zeros(2**16, int), rows=2**11), epochs=0, window=2**15)
+    assert "two windows of 32,768 rows x 4 inputs and a block take 6 MB" in caplog.text
+    monkeypatch.setattr(stream, "available_memory", lambda: 10_000)
+    with pytest.raises(MemoryError, match=r"one window of 330 rows .* but this process can have 0 MB: give a smaller"):
+        fit()
+
+
+def test_windows_are_gathered_from_blocks_in_a_new_order_each_epoch():
+    windows = Windows([5, 5, 5, 5, 5, 4], lambda block: [], window=11, shuffle=True, seed=0, room=0)
+    epochs = [windows.of_epoch(epoch) for epoch in range(4)]
+    for parts in epochs:
+        assert sorted(np.concatenate(parts)) == list(range(6))
+        assert all(windows.sizes[part].sum() <= 11 for part in parts)
+        assert all((np.diff(part) > 0).all() for part in parts)
+    assert all([*map(list, one)] != [*map(list, other)] for one, other in pairwise(epochs))
+
+
+@pytest.mark.long
+def test_estimators_work_in_dasks_incremental():
+    """Dask-ML passes the blocks of an array through `partial_fit`."""
+    wrappers = pytest.importorskip("dask_ml.wrappers")
+    da = pytest.importorskip("dask.array")
+    model = wrappers.Incremental(vp.MLPClassifier(random_state=0), shuffle_blocks=False, assume_equal_chunks=True)
+    model.fit(da.from_array(X, chunks=(110, 4)), da.from_array(T, chunks=110), classes=[0, 1])
+    alone = vp.MLPClassifier(random_state=0)
+    for first in range(0, 330, 110):
+        alone.partial_fit(X[first : first + 110], T[first : first + 110], classes=[0, 1])
+    np.testing.assert_array_equal(model.estimator_.predict_proba(X), alone.predict_proba(X))
