@@ -72,7 +72,6 @@ def test_more_stages_predict_unseen_rows_no_worse(both):
         np.testing.assert_array_equal(first.thetas, own.thetas)
     assert sum(view.share for view in more.ensemble_.views) == pytest.approx(1)
     assert len(more.loss_curves_) == sum(map(len, more.ensembles))
-    assert len(more.epochs_of_networks(len(X))) == len(more.loss_curves_)
     assert np.isfinite(more.out_of_fold_).all()
 
 

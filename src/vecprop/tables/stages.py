@@ -19,7 +19,7 @@ class Stage:
     view : "pieces" or "standardised"
         How they see numbers.
     activation : str or None, default None
-        Their activation; None for that of the settings.
+        Their activation; None for that of the settings, or of the view.
     deeper : int, default 0
         The number of further hidden layers, as wide as the last.
     dropout : float, default 0
@@ -42,7 +42,7 @@ class Stage:
 
     def widths(self, widths: Sequence[int]) -> list[int]:
         """Return the widths of hidden layers, given those of the settings."""
-        return [*widths, *[widths[-1]] * self.deeper]
+        return [*widths, *list(widths[-1:]) * self.deeper]
 
     def training(self, training: Training) -> Training:
         """Return how the networks are trained, given how those of the first stage are."""
