@@ -90,6 +90,12 @@ def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
     assert len({*seeds, *(member.seed for member in fit.members())}) == len(seeds) + 6
 
 
+@pytest.mark.parametrize("model", [TabularClassifier, TabularRegressor])
+def test_no_stage_repeats_the_first(model):
+    for first in model.first_stage:
+        assert replace(first, activation=model.auto_activations[first.view]) not in SEQUENCE
+
+
 def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
     monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)
     model = TabularRegressor(**FEW)

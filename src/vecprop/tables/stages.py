@@ -51,12 +51,12 @@ class Stage:
 
 
 SEQUENCE = [
-    Stage("standardised", "silu"),
-    Stage("pieces", deeper=1, dropout=0.1, patience=2),
-    Stage("standardised", "elu"),
+    Stage("standardised", "elu", deeper=1, decay=0.3),
     Stage("standardised", "tanh", deeper=1),
-    Stage("pieces", dropout=0.2, patience=2, decay=0.2),
     Stage("standardised", "silu", deeper=1),
+    Stage("standardised", "elu", deeper=2),
+    Stage("pieces", dropout=0.2, patience=2, decay=0.2),
+    Stage("pieces", deeper=1, dropout=0.1, patience=2),
 ]
 """The stages after the first, which are repeated without end, with other seeds."""
 MOST_STAGES = 16
