@@ -21,7 +21,7 @@ from vecprop.tables.encoder import Encoder
 def trained(ours, naive, boosting, how="test"):
     """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
-    model = SimpleNamespace(validation_loss_curves_=[[3.0, 2.0, 3.0]], epochs_of_networks=lambda rows: [50])
+    model = SimpleNamespace(validation_loss_curves_=[[3.0, 2.0, 3.0]], training=lambda rows: SimpleNamespace(epochs=50))
     made: Any = SimpleNamespace(
         scores={name: {"rmse": Estimate(*of)} for name, of in each.items()},
         metrics={"rmse": ours[0]},

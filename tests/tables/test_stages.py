@@ -72,7 +72,6 @@ def test_more_stages_predict_unseen_rows_no_worse(both):
         np.testing.assert_array_equal(first.thetas, own.thetas)
     assert sum(view.share for view in more.ensemble_.views) == pytest.approx(1)
     assert len(more.loss_curves_) == sum(map(len, more.ensembles))
-    assert len(more.epochs_of_networks(len(X))) == len(more.loss_curves_)
     assert np.isfinite(more.out_of_fold_).all()
 
 
@@ -89,6 +88,12 @@ def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
     assert after.optimizer == replace(before.optimizer, weight_decay=before.optimizer.weight_decay / 2)
     seeds = [member.seed for number in range(2, 5) for member in model._fit_of_stage(fit, number).members()]
     assert len({*seeds, *(member.seed for member in fit.members())}) == len(seeds) + 6
+
+
+@pytest.mark.parametrize("model", [TabularClassifier, TabularRegressor])
+def test_no_stage_repeats_the_first(model):
+    for first in model.first_stage:
+        assert replace(first, activation=model.auto_activations[first.view]) not in SEQUENCE
 
 
 def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import kurtosis, rankdata
 from sklearn.metrics import log_loss
 
-from vecprop import TabularClassifier, TabularRegressor, load, save
+from vecprop import ELU, Dense, ReLU, SiLU, TabularClassifier, TabularRegressor, Tanh, load, save
 from vecprop.tables.calibration import ROWS_OF_ITS_OWN, best_shares
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.ensemble import Ensemble, temperature_scaled
@@ -47,33 +47,46 @@ def of_view(model, view, X=TABLE):
     return np.stack([view.network.predict(theta, inputs) for theta in view.thetas]).astype(float)
 
 
-def test_views_share_what_is_no_number_and_see_numbers_in_their_own_way():
+def test_one_view_sees_all_inputs_and_the_other_numbers_without_pieces():
     encoder, _ = Encoder.of(TABLE)
     pieces, standardised = (encoder.of_view(view) for view in ("pieces", "standardised"))
     inputs, known = encoder(TABLE), TABLE["x"].notna().to_numpy()
     z = TABLE["x"].to_numpy()[known]
-    own, score, *of_days = np.setdiff1d(standardised, pieces)
+    np.testing.assert_array_equal(pieces, np.arange(encoder.width))
+    hidden = np.setdiff1d(pieces, standardised)
+    assert len(hidden) == 2 * 17  # of x and of days: the scaled number and 16 pieces
+    shared = 1 + 3 + 4 + 7  # x is missing; two towns and others; circles and weekdays
+    assert len(standardised) == shared + 2 * 2
+    own, score = standardised[1:3]
     np.testing.assert_allclose(inputs[known, own], (z - z.mean()) / z.std(), rtol=1e-5, atol=1e-6)
-    assert len(of_days) == 2
     assert np.corrcoef(rankdata(inputs[known, score]), rankdata(z))[0, 1] > 0.999
     assert abs(kurtosis(inputs[known, score])) < 0.3
     assert abs(kurtosis(z**3)) > 5
     cubes = Encoder.of(TABLE.assign(x=TABLE["x"] ** 3))[0](TABLE.assign(x=TABLE["x"] ** 3))
     np.testing.assert_allclose(cubes[known, score], inputs[known, score], atol=0.3)  # whatever the distribution
-    assert len(np.setdiff1d(pieces, standardised)) == 2 * 17  # of x and of days: the scaled number and 16 pieces
-    shared = np.intersect1d(pieces, standardised)
-    assert len(shared) == 1 + 3 + 4 + 7  # x is missing; two towns and others; circles and weekdays
-    assert sorted({*pieces, *standardised}) == list(range(encoder.width))
 
 
-def test_networks_of_standardised_numbers_take_more_steps_with_the_same_decay():
-    pieces, standardised = TabularClassifier(weight_decay=6.0).trainings(700)
-    assert (pieces.epochs, pieces.patience, pieces.weight_decay) == (60, 20, 6.0)
-    assert (standardised.epochs, standardised.patience) == (137, 20)  # 11 steps an epoch, and 1,500 at least
-    assert standardised.epochs * standardised.weight_decay == pytest.approx(60 * 6.0)
-    assert [training.epochs for training in TabularRegressor().trainings(10**6)] == [10, 10]
-    assert [training.epochs for training in TabularRegressor().trainings(64)] == [100, 400]
-    assert [training.epochs for training in TabularRegressor(max_iter=7).trainings(64)] == [7, 7]
+def test_networks_of_each_view_have_layers_of_their_own():
+    def layers(model, target):
+        _, fit = model._prepared(TABLE, target, None)
+        return [view.networks[0].layers for view in fit.views]
+
+    few = {**FEW, "hidden_layer_sizes": (8, 5)}
+    pieces, standardised = layers(TabularClassifier(**few), CLASSES)
+    assert pieces == (Dense(8), ReLU(), Dense(5), ReLU(), Dense(3))
+    assert standardised == (Dense(8), ELU(), Dense(5), ELU(), Dense(5), ELU(), Dense(3))
+    assert layers(TabularRegressor(**few), Y) == [(Dense(8), SiLU(), Dense(5), SiLU(), Dense(1))] * 2
+    for layer in layers(TabularClassifier(**few, activation="tanh"), CLASSES):
+        assert [own for own in layer if not isinstance(own, Dense)] == [Tanh()] * (len(layer) // 2)
+
+
+def test_networks_of_small_tables_take_more_epochs_with_the_same_decay():
+    training = TabularClassifier(weight_decay=6.0).training(700)
+    assert (training.epochs, training.patience) == (137, 20)  # 11 steps an epoch, and 1,500 at least
+    assert training.epochs * training.weight_decay == pytest.approx(60 * 6.0)
+    assert [TabularRegressor().training(rows).epochs for rows in (10**6, 20_000, 64)] == [10, 100, 400]
+    asked = TabularRegressor(max_iter=7, weight_decay=2.0).training(64)
+    assert (asked.epochs, asked.weight_decay) == (7, 2.0)
 
 
 @pytest.mark.parametrize(("rows", "count"), [(1000, 8), (5000, 6), (30_000, 4), (5, 5)])

@@ -15,12 +15,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
 from .calibration import best_inverse_temperature, likeliest_shares, log_loss
+from .encoder import View
 from .ensemble import Ensemble, temperature_scaled
 from .ensemble_fit import TrainingRows, Unseen, out_of_fold
 from .error import TableError, first_line
 from .growth import Calibrated
 from .reading import as_classes
 from .settings import SharedSettings, documented
+from .stages import Stage
 from .table_model import TableModel
 from .threshold import ThresholdRule, decided
 
@@ -33,12 +35,18 @@ MOST_AGAIN = 1.5
 """The largest inverse temperature of averaged probabilities, which each view's have made as sure as they should be."""
 
 
-@documented(activation='"relu"', weight_decay="10", epochs="60", steps="1,500")
+@documented(
+    activation='"relu" for networks that see\n    pieces, "elu" for the others',
+    deeper=" Networks that see standardised numbers have one more, as wide as the last.",
+    weight_decay="10",
+    epochs="60",
+    steps="1,500",
+)
 @dataclass(eq=False, repr=False)
 class TabularClassifier(ClassifierMixin, TableModel):
     """A classifier that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
 
-    It is an ensemble of dense networks, of which one half see numbers in pieces and the other standardised numbers,
+    It is an ensemble of dense networks, which see standardised numbers, and one half of them also numbers in pieces,
     with settings that were chosen for accuracy on many small tables; see docs/tables.md.
 
     Parameters
@@ -85,13 +93,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     target: str | None = None
     _: KW_ONLY
-    activation: Any = "relu"
     weight_decay: float = 10.0
     n_iter_no_change: int = 20
     label_smoothing: float = 0.1
     class_weight: Any = None
     threshold: float | str | None = None
 
+    auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
+    first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
     auto_epochs: ClassVar[int] = 60
     fewest_steps: ClassVar[int] = 1500
 

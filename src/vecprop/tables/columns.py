@@ -90,7 +90,7 @@ class NumberInputs:
     training, interpolated between the edges of the pieces, which spreads out what is crowded in a skewed column. A
     missing value has the inputs of the median.
 
-    No network takes them all: some take the first input and the pieces, others the standardised number and the score.
+    Some networks take them all, others all but the first input and the pieces.
 
     Parameters
     ----------

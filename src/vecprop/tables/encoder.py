@@ -21,8 +21,8 @@ Inputs = NumberInputs | Categories | Dates | Texts
 """Any of the classes that say how a column becomes inputs."""
 
 View = Literal["pieces", "standardised"]
-"""What networks take of numbers: the scaled number and its pieces, or the standardised number and the normal score of
-its rank; see `NumberInputs`."""
+"""What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
+alone; see `NumberInputs`."""
 VIEWS: tuple[View, ...] = get_args(View)
 
 Misfits = dict[tuple[str, str], Missed]
@@ -217,12 +217,10 @@ class Encoder:
 
 
 def _is_of_view(part: Inputs, view: View) -> np.ndarray:
-    """Return whether a view has each of a column's inputs, (width,): both have those that are of no number."""
+    """Return whether a view has each of a column's inputs, (width,): that of pieces has all of them."""
     numbers, taken = part.days if isinstance(part, Dates) else part, np.ones(part.width, bool)
-    if isinstance(numbers, NumberInputs):
-        after = numbers.bends + numbers.marks_missing
-        hidden = slice(0, numbers.bends) if view == "standardised" else slice(after, numbers.width)
-        taken[hidden] = False
+    if isinstance(numbers, NumberInputs) and view == "standardised":
+        taken[: numbers.bends] = False
     return taken
 
 

@@ -45,7 +45,7 @@ class Networks:
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Yield each network's predictions, (N, O), for all inputs of the encoder."""
-        X = np.take(X, self.inputs, axis=1)
+        X = X if len(self.inputs) == X.shape[1] else np.take(X, self.inputs, axis=1)  # all, without a copy
         for theta in self.thetas:
             yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
 

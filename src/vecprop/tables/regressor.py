@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
 from .calibration import best_shares
+from .encoder import View
 from .ensemble import Ensemble
 from .ensemble_fit import Outcome, TrainingRows, Unseen, out_of_fold
 from .error import TableError, pandas
@@ -21,16 +22,17 @@ from .intervals import Residuals
 from .kinds import target_reading
 from .numerals import NumberReading
 from .settings import SharedSettings, documented
+from .stages import Stage
 from .table_model import Rows, TableModel
 from .values import read_numbers, texts_of
 
 
-@documented(activation='"silu"', weight_decay="1", epochs="100", steps="2,000")
+@documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")
 @dataclass(eq=False, repr=False)
 class TabularRegressor(RegressorMixin, TableModel):
     """A regressor that takes a table as it is: numbers, categories, dates, text, and missing values everywhere.
 
-    It is an ensemble of dense networks, of which one half see numbers in pieces and the other standardised numbers,
+    It is an ensemble of dense networks, which see standardised numbers, and one half of them also numbers in pieces,
     with settings that were chosen for accuracy on many small tables; see docs/tables.md. Targets are scaled to mean 0
     and standard deviation 1 for training, and predictions stay between the smallest and the largest of them.
 
@@ -75,12 +77,13 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     target: str | None = None
     _: KW_ONLY
-    activation: Any = "silu"
     weight_decay: float = 1.0
     n_iter_no_change: int = 20
     loss: str = "squared_error"
     quantile: Any = 0.5
 
+    auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
+    first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised")]
     auto_epochs: ClassVar[int] = 100
     fewest_steps: ClassVar[int] = 2000
 

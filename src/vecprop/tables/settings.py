@@ -14,7 +14,9 @@ from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.keeping import CHECKPOINT
 from ..train.progress import Progress
 from .asked import Asked
+from .encoder import View
 from .ensemble_fit import Training
+from .stages import Stage
 
 T = TypeVar("T", bound=type)
 
@@ -32,12 +34,12 @@ date_format : str or None, default None
     Excel's serial numbers. None to find it from the values of each column.
 n_members : int or "auto", default "auto"
     The number of networks of each of the two views, at least 2, each trained without another part of the rows; "auto"
-    is 8, 6 from 2,500 rows on, and 4 from 20,000. One half of all networks see numbers in pieces, the other half see
-    standardised numbers and ranks.
+    is 8, 6 from 2,500 rows on, and 4 from 20,000. All networks see standardised numbers and ranks, and one half of them
+    also pieces.
 hidden_layer_sizes : int or sequence of int, default (64, 64)
-    The width of each hidden layer.
-activation : str or Activation, default {activation}
-    The hidden layers' activation, as in `MLPClassifier`.
+    The width of each hidden layer.{deeper}
+activation : str or Activation, default "auto"
+    The hidden layers' activation, as in `MLPClassifier`; "auto" is {activation}.
 dropout : float, default 0
     The share of each hidden layer's outputs that is dropped in each step.
 weight_decay : float, default {weight_decay}
@@ -48,7 +50,7 @@ batch_size : int or "auto", default "auto"
     The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
 max_iter : int or "auto", default "auto"
     The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
-    least 10. Networks that see standardised numbers get enough epochs for {steps} steps, but at most 400.
+    least 10; and in small tables more, up to 400, until they have {steps} steps, with the same decay in all.
 n_iter_no_change : int, default 20
     A network's training ends after this number of epochs in a row without progress on its validation rows, those that
     it is not trained on; its best parameters are restored.
@@ -100,9 +102,11 @@ class OwnDefaults:
     """The settings and numbers that differ between classifier and regressor."""
 
     target: str | None
-    activation: Any
     weight_decay: float
     n_iter_no_change: int
+    auto_activations: ClassVar[dict[View, str]]
+    first_stage: ClassVar[list[Stage]]
+    """What the networks of each view are like in the first stage."""
     auto_epochs: ClassVar[int]
     fewest_steps: ClassVar[int]
 
@@ -117,6 +121,7 @@ class SharedSettings(OwnDefaults):
     date_format: str | None = None
     n_members: int | str = "auto"
     hidden_layer_sizes: Any = (64, 64)
+    activation: Any = "auto"
     dropout: float = 0.0
     learning_rate_init: float = 0.01
     batch_size: int | str = "auto"
@@ -136,7 +141,7 @@ class SharedSettings(OwnDefaults):
         "date_format": [str, None],
         "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": ["array-like", COUNT],
-        "activation": [names(catalog.ACTIVATIONS), Activation],
+        "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
         "dropout": [SHARE],
         "weight_decay": [FROM_ZERO],
         "learning_rate_init": [POSITIVE],
@@ -166,25 +171,19 @@ class SharedSettings(OwnDefaults):
         """Return the number of rows in a batch."""
         return int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
 
-    def epochs(self, rows: int) -> int:
-        """Return the largest number of epochs of networks that see pieces."""
-        if self.max_iter != "auto":
-            return int(self.max_iter)
-        return int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs))
-
-    def trainings(self, rows: int) -> list[Training]:
-        """Return how the networks of each view are trained: those that see standardised numbers for longer.
+    def training(self, rows: int) -> Training:
+        """Return how networks are trained on a number of rows.
 
         They may take at least a number of steps, if that is not too many epochs, with the same decay in all.
         """
-        epochs, batch, patience = self.epochs(rows), self.rows_a_step(rows), self.n_iter_no_change
-        steps = -(-rows // batch)
-        longer = max(epochs, min(-(-self.fewest_steps // steps), MOST_EPOCHS) if self.max_iter == "auto" else 0)
-        rate, decay = self.learning_rate_init, self.weight_decay
-        return [
-            Training(epochs, batch, patience, rate, decay),
-            Training(longer, batch, patience, rate, decay * epochs / longer),
-        ]
+        batch, decay = self.rows_a_step(rows), self.weight_decay
+        if self.max_iter == "auto":
+            usual, steps = int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs)), -(-rows // batch)
+            epochs = max(usual, min(-(-self.fewest_steps // steps), MOST_EPOCHS))
+            decay *= usual / epochs
+        else:
+            epochs = int(self.max_iter)
+        return Training(epochs, batch, self.n_iter_no_change, self.learning_rate_init, decay)
 
     @property
     def widths(self) -> Sequence[int]:

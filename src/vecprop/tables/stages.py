@@ -19,7 +19,7 @@ class Stage:
     view : "pieces" or "standardised"
         How they see numbers.
     activation : str or None, default None
-        Their activation; None for that of the settings.
+        Their activation; None for that of the settings, or of the view.
     deeper : int, default 0
         The number of further hidden layers, as wide as the last.
     dropout : float, default 0
@@ -42,7 +42,7 @@ class Stage:
 
     def widths(self, widths: Sequence[int]) -> list[int]:
         """Return the widths of hidden layers, given those of the settings."""
-        return [*widths, *[widths[-1]] * self.deeper]
+        return [*widths, *list(widths[-1:]) * self.deeper]
 
     def training(self, training: Training) -> Training:
         """Return how the networks are trained, given how those of the first stage are."""
@@ -51,12 +51,12 @@ class Stage:
 
 
 SEQUENCE = [
-    Stage("standardised", "silu"),
-    Stage("pieces", deeper=1, dropout=0.1, patience=2),
-    Stage("standardised", "elu"),
+    Stage("standardised", "elu", deeper=1, decay=0.3),
     Stage("standardised", "tanh", deeper=1),
-    Stage("pieces", dropout=0.2, patience=2, decay=0.2),
     Stage("standardised", "silu", deeper=1),
+    Stage("standardised", "elu", deeper=2),
+    Stage("pieces", dropout=0.2, patience=2, decay=0.2),
+    Stage("pieces", deeper=1, dropout=0.1, patience=2),
 ]
 """The stages after the first, which are repeated without end, with other seeds."""
 MOST_STAGES = 16

@@ -22,7 +22,7 @@ from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
 from .blocks import FEWEST_ROWS, by_blocks
 from .drift import Profile, Tally
-from .encoder import VIEWS, Encoder, Inputs, View
+from .encoder import Encoder, Inputs, View
 from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
 from .error import TableError, pandas
@@ -214,11 +214,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         of_views = self._learn_columns(rows.frame, rows.target, rows.aside)
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         fold = rows.dependence.folds(rows.target, self.members(count), seed)
-        views = []
-        for view, X, training in zip(VIEWS, of_views, self.trainings(count), strict=True):
-            own = self.encoder_.of_view(view)
-            networks = [self._network(len(own), outputs, loss, Stage(view)) for loss in self._losses()]
-            views.append(ViewFit(view, own, X, networks, training))
+        views, training = [], self.training(count)
+        for stage, X in zip(self.first_stage, of_views, strict=True):
+            own = self.encoder_.of_view(stage.view)
+            networks = [self._network(len(own), outputs, loss, stage) for loss in self._losses()]
+            views.append(ViewFit(stage.view, own, X, networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
         return rows, Fit(views, of_training, seed)
 
@@ -317,7 +317,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             return self.encoder_.of_views(frame)
 
     def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
-        name, dropout = stage.activation or self.activation, max(self.dropout, stage.dropout)
+        own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
+        name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
         activation = ACTIVATIONS.get(name, name)
         layers = []
         for width in stage.widths(self.widths):
@@ -346,12 +347,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def ensembles(self) -> list[Ensemble]:
         """All ensembles: the one that predicts, and others beside it."""
         return [self.ensemble_, *getattr(self, "outer_", [])]
-
-    def epochs_of_networks(self, rows: int) -> list[int]:
-        """Return the largest number of epochs of each network that has a curve of losses, given the number of rows."""
-        of_views = {view: training.epochs for view, training in zip(VIEWS, self.trainings(rows), strict=True)}
-        groups = [of_views[view.view] for ensemble in self.ensembles for view in ensemble.views]
-        return np.repeat(groups, len(self.loss_curves_) // len(groups)).tolist()
 
     def check(self, X: Any) -> list[str]:
         """Return sentences on what of a table is unlike training, and how far; none if nothing is.

@@ -160,12 +160,10 @@ def _few_rows(trained: Trained) -> Iterator[str]:
 def _unfinished(trained: Trained) -> Iterator[str]:
     """Say if most networks were still getting better at the last epoch."""
     curves = trained.model.validation_loss_curves_
-    epochs = trained.model.epochs_of_networks(len(trained.parts.y))
-    each = zip(curves, epochs, strict=True)
-    late = [most for curve, most in each if len(curve) > most and int(np.argmin(curve)) >= 0.95 * most]
-    if 2 * len(late) > len(curves):
-        many = f"{len(late)} of {len(curves)} networks"
-        yield f"{many} were still getting better after {max(late)} epochs: raise --max-iter."
+    epochs = trained.model.training(len(trained.parts.y)).epochs
+    late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
+    if 2 * late > len(curves):
+        yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."
 
 
 def _one_class(trained: Trained) -> Iterator[str]:
