@@ -11,5 +11,7 @@ def test_its_programs_run(capsys):
     for program in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(program, names)
     shown = capsys.readouterr().out
-    [example] = re.findall(r"```text\n(J_W2.*?)```", PAGE, re.DOTALL)
-    assert example in shown
+    examples = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    assert len(examples) == 2
+    assert all(example in shown for example in examples)
+    assert "the loss is N = 7 times what it should be" in shown
