@@ -7,5 +7,6 @@ from .grading.grade import Grade as Grade
 from .grading.grade import Grades as Grades
 from .grading.grade import grade as grade
 from .grading.grade import grade_all as grade_all
+from .grading.grade import grade_file as grade_file
 from .tracing.trace import Trace as Trace
 from .tracing.trace import trace as trace

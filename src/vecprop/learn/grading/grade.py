@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from ...core.network import Network
 from .judging import Caller, Judgement, each_task, judged, missing, not_own
 from .student import Outcome, call, is_own, plain
+from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
 
 
@@ -238,6 +240,61 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     return graded_all(_in_process(functions), functions, names, hints)
 
 
+def grade_file(
+    path: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    network: Network | None = None,
+    hints: int = 1,
+    seconds: float = 5,
+    megabytes: int = 2048,
+) -> Grades:
+    """Grade the functions in a student's file, which runs in a process of its own, in an empty folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Python file, a notebook, or Markdown with blocks of Python. Every statement is run; one that fails is noted.
+    names : sequence of str, optional
+        The names of the functions that are graded; all of the tutorial by default.
+    network : Network, optional
+        The network whose loss and gradient the file's ``loss_and_gradient(theta, X, T)`` computes; only that is graded.
+    hints : int, default 1
+        The number of hints that are printed; see `grade`.
+    seconds : float, default 5
+        The time for the file, and for each call of a function.
+    megabytes : int, default 2048
+        The memory of the process, where the system can limit it.
+
+    Returns
+    -------
+    Grades
+        Endless loops, an end by exit(), missing functions and all else become sentences.
+
+    Raises
+    ------
+    ValueError
+        If it is no Python file, notebook or Markdown.
+    OSError
+        If it cannot be read.
+
+    Notes
+    -----
+    The process is kept from accidents, not from attacks: it has the rights of the user who starts it, and may read
+    files and use the network. What nobody knows should run in a container.
+    """
+    _require_hints(hints)
+    text, ending = read_source(Path(path))
+    with StudentProcess(text, ending, seconds, megabytes) as student:
+        if network is None:
+            return graded_all(student.call, student.functions, names, hints, student.notes)
+        from .network_task import NAME, TASK, judged_network
+
+        is_there = student.functions.get(NAME)
+        judgement = judged_network(network, student.call) if is_there else missing(TASK)
+        return Grades((_graded(NAME, judgement, hints),), tuple(student.notes))
+
+
 def graded_all(
     caller: Caller, there: Mapping[str, Any], names: Sequence[str] | None, hints: int, notes: Sequence[str] = ()
 ) -> Grades:
@@ -248,7 +305,7 @@ def graded_all(
     caller : callable
         Calls them.
     there : mapping of str to object
-        Those that there are.
+        Those that there are: functions, or whether each is the student's own.
     names : sequence of str or None
         The names of those that are graded.
     hints : int
@@ -268,10 +325,9 @@ def graded_all(
 def _grade_of(
     task: Task, caller: Caller, there: Mapping[str, Any], wrong: Mapping[str, Callable[..., Any]], hints: int
 ) -> Grade:
-    function = there.get(task.name)
-    if function is None:
+    if task.name not in there:
         return _graded(task.name, missing(task), hints)
-    if not is_own(function):
+    if there[task.name] is False or not is_own(there[task.name]):
         return _graded(task.name, not_own(task), hints)
     return _graded(task.name, judged(task, caller, wrong), hints)
 

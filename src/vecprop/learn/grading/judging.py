@@ -16,6 +16,9 @@ from .tasks import TASKS, Task, arguments_of, functions
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""
 
+ENDED = ("time", "crash", "untried")
+"""The kinds of outcomes after which the student's process is no more."""
+
 SQUARE = 2
 """The case in which products of any two matrices exist."""
 
@@ -57,12 +60,14 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
     expected = [functions()[task.name](*arguments_of(task, case).values()) for case in (0, 1)]
     outcomes: list[Outcome] = []
     for clothes in _clothes(task):
-        tried = [caller(task.name, *_given(arguments_of(task, case), clothes)) for case in (0, 1)]
+        tried = []
+        for case in (0, 1):
+            tried.append(caller(task.name, *_given(arguments_of(task, case), clothes)))
+            if tried[-1]["kind"] in ENDED:
+                return problem(task, tried[-1])
         outcomes = outcomes or tried
         if all(_is_right(o, e, task) for o, e in zip(tried, expected, strict=True)):
             return _right(task, tried[0])
-        if any(outcome["kind"] in ("time", "crash") for outcome in tried):
-            break
     return _wrong(task, caller, outcomes, expected, wrong or {})
 
 
@@ -253,10 +258,9 @@ def _unknown(task: Task, outcomes: list[Outcome], expected: list[Any]) -> Mistak
                 places = [[int(i) for i in place] for place in np.argwhere(wrong)[:3]]
                 some = ", ".join(map(str, places))
                 return Mistake(f"{wrong.sum()} of {wrong.size} entries are wrong, such as {some}", "factors", len)
-        size = np.asarray(expected[0]).ravel()
-        ratio = found[0].ravel()[: len(size)] / np.where(size == 0, 1, size)
-        if np.ptp(ratio) <= 1e-5 * np.abs(ratio).max():
-            return Mistake(f"every entry is {ratio[0]:.6g} times what it should be", "size", len)
+        first, second = (_ratio(f, np.asarray(e)) for f, e in zip(found, expected, strict=True))
+        if first is not None and second is not None and abs(first - second) <= 1e-5 * abs(first):
+            return Mistake(f"every entry is {first:.6g} times what it should be", "size", len)
     parts, whole = as_list(found[0]), expected[0]
     if task.result == "list" and parts is not None:
         if len(parts) != len(whole):
@@ -265,6 +269,14 @@ def _unknown(task: Task, outcomes: list[Outcome], expected: list[Any]) -> Mistak
         wrong = [k for k in range(len(whole)) if not right(parts[k], whole[k], kinds[k])]
         return Mistake(f"of the list's parts, {', '.join(map(str, wrong))} are wrong", "list", len)
     return Mistake("the numbers are wrong", "factors", len)
+
+
+def _ratio(found: np.ndarray, expected: np.ndarray) -> float | None:
+    """Return the constant ratio of two results, if there is one."""
+    if found.shape != expected.shape or not expected.all():
+        return None
+    ratios = found / expected
+    return float(ratios.flat[0]) if np.ptp(ratios) <= 1e-5 * np.abs(ratios).max() else None
 
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
@@ -344,6 +356,8 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = 
 
 
 _PROBLEMS = [
+    ("File too large", "it writes a large file", "A function returns its result; it writes nothing."),
+    ("^untried", "it was not tried, since three functions before it do not end", "Mend those first."),
     ("^time", "it does not end", "Look at the loops: which condition ends them? No loop is needed here."),
     (
         "^memory|MemoryError",
@@ -351,9 +365,8 @@ _PROBLEMS = [
         "Look at the shapes of arrays that are made: none has to be large.",
     ),
     ("^crash", "it ends the whole process", "A function returns its result; it never ends the program."),
-    ("^missing", "it is missing", "Write it, under this name."),
     ("^exit", "it ends the program by exit()", "A function returns its result; it never ends the program."),
-    ("EOFError|reading from stdin|^error OSError", "it asks for input", "All that it needs are its arguments."),
+    ("EOFError|reading from stdin", "it asks for input", "All that it needs are its arguments."),
     (
         "RecursionError",
         "it calls itself without end",
@@ -393,7 +406,10 @@ _PROBLEMS = [
 
 def missing(task: Task) -> Judgement:
     """Return the judgement on a function that is not there."""
-    return problem(task, {"kind": "missing"})
+    name = "it is missing"
+    return Judgement(
+        name, ("It is missing.", f"Write it, under this name. {task.step}", f"It should return {task.shape}."), 0
+    )
 
 
 def not_own(task: Task) -> Judgement:

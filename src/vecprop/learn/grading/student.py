@@ -78,7 +78,8 @@ def described(error: BaseException, file: str) -> Outcome:
     """Return an error as its sentence, with the last line of a file that it went through."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     kind = "exit" if isinstance(error, SystemExit) else "error"
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST].removesuffix(": ")
+    said = "" if kind == "exit" else " ".join(str(error).split())[:LONGEST]
+    text = f"{type(error).__name__}: {said}".removesuffix(": ")
     line = frames[-1].lineno if frames else getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     code = (frames[-1].line or "") if frames else ""
     return {"kind": kind, "error": text, "line": line, "code": code[:200]}
@@ -101,6 +102,8 @@ def simple(value: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             array = np.asarray(value)
+            if array.size > LARGEST:
+                return ("array of too many numbers",)
             if array.dtype.kind == "c" and not np.imag(array).any():
                 array = np.real(array)
             array = np.array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
@@ -111,7 +114,7 @@ def simple(value: Any) -> Any:
         if not is_list or len(value) > 100:
             return (type(value).__name__,)
         return [simple(part) for part in value]
-    return array if array.size <= LARGEST else ("array of too many numbers",)
+    return array
 
 
 def is_own(function: Any) -> bool:
@@ -160,8 +163,15 @@ def chunks_of(text: str, ending: str) -> list[str]:
         chunks = re.findall(f"{fence}{head}(.*?){fence}", text, re.MULTILINE | re.DOTALL)
     else:
         chunks = [text]
-    magic = re.compile(r"^(\s*)[%!?].*$", re.M)  # a notebook's own commands
-    return [magic.sub(r"\1pass", chunk) if ending != ".py" else chunk for chunk in chunks]
+    return chunks
+
+
+def _parsed(chunk: str) -> list[ast.stmt]:
+    """Return the statements of a chunk, without a notebook's own commands, such as %matplotlib."""
+    try:
+        return ast.parse(chunk).body
+    except SyntaxError:
+        return ast.parse(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)).body
 
 
 def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[dict[str, Any], list[str]]:
@@ -182,7 +192,7 @@ def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[di
         place = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
         file = f"<student {number}>"
         try:
-            statements = ast.parse(chunk).body
+            statements = _parsed(chunk)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             found = described(error, file)
             errors.append(f"{place}line {found['line']}: {found['error'].split(' (<')[0]}")
@@ -223,6 +233,12 @@ def serve() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+
+    def answer(content: Any) -> None:
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
+    answer({"ready": True})
     start = json.loads(requests.readline())
     sys.path[:] = start["path"]
     limit(start["seconds"], start["megabytes"])
@@ -235,17 +251,14 @@ def serve() -> None:
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             names, errors = {}, [f"it is no notebook: {error}"]
 
-    def answer(content: Any) -> None:
-        answers.write(json.dumps(content) + "\n")
-        answers.flush()
-
     functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
     answer({"functions": functions, "errors": errors[:20], "printed": len(printed.getvalue())})
     for line in requests:
         request = json.loads(line)
         arguments = {name: plain(decoded(value), request["lists"]) for name, value in request["arguments"].items()}
+        sys.stdin = io.StringIO()  # exit() closes it
         outcome = call(names[request["name"]], arguments)
-        answer({**outcome, "value": encoded(outcome.get("value"))})
+        answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"]})
 
 
 def plain(value: Any, as_lists: bool) -> Any:
