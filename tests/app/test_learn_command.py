@@ -1,10 +1,13 @@
-"""``vecprop learn check``: what is said of a student's file, and its exit code."""
+"""``vecprop learn``: what is said of a student's file, its exit code, and worksheets of a class."""
 
+import csv
 import json
+import re
 
 import pytest
 
 from learn.students import RIGHT_NETWORK
+from vecprop import learn
 
 RIGHT = "def error_output(Y, T):\n    return Y - T\n"
 WRONG = "def error_output(Y, T):\n    return T - Y\n"
@@ -46,3 +49,44 @@ def test_a_network_of_a_shape(vecprop, tmp_path):
     (tmp_path / "own.py").write_text(f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n")
     assert vecprop("learn", "check", "own.py", "--shape", "2-3-2").exit_code == 0
     assert vecprop("learn", "check", "own.py", "--shape", "2-3-2", "--activation", "tanh").exit_code == 5
+
+
+def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
+    (tmp_path / "class.csv").write_text("name\nAda\n=1+1\n")
+    done = vecprop("learn", "worksheet", "--names", "class.csv", "-o", "sheets", "--rows", 2)
+    assert (done.exit_code, done.stdout) == (0, "2 worksheets in sheets.\n")
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["1-1.html", "Ada.html"]
+    for path in (tmp_path / "sheets").iterdir():
+        (details,) = re.findall(r'id="sheet">(.*?)</script>', path.read_text())
+        sheet = learn.worksheet(**json.loads(details))
+        answers = {value.name: [f"{x:.3f}" for x in value.array.ravel()] for value in sheet.blanks}
+        path.with_suffix(".json").write_text(json.dumps({"worksheet": json.loads(details), "answers": answers}))
+    done = vecprop("learn", "grade", "sheets", "-o", "grades.csv")
+    assert done.stdout == "2 worksheets graded in grades.csv.\n"
+    rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
+    assert [(row["name"], row["seed"], row["points"] == row["out_of"]) for row in rows] == [
+        ("'=1+1", "1", True),  # no formula for a spreadsheet
+        ("Ada", "0", True),
+    ]
+    assert vecprop("learn", "grade", "sheets").stdout.startswith(
+        "file,name,shape,rows,seed,points,out_of,wrong,notes\n"
+    )
+    done = vecprop("learn", "grade", "sheets", "-o", "grades.csv")
+    assert (done.exit_code, "grades.csv exists" in done.stderr) == (2, True)
+
+
+def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
+    for name in ("a.html", "a.ipynb", "a.md"):
+        assert vecprop("learn", "worksheet", "-o", name).exit_code == 0
+        assert (tmp_path / name).exists()
+    done = vecprop("learn", "worksheet", "-o", "a.md")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "a.md exists: give another name with -o, or allow to overwrite it with --force.\n",
+    )
+    assert vecprop("learn", "worksheet", "-o", "a.md", "--force", "--solution").exit_code == 0
+    assert "not '.txt'" in vecprop("learn", "worksheet", "-o", "a.txt").stderr
+    assert "at most 50 units" in vecprop("learn", "worksheet", "-o", "b.md", "--shape", "99-2").stderr
+    assert "a.md is no folder" in vecprop("learn", "grade", "a.md").stderr
+    (tmp_path / "empty").mkdir()
+    assert "empty has no worksheets" in vecprop("learn", "grade", "empty").stderr

@@ -35,7 +35,20 @@ def test_nothing_heavy_is_imported_for_it():
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "predict", "evaluate", "check", "export", "info", "warmup", "demo", "learn check"]
+    "command",
+    [
+        "train",
+        "predict",
+        "evaluate",
+        "check",
+        "export",
+        "info",
+        "warmup",
+        "demo",
+        "learn check",
+        "learn worksheet",
+        "learn grade",
+    ],
 )
 def test_help_has_an_example(vecprop, command):
     done = vecprop(*command.split(), "--help")

@@ -58,8 +58,9 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 for command in (train, predict, evaluate, explain, check, export, info, warmup, demo):
     app.command()(one_line_errors(command))
-lessons = typer.Typer(no_args_is_help=True, help="Check what students write.")
-lessons.command("check")(one_line_errors(learn.check))
+lessons = typer.Typer(no_args_is_help=True, help="Check what students write; make and grade worksheets.")
+for command in (learn.check, learn.worksheet, learn.grade):
+    lessons.command()(one_line_errors(command))
 app.add_typer(lessons, name="learn")
 
 

@@ -8,5 +8,7 @@ from .grading.grade import Grades as Grades
 from .grading.grade import grade as grade
 from .grading.grade import grade_all as grade_all
 from .grading.grade import grade_file as grade_file
+from .sheets.sheet import Worksheet as Worksheet
+from .sheets.sheet import worksheet as worksheet
 from .tracing.trace import Trace as Trace
 from .tracing.trace import trace as trace

@@ -255,6 +255,9 @@ def serve() -> None:
     answer({"functions": functions, "errors": errors[:20], "printed": len(printed.getvalue())})
     for line in requests:
         request = json.loads(line)
+        if "values" in request:
+            answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}})
+            continue
         arguments = {name: plain(decoded(value), request["lists"]) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes it
         outcome = call(names[request["name"]], arguments)

@@ -1,7 +1,9 @@
 """A trace as HTML: each equation with the shapes under it, and the numbers beside it or, on narrow pages, below."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+
+import numpy as np
 
 from .notation import LEGEND, Symbol, grid, pieces, shape_text
 from .text_output import HEADS
@@ -38,10 +40,15 @@ def as_html(values: Sequence[Value], row: int | None) -> str:
         if value.stage != stage:
             blocks.append(f"<h4>{HEADS[value.stage]}</h4>")
             stage = value.stage
-        equation = "".join(_piece(part) for part in pieces(value.name, value.equation, arrays))
-        numbers = f'<div class="numbers">{_numbers(value)}</div>'
+        equation = equation_html(value, arrays)
+        numbers = f'<div class="numbers">{numbers_html(value)}</div>'
         blocks.append(f'<div class="value"><div class="equation">{equation}</div>{numbers}</div>')
     return "\n".join([*blocks, "</div>"])
+
+
+def equation_html(value: Value, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return a value's equation, with the shapes under it."""
+    return "".join(_piece(part) for part in pieces(value.name, value.equation, arrays))
 
 
 def _piece(part: Symbol | str) -> str:
@@ -64,7 +71,8 @@ def symbol(part: Symbol) -> str:
     return f"<i>{escape(_LETTERS.get(letter, letter))}</i>{below}" + (f"<sup>{when}</sup>" if when else "")
 
 
-def _numbers(value: Value) -> str:
+def numbers_html(value: Value) -> str:
+    """Return a value's numbers as a table; one number as text."""
     cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
     if not value.array.ndim:
         return cells[0][0]

@@ -1,7 +1,9 @@
 """A trace as LaTeX: each equation with the shapes under it, and the numbers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from .notation import Symbol, grid, pieces, shape_text
 from .values import Value
@@ -22,13 +24,14 @@ _LETTERS = {"delta": r"\delta", "l": r"\ell"}
 def as_latex(values: Sequence[Value]) -> str:
     """Return the values as one block of aligned equations."""
     arrays = {value.name: value.array for value in values}
-    lines = []
-    for value in values:
-        parts = pieces(value.name, value.equation, arrays)
-        first, *others = (_piece(part) for part in parts)
-        is_column = value.of_rows and value.array.ndim == 1
-        lines.append(f"{first} &{''.join(others)} = {_numbers(value, is_column)}")
+    lines = [f"{equation_latex(value, arrays, ' &')} = {numbers_latex(value)}" for value in values]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def equation_latex(value: Value, arrays: Mapping[str, np.ndarray], after_name: str = "") -> str:
+    """Return a value's equation, with the shapes under it."""
+    first, *others = (_piece(part) for part in pieces(value.name, value.equation, arrays))
+    return first + after_name + "".join(others)
 
 
 def _piece(part: Symbol | str) -> str:
@@ -68,10 +71,11 @@ def _signs(text: str) -> str:
     return text.replace(" ", r"\,") if text.strip() == "" else text
 
 
-def _numbers(value: Value, is_column: bool) -> str:
+def numbers_latex(value: Value) -> str:
+    """Return a value's numbers as a matrix; one number as it is."""
     if not value.array.ndim:
         return grid(value.array, False)[0][0][0]
-    cells, more_rows, more_columns = grid(value.array, is_column)
+    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
     rows = [" & ".join([*row, r"\cdots"] if more_columns else row) for row in cells]
     rows += [" & ".join([r"\vdots"] * (len(cells[0]) + bool(more_columns)))] if more_rows else []
     return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"
