@@ -10,7 +10,7 @@ from ...core.network import Network
 from .judging import Caller, Judgement, each_task, judged, missing, not_own
 from .student import Outcome, call, is_own, plain
 from .student_process import StudentProcess, read_source
-from .tasks import TASKS, Task
+from .tasks import TASKS, Task, arguments_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,6 +31,16 @@ class Grade:
         Further sentences.
     shown : int
         The number of hints that are printed.
+
+    Examples
+    --------
+    >>> found = grade(lambda Y, T: T - Y, "error_output")
+    >>> found.right, found.points, found.mistake
+    (False, 0, 'the sign is wrong')
+    >>> print(found.hint(3))
+    Entry [0, 0] is 0.126346, but should be -0.126346, for arguments of the shapes Y (5, 2), T (5, 2).
+    >>> list(found.arguments)
+    ['Y', 'T']
     """
 
     name: str
@@ -51,6 +61,11 @@ class Grade:
         if level not in (1, 2, 3):
             raise ValueError(f"There are the hints 1, 2 and 3, not {level!r}.")
         return self.hints[level - 1] if self.hints else f"{self.name} is right."
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that the last hint is about, by their names, to call the function again."""
+        return {} if self.name not in TASKS else _given(arguments_of(TASKS[self.name], 0), False)
 
     def solution(self) -> str:
         """Return the solution, a formula in NumPy."""
@@ -97,6 +112,12 @@ class Grades(Mapping[str, Grade]):
         The grades.
     notes : tuple of str
         Sentences on the file as a whole.
+
+    Examples
+    --------
+    >>> grades = grade_all({"error_output": lambda Y, T: Y - T}, ["error_output", "loss"])
+    >>> grades.points, grades["loss"].mistake
+    (1.0, 'it is missing')
     """
 
     grades: tuple[Grade, ...]
@@ -339,9 +360,13 @@ def _graded(name: str, judgement: Judgement, hints: int) -> Grade:
 
 def _in_process(functions: Mapping[str, Callable[..., Any]]) -> Caller:
     def called(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        return call(functions[name], {key: plain(value, lists) for key, value in arguments.items()})
+        return call(functions[name], _given(arguments, lists))
 
     return called
+
+
+def _given(arguments: Mapping[str, Any], lists: bool) -> dict[str, Any]:
+    return {name: plain(value, lists) for name, value in arguments.items()}
 
 
 def _as_function(task: Task, caller: Caller) -> Callable[..., Any]:

@@ -137,7 +137,7 @@ def _wrong(
         )
     explained = _explained(task, cases, found, expected, wrong) or _unknown(task, outcomes, expected)
     last = _capital(difference(found[0], expected[0], task.result))
-    judgement = _with_hints(task, explained, f"{last}, for the arguments of case 0 ({_shapes(arguments_of(task, 0))})")
+    judgement = _with_hints(task, explained, f"{last}, for arguments of the shapes {_shapes(arguments_of(task, 0))}")
     if explained.name.startswith(FOLLOWS):
         return Judgement(judgement.mistake, judgement.hints, 0.5)
     return judgement

@@ -39,6 +39,12 @@ class Worksheet:
         What draws the numbers.
     name : str
         Whose sheet it is.
+
+    Examples
+    --------
+    >>> sheet = Worksheet("2-2", rows=1, seed=3)
+    >>> sheet.to_dict()["seed"], sheet.network.widths
+    (3, (2,))
     """
 
     shape: str

@@ -106,6 +106,13 @@ class Trace(Mapping[str, np.ndarray]):
         The network, the rows, the noise, and the name of each parameter.
     row_number : int or None
         The row that is traced; None if all are.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError(reduction="sum"))
+    >>> traced = trace(network, np.array([1.0, 0.0]), [[2.0]], [1.0])
+    >>> {name: float(traced[name].squeeze()) for name in ("Z1", "L", "delta_Z1", "J_W1")}
+    {'Z1': 2.0, 'L': 0.5, 'delta_Z1': 1.0, 'J_W1': 2.0}
     """
 
     values_in_order: tuple[Value, ...]
