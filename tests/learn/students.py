@@ -161,6 +161,7 @@ WRONG = {
         "return 1 / (1 + np.exp(z))": "the sign in the exponent is wrong",
         "return 1 / np.exp(-z)": "the 1 in the denominator is missing",
         "return 1 / 1 + np.exp(-z)": "the parentheses of the denominator are missing",
+        "return 1 / (np.exp(-z)) + 1": "the parentheses of the denominator are missing",
         "return 1 // (1 + np.exp(-z))": "// rounds down to whole numbers",
         "return np.tanh(z)": "the hyperbolic tangent is taken instead",
         "y = 1 / (1 + np.exp(-z))\nreturn y * (1 - y)": "the derivative is returned instead of the function",
@@ -176,6 +177,7 @@ WRONG = {
         "return np.exp(z) / np.exp(z).sum(axis=0)": "the sum is along the wrong axis, over the rows",
         "return np.exp(z) / np.sum(np.exp(z))": "the sum is over all entries instead of those of each row",
         "return z / np.sum(z, axis=1, keepdims=True)": "the exponential is missing",
+        "E = np.exp(z - z.max(axis=1))\nreturn E / E.sum(axis=1, keepdims=True)": "keepdims is missing: the largest entries stand for columns",
         "return np.exp(z)": "the division by the sum is missing",
         "return np.exp(z) / np.sum(np.exp(z), axis=1)": "keepdims is missing: the sums stand for columns",
         "return 1 / (1 + np.exp(-z))": "the logistic function is taken instead",
@@ -208,6 +210,8 @@ WRONG = {
         "return -np.mean(np.sum(T * np.log(Y), axis=1))": "it is divided by N, the number of rows",
         "return -np.mean(T * np.log(Y))": "it is the mean over all entries instead of the sum",
         "return np.sum(T * np.log(Y))": "the sign is wrong",
+        "return -np.dot(T, np.log(Y)).sum()": "a product of matrices is taken instead of one of entries",
+        "return -T * np.log(Y).sum()": "the parentheses around the product are missing",
         "return -np.sum(T * Y)": "the logarithm is missing",
         "return -np.sum(Y * np.log(T))": "T and Y are swapped",
         "return -np.sum(T * np.log(Y), axis=1)": "it is not summed over the rows",
@@ -261,6 +265,7 @@ WRONG = {
         "return H * (Eo @ Wo.T)": "the slope lacks its factor 1 - H",
         "return (1 - H) * (Eo @ Wo.T)": "the slope lacks its factor H",
         "return (H * 1 - H) * (Eo @ Wo.T)": "the parentheses around 1 - H are missing",
+        "return H * (1 - H) * Eo @ Wo.T": "the parentheses around the product of matrices are missing",
         "return H * (1 - H) * (Eo @ Wo)": "Wo is not transposed",
         "return H * (1 - H) * (Wo @ Eo)": "the factors Wo and Eo are in the wrong order",
         "return H * (1 - H) @ (Eo @ Wo.T)": "the slope is multiplied by a product of matrices instead of entry by entry",
@@ -310,6 +315,7 @@ WRONG = {
         + _ENDS: "error_output: the slope Y (1 - Y) is multiplied although it has cancelled",
     },
     "update_momentum": {
+        "return backprop_gradients(X, T, ls_of_params)": "it calls a function with other arguments",
         _UPDATE
         + "return [momentum_term * M + learning_rate * J for M, J in zip(Ms, Js)]": "the sign of the gradient is wrong",
         _UPDATE

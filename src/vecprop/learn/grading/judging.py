@@ -341,8 +341,10 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = 
         ((name, advice) for pattern, name, advice in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}")),
         ("it raises an error", "The sentence of the error says what does not fit."),
     )
-    if "argument" in name and "takes other" in name:
+    if name == "it takes other arguments":
         advice = advice.format(", ".join(task.arguments))
+        if outcome.get("line"):  # the error is of a call in it
+            name, advice = "it calls a function with other arguments", "Look at the call in the line of the error."
     first = f"{_capital(name)}" + (f": {error}{at}." if error else ".")
     return Judgement(
         name,
@@ -382,7 +384,11 @@ _PROBLEMS = [
         "a name is not defined",
         "Look at the name in the error: is it an argument, a function that is defined, or a typing error?",
     ),
-    ("positional argument|keyword argument", "it takes other arguments", "Its arguments are {}, in this order."),
+    (
+        "positional argument|keyword argument|required argument",
+        "it takes other arguments",
+        "Its arguments are {}, in this order.",
+    ),
     (
         "only length-1|only 0-dimensional|must be real number",
         "a function of math takes one number, not an array",

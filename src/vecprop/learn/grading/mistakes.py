@@ -67,6 +67,7 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the 1 in the denominator is missing", "terms", lambda z: 1 / np.exp(-z)),
         M("the exponential has the wrong sign in the denominator", "sign", lambda z: 1 / (1 - np.exp(-z))),
         M("the parentheses of the denominator are missing", "order", lambda z: 1 / 1 + np.exp(-z)),
+        M("the parentheses of the denominator are missing", "order", lambda z: 1 / np.exp(-z) + 1),
         M("// rounds down to whole numbers", "numbers", lambda z: 1 // (1 + np.exp(-z))),
         M("the hyperbolic tangent is taken instead", "function", lambda z: np.tanh(z)),
         M("the derivative is returned instead of the function", "function", lambda z: slope(logistic(z))),
@@ -84,6 +85,7 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the exponential is missing in the numerator", "terms", lambda z: z / np.exp(z).sum(1, keepdims=True)),
         M("the division by the sum is missing", "factors", np.exp),
         M("keepdims is missing: the sums stand for columns", "shape", lambda z: np.exp(z) / np.exp(z).sum(axis=1)),
+        M("keepdims is missing: the largest entries stand for columns", "shape", lambda z: softmax(z - z.max(axis=1))),
         M("the logistic function is taken instead", "function", logistic),
         M("the logarithm of the softmax is returned", "function", lambda z: np.log(softmax(z))),
         M("the sign in the exponent is wrong", "sign", lambda z: softmax(-z)),
@@ -135,6 +137,10 @@ KNOWN: dict[str, list[Mistake]] = {
         M("it is divided by N, the number of rows", "size", lambda Y, T: -(T * np.log(Y)).sum() / len(Y)),
         M("it is the mean over all entries instead of the sum", "size", lambda Y, T: -(T * np.log(Y)).mean()),
         M("the sign is wrong", "sign", lambda Y, T: (T * np.log(Y)).sum()),
+        M("a product of matrices is taken instead of one of entries", "shape", lambda Y, T: -(T @ np.log(Y)).sum()),
+        M("a product of matrices is taken instead of one of entries", "shape", lambda Y, T: -(T @ np.log(Y).T).sum()),
+        M("the parentheses around the product are missing", "order", lambda Y, T: -T * np.log(Y).sum()),
+        M("it is averaged over the classes", "size", lambda Y, T: -(T * np.log(Y)).sum() / Y.shape[1]),
         M("the logarithm is missing", "function", lambda Y, T: -(T * Y).sum()),
         M("T and Y are swapped", "argument", lambda Y, T: -(Y * np.log(T)).sum()),
         M("T and Y are swapped", "argument", lambda Y, T: -(Y * np.log(np.clip(T, 1e-12, 1))).sum()),
@@ -145,6 +151,7 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum()),
         M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum() / 2),
         M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).mean()),
+        M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum() ** 0.5),
         M(
             "the terms of the other classes, (1 - T) log(1 - Y), are added",
             "terms",
@@ -187,6 +194,8 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the slope lacks its factor H", "factors", lambda H, W, E: (1 - H) * (E @ W.T)),
         M("the slope is applied twice", "factors", lambda H, W, E: slope(H) ** 2 * (E @ W.T)),
         M("the parentheses around 1 - H are missing", "order", lambda H, W, E: (H * 1 - H) * (E @ W.T)),
+        M("the parentheses around 1 - H are missing", "order", lambda H, W, E: H * 1 - H * (E @ W.T)),
+        M("the parentheses around the product of matrices are missing", "order", lambda H, W, E: slope(H) * E @ W.T),
         M("the slope is added instead of multiplied", "order", lambda H, W, E: slope(H) + E @ W.T),
         M("the sign of the slope is wrong", "sign", lambda H, W, E: H * (H - 1) * (E @ W.T)),
         M("the error Eo is left out", "factors", lambda H, W, E: slope(H) * W.sum(axis=1)),
@@ -380,6 +389,16 @@ def mistakes_of(task: Task) -> Iterator[Mistake]:
             yield Mistake(f"{called}: {mistake.name}", mistake.look, wrong[task.name])
 
 
+def _with_inputs(part: int, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
+    """Return the gradients if one of the weights is computed from the other layer's inputs."""
+    Js = list(_BACKPROP(X, T, Wh, bh, Wo, bo))
+    right = functions()
+    H = right["hidden_activations"](X, Wh, bh)
+    Eo = right["output_activations"](H, Wo, bo) - T
+    Js[part] = X.T @ Eo if part == 2 else H.T @ right["error_hidden"](H, Wo, Eo)
+    return Js
+
+
 def _of_lists() -> Iterator[Mistake]:
     names = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", ")
     for order in permutations(range(4)):
@@ -389,6 +408,8 @@ def _of_lists() -> Iterator[Mistake]:
     yield M("only the gradients of the weights are returned", "list", lambda *args: _BACKPROP(*args)[::2])
     yield M("only the gradients of the output layer are returned", "list", lambda *args: _BACKPROP(*args)[2:])
     yield M("only the gradients of the hidden layer are returned", "list", lambda *args: _BACKPROP(*args)[:2])
+    yield M("JWo is computed from X, not from H", "argument", lambda *args: _with_inputs(2, *args))
+    yield M("JWh is computed from H, not from X", "argument", lambda *args: _with_inputs(0, *args))
     words = "updated weights are used: δ_o comes back through output weights that have moved"
     for rate in (0.001, 0.01, 0.02, 0.1, 1.0):
         yield M(words, "point", partial(_from_moved_output_weights, rate))
