@@ -12,6 +12,7 @@ RIGHT = {
         "return np.array([[1 / (1 + math.exp(-x)) for x in row] for row in z])",
         "return [[1 / (1 + math.exp(-x)) for x in row] for row in z]",
         "return np.vectorize(lambda x: 1 / (1 + math.exp(-x)))(z)",
+        "if not z:\n    return []\nreturn [[1 / (1 + math.exp(-x)) for x in row] for row in z]",
         "return np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z)))",
         "return (1 / (1 + np.exp(-z))).astype(np.float32)",
         "out = np.empty_like(z)\nfor i in range(z.shape[0]):\n    for j in range(z.shape[1]):\n        out[i, j] = 1 / (1 + np.exp(-z[i, j]))\nreturn out",
