@@ -37,10 +37,11 @@ def graded(tmp_path):
 
 
 def test_a_file_is_graded_in_another_process(graded):
+    main = "if __name__ == '__main__':\n    error_output = None\n"
     text = source("error_output", "import os\nos.environ['CHANGED'] = '1'\nreturn Y - T") + source(
         "loss", "return T.sum()"
     )
-    grades = graded(text, names=["error_output", "loss", "softmax"])
+    grades = graded(text + main, names=["error_output", "loss", "softmax"])
     assert [grades[name].mistake for name in grades] == ["", "the numbers are wrong", "it is missing"]
     assert grades.points == 1
     assert "CHANGED" not in os.environ

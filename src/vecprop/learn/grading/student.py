@@ -186,7 +186,8 @@ def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[di
     only_definitions : bool
         Whether only imports, functions, classes and numbers are run, since the whole file did not come to an end.
     """
-    names: dict[str, Any] = {"__name__": "__main__"}
+    module = types.ModuleType("homework")  # no main program, so that what is for one does not run
+    sys.modules["homework"], names = module, vars(module)
     errors: list[str] = []
     for number, chunk in enumerate(chunks, 1):
         place = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
