@@ -120,16 +120,18 @@ def test_files_that_are_no_sheets_have_a_line_too(tmp_path):
         "a.json": "{",
         "b.json": '{"worksheet": {"shape": "999999-2"}}',
         "c.json": '{"worksheet": {"shape": "2-2", "rows": 2}, "answers": {"Z1": {"x": 1}, "L": ["1e999"]}}',
+        "c2.json": '{"worksheet": {"shape": "2-2"}, "answers": 1}',
         "d.md": "# no sheet",
         "e.ipynb": "[]",
         "f.txt": "",
     }.items():
         (tmp_path / name).write_text(content)
     rows = list(rows_of_grades(tmp_path, 1, 1000))
-    assert [row["file"] for row in rows] == ["a.json", "b.json", "c.json", "d.md", "e.ipynb"]
-    assert [row["points"] for row in rows] == [0] * 5
+    assert [row["file"] for row in rows] == ["a.json", "b.json", "c.json", "c2.json", "d.md", "e.ipynb"]
+    assert [row["points"] for row in rows] == [0] * 6
     assert "is no file of answers" in rows[0]["notes"]
-    assert all("does not say which worksheet" in rows[k]["notes"] for k in (1, 3))
+    assert all("does not say which worksheet" in rows[k]["notes"] for k in (1, 4))
+    assert rows[3]["notes"].endswith("has no answers.")
     assert rows[2]["out_of"] > 0
 
 

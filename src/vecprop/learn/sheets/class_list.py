@@ -100,7 +100,9 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
             content = _object(file.read(LARGEST), path)
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
         shapes = {value.name: value.array.shape for value in sheet.blanks}
-        given = {name: _nested(values, shapes[name]) for name, values in dict(answers or {}).items() if name in shapes}
+        if not isinstance(answers, dict):
+            raise ValueError(f"{path} has no answers.")
+        given = {name: _nested(values, shapes[name]) for name, values in answers.items() if name in shapes}
         return sheet, sheet.check(given)
     text, ending = read_source(path)
     sheet = _sheet_of_source(text, ending, path)
