@@ -84,6 +84,7 @@ def test_wheel_and_sdist_build_and_install(tmp_path):
         subprocess.run(pip, check=True)
         assert (target / "vecprop" / "py.typed").exists()
         assert (target / "vecprop" / "app" / "pages" / "report.html").exists()
+        assert (target / "vecprop" / "learn" / "sheets" / "worksheet.html").exists()
         code = "import vecprop; print(vecprop.__version__, vecprop.__file__)"
         shown = subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONPATH": str(target)}, cwd=tmp_path, check=True, capture_output=True

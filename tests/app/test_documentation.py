@@ -14,7 +14,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encodi
 
 def test_commands_options_and_codes():
     group: Any = get_command(app)
-    commands = group.commands
+    commands = dict(group.commands)
+    for name, command in commands.pop("learn").commands.items():
+        commands[f"learn {name}"] = command
     for name in commands:
         assert f"`vecprop {name}" in PAGE
     shown = [parameter for parameter in commands["train"].params if not parameter.hidden]

@@ -34,9 +34,24 @@ def test_nothing_heavy_is_imported_for_it():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "check", "export", "info", "warmup", "demo"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train",
+        "predict",
+        "evaluate",
+        "check",
+        "export",
+        "info",
+        "warmup",
+        "demo",
+        "learn check",
+        "learn worksheet",
+        "learn grade",
+    ],
+)
 def test_help_has_an_example(vecprop, command):
-    done = vecprop(command, "--help")
+    done = vecprop(*command.split(), "--help")
     assert done.exit_code == 0
     assert f"Example: vecprop {command}" in done.stdout
 

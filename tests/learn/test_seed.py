@@ -1,6 +1,7 @@
 """A script that follows the founding tutorial gives its numbers with the library's functions."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_circles
 
@@ -129,6 +130,7 @@ def test_momentum_takes_any_numbers(circles):
 
 def test_lists_and_biases_without_an_axis_of_rows(circles):
     X, T, parameters, _ = circles
+    X = np.ascontiguousarray(X)  # as lists become: BLAS rounds products of strided arrays in another way
     lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
     assert len(lists[1]) == 3
     np.testing.assert_array_equal(seed.nn(X.tolist(), *lists), seed.nn(X, *parameters))
@@ -148,7 +150,10 @@ def test_lists_and_biases_without_an_axis_of_rows(circles):
             {"Wh": np.ones((3, 2))},
             r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X \(rows, inp",
         ),
-        ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\), but it is \(1, hidden units\)"),
+        (
+            {"bh": np.ones((3, 1))},
+            r"bh has shape \(3, 1\), and X \(4, 2\): bh is \(1, hidden units\).*they have 3 and 4 rows",
+        ),
         ({"bo": np.ones(3)}, r"bo has shape \(3,\), and T \(4, 2\).*they have 3 and 2 outputs"),
         ({"T": np.ones((5, 2))}, r"T has shape \(5, 2\), and X \(4, 2\).*they have 5 and 4 rows"),
         ({"Wo": np.ones(3)}, r"Wo has shape \(3,\), but it is \(hidden units, outputs\)"),
@@ -162,7 +167,44 @@ def test_wrong_shapes_are_said(change, message):
         seed.backprop_gradients(**right | change)
 
 
+def test_what_the_plain_functions_take_besides_arrays(circles):
+    X, T, (Wh, bh, Wo, bo), _ = circles
+    H, frame = seed.hidden_activations(X, Wh, bh), pd.DataFrame(X)
+    np.testing.assert_array_equal(seed.hidden_activations(frame, Wh, bh), H)
+    np.testing.assert_array_equal(seed.hidden_activations(X, Wh, 0.0), seed.hidden_activations(X, Wh, 0 * bh))
+    np.testing.assert_allclose(seed.hidden_activations(X, Wh, np.repeat(bh, len(X), axis=0)), H, rtol=1e-14)
+    Y = seed.nn(X, Wh, bh, Wo, bo)
+    losses = [seed.loss(y, t) for y, t in zip(Y, T.astype(bool), strict=True)]
+    assert sum(losses) == pytest.approx(seed.loss(Y, pd.DataFrame(T)))
+    Eo = Y - T
+    np.testing.assert_allclose(
+        sum(seed.gradient_weight_out(h, e) for h, e in zip(H, Eo, strict=True)), seed.gradient_weight_out(H, Eo)
+    )
+    np.testing.assert_array_equal(seed.gradient_bias_hidden(Eo[0]), Eo[:1])
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix(H)  # whose * is a product of matrices
+    np.testing.assert_array_equal(seed.error_hidden(matrix, Wo, Eo), seed.error_hidden(H, Wo, Eo))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "moments", "message"),
+    [
+        ([(2, 3)] * 4, [(2, 3)] * 3, r"Ms has 3 arrays, but ls_of_params has 4"),
+        ([(2, 3)], [(3, 2)], r"Ms\[0\] has shape \(3, 2\), but ls_of_params\[0\] has \(2, 3\)"),
+        ([(2, 3)] * 3, [(2, 3)] * 3, r"ls_of_params has 3 arrays, but it is \[Wh, bh, Wo, bo\]"),
+    ],
+)
+def test_wrong_lists_are_said(parameters, moments, message):
+    lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
+    with pytest.raises(ValueError, match=message):
+        seed.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
+    with pytest.raises(TypeError, match="Ms is a list of arrays"):
+        seed.update_params(lists[0], 3.0)  # pyright: ignore[reportArgumentType]
+
+
 def test_what_is_no_array_is_said():
+    with pytest.raises(TypeError, match=r"z is no array of numbers.*None"):
+        seed.softmax(None)
     with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
         seed.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
 

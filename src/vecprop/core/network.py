@@ -345,15 +345,15 @@ class Network(Versioned):
         """Return the loss and gradient on a batch that has been checked; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
-        delta = _column(self._row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
+        delta = _column(self.row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
         gradient = namespace(delta).zeros((*loss.shape, self.layout.size), dtype=delta.dtype, device=delta.device)
         self.backward(theta, saved, delta, gradient)
         self.add_penalty_gradient(theta, gradient, batch)
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
-        """Return Σ w ℓ over the rows, with the weights of `_row_weight`, plus the penalty."""
-        loss = namespace(Z).sum(self._row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
+        """Return Σ w ℓ over the rows, with the weights of `row_weight`, plus the penalty."""
+        loss = namespace(Z).sum(self.row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
         return loss + self.penalty(theta, batch) if self.penalties else loss
 
     def penalty(self, theta: Array, batch: Batch) -> Array:
@@ -372,7 +372,7 @@ class Network(Versioned):
             for penalty in self.penalties:
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
-    def _row_weight(self, batch: Batch) -> Array:
+    def row_weight(self, batch: Batch) -> Array:
         """Return each row's factor in the sum: w, or w / Σ w for a mean; one number if there are no weights."""
         divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor

@@ -1,6 +1,6 @@
 """The arguments of the tutorial's functions: arrays or lists; a sentence says which shapes do not fit together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar
@@ -14,24 +14,34 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 AXES = {
     "X": ("rows", "inputs"),
     "Wh": ("inputs", "hidden units"),
-    "bh": ("hidden units",),
+    "bh": ("1", "hidden units"),
     "H": ("rows", "hidden units"),
     "Eh": ("rows", "hidden units"),
     "Wo": ("hidden units", "outputs"),
-    "bo": ("outputs",),
+    "bo": ("1", "outputs"),
     "Y": ("rows", "outputs"),
     "T": ("rows", "outputs"),
     "Eo": ("rows", "outputs"),
 }
-"""The last axes of each argument; a single row may be without its axis, and a bias may have one of length 1."""
+"""The last axes of each argument; a single row may be without its axis. Biases are added as NumPy adds them: (3,), a
+number, or one for each row too."""
 
 
 def as_array(values: Any, name: str) -> Array:
-    """Return an array as it is, and lists of numbers as an array."""
-    if hasattr(values, "ndim"):
+    """Return an array as it is, and lists, data frames and matrices as NumPy arrays.
+
+    Examples
+    --------
+    >>> as_array([[1, 2]], "X")
+    array([[1., 2.]])
+    """
+    known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
+    if known and not isinstance(values, np.ndarray):
         return values
     try:
-        return np.asarray(values, float)
+        if values is None:
+            raise TypeError
+        return np.asarray(values) if known else np.asarray(values, float)
     except (TypeError, ValueError):
         raise TypeError(f"{name} is no array of numbers, with rows of equal length: {values!r}.") from None
 
@@ -55,13 +65,42 @@ def takes_arrays(function: Function) -> Function:
 def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tuple[str, Array, int]]) -> None:
     """Raise a ValueError if an axis of an array has another length than in an array before."""
     shape = tuple(array.shape)
-    is_bias, is_weight = len(axes) == 1, name in ("Wh", "Wo")
-    if (is_bias and shape[-2:-1] not in ((), (1,))) or len(shape) < (2 if is_weight else min(len(axes), 1)):
-        raise ValueError(f"{name} has shape {shape}, but it is ({', '.join((*['1'] * is_bias, *axes))}).")
+    is_bias, is_weight = name in ("bh", "bo"), name in ("Wh", "Wo")
+    if len(shape) < (2 if is_weight else 0 if is_bias else min(len(axes), 1)):
+        raise ValueError(f"{name} has shape {shape}, but it is ({', '.join(axes)}).")
     for axis, length in zip(reversed(axes), reversed(shape), strict=False):
+        axis = "rows" if axis == "1" else axis
+        if is_bias and length == 1:
+            continue
         other, before, expected = known.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
             raise ValueError(
                 f"{name} has shape {shape}, and {other} {tuple(before.shape)}: {name} is ({', '.join(axes)}), "
                 f"{other} ({', '.join(AXES[other])}), and they have {length} and {expected} {axis}."
             )
+
+
+def checked_lists(**lists: Any) -> list[list[Array]]:
+    """Return lists of parameters and of moments, of the same shapes, as lists of arrays; or say what does not fit.
+
+    Examples
+    --------
+    >>> checked_lists(ls_of_params=[[1, 2]], Ms=[[0, 0]])
+    [[array([1., 2.])], [array([0., 0.])]]
+    """
+    for name, values in lists.items():
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{name} is a list of arrays, such as [Wh, bh, Wo, bo], not {type(values).__name__}.")
+    lists = {name: list(values) for name, values in lists.items()}
+    (first, parameters), *_ = lists.items()
+    for name, values in lists.items():
+        if len(values) != len(parameters):
+            raise ValueError(f"{name} has {len(values)} arrays, but {first} has {len(parameters)}: give one for each.")
+    arrays = [[as_array(value, f"{name}[{k}]") for k, value in enumerate(values)] for name, values in lists.items()]
+    for k, (P, M) in enumerate(zip(arrays[0], arrays[-1], strict=True)):
+        if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
+            raise ValueError(
+                f"{list(lists)[-1]}[{k}] has shape {tuple(M.shape)}, but {first}[{k}] has {tuple(P.shape)}: a "
+                "parameter and its moment have the same shape."
+            )
+    return arrays

@@ -15,7 +15,7 @@ from ..core import activations, layers
 from ..core.elementary import Array, clip, log, namespace
 from ..core.losses import SoftmaxCrossEntropy
 from ..optimize.optimizers import next_moment
-from .arguments import as_array, takes_arrays
+from .arguments import checked_lists, takes_arrays
 
 __all__ = [
     "backprop_gradients",
@@ -61,7 +61,7 @@ def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
     >>> hidden_activations(np.zeros(2), np.ones((2, 3)), np.zeros((1, 3)))
     array([[0.5, 0.5, 0.5]])
     """
-    return logistic(layers.affine(_rows(X), Wh, _vector(bh)))
+    return logistic(_affine(X, Wh, bh))
 
 
 @takes_arrays
@@ -73,7 +73,7 @@ def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
     >>> output_activations(np.zeros((1, 3)), np.ones((3, 2)), np.zeros((1, 2)))
     array([[0.5, 0.5]])
     """
-    return softmax(layers.affine(_rows(H), Wo, _vector(bo)))
+    return softmax(_affine(H, Wo, bo))
 
 
 @takes_arrays
@@ -112,7 +112,7 @@ def loss(Y: Array, T: Array) -> Array:
     >>> round(float(loss(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]))), 6)
     0.693147
     """
-    xp = namespace(Y)
+    xp, Y = namespace(Y), 1.0 * _rows(Y)
     return -xp.sum(T * log(clip(Y, float(xp.finfo(Y.dtype).smallest_normal), 1.0)), axis=(-2, -1))
 
 
@@ -139,7 +139,7 @@ def gradient_weight_out(H: Array, Eo: Array) -> Array:
            [ 2., -2.],
            [ 3., -3.]])
     """
-    return layers.weight_gradient(H, Eo)
+    return layers.weight_gradient(_rows(H), _rows(Eo))
 
 
 @takes_arrays
@@ -151,7 +151,7 @@ def gradient_bias_out(Eo: Array) -> Array:
     >>> gradient_bias_out(np.array([[1.0, -1.0], [2.0, 0.0]]))
     array([[ 3., -1.]])
     """
-    return layers.bias_gradient(Eo)[..., None, :]
+    return layers.bias_gradient(_rows(Eo))[..., None, :]
 
 
 @takes_arrays
@@ -176,7 +176,7 @@ def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
     array([[ 1.,  0., -1.],
            [ 2.,  0., -2.]])
     """
-    return layers.weight_gradient(_rows(X), Eh)
+    return layers.weight_gradient(_rows(X), _rows(Eh))
 
 
 @takes_arrays
@@ -188,7 +188,7 @@ def gradient_bias_hidden(Eh: Array) -> Array:
     >>> gradient_bias_hidden(np.array([[1.0, 0.0, -1.0]]))
     array([[ 1.,  0., -1.]])
     """
-    return layers.bias_gradient(Eh)[..., None, :]
+    return layers.bias_gradient(_rows(Eh))[..., None, :]
 
 
 @takes_arrays
@@ -228,8 +228,11 @@ def update_momentum(
     >>> Ms[3]
     array([[ 0.2, -0.2]])
     """
-    Js = backprop_gradients(X, T, *ls_of_params)
-    return [next_moment(as_array(M, "M"), J, momentum_term, learning_rate) for M, J in zip(Ms, Js, strict=True)]
+    parameters, moments = checked_lists(ls_of_params=ls_of_params, Ms=Ms)
+    if len(parameters) != 4:
+        raise ValueError(f"ls_of_params has {len(parameters)} arrays, but it is [Wh, bh, Wo, bo].")
+    Js = backprop_gradients(X, T, *parameters)
+    return [next_moment(M, J, momentum_term, learning_rate) for M, J in zip(moments, Js, strict=True)]
 
 
 def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:
@@ -240,7 +243,8 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
     >>> update_params([np.array([[1.0, 2.0]])], [np.array([[0.5, -0.5]])])
     [array([[1.5, 1.5]])]
     """
-    return [as_array(P, "a parameter") + as_array(M, "M") for P, M in zip(ls_of_params, Ms, strict=True)]
+    parameters, moments = checked_lists(ls_of_params=ls_of_params, Ms=Ms)
+    return [P + M for P, M in zip(parameters, moments, strict=True)]
 
 
 def _rows(X: Array) -> Array:
@@ -248,6 +252,9 @@ def _rows(X: Array) -> Array:
     return X[None, :] if X.ndim == 1 else X
 
 
-def _vector(b: Array) -> Array:
-    """Return a bias without its axis of rows, of length 1, if it has one."""
-    return b[..., 0, :] if b.ndim > 1 else b
+def _affine(X: Array, W: Array, b: Array) -> Array:
+    """Return X W + b, with a bias that is (1, 3), (3,), a number, or one for each row."""
+    X = _rows(X)
+    if b.ndim > 1 and b.shape[-2] > 1:  # each row is a network of its own
+        return layers.affine(X[..., None, :], W, b)[..., 0, :]
+    return layers.affine(X, W, b[..., 0, :] if b.ndim > 1 else b[None] if b.ndim == 0 else b)

@@ -120,6 +120,7 @@ def _wrong_backwards(
 ) -> Iterator[tuple[str, Callable[[Any, np.ndarray], np.ndarray]]]:
     if isinstance(layer, Activation):
         yield f"the derivative of {name} is missing", lambda saved, delta: delta
+        yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
         for other in known:
             if other != layer and type(other) is not Identity:
                 yield (
@@ -132,7 +133,6 @@ def _wrong_backwards(
                 )
         yield f"the derivative of {name} is taken at its output y instead of z", _derivative_at_output(layer)
         yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
-        yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
     elif getattr(layer, "random", False):
         yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
 

@@ -1,0 +1,156 @@
+"""``vecprop learn``: the work of students, checked; worksheets, made and graded."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..terminal.errors import WRONG_GRADIENT, UsageError, show
+from ..terminal.json_output import to_json
+from .shared_options import Debug, Force, Json
+
+ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
+LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="The time for a file, and for each call.")]
+Memory = Annotated[int, typer.Option(min=256, help="The memory of a file's process, in MB.")]
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
+    only: Annotated[
+        str | None, typer.Option(help="The functions to check, such as softmax,loss; all by default.")
+    ] = None,
+    hints: Annotated[int, typer.Option(min=0, max=3, help="How many of the three hints are shown.")] = 1,
+    solution: Annotated[bool, typer.Option("--solution", help="Show the solution of what is wrong.")] = False,
+    shape: Annotated[
+        str | None, typer.Option(help="Check loss_and_gradient(theta, X, T) of the network of this shape instead.")
+    ] = None,
+    activation: ActivationName = "logistic",
+    loss: LossName = "softmax",
+    seconds: Seconds = 5,
+    memory: Memory = 2048,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check a student's functions: right, or what is wrong, in hints. If not all are right, the exit code is 5.
+
+    The file runs in a process of its own, in an empty folder. The functions have the names and arguments of the
+    tutorial, see docs/learn.md.
+
+    Example: vecprop learn check homework.ipynb --hints 2
+
+    Example: vecprop learn check homework.py --shape 3-4-1 --activation tanh --loss squared_error
+    """
+    from ...learn import grade_file
+    from ...learn.shapes import network_of_shape
+
+    with _usage():
+        network = None if shape is None else network_of_shape(shape, activation, loss)
+        names = only.split(",") if only else None
+        grades = grade_file(file, names, network=network, hints=hints, seconds=seconds, megabytes=memory)
+    if as_json:
+        print(to_json(grades.to_dict()))
+    else:
+        show(str(grades))
+        if solution and network is None:
+            for grade in grades.values():
+                if not grade.right:
+                    show(f"\n{grade.name}, solution:\n{grade.solution()}")
+    if not grades.right:
+        raise typer.Exit(WRONG_GRADIENT)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Have a ValueError of the lessons be one of usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def worksheet(
+    out: Annotated[
+        Path, typer.Option("-o", "--output", help="The sheet, a page (.html), notebook (.ipynb) or Markdown (.md).")
+    ],
+    shape: Annotated[str, typer.Option(help="The numbers of inputs, hidden units and outputs.")] = "2-3-2",
+    rows: Annotated[int, typer.Option(min=1, help="The number of rows.")] = 4,
+    activation: ActivationName = "logistic",
+    loss: LossName = "softmax",
+    seed: Annotated[int, typer.Option(min=0, help="Draws the numbers; of a class the first sheet's.")] = 0,
+    names: Annotated[Path | None, typer.Option(help="A CSV file of names: a sheet for each, in the folder -o.")] = None,
+    kind: Annotated[str, typer.Option("--format", help="html, ipynb or md, for the sheets of a class.")] = "html",
+    solution: Annotated[bool, typer.Option("--solution", help="Fill the sheet in.")] = False,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Make a worksheet: a small network with round numbers, and blanks for every value of a pass.
+
+    Example: vecprop learn worksheet --shape 2-3-2 --rows 4 --seed 7 -o sheet.html
+
+    Example: vecprop learn worksheet --names class.csv -o sheets/
+    """
+    from ...learn import worksheet as drawn
+    from ...learn.sheets.class_list import names_of, sheets_of, written
+
+    with _usage():
+        sheet = drawn(shape, rows=rows, activation=activation, loss=loss, seed=seed)
+        if names is None:
+            files = {out: written(sheet, out.suffix.lower(), solution)}
+        else:
+            sheets = sheets_of(sheet, names_of(names))
+            files = {out / f"{stem}.{kind}": written(each, f".{kind}", solution) for stem, each in sheets}
+    if names is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        raise UsageError(f"{there[0]} exists: give another name with -o, or allow to overwrite it with --force.")
+    for path, content in files.items():
+        path.write_text(content, encoding="utf-8")
+    print(f"{len(files)} worksheet{'s' if len(files) > 1 else ''} in {out}.")
+
+
+def grade(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Saved answers (.json), notebooks and Markdown.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="A CSV file; by default standard output.")] = None,
+    seconds: Seconds = 30,
+    memory: Memory = 2048,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Grade all worksheets of a folder: a line for each, with its points and what is wrong.
+
+    Example: vecprop learn grade sheets/ -o grades.csv
+    """
+    from ...learn.sheets.class_list import COLUMNS, rows_of_grades
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder.")
+    if out is not None and out.exists() and not force:
+        raise UsageError(f"{out} exists: give another name with -o, or allow to overwrite it with --force.")
+    graded = [{name: _plain(cell) for name, cell in row.items()} for row in rows_of_grades(folder, seconds, memory)]
+    if not graded:
+        raise UsageError(f"{folder} has no worksheets: no .json, .ipynb or .md.")
+    if out is None:
+        _write_rows(sys.stdout, COLUMNS, graded)
+        return
+    with out.open("w", encoding="utf-8", newline="") as file:
+        _write_rows(file, COLUMNS, graded)
+    print(f"{len(graded)} worksheet{'s' if len(graded) > 1 else ''} graded in {out}.")
+
+
+def _write_rows(file: Any, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell without needless digits, that no spreadsheet takes for a formula: names are strangers' text."""
+    if isinstance(cell, float):
+        return f"{cell:g}"
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

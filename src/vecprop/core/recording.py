@@ -1,0 +1,176 @@
+"""The recording of one forward and backward pass: what goes into each layer and comes out of it, also inside layers.
+
+The network itself computes; each of its layers, and its loss, is a twin of the given one that keeps what passes by.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from types import new_class
+from typing import Any
+
+from .counter_rng import RandomKey
+from .elementary import Array
+from .inputs import Batch
+from .layers import Layer
+from .network import Network
+
+
+@dataclass
+class LayerPass:
+    """The values of one layer in a forward and backward pass.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer as it was given.
+    p : dict of str to array
+        Its parameters.
+    X, Y : array (*M, N, width)
+        Its input and its output.
+    saved : object
+        What it saved for its backward pass.
+    delta, delta_X : array (*M, N, width)
+        The gradients with respect to Y and X.
+    J : dict of str to array
+        The gradients of its parameters; for a layer of a network without those of penalties.
+    inside : list of LayerPass
+        The passes of the layers that it is made of, in the order of the forward pass.
+    """
+
+    layer: Layer
+    p: dict[str, Array]
+    X: Array
+    Y: Array = None
+    saved: Any = None
+    delta: Array = None
+    delta_X: Array = None
+    J: dict[str, Array] = field(default_factory=dict)
+    inside: list["LayerPass"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One forward and backward pass of a network.
+
+    Parameters
+    ----------
+    layers : list of LayerPass
+        The layers' values, from the first.
+    row_losses : array (*M, N)
+        The loss of each row.
+    loss : array (*M,)
+        The loss: the reduced losses of the rows, plus the penalties.
+    gradient : array (*M, P)
+        Its gradient, with that of the penalties.
+    """
+
+    layers: list[LayerPass]
+    row_losses: Array
+    loss: Array
+    gradient: Array
+
+
+def record(
+    network: Network, theta: Array, batch: Batch, noise: RandomKey | None = None, row: int | None = None
+) -> Recording:
+    """Return the values of a forward and backward pass on a batch that has been checked.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    theta : array (*M, P)
+        The parameters.
+    batch : Batch
+        The rows.
+    noise : RandomKey, optional
+        The key of random layers; None is prediction.
+    row : int, optional
+        The row whose part in the gradient is sought: all others pass a delta of 0 back. By default all rows.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, Logistic, Network, SquaredError
+    >>> network = Network(2, [Dense(3), Logistic(), Dense(1)], SquaredError())
+    >>> theta = network.init(0)
+    >>> recording = record(network, theta, network.batch(theta, np.ones((4, 2)), np.zeros(4)))
+    >>> [step.Y.shape for step in recording.layers]
+    [(4, 3), (4, 3), (4, 1)]
+    """
+    top: list[LayerPass] = []
+    row_losses: list[Array] = []
+    layers = [_twin(layer, [top]) for layer in network.layers]
+    loss_function = _loss_twin(network.loss_function, row_losses, row)
+    twin = Network(network.inputs, layers, loss_function, network.penalties)
+    loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
+    return Recording(top, row_losses[0], loss, gradient)
+
+
+def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
+    """Return a layer that computes as the given one, of a class derived from its own, and keeps its passes.
+
+    The last of the places is the list that the pass is appended to: that of the layer around it.
+    """
+    cls, passes = type(layer), []
+
+    def forward(self: Any, p: dict[str, Array], X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
+        step = LayerPass(layer, p, X)
+        places[-1].append(step)
+        places.append(step.inside)
+        try:
+            step.Y, step.saved = cls.forward(self, p, X, noise)
+        finally:
+            places.pop()
+        passes.append(step)
+        return step.Y, step.saved
+
+    def backward(self: Any, p: dict[str, Array], saved: Any, delta: Array, J: dict[str, Array]) -> Array:
+        step = passes.pop()  # a layer that is passed twice goes back in reverse order
+        step.delta = delta
+        step.delta_X = cls.backward(self, p, saved, delta, J)
+        step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added to it later
+        return step.delta_X
+
+    twin = _of_class(layer, {"forward": forward, "backward": backward})
+    for name, value in vars(layer).items():
+        object.__setattr__(twin, name, _inside(value, places))  # the dataclass may be frozen
+    return twin
+
+
+def _inside(value: Any, places: list[list[LayerPass]]) -> Any:
+    """Return an attribute of a layer, with twins in the place of the layers in it."""
+    if isinstance(value, Layer):
+        return _twin(value, places)
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_inside(part, places) for part in value)
+    if isinstance(value, Mapping) and type(value) is dict:
+        return {name: _inside(part, places) for name, part in value.items()}
+    return value
+
+
+def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
+    """Return a loss that keeps the rows' losses, and whose delta is 0 in all rows but one if a row is given."""
+    cls = type(loss)
+
+    def value(self: Any, Z: Array, T: Array) -> Array:
+        row_losses.append(cls.value(self, Z, T))
+        return row_losses[-1]
+
+    def delta(self: Any, Z: Array, T: Array) -> Array:
+        whole = cls.delta(self, Z, T)
+        if row is None:
+            return whole
+        part = 0 * whole
+        part[..., row, :] = whole[..., row, :]
+        return part
+
+    return _of_class(loss, {"value": value, "delta": delta})
+
+
+def _of_class(part: Any, methods: dict[str, Any]) -> Any:
+    """Return a copy of an object, of a class that is derived from its own and has other methods."""
+    cls, twin = type(part), copy(part)
+    derived = new_class(cls.__name__, (cls,), exec_body=lambda names: names.update(methods, __module__=cls.__module__))
+    object.__setattr__(twin, "__class__", derived)
+    return twin

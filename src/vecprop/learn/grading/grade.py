@@ -1,0 +1,386 @@
+"""Grades of functions: right, or what is wrong, in as many hints as are asked for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ...core.network import Network
+from .judging import Caller, Judgement, each_task, judged, missing, not_own
+from .student import Outcome, call, is_own, plain
+from .student_process import StudentProcess, read_source
+from .tasks import TASKS, Task, arguments_of
+
+
+@dataclass(frozen=True, repr=False)
+class Grade:
+    """The grade of one function; ``print`` it for a sentence.
+
+    Parameters
+    ----------
+    name : str
+        The function.
+    points, out_of : float
+        Its points, and the most that it can have: half of them for right numbers with a fault beside them.
+    mistake : str
+        What is wrong, in words; empty if nothing is.
+    hints : tuple of str
+        What to look at, which step of the derivation it is, the entry with both values; empty if nothing is wrong.
+    notes : tuple of str
+        Further sentences.
+    shown : int
+        The number of hints that are printed.
+
+    Examples
+    --------
+    >>> found = grade(lambda Y, T: T - Y, "error_output")
+    >>> found.right, found.points, found.mistake
+    (False, 0, 'the sign is wrong')
+    >>> print(found.hint(3))
+    Entry [0, 0] is 0.126346, but should be -0.126346, for arguments of the shapes Y (5, 2), T (5, 2).
+    >>> list(found.arguments)
+    ['Y', 'T']
+    """
+
+    name: str
+    points: float
+    out_of: float = 1.0
+    mistake: str = ""
+    hints: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    shown: int = 1
+
+    @property
+    def right(self) -> bool:
+        """Whether the function is right."""
+        return not self.mistake
+
+    def hint(self, level: int) -> str:
+        """Return a hint: 1 is what to look at, 2 which step of the derivation it is, 3 the entry with both values."""
+        if level not in (1, 2, 3):
+            raise ValueError(f"There are the hints 1, 2 and 3, not {level!r}.")
+        return self.hints[level - 1] if self.hints else f"{self.name} is right."
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that the last hint is about, by their names, to call the function again."""
+        return {} if self.name not in TASKS else _given(arguments_of(TASKS[self.name], 0), False)
+
+    def solution(self) -> str:
+        """Return the solution, a formula in NumPy."""
+        if self.name not in TASKS:
+            raise ValueError(f"There is no solution of {self.name}, only of the tutorial's functions.")
+        return TASKS[self.name].solution
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return points and message as plain numbers and strings, with the hints that are shown."""
+        return {
+            "name": self.name,
+            "right": self.right,
+            "points": self.points,
+            "out_of": self.out_of,
+            "message": self.message,
+            "notes": list(self.notes),
+        }
+
+    @property
+    def message(self) -> str:
+        """The judgement in a sentence, with the hints that are shown."""
+        if self.right:
+            return "right."
+        return " ".join(["not right yet.", *self.hints[: self.shown]])
+
+    def __str__(self) -> str:
+        points = "" if self.right else f" ({self.points:g} of {self.out_of:g})"
+        return " ".join([f"{self.name}: {self.message}{points}", *self.notes])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{_line(self)}</p>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grades(Mapping[str, Grade]):
+    """The grades of several functions, by their names; ``print`` it for a line each.
+
+    Parameters
+    ----------
+    grades : tuple of Grade
+        The grades.
+    notes : tuple of str
+        Sentences on the file as a whole.
+
+    Examples
+    --------
+    >>> grades = grade_all({"error_output": lambda Y, T: Y - T}, ["error_output", "loss"])
+    >>> grades.points, grades["loss"].mistake
+    (1.0, 'it is missing')
+    """
+
+    grades: tuple[Grade, ...]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Grade:
+        for grade in self.grades:
+            if grade.name == name:
+                return grade
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (grade.name for grade in self.grades)
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+    @property
+    def points(self) -> float:
+        """The sum of the points."""
+        return sum(grade.points for grade in self.grades)
+
+    @property
+    def out_of(self) -> float:
+        """The most points that there are."""
+        return sum(grade.out_of for grade in self.grades)
+
+    @property
+    def right(self) -> bool:
+        """Whether all functions are right."""
+        return all(grade.right for grade in self.grades)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return points and messages as plain numbers, strings and lists."""
+        return {
+            "right": self.right,
+            "points": self.points,
+            "out_of": self.out_of,
+            "functions": [grade.to_dict() for grade in self.grades],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def total(self) -> str:
+        """The points in words."""
+        return f"{self.points:g} of {self.out_of:g} points."
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.grades), *self.notes, self.total])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        lines = [_line(grade) for grade in self.grades] + [escape(note) for note in self.notes]
+        return "".join(f"<li>{line}</li>" for line in lines).join(("<ul>", f"</ul><p><b>{escape(self.total)}</b></p>"))
+
+
+def _line(grade: Grade) -> str:
+    mark = "✓" if grade.right else "✗"
+    return f"{mark} <code>{escape(grade.name)}</code>" + escape(str(grade).removeprefix(grade.name))
+
+
+def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
+    """Grade one function of the tutorial, or one that computes the loss and gradient of a network.
+
+    Parameters
+    ----------
+    function : callable
+        The function. For a network it takes (theta, X, T) and returns the loss and its gradient, a vector of the shape
+        of theta.
+    name : str, optional
+        Which of the tutorial's functions it should be; by default its own name.
+    network : Network, optional
+        The network whose loss and gradient it should compute.
+    hints : int, default 1
+        The number of hints that are printed, 0 to 3: what to look at; which step of the derivation; the entry with
+        both values. `Grade.hint` gives each of them later, and `Grade.solution` the solution.
+
+    Returns
+    -------
+    Grade
+        Whatever the function does; only a function that does not end is waited for. `grade_file` does not wait.
+
+    Raises
+    ------
+    ValueError
+        If there is no function of this name in the tutorial.
+
+    Examples
+    --------
+    >>> def error_hidden(H, Wo, Eo):
+    ...     return Eo @ Wo.T
+    >>> found = grade(error_hidden)
+    >>> found
+    error_hidden: not right yet. Look at the factors: compare them one by one with the derivation. (0 of 1)
+    >>> found.mistake
+    'the slope of the logistic function is missing'
+    >>> grade(lambda Y, T: Y - T, "error_output")
+    error_output: right.
+    """
+    _require_hints(hints)
+    if network is not None:
+        from .network_task import judged_network
+
+        judgement = judged_network(network, lambda name, arguments, lists: call(function, arguments))
+        return _graded(name or getattr(function, "__name__", "loss_and_gradient"), judgement, hints)
+    (task,) = each_task([name or getattr(function, "__name__", "")])
+    return _grade_of(task, _in_process({task.name: function}), {task.name: function}, {}, hints)
+
+
+def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
+    """Grade the functions of the tutorial in a module, such as an imported one, or ``globals()`` of a notebook.
+
+    Parameters
+    ----------
+    module : module, mapping or object
+        Where the functions are, under the tutorial's names.
+    names : sequence of str, optional
+        The names of the functions that are graded; all of the tutorial by default.
+    hints : int, default 1
+        The number of hints that are printed; see `grade`.
+
+    Returns
+    -------
+    Grades
+        The grade of each function; one that is missing has 0 points.
+
+    Examples
+    --------
+    >>> def loss(Y, T):
+    ...     return -np.mean(T * np.log(Y))
+    >>> grade_all({"loss": loss}, ["loss", "error_output"])
+    loss: not right yet. Look at how large the result is: what is summed, and is it divided by something? (0 of 1)
+    error_output: not right yet. It is missing. (0 of 1)
+    0 of 2 points.
+    """
+    _require_hints(hints)
+    known = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
+    functions: dict[str, Any] = {name: known[name] for name in TASKS if callable(known.get(name))}
+    return graded_all(_in_process(functions), functions, names, hints)
+
+
+def grade_file(
+    path: str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    network: Network | None = None,
+    hints: int = 1,
+    seconds: float = 5,
+    megabytes: int = 2048,
+) -> Grades:
+    """Grade the functions in a student's file, which runs in a process of its own, in an empty folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Python file, a notebook, or Markdown with blocks of Python. Every statement is run; one that fails is noted.
+    names : sequence of str, optional
+        The names of the functions that are graded; all of the tutorial by default.
+    network : Network, optional
+        The network whose loss and gradient the file's ``loss_and_gradient(theta, X, T)`` computes; only that is graded.
+    hints : int, default 1
+        The number of hints that are printed; see `grade`.
+    seconds : float, default 5
+        The time for the file, and for each call of a function.
+    megabytes : int, default 2048
+        The memory of the process, where the system can limit it.
+
+    Returns
+    -------
+    Grades
+        Endless loops, an end by exit(), missing functions and all else become sentences.
+
+    Raises
+    ------
+    ValueError
+        If it is no Python file, notebook or Markdown.
+    OSError
+        If it cannot be read.
+
+    Notes
+    -----
+    The process is kept from accidents, not from attacks: it has the rights of the user who starts it, and may read
+    files and use the network. What nobody knows should run in a container.
+    """
+    _require_hints(hints)
+    text, ending = read_source(Path(path))
+    with StudentProcess(text, ending, seconds, megabytes) as student:
+        if network is None:
+            return graded_all(student.call, student.functions, names, hints, student.notes)
+        from .network_task import NAME, TASK, judged_network
+
+        is_there = student.functions.get(NAME)
+        judgement = judged_network(network, student.call) if is_there else missing(TASK)
+        return Grades((_graded(NAME, judgement, hints),), tuple(student.notes))
+
+
+def graded_all(
+    caller: Caller, there: Mapping[str, Any], names: Sequence[str] | None, hints: int, notes: Sequence[str] = ()
+) -> Grades:
+    """Grade functions that a caller calls.
+
+    Parameters
+    ----------
+    caller : callable
+        Calls them.
+    there : mapping of str to object
+        Those that there are: functions, or whether each is the student's own.
+    names : sequence of str or None
+        The names of those that are graded.
+    hints : int
+        The number of hints that are printed.
+    notes : sequence of str
+        Sentences on the whole.
+    """
+    grades, wrong = [], {}
+    for task in each_task(names):
+        graded = _grade_of(task, caller, there, wrong, hints)
+        grades.append(graded)
+        if not graded.right and task.name in there:
+            wrong[task.name] = _as_function(task, caller)
+    return Grades(tuple(grades), tuple(notes))
+
+
+def _grade_of(
+    task: Task, caller: Caller, there: Mapping[str, Any], wrong: Mapping[str, Callable[..., Any]], hints: int
+) -> Grade:
+    if task.name not in there:
+        return _graded(task.name, missing(task), hints)
+    if there[task.name] is False or not is_own(there[task.name]):
+        return _graded(task.name, not_own(task), hints)
+    return _graded(task.name, judged(task, caller, wrong), hints)
+
+
+def _graded(name: str, judgement: Judgement, hints: int) -> Grade:
+    found = Grade(name, judgement.share, mistake=judgement.mistake, hints=judgement.hints, notes=judgement.notes)
+    return replace(found, shown=hints)
+
+
+def _in_process(functions: Mapping[str, Callable[..., Any]]) -> Caller:
+    def called(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
+        return call(functions[name], _given(arguments, lists))
+
+    return called
+
+
+def _given(arguments: Mapping[str, Any], lists: bool) -> dict[str, Any]:
+    return {name: plain(value, lists) for name, value in arguments.items()}
+
+
+def _as_function(task: Task, caller: Caller) -> Callable[..., Any]:
+    """Return a student's function, as one that others call; it raises if there is no value."""
+
+    def function(*values: Any) -> Any:
+        outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
+        if outcome["kind"] != "value":
+            raise ValueError(outcome["kind"])
+        return outcome["value"]
+
+    return function
+
+
+def _require_hints(hints: int) -> None:
+    if hints not in (0, 1, 2, 3):
+        raise ValueError(f"There are 3 hints, so that hints is 0 to 3, not {hints!r}.")

@@ -1,0 +1,276 @@
+"""The side of the student: a call of their function, and the process that runs their file.
+
+This module is also a program of its own, in which nothing of vecprop is imported: it reads requests from standard input
+and answers on standard output, a line of JSON each. What the student's code prints or reads goes elsewhere.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+LONGEST, LARGEST = 2_000, 100_000
+"""The most characters of a printed text, and the most numbers of a result, that are kept."""
+
+DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+Outcome = dict[str, Any]
+
+
+def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Outcome:
+    """Return what a call comes to: a value or an error, what it printed, and which arguments it changed.
+
+    Parameters
+    ----------
+    function : callable
+        The student's function.
+    arguments : mapping of str to array, number or list of arrays
+        Its arguments by their names, given in this order.
+
+    Returns
+    -------
+    dict
+        With "kind", which is "value", "error" or "exit", and "printed" and "changed"; with "value", or with "error" and
+        the "line" and "code" where it was raised.
+
+    Examples
+    --------
+    >>> call(lambda Y, T: Y - T, {"Y": np.array([[1.0]]), "T": np.array([[0.0]])})
+    {'kind': 'value', 'value': array([[1.]]), 'printed': '', 'changed': []}
+    """
+    given = {name: _copied(value) for name, value in arguments.items()}
+    printed = io.StringIO()
+    outcome: Outcome
+    try:
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            outcome = {"kind": "value", "value": simple(function(*given.values()))}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a student's function may raise anything
+        outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
+    changed = [name for name, value in arguments.items() if not _same(value, given[name])]
+    return {**outcome, "printed": printed.getvalue()[:LONGEST], "changed": changed}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(part) for part in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, list):
+        return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
+    return bool(np.array_equal(before, after)) if isinstance(before, np.ndarray) else before == after
+
+
+def described(error: BaseException, file: str) -> Outcome:
+    """Return an error as its sentence, with the last line of a file that it went through."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    kind = "exit" if isinstance(error, SystemExit) else "error"
+    said = "" if kind == "exit" else " ".join(str(error).split())[:LONGEST]
+    text = f"{type(error).__name__}: {said}".removesuffix(": ")
+    line = frames[-1].lineno if frames else getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    code = (frames[-1].line or "") if frames else ""
+    return {"kind": kind, "error": text, "line": line, "code": code[:200]}
+
+
+def simple(value: Any) -> Any:
+    """Return a result as an array of numbers, a list of them, None, or the name of another type in a tuple.
+
+    Examples
+    --------
+    >>> simple([[1, 2], [3, 4]]), simple((1.0, np.ones((1, 2)))), simple({"a": 1})
+    (array([[1., 2.],
+           [3., 4.]]), [array(1.), array([[1., 1.]])], ('dict',))
+    """
+    if value is None:
+        return None
+    if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
+        return (type(value).__name__,)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            array = np.asarray(value)
+            if array.size > LARGEST:
+                return ("array of too many numbers",)
+            if array.dtype.kind == "c" and not np.imag(array).any():
+                array = np.real(array)
+            array = np.array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
+    except (TypeError, ValueError, RuntimeError):
+        array = None
+    is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object)
+    if array is None or (is_list and array.ndim == 3):  # a list of arrays whose shapes may differ
+        if not is_list or len(value) > 100:
+            return (type(value).__name__,)
+        return [simple(part) for part in value]
+    return array
+
+
+def is_own(function: Any) -> bool:
+    """Return whether a function is not one of the library's own."""
+    return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.seed", "vecprop.core"))
+
+
+def encoded(value: Any) -> Any:
+    """Return a simple value for JSON."""
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "numbers": [float(number) for number in value.ravel()]}
+    if isinstance(value, tuple):
+        return {"type": str(value[0])[:LONGEST]}
+    return [encoded(part) for part in value] if isinstance(value, list) else value
+
+
+def decoded(value: Any) -> Any:
+    """Return a simple value from JSON.
+
+    Examples
+    --------
+    >>> decoded(encoded([np.ones((1, 2)), None]))
+    [array([[1., 1.]]), None]
+    """
+    if isinstance(value, dict):
+        if "type" in value:
+            return (str(value["type"]),)
+        return np.array(value["numbers"], float).reshape([int(length) for length in value["shape"]])
+    return [decoded(part) for part in value] if isinstance(value, list) else value
+
+
+def chunks_of(text: str, ending: str) -> list[str]:
+    r"""Return the Python code of a file: of a notebook its cells, of Markdown its blocks, each with its own lines.
+
+    Examples
+    --------
+    >>> chunks_of("Some words.\n```python\nx = 1\n```\n", ".md")
+    ['x = 1\n']
+    """
+    if ending == ".ipynb":
+        cells = json.loads(text).get("cells", [])
+        chunks = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+    elif ending == ".md":
+        fence = r"^[ ]{0,3}(?:```|~~~)"
+        head = r"[ ]*(?:\{?\.?python3?\b[^\n]*|\{code-cell\}[^\n]*|py[ ]*)\n"
+        chunks = re.findall(f"{fence}{head}(.*?){fence}", text, re.MULTILINE | re.DOTALL)
+    else:
+        chunks = [text]
+    return chunks
+
+
+def _parsed(chunk: str) -> list[ast.stmt]:
+    """Return the statements of a chunk, without a notebook's own commands, such as %matplotlib."""
+    try:
+        return ast.parse(chunk).body
+    except SyntaxError:
+        return ast.parse(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)).body
+
+
+def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[dict[str, Any], list[str]]:
+    """Return the names that a file defines, and its errors; each statement is run, also after one that failed.
+
+    Parameters
+    ----------
+    chunks : sequence of str
+        The code.
+    ending : str
+        The ending of the file's name.
+    only_definitions : bool
+        Whether only imports, functions, classes and numbers are run, since the whole file did not come to an end.
+    """
+    module = types.ModuleType("homework")  # no main program, so that what is for one does not run
+    sys.modules["homework"], names = module, vars(module)
+    errors: list[str] = []
+    for number, chunk in enumerate(chunks, 1):
+        place = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
+        file = f"<student {number}>"
+        try:
+            statements = _parsed(chunk)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            found = described(error, file)
+            errors.append(f"{place}line {found['line']}: {found['error'].split(' (<')[0]}")
+            continue
+        for statement in statements:
+            is_number = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+            if only_definitions and not isinstance(statement, DEFINITIONS) and not is_number:
+                continue
+            try:
+                exec(compile(ast.Module([statement], []), file, "exec"), names)
+            except BaseException as error:  # a student's file may raise anything
+                found = described(error, file)
+                what = "it ends itself by exit()" if found["kind"] == "exit" else found["error"]
+                errors.append(f"{place}line {found['line'] or statement.lineno}: {what}")
+    return names, errors
+
+
+def limit(seconds: float, megabytes: int) -> None:
+    """Limit this process: processor time, memory, sizes of files; no core dumps. Where the system cannot, nothing."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    wanted = {
+        resource.RLIMIT_CPU: int(seconds) + 1,
+        resource.RLIMIT_AS: megabytes * 2**20,
+        resource.RLIMIT_FSIZE: 2**20,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in wanted.items():
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (most, most))
+
+
+def serve() -> None:
+    """Load a file and call its functions, as the requests on standard input say."""
+    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+
+    def answer(content: Any) -> None:
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
+    answer({"ready": True})
+    start = json.loads(requests.readline())
+    sys.path[:] = start["path"]
+    limit(start["seconds"], start["megabytes"])
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            chunks = chunks_of(start["text"], start["ending"])
+            names, errors = load(chunks, start["ending"], start["only_definitions"])
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+            names, errors = {}, [f"it is no notebook: {error}"]
+
+    functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
+    answer({"functions": functions, "errors": errors[:20], "printed": len(printed.getvalue())})
+    for line in requests:
+        request = json.loads(line)
+        if "values" in request:
+            answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}})
+            continue
+        arguments = {name: plain(decoded(value), request["lists"]) for name, value in request["arguments"].items()}
+        sys.stdin = io.StringIO()  # exit() closes it
+        outcome = call(names[request["name"]], arguments)
+        answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"]})
+
+
+def plain(value: Any, as_lists: bool) -> Any:
+    """Return an argument as it is given: numbers instead of arrays without axes, and lists if asked."""
+    if isinstance(value, list):
+        return [plain(part, as_lists) for part in value]
+    return value.tolist() if as_lists or value.ndim == 0 else value
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,176 @@
+"""Worksheets of a class: one for each name, and the grades of all that come back."""
+
+import ast
+import csv
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..grading.grade import Grades
+from ..grading.student_process import StudentProcess, read_source
+from .html_sheet import as_page
+from .notebook_sheet import as_markdown, as_notebook
+from .sheet import Worksheet
+
+ENDINGS = (".html", ".ipynb", ".md")
+LARGEST = 10 * 2**20
+
+
+def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
+    """Return a worksheet as the content of a file with an ending.
+
+    Examples
+    --------
+    >>> written(Worksheet("2-2", rows=1), ".md").startswith("# Worksheet")
+    True
+    """
+    if ending == ".html":
+        return as_page(sheet, solution)
+    if ending == ".ipynb":
+        return json.dumps(as_notebook(sheet, solution), indent=1, ensure_ascii=False)
+    if ending == ".md":
+        return as_markdown(sheet, solution)
+    raise ValueError(f"A worksheet is a page (.html), a notebook (.ipynb) or Markdown (.md), not {ending!r}.")
+
+
+def names_of(path: Path) -> list[str]:
+    """Return the names in a CSV file: its column "name", or else its first column, which then has no head.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
+    lines = [line for line in lines if any(line)]
+    heads = [head.lower() for head in lines[0]] if lines else []
+    column, below = (heads.index("name"), lines[1:]) if "name" in heads else (0, lines)
+    names = [line[column] for line in below if len(line) > column and line[column]]
+    if not names:
+        raise ValueError(f"{path} has no names: give one a line, or a column name.")
+    return names
+
+
+def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Worksheet]]:
+    """Yield a worksheet for each name, with seeds one after the other, and the stem of its file.
+
+    Examples
+    --------
+    >>> [(stem, each.seed) for stem, each in sheets_of(Worksheet("2-2", seed=7), ["A. B", "A/B"])]
+    [('A-B', 7), ('A-B-2', 8)]
+    """
+    taken: set[str] = set()
+    for number, name in enumerate(names):
+        plain = re.sub(r"\W+", "-", name).strip("-")[:100] or "sheet"
+        count = 1
+        stem = plain
+        while stem.lower() in taken:
+            count += 1
+            stem = f"{plain}-{count}"
+        taken.add(stem.lower())
+        yield stem, replace(sheet, seed=sheet.seed + number, name=name[:200])
+
+
+def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
+    """Return the worksheet of a file that came back, and the grades of what is filled in.
+
+    Parameters
+    ----------
+    path : Path
+        The answers that a page has saved (.json), a notebook (.ipynb) or Markdown (.md), which is run.
+    seconds : float
+        The time for a notebook or Markdown.
+    megabytes : int
+        The memory of its process.
+
+    Raises
+    ------
+    ValueError
+        If the file is no worksheet.
+    """
+    if path.suffix.lower() == ".json":
+        with path.open("rb") as file:
+            content = _object(file.read(LARGEST), path)
+        sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
+        shapes = {value.name: value.array.shape for value in sheet.blanks}
+        if not isinstance(answers, dict):
+            raise ValueError(f"{path} has no answers.")
+        given = {name: _nested(values, shapes[name]) for name, values in answers.items() if name in shapes}
+        return sheet, sheet.check(given)
+    text, ending = read_source(path)
+    sheet = _sheet_of_source(text, ending, path)
+    with StudentProcess(text, ending, seconds, megabytes) as student:
+        values = student.values([value.name for value in sheet.blanks])
+        return sheet, replace(sheet.check(values), notes=tuple(student.notes))
+
+
+def _object(content: bytes, path: Path) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    raise ValueError(f"{path} is no file of answers.")
+
+
+def _sheet(details: Any, path: Path) -> Worksheet:
+    with suppress(TypeError, ValueError):
+        return Worksheet(**details)
+    raise ValueError(f"{path} does not say which worksheet it is.")
+
+
+def _sheet_of_source(text: str, ending: str, path: Path) -> Worksheet:
+    """Return the worksheet that a notebook's details name, or the call in a file's first lines of code."""
+    if ending == ".ipynb":
+        details = _object(text.encode(), path).get("metadata")
+        if isinstance(details, dict) and "vecprop_worksheet" in details:
+            return _sheet(details["vecprop_worksheet"], path)
+    found = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", text, re.MULTILINE)
+    with suppress(SyntaxError, ValueError, AttributeError, RecursionError):
+        call: Any = ast.parse(found[1] if found else "", mode="eval").body
+        details = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        return _sheet({"shape": ast.literal_eval(call.args[0]), **details}, path)
+    return _sheet(None, path)
+
+
+def _nested(values: Any, shape: tuple[int, ...]) -> Any:
+    """Return the flat list of a page's fields in the shape of the value."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        return None
+    if len(values) != int(np.prod(shape)):
+        return None
+    return np.array(values, dtype=object).reshape(shape).tolist() if shape else values[0]
+
+
+def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
+    """Yield a row for each file of a folder, with points or the reason why there are none.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; files of other endings are not looked at.
+    seconds, megabytes : float and int
+        The time and the memory of each file.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in (".json", ".ipynb", ".md") or not path.is_file():
+            continue
+        row = dict.fromkeys(COLUMNS, "") | {"file": path.name, "points": 0}
+        try:
+            sheet, grades = graded_sheet(path, seconds, megabytes)
+        except (ValueError, OSError) as error:
+            yield {**row, "notes": str(error)}
+            continue
+        about = {name: value for name, value in sheet.to_dict().items() if name in COLUMNS}
+        wrong = " ".join(name for name, grade in grades.items() if not grade.right)
+        result = {"points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": " ".join(grades.notes)}
+        yield {**row, **about, **result}
+
+
+COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")

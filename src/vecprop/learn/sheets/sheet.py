@@ -1,0 +1,259 @@
+"""A worksheet: a network with round numbers that a seed draws, and the values of its pass that are to be filled in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...core.network import Network
+from ..grading.grade import Grade, Grades
+from ..shapes import network_of_shape
+from ..tracing.evaluation import computed
+from ..tracing.trace import Trace, trace
+from ..tracing.values import Value
+
+MOST_ROWS, MOST_UNITS = 50, 50
+ATTEMPTS = 100
+"""The most draws of numbers until no unit is without error, which would leave nothing to compute."""
+
+DECIMALS = 3
+"""The number of decimals that are asked for."""
+
+
+@dataclass(frozen=True)
+class Worksheet:
+    """A worksheet; see `worksheet`.
+
+    Parameters
+    ----------
+    shape : str
+        The shape of the network, such as "2-3-2".
+    rows : int
+        The number of rows, N.
+    activation, loss : str
+        The activation of the hidden layers, and the loss.
+    seed : int
+        What draws the numbers.
+    name : str
+        Whose sheet it is.
+
+    Examples
+    --------
+    >>> sheet = Worksheet("2-2", rows=1, seed=3)
+    >>> sheet.to_dict()["seed"], sheet.network.widths
+    (3, (2,))
+    """
+
+    shape: str
+    rows: int = 4
+    activation: str = "logistic"
+    loss: str = "softmax"
+    seed: int = 0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sheet."""
+        network_of_shape(self.shape, self.activation, self.loss)
+        if max(map(int, self.shape.split("-"))) > MOST_UNITS:
+            raise ValueError(f"A worksheet has at most {MOST_UNITS} units in a layer, not {self.shape}.")
+        for what, value, least, most in (("rows", self.rows, 1, MOST_ROWS), ("seed", self.seed, 0, 2**53)):
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(f"A worksheet takes {what} from {least} to {most}, not {value!r}.")
+        if not isinstance(self.name, str) or len(self.name) > 200:
+            raise ValueError("The name of a worksheet is a text of at most 200 letters.")
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return network_of_shape(self.shape, self.activation, self.loss)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """All values: the solution."""
+        network = self.network
+        for attempt in range(ATTEMPTS):
+            drawn = trace(network, *self._draw(network, np.random.default_rng([self.seed, attempt])))
+            if _is_worth_it(drawn):
+                break
+        return drawn  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    def _draw(self, network: Network, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return theta, X and T: multiples of a half, weights not 0; classes in turn."""
+        theta = rng.integers(-2, 3, network.layout.size) / 2
+        for tensor in network.layout.tensors:
+            if tensor.name == "W":
+                theta[tensor.span] = rng.choice([-1.5, -1.0, -0.5, 0.5, 1.0, 1.5], tensor.size)
+        X, O = rng.integers(-4, 5, (self.rows, network.inputs)) / 2, network.outputs
+        if self.loss == "softmax":
+            return theta, X, np.eye(O)[rng.permutation(np.arange(self.rows) % O)]
+        if self.loss == "logistic":
+            return theta, X, rng.integers(0, 2, (self.rows, O)).astype(float)
+        return theta, X, rng.integers(-4, 5, (self.rows, O)) / 2
+
+    @property
+    def given(self) -> list[Value]:
+        """The values that the sheet shows."""
+        return [value for value in self.trace.values_in_order if value.stage == "given"]
+
+    @property
+    def blanks(self) -> list[Value]:
+        """The values that are filled in."""
+        return [value for value in self.trace.values_in_order if value.stage != "given" and value.name != "delta_X"]
+
+    def check(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
+        """Return the grade of each value that is filled in.
+
+        A value is right up to rounding to three decimals; one that follows from an earlier wrong one has half a point.
+
+        Parameters
+        ----------
+        answers : mapping of str to array_like
+            The values by their names, such as "Z1"; of others nothing is looked at.
+        names : str or sequence of str, optional
+            Those that are graded; by default all.
+
+        Examples
+        --------
+        >>> sheet = worksheet("2-2", rows=1)
+        >>> print(sheet.check({"Z1": sheet.trace["Z1"]}, "Z1"))
+        Z1: right.
+        1 of 1 points.
+        """
+        wanted = [names] if isinstance(names, str) else names
+        blanks = {value.name: value for value in self.blanks}
+        for name in wanted or ():
+            if name not in blanks:
+                raise ValueError(f"There is no blank {name!r}, only {', '.join(blanks)}.")
+        known = {value.name: value.array for value in self.given}
+        known |= {name: as_answer(answers.get(name), value.array.shape) for name, value in blanks.items()}
+        graded = blanks if wanted is None else {name: blanks[name] for name in wanted}
+        return Grades(tuple(self._grade(value, known) for value in graded.values()))
+
+    def _grade(self, value: Value, known: Mapping[str, np.ndarray | None]) -> Grade:
+        found, name = known[value.name], value.name
+        if found is None:
+            hint = f"It should have the shape {value.array.shape}." if value.array.ndim else "It is one number."
+            return Grade(
+                name,
+                0,
+                mistake="it is not filled in, or of another shape",
+                hints=(f"Nothing of its shape is filled in. {hint}",) * 3,
+            )
+        wrong = ~close(found, value.array)
+        if not wrong.any():
+            return Grade(name, 1)
+        used = set(re.findall(r"\{([^}]+)\}", value.equation))
+        whole = {key: array for key, array in known.items() if array is not None}
+        if used <= whole.keys():
+            follows = np.asarray(computed(name, value.equation, whole, self.network.loss_function))
+            if follows.shape == found.shape and close(found, follows).all():
+                hint = f"It follows from {' and '.join(sorted(used))}, of which something is wrong."
+                return Grade(name, 0.5, mistake="it follows from a value that is wrong", hints=(hint,) * 3)
+        places = [list(map(int, place)) for place in np.argwhere(wrong)]
+        some = ", ".join(map(str, places[:3])) + (", …" if len(places) > 3 else "")
+        where = f"Look at the entries {some}." if places and places[0] else "Look at its equation."
+        place = tuple(places[0])
+        entry = f"entry {places[0]}" if places[0] else "it"
+        last = f"Now {entry} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
+        hints = (
+            where,
+            f"{where} {name} = {value.equation.replace('{', '').replace('}', '')}, as Python computes it.",
+            last,
+        )
+        return Grade(name, 0, mistake=f"{wrong.sum()} of {wrong.size} entries are wrong", hints=hints)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the sheet is drawn from."""
+        return {name: getattr(self, name) for name in ("shape", "rows", "activation", "loss", "seed", "name")}
+
+
+def worksheet(
+    shape: str = "2-3-2",
+    *,
+    rows: int = 4,
+    activation: str = "logistic",
+    loss: str = "softmax",
+    seed: int = 0,
+    name: str = "",
+) -> Worksheet:
+    """Return a worksheet on one pass of a small network with round numbers.
+
+    Parameters
+    ----------
+    shape : str, default "2-3-2"
+        The numbers of inputs, of units of each hidden layer, and of outputs.
+    rows : int, default 4
+        The number of rows.
+    activation : str, default "logistic"
+        The activation of the hidden layers, by its name, such as "tanh" or "relu".
+    loss : {"softmax", "logistic", "squared_error"}, default "softmax"
+        The loss, summed over the rows.
+    seed : int, default 0
+        Draws the numbers: other sheets have other seeds.
+    name : str, optional
+        Whose sheet it is.
+
+    Returns
+    -------
+    Worksheet
+        With ``check`` for what is filled in, and ``trace``, the solution.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or it is too large for a sheet.
+
+    Examples
+    --------
+    >>> sheet = worksheet("2-3-2", seed=7)
+    >>> [value.name for value in sheet.blanks][:4]
+    ['Z1', 'H1', 'Z2', 'Y']
+    """
+    return Worksheet(shape, rows, activation, loss, seed, name)
+
+
+def _is_worth_it(drawn: Trace) -> bool:
+    """Return whether no unit is without error, and none is at a kink, where two derivatives are right."""
+    errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
+    inputs = [array for name, array in drawn.items() if re.fullmatch(r"Z\d+", name)]
+    return all((np.abs(array).max(axis=0) > 0.02).all() for array in errors) and all(map(np.all, inputs))
+
+
+def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return an answer as an array of a shape; None if it is none, or not all of it is there.
+
+    Text of numbers is taken, with a decimal comma too.
+
+    Examples
+    --------
+    >>> as_answer([["0,5", "1"]], (1, 2)), as_answer([["0.5", ""]], (1, 2))
+    (array([[0.5, 1. ]]), None)
+    """
+
+    def number(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return [number(each) for each in part]
+        return float(part.strip().replace(",", ".").replace("−", "-")) if isinstance(part, str) else part
+
+    try:
+        array = np.asarray(number(answer), float)
+    except (TypeError, ValueError):
+        return None
+    if np.squeeze(array).shape != tuple(length for length in shape if length != 1) or not np.isfinite(array).all():
+        return None
+    return array.reshape(shape)
+
+
+def close(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return which entries are equal but for rounding to three decimals on the way.
+
+    Examples
+    --------
+    >>> close(np.array([0.123, 0.14]), np.array([0.1234, 0.1234]))
+    array([ True, False])
+    """
+    size = np.abs(expected).max(initial=0)
+    return np.abs(found - expected) <= max(0.6 * 10.0**-DECIMALS, min(0.005 * max(1.0, size), 0.05 * size))

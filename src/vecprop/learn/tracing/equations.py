@@ -1,0 +1,165 @@
+"""The equations of layers, losses and optimizers as they are shown: templates with the roles of names in braces.
+
+They are written as Python computes them, and a test computes them: ``@`` is a product of matrices, ``*`` one of
+entries, ``sum`` a sum over the rows, ``total`` and ``mean`` those over each row. Words such as ``epsilon`` are settings
+of the part, in the place of which their numbers are shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+from ...core.layers import Activation, Dense, Dropout, LayerNorm
+from ...core.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    Huber,
+    Poisson,
+    Quantile,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+
+
+@dataclass(frozen=True)
+class LayerEquations:
+    """The equations of a layer.
+
+    Parameters
+    ----------
+    letter : str
+        The letter of its output.
+    forward, backward : dict of str to str
+        The equation of each role, in order. Roles are X and Y, dX and dY for the gradients with respect to them, the
+        names of parameters, J_ and such a name for its gradient, and those of `saved`.
+    saved : tuple of str
+        The roles of the values that it saves and that are shown; "" for one that is not.
+    """
+
+    letter: str
+    forward: Mapping[str, str]
+    backward: Mapping[str, str]
+    saved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LossEquations:
+    """The equations of a loss: of the predictions Y, the row losses l, and the error d = ∂l/∂Z of each row."""
+
+    Y: str = "link({Z})"
+    l: str = "loss({Z}, {T})"
+    d: str = "loss′({Z}, {T})"
+
+
+def _activation(value: str, slope: str) -> LayerEquations:
+    return LayerEquations("H", {"Y": value}, {"S": slope, "dX": "{S} * {dY}"})
+
+
+DENSE = LayerEquations(
+    "Z",
+    {"Y": "{X} @ {W} + {b}"},
+    {"J_W": "{X}.T @ {dY}", "J_b": "sum({dY})", "dX": "{dY} @ {W}.T"},
+)
+LAYER_NORM = LayerEquations(
+    "N",
+    {"s": "sqrt(mean(({X} - mean({X}))**2) + epsilon)", "U": "({X} - mean({X})) / {s}", "Y": "{g} * {U} + {b}"},
+    {
+        "J_g": "sum({dY} * {U})",
+        "J_b": "sum({dY})",
+        "dU": "{g} * {dY}",
+        "dX": "({dU} - mean({dU}) - {U} * mean({dU} * {U})) / {s}",
+    },
+    ("U", "s"),
+)
+DROPOUT = LayerEquations("D", {"Y": "{X} * {mask}"}, {"dX": "{dY} * {mask}"}, ("mask",))
+NO_DROPOUT = LayerEquations("D", {"Y": "{X}"}, {"dX": "{dY}"})
+
+ACTIVATIONS: dict[type, LayerEquations] = {
+    Identity: _activation("{X}", "1 + 0 * {X}"),
+    Logistic: _activation("1 / (1 + exp(-{X}))", "{Y} * (1 - {Y})"),
+    Tanh: _activation("tanh({X})", "1 - {Y}**2"),
+    ReLU: _activation("max({X}, 0)", "({X} > 0)"),
+    LeakyReLU: _activation("where({X} > 0, {X}, leak * {X})", "where({X} > 0, 1, leak)"),
+    ELU: _activation("where({X} > 0, {X}, alpha * (exp({X}) - 1))", "where({X} > 0, 1, {Y} + alpha)"),
+    GELU: _activation("gelu({X})", "gelu′({X})"),
+    SiLU: _activation("{X} * logistic({X})", "logistic({X}) + {Y} * (1 - logistic({X}))"),
+    Softplus: _activation("log(1 + exp({X}))", "logistic({X})"),
+}
+LOSSES: dict[type, LossEquations] = {
+    SoftmaxCrossEntropy: LossEquations("softmax({Z})", "-total({T} * log({Y}))", "{Y} - {T}"),
+    BinaryCrossEntropy: LossEquations(
+        "1 / (1 + exp(-{Z}))", "-total({T} * log({Y}) + (1 - {T}) * log(1 - {Y}))", "{Y} - {T}"
+    ),
+    SquaredError: LossEquations("{Z}", "total(({Y} - {T})**2) / 2", "{Y} - {T}"),
+    AbsoluteError: LossEquations("{Z}", "total(abs({Y} - {T}))", "sign({Y} - {T})"),
+    Huber: LossEquations("{Z}", "total(huber({Y} - {T}))", "clip({Y} - {T}, -threshold, threshold)"),
+    Quantile: LossEquations(
+        "{Z}",
+        "total(max((1 - level) * ({Y} - {T}), level * ({T} - {Y})))",
+        "where({Y} > {T}, 1 - level, where({Y} < {T}, -level, 0))",
+    ),
+    Poisson: LossEquations("exp({Z})", "total({Y} - {T} * {Z})", "{Y} - {T}"),
+}
+OPTIMIZERS: dict[type, dict[str, str]] = {
+    GradientDescent: {"theta": "{old} - rate * {J}"},
+    Momentum: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + {M}"},
+    Nesterov: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + momentum * {M} - rate * {J}"},
+    RMSProp: {
+        "v": "decay * {v_old} + (1 - decay) * {J}**2",
+        "theta": "{old} - rate * {J} / (sqrt({v}) + epsilon)",
+    },
+    Adam: {
+        "m": "beta1 * {m_old} + (1 - beta1) * {J}",
+        "v": "beta2 * {v_old} + (1 - beta2) * {J}**2",
+        "theta": "{old} - rate * ({m} / (1 - beta1**t)) / (sqrt({v} / (1 - beta2**t)) + epsilon)",
+    },
+}
+OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
+    "theta": OPTIMIZERS[Adam]["theta"].replace("{old}", "(1 - rate * weight_decay) * {old}")
+}
+
+
+def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquations:
+    """Return the equations of a layer; of a layer of one's own, names for its functions.
+
+    Examples
+    --------
+    >>> layer_equations(Dense(3), {}, None).backward["J_W"]
+    '{X}.T @ {dY}'
+    """
+    if type(layer) is Dense:
+        return DENSE
+    if type(layer) is LayerNorm:
+        return LAYER_NORM
+    if type(layer) is Dropout:
+        return NO_DROPOUT if saved is None else DROPOUT
+    if isinstance(layer, Activation):
+        return ACTIVATIONS.get(type(layer), _activation("f({X})", "f′({X})"))
+    parameters = "".join(f", {{{name}}}" for name in p)
+    backward = f"backward({{dY}}{parameters})"
+    return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, {**{f"J_{name}": "" for name in p}, "dX": backward})
+
+
+def loss_equations(loss: Any) -> LossEquations:
+    """Return the equations of a loss; of a loss of one's own, names for its functions.
+
+    Examples
+    --------
+    >>> loss_equations(SquaredError()).d
+    '{Y} - {T}'
+    """
+    return LOSSES.get(type(loss), LossEquations())
+
+
+def optimizer_equations(optimizer: Any) -> Mapping[str, str]:
+    """Return the equations of an optimizer's moments and of theta; of one of one's own, names for its functions.
+
+    Examples
+    --------
+    >>> optimizer_equations(Momentum())["theta"]
+    '{old} + {M}'
+    """
+    unknown = {**dict.fromkeys(optimizer.moments, ""), "theta": "update({old}, {J})"}
+    return OPTIMIZERS.get(type(optimizer), unknown)

@@ -1,0 +1,229 @@
+"""The trace: every value of one forward and backward pass, and of the step after it, by name."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...core.counter_rng import RandomKey
+from ...core.inputs import Batch, checked_theta
+from ...core.network import Network
+from ...optimize.optimizers import Optimizer, State
+from .html_output import as_html
+from .latex_output import as_latex
+from .optimizer_step import step_values
+from .text_output import as_text
+from .values import Value, values_of
+
+
+def trace(
+    network: Network,
+    theta: Any,
+    X: Any,
+    T: Any,
+    sample_weight: Any = None,
+    noise: RandomKey | int | None = None,
+) -> "Trace":
+    """Return every value of one forward and backward pass, by its name in the equations.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    theta : array_like (P,)
+        Its parameters.
+    X : array_like (N, I)
+        The inputs.
+    T : array_like (N, O) or (N,)
+        The targets, as the loss takes them.
+    sample_weight : array_like (N,), optional
+        The rows' weights; 1 by default.
+    noise : RandomKey or int, optional
+        The key of random layers such as dropout, or its seed; None is prediction.
+
+    Returns
+    -------
+    Trace
+        A mapping from names to arrays. ``print`` it for a text; a notebook shows it as a page.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has a wrong shape or type, or is not finite; or if theta is of several members.
+
+    Notes
+    -----
+    The k-th dense layer has the parameters Wk and bk, and gives Zk; the activation after it gives Hk. Y, l and L are
+    the predictions, the loss of each row and the loss; w is the factor of each row in L. delta_Zk is ∂L/∂Zk, S_Hk the
+    activation's derivative, and J_Wk is ∂L/∂Wk. What is inside a layer of layers has a name such as F1.Z2.
+
+    Examples
+    --------
+    >>> network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
+    >>> pass_ = trace(network, network.init(seed=0), [[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    >>> list(pass_)
+    ['X', 'T', 'W1', 'b1', 'W2', 'b2', 'Z1', 'H1', 'Z2', 'Y', 'l', 'L', 'delta_Z2', 'J_W2', 'J_b2', 'delta_H1', 'S_H1',
+     'delta_Z1', 'J_W1', 'J_b1', 'delta_X']
+    >>> bool((pass_["J_W2"] == pass_["H1"].T @ pass_["delta_Z2"]).all())
+    True
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"trace takes a Network, not {type(network).__name__}.")
+    theta = np.array(checked_theta(network, theta))
+    if theta.ndim != 1 or theta.dtype.kind != "f":
+        raise ValueError(
+            f"theta has shape {theta.shape} and dtype {theta.dtype}: trace the real parameters of one member at a "
+            "time, for example theta[0]."
+        )
+    batch = network.batch(theta, X, T, sample_weight)
+    if batch.X.ndim != 2 or batch.members:
+        raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")
+    return _traced(network, theta, batch, RandomKey.of(noise), None)
+
+
+def _traced(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None) -> "Trace":
+    values, parameters, gradient = values_of(network, theta, batch, noise, row)
+    arrays = tuple(replace(value, array=np.array(value.array)) for value in values)
+    return Trace(arrays, theta, gradient, None, (network, batch, noise, parameters), row)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Mapping[str, np.ndarray]):
+    """The values of one pass by name; see `trace`.
+
+    Parameters
+    ----------
+    values_in_order : tuple of Value
+        Each value with its name, equation and place.
+    theta : ndarray (P,)
+        The parameters; after `step` those that have moved.
+    gradient : ndarray (P,)
+        The gradient of the loss.
+    state : dict or None
+        The optimizer's state after `step`.
+    point : tuple
+        The network, the rows, the noise, and the name of each parameter.
+    row_number : int or None
+        The row that is traced; None if all are.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError(reduction="sum"))
+    >>> traced = trace(network, np.array([1.0, 0.0]), [[2.0]], [1.0])
+    >>> {name: float(traced[name].squeeze()) for name in ("Z1", "L", "delta_Z1", "J_W1")}
+    {'Z1': 2.0, 'L': 0.5, 'delta_Z1': 1.0, 'J_W1': 2.0}
+    """
+
+    values_in_order: tuple[Value, ...]
+    theta: np.ndarray
+    gradient: np.ndarray
+    state: State | None
+    point: tuple[Any, ...]
+    row_number: int | None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        for value in self.values_in_order:
+            if value.name == name:
+                return value.array
+        raise KeyError(f"There is no {name!r} here, only {', '.join(self)}.")
+
+    def __iter__(self) -> Iterator[str]:
+        return (value.name for value in self.values_in_order)
+
+    def __len__(self) -> int:
+        return len(self.values_in_order)
+
+    def row(self, number: int) -> "Trace":
+        """Return the trace of one row: its part in each value, also in the gradients of parameters.
+
+        The parts of all rows sum to the gradients of the loss; penalties belong to no row.
+
+        Parameters
+        ----------
+        number : int
+            The row's number, from 0; negative numbers count from the last.
+
+        Examples
+        --------
+        >>> network = Network(2, [Dense(1)], SquaredError())
+        >>> whole = trace(network, network.init(0), np.ones((3, 2)), np.array([1.0, 2.0, 3.0]))
+        >>> parts = [whole.row(number)["J_W1"] for number in range(3)]
+        >>> bool(np.allclose(sum(parts), whole["J_W1"]))
+        True
+        """
+        network, batch, noise, _ = self.point
+        if not isinstance(number, int | np.integer) or not -batch.rows <= number < batch.rows:
+            raise IndexError(f"There is no row {number!r}: the rows are 0 to {batch.rows - 1}.")
+        if self.state is not None:
+            raise ValueError("A step is of all rows: take the row of the trace before it.")
+        return _traced(network, self.theta, batch, noise, int(number) % batch.rows)
+
+    def step(self, optimizer: Optimizer, state: State | None = None) -> "Trace":
+        """Return the trace with the step that follows: the optimizer's moments and the moved parameters.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+            The optimizer, with one learning rate.
+        state : dict, optional
+            Its state after earlier steps, such as ``state`` of an earlier trace; by default it starts anew.
+
+        Returns
+        -------
+        Trace
+            With the moments and the moved parameters, such as M_W1 and W1_new, and ``theta`` and ``state`` to go on.
+
+        Examples
+        --------
+        >>> network = Network(1, [Dense(1)], SquaredError())
+        >>> pass_ = trace(network, np.array([1.0, 0.0]), np.array([[2.0]]), np.array([1.0]))
+        >>> moved = pass_.step(Momentum(learning_rate=0.5, momentum=0.9))
+        >>> moved["J_W1"], moved["M_W1"], moved["W1_new"], moved.theta
+        (array([[2.]]), array([[-1.]]), array([[0.]]), array([ 0. , -0.5]))
+        >>> moved = trace(network, moved.theta, np.array([[2.0]]), np.array([1.0])).step(Momentum(0.5), moved.state)
+        """
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"A step is made by an optimizer such as Momentum(0.1), not by {optimizer!r}.")
+        if not isinstance(optimizer.learning_rate, float | int):
+            raise ValueError("One network moves with one learning rate, but the optimizer has several.")
+        if self.row_number is not None:
+            raise ValueError("A step is of all rows: take the step of the trace without a row.")
+        if self.state is not None:
+            raise ValueError("This trace has a step: trace the network at its theta for the next one.")
+        theta, state, values = step_values(optimizer, state, self.theta, self.gradient, self.point[3])
+        return replace(self, values_in_order=(*self.values_in_order, *values), theta=theta, state=state)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with a line for each number: its stage, layer, name, row, column and value.
+
+        Row and column are the places in the array; a vector has no row unless its entries are those of rows.
+        """
+        import pandas as pd
+
+        lines = []
+        for value in self.values_in_order:
+            first = self.row_number if self.row_number is not None and value.of_rows else 0
+            for index, number in np.ndenumerate(value.array):
+                row = index[0] + first if len(index) == 2 or (index and value.of_rows) else None
+                column = index[-1] if len(index) == 2 or (index and not value.of_rows) else None
+                lines.append((value.stage, value.layer, value.name, row, column, float(number)))
+        frame = pd.DataFrame(lines, columns=["stage", "layer", "name", "row", "column", "value"])
+        return frame.astype({"row": "Int64", "column": "Int64"})
+
+    def to_latex(self) -> str:
+        """Return the values as LaTeX: each equation, the shapes under it and the numbers; it needs amsmath."""
+        return as_latex(self.values_in_order)
+
+    def to_html(self) -> str:
+        """Return the values as HTML for a page or a notebook."""
+        return as_html(self.values_in_order, self.row_number)
+
+    def __str__(self) -> str:
+        return as_text(self.values_in_order, self.row_number)
+
+    def __repr__(self) -> str:
+        return f"Trace({', '.join(self)})"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()

@@ -1,0 +1,389 @@
+# ruff: noqa: E501 (lines as they are written)
+"""What students write: right functions in many styles, and functions with one mistake each, as source code."""
+
+RIGHT = {
+    "logistic": [
+        "return 1. / (1. + np.exp(-z))",
+        "return np.exp(z) / (np.exp(z) + 1)",
+        "return 0.5 * (1 + np.tanh(z / 2))",
+        "return np.reciprocal(1 + np.exp(np.negative(z)))",
+        "return (1 + np.exp(-z)) ** -1",
+        "from scipy.special import expit\nreturn expit(z)",
+        "return np.array([[1 / (1 + math.exp(-x)) for x in row] for row in z])",
+        "return [[1 / (1 + math.exp(-x)) for x in row] for row in z]",
+        "return np.vectorize(lambda x: 1 / (1 + math.exp(-x)))(z)",
+        "if not z:\n    return []\nreturn [[1 / (1 + math.exp(-x)) for x in row] for row in z]",
+        "return np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z)))",
+        "return (1 / (1 + np.exp(-z))).astype(np.float32)",
+        "out = np.empty_like(z)\nfor i in range(z.shape[0]):\n    for j in range(z.shape[1]):\n        out[i, j] = 1 / (1 + np.exp(-z[i, j]))\nreturn out",
+    ],
+    "softmax": [
+        "return np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)",
+        "E = np.exp(z - z.max(axis=1, keepdims=True))\nreturn E / E.sum(axis=1)[:, None]",
+        "E = np.exp(z - np.max(z))\nreturn E / E.sum(axis=-1, keepdims=True)",
+        "return (np.exp(z).T / np.exp(z).sum(1)).T",
+        "return np.stack([np.exp(row) / np.exp(row).sum() for row in z])",
+        "out = []\nfor row in z:\n    e = [math.exp(x) for x in row]\n    out.append([x / sum(e) for x in e])\nreturn out",
+        "from scipy.special import softmax as s\nreturn s(z, axis=1)",
+        "return np.apply_along_axis(lambda r: np.exp(r) / np.exp(r).sum(), 1, z)",
+        "z = z - np.log(np.exp(z).sum(axis=1, keepdims=True))\nreturn np.exp(z)",
+        "z = np.array(z, dtype=np.float32)\nreturn np.exp(z) / np.exp(z).sum(axis=1).reshape(-1, 1)",
+        "return np.array([[1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))] for a, b in z])",
+    ],
+    "hidden_activations": [
+        "return logistic((X @ Wh) + bh)",
+        "return 1 / (1 + np.exp(-(np.dot(X, Wh) + bh)))",
+        "return 1 / (1 + np.exp(-X.dot(Wh) - bh))",
+        "return logistic(np.matmul(X, Wh) + np.repeat(bh, len(X), axis=0))",
+        "return logistic(np.einsum('ni,ih->nh', X, Wh) + bh)",
+        "return logistic(np.hstack([np.ones((len(X), 1)), X]) @ np.vstack([bh, Wh]))",
+        "return logistic((Wh.T @ X.T + bh.T).T)",
+        "return logistic(np.add(bh, X @ Wh))",
+        "return np.stack([logistic(x @ Wh + bh) for x in X])",
+        "H = np.zeros((len(X), len(bh)))\nfor n in range(len(X)):\n    for j in range(len(bh)):\n        H[n, j] = logistic(sum(X[n][i] * Wh[i][j] for i in range(2)) + bh[j])\nreturn H",
+    ],
+    "output_activations": [
+        "return softmax((H @ Wo) + bo)",
+        "Z = H.dot(Wo) + bo\nE = np.exp(Z)\nreturn E / E.sum(axis=1, keepdims=True)",
+        "Z = np.tensordot(H, Wo, axes=1) + np.asarray(bo).reshape(1, -1)\nreturn softmax(Z)",
+    ],
+    "loss": [
+        "return - (T * np.log(Y)).sum()",
+        "return -np.sum(np.multiply(T, np.log(Y)))",
+        "return -np.log(Y[T == 1]).sum()",
+        "return -np.sum(np.log((T * Y).sum(axis=1)))",
+        "return -np.log(Y[np.arange(len(Y)), T.argmax(axis=1)]).sum()",
+        "return float(-np.trace(T.T @ np.log(Y)))",
+        "return -np.sum(T * np.log(Y + 1e-9))",
+        "return -np.sum(T * np.log(np.clip(Y, 1e-12, 1)))",
+        "return sum(-math.log(y) for row, ts in zip(Y, T) for y, t in zip(row, ts) if t)",
+        "total = 0\nfor i in range(len(Y)):\n    for c in range(len(Y[0])):\n        total -= T[i][c] * np.log(Y[i][c])\nreturn total",
+        "return -np.einsum('nc,nc', T, np.log(Y))",
+        "return np.array([-(T * np.log(Y)).sum()])",
+        "return np.float32(-(T * np.log(Y)).sum())",
+    ],
+    "error_output": [
+        "return Y - T",
+        "return -(T - Y)",
+        "return np.subtract(Y, T)",
+        "return [[y - t for y, t in zip(a, b)] for a, b in zip(Y, T)]",
+        "E = Y.copy()\nE -= T\nreturn E",
+        "E = np.array(Y)\nE[np.arange(len(Y)), T.argmax(1)] -= 1\nreturn E",
+    ],
+    "gradient_weight_out": [
+        "return H.T @ Eo",
+        "return np.dot(H.T, Eo)",
+        "return (Eo.T @ H).T",
+        "return np.einsum('nh,no->ho', H, Eo)",
+        "return sum(np.outer(h, e) for h, e in zip(H, Eo))",
+        "J = np.zeros((3, 2))\nfor n in range(len(H)):\n    for j in range(3):\n        for k in range(2):\n            J[j, k] += H[n, j] * Eo[n, k]\nreturn J",
+        "return np.sum(H[:, :, None] * Eo[:, None, :], axis=0)",
+        "return np.tensordot(H, Eo, axes=(0, 0))",
+        "return (H.astype(np.float32).T @ Eo.astype(np.float32))",
+    ],
+    "gradient_bias_out": [
+        "return np.sum(Eo, axis=0, keepdims=True)",
+        "return Eo.sum(axis=0)",
+        "return Eo.sum(0).reshape(1, -1)",
+        "return np.ones((1, len(Eo))) @ Eo",
+        "return np.ones(len(Eo)) @ Eo",
+        "return [sum(column) for column in zip(*Eo)]",
+        "return np.mean(Eo, axis=0) * len(Eo)",
+        "return np.add.reduce(Eo)",
+    ],
+    "error_hidden": [
+        "return np.multiply(np.multiply(H, (1 - H)), (Eo @ Wo.T))",
+        "return H * (1 - H) * (Eo @ Wo.T)",
+        "return (H - H**2) * np.dot(Eo, Wo.T)",
+        "return Eo.dot(Wo.T) * H * (1.0 - H)",
+        "return (Wo @ Eo.T).T * H * (1 - H)",
+        "return np.einsum('no,ho,nh->nh', Eo, Wo, H * (1 - H))",
+        "return np.array([h * (1 - h) * (Wo @ e) for h, e in zip(H, Eo)])",
+        "H, Wo, Eo = np.asarray(H), np.asarray(Wo), np.asarray(Eo)\nD = Eo @ np.transpose(Wo)\nD *= H\nD *= 1 - H\nreturn D",
+    ],
+    "gradient_weight_hidden": ["return X.T @ Eh", "return np.transpose(X).dot(Eh)", "return (np.array(Eh).T @ X).T"],
+    "gradient_bias_hidden": ["return np.sum(Eh, axis=0, keepdims=True)", "return Eh.sum(axis=0)", "return sum(Eh)"],
+    "backprop_gradients": [
+        """H = hidden_activations(X, Wh, bh)
+Y = output_activations(H, Wo, bo)
+Eo = error_output(Y, T)
+JWo = gradient_weight_out(H, Eo)
+Jbo = gradient_bias_out(Eo)
+Eh = error_hidden(H, Wo, Eo)
+return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), JWo, Jbo]""",
+        """H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+E = np.exp(H @ Wo + bo)
+d = E / E.sum(1, keepdims=True) - T
+e = d @ Wo.T * H * (1 - H)
+return X.T @ e, e.sum(0), H.T @ d, d.sum(0)""",
+        """def f(*P):
+    Wh, bh, Wo, bo = P
+    E = np.exp(1 / (1 + np.exp(-(X @ Wh + bh))) @ Wo + bo)
+    return -(T * np.log(E / E.sum(axis=1, keepdims=True))).sum()
+Js = []
+for k, P in enumerate((Wh, bh, Wo, bo)):
+    J = np.zeros_like(P)
+    for i in np.ndindex(P.shape):
+        near = []
+        for e in (1e-5, -1e-5):
+            Q = [p.copy() for p in (Wh, bh, Wo, bo)]
+            Q[k][i] += e
+            near.append(f(*Q))
+        J[i] = (near[0] - near[1]) / 2e-5
+    Js.append(J)
+return Js""",
+    ],
+    "update_momentum": [
+        """Js = backprop_gradients(X, T, *ls_of_params)
+return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]""",
+        """Wh, bh, Wo, bo = ls_of_params
+new = []
+for M, J in zip(Ms, backprop_gradients(X, T, Wh, bh, Wo, bo)):
+    V = M.copy()
+    V *= momentum_term
+    V -= J * learning_rate
+    new.append(V)
+return tuple(new)""",
+    ],
+    "update_params": [
+        "return [P + M for P,M in zip(ls_of_params, Ms)]",
+        "return list(map(np.add, ls_of_params, Ms))",
+        "return tuple(ls_of_params[i] + Ms[i] for i in range(4))",
+        "a, b, c, d = ls_of_params\nreturn a + Ms[0], b + Ms[1], c + Ms[2], d + Ms[3]",
+    ],
+}
+
+_FORWARD = "H = hidden_activations(X, Wh, bh)\nY = output_activations(H, Wo, bo)\n"
+_ENDS = "return [X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)]"
+_UPDATE = "Js = backprop_gradients(X, T, *ls_of_params)\n"
+
+WRONG = {
+    "logistic": {
+        "return 1 / (1 + np.exp(z))": "the sign in the exponent is wrong",
+        "return 1 / np.exp(-z)": "the 1 in the denominator is missing",
+        "return 1 / 1 + np.exp(-z)": "the parentheses of the denominator are missing",
+        "return 1 / (np.exp(-z)) + 1": "the parentheses of the denominator are missing",
+        "return 1 // (1 + np.exp(-z))": "// rounds down to whole numbers",
+        "return np.tanh(z)": "the hyperbolic tangent is taken instead",
+        "y = 1 / (1 + np.exp(-z))\nreturn y * (1 - y)": "the derivative is returned instead of the function",
+        "e = np.exp(-z)\nreturn e / (1 + e)": "the sign in the exponent is wrong",
+        "return 1 / (1 + math.exp(-z))": "a function of math takes one number, not an array",
+        "z[:] = 1 / (1 + np.exp(-z))\nreturn z": "z is changed in place",
+        "z *= -1\nreturn 1 / (1 + np.exp(z))": "z is changed in place",
+        "return int(1) / (1 + np.exp(-z)).astype(int)": "",
+        "return np.round(1 / (1 + np.exp(-z)))": "the step function is taken instead",
+    },
+    "softmax": {
+        "return np.exp(z) / np.sum(np.exp(z), axis=0, keepdims=True)": "the sum is along the wrong axis, over the rows",
+        "return np.exp(z) / np.exp(z).sum(axis=0)": "the sum is along the wrong axis, over the rows",
+        "return np.exp(z) / np.sum(np.exp(z))": "the sum is over all entries instead of those of each row",
+        "return z / np.sum(z, axis=1, keepdims=True)": "the exponential is missing",
+        "E = np.exp(z - z.max(axis=1))\nreturn E / E.sum(axis=1, keepdims=True)": "keepdims is missing: the largest entries stand for columns",
+        "return np.exp(z)": "the division by the sum is missing",
+        "return np.exp(z) / np.sum(np.exp(z), axis=1)": "keepdims is missing: the sums stand for columns",
+        "return 1 / (1 + np.exp(-z))": "the logistic function is taken instead",
+        "E = np.exp(-z)\nreturn E / E.sum(1, keepdims=True)": "the sign in the exponent is wrong",
+        "z -= z.max(axis=1, keepdims=True)\nreturn np.exp(z) / np.exp(z).sum(1, keepdims=True)": "z is changed in place",
+        "E = np.exp(z)\nprint(E / E.sum(axis=1, keepdims=True))": "the result is printed, not returned",
+        "return np.exp(z) / z.sum(axis=1, keepdims=True)": "the exponential is missing in the denominator",
+    },
+    "hidden_activations": {
+        "return logistic(X @ Wh)": "the bias is forgotten",
+        "return X @ Wh + bh": "the logistic function is missing",
+        "return logistic(X @ Wh) + bh": "the bias is added after the logistic function",
+        "return np.tanh(X @ Wh + bh)": "the hyperbolic tangent is taken instead of the logistic function",
+        "return logistic(X @ Wh - bh)": "the bias is subtracted",
+        "return logistic(X * Wh + bh)": "the product is one of entries, not of matrices",
+        "return logistic(Wh @ X + bh)": "the factors are in the wrong order",
+        "return logistic(X @ Wh.T + bh)": "the weights are transposed",
+        "return 1 / (1 + np.exp(X @ Wh + bh))": "logistic: the sign in the exponent is wrong",
+        "X = X @ Wh + bh\nreturn 1 / (1 + np.exp(-X)).T": "",
+    },
+    "output_activations": {
+        "return softmax(H @ Wo)": "the bias is forgotten",
+        "return H @ Wo + bo": "the softmax is missing",
+        "return logistic(H @ Wo + bo)": "the logistic function is taken instead of the softmax",
+        "Z = H @ Wo + bo\nreturn np.exp(Z) / np.exp(Z).sum()": "softmax: the sum is over all entries instead of those of each row",
+        "return softmax(H @ Wo) + bo": "the bias is added after the softmax",
+    },
+    "loss": {
+        "return -np.sum(T * np.log(Y)) / len(Y)": "it is divided by N, the number of rows",
+        "return -np.mean(np.sum(T * np.log(Y), axis=1))": "it is divided by N, the number of rows",
+        "return -np.mean(T * np.log(Y))": "it is the mean over all entries instead of the sum",
+        "return np.sum(T * np.log(Y))": "the sign is wrong",
+        "return -np.dot(T, np.log(Y)).sum()": "a product of matrices is taken instead of one of entries",
+        "return -T * np.log(Y).sum()": "the parentheses around the product are missing",
+        "return -np.sum(T * Y)": "the logarithm is missing",
+        "return -np.sum(Y * np.log(T))": "T and Y are swapped",
+        "return -np.sum(T * np.log(Y), axis=1)": "it is not summed over the rows",
+        "return -T * np.log(Y)": "it is not summed",
+        "return np.sum((Y - T) ** 2)": "the squared error is taken instead",
+        "return -np.sum(T * np.log(Y) + (1 - T) * np.log(1 - Y))": "the terms of the other classes, (1 - T) log(1 - Y), are added",
+        "return -np.sum(np.log(Y))": "T is left out",
+        "return -np.sum(T * np.log10(Y))": "the logarithm is to the base 10",
+        "for i in range(len(Y)):\n    return -np.sum(T[i] * np.log(Y[i]))": "",
+        "return -np.log(np.sum(T * Y))": "the logarithm is taken of the sum, not of each probability",
+    },
+    "error_output": {
+        "return T - Y": "the sign is wrong",
+        "return (Y - T) / len(Y)": "it is divided by N, the number of rows",
+        "return (Y - T) * Y * (1 - Y)": "the slope Y (1 - Y) is multiplied although it has cancelled",
+        "return -T / Y": "it is the derivative with respect to Y, not to Z_o",
+        "return (Y - T) ** 2": "it is squared",
+        "Y -= T\nreturn Y": "Y is changed in place",
+        "return 2 * (Y - T)": "a factor 2 is too many",
+        "return np.sum(Y - T, axis=0)": "it is summed over the rows",
+        "return Y": "T is left out",
+        "return np.around(Y) - T": "the probabilities are rounded to classes",
+    },
+    "gradient_weight_out": {
+        "return H.T @ Eo / len(H)": "it is divided by N, the number of rows",
+        "return Eo.T @ H": "the result is transposed",
+        "return H @ Eo": "H is not transposed",
+        "return Eo @ H": "the factors are in the wrong order",
+        "return np.einsum('nh,no->nho', H, Eo)": "it is not summed over the rows",
+        "return np.outer(H[0], Eo[0])": "only the first row is used",
+        "return H.T * Eo": "the factors are multiplied entry by entry",
+        "return -H.T @ Eo": "the sign is wrong",
+        "return (H * (1 - H)).T @ Eo": "the slope H (1 - H) is multiplied, which belongs to the error",
+        "return sum(np.outer(H[n], Eo[n]) for n in range(len(H) - 1))": "the last row is left out",
+        "return np.outer(H.mean(0), Eo.mean(0))": "factors are averaged over the rows before they are multiplied",
+    },
+    "gradient_bias_out": {
+        "return np.mean(Eo, axis=0)": "it is divided by N, the number of rows",
+        "return Eo": "it is not summed over the rows",
+        "return Eo.sum(axis=1)": "it is summed along the wrong axis",
+        "return np.sum(Eo)": "it is summed over everything, not only over the rows",
+        "return Eo[0]": "only the first row is used",
+        "return -Eo.sum(axis=0)": "the sign is wrong",
+        "return np.sum(Eo, axis=0).reshape(-1, 1)": "the result is transposed",
+        "return np.sum(E, axis=0)": "a name is not defined",
+    },
+    "error_hidden": {
+        "return Eo @ Wo.T": "the slope of the logistic function is missing",
+        "s = logistic(H)\nreturn s * (1 - s) * (Eo @ Wo.T)": "the slope is taken at H instead of Z_h",
+        "return (1 - H ** 2) * (Eo @ Wo.T)": "the slope is that of the hyperbolic tangent",
+        "return H * (Eo @ Wo.T)": "the slope lacks its factor 1 - H",
+        "return (1 - H) * (Eo @ Wo.T)": "the slope lacks its factor H",
+        "return (H * 1 - H) * (Eo @ Wo.T)": "the parentheses around 1 - H are missing",
+        "return H * (1 - H) * Eo @ Wo.T": "the parentheses around the product of matrices are missing",
+        "return H * (1 - H) * (Eo @ Wo)": "Wo is not transposed",
+        "return H * (1 - H) * (Wo @ Eo)": "the factors Wo and Eo are in the wrong order",
+        "return H * (1 - H) @ (Eo @ Wo.T)": "the slope is multiplied by a product of matrices instead of entry by entry",
+        "return H * (1 - H)": "only the slope is returned",
+        "return H * (1 - H) * (Eo @ Wo.T) / len(H)": "it is divided by N, the number of rows",
+        "return -(Eo @ Wo.T)": "the slope of the logistic function is missing; and the sign is wrong",
+        "H *= 1 - H\nreturn H * (Eo @ Wo.T)": "H is changed in place",
+    },
+    "gradient_weight_hidden": {
+        "return X.T @ Eh / X.shape[0]": "it is divided by N, the number of rows",
+        "return Eh.T @ X": "the result is transposed",
+        "return X @ Eh": "X is not transposed",
+        "return np.mean(X.T @ Eh)": "",
+    },
+    "gradient_bias_hidden": {
+        "return Eh.mean(axis=0, keepdims=True)": "it is divided by N, the number of rows",
+        "return Eh.sum(axis=1, keepdims=True)": "it is summed along the wrong axis",
+        "pass": "nothing is returned",
+    },
+    "backprop_gradients": {
+        _FORWARD
+        + "Eo = Y - T\nEh = Eo @ Wo.T\n"
+        + _ENDS: "error_hidden: the slope of the logistic function is missing",
+        _FORWARD + "Eo = T - Y\nEh = H * (1 - H) * (Eo @ Wo.T)\n" + _ENDS: "error_output: the sign is wrong",
+        _FORWARD
+        + "Eo = (Y - T) / len(X)\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
+        + _ENDS: "error_output: it is divided by N, the number of rows",
+        _FORWARD
+        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [H.T @ Eo, Eo.sum(0), X.T @ Eh, Eh.sum(0)]": "the order is [JWo, Jbo, JWh, Jbh]",
+        _FORWARD
+        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, Eh.sum(0), Eo.T @ H, Eo.sum(0)]": "gradient_weight_out: the result is transposed",
+        _FORWARD
+        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, Eh.mean(0), H.T @ Eo, Eo.sum(0)]": "gradient_bias_hidden: it is divided by N, the number of rows",
+        _FORWARD
+        + "Eo = Y - T\nWo = Wo - 0.02 * H.T @ Eo\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
+        + _ENDS.replace(
+            "H.T @ Eo", "H.T @ Eo"
+        ): "updated weights are used: δ_o comes back through output weights that have moved",
+        _FORWARD
+        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn {'JWh': X.T @ Eh, 'JWo': H.T @ Eo}": "the result is of type dict",
+        "H = hidden_activations(X, Wh, 0)\nY = output_activations(H, Wo, bo)\nEo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
+        + _ENDS: "hidden_activations: the bias is forgotten",
+        _FORWARD
+        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, H.T @ Eo]": "only the gradients of the weights are returned",
+        _FORWARD
+        + "Eo = (Y - T) * Y * (1 - Y)\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
+        + _ENDS: "error_output: the slope Y (1 - Y) is multiplied although it has cancelled",
+    },
+    "update_momentum": {
+        "return backprop_gradients(X, T, ls_of_params)": "it calls a function with other arguments",
+        _UPDATE
+        + "return [momentum_term * M + learning_rate * J for M, J in zip(Ms, Js)]": "the sign of the gradient is wrong",
+        _UPDATE
+        + "return [-momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]": "the sign of the momentum is wrong",
+        _UPDATE + "return [-learning_rate * J for M, J in zip(Ms, Js)]": "the momentum is forgotten",
+        _UPDATE + "return [momentum_term * M - J for M, J in zip(Ms, Js)]": "the learning rate is forgotten",
+        _UPDATE
+        + "return [learning_rate * M - momentum_term * J for M, J in zip(Ms, Js)]": "momentum and learning rate are swapped",
+        _UPDATE
+        + "return [momentum_term * M - (1 - momentum_term) * learning_rate * J for M, J in zip(Ms, Js)]": "the gradient has the factor 1 - momentum",
+        _UPDATE
+        + "for M, J in zip(Ms, Js):\n    M *= momentum_term\n    M -= learning_rate * J\nreturn Ms": "Ms is changed in place",
+        "P = [p + momentum_term * m for p, m in zip(ls_of_params, Ms)]\nJs = backprop_gradients(X, T, *P)\nreturn [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]": "updated parameters are used: the gradient is taken ahead, after the old moments",
+        "P, new = list(ls_of_params), []\nfor k in range(4):\n    new.append(momentum_term * Ms[k] - learning_rate * backprop_gradients(X, T, *P)[k])\n    P[k] = P[k] + new[k]\nreturn new": "updated parameters are used: each moves before the next gradient is taken",
+        _UPDATE
+        + "return [P + momentum_term * M - learning_rate * J for P, M, J in zip(ls_of_params, Ms, Js)]": "the parameters after the step are returned, not the moments",
+        _UPDATE
+        + "return [momentum_term * M - learning_rate * J / len(X) for M, J in zip(Ms, Js)]": "the gradient is divided by N, the number of rows",
+    },
+    "update_params": {
+        "return [P - M for P, M in zip(ls_of_params, Ms)]": "the moments are subtracted",
+        "return Ms": "the moments are returned without the parameters",
+        "return ls_of_params + Ms": "the two lists are joined instead of added",
+        "for P, M in zip(ls_of_params, Ms):\n    P += M\nreturn ls_of_params": "ls_of_params is changed in place",
+        "for P, M in zip(ls_of_params, Ms):\n    P = P + M\nreturn ls_of_params": "the parameters do not move",
+        "for P, M in zip(ls_of_params, Ms):\n    P += M": "ls_of_params is changed in place, and nothing is returned",
+        "for P, M in zip(ls_of_params, Ms):\n    return [P + M]": "",
+    },
+}
+"""Mistakes by the body of the function; those without a name are not classic, and any sentence will do."""
+
+_FORWARD_2_3_2 = """Wh, bh, Wo, bo = theta[:6].reshape(2, 3), theta[6:9], theta[9:15].reshape(3, 2), theta[15:]
+N = len(X)
+H = 1 / (1 + np.exp(-(X @ Wh + bh)))
+E = np.exp(H @ Wo + bo)
+Y = E / E.sum(axis=1, keepdims=True)
+loss = -np.sum(T * np.log(Y)) / N
+"""
+_BACK_2_3_2 = """d = (Y - T) / N
+e = H * (1 - H) * (d @ Wo.T)
+return loss, np.concatenate([(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)])"""
+RIGHT_NETWORK = _FORWARD_2_3_2 + _BACK_2_3_2
+"""The loss and gradient of the network 2-3-2 with a mean loss."""
+
+WRONG_NETWORK = {
+    ("/ N\ne", "\ne"): "the rows' sum is not divided by N = 7",
+    ("H * (1 - H) * (d", "(d"): "the derivative of layer 1 (Logistic) is missing",
+    ("H * (1 - H) * (d", "(1 - H**2) * (d"): "layer 1 (Logistic) has the derivative of Tanh",
+    ("H * (1 - H) * (d", "H * (d"): "passes its output back instead of its derivative",
+    ("(Y - T) / N", "(T - Y) / N"): "its sign is wrong",
+    ("(Y - T) / N", "Y / N"): "the targets T are left out",
+    (
+        "(Y - T) / N",
+        "(Y - T) * Y * (1 - Y) / N",
+    ): "the link's derivative Y (1 - Y) is applied although the loss contains it",
+    ("(X.T @ e)", "(e.T @ X)"): "it is transposed",
+    ("(H.T @ d)", "(d.T @ H)"): "it is transposed",
+    ("e.sum(axis=0)", "e.mean(axis=0)"): "1/N = 1/7",
+    ("d.sum(axis=0)", "0 * d[0]"): "0 everywhere",
+    ("d.sum(axis=0)", "d[0]"): "only this bias is wrong",
+    ("(Y - T) / N", "2 * (Y - T) / N"): "2 times",
+    ("np.log(Y)) / N", "np.log(Y))"): "the loss is N = 7 times what it should be",
+    ("-np.sum(T * np.log(Y)) / N", "-np.mean(T * np.log(Y))"): "the loss is 1/2 of what it should be",
+    ("-np.sum(T * np.log(Y)) / N", "np.sum(T * np.log(Y)) / N"): "its sign is wrong",
+    ("return loss, np", "return np"): "it does not return two values",
+    ("(X.T @ e).ravel(), ", ""): "the gradient does not have an entry for each parameter",
+    ("d = (Y - T) / N", "X /= 2\nd = (Y - T) / N"): "X is changed in place",
+    ("axis=1, keepdims=True", "axis=0"): "",
+}
+"""Mistakes by what is written in the place of what."""
