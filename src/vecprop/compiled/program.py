@@ -15,6 +15,7 @@ from .gemm.packed import packing_size
 from .gemm.products import gather_address
 from .jit import system_calls
 from .jit.fit_record import Context
+from .lower.expansion import expand_address
 from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
 from .lower.loops import (
     UPDATES,
@@ -357,10 +358,10 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     nothing = np.zeros(0, F)
     if same is not None:
         fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
+    elif isinstance(batch, SparseBatch):
+        fields = _sparse_fields(batch.X, F)
     else:
-        fields = (
-            _sparse_fields(batch.X, F) if isinstance(batch, SparseBatch) else {"x": np.ascontiguousarray(batch.X, F)}
-        )
+        fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
     fields |= {
         "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
         "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
@@ -374,6 +375,10 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
         fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
         fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
+    if batch.expansion is not None:
+        columns, edges = batch.expansion.columns, batch.expansion.edges
+        fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
+        fields |= {"row_bytes": batch.X.shape[1], "expander": expand_address(F)}
     return fields
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import catalog
 from .gemm.products import gather_address, uses_blocks
+from .lower.expansion import expand_address
 from .lower.loops import (
     derivative_address,
     drop_address,
@@ -52,6 +53,7 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for own, way in product({F, np.float64}, (False, True)):
             kind = f"{own.__name__} {'factors' if way else 'divisors'}"
             yield f"{name} scaling by {kind}", lambda F=F, own=own, way=way: scale_address(F, own, way)
+        yield f"{name} expansion", lambda F=F: expand_address(F)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{name} {activation.__name__}",

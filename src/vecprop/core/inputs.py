@@ -13,6 +13,7 @@ import numpy as np
 
 from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
+from .expansion import Expansion
 from .losses import Loss, is_classes
 from .selection import Scaling, Selection
 
@@ -47,6 +48,8 @@ class Batch:
         The numbers of the rows that are meant; all by default.
     scaling : Scaling, optional
         How inputs are scaled as they are read.
+    expansion : Expansion, optional
+        How inputs are computed as they are read, from what X keeps of each row.
     """
 
     X: Array
@@ -54,6 +57,7 @@ class Batch:
     weight: Array | None = None
     chosen: np.ndarray | None = None
     scaling: Scaling | None = None
+    expansion: Expansion | None = None
 
     @property
     def rows(self) -> int:
@@ -81,19 +85,21 @@ class Batch:
         return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
 
     def take(self, rows: Array) -> Self:
-        """Return the rows with these numbers as a batch, scaled."""
+        """Return the rows with these numbers as a batch, scaled or expanded."""
         xp = namespace(self.X)
         index = xp.asarray(rows if self.chosen is None else self.chosen[rows], device=self.X.device)
         X = xp.take(self.X, index, axis=-2)
+        make = self.scaling or self.expansion
         return type(self)(
-            X if self.scaling is None else self.scaling(X),
+            X if make is None else make(X),
             xp.take(self.T, index, axis=-1 if self.of_classes else -2),
             None if self.weight is None else xp.take(self.weight, index, axis=-1),
         )
 
     def gathered(self) -> Self:
-        """Return these rows, scaled, as a batch without others."""
-        return self if self.chosen is None and self.scaling is None else self.take(np.arange(self.rows))
+        """Return these rows, scaled or expanded, as a batch without others."""
+        is_whole = self.chosen is None and self.scaling is None and self.expansion is None
+        return self if is_whole else self.take(np.arange(self.rows))
 
 
 def checked_theta(network: "Network", theta: Array) -> Array:
@@ -160,17 +166,18 @@ def checked_batch(
     network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None, finite: bool = True
 ) -> Batch:
     """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`."""
-    chosen, scaling = None, None
+    chosen, scaling, expansion = None, None, None
     if isinstance(X, Selection):  # of rows that have been checked
-        X, chosen, scaling, finite = X.X, X.rows, X.scaling, False
-    X = checked_rows(network, theta, X, finite)
+        X, chosen, scaling, expansion, finite = X.X, X.rows, X.scaling, X.expansion, False
+    if expansion is None:
+        X = checked_rows(network, theta, X, finite)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
     weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
     if weight is not None:
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
-    batch = Batch(X, T, weight, chosen, scaling)
+    batch = Batch(X, T, weight, chosen, scaling, expansion)
     if chosen is not None:
         require_weight(batch, network.reduction)
     return batch

@@ -1,4 +1,4 @@
-"""Rows that are chosen from X, and columns that are scaled, only as they are read."""
+"""Rows that are chosen from X, and columns that are scaled or expanded, only as they are read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .elementary import Array, namespace
+from .expansion import Expansion
 
 PART = 2**18
 """The most numbers of a part of a selection, except that it has ROWS rows at least."""
@@ -55,7 +56,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of X, chosen and scaled only as they are read; it stands for X where a `Batch` is made.
+    """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made.
 
     Targets and weights beside it are those of all rows of X.
 
@@ -67,6 +68,8 @@ class Selection:
         The numbers of the chosen rows; all by default.
     scaling : Scaling, optional
         How their columns are scaled.
+    expansion : Expansion, optional
+        How inputs are computed from what X keeps of rows, (N, bytes).
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Selection:
     X: Array
     rows: np.ndarray | None = None
     scaling: Scaling | None = None
+    expansion: Expansion | None = None
 
     def __len__(self) -> int:
         """Return the number of chosen rows."""
@@ -88,6 +92,8 @@ class Selection:
         xp = namespace(self.X)
         numbers = numbers if self.rows is None else self.rows[numbers]
         X = xp.take(self.X, xp.asarray(numbers, device=self.X.device), axis=-2)
+        if self.expansion is not None:
+            return self.expansion(X)
         return X if self.scaling is None else self.scaling(X)
 
     def whole(self) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.selection import Selection
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .cohort_results import Part, joined
 from .engine import EngineName
@@ -24,7 +25,7 @@ GIVE = {
 
 def train_population(
     members: Sequence[Member],
-    X: np.ndarray,
+    X: np.ndarray | Selection,
     T: np.ndarray,
     *,
     sample_weight: np.ndarray | None = None,

@@ -51,6 +51,11 @@ ROWS = np.dtype(
         ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.scaling`; 0 for not at all
         ("shift", _ADDRESS),  # for each input
         ("scale", _ADDRESS),
+        ("expander", _ADDRESS),  # computes inputs as they are gathered, see `lower.expansion`; 0 if X has them all
+        ("row_bytes", _WORD),  # of what is kept of a row in X
+        ("kept", _ADDRESS),  # the columns that are kept, their number, and the edges of their pieces
+        ("kept_count", _WORD),
+        ("edges", _ADDRESS),
     ],
     align=True,
 )
