@@ -51,10 +51,10 @@ ROWS = np.dtype(
         ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.scaling`; 0 for not at all
         ("shift", _ADDRESS),  # for each input
         ("scale", _ADDRESS),
-        ("expander", _ADDRESS),  # computes inputs as they are gathered, see `lower.expansion`; 0 if X has them all
-        ("row_bytes", _WORD),  # of what is kept of a row in X
+        ("expander", _ADDRESS),  # makes inputs as they are gathered, see `lower.expansion` and `lower.conversion`; or 0
+        ("row_bytes", _WORD),  # between the rows of X
         ("kept", _ADDRESS),  # the columns that are kept, their number, and the edges of their pieces
-        ("kept_count", _WORD),
+        ("kept_count", _WORD),  # if numbers are converted, the bytes between the columns of X
         ("edges", _ADDRESS),
     ],
     align=True,

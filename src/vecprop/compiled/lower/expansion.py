@@ -24,7 +24,7 @@ from numba.core import cgutils
 from ...core.expansion import COLUMN, Kept
 from ..jit.arrays import array_of, doubles_at, numbers_at, record_at, words_at
 from ..jit.machine_code import address_of
-from ..jit.numba_options import IN_ORDER, intrinsic, use_widest_vectors
+from ..jit.numba_options import ONCE_IN_ORDER, intrinsic, use_widest_vectors
 
 # Placeholder, filled in by `address_of`: the floating type.
 number: Any = float
@@ -37,8 +37,6 @@ LINE_BYTES = 64
 
 _COLUMN_BYTES = COLUMN.itemsize
 _INPUTS, _PLACE, _WIDE = int(Kept.INPUTS), int(Kept.PLACE), int(Kept.WIDE_NUMBER)
-
-_INLINED = {**IN_ORDER, "inline": "always"}
 
 column_at = record_at(COLUMN)
 
@@ -70,14 +68,14 @@ def prefetch(typing, address):
     return types.void(types.intp), generate
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _read(rows, at, like, x):
     """Read what is kept of a column, given the rows' addresses."""
     for s in range(AT_ONCE):
         x[s] = numbers_at(rows[s] + at, 1, like)[0]
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _put(values, rows, inputs, at, stride):
     """Write an input of the rows."""
     if stride == 1:
@@ -88,7 +86,7 @@ def _put(values, rows, inputs, at, stride):
             inputs[at + s * stride] = values[s]
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _scaled(x, column, scaled):
     centre, scale, limit, largest = column.centre, column.scale, column.limit, column.largest
     for s in range(AT_ONCE):
@@ -97,7 +95,7 @@ def _scaled(x, column, scaled):
         scaled[s] = z / np.sqrt(1 + share * share)
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
     """Write the lower edge of the piece in which each number lies, and two more values of this piece.
 
@@ -118,7 +116,7 @@ def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
             edge[s], first[s], second[s] = e, f, g
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _shares(x, edge, width, below, places, shares):
     """Compute the share of its piece that lies below each number, minus ½."""
     for s in range(AT_ONCE):
@@ -126,7 +124,7 @@ def _shares(x, edge, width, below, places, shares):
         places[s] = below[s]
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
     """Write the share of each piece that lies below each number, minus ½, from the first piece on."""
     half = inputs.dtype.type(0.5)
@@ -145,14 +143,14 @@ def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
                 inputs[own + whole] = shares[s]
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _standardised(x, column, standardised):
     mean, deviation, most = column.mean, column.deviation, column.most
     for s in range(AT_ONCE):
         standardised[s] = min(max((x[s] - mean) / deviation, -most), most)
 
 
-@njit(**_INLINED)
+@njit(**ONCE_IN_ORDER)
 def _scores(x, edge, score, slope, scores):
     """Interpolate the normal scores of the edges."""
     for s in range(AT_ONCE):

@@ -88,9 +88,9 @@ def gather_own_inputs(c, worker, shard, places, like):
     low, high = inputs_of(first, I), min(inputs_of(end, I), I)
     if c.training.expander:
         expand_inputs(c.training, places, low, high - low, np.int64(0), tile[low * S :])
-        return
-    to = tile[low * S :].ctypes.data
-    call_gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
+    else:
+        to = tile[low * S :].ctypes.data
+        call_gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
     scale_inputs(c.training, low, high - low, S, np.int64(0), tile[low * S :])
 
 

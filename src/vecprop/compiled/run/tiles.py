@@ -124,7 +124,7 @@ def scale_inputs(data, first, features, rows, by_rows, tile):
 
 @njit(**ONCE)
 def expand_inputs(data, places, first, features, by_rows, tile):
-    """Compute the inputs of rows, of features from the first on, from what is kept of them."""
+    """Compute or convert the inputs of rows, of features from the first on, from what X has of them."""
     kept = data.x, data.row_bytes, places.ctypes.data, places.size, data.kept, data.kept_count, data.edges
     call_expand(data.expander, (*kept, first, features, by_rows, tile.ctypes.data))
 
@@ -137,9 +137,9 @@ def gather_inputs(c, data, places, tile):
         return
     if data.expander:
         expand_inputs(data, places, np.int64(0), c.inputs, c.by_rows, tile)
-        return
-    X = numbers_at(data.x, data.data_rows * c.inputs, tile)
-    _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
+    else:
+        X = numbers_at(data.x, data.data_rows * c.inputs, tile)
+        _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
     scale_inputs(data, 0, c.inputs, places.size, c.by_rows, tile)
 
 
