@@ -9,6 +9,7 @@ import pytest
 
 from vecprop import TabularClassifier, TabularRegressor
 from vecprop.tables import blocks
+from vecprop.tables import encoder as tables_encoder
 from vecprop.tables.columns import COMPILED_FROM, NumberInputs
 from vecprop.tables.encoder import VIEWS, Encoder
 
@@ -69,12 +70,13 @@ def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
     np.testing.assert_array_equal(in_blocks.out_of_fold_, classifier.out_of_fold_)
 
 
-def test_memory_is_that_of_the_views_and_some_blocks():
+def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
     frame = pd.DataFrame(RNG.normal(size=(60_000, 20)), columns=[f"x{number}" for number in range(20)])
     model = TabularClassifier(**SETTINGS).fit(frame[:5000], frame["x0"][:5000] > 0)
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)
+    monkeypatch.setattr(tables_encoder, "MOST_KEPT", views // 4)
     for work, kept in ((lambda: encoder.of_views(frame), views), (lambda: model.predict_proba(frame), 16 * len(frame))):
         tracemalloc.start()
         work()

@@ -2,8 +2,8 @@
 
 The modules here are called from outside: a network's losses and predictions (`compiled_network`), the loss of one batch
 (`batch_loss`), a step (`step`), a fit (`fit`), many fits (`member_fits`), the inputs of columns of numbers
-(`number_columns`), and all kernels compiled in advance (`warm_up`). `program` is a network as the numbers that kernels
-read. Below them are four packages::
+(`number_columns`), those of rows that are kept as bytes (`expanded`), and all kernels compiled in advance (`warm_up`).
+`program` is a network as the numbers that kernels read. Below them are four packages::
 
     run             the loops over layers, tiles, steps and epochs, by one thread or several
     gemm   lower    products of matrices, which know no network; formulas turned into kernels

@@ -11,6 +11,7 @@ from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta
 from ..core.network import Network
+from ..core.selection import Selection, is_converted_as_read
 from ..system.threads import with_single_threaded_blas
 from .batch_loss import BatchLoss
 from .jit.fit_record import OFFSETS, address_of_array
@@ -98,6 +99,8 @@ class CompiledNetwork:
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions, (*M, N, O); see `Network.predict`."""
         theta = checked_theta(self.network, theta)
+        if _has_kernels(theta) and theta.ndim == 1 and is_converted_as_read(X, theta.dtype):
+            return Predictor(self.network, theta)(X)
         X = checked_rows(self.network, theta, X)
         if not _has_kernels(theta, X):
             return self.network.predict(theta, X)
@@ -198,7 +201,9 @@ class Predictor:
         return type(self), (self.network, self._theta)
 
     def __call__(self, X: Array) -> np.ndarray:
-        """Return the predictions, (N, O), of rows X, (N, I)."""
+        """Return the predictions, (N, O), of rows X, (N, I); a large X of other numbers is converted by parts."""
+        if is_converted_as_read(X, self._type):
+            return self._by_parts(np.asarray(X))
         if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
@@ -222,6 +227,14 @@ class Predictor:
         if not math.isfinite(np.vdot(Y, Y)):
             checked_rows(self.network, self._theta, X)  # the error names the row
         return Y
+
+    def _by_parts(self, X: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows that are converted some at a time."""
+        try:
+            return np.concatenate([self(np.ascontiguousarray(part, self._type)) for part in Selection(X).parts()])
+        except ValueError:
+            Batch(X, None, converted=self._type).require_finite_inputs()  # whose error names the row among all
+            raise
 
     def _predict_rows(self, rows: np.ndarray) -> None:
         """Predict the rows of these numbers, some at once: Python notices signals in between.

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from .. import catalog
 from ..core.inputs import Batch
@@ -15,6 +16,8 @@ from .gemm.packed import packing_size
 from .gemm.products import gather_address
 from .jit import system_calls
 from .jit.fit_record import Context
+from .lower.conversion import convert_address
+from .lower.expansion import expand_address
 from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
 from .lower.loops import (
     UPDATES,
@@ -357,10 +360,12 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     nothing = np.zeros(0, F)
     if same is not None:
         fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
+    elif isinstance(batch, SparseBatch):
+        fields = _sparse_fields(batch.X, F)
+    elif batch.converted is not None:
+        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # which tells the address
     else:
-        fields = (
-            _sparse_fields(batch.X, F) if isinstance(batch, SparseBatch) else {"x": np.ascontiguousarray(batch.X, F)}
-        )
+        fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
     fields |= {
         "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
         "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
@@ -374,6 +379,13 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
         fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
         fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
+    if batch.expansion is not None:
+        columns, edges = batch.expansion.columns, batch.expansion.edges
+        fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
+        fields |= {"row_bytes": batch.X.shape[1], "expander": expand_address(F)}
+    if batch.converted is not None:
+        row_bytes, column_bytes = batch.X.strides
+        fields |= {"row_bytes": row_bytes, "kept_count": column_bytes, "expander": convert_address(F, batch.X.dtype)}
     return fields
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from .. import catalog
 from .gemm.products import gather_address, uses_blocks
+from .lower.conversion import convert_address
+from .lower.expansion import expand_address
 from .lower.loops import (
     derivative_address,
     drop_address,
@@ -52,6 +54,9 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for own, way in product({F, np.float64}, (False, True)):
             kind = f"{own.__name__} {'factors' if way else 'divisors'}"
             yield f"{name} scaling by {kind}", lambda F=F, own=own, way=way: scale_address(F, own, way)
+        yield f"{name} expansion", lambda F=F: expand_address(F)
+        for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
+            yield f"{name} conversion of {given}", lambda F=F, given=given: convert_address(F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{name} {activation.__name__}",

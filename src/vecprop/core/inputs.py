@@ -13,8 +13,9 @@ import numpy as np
 
 from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
+from .expansion import Expansion
 from .losses import Loss, is_classes
-from .selection import Scaling, Selection
+from .selection import PART, Scaling, Selection, is_converted_as_read
 
 if TYPE_CHECKING:
     from .network import Network
@@ -47,6 +48,10 @@ class Batch:
         The numbers of the rows that are meant; all by default.
     scaling : Scaling, optional
         How inputs are scaled as they are read.
+    expansion : Expansion, optional
+        How inputs are computed as they are read, from what X keeps of each row.
+    converted : dtype, optional
+        The type to which X is converted as it is read; by default X has it.
     """
 
     X: Array
@@ -54,6 +59,8 @@ class Batch:
     weight: Array | None = None
     chosen: np.ndarray | None = None
     scaling: Scaling | None = None
+    expansion: Expansion | None = None
+    converted: np.dtype | None = None
 
     @property
     def rows(self) -> int:
@@ -73,7 +80,14 @@ class Batch:
 
     def require_finite_inputs(self) -> None:
         """Raise a ValueError if X is not finite; for batches whose X has not been checked."""
-        _require_finite(self.X)
+        if self.converted is None:
+            _require_finite(self.X)
+            return
+        size = max(PART // self.X.shape[1], 1)
+        for start in range(0, len(self.X), size):  # of which few are converted at a time
+            with np.errstate(over="ignore"):  # numbers too large for the type are infinite in it
+                part = self.X[start : start + size].astype(self.converted)
+            _require_finite(part, start)
 
     @property
     def chosen_weight(self) -> Array | None:
@@ -81,19 +95,23 @@ class Batch:
         return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
 
     def take(self, rows: Array) -> Self:
-        """Return the rows with these numbers as a batch, scaled."""
+        """Return the rows with these numbers as a batch, as networks take them."""
         xp = namespace(self.X)
         index = xp.asarray(rows if self.chosen is None else self.chosen[rows], device=self.X.device)
         X = xp.take(self.X, index, axis=-2)
+        if self.converted is not None:
+            X = X.astype(self.converted, order="C")
+        make = self.scaling or self.expansion
         return type(self)(
-            X if self.scaling is None else self.scaling(X),
+            X if make is None else make(X),
             xp.take(self.T, index, axis=-1 if self.of_classes else -2),
             None if self.weight is None else xp.take(self.weight, index, axis=-1),
         )
 
     def gathered(self) -> Self:
-        """Return these rows, scaled, as a batch without others."""
-        return self if self.chosen is None and self.scaling is None else self.take(np.arange(self.rows))
+        """Return these rows, as networks take them, as a batch without others."""
+        is_whole = all(how is None for how in (self.chosen, self.scaling, self.expansion, self.converted))
+        return self if is_whole else self.take(np.arange(self.rows))
 
 
 def checked_theta(network: "Network", theta: Array) -> Array:
@@ -145,10 +163,11 @@ def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True
     return X
 
 
-def _require_finite(X: Array) -> None:
+def _require_finite(X: Array, first: int = 0) -> None:
     wrong = _first_non_finite(X)
     if wrong is not None:
         index, value = wrong
+        index = (*index[:-2], index[-2] + first, index[-1])
         raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
 
 
@@ -157,20 +176,35 @@ def _what_is_taken(network: "Network") -> str:
 
 
 def checked_batch(
-    network: "Network", theta: Array, X: Array, T: Array, sample_weight: Array | None, finite: bool = True
+    network: "Network",
+    theta: Array,
+    X: Array,
+    T: Array,
+    sample_weight: Array | None,
+    finite: bool = True,
+    as_read: bool = False,
 ) -> Batch:
-    """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`."""
-    chosen, scaling = None, None
+    """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`.
+
+    If ``as_read`` is set, a large X of another type is converted by who reads it, see `is_converted_as_read`.
+    """
+    chosen, scaling, expansion, converted = None, None, None, None
     if isinstance(X, Selection):  # of rows that have been checked
-        X, chosen, scaling, finite = X.X, X.rows, X.scaling, False
-    X = checked_rows(network, theta, X, finite)
+        X, chosen, scaling, expansion, finite = X.X, X.rows, X.scaling, X.expansion, False
+    if as_read and expansion is None and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
+        X, converted = np.asarray(X), theta.dtype
+        checked_rows(network, theta, np.broadcast_to(theta.dtype.type(0), X.shape), finite=False)
+    elif expansion is None:
+        X = checked_rows(network, theta, X, finite)
     members = _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
     T = _checked_targets(network.loss_function, T, X, network.outputs, theta)
     members = _common_members("theta and X", members, "T", T.shape[: -1 if is_of("integral", T) else -2])
     weight = None if sample_weight is None else _checked_weight(sample_weight, X, theta, network.reduction)
     if weight is not None:
         _common_members("theta, X and T", members, "sample_weight", weight.shape[:-1])
-    batch = Batch(X, T, weight, chosen, scaling)
+    batch = Batch(X, T, weight, chosen, scaling, expansion, converted)
+    if finite and converted is not None:
+        batch.require_finite_inputs()
     if chosen is not None:
         require_weight(batch, network.reduction)
     return batch

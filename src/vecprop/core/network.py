@@ -265,13 +265,21 @@ class Network(Versioned):
         return self.loss_function.predict(self.hidden(theta, X, -1))
 
     def batch(
-        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, *, finite: bool = True
+        self,
+        theta: Array,
+        X: Array,
+        T: Array,
+        sample_weight: Array | None = None,
+        *,
+        finite: bool = True,
+        as_read: bool = False,
     ) -> Batch:
         """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`.
 
-        With finite=False, whether X is finite is left to `Batch.require_finite_inputs`.
+        With finite=False, whether X is finite is left to `Batch.require_finite_inputs`, and with as_read=True the
+        conversion of a large X to who reads it.
         """
-        return checked_batch(self, theta, X, T, sample_weight, finite)
+        return checked_batch(self, theta, X, T, sample_weight, finite, as_read)
 
     def loss(
         self,
@@ -397,15 +405,24 @@ class Network(Versioned):
         views = self.layout.views(vector)
         return [views[tensor.layer][tensor.name] for tensor in self.layout.tensors if tensor.penalized]
 
-    def summary(self) -> Summary:
-        """Return a table of the layers: output shapes, parameters and operations per row.
+    def summary(self, rows: int | None = None, batch_size: int | None = None) -> Summary:
+        """Return a table of the layers: output shapes, parameters and operations per row; and the memory of a fit.
 
         An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
         formula. The operations of a forward pass are counted; a gradient takes about three times as many.
 
+        Parameters
+        ----------
+        rows : int, optional
+            The rows of a fit. The last line then tells about the most memory that `train` takes beside X, T and
+            weights, with Adam and early stopping. X is not copied if it is an array of NumPy, or a memory map, in the
+            type of theta and by rows. If it is large, nor is one of other numbers, or by columns.
+        batch_size : int, optional
+            The rows of a batch; all by default.
+
         Examples
         --------
-        >>> from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy
+        >>> from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy, SquaredError
         >>> Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy()).summary()
         layer                  output  parameters            operations per row
         input                  (N, 2)
@@ -414,8 +431,10 @@ class Network(Versioned):
         2 Dense(2)             (N, 2)  W (3, 2), b (2,)   8                  12
         SoftmaxCrossEntropy()  (N, 2)
         total                                            17                  27
+        >>> print(Network(2, [Dense(1)], SquaredError()).summary(rows=1_000_000).splitlines()[-1])
+        a fit of 1,000,000 rows takes 8.0 MB in float32 or 8.1 MB in float64 beside its data
         """
-        return summarize(self)
+        return summarize(self, rows, batch_size)
 
 
 def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Rows that are chosen from X, and columns that are scaled, only as they are read."""
+"""Rows that are chosen from X, and columns that are scaled or expanded, only as they are read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +8,33 @@ from typing import Any
 import numpy as np
 
 from .elementary import Array, namespace
+from .expansion import Expansion
 
 PART = 2**18
 """The most numbers of a part of a selection, except that it has ROWS rows at least."""
 
 ROWS = 512
 """The rows of a part are a multiple of this: a predictor then meets the same tiles as if it met all rows at once."""
+
+
+AS_READ = 2**24
+"""The numbers of X from which it is not converted as a whole, which would take 64 MB in float32, but as it is read."""
+
+
+def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
+    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one.
+
+    Examples
+    --------
+    >>> X = np.broadcast_to(np.int8(1), (AS_READ, 1))
+    >>> is_converted_as_read(X, np.dtype(float)), is_converted_as_read(X.copy(), np.dtype(float))
+    (False, True)
+    """
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
+        return False
+    is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
+    is_other = X.dtype != dtype or not X.flags.c_contiguous
+    return is_number and is_other and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +76,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of X, chosen and scaled only as they are read; it stands for X where a `Batch` is made.
+    """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made.
 
     Targets and weights beside it are those of all rows of X.
 
@@ -67,6 +88,8 @@ class Selection:
         The numbers of the chosen rows; all by default.
     scaling : Scaling, optional
         How their columns are scaled.
+    expansion : Expansion, optional
+        How inputs are computed from what X keeps of rows, (N, bytes).
 
     Examples
     --------
@@ -78,6 +101,7 @@ class Selection:
     X: Array
     rows: np.ndarray | None = None
     scaling: Scaling | None = None
+    expansion: Expansion | None = None
 
     def __len__(self) -> int:
         """Return the number of chosen rows."""
@@ -87,7 +111,12 @@ class Selection:
         """Return some of the chosen rows, by their numbers among them."""
         xp = namespace(self.X)
         numbers = numbers if self.rows is None else self.rows[numbers]
-        X = xp.take(self.X, xp.asarray(numbers, device=self.X.device), axis=-2)
+        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:  # of which NumPy's take copies all
+            X = np.ascontiguousarray(self.X[numbers])
+        else:
+            X = xp.take(self.X, xp.asarray(numbers, device=self.X.device), axis=-2)
+        if self.expansion is not None:
+            return self.expansion(X)
         return X if self.scaling is None else self.scaling(X)
 
     def whole(self) -> Array:

@@ -77,9 +77,17 @@ class SparseNetwork(Network):
         return Network(self.inputs, layers, self.loss_function, self.penalties)
 
     def batch(
-        self, theta: Array, X: Any, T: Array, sample_weight: Array | None = None, *, finite: bool = True
+        self,
+        theta: Array,
+        X: Any,
+        T: Array,
+        sample_weight: Array | None = None,
+        *,
+        finite: bool = True,
+        as_read: bool = False,
     ) -> Batch:
         """Return X by rows and in theta's type, targets and weights, which are checked with zeros in X's place."""
+        del as_read  # its entries are few: they are converted at once
         require_entries(X)
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)

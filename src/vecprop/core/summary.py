@@ -3,6 +3,8 @@
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..system.threads import usable_threads
+
 if TYPE_CHECKING:
     from .network import Network
 
@@ -14,8 +16,47 @@ class Summary(str):
         return str(self)
 
 
-def summarize(network: "Network") -> Summary:
+PARAMETERS = 13
+"""The arrays of parameters in a fit: those now, the last finite and the best ones, two moments and the moments at the
+start of an epoch, four gradients, and the parameters of the result and its state."""
+ORDER, PLACE = 16, 8
+"""The bytes of each row: of its key and place in the order of an epoch, and of its number."""
+MOST_THREADS, ROWS_AT_ONCE = 4, 256
+"""The most threads of one fit, and the rows that each computes at once."""
+
+
+def summarize(network: "Network", rows: int | None = None, batch_size: int | None = None) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
+    table = _of_layers(network)
+    if rows is None:
+        return Summary(table)
+    in_batches = f" in batches of {batch_size:,}" if batch_size is not None and batch_size < rows else ""
+    both = " or ".join(
+        f"{memory_of_a_fit(network, rows, batch_size, size) / 1e6:,.1f} MB in float{8 * size}" for size in (4, 8)
+    )
+    return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} beside its data")
+
+
+def memory_of_a_fit(network: "Network", rows: int, batch_size: int | None, itemsize: int) -> int:
+    """Return about the most bytes that a fit takes beside X, T and weights, with Adam and early stopping.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, Network, SquaredError
+    >>> network = Network(30, [Dense(1)], SquaredError())
+    >>> memory_of_a_fit(network, 2_000_000, 256, 4) - memory_of_a_fit(network, 1_000_000, 256, 4)
+    24000000
+    """
+    batch, widths = min(batch_size or rows, rows), (network.inputs, *network.widths)
+    at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
+    if batch <= 4 * max(widths):  # threads may split weights, and then keep the outputs of all rows of a batch
+        at_once = max(at_once, batch)
+    numbers = PARAMETERS * network.layout.size + at_once * (2 * sum(widths) + 3 * max(widths) + network.outputs)
+    return itemsize * numbers + rows * (PLACE + (ORDER if batch < rows else 0))
+
+
+def _of_layers(network: "Network") -> str:
+    """Return the table of layers."""
     rows = [
         ("layer", "output", "parameters", "", "operations per row"),
         ("input", f"(N, {network.inputs})", "", "", ""),
@@ -30,7 +71,7 @@ def summarize(network: "Network") -> Summary:
         rows.append((f"{number} {_call(layer)}", f"(N, {width})", named, f"{count:,}" if count else "", f"{cost:,}"))
     rows.append((_call(network.loss_function), f"(N, {network.outputs})", "", "", ""))
     rows.append(("total", "", "", f"{network.layout.size:,}", f"{operations:,}"))
-    return Summary(_table(rows))
+    return _table(rows)
 
 
 def _call(part: Any) -> str:

@@ -23,7 +23,7 @@ from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
 from ..core.scores import Score
-from ..core.selection import Selection
+from ..core.selection import AS_READ, Selection, is_converted_as_read
 from ..core.sparse import require_entries
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
@@ -343,6 +343,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             or X.shape[1] != self.n_features_in_
             or not len(X)
             or "feature_names_in_" in known
+            or X.size >= AS_READ  # of which no mask is made
             or not np.isfinite(X).all()
         ):
             X = self._checked_inputs(X)
@@ -354,6 +355,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if isinstance(X, Selection):  # of rows that have been checked
             return X
         X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
+        if is_converted_as_read(X, self.theta_.dtype):
+            return Selection(X)
         return X.astype(self.theta_.dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:

@@ -1,6 +1,6 @@
 """Calibration on rows that networks have not seen: the temperature of probabilities, and the shares of views."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def best_inverse_temperature(
 
 
 def likeliest_shares(
-    probabilities: Sequence[np.ndarray], classes: np.ndarray, weight: np.ndarray | None = None
+    probabilities: Iterable[np.ndarray], classes: np.ndarray, weight: np.ndarray | None = None
 ) -> list[float]:
     """Return the shares with which a sum of probabilities, (N, C) each, has the lowest log loss; each view keeps some.
 
@@ -55,8 +55,9 @@ def likeliest_shares(
     [0.91, 0.09]
     """
     weight = np.ones(len(classes)) if weight is None else weight
-    granted = np.repeat(np.eye(len(probabilities)), ROWS_OF_ITS_OWN, axis=1)
-    right = [np.append(P[np.arange(len(P)), classes], alone) for P, alone in zip(probabilities, granted, strict=True)]
+    of_classes = [P[np.arange(len(P)), classes] for P in probabilities]
+    granted = np.repeat(np.eye(len(of_classes)), ROWS_OF_ITS_OWN, axis=1)
+    right = [np.append(p, alone) for p, alone in zip(of_classes, granted, strict=True)]
     counts = np.append(weight, np.full(granted.shape[1], weight.mean()))
     return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, SMALLEST_PROBABILITY)), weights=counts)))
 

@@ -230,7 +230,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     ) -> Calibrated:
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]
-        known = ~np.isnan(of_views[0][:, 0])
+        is_known = ~np.isnan(of_views[0][:, 0])
+        known = slice(None) if is_known.all() else is_known  # of which no copies are made
         classes = rows.T[known].argmax(axis=1)
         weight = None if rows.weight is None else rows.weight[known]
         ensemble = _with_shares(ensemble, [P[known] for P in of_views], classes, weight)
@@ -269,7 +270,7 @@ def _with_shares(
 ) -> Ensemble:
     """Return an ensemble with the best temperature and share of each view's probabilities."""
     scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
-    scaled = [temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True)]
+    scaled = (temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True))
     return ensemble.with_shares(likeliest_shares(scaled, classes, weight), scales)
 
 

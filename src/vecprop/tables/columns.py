@@ -430,6 +430,10 @@ class Categories:
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
         """Return the inputs of names (N,), (N, width)."""
+        return (self.places(names)[:, None] == np.arange(self.width)).astype(float)
+
+    def places(self, names: np.ndarray) -> np.ndarray:
+        """Return for each of some names (N,) which of the inputs is 1, (N,)."""
         codes, names = pandas().factorize(names)
         names = names.astype(str)
         places = np.searchsorted(self.names, names)
@@ -437,8 +441,7 @@ class Categories:
         if len(self.names):
             is_known = self.names[np.minimum(places, len(self.names) - 1)] == names
         shared = [len(self.names) + crc32(name.encode()) % self.buckets for name in names]
-        column = np.where(is_known, places, shared)[codes]
-        return (column[:, None] == np.arange(self.width)).astype(float)
+        return np.where(is_known, places, shared)[codes]
 
     def missed(self, series: Any) -> Missed | None:
         """Return a note on categories that have no input of their own, or None."""

@@ -6,11 +6,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ..core.selection import Selection
+from ..train.engine import can_compile
 from .asked import NOTHING, Asked
 from .blocks import by_blocks
 from .columns import Categories, Dates, Missed, NumberInputs
 from .error import TableError, nearest
 from .frames import Frame
+from .kept_rows import RowFormat
 from .kinds import Kind, common_decimal, kind_of
 from .moments import ONE_MEANING, DateReading
 from .numerals import NumberReading
@@ -32,7 +35,9 @@ PIECES = 16
 MOST_PIECES = 512
 """The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
-"""The largest number of entries of the inputs of pieces, which bounds their memory: 0.8 GB in float32."""
+"""The largest number of entries of the inputs of pieces, which bounds the time that they take."""
+MOST_KEPT = 2**25
+"""The most inputs of all rows that training keeps, 128 MB in float32; of more it keeps what they are computed from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,12 +160,17 @@ class Encoder:
                 inputs[:, place] = part(frame[name])
         return inputs
 
-    def of_views(self, frame: Frame) -> list[np.ndarray]:
+    def of_views(self, frame: Frame) -> list[np.ndarray] | list[Selection]:
         """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
 
-        Rows are encoded by blocks: those of all inputs are never in memory together.
+        Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
+        that compute inputs, with the same bits, as networks read them.
         """
         taken = [self.of_view(view) for view in VIEWS]
+        if len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
+            rows = RowFormat.of(self.names, self.parts, frame)
+            kept = rows(frame)
+            return [Selection(kept, expansion=rows.expansion(own)) for own in taken]
         of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
 
         def encode(rows: slice) -> None:

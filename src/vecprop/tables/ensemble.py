@@ -104,5 +104,7 @@ def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
     >>> temperature_scaled(np.array([[0.8, 0.2]]), inverse_temperature=0.5).round(3)
     array([[0.667, 0.333]])
     """
-    powers = np.maximum(P, SMALLEST_PROBABILITY) ** inverse_temperature
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers = np.maximum(P, SMALLEST_PROBABILITY)
+    powers **= inverse_temperature
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.network import Network
+from ..core.selection import Selection
 from ..optimize.optimizers import AdamW
 from ..optimize.schedules import Cosine
 from ..optimize.stopping import EarlyStopping
@@ -88,7 +89,7 @@ class ViewFit:
         How they see numbers.
     inputs : ndarray of int (I,)
         Which of the encoder's inputs they take.
-    X : ndarray (N, I)
+    X : ndarray (N, I) or Selection
         These inputs of all rows, in float32.
     networks : list of Network
         The description of the networks of each ensemble.
@@ -100,7 +101,7 @@ class ViewFit:
 
     view: View
     inputs: np.ndarray
-    X: np.ndarray
+    X: np.ndarray | Selection
     networks: list[Network]
     training: Training
     stage: int = 1
@@ -248,12 +249,12 @@ class Fit:
         return [(own, _predicted(networks, theta, X, own)) for own, theta in zip(rows, networks.thetas, strict=True)]
 
 
-def _predicted(networks: Networks, theta: np.ndarray, X: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _predicted(networks: Networks, theta: np.ndarray, X: np.ndarray | Selection, own: np.ndarray) -> np.ndarray:
     """Return the predictions of some rows, (n, O): no copy of all their inputs is made."""
     engine, Y = engine_for(networks.network, theta, silent=True), np.empty((len(own), networks.network.outputs))
 
     def predict(rows: slice) -> None:
-        Y[rows] = engine.predict(theta, X[own[rows]])
+        Y[rows] = engine.predict(theta, X.take(own[rows]) if isinstance(X, Selection) else X[own[rows]])
 
     by_blocks(predict, len(own), networks.network.inputs)
     return Y

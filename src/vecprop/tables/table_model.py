@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
+from ..core.selection import Selection
 from ..estimators.keeping import require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
@@ -305,7 +306,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def _learn_columns(self, frame: Frame, target: np.ndarray, aside: dict[str, str]) -> list[np.ndarray]:
+    def _learn_columns(
+        self, frame: Frame, target: np.ndarray, aside: dict[str, str]
+    ) -> list[np.ndarray] | list[Selection]:
         """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows."""
         self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
         self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)

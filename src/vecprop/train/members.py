@@ -142,7 +142,7 @@ class Data:
         theta = checked_theta(network, member.theta)
         key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
         if key not in self._batches:
-            self._batches[key] = network.batch(theta, *data)
+            self._batches[key] = network.batch(theta, *data, as_read=True)
         return self._batches[key]
 
     def check(self, member: Member, engine: EngineName) -> None:

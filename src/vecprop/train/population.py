@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..core.selection import Selection
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .cohort_results import Part, joined
 from .engine import EngineName
@@ -23,7 +24,7 @@ GIVE = {
 
 def train_population(
     members: Sequence[Member],
-    X: np.ndarray,
+    X: np.ndarray | Selection,
     T: np.ndarray,
     *,
     sample_weight: np.ndarray | None = None,

@@ -145,7 +145,7 @@ def train(
         state,
         checkpoint,
     )
-    batch = network.batch(theta, X, T, sample_weight, finite=False)  # training checks whether X is finite
+    batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
         if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
             raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
@@ -290,7 +290,7 @@ def checked_validation(network: Network, theta: Array, validation: tuple[Array, 
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
     try:
-        batch = network.batch(theta, *validation)
+        batch = network.batch(theta, *validation, as_read=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"In the validation data: {error}") from None
     members = tuple(theta.shape[:-1])

@@ -14,7 +14,7 @@ from numba.np.arrayobj import make_array, populate_array
 from .numba_options import IN_ORDER, INNER, intrinsic
 
 
-def _array_of(element, dimensions):
+def array_of(element, dimensions):
     """Return an array type, and the function that generates such an array from an address and the sizes."""
     array_type = types.Array(element, dimensions, "C")
 
@@ -42,35 +42,35 @@ def _array_of(element, dimensions):
 @intrinsic
 def vector(typing, pointer, size):
     """Return the ``size`` numbers that a pointer points to, as an array."""
-    array_type, generate = _array_of(pointer.dtype, 1)
+    array_type, generate = array_of(pointer.dtype, 1)
     return array_type(pointer, types.intp), generate
 
 
 @intrinsic
 def matrix(typing, pointer, rows, columns):
     """Return the numbers that a pointer points to, as a matrix by rows."""
-    array_type, generate = _array_of(pointer.dtype, 2)
+    array_type, generate = array_of(pointer.dtype, 2)
     return array_type(pointer, types.intp, types.intp), generate
 
 
 @intrinsic
 def numbers_at(typing, address, size, like):
     """Return the ``size`` numbers at an address, as an array; ``like`` is a number or array of their type."""
-    array_type, generate = _array_of(like.dtype if isinstance(like, types.Array) else like, 1)
+    array_type, generate = array_of(like.dtype if isinstance(like, types.Array) else like, 1)
     return array_type(types.intp, types.intp, like), generate
 
 
 @intrinsic
 def words_at(typing, address, size):
     """Return the ``size`` words at an address, as an array."""
-    array_type, generate = _array_of(types.int64, 1)
+    array_type, generate = array_of(types.int64, 1)
     return array_type(types.intp, types.intp), generate
 
 
 @intrinsic
 def doubles_at(typing, address, size):
     """Return the ``size`` doubles at an address, as an array."""
-    array_type, generate = _array_of(types.float64, 1)
+    array_type, generate = array_of(types.float64, 1)
     return array_type(types.intp, types.intp), generate
 
 
@@ -80,7 +80,7 @@ def part(typing, array, start, end):
 
     Numba's own slices see to all other starts and ends too, which takes the compiler as long as ten other lines.
     """
-    array_type, generate_at = _array_of(array.dtype, 1)
+    array_type, generate_at = array_of(array.dtype, 1)
 
     def generate(context, builder, signature, values):
         data = make_array(array)(context, builder, values[0]).data

@@ -75,6 +75,9 @@ call_batch = _caller("integer", "integer", "address", "integer", "double", "inte
 call_scale = _caller(*["integer"] * 7)
 """Call f(first, features, rows, by_rows, shifts, scales, tile): a tile is scaled."""
 
+call_expand = _caller(*["integer"] * 11)
+"""Call f(X, row bytes, places, n, columns, count, edges, first, features, by_rows, tile): rows become inputs."""
+
 call_shuffle = _caller(*["integer"] * 7)
 """Call f(seed, epoch, n, row numbers, keys, places, order): the order of n rows in an epoch."""
 

@@ -51,6 +51,11 @@ ROWS = np.dtype(
         ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.scaling`; 0 for not at all
         ("shift", _ADDRESS),  # for each input
         ("scale", _ADDRESS),
+        ("expander", _ADDRESS),  # makes inputs as they are gathered, see `lower.expansion` and `lower.conversion`; or 0
+        ("row_bytes", _WORD),  # between the rows of X
+        ("kept", _ADDRESS),  # the columns that are kept, their number, and the edges of their pieces
+        ("kept_count", _WORD),  # if numbers are converted, the bytes between the columns of X
+        ("edges", _ADDRESS),
     ],
     align=True,
 )

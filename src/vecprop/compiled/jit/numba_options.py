@@ -39,6 +39,9 @@ ONCE: dict[str, Any] = {**INNER, "inline": "always"}
 A function with a single caller is: by itself it would be typed, optimized and turned into machine code once more.
 """
 
+ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
+"""Options of such functions that compute as NumPy does, to the bit."""
+
 Arguments = ParamSpec("Arguments")
 
 

@@ -34,7 +34,7 @@ from ..jit.calls import call_columns, call_dense_back, call_gather, call_packed
 from ..jit.numba_options import INNER, ONCE
 from .parallelism import QUARTERS, inputs_of, multiply_quarter, quarters_of, sum_quarters
 from .tile_layers import inputs_at, layer_at
-from .tiles import scale_inputs
+from .tiles import expand_inputs, scale_inputs
 
 # The rows of a shard, and its part of the memory that the record points to.
 
@@ -86,8 +86,11 @@ def gather_own_inputs(c, worker, shard, places, like):
     I, S, size, tile = c.inputs, places.size, like.itemsize, tile_of(c, shard, like)
     first, end = quarters_of(worker, c.workers)
     low, high = inputs_of(first, I), min(inputs_of(end, I), I)
-    to = tile[low * S :].ctypes.data
-    call_gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
+    if c.training.expander:
+        expand_inputs(c.training, places, low, high - low, np.int64(0), tile[low * S :])
+    else:
+        to = tile[low * S :].ctypes.data
+        call_gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
     scale_inputs(c.training, low, high - low, S, np.int64(0), tile[low * S :])
 
 

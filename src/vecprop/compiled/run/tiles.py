@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit, types
 
 from ..jit.arrays import copy, doubles_at, numbers_at, part, words_at
-from ..jit.calls import call_gather, call_link, call_loss, call_scale
+from ..jit.calls import call_expand, call_gather, call_link, call_loss, call_scale
 from ..jit.fit_record import LINE, fit_at
 from ..jit.machine_code import address_of
 from ..jit.numba_options import INNER, ONCE
@@ -123,13 +123,23 @@ def scale_inputs(data, first, features, rows, by_rows, tile):
 
 
 @njit(**ONCE)
+def expand_inputs(data, places, first, features, by_rows, tile):
+    """Compute or convert the inputs of rows, of features from the first on, from what X has of them."""
+    kept = data.x, data.row_bytes, places.ctypes.data, places.size, data.kept, data.kept_count, data.edges
+    call_expand(data.expander, (*kept, first, features, by_rows, tile.ctypes.data))
+
+
+@njit(**ONCE)
 def gather_inputs(c, data, places, tile):
-    """Copy the inputs of rows into a tile, scaled; of sparse rows, where they lie."""
+    """Copy the inputs of rows into a tile, scaled, or compute them there; of sparse rows, where they lie."""
     if data.starts:
         find_sparse_rows(data, places, tile)
         return
-    X = numbers_at(data.x, data.data_rows * c.inputs, tile)
-    _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
+    if data.expander:
+        expand_inputs(data, places, np.int64(0), c.inputs, c.by_rows, tile)
+    else:
+        X = numbers_at(data.x, data.data_rows * c.inputs, tile)
+        _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
     scale_inputs(data, 0, c.inputs, places.size, c.by_rows, tile)
 
 
@@ -199,7 +209,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         rows = part(all_rows, start, min(start + most, n))
         S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
         places, inputs, fill = part(all_places, np.int64(0), S), tile, True
-        if in_order and c.by_rows and not (data.chosen or data.scaler):
+        if in_order and c.by_rows and not (data.chosen or data.scaler or data.expander):
             N = data.data_rows
             inputs = part(numbers_at(data.x, N * I, zero), rows[0] * I, N * I)  # read where they lie
         else:

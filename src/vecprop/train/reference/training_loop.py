@@ -23,9 +23,8 @@ class ReferenceTrainingLoop(TrainingLoop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch.chosen is not None or self.batch.scaling is not None:
-            self.batch = self.batch.gathered()
-        if self.validation_batch is not None and self.validation_batch.chosen is not None:
+        self.batch = self.batch.gathered()
+        if self.validation_batch is not None:
             self.validation_batch = self.validation_batch.gathered()
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows

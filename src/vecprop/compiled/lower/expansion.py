@@ -1,0 +1,242 @@
+"""The inputs of a tile's rows, computed from what is kept of them; see `core.expansion`.
+
+Rows are expanded some at a time, one column after the other, so that each step is a loop over neighbouring numbers of
+these rows::
+
+      kept of a row         | x0 | x1 | place |            8 bytes a number
+
+      a tile of the rows    feature 0      [ scaled x0 ....... ]
+      (features x rows)     features 1 ..  [ pieces of x0 .... ]
+                            ...
+                            feature k ..   [ scaled x1 ....... ]
+
+Each input is computed as NumPy computes it, in double precision and in the same order, so that bits are equal.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+
+from ...core.expansion import COLUMN, Kept
+from ..jit.arrays import array_of, doubles_at, numbers_at, record_at, words_at
+from ..jit.machine_code import address_of
+from ..jit.numba_options import ONCE_IN_ORDER, intrinsic, use_widest_vectors
+
+# Placeholder, filled in by `address_of`: the floating type.
+number: Any = float
+
+AT_ONCE = 64
+"""The rows that are expanded at a time: what is kept of them stays in the first-level cache."""
+
+LINE_BYTES = 64
+"""The bytes that a processor fetches at once."""
+
+_COLUMN_BYTES = COLUMN.itemsize
+_INPUTS, _PLACE, _WIDE = int(Kept.INPUTS), int(Kept.PLACE), int(Kept.WIDE_NUMBER)
+
+column_at = record_at(COLUMN)
+
+
+@intrinsic
+def room(typing, like):
+    """Return room on the stack for a number of each of the rows that are expanded at a time, of the type of another."""
+    array_type, generate = array_of(like, 1)
+
+    def reserve(context, builder, signature, values):
+        size = ir.Constant(ir.IntType(64), AT_ONCE)
+        data = cgutils.alloca_once(builder, context.get_data_type(like), size=size)
+        return generate(context, builder, signature, (data, size))
+
+    return array_type(like), reserve
+
+
+@intrinsic
+def prefetch(typing, address):
+    """Fetch the cache line at an address before it is needed."""
+
+    def generate(context, builder, signature, values):
+        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(values[0], pointer), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+@njit(**ONCE_IN_ORDER)
+def _read(rows, at, like, x):
+    """Read what is kept of a column, given the rows' addresses."""
+    for s in range(AT_ONCE):
+        x[s] = numbers_at(rows[s] + at, 1, like)[0]
+
+
+@njit(**ONCE_IN_ORDER)
+def _put(values, rows, inputs, at, stride):
+    """Write an input of the rows."""
+    if stride == 1:
+        for s in range(rows):
+            inputs[at + s] = values[s]
+    else:
+        for s in range(rows):
+            inputs[at + s * stride] = values[s]
+
+
+@njit(**ONCE_IN_ORDER)
+def _scaled(x, column, scaled):
+    centre, scale, limit, largest = column.centre, column.scale, column.limit, column.largest
+    for s in range(AT_ONCE):
+        z = min(max((x[s] - centre) / scale, -largest), largest)
+        share = z / limit
+        scaled[s] = z / np.sqrt(1 + share * share)
+
+
+@njit(**ONCE_IN_ORDER)
+def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
+    """Write the lower edge of the piece in which each number lies, and two more values of this piece.
+
+    Four edges are compared at a time, of which the last may be infinite, see `core.expansion`.
+    """
+    for s in range(AT_ONCE):
+        edge[s], first[s], second[s] = edges[0], firsts[0], seconds[0]
+    for piece in range(1, pieces, 4):
+        e0, e1, e2, e3 = edges[piece], edges[piece + 1], edges[piece + 2], edges[piece + 3]
+        f0, f1, f2, f3 = firsts[piece], firsts[piece + 1], firsts[piece + 2], firsts[piece + 3]
+        s0, s1, s2, s3 = seconds[piece], seconds[piece + 1], seconds[piece + 2], seconds[piece + 3]
+        for s in range(AT_ONCE):
+            value, e, f, g = x[s], edge[s], first[s], second[s]
+            e, f, g = e0 if value >= e0 else e, f0 if value >= e0 else f, s0 if value >= e0 else g
+            e, f, g = e1 if value >= e1 else e, f1 if value >= e1 else f, s1 if value >= e1 else g
+            e, f, g = e2 if value >= e2 else e, f2 if value >= e2 else f, s2 if value >= e2 else g
+            e, f, g = e3 if value >= e3 else e, f3 if value >= e3 else f, s3 if value >= e3 else g
+            edge[s], first[s], second[s] = e, f, g
+
+
+@njit(**ONCE_IN_ORDER)
+def _shares(x, edge, width, below, places, shares):
+    """Compute the share of its piece that lies below each number, minus ½."""
+    for s in range(AT_ONCE):
+        shares[s] = max(x[s] - edge[s], 0.0) / width[s] - 0.5
+        places[s] = below[s]
+
+
+@njit(**ONCE_IN_ORDER)
+def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
+    """Write the share of each piece that lies below each number, minus ½, from the first piece on."""
+    half = inputs.dtype.type(0.5)
+    if stride == 1:
+        for piece in range(first, end):
+            own, own_piece = at + piece * step, below.dtype.type(piece)
+            for s in range(rows):
+                share = half if own_piece < below[s] else -half
+                inputs[own + s] = shares[s] if own_piece == below[s] else share
+    else:
+        for s in range(rows):
+            own, whole = at + s * stride, np.int64(below[s])
+            for piece in range(first, end):
+                inputs[own + piece] = 0.5 if piece < whole else -0.5
+            if first <= whole < end:
+                inputs[own + whole] = shares[s]
+
+
+@njit(**ONCE_IN_ORDER)
+def _standardised(x, column, standardised):
+    mean, deviation, most = column.mean, column.deviation, column.most
+    for s in range(AT_ONCE):
+        standardised[s] = min(max((x[s] - mean) / deviation, -most), most)
+
+
+@njit(**ONCE_IN_ORDER)
+def _scores(x, edge, score, slope, scores):
+    """Interpolate the normal scores of the edges."""
+    for s in range(AT_ONCE):
+        scores[s] = slope[s] * max(x[s] - edge[s], 0.0) + score[s]
+
+
+def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile):
+    """Write some inputs of rows to a tile of features x rows, or of rows x features if ``by_rows``.
+
+    X, the places of the rows, the columns, their edges and the tile are addresses; the inputs are the features from the
+    first on.
+    """
+    places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
+    step, stride = (1, features) if by_rows else (n, 1)
+    use_widest_vectors()
+    at_rows, x, missing = room(np.int64(0)), room(0.0), room(0.0)
+    edge, first_value, second_value = room(0.0), room(0.0), room(0.0)
+    below, values = room(number(0)), room(number(0))
+    for start in range(0, n, AT_ONCE):
+        rows = min(AT_ONCE, n - start)
+        for s in range(AT_ONCE):  # what is beyond the rows is copies of the last
+            at_rows[s] = X + row_bytes * places[start + min(s, rows - 1)]
+        for s in range(rows):
+            for line in range(0, row_bytes, LINE_BYTES):  # or else each of the loops below would wait for memory
+                prefetch(at_rows[s] + line)
+        for which in range(count):
+            column = column_at(columns + _COLUMN_BYTES * which)
+            if column.first >= first + features or column.first + column.width <= first:
+                continue
+            # The column's inputs that the tile has, counted from its first.
+            low, high = max(first - column.first, 0), min(first + features - column.first, column.width)
+            at = (column.first - first) * step + start * stride  # of its first input, which may lie before the tile
+            if column.kept == _INPUTS:
+                for k in range(low, high):
+                    _read(at_rows, column.at + 4 * k, np.float32(0), x)
+                    _put(x, rows, inputs, at + k * step, stride)
+                continue
+            if column.kept == _PLACE:
+                _read(at_rows, column.at, np.int32(0), x)
+                for k in range(low, high):
+                    for s in range(rows):
+                        inputs[at + k * step + s * stride] = 1 if x[s] == k else 0
+                continue
+            if column.kept == _WIDE:
+                _read(at_rows, column.at, np.float64(0), x)
+            else:
+                _read(at_rows, column.at, np.float32(0), x)
+            if column.marks_missing:
+                for s in range(AT_ONCE):
+                    missing[s] = x[s] != x[s]
+            centre = column.centre
+            for s in range(AT_ONCE):
+                x[s] = centre if x[s] != x[s] else x[s]
+            k, pieces = 0, column.pieces
+            table = 1 + (pieces + 3) // 4 * 4
+            at_edges = edges_at + 8 * column.edges
+            edges, numbers = doubles_at(at_edges, table), doubles_at(at_edges + 8 * table, table)
+            widths, scores = doubles_at(at_edges + 16 * table, table), doubles_at(at_edges + 24 * table, table)
+            slopes = doubles_at(at_edges + 32 * table, table)
+            if column.has_bends:
+                if low == 0:
+                    _scaled(x, column, values)
+                    _put(values, rows, inputs, at, stride)
+                if pieces:
+                    _find_piece(x, table, edges, numbers, widths, edge, first_value, second_value)
+                    _shares(x, edge, second_value, first_value, below, values)
+                    _put_pieces(
+                        max(low - 1, 0), min(high - 1, pieces), below, values, rows, inputs, at + step, step, stride
+                    )
+                k = 1 + pieces
+            if column.marks_missing:
+                if low <= k < high:
+                    _put(missing, rows, inputs, at + k * step, stride)
+                k += 1
+            if column.has_standard:
+                if low <= k < high:
+                    _standardised(x, column, values)
+                    _put(values, rows, inputs, at + k * step, stride)
+                k += 1
+            if column.has_scores and low <= k < high:
+                _find_piece(x, table, edges, scores, slopes, edge, first_value, second_value)
+                _scores(x, edge, first_value, second_value, values)
+                _put(values, rows, inputs, at + k * step, stride)
+
+
+@cache
+def expand_address(F: type) -> int:
+    """Return the address of `expand` for inputs of type F; see `calls.call_expand`."""
+    return address_of(expand, types.void(*[types.intp] * 11), F.__name__, number=F)

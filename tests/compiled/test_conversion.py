@@ -1,0 +1,232 @@
+"""A large X of other numbers, or by columns, trains to the bit as a copy in the type of theta does."""
+
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from anonymous_memory import MEGABYTE, peak_of, reads_proc
+from vecprop.compiled.jit import fit_record
+from vecprop.core import selection
+from vecprop.core.selection import Scaling, Selection
+from vecprop.core.summary import memory_of_a_fit
+from vecprop.train.engine import EngineName
+
+RNG = np.random.default_rng(0)
+NETWORKS = {"few features": (5, 8, 40), "many features": (30, 8, 40), "split by inputs": (300, 300, 40)}
+TYPES = [np.bool_, *(np.dtype(f"{kind}{size}").type for kind in "iu" for size in (1, 2, 4, 8)), np.float32, np.float64]
+FEW = [np.bool_, np.int64, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def all_is_large(monkeypatch):
+    """Let small arrays be converted as they are read."""
+    monkeypatch.setattr(selection, "AS_READ", 0)
+    monkeypatch.setattr("vecprop.core.inputs.PART", 64)
+
+
+def numbers(N, I, kind):
+    """Return numbers of a type, which float32 cannot hold if the type has such."""
+    X = RNG.normal(size=(N, I))
+    if kind == np.bool_:
+        return X > 0
+    whole = np.dtype(kind).kind in "iu"
+    return (X % 1 * min(np.iinfo(kind).max, 2**40)).astype(kind) if whole else (X / 3).astype(kind)
+
+
+def assert_trains_alike(name, F, kind, by_columns, engine: EngineName = "compiled"):
+    I, width, batch_size = NETWORKS[name]
+    network = vp.Network(I, [vp.Dense(width), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    X, t = numbers(2 * batch_size + 9, I, kind), RNG.integers(0, 3, 2 * batch_size + 9)
+    raw = np.asfortranarray(X) if by_columns else X
+    scaling, theta = Scaling(np.full(I, 0.1, F), np.full(I, 3 * max(float(abs(X).max()), 1), F)), network.init(0, F)
+    rows = RNG.permutation(len(X))
+    settings = {"optimizer": vp.Adam(0.01), "epochs": 2, "seed": 3, "engine": engine}
+    for size in (batch_size, None):
+        copied, as_read = (
+            [
+                vp.train(network, theta, of, t, validation=(of[:20], t[:20]), batch_size=size, **settings),
+                vp.train(network, theta, Selection(of, rows[9:], scaling), t, batch_size=size, **settings),
+                *vp.train_population(
+                    [vp.Member(network, theta, vp.Adam(0.01), rows[9:], rows[:9], epochs=2, batch_size=size)],
+                    of, t, engine=engine,
+                ),
+            ]
+            for of in (X.astype(F), raw)
+        )  # fmt: skip
+        for one, other in zip(copied, as_read, strict=True):
+            np.testing.assert_array_equal(other.theta, one.theta)
+            np.testing.assert_array_equal(other.history.loss, one.history.loss)
+            np.testing.assert_array_equal(other.history.validation_loss, one.history.validation_loss)
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize(
+    ("F", "kind"),
+    [
+        pytest.param(F, kind, marks=[] if F is np.float32 and kind in FEW else pytest.mark.long)
+        for F in (np.float32, np.float64)
+        for kind in TYPES
+    ],
+)
+def test_each_type_of_number(F, kind, by_columns):
+    assert_trains_alike("many features", F, kind, by_columns)
+
+
+@pytest.mark.parametrize("name", ["few features", "split by inputs"])
+def test_each_way_to_fill_a_tile(name):
+    assert_trains_alike(name, np.float32, np.float64, by_columns=False)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_part_of_an_array(order):
+    network = vp.Network(9, [vp.Dense(4), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    of, t, theta = np.asarray(RNG.normal(size=(200, 20)), order=order), RNG.integers(0, 3, 90), network.init(0)
+    part = of[10:190:2, 3:21:2]
+    alike = [vp.train(network, theta, X, t, optimizer=vp.Adam(), epochs=2, batch_size=9) for X in (part, part.copy())]
+    np.testing.assert_array_equal(alike[0].theta, alike[1].theta)
+    backwards = part[::-1]  # is copied
+    np.testing.assert_array_equal(
+        vp.train(network, theta, backwards, t, optimizer=vp.Adam(), epochs=1).theta,
+        vp.train(network, theta, backwards.copy(), t, optimizer=vp.Adam(), epochs=1).theta,
+    )
+
+
+def test_the_reference_engine_converts_them_too():
+    assert_trains_alike("few features", np.float32, np.int64, by_columns=False, engine="reference")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e300])
+def test_the_error_names_what_is_not_finite_in_the_type_of_theta(wrong):
+    network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    X, t = RNG.normal(size=(100, 3)), RNG.integers(0, 2, 100)
+    X[77, 1] = wrong
+    member = vp.Member(network, network.init(0, np.float32), vp.Adam(), epochs=1)
+    with pytest.raises(ValueError, match=r"X is not finite: row 77, column 1 is (nan|inf); fill or drop it"):
+        vp.train(network, member.theta, X, t, optimizer=vp.Adam(), epochs=1)
+    with pytest.raises(ValueError, match="In member 0: X is not finite: row 77, column 1"):
+        vp.train_population([member], X, t)
+
+
+def test_the_error_of_a_wrong_shape_is_that_of_other_arrays():
+    network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    with pytest.raises(ValueError, match=r"X has shape \(5, 4\), but layer 0 \(Dense\) takes \(\*M, N, 3\)"):
+        vp.train(network, network.init(0, np.float32), np.zeros((5, 4)), np.zeros(5, int), optimizer=vp.Adam())
+
+
+@pytest.mark.long
+def test_the_same_by_blas_which_reads_rows_as_they_lie():
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not long", __file__]
+    subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+def test_predictions_by_parts_have_the_bits_of_all_rows(kind, monkeypatch):
+    I, X = 30, numbers(1100, 30, kind)
+    network = vp.Network(I, [vp.Dense(8), vp.ReLU(), vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    theta, rows = network.init(0, np.float32), X.astype(np.float32)
+    model = vp.MLPClassifier((8,), max_iter=1, random_state=0).fit(rows[:50], RNG.integers(0, 2, 50))
+    compiled = vp.compile(network)
+    expected = [compiled.predict(theta, rows), model.predict_proba(rows)]
+    monkeypatch.setattr(selection, "PART", 1)  # parts of as few rows as may be
+    for raw in (X, np.asfortranarray(X)):
+        for whole, by_parts in zip(expected, [compiled.predict(theta, raw), model.predict_proba(raw)], strict=True):
+            np.testing.assert_array_equal(by_parts, whole)
+    if kind == np.float64:
+        X[1000, 2] = np.nan
+        with pytest.raises(ValueError, match="X is not finite: row 1000, column 2 is nan"):
+            compiled.predict(theta, X)
+
+
+ON_A_DISK = """
+    import sys, tempfile
+    import numpy as np, vecprop as vp
+    rows, inputs, path = 1_000_000, 32, tempfile.NamedTemporaryFile(suffix=".npy")
+    X = np.lib.format.open_memmap(path.name, "w+", np.{kind}, (rows, inputs), fortran_order={by_columns})
+    for start in range(0, rows, 50_000):
+        X[start : start + 50_000] = 20 * np.random.default_rng(start).normal(size=(50_000, inputs))
+    X.flush()
+    X, t = np.load(path.name, mmap_mode="r"), (np.asarray(X[:, 0]) > 0).astype(int)
+    layers = [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)]
+    network = vp.Network(inputs, layers, vp.SoftmaxCrossEntropy())
+    theta, settings = network.init(0, np.float32), {{"optimizer": vp.Adam(), "epochs": 1, "batch_size": 256}}
+    stopping = vp.EarlyStopping(5, on="loss")
+    compiled, model = vp.compile(network), vp.MLPClassifier((64, 64), max_iter=1, random_state=0)
+
+    def train(rows=rows):
+        return vp.train(network, theta, X[:rows], t[:rows], early_stopping=stopping, **settings)
+
+    def population(rows=rows):
+        return vp.train_population([vp.Member(network, theta, **settings)], X[:rows], t[:rows])[0]
+
+    def predict(rows=rows):
+        return compiled.predict(theta, X[:rows])
+
+    def proba(rows=rows):
+        return model.predict_proba(X[:rows])
+
+    model.fit(np.asarray(X[:1000], np.float32), t[:1000])
+    {call}(500_000 if {by_columns} else 530_000)  # so that nothing is compiled or imported later
+"""
+
+
+def told(rows, batch_size):
+    """Return the memory in bytes that a summary tells of a fit in float32."""
+    network = vp.Network(32, [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+    words = network.summary(rows, batch_size).splitlines()[-1].split()
+    return float(words[words.index("takes") + 1]) * 1e6
+
+
+@pytest.mark.long
+@reads_proc
+@pytest.mark.parametrize(
+    ("call", "kind", "by_columns"),
+    [
+        ("train", "float64", False),
+        ("train", "float32", True),
+        ("train", "bool_", False),
+        ("population", "int16", False),
+        ("predict", "int16", True),
+        ("predict", "float32", False),
+        ("proba", "float64", False),
+    ],
+)
+def test_a_memory_map_is_not_copied(call, kind, by_columns):
+    peak = peak_of(f"{call}()", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns))
+    assert peak < told(1_000_000, 256) + 10 * MEGABYTE
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("rows", "inputs", "widths", "batch_size", "F"),
+    [
+        (200_000, 30, [64, 64], 256, np.float32),
+        (200_000, 5, [8], 64, np.float64),
+        (20_000, 784, [128], 128, np.float32),
+        (4_000, 784, [1024, 1024], 1000, np.float32),
+        (4_000, 300, [300], None, np.float64),
+        (2_000, 2000, [2000], 500, np.float32),
+    ],
+)
+def test_a_summary_tells_the_memory_of_a_fit(rows, inputs, widths, batch_size, F, monkeypatch):
+    monkeypatch.undo()
+    layers = [layer for width in widths for layer in (vp.Dense(width), vp.ReLU(), vp.Dropout(0.1))]
+    network = vp.Network(inputs, [*layers, vp.Dense(3)], vp.SoftmaxCrossEntropy())
+    X, t = RNG.normal(size=(rows, inputs)).astype(F), np.arange(rows) % 3
+    settings = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": batch_size}
+
+    def fit():
+        vp.train(network, network.init(0, F), X, t, early_stopping=vp.EarlyStopping(5, on="loss"), **settings)
+
+    fit()
+    fit_record.KeptMemory.spare.clear()
+    tracemalloc.start()
+    fit()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.4 < peak / memory_of_a_fit(network, rows, batch_size, np.dtype(F).itemsize) < 1.05

@@ -1,0 +1,149 @@
+"""Of large tables training keeps numbers, not inputs: the bits are those of the inputs, and memory is a third."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anonymous_memory import MEGABYTE, peak_of, reads_proc
+from vecprop import TabularClassifier, TabularRegressor
+from vecprop.compiled.jit.fit_record import address_of_array
+from vecprop.compiled.lower.expansion import AT_ONCE
+from vecprop.tables import encoder as tables_encoder
+from vecprop.tables.encoder import VIEWS, Encoder
+from vecprop.tables.kept_rows import RowFormat
+
+N = 3 * AT_ONCE + 5
+RNG = np.random.default_rng(0)
+NUMBERS = RNG.normal(size=N)
+WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("car", "hat", "door", "sea")]
+FRAME = pd.DataFrame(
+    {
+        "ordinary": NUMBERS,
+        "missing": np.where(RNG.random(N) < 0.1, np.nan, NUMBERS),
+        "few values": NUMBERS.round(),
+        "two values": (NUMBERS > 0).astype(float),
+        "skewed": np.exp(4 * NUMBERS),
+        "large": np.where(NUMBERS > 2, 1e300, 1e8 + NUMBERS),
+        "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
+        "float32": NUMBERS.astype(np.float32),
+        "infinite float32": np.where(NUMBERS > 2, np.inf, NUMBERS).astype(np.float32),
+        "small": (5 * NUMBERS).astype(np.int8),
+        "true": NUMBERS > 0.5,
+        "nullable": pd.array([None if x > 1 else round(9 * x) for x in NUMBERS], "Int64"),
+        "as text": [f"{x:.2f}" for x in NUMBERS],
+        "town": RNG.choice(["Oslo", "Rome", "Bern"], N),
+        "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 9000, N), unit="h"),
+        "said": [" ".join(RNG.choice(WORDS, 6)) for _ in range(N)],
+    }
+)
+SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 40}
+
+
+@pytest.fixture
+def all_is_large(monkeypatch):
+    """Let training keep numbers of small tables too."""
+    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 0)
+
+
+def kept_and_inputs():
+    """Return an encoder, how rows are kept, the kept rows and all inputs of the rows above."""
+    encoder, _ = Encoder.of(FRAME)
+    assert {"numbers", "categories", "dates", "text"} <= {part.kind for part in encoder.parts}
+    rows = RowFormat.of(encoder.names, encoder.parts, FRAME)
+    return encoder, rows, rows(FRAME), encoder(FRAME)
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_kept_rows_become_the_inputs_to_the_bit(engine, monkeypatch):
+    encoder, rows, kept, inputs = kept_and_inputs()
+    assert rows.type["0"] == np.float64
+    assert {rows.type[f"{place}"] for place in (7, 9, 10)} == {np.dtype(np.float32)}
+    assert kept.shape[1] < inputs.nbytes // N
+    monkeypatch.setenv("VECPROP_ENGINE", engine)
+    for taken in (*(encoder.of_view(view) for view in VIEWS), np.arange(encoder.width)):
+        expansion = rows.expansion(taken)
+        assert expansion.inputs == len(taken)
+        np.testing.assert_array_equal(expansion(kept), inputs[:, taken])
+
+
+def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
+    from vecprop.compiled.expanded import EXPAND
+    from vecprop.compiled.lower.expansion import expand_address
+
+    encoder, rows, kept, inputs = kept_and_inputs()
+    taken = np.arange(encoder.width)
+    expansion, places = rows.expansion(taken), RNG.permutation(N)[: AT_ONCE + 9]
+    for first, end in ((0, 9), (3, 40), (17, encoder.width), (encoder.width - 2, encoder.width)):
+        for by_rows in (False, True):
+            shape = (len(places), end - first) if by_rows else (end - first, len(places))
+            tile = np.full((shape[0] + 2, shape[1]), 7, np.float32)
+            EXPAND(expand_address(np.float32))(
+                address_of_array(kept), kept.shape[1], address_of_array(places), len(places),
+                address_of_array(expansion.columns), len(expansion.columns), address_of_array(expansion.edges),
+                first, end - first, by_rows, tile[1].ctypes.data,
+            )  # fmt: skip
+            expected = inputs[places, first:end]
+            np.testing.assert_array_equal(tile[1:-1], expected if by_rows else expected.T)
+            assert (tile[[0, -1]] == 7).all()
+
+
+def bits(model):
+    unseen = getattr(model, "out_of_fold_", np.empty(0))
+    return model.ensemble_.theta.tobytes(), unseen.tobytes(), repr(model.loss_curves_)
+
+
+FITS = {
+    "classes": lambda: TabularClassifier(**SETTINGS).fit(FRAME, NUMBERS + FRAME["skewed"] > 1),
+    "numbers": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS, sample_weight=np.arange(N)),
+    "later stages": lambda: TabularRegressor(**SETTINGS, stages=3).fit(FRAME, NUMBERS),
+    "anew": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refitted(FRAME, NUMBERS),
+    "weights that threads split": lambda: TabularClassifier(**SETTINGS, batch_size=100).fit(
+        np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0
+    ),
+}
+FEW = "numbers", "weights that threads split"
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name not in FEW)) for name in FITS])
+def test_a_fit_has_the_same_bits(name, all_is_large, monkeypatch):
+    kept = FITS[name]()
+    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 10**9)
+    assert bits(FITS[name]()) == bits(kept)
+
+
+@pytest.mark.long
+def test_the_same_by_blas_which_reads_rows_as_they_lie():
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "bit", __file__]
+    subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
+
+
+TABLE = """
+    import numpy as np, pandas as pd
+    from vecprop import TabularClassifier, TabularRegressor
+    X = np.random.default_rng(0).normal(size=(100_000, 30))
+    y = X[:, 0] * X[:, 1] + X[:, 2]
+    table = pd.DataFrame(X.astype({type}), columns=[f"x{{number}}" for number in range(30)])
+    del X
+    few = {{"max_iter": 1, "random_state": 0, "n_jobs": 2}}
+    TabularClassifier(**few).fit(table[:5000], y[:5000] > 0)  # so that nothing is compiled or imported later
+"""
+SOME = 40 * MEGABYTE  # blocks of rows, and what a thread trains with
+
+
+@pytest.mark.long
+@reads_proc
+@pytest.mark.parametrize(
+    ("fit", "type", "size"),
+    [
+        ("TabularClassifier(**few).fit(table, y > 0)", "np.float64", 8),
+        ("TabularClassifier(**few).fit(table, y > 0)", "np.float32", 4),
+        ("TabularRegressor(**few).fit(table, y)", "np.float64", 8),
+    ],
+)
+def test_a_fit_takes_at_most_three_times_the_memory_of_a_large_table(fit, type, size):
+    assert peak_of(fit, TABLE.format(type=type)) < 3 * 100_000 * 30 * size + SOME
