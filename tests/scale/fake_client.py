@@ -41,6 +41,7 @@ class FakeClient:
 
     def __init__(self, *cues: Any, threads: Any = None, there: Any = None, events=()):
         self.cues, self.threads, self.events = list(cues), threads or {"tcp://a": 1, "tcp://b": 2}, events
+        self.earlier = ((0.0, {"worker": "tcp://a"}),)
         self.there = dict.fromkeys(self.threads, machine()) | (there or {})
         self.calls: list[str] = []
         self.given: list[dict[str, Any]] = []
@@ -94,4 +95,4 @@ class FakeClient:
 
     def get_events(self, topic):
         assert topic == "worker-restart-memory"
-        return self.events
+        return self.earlier + (tuple(self.events) if self.given else ())

@@ -75,10 +75,15 @@ def test_bundles_are_given_out_when_there_is_room():
     [
         ([KilledWorker()] * 20, (), r"The workers that trained 2 members from member \d+ on died 8 times: look"),
         (["lost"] * 20, (), "All workers that had the data were lost, 2 times in a row: look at"),
+        (
+            ["lost"] * 20,
+            [(1.0, {"worker": "tcp://b"})],
+            "ended 1 times since they used more than their memory, tcp://b last",
+        ),
         ([MemoryError()], (), "A worker has too little memory to train 2 members from member 0 on: give"),
         (
             [KilledWorker()],
-            [(0.0, {"worker": "tcp://a"})],
+            [(1.0, {"worker": "tcp://a"})],
             "Worker tcp://a was ended while it trained 2 members from member 0 on since it used more than its memory",
         ),
     ],
@@ -124,13 +129,13 @@ def test_data_that_cannot_be_placed_is_said():
 def test_workers_with_other_bits_are_refused_before_anything_is_trained():
     unlike = {"the processor": "znver4", "its instructions": "avx"}
     client = FakeClient(there={"tcp://b": machine() | unlike})
-    with pytest.raises(ValueError, match=r"Worker tcp://b differs: the processor is znver4 there and \S+ here; its"):
+    with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is znver4 there and \S+ here; its"):
         trained(client)
     assert client.calls == ["run machine"]
     assert_bits(trained(client, same_bits=False))
     client = FakeClient(there={"tcp://b": ModuleNotFoundError("No module named 'vecprop'")})
     for same_bits in (True, False):
-        with pytest.raises(ValueError, match="Worker tcp://b cannot train: ModuleNotFoundError: No module"):
+        with pytest.raises(RuntimeError, match="Worker tcp://b cannot train: ModuleNotFoundError: No module"):
             trained(client, same_bits=same_bits)
     assert_bits(trained(FakeClient(there={"tcp://b": OSError("it has ended")})))
 
@@ -189,7 +194,7 @@ def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
         trained(None)
     client = FakeClient()
     client.asynchronous = True  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(TypeError, match="The client is asynchronous"):
+    with pytest.raises(RuntimeError, match="The client is asynchronous"):
         trained(client)
 
 

@@ -24,6 +24,9 @@ AHEAD = 4
 LOST = (OSError, TimeoutError, KeyError)
 """What Dask raises when a worker goes while it is asked, or is given data."""
 
+FULL = "worker-restart-memory"
+"""What Dask calls the event that a worker is ended since it uses more than its memory."""
+
 _asked: dict[str, list[bool]] = {}  # in a worker, for each delivery: not empty once it is called off
 
 
@@ -89,7 +92,7 @@ class Delivery:
         self.placed: Any = None
         self.losses, self.deaths = 0, dict.fromkeys(range(len(bundles)), 0)
         self.unlike: dict[str, str] = {}
-        self.came, self.threads, self.looked = threading.Event(), {}, 0.0
+        self.came, self.threads, self.looked, self.known_events = threading.Event(), {}, 0.0, 0
 
     @property
     def address(self) -> str:
@@ -101,13 +104,13 @@ class Delivery:
 
         Raises
         ------
-        ValueError
-            If a worker would compute other bits, or does not have this version of vecprop.
         RuntimeError
-            If there is no worker for a minute, the scheduler does not answer, or workers are lost too often.
+            If a worker would compute other bits or does not have vecprop, if there is none for a minute or they are
+            lost too often, or if the scheduler does not answer.
         """
         self.look()
         self.require_alike()
+        self.known_events = len(self.client.get_events(FULL) or ())
         while self.waiting or self.pending:
             self.give_out()
             self.came.wait(LOOK)
@@ -141,12 +144,12 @@ class Delivery:
             if isinstance(there, LOST):  # it has ended since
                 continue
             if isinstance(there, BaseException):
-                raise ValueError(
+                raise RuntimeError(
                     f"Worker {address} cannot train: {type(there).__name__}: {there}. "
                     "Install the same version of vecprop there."
                 ) from there
             if self.here is not None and (unlike := difference(self.here, there)):
-                raise ValueError(f"Worker {address} differs: {unlike}. Give same_bits=False to accept it.")
+                raise RuntimeError(f"Worker {address} differs: {unlike}. Give same_bits=False to accept it.")
 
     def give_out(self) -> None:
         """Give bundles out, as many as the workers have room for."""
@@ -224,7 +227,7 @@ class Delivery:
             raise error
         self.deaths[place] += 1
         address = error.last_worker.address
-        if any(event.get("worker") == address for _, event in self.client.get_events("worker-restart-memory") or ()):
+        if address in self.full():
             raise RuntimeError(
                 f"Worker {address} was ended while it trained {those} since it used more than its memory: give workers "
                 "more, or fewer threads each."
@@ -237,9 +240,18 @@ class Delivery:
             ) from error
         self.waiting.appendleft(place)
 
+    def full(self) -> list[str]:
+        """Return the addresses of workers that have been ended since they used more than their memory."""
+        return [event["worker"] for _, event in (self.client.get_events(FULL) or ())[self.known_events :]]
+
     def lost(self, places: list[int]) -> None:
         """Give bundles out anew that were lost with the data, of which all holders have died."""
         self.losses += 1
+        if self.losses > self.retries and (full := self.full()):
+            raise RuntimeError(
+                f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last: give "
+                "them more, or fewer threads each."
+            )
         if self.losses > self.retries:
             raise RuntimeError(
                 f"All workers that had the data were lost, {self.losses} times in a row: look at their logs and "

@@ -1,11 +1,11 @@
 """The workers of a Dask cluster, on which populations are trained with the bits that they have here."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 from ..core.elementary import is_within
+from ..train.joblib_workers import is_in_a_task
 from .delivery import Delivery
 
 
@@ -33,7 +33,7 @@ class DaskWorkers:
     ImportError
         When it is used, if Dask is not installed.
     RuntimeError
-        When it is used, if there is no worker for a minute, or workers are lost more often.
+        When it is used, if a worker would compute other bits, there is none for a minute, or they are lost more often.
 
     Notes
     -----
@@ -96,15 +96,16 @@ class DaskWorkers:
                     "There is no Dask client: make one, client = distributed.Client(…), before DaskWorkers is used."
                 ) from None
         if getattr(client, "asynchronous", False):
-            raise TypeError("The client is asynchronous, but DaskWorkers waits for its workers: give one that is not.")
+            raise RuntimeError(
+                "The client is asynchronous, but DaskWorkers waits for its workers: give one that is not."
+            )
         return client
 
 
 @contextmanager
 def _beside_its_task() -> Iterator[None]:
     """In a task of Dask, let others use the thread while this one waits for them: all threads may be waiting."""
-    utils = sys.modules.get("distributed.utils")
-    if utils is None or not hasattr(utils.thread_state, "execution_state"):
+    if not is_in_a_task():
         yield
         return
     from distributed import rejoin, secede  # pyright: ignore[reportMissingImports]
