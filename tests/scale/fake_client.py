@@ -20,13 +20,16 @@ class Future:
     """A task that has ended in one of Dask's ways."""
 
     def __init__(self, status="finished", result: Any = None):
-        self.status, self.result = status, result
+        self.status, self.value = status, result
 
     def add_done_callback(self, call):
         call(self)
 
     def exception(self):
-        return self.result
+        return self.value
+
+    def result(self):
+        return self.value
 
 
 class FakeClient:
@@ -53,7 +56,7 @@ class FakeClient:
         self.calls.append("submit")
         return Future()
 
-    def run(self, function, *arguments, wait=True, on_error="raise"):
+    def run(self, function, *arguments, on_error="raise"):
         self.calls.append(f"run {function.__name__}")
         if function is machine:
             return dict(self.there)
@@ -83,12 +86,12 @@ class FakeClient:
                     self.there["tcp://c"] = machine() | {"NumPy": "0.1"}
                     self.threads = {**self.threads, "tcp://c": 1}
                     arguments["here"] = {**arguments["here"], "NumPy": "another"}
-                result = own(pickle.loads(pickle.dumps(bundle)), data=data.result, **arguments)
+                result = own(pickle.loads(pickle.dumps(bundle)), data=data.value, **arguments)
                 futures.append(Future(result=None if cue == "gone" else pickle.loads(pickle.dumps(result))))
         return futures
 
     def gather(self, futures, errors):
-        return {place: future.result for place, future in futures.items()}
+        return {place: future.value for place, future in futures.items()}
 
     def cancel(self, futures):
         self.calls.append(f"cancel {len(futures)}")

@@ -15,10 +15,11 @@ from sklearn.preprocessing import StandardScaler
 
 import populations as of
 import vecprop as vp
+from vecprop.scale import client as client_module
 from vecprop.scale import delivery
 from vecprop.train import bundles
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 KILLS = 3
@@ -29,10 +30,11 @@ y = (X[:, 0] * X[:, 1] > 0).astype(int)
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50, memory_limit="1GB"
-    ) as cluster:
-        yield cluster
+    settings = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 50, "memory_limit": "1GB"}
+    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    # After these seconds, a worker in place of one that was killed, which is only starting, would count as gone.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"}), distributed.LocalCluster(**settings) as own:
+        yield own
 
 
 @pytest.fixture
@@ -86,7 +88,9 @@ class Killer:
 
     def kill(self):
         while not self.over.wait(0.8) and self.kills < KILLS:
-            pids = [worker.pid for worker in self.cluster.workers.values() if getattr(worker, "pid", None)]
+            nannies = [nanny for nanny in self.cluster.workers.values() if nanny.process is not None]
+            # For one that is only starting, Dask starts no other.
+            pids = [nanny.pid for nanny in nannies if nanny.status.name == nanny.process.status.name == "running"]
             for pid in pids if self.all_at_once else random.Random(self.kills).sample(pids, min(len(pids), 1)):
                 os.kill(pid, signal.SIGKILL)
             self.kills += bool(pids)
@@ -119,7 +123,7 @@ def test_bits_stay_when_workers_are_killed(cluster, client, all_at_once):
 
 
 def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
-    monkeypatch.setattr(delivery, "PATIENCE", 2.0)
+    monkeypatch.setattr(client_module, "PATIENCE", 2.0)
     members = population(400)
 
     def leave(progress):
@@ -145,13 +149,27 @@ def test_a_bundle_that_needs_too_much_memory_is_said(client):
         list(vp.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
 
 
+def running(dask_worker):
+    return len(dask_worker.state.executing)
+
+
 def test_ctrl_c_stops_the_workers(client):
-    members = [of.member(seed=seed, epochs=10**8) for seed in range(4)]
-    threading.Timer(3.0, signal.raise_signal, [signal.SIGINT]).start()
+    members = [
+        of.member(of.network(width=200), seed, optimizer=vp.Adam(1e-5), epochs=10**5, batch_size=2) for seed in range(4)
+    ]
+
+    def press():
+        while min(client.run(running).values()) == 0:
+            time.sleep(0.05)
+        time.sleep(1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=press).start()
     results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
     assert {result.reason for result in results} == {"interrupted"}
+    assert sum(result.state.epoch > 0 for result in results) == 2  # those under way
     until = time.monotonic() + 10
-    while any(client.run(lambda dask_worker: len(dask_worker.state.executing)).values()):
+    while any(client.run(running).values()):
         assert time.monotonic() < until
         time.sleep(0.05)
 

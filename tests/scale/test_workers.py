@@ -13,6 +13,7 @@ from sklearn.base import clone
 import populations as of
 import vecprop as vp
 from scale.fake_client import FakeClient, KilledWorker
+from vecprop.scale import client as client_module
 from vecprop.scale import delivery
 from vecprop.scale.machine import machine
 from vecprop.train import bundles
@@ -24,7 +25,9 @@ MEMBERS = [of.member(seed=seed, batch_size=40) for seed in range(12)]
 def small(monkeypatch):
     """Bundles of two members, and no waiting."""
     monkeypatch.setattr(bundles, "MOST", 2)
-    monkeypatch.setattr(delivery, "PATIENCE", 0.0)
+    monkeypatch.setattr(delivery, "LAST", 0.0)
+    monkeypatch.setattr(delivery, "LOOK", 0.0)
+    monkeypatch.setattr(client_module, "PATIENCE", 0.0)
 
 
 def trained(client, members=MEMBERS, progress=None, **settings):
@@ -156,7 +159,7 @@ def test_ctrl_c_and_errors_call_off_what_is_given_out_and_what_has_come_is_kept(
     client = FakeClient("running", "running", "done")
     results = trained(client, MEMBERS[:8], press)
     assert [result.reason for result in results] == ["interrupted"] * 4 + ["epochs"] * 2 + ["interrupted"] * 2
-    assert client.calls[-2:] == ["cancel 2", "run stop"]
+    assert client.calls[-2:] == ["cancel 3", "run stop"]
     client = FakeClient("running", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         trained(client)
@@ -174,8 +177,8 @@ def test_work_that_is_called_off_ends_within_its_epochs():
         time.sleep(0.05)
         delivery.stop("called off")
         running.result(20)
-        pool.submit(delivery.work, members, train, None, "called off", 1, None).result(20)
-    assert [result.reason for each in results for result in each] == ["interrupted"] * 2
+        assert pool.submit(delivery.work, members, train, None, "called off", 1, None).result(20) is None
+    assert [result.reason for each in results for result in each] == ["interrupted"]
 
 
 def test_settings_are_copied_and_pickled_without_the_connection():

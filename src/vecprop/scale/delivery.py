@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from ..system.threads import at_most_threads, heeding
+from .client import address_of, threads_of
 from .machine import difference, machine
-
-PATIENCE = 60.0
-"""The seconds without any worker after which the cluster is given up."""
 
 LOOK = 0.5
 """The seconds after which the delivery looks at the cluster though nothing has come."""
+
+LAST = 5.0
+"""The seconds after Ctrl-C in which workers can return what was under way."""
 
 AHEAD = 4
 """The bundles that are given out for each thread of the cluster: the others wait here, where they cost it nothing."""
@@ -41,11 +42,13 @@ def work(
 ) -> Any:
     """In a worker, return function(bundle, data), or how the worker differs from the machine that has to be equal.
 
-    It returns None when the delivery is called off.
+    When the delivery is called off, it returns the result up to the last whole epoch, or None if it has not begun.
     """
+    asked = _asked.setdefault(token, [])
+    if asked:
+        return None
     if here is not None and (unlike := difference(here, machine())):
         return Unlike(unlike)
-    asked = _asked.setdefault(token, [])
     try:
         with at_most_threads(threads), heeding(asked):
             return function(bundle, data)
@@ -94,11 +97,6 @@ class Delivery:
         self.unlike: dict[str, str] = {}
         self.came, self.threads, self.looked, self.known_events = threading.Event(), {}, 0.0, 0
 
-    @property
-    def address(self) -> str:
-        """The scheduler's address, for messages."""
-        return str(getattr(getattr(self.client, "scheduler", None), "address", "this address"))
-
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the place of each bundle and its result, as they come.
 
@@ -111,32 +109,38 @@ class Delivery:
         self.look()
         self.require_alike()
         self.known_events = len(self.client.get_events(FULL) or ())
-        while self.waiting or self.pending:
-            self.give_out()
-            self.came.wait(LOOK)
-            self.came.clear()
-            yield from self.taken([future for future in self.pending if future.status not in ("pending", "lost")])
-            self.look(every=LOOK)
+        try:
+            while self.waiting or self.pending:
+                self.give_out()
+                yield from self.taken(self.ended())
+                self.look(every=LOOK)
+        except KeyboardInterrupt:
+            yield from self.stopped()
+            raise
+
+    def ended(self) -> list[Any]:
+        """Return the tasks that have ended, at the latest after a moment."""
+        self.came.wait(LOOK)
+        self.came.clear()
+        return [future for future in self.pending if future.status not in ("pending", "lost")]
+
+    def stopped(self) -> Iterator[tuple[int, Any]]:
+        """Yield what was under way, up to its last whole epoch."""
+        self.client.run(stop, self.token, on_error="ignore")
+        self.waiting.clear()
+        until = time.monotonic() + LAST
+        while self.pending and time.monotonic() < until:
+            good = {self.pending.pop(future): future for future in self.ended()}
+            found = self.client.gather(good, errors="skip") if good else {}
+            for place, result in found.items():
+                if result is not None and not isinstance(result, Unlike):
+                    yield place, result
 
     def look(self, every: float = 0.0) -> None:
         """Take note of the workers and their threads, if that is so many seconds ago; wait for one if there is none."""
         if time.monotonic() - self.looked < every:
             return
-        began, task = time.monotonic(), None
-        try:
-            while not (threads := dict(self.client.nthreads())):
-                task = task or self.client.submit(
-                    int, pure=False
-                )  # clusters that grow do so when there is something to do
-                if time.monotonic() - began > PATIENCE:
-                    raise RuntimeError(
-                        f"The cluster at {self.address} has had no worker for {PATIENCE:.0f} s: start some, or look at "
-                        "its logs to see why they end."
-                    )
-                time.sleep(0.1)
-        except OSError as error:
-            raise RuntimeError(f"The scheduler at {self.address} does not answer: {error}") from error
-        self.threads, self.looked = threads, time.monotonic()
+        self.threads, self.looked = threads_of(self.client), time.monotonic()
 
     def require_alike(self) -> None:
         """Refuse workers that would compute other bits, before anything is trained."""
@@ -190,23 +194,26 @@ class Delivery:
             except LOST as error:
                 if not left:
                     raise RuntimeError(
-                        f"The data could not be placed on the cluster at {self.address}: {error} Look at the memory of "
-                        "its workers."
+                        f"The data could not be placed on the cluster at {address_of(self.client)}: {error} "
+                        "Look at the memory of its workers."
                     ) from error
                 self.look()
 
     def taken(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what has come, and see to what was lost."""
-        good, lost = {}, []
+        lost = []
         for future in done:
-            place = self.pending.pop(future)
-            if future.status == "finished":
-                good[place] = future
-            elif future.status == "error":
-                self.failed(place, future.exception())
-            else:
-                lost.append(place)
-        for place, result in self.client.gather(good, errors="skip").items() if good else ():
+            if future.status != "finished":
+                place = self.pending.pop(future)
+                if future.status == "error":
+                    self.failed(place, future.exception())
+                else:
+                    lost.append(place)
+        good = {self.pending[future]: future for future in done if future in self.pending}
+        results = self.client.gather(good, errors="skip") if good else {}
+        for place, future in good.items():
+            del self.pending[future]
+            result = results.get(place)
             if isinstance(result, Unlike):
                 self.exclude(place, result)
             elif result is None:  # its worker has gone, and all data with it
@@ -278,6 +285,6 @@ class Delivery:
         if self.pending:
             with suppress(Exception):  # a cluster that is gone has nothing to call off
                 self.client.cancel(list(self.pending))
-                self.client.run(stop, self.token, wait=False, on_error="ignore")
+                self.client.run(stop, self.token, on_error="ignore")
         self.pending.clear()
         self.placed = None

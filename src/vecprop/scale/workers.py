@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ..core.elementary import is_within
 from ..train.joblib_workers import is_in_a_task
+from .client import connected
 from .delivery import Delivery
 
 
@@ -75,31 +76,13 @@ class DaskWorkers:
             What all bundles need.
         """
         with _beside_its_task():
-            delivery = Delivery(self._connected(), function, bundles, data, self.retries, self.same_bits)
+            delivery = Delivery(
+                connected(self.client, type(self).__name__), function, bundles, data, self.retries, self.same_bits
+            )
             try:
                 yield from delivery.results()
             finally:
                 delivery.call_off()
-
-    def _connected(self) -> Any:
-        """Return the client."""
-        client = self.client
-        if client is None:
-            try:
-                from distributed import get_client  # pyright: ignore[reportMissingImports]
-            except ImportError:
-                raise ImportError('DaskWorkers needs Dask: pip install "vecprop[dask]".') from None
-            try:
-                client = get_client()
-            except ValueError:
-                raise RuntimeError(
-                    "There is no Dask client: make one, client = distributed.Client(…), before DaskWorkers is used."
-                ) from None
-        if getattr(client, "asynchronous", False):
-            raise RuntimeError(
-                "The client is asynchronous, but DaskWorkers waits for its workers: give one that is not."
-            )
-        return client
 
 
 @contextmanager
