@@ -36,6 +36,7 @@ campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/engine_attack.py
 	$(BIN)/python benchmarks/real_tables.py
+	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python benchmarks/mutations.py
 
 bench: .venv/ready-bench

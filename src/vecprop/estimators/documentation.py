@@ -128,6 +128,9 @@ oob_score : bool, default False
     Whether each row is predicted by the members that were not trained on it, for a score without a test set.
 n_jobs : int or None, default None
     The largest number of threads; None for the number of processors.
+workers : DaskWorkers or None, default None
+    Trains the members on a cluster, with the bits that they have here. In a block of ``joblib.parallel_config("dask")``
+    its cluster does, without being given.
 random_state : int, RandomState or None, default None
     Fixes the members' seeds, rows and features. The estimator's own is not used.
 checkpoint : Checkpoint or None, default None

@@ -121,7 +121,7 @@ class Evaluation:
         """Run fits that are ready."""
         fittings: Any = [fit.fitting for fit in fits]
         checkpoint = self.search.checkpoint and self.search.checkpoint.part(place)
-        errors = fit_together(fittings, self.search.n_jobs, checkpoint, moments=False)
+        errors = fit_together(fittings, self.search.n_jobs, checkpoint, self.search.workers, moments=False)
         for fit, fitting, error in zip(fits, fittings, errors, strict=True):
             fit.error = error
             fit.seconds += fitting.seconds
@@ -132,11 +132,13 @@ class Evaluation:
         """Return the number of folds that are fitted at once: all, or if X is large, as many as keep threads busy.
 
         If folds copy rows, these are as few as give each thread a fit. If they choose them, they give it two: a thread
-        then waits less for the last one.
+        then waits less for the last one. To workers on other machines X goes once then, for all folds.
         """
         if _bytes(self.X) < LARGE:
             return len(self.splits)
         only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)
+        if only_choose and self.search.workers is not None:
+            return len(self.splits)
         with at_most_jobs(self.search.n_jobs):
             return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * self.search.n_seeds))
 

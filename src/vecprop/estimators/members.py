@@ -40,6 +40,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         "max_features": [COUNT, SHARE],
         "oob_score": ["boolean"],
         "n_jobs": [Integral, None],
+        "workers": [HasMethods("run"), None],
         "random_state": ["random_state"],
         "checkpoint": CHECKPOINT,
     }
@@ -54,6 +55,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         max_features: float = 1.0,
         oob_score: bool = False,
         n_jobs: int | None = None,
+        workers: Any = None,
         random_state: Any = None,
         checkpoint: Any = None,
     ) -> None:
@@ -64,6 +66,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         self.max_features = max_features
         self.oob_score = oob_score
         self.n_jobs = n_jobs
+        self.workers = workers
         self.random_state = random_state
         self.checkpoint = checkpoint
 
@@ -107,7 +110,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, fittings = map(list, zip(*drawn, strict=True))
-        error = next(filter(None, fit_together(fittings, self.n_jobs, self.checkpoint)), None)
+        error = next(filter(None, fit_together(fittings, self.n_jobs, self.checkpoint, self.workers)), None)
         if error is not None:
             raise error
         self._know(template, names)

@@ -12,7 +12,7 @@ from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from ..system.versions import Versioned
@@ -62,6 +62,10 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         many, and so on, the last for the estimator's ``max_iter``. "max_iter" must not be searched then.
     n_jobs : int or None, default None
         The largest number of threads; None for the number of processors.
+    workers : DaskWorkers or None, default None
+        Trains the fits of the search on a cluster, with the bits that they have here; those that need Python after each
+        epoch, and the refit, run here. In a block of ``joblib.parallel_config("dask")`` its cluster does, without being
+        given.
     random_state : int, RandomState or None, default None
         Fixes the settings that are drawn. The estimator's own fixes each fit.
     error_score : "raise" or float, default nan
@@ -126,6 +130,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         "n_iter": [Interval(Integral, 1, None, closed="left")],
         "n_seeds": [Interval(Integral, 1, None, closed="left")],
         "halving": [Interval(Real, 1, None, closed="neither"), None],
+        "workers": [HasMethods("run"), None],
         "random_state": ["random_state"],
         "checkpoint": CHECKPOINT,
     }
@@ -144,6 +149,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         n_seeds: int = 1,
         halving: float | None = None,
         n_jobs: int | None = None,
+        workers: Any = None,
         random_state: Any = None,
         error_score: Any = np.nan,
         verbose: int = 0,
@@ -161,6 +167,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         self.n_seeds = n_seeds
         self.halving = halving
         self.n_jobs = n_jobs
+        self.workers = workers
         self.random_state = random_state
         self.error_score = error_score
         self.verbose = verbose

@@ -13,6 +13,7 @@ from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
 from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
+from ..train.joblib_workers import workers_or_joblibs
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.state import TrainingResult
@@ -112,7 +113,11 @@ AnyFitting: TypeAlias = Fitting | Restarts
 
 
 def fit_together(
-    fittings: Sequence[AnyFitting], n_jobs: int | None, checkpoint: Any = None, moments: bool = True
+    fittings: Sequence[AnyFitting],
+    n_jobs: int | None,
+    checkpoint: Any = None,
+    workers: Any = None,
+    moments: bool = True,
 ) -> list[Exception | None]:
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun.
 
@@ -124,6 +129,8 @@ def fit_together(
         The largest number of threads; None for the number of processors.
     checkpoint : Checkpoint, optional
         Keeps in its folder the fits that have ended.
+    workers : DaskWorkers, optional
+        Trains those that need no Python; without, the cluster of the block of joblib that this is in does.
     moments : bool, default True
         Whether models keep the optimizers' moments, from which their training continues.
 
@@ -140,10 +147,10 @@ def fit_together(
         except Exception as error:
             errors[number] = error
 
-    members = [fitting.member() for fitting in fittings]
+    members, workers = [fitting.member() for fitting in fittings], workers_or_joblibs(workers)
     with at_most_jobs(n_jobs):
         several = {number: member for number, member in enumerate(members) if member is not None}
-        trained = _trained(several, checkpoint, moments)
+        trained = _trained(several, checkpoint, workers, moments)
         for number, result in trained.items():
             fitting = fittings[number]
             assert isinstance(fitting, Fitting)  # which alone is a population's member
@@ -168,13 +175,13 @@ def fit_together(
             with lock:
                 kept.ended(places[number], fittings[number].learned())
 
-    workers = min(threads, len(alone))
+    jobs = min(threads, len(alone))
     config = get_config()  # scikit-learn keeps it for each thread
 
     asked: list[bool] = []  # not empty if the others are to stop
 
     def run(number: int) -> None:
-        with config_context(**config), at_most_threads(max(threads // workers, 1)), heeding(asked):
+        with config_context(**config), at_most_threads(max(threads // jobs, 1)), heeding(asked):
             if not asked and not full:
                 attempt(number, fittings[number].run)
                 try:
@@ -183,10 +190,10 @@ def fit_together(
                     full.append(error)
 
     def run_all() -> None:
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, alone))
 
-    if workers > 1:
+    if jobs > 1:
         stoppable(run_all, lambda: False, partial(asked.append, True))
     else:
         for number in alone:
@@ -200,14 +207,15 @@ def fit_together(
     return errors
 
 
-def _trained(members: dict[int, Member], checkpoint: Any, moments: bool) -> dict[int, TrainingResult]:
+def _trained(members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool) -> dict[int, TrainingResult]:
     """Return the results of training members, by number, without members whose settings are refused."""
     population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
     own = checkpoint and checkpoint.part(f"members-{min(members)}-{max(members)}")
     try:
-        results = train_population(population, population[0].X, population[0].T, moments=moments, checkpoint=own)
+        X, T = population[0].X, population[0].T
+        results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
     except (TypeError, ValueError):
         if own is not None and own.is_begun:
             raise  # it is another run's  # one member was refused before any was trained: find it by halving
@@ -215,7 +223,7 @@ def _trained(members: dict[int, Member], checkpoint: Any, moments: bool) -> dict
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
-                trained |= _trained({number: members[number] for number in some}, checkpoint, moments)
+                trained |= _trained({number: members[number] for number in some}, checkpoint, workers, moments)
         return trained
     return dict(zip(members, results, strict=True))
 

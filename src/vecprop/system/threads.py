@@ -393,6 +393,12 @@ def _controller() -> Any:
     return every.select(filepath=own) if own else every  # NumPy and other libraries may have their own BLAS
 
 
+def blas() -> str:
+    """Return the BLAS that compiled code calls: its name, its version, and the processor that its code is for."""
+    each = {f"{of['internal_api']} {of['version']} ({of.get('architecture')})" for of in _controller().info()}
+    return ", ".join(sorted(each))
+
+
 def _set_blas(counts: list[int]) -> list[int]:
     """Set the number of threads of each BLAS, and return the numbers before."""
     import threadpoolctl

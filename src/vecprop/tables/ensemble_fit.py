@@ -12,6 +12,7 @@ from ..optimize.optimizers import AdamW
 from ..optimize.schedules import Cosine
 from ..optimize.stopping import EarlyStopping
 from ..train.engine import engine_for
+from ..train.joblib_workers import workers_or_joblibs
 from ..train.members import Member
 from ..train.population import train_population
 from ..train.progress import Progress
@@ -286,7 +287,10 @@ class Outcome(NamedTuple):
 
 
 def trained(
-    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None, checkpoint: Any = None
+    fits: Sequence[tuple[Fit, list[Member]]],
+    progress: Callable[[Progress], object] | None,
+    checkpoint: Any = None,
+    workers: Any = None,
 ) -> Iterator[Outcome]:
     """Train the members of several fits as one population, and yield the outcome of each; see `train_population`.
 
@@ -296,18 +300,23 @@ def trained(
         If all members of a fit diverge.
     """
     return (
-        fit.outcome(results) for (fit, _), results in zip(fits, results_of(fits, progress, checkpoint), strict=True)
+        fit.outcome(results)
+        for (fit, _), results in zip(fits, results_of(fits, progress, checkpoint, workers), strict=True)
     )
 
 
 def results_of(
-    fits: Sequence[tuple[Fit, list[Member]]], progress: Callable[[Progress], object] | None, checkpoint: Any = None
+    fits: Sequence[tuple[Fit, list[Member]]],
+    progress: Callable[[Progress], object] | None,
+    checkpoint: Any = None,
+    workers: Any = None,
 ) -> Iterator[Sequence[TrainingResult]]:
     """Train the members of several fits as one population, and yield the results of each fit."""
     first_fit, X = fits[0][0], fits[0][0].views[0].X
     members = [member for _, members in fits for member in members]
     T = first_fit.rows.T
-    results = train_population(members, X, T, progress=progress, moments=False, checkpoint=checkpoint)
+    settings = {"checkpoint": checkpoint, "workers": workers_or_joblibs(workers)}
+    results = train_population(members, X, T, progress=progress, moments=False, **settings)
     first = 0
     for _, members in fits:
         yield results[first : first + len(members)]

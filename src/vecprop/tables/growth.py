@@ -129,7 +129,8 @@ def fit_together(
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
     fits = [fit for _, fit in prepared]
     with at_most_jobs(models[0].n_jobs):
-        outcomes = trained([(fit, fit.members()) for fit in fits], schedule.report, schedule.checkpoint)
+        members = [(fit, fit.members()) for fit in fits]
+        outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
         each = []
         for model, fit, outcome in zip(models, fits, outcomes, strict=True):
             model._keep(outcome)
@@ -146,7 +147,7 @@ def _after_all_stages(each: list[Growing], schedule: Schedule) -> list[Growing]:
     try:
         while schedule.goes_on(fits := [of.model._fit_of_stage(of.fit, schedule.stage) for of in each]):
             members = [(fit, fit.members()) for fit in fits]
-            results = list(results_of(members, schedule.report, schedule.checkpoint))
+            results = list(results_of(members, schedule.report, schedule.checkpoint, each[0].model.workers))
             if any(result.reason == "interrupted" for own in results for result in own):
                 raise KeyboardInterrupt
             each = [of.grown(fit, own) for of, fit, own in zip(each, fits, results, strict=True)]

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from .. import catalog
 from ..core.layers import Activation
@@ -59,6 +59,9 @@ random_state : int, RandomState or None, default None
     each time, with any number of threads.
 n_jobs : int or None, default None
     The largest number of threads; None for the number of processors.
+workers : DaskWorkers or None, default None
+    Trains the networks on a cluster, with the bits that they have here. The table is read and encoded here. In a block
+    of ``joblib.parallel_config("dask")`` its cluster does, without being given.
 stages : int or None, default None
     The number of stages of training; None for one. Each stage after the first trains one more network for each part of
     the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
@@ -128,6 +131,7 @@ class SharedSettings(OwnDefaults):
     max_iter: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     n_jobs: int | None = None
+    workers: Any = None
     stages: int | None = None
     budget: float | None = None
     verbose: bool = False
@@ -150,6 +154,7 @@ class SharedSettings(OwnDefaults):
         "n_iter_no_change": [COUNT],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "workers": [HasMethods("run"), None],
         "stages": [COUNT, None],
         "budget": [Interval(Real, 0, None, closed="neither"), None],
         "verbose": ["boolean"],

@@ -180,7 +180,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         with at_most_jobs(self.n_jobs):
             members = fit.members_of_all_rows(self.ensemble_.folds, until)
             checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
-            (outcome,) = trained([(fit, members)], progress, checkpoint)
+            (outcome,) = trained([(fit, members)], progress, checkpoint, self.workers)
         if any(result.reason == "interrupted" for result in outcome.results):
             raise KeyboardInterrupt
         shares = [

@@ -10,7 +10,7 @@ import typer
 
 from ...tables.error import nearest, one_line
 
-PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json"}
+PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
 """Options that do not change the result, and are not written."""
 
 

@@ -151,6 +151,14 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads at most; all processors by default.", rich_help_panel=RUNNING)
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page about the model.", rich_help_panel=RUNNING)
     ] = None,
@@ -238,6 +246,7 @@ def train(
     from ...files.atomic import written_at_once
     from ...train.progress_bar import progress_bar
     from ..terminal.interrupts import held_back_interrupts
+    from ..training.cluster import workers_of
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
     from ..training.fitting import fitting, found, settings_of, was_interrupted
@@ -246,6 +255,7 @@ def train(
 
     asked = asked_of(context.params)
     settings = settings_of(context.params) | given(asked)
+    settings["workers"] = context.with_resource(workers_of(workers, threads))
     settings |= {} if kept is None else {"checkpoint": kept.checkpoint}
     share = 0.0 if cv is not None else 0.2 if test_size is None else test_size
     split = Split(share, group, time, seed, asked)

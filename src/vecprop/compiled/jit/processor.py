@@ -4,6 +4,11 @@ from llvmlite import binding
 from numba.core import config
 
 
+def name() -> str:
+    """Return its name, as LLVM knows it."""
+    return config.CPU_NAME or binding.get_host_cpu_name()  # type: ignore[attr-defined] (as below)
+
+
 def features() -> set[str]:
     """Return the names of its instructions, such as "avx2"."""
     named = config.CPU_FEATURES  # type: ignore[attr-defined] (Numba defines its settings at run time)

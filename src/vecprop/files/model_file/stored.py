@@ -100,7 +100,7 @@ def stored_estimator(
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
         learned = {name: value for name, value in vars(model).items() if name not in (*settings, *made_anew)}
-        for name in ("callbacks", "checkpoint"):  # what watches or keeps training is no part of the model
+        for name in ("callbacks", "checkpoint", "workers"):  # who watches, keeps and does training is no part of it
             settings.pop(name, None)
         for name in learned:
             if name not in fitted:

@@ -1,0 +1,306 @@
+"""A cluster whose workers are killed, and what it costs: ``python benchmarks/cluster.py``.
+
+Each seed trains a population on two to four processes of this machine, of which some are killed with -9 at random
+moments, one by one or all at once, and compares all bits with those of training here. What a seed has shown is kept, so
+that an interrupted run continues. In the end a search of 2,000 networks is timed here and on one, two and four
+processes, and so is what a client has to do for each bundle.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+import random
+import signal
+import statistics
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whose own threads spin, here and in the processes of a cluster
+
+import dask
+import numpy as np
+import psutil
+from campaign import results_of
+from distributed import Client, LocalCluster
+from machine import described, machine
+from sklearn.datasets import load_digits
+
+import vecprop as vp
+from vecprop.scale import delivery
+from vecprop.train import bundles
+
+PAGE = Path(__file__).parent / "results" / "cluster.md"
+SEEDS = range(1, 41)
+MEASUREMENT = 0
+"""The number of the measurement among the seeds, after all of them."""
+PROCESSES = (1, 2, 4)
+NETWORKS, FITS, MACHINES, CORES = 2_000, 100_000, 100, 16
+
+
+@contextmanager
+def cluster_of(processes: int) -> Iterator[tuple[Any, Client]]:
+    """Give a cluster of processes of one thread, which starts another for each that is killed, and its client."""
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"})  # after 15 s, one that is starting counts as gone
+    settings = {"n_workers": processes, "threads_per_worker": 1, "silence_logs": logging.CRITICAL}
+    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+        client.wait_for_workers(processes)
+        yield cluster, client
+
+
+def population(seed: int) -> tuple[list[vp.Member], np.ndarray, np.ndarray]:
+    """Return a population of some seconds, with members of all kinds, and its data."""
+    draw, rng = random.Random(seed), np.random.default_rng(seed)
+    rows, F = draw.choice([500, 2_000]), draw.choice([np.float32, np.float64])
+    X = rng.normal(size=(rows, 12)).astype(F)
+    t = (X[:, 0] * X[:, 1] + 0.3 * X[:, 2] > 0).astype(int)
+    folds = [(np.flatnonzero(np.arange(rows) % 5 != k), np.flatnonzero(np.arange(rows) % 5 == k)) for k in range(5)]
+    loss = vp.SoftmaxCrossEntropy(reduction="mean")
+    networks = [
+        vp.Network(12, [vp.Dense(16), vp.ReLU(), vp.Dense(2)], loss),
+        vp.Network(12, [vp.Dense(64), vp.Tanh(), vp.Dropout(0.2), vp.Dense(2)], loss, vp.L2(1e-4)),
+        vp.Network(12, [vp.Dense(32), vp.LayerNorm(), vp.GELU(), vp.Dense(16), vp.SiLU(), vp.Dense(2)], loss),
+    ]
+    optimizers = [vp.Adam(1e-3), vp.AdamW(3e-3), vp.Momentum(0.05), vp.RMSProp(1e-3), vp.LBFGS()]
+    schedules = [None, vp.Cosine(), vp.OneCycle(), vp.Adaptive()]
+    members = []
+    for number in range(1_200):
+        network, fold, optimizer = draw.choice(networks), draw.choice(folds), draw.choice(optimizers)
+        settings: dict[str, Any] = {"rows": fold[0], "validation_rows": fold[1], "epochs": 12}
+        if not isinstance(optimizer, vp.LBFGS):
+            settings |= {"batch_size": draw.choice([32, 64, 256]), "schedule": draw.choice(schedules), "epochs": 60}
+            settings["early_stopping"] = draw.choice([None, vp.EarlyStopping(5)])
+        elif network is networks[1]:  # L-BFGS has no use for dropout
+            network = networks[0]
+        members.append(vp.Member(network, network.init(number, F), optimizer, seed=number, **settings))
+    return members, X, t
+
+
+def bits(results: Any) -> str:
+    """Return a digest of all that results hold, except times."""
+    digest = hashlib.sha256()
+    for result in results:
+        history, state = result.history, result.state
+        curves = (history.loss, history.validation_loss, history.gradient_norm)
+        moments = [value for _, value in sorted(state.optimizer.items())]
+        for array in (result.theta, state.theta, *curves, *moments, [state.epoch, state.step]):
+            digest.update(np.asarray([] if array is None else array).tobytes())
+        digest.update(result.reason.encode())
+    return digest.hexdigest()
+
+
+class Killer(threading.Thread):
+    """Kills workers at random moments, until it is told to stop.
+
+    One that is only starting is left alone: Dask starts no other in its place.
+    """
+
+    def __init__(self, cluster: Any, seed: int, all_at_once: bool) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.draw, self.all_at_once = cluster, random.Random(seed), all_at_once
+        self.kills, self.over = 0, threading.Event()
+
+    def run(self) -> None:
+        """Kill at most a dozen times."""
+        while not self.over.wait(self.draw.uniform(0.05, 1.5)) and self.kills < 12:
+            pids = [worker.pid for worker in self.cluster.workers.values() if is_running(worker)]
+            for pid in pids if self.all_at_once else self.draw.sample(pids, min(len(pids), 1)):
+                with suppress(ProcessLookupError, TypeError):  # it has just ended by itself
+                    os.kill(pid, signal.SIGKILL)
+                    self.kills += 1
+
+
+def is_running(nanny: Any) -> bool:
+    """Return whether the worker of one of Dask's nannies runs, and is not only starting."""
+    return nanny.process is not None and nanny.status.name == nanny.process.status.name == "running"
+
+
+def killed(seed: int) -> dict[str, Any]:
+    """Train a population while workers are killed, or end if a bit is not that of training here; return the kills."""
+    bundles.SECONDS = 0.2  # so that each kill meets some
+    members, X, t = population(seed)
+    here = bits(vp.train_population(members, X, t))
+    anew: list[int] = []
+    for name in ("failed", "lost"):
+        setattr(delivery.Delivery, name, counted(getattr(delivery.Delivery, name), anew))
+    processes, all_at_once = 2 + seed % 3, seed % 2 == 0
+    with cluster_of(processes) as (cluster, client):
+        killer = Killer(cluster, seed, all_at_once)
+        killer.start()
+        there = bits(vp.train_population(members, X, t, workers=vp.DaskWorkers(client, retries=20)))
+        killer.over.set()
+        killer.join()
+    bundles.SECONDS = 1.0
+    if there != here:
+        sys.exit(f"Seed {seed}: other bits on {processes} processes after {killer.kills} kills.")
+    return {"all": all_at_once, "kills": killer.kills, "anew": sum(anew), "members": len(members)}
+
+
+def counted(method: Callable[..., Any], counts: list[int]) -> Callable[..., Any]:
+    """Return a method that counts the bundles that it gives out anew."""
+
+    def count(self: Any, places: Any, *arguments: Any) -> Any:
+        counts.append(len(places) if isinstance(places, list) else 1)
+        return method(self, places, *arguments)
+
+    return count
+
+
+def search(workers: Any, networks: int = NETWORKS) -> vp.MLPSearchCV:
+    """Return a search of so many networks: settings in tens, 5 folds, 4 seeds."""
+    network = vp.MLPClassifier((64,), batch_size=32, max_iter=40, tol=0.0, n_iter_no_change=40, random_state=0)
+    rates, penalties = np.geomspace(1e-4, 1e-2, networks // 200), np.geomspace(1e-6, 1e-1, 10)
+    grid = {"learning_rate_init": list(rates), "alpha": list(penalties)}
+    return vp.MLPSearchCV(network, grid, cv=5, n_seeds=4, refit=False, workers=workers)
+
+
+def seconds_of(processes: list[psutil.Process]) -> float:
+    """Return the processor time of processes."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def timed(search: vp.MLPSearchCV, processes: list[psutil.Process]) -> dict[str, Any]:
+    """Fit a search; return its processor time in all processes, its wall time and its scores."""
+    X, t = load_digits(return_X_y=True)
+    own = [psutil.Process(), *processes]
+    cpu, wall = seconds_of(own), time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit((X / 16).astype(np.float32), t)
+    cpu, wall = seconds_of(own) - cpu, time.perf_counter() - wall
+    return {"cpu": cpu, "wall": wall, "scores": search.cv_results_["mean_test_score"].tolist()}
+
+
+class Bundle(NamedTuple):
+    """A bundle of a number, for measuring what is not training."""
+
+    numbers: list[int]
+
+
+def payload(bundle: Bundle, size: int) -> bytes:
+    """Return so many bytes, as a bundle's result would be."""
+    return bytes(size)
+
+
+def rates(client: Client, size: int, count: int = 500) -> tuple[float, float]:
+    """Return the wall and processor time a bundle of this process, with the scheduler, if results have a size."""
+    workers, each = vp.DaskWorkers(client), [Bundle([number]) for number in range(count)]
+    list(workers.run(payload, each[:20], size))
+    wall, cpu = time.perf_counter(), time.process_time()
+    assert len(list(workers.run(payload, each, size))) == count
+    return (time.perf_counter() - wall) / count, (time.process_time() - cpu) / count
+
+
+def sizes() -> dict[str, float]:
+    """Return the bytes of a member's result in a bundle, with the optimizer's moments and without."""
+    network = vp.Network(64, [vp.Dense(64), vp.ReLU(), vp.Dense(10)], vp.SoftmaxCrossEntropy(reduction="mean"))
+    X, t = load_digits(return_X_y=True)
+    members = [
+        vp.Member(network, network.init(k, np.float32), vp.Adam(1e-3), epochs=40, batch_size=32, seed=k)
+        for k in range(20)
+    ]
+    each = {}
+    for moments in (True, False):
+        results = vp.train_population(members, (X / 16).astype(np.float32), t, moments=moments)
+        each["moments" if moments else "bare"] = len(pickle.dumps(results)) / len(members)
+    return each
+
+
+def measured() -> dict[str, Any]:
+    """Return the times of the search here and on processes, and those of bundles: medians of three."""
+    found, scores = {"sizes": sizes()}, []
+
+    def median(workers: Any, processes: list[psutil.Process]) -> dict[str, float]:
+        timed(search(workers, networks=200), processes)  # imports what is needed
+        each = [timed(search(workers), processes) for _ in range(3)]
+        scores.extend(one["scores"] for one in each)
+        return {name: statistics.median(one[name] for one in each) for name in ("cpu", "wall")}
+
+    found["here"] = median(None, [])
+    found["bundle"] = max(1, min(bundles.MOST, round(NETWORKS / found["here"]["cpu"])))
+    for count in PROCESSES:
+        with cluster_of(count) as (cluster, client):
+            processes = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
+            found[str(count)] = median(vp.DaskWorkers(client), processes)
+            if count == max(PROCESSES):
+                size = int(found["sizes"]["bare"] * found["bundle"])
+                found["empty"], found["full"] = rates(client, 0), rates(client, size)
+    found["same"] = all(each == scores[0] for each in scores)
+    return found
+
+
+def one(seed: int) -> dict[str, Any]:
+    """Return what a seed shows."""
+    return measured() if seed == MEASUREMENT else killed(seed)
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return the results as a page."""
+    lines = [
+        "# A cluster",
+        "",
+        "Made by `python benchmarks/cluster.py`, with processes of this machine as the cluster.",
+    ]
+    lines += ["", *described(machine("vecprop", "numba", "dask", "distributed")), ""]
+    kills = [each for seed, each in found.items() if seed != str(MEASUREMENT)]
+    if kills:
+        lines += ["| workers killed with -9 | populations | members | kills | bundles given out anew | other bits |"]
+        lines += ["|---|---:|---:|---:|---:|---:|"]
+        for name, all_at_once in (("one by one", False), ("all at once", True)):
+            own = [each for each in kills if each["all"] == all_at_once]
+            sums = (f"{sum(each[of] for each in own):,}" for of in ("members", "kills", "anew"))
+            lines.append(f"| {name} | {len(own)} | {' | '.join(sums)} | 0 |")
+    if str(MEASUREMENT) in found:
+        lines += ["", *times(found[str(MEASUREMENT)])]
+    return "\n".join(lines) + "\n"
+
+
+def times(of: dict[str, Any]) -> list[str]:
+    """Return the lines of the measurement."""
+    here = of["here"]["cpu"]
+    lines = [
+        f"A search of {NETWORKS:,} networks 64-64-10 on 1,437 rows, 40 epochs each, with all scores"
+        + (" the same:" if of["same"] else " NOT THE SAME:"),
+        "",
+        "| where | CPU s, all processes | more than here | wall s |",
+        "|---|---:|---:|---:|",
+        f"| here | {here:.1f} | | {of['here']['wall']:.1f} |",
+    ]
+    for count in map(str, PROCESSES):
+        cpu, wall = of[count]["cpu"], of[count]["wall"]
+        lines.append(f"| {count} process(es) of one thread | {cpu:.1f} | {100 * (cpu / here - 1):.1f} % | {wall:.1f} |")
+    fit, members, bare, moments = here / NETWORKS, of["bundle"], of["sizes"]["bare"], of["sizes"]["moments"]
+    (_, empty), (wall, full) = of["empty"], of["full"]
+    count = FITS / members
+    computing, client = FITS * fit / (MACHINES * CORES), count * full
+    return [
+        *lines,
+        "",
+        f"A network takes {1000 * fit:.1f} ms, so a bundle has {members}. A bundle takes the process of client and",
+        f"scheduler {1000 * empty:.1f} ms of CPU with an empty result, and {1000 * full:.1f} ms with one of",
+        f"{members * bare / 1000:,.0f} kB: {1000 * wall:.1f} ms of wall time here, where workers have the same cores.",
+        f"A network's result has {bare / 1000:.1f} kB, with Adam's moments {moments / 1000:.1f} kB.",
+        "",
+        f"So {FITS:,} such fits on {MACHINES} machines of {CORES} cores would take {computing:.1f} s of each core, and",
+        f"{client:.1f} s of the client's process for {count:,.0f} bundles with {FITS * bare / 1e9:.2f} GB of results",
+        f"({FITS * moments / 1e9:.2f} GB with moments, which a search leaves out). Both go on at the same time: in all",
+        f"{max(computing, client):.1f} s. This is computed from the figures above, not measured.",
+    ]
+
+
+def main() -> None:
+    found, is_whole = results_of("vecprop-cluster", __doc__, [*SEEDS, MEASUREMENT], one)
+    if is_whole:
+        PAGE.write_text(page(found))
+    print(page(found), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The workers of ``vecprop train --workers``: a cluster that runs, or processes of this machine."""
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from ...scale.workers import DaskWorkers
+from ...system.threads import at_most_jobs, usable_threads
+from ..terminal.errors import UsageError
+
+SECONDS = 10
+"""The seconds in which a scheduler has to answer."""
+
+
+@contextmanager
+def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | None]:
+    """Give the workers that an option asks for, and end those that were started.
+
+    Parameters
+    ----------
+    text : str or None
+        The address of a scheduler, or ``local:4`` for so many processes here; None for none.
+    threads : int or None
+        The threads that all processes here have together; None for as many as there are processors.
+    """
+    if text is None:
+        yield None
+        return
+    kind, _, rest = text.partition(":")
+    count = int(rest) if kind == "local" and rest.isdecimal() else 0
+    if not count and (kind == "local" or "://" not in text):
+        raise UsageError(f"--workers {text}: give the address of a scheduler, tcp://HOST:8786, or local:4.")
+    try:
+        from dask import config  # pyright: ignore[reportMissingImports]
+        from distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UsageError('--workers needs Dask: pip install "vecprop[dask]".') from None
+    with ExitStack() as stack:
+        address: Any = text
+        if count:
+            with at_most_jobs(threads):
+                each = max(usable_threads() // count, 1)
+            settings: dict[str, Any] = {
+                "n_workers": count,
+                "threads_per_worker": each,
+                "silence_logs": logging.CRITICAL,
+            }
+            settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+            stack.enter_context(config.set({"distributed.deploy.lost-worker-timeout": "1d"}))  # a new one may be late
+            address = stack.enter_context(LocalCluster(**settings))
+        try:
+            client = stack.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--workers {text}: no scheduler of Dask answers there.") from error
+        if count:
+            client.run(ignore_ctrl_c)
+        yield DaskWorkers(client)
+
+
+def ignore_ctrl_c() -> None:
+    """Ignore Ctrl-C, which a terminal gives to all its processes: the one that trains stops the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,227 @@
+"""A real cluster, of processes on this machine, some of which are killed: the bits of training here."""
+
+import os
+import random
+import signal
+import threading
+import time
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import populations as of
+import vecprop as vp
+from vecprop.scale import client as client_module
+from vecprop.scale import delivery
+from vecprop.train import bundles
+
+dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+KILLS = 2
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 6)).astype(np.float32)
+y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    settings = {"n_workers": 1, "threads_per_worker": 1, "silence_logs": 50, "memory_limit": "1GB"}
+    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    # After these seconds, a worker in place of one that was killed, which is only starting, would count as gone.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"}), distributed.LocalCluster(**settings) as own:
+        yield own
+
+
+@pytest.fixture
+def client(cluster):
+    cluster.scale(2)
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(2)
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(bundles, "SECONDS", 0.05)
+
+
+def population(count=200):
+    network = of.network(width=20, activation=vp.ReLU())
+    optimizers = [vp.Adam(0.01), vp.AdamW(0.01), vp.Momentum(0.1), vp.GradientDescent(0.1)]
+    rows = [(of.HALF, of.OTHERS), (of.OTHERS, of.HALF)]
+    return [
+        of.member(
+            network,
+            seed,
+            optimizer=optimizers[seed % 4],
+            rows=rows[seed % 2][0],
+            validation_rows=rows[seed % 2][1],
+            early_stopping=vp.EarlyStopping(20) if seed % 3 else None,
+            batch_size=16,
+            epochs=150,
+        )
+        for seed in range(count)
+    ]
+
+
+def assert_bits(results, expected):
+    assert len(results) == len(expected)
+    for found, own in zip(results, expected, strict=True):
+        of.assert_equal(found, own)
+
+
+class Killer:
+    """Kills workers with -9 while a block runs: one at a time, or all at once."""
+
+    def __init__(self, cluster, all_at_once):
+        self.cluster, self.all_at_once, self.kills = cluster, all_at_once, 0
+        self.over, self.thread = threading.Event(), threading.Thread(target=self.kill, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def kill(self):
+        while not self.over.wait(0.8) and self.kills < KILLS:
+            nannies = [nanny for nanny in self.cluster.workers.values() if nanny.process is not None]
+            # For one that is only starting, Dask starts no other.
+            pids = [nanny.pid for nanny in nannies if nanny.status.name == nanny.process.status.name == "running"]
+            for pid in pids if self.all_at_once else random.Random(self.kills).sample(pids, min(len(pids), 1)):
+                os.kill(pid, signal.SIGKILL)
+            self.kills += bool(pids)
+
+    def __exit__(self, *error):
+        self.over.set()
+        self.thread.join()
+
+
+def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, client):
+    members = [*population(60), *of.MEMBERS]
+    expected = vp.train_population(members, of.X, of.T)
+    for count in (1, 2, 4):
+        cluster.scale(count)
+        while len(client.nthreads()) != count:
+            time.sleep(0.05)
+        seen: list[Any] = []
+        workers = vp.DaskWorkers(client)
+        assert_bits(vp.train_population(members, of.X, of.T, workers=workers, progress=seen.append), expected)
+        assert seen[-1].ended == len(members)
+
+
+@pytest.mark.parametrize("all_at_once", [False, True], ids=["one by one", "all at once"])
+def test_bits_stay_when_workers_are_killed(cluster, client, all_at_once):
+    members = population(1000)
+    with Killer(cluster, all_at_once) as killer:
+        results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
+    assert killer.kills
+    assert_bits(results, vp.train_population(members, of.X, of.T))
+
+
+def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
+    monkeypatch.setattr(client_module, "PATIENCE", 2.0)
+    members = population(400)
+
+    def leave(progress):
+        cluster.scale(0)
+
+    with pytest.raises(RuntimeError, match=r"The cluster at tcp://\S+ has had no worker for 2 s: start some"):
+        vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client), progress=leave)
+
+
+class Bundle(NamedTuple):
+    numbers: list[int]
+
+
+def greedy(bundle, data):
+    kept = []
+    while True:
+        kept.append(np.ones(5 * 10**7))
+        time.sleep(0.2)
+
+
+def test_a_bundle_that_needs_too_much_memory_is_said(client):
+    with pytest.raises(RuntimeError, match=r"used more than (its|their) memory: give|last: give"):
+        list(vp.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
+
+
+def running(dask_worker):
+    return len(dask_worker.state.executing)
+
+
+def test_ctrl_c_stops_the_workers(client):
+    members = [
+        of.member(of.network(width=200), seed, optimizer=vp.Adam(1e-5), epochs=10**5, batch_size=2) for seed in range(4)
+    ]
+
+    def press():
+        while min(client.run(running).values()) == 0:
+            time.sleep(0.05)
+        time.sleep(1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
+    assert {result.reason for result in results} == {"interrupted"}
+    assert sum(result.state.epoch > 0 for result in results) == 2  # those under way
+    until = time.monotonic() + 10
+    while any(client.run(running).values()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_task_whose_population_is_on_the_cluster_lets_others_work(client):
+    def within():
+        members = [vp.Member(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.zeros(2), vp.Adam(0.1))]
+        line = np.linspace(-1, 1, 20)[:, None]
+        return vp.train_population(members, line, line, workers=vp.DaskWorkers())[0].theta
+
+    first, second = client.gather([client.submit(within, pure=False) for _ in range(2)])
+    np.testing.assert_array_equal(first, second)
+
+
+def search(workers=None):
+    model = make_pipeline(StandardScaler(), vp.MLPClassifier((8,), max_iter=20, random_state=0))
+    grid = {"mlpclassifier__alpha": [1e-4, 1.0], "mlpclassifier__early_stopping": [True, False]}
+    return vp.MLPSearchCV(model, grid, cv=3, n_seeds=2, workers=workers)
+
+
+def ensemble(workers=None):
+    return vp.MLPEnsembleClassifier(
+        vp.MLPClassifier((8,), max_iter=20), 6, bootstrap=True, oob_score=True, random_state=0, workers=workers
+    )
+
+
+def table(workers=None):
+    return vp.TabularClassifier(n_members=3, max_iter=8, stages=2, random_state=0, workers=workers)
+
+
+@pytest.mark.parametrize("make", [search, ensemble, table])
+@pytest.mark.parametrize("way", ["given", "joblib"])
+def test_estimators_train_on_the_cluster_with_the_same_bits(client, make, way, monkeypatch):
+    ran = []
+    monkeypatch.setattr(delivery.Delivery, "call_off", lambda self: ran.append(len(self.bundles)))
+    here = make().fit(X, y)
+    assert not ran
+    if way == "given":
+        there = make(vp.DaskWorkers(client)).fit(X, y)
+    else:
+        with joblib.parallel_config("dask"):
+            there = make().fit(X, y)
+    assert len(ran) == (2 if make is table else 1)
+    np.testing.assert_array_equal(there.predict_proba(X), here.predict_proba(X))
+    for name in ("oob_score_", "best_params_", "out_of_fold_", "validation_loss_"):
+        if hasattr(here, name):
+            np.testing.assert_equal(getattr(there, name), getattr(here, name))
+    if make is search:
+        np.testing.assert_array_equal(there.cv_results_["mean_test_score"], here.cv_results_["mean_test_score"])
+
+
+def test_workers_are_no_part_of_a_saved_model(client, tmp_path):
+    model = table(vp.DaskWorkers(client)).fit(X, y)
+    vp.save(model, tmp_path / "model.npz")
+    assert vp.load(tmp_path / "model.npz").workers is None

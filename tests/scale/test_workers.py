@@ -1,0 +1,211 @@
+"""Populations on workers that are lost, killed or different: the bits of training here, or a sentence."""
+
+import copy
+import pickle
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import populations as of
+import vecprop as vp
+from scale.fake_client import FakeClient, KilledWorker
+from vecprop.scale import client as client_module
+from vecprop.scale import delivery
+from vecprop.scale.machine import machine
+from vecprop.train import bundles
+
+MEMBERS = [of.member(seed=seed, batch_size=40) for seed in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Bundles of two members, and no waiting."""
+    monkeypatch.setattr(bundles, "MOST", 2)
+    monkeypatch.setattr(delivery, "LAST", 0.0)
+    monkeypatch.setattr(delivery, "LOOK", 0.0)
+    monkeypatch.setattr(client_module, "PATIENCE", 0.0)
+
+
+def trained(client, members=MEMBERS, progress=None, **settings):
+    return vp.train_population(members, of.X, of.T, progress=progress, workers=vp.DaskWorkers(client, **settings))
+
+
+def assert_bits(results, members=MEMBERS):
+    expected = vp.train_population(members, of.X, of.T)
+    assert len(results) == len(expected)
+    for found, own in zip(results, expected, strict=True):
+        of.assert_equal(found, own)
+
+
+def test_members_of_every_kind_have_the_bits_of_training_here():
+    client = FakeClient()
+    assert_bits(trained(client, of.MEMBERS), of.MEMBERS)
+    assert client.calls[:3] == ["run machine", "scatter", "map"]
+    assert client.calls.count("scatter") == 1
+    assert all(call == "map" for call in client.calls[2:])
+    assert {given["threads"] for given in client.given} == {1}
+    assert sum(given["bundles"] for given in client.given) > 12  # more than there is room for at once
+
+
+def test_bits_stay_when_workers_and_data_are_lost():
+    killed = KilledWorker()
+    client = FakeClient("done", killed, "gone", "lost", "done", killed, killed, "gone", "lost", "done", killed)
+    seen = []
+    assert_bits(trained(client, progress=seen.append))
+    assert client.calls.count("scatter") >= 3  # anew, each time that its holders have died
+    assert not client.cues
+    assert [each.ended for each in seen] == [2, 4, 6, 8, 10, 12]
+
+
+def test_few_bundles_have_more_threads_each():
+    client = FakeClient(threads={"tcp://a": 16, "tcp://b": 16})
+    assert_bits(trained(client, MEMBERS[:4]), MEMBERS[:4])
+    assert client.given[0]["threads"] == 16
+
+
+def test_bundles_are_given_out_when_there_is_room():
+    client = FakeClient(threads={"tcp://a": 1})
+    assert_bits(trained(client))
+    assert [given["bundles"] for given in client.given] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("cues", "events", "sentence"),
+    [
+        ([KilledWorker()] * 20, (), r"The workers that trained 2 members from member \d+ on died 8 times: look"),
+        (["lost"] * 20, (), "All workers that had the data were lost, 2 times in a row: look at"),
+        (
+            ["lost"] * 20,
+            [(1.0, {"worker": "tcp://b"})],
+            "ended 1 times since they used more than their memory, tcp://b last",
+        ),
+        ([MemoryError()], (), "A worker has too little memory to train 2 members from member 0 on: give"),
+        (
+            [KilledWorker()],
+            [(1.0, {"worker": "tcp://a"})],
+            "Worker tcp://a was ended while it trained 2 members from member 0 on since it used more than its memory",
+        ),
+    ],
+)
+def test_what_is_lost_too_often_is_said(cues, events, sentence):
+    client = FakeClient(*cues, events=events)
+    with pytest.raises(RuntimeError, match=sentence):
+        trained(client, retries=1)
+
+
+def test_an_error_of_training_is_raised_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        trained(FakeClient("done", ZeroDivisionError()))
+
+
+def test_a_cluster_without_workers_or_scheduler_is_said():
+    client = FakeClient()
+    client.threads = {}
+    with pytest.raises(RuntimeError, match=r"at tcp://scheduler:8786 has had no worker for 0 s"):
+        trained(client)
+    assert client.calls == ["submit"]  # which makes a cluster grow
+
+    class Gone(FakeClient):
+        def nthreads(self):
+            raise OSError("connection refused")
+
+    with pytest.raises(RuntimeError, match=r"The scheduler at tcp://scheduler:8786 does not answer: connection"):
+        trained(Gone())
+
+
+def test_data_that_cannot_be_placed_is_said():
+    class Full(FakeClient):
+        def scatter(self, each, broadcast, hash):
+            self.calls.append("scatter")
+            raise TimeoutError("No valid workers found.")
+
+    client = Full()
+    with pytest.raises(RuntimeError, match=r"could not be placed on the cluster at tcp://scheduler:8786: No valid"):
+        trained(client, retries=2)
+    assert client.calls.count("scatter") == 3
+
+
+def test_workers_with_other_bits_are_refused_before_anything_is_trained():
+    unlike = {"the processor": "znver4", "its instructions": "avx"}
+    client = FakeClient(there={"tcp://b": machine() | unlike})
+    with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is znver4 there and \S+ here; its"):
+        trained(client)
+    assert client.calls == ["run machine"]
+    assert_bits(trained(client, same_bits=False))
+    client = FakeClient(there={"tcp://b": ModuleNotFoundError("No module named 'vecprop'")})
+    for same_bits in (True, False):
+        with pytest.raises(RuntimeError, match="Worker tcp://b cannot train: ModuleNotFoundError: No module"):
+            trained(client, same_bits=same_bits)
+    assert_bits(trained(FakeClient(there={"tcp://b": OSError("it has ended")})))
+
+
+def test_a_worker_that_comes_later_and_differs_is_not_used():
+    client = FakeClient("done", "unlike")
+    with pytest.warns(UserWarning, match=r"Worker tcp://c has come and is not used: NumPy is"):
+        results = trained(client)
+    assert_bits(results)
+    assert client.given[0]["workers"] is None
+    assert client.given[-1]["workers"] == ["tcp://a", "tcp://b"]
+
+
+def test_ctrl_c_and_errors_call_off_what_is_given_out_and_what_has_come_is_kept():
+    def press(progress):
+        raise KeyboardInterrupt
+
+    client = FakeClient("running", "running", "done")
+    results = trained(client, MEMBERS[:8], press)
+    assert [result.reason for result in results] == ["interrupted"] * 4 + ["epochs"] * 2 + ["interrupted"] * 2
+    assert client.calls[-2:] == ["cancel 3", "run stop"]
+    client = FakeClient("running", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        trained(client)
+    assert client.calls[-2:] == ["cancel 5", "run stop"]
+
+
+def test_work_that_is_called_off_ends_within_its_epochs():
+    def train(bundle, data):
+        results.append(vp.train_population(bundle, of.X, of.T))
+        return results[-1]
+
+    results, members = [], [of.member(epochs=10**7)]
+    with ThreadPoolExecutor(1) as pool:  # as the threads of a worker are not its main one
+        running = pool.submit(delivery.work, members, train, None, "called off", 1, None)
+        time.sleep(0.05)
+        delivery.stop("called off")
+        running.result(20)
+        assert pool.submit(delivery.work, members, train, None, "called off", 1, None).result(20) is None
+    assert [result.reason for each in results for result in each] == ["interrupted"]
+
+
+def test_settings_are_copied_and_pickled_without_the_connection():
+    workers = vp.DaskWorkers(FakeClient(), retries=5, same_bits=False)
+    assert copy.deepcopy(workers) is clone(workers, safe=False) is workers
+    other = pickle.loads(pickle.dumps(workers))
+    assert (other.client, other.retries, other.same_bits) == (None, 5, False)
+    for retries in (-1, 1.5, "3"):
+        with pytest.raises(ValueError, match="retries is"):
+            vp.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
+
+
+def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'):
+        trained(None)
+    client = FakeClient()
+    client.asynchronous = True  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(RuntimeError, match="The client is asynchronous"):
+        trained(client)
+
+
+def test_the_machine_is_known_by_what_bits_depend_on(monkeypatch):
+    here = machine()
+    assert all(here[name] for name in ("vecprop", "NumPy", "the processor", "its instructions", "BLAS"))
+    machine.cache_clear()
+    monkeypatch.setenv("VECPROP_PRODUCTS", "BLAS")
+    assert {name for name, value in machine().items() if here[name] != value} == {"VECPROP_PRODUCTS"}
+    machine.cache_clear()
+    np.testing.assert_equal(len(here), len(machine()))
