@@ -13,6 +13,8 @@ from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from vecprop import TabularClassifier, TabularRegressor
 from vecprop.compiled.jit.fit_record import address_of_array
 from vecprop.compiled.lower.expansion import AT_ONCE
+from vecprop.core.selection import Selection
+from vecprop.files.checkpoint.digests import digest
 from vecprop.tables import encoder as tables_encoder
 from vecprop.tables.encoder import VIEWS, Encoder
 from vecprop.tables.kept_rows import RowFormat
@@ -90,6 +92,15 @@ def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
             expected = inputs[places, first:end]
             np.testing.assert_array_equal(tile[1:-1], expected if by_rows else expected.T)
             assert (tile[[0, -1]] == 7).all()
+
+
+def test_a_run_is_told_by_its_rows_and_by_what_they_become():
+    encoder, rows, kept, _ = kept_and_inputs()
+    pieces, standardised = (rows.expansion(encoder.of_view(view)) for view in VIEWS)
+    again = RowFormat.of(encoder.names, encoder.parts, FRAME)
+    selections = (kept, pieces), (again(FRAME), again.expansion(encoder.of_view("pieces"))), (kept, standardised)
+    one, same, other = (digest(Selection(X, expansion=expansion)) for X, expansion in selections)
+    assert one == same != other
 
 
 def bits(model):

@@ -61,7 +61,7 @@ class RowFormat:
 
     def __call__(self, frame: Frame) -> np.ndarray:
         """Return a table's rows as they are kept, (N, bytes)."""
-        kept = np.empty(len(frame), self.type)
+        kept = np.zeros(len(frame), self.type)  # with the same bytes between fields in each run
 
         def keep(rows: slice) -> None:
             for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):

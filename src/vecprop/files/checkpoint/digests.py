@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ...core.expansion import Expansion
 from ...core.inputs import Batch
 from ...core.selection import Scaling, Selection
 from ..error import FileError
@@ -31,9 +32,9 @@ def digest(value: Any) -> str | None:
         case None:
             return None
         case Selection():
-            return _of_rows(value.X, value.rows, value.scaling)
+            return _of_rows(value.X, value.rows, value.scaling, value.expansion)
         case Batch():
-            return _of_rows(value.X, value.chosen, value.scaling)
+            return _of_rows(value.X, value.chosen, value.scaling, value.expansion)
     if sparse.issparse(value):
         X: Any = value.tocsr()
         return of_all([str(X.shape), *map(digest, (X.data, X.indices, X.indptr))])
@@ -72,10 +73,11 @@ def require_savable(theta: Any) -> None:
         raise FileError(f"theta has {kind}, but a model file holds NumPy arrays of float32 and float64: convert it.")
 
 
-def _of_rows(X: Any, rows: np.ndarray | None, scaling: Scaling | None) -> str | None:
-    if rows is None and scaling is None:
+def _of_rows(X: Any, rows: np.ndarray | None, scaling: Scaling | None, expansion: Expansion | None) -> str | None:
+    if rows is None and scaling is None and expansion is None:
         return digest(X)
     how = [None] if scaling is None else [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
+    how += [] if expansion is None else [digest(expansion.columns), digest(expansion.edges)]
     return of_all([digest(X), digest(rows), *how])
 
 
