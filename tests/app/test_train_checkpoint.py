@@ -7,7 +7,7 @@ import pytest
 
 import vecprop as vp
 from commands import FAST
-from kills import Killed, kill_at
+from killing import Killed, kill_at
 from vecprop.app.training import fitting
 from vecprop.app.training.train_on_table import Trained
 

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kills import Killed, kill_at
+from killing import Killed, kill_at
 from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
 from vecprop.files.checkpoint import pace
 from vecprop.train.compiled import training_loop

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from kills import Killed, kill_at
+from killing import Killed, kill_at
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
 from vecprop.files.checkpoint import pace
 from vecprop.tables import stages as module

@@ -10,7 +10,7 @@ from test_bundles import Elsewhere
 
 import populations as of
 import vecprop as vp
-from kills import Killed, kill_at
+from killing import Killed, kill_at
 from vecprop.files.checkpoint import folder, members, pace, surroundings
 from vecprop.files.model_file import container
 from vecprop.system import threads

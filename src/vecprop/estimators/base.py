@@ -117,8 +117,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
-        checkpoint = checkpoint_of(self)
-        if not first:
+        checkpoint = checkpoint_of(self) if self.callbacks else None
+        if checkpoint is not None and not first:
             require_no_checkpoint(self, "leave it out where warm_start continues an earlier one")
         rows = self._accept(X, y, sample_weight, first)
         self._prepare(rows, random, first)

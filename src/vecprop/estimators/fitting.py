@@ -160,7 +160,7 @@ class Fitting:
         return bool(
             self.is_lbfgs
             or self.record.scores
-            or callbacks_of(model)
+            or (model.callbacks and callbacks_of(model))
             or model.verbose
             or getattr(model, "_skl_callbacks", None)
             or isinstance(self.schedule, Cuts)
@@ -261,7 +261,7 @@ class Fitting:
     def callbacks(self, tasks: EpochTasks | None) -> list[Any]:
         """Return the callbacks of an epoch; the record is first, so that others see a model that is up to date."""
         model = self.model
-        others: list[Any] = [self.record, *callbacks_of(model)]
+        others: list[Any] = [self.record, *(callbacks_of(model) if model.callbacks else ())]
         if model.verbose == "bar":
             others.append(ProgressBar(type(model).__name__))
         elif model.verbose:

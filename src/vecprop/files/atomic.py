@@ -74,19 +74,16 @@ def sweep(path: str | os.PathLike[str], age: float = DAY) -> None:
         The least age in seconds of what is removed; none still writes it after a day.
     """
     target = Path(os.path.realpath(path))
-    _remove(target.parent, f".{escape(target.name)}.*.unfinished", age)
-
-
-def sweep_folder(folder: str | os.PathLike[str]) -> None:
-    """Remove what programs that were killed have left of any file in a folder."""
-    _remove(Path(folder), ".*.unfinished", age=0)
-
-
-def _remove(folder: Path, pattern: str, age: float) -> None:
     try:
-        for left in folder.glob(pattern):
+        for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
             if left.stat().st_mtime <= time.time() - age:
                 left.unlink()
     except OSError as error:
         if error.errno is None:
             raise
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove what programs that were killed have left of any model file in a folder that nobody else writes."""
+    for left in folder.glob(".*.npz.*.unfinished"):
+        left.unlink(missing_ok=True)

@@ -74,7 +74,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
                 "give one of the two."
             )
-        require_repeatable(self)
+        if self.checkpoint is not None:
+            require_repeatable(self)
 
     @abstractmethod
     def _losses(self) -> list[Loss]:

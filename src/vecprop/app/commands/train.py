@@ -225,7 +225,7 @@ def train(
         raise UsageError("With --cv all rows are measured on: leave out --test and --test-size.")
     if refit and test is None and (cv is not None or test_size == 0):
         raise UsageError("--refit trains on the rows of the test too, but there is no test: leave it out.")
-    output = output or named_after(existing(table))
+    output = writable(output or named_after(existing(table)), True, table, test)
     files = RunFiles(output, beside(output, ".toml"), report)
     kept = (
         None if checkpoint is None else _kept(context, checkpoint, {"table": table, "test": test, "columns": columns})
