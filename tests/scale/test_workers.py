@@ -61,6 +61,10 @@ def test_bits_stay_when_workers_and_data_are_lost():
     assert [each.ended for each in seen] == [2, 4, 6, 8, 10, 12]
 
 
+def test_losses_count_only_without_a_result_in_between():
+    assert_bits(trained(FakeClient("done", "lost", "done", "lost", "done", "lost"), retries=1))
+
+
 def test_few_bundles_have_more_threads_each():
     client = FakeClient(threads={"tcp://a": 16, "tcp://b": 16})
     assert_bits(trained(client, MEMBERS[:4]), MEMBERS[:4])
