@@ -71,6 +71,7 @@ from .optimize.schedules import Schedule as Schedule
 from .optimize.schedules import WarmUp as WarmUp
 from .optimize.stopping import EarlyStopping as EarlyStopping
 from .optimize.stopping import Stagnation as Stagnation
+from .scale.blocks import DaskBlocks as DaskBlocks
 from .scale.workers import DaskWorkers as DaskWorkers
 from .system.versions import VersionWarning as VersionWarning
 from .tables.classifier import TabularClassifier as TabularClassifier

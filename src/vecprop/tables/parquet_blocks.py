@@ -119,8 +119,8 @@ class ParquetBlocks:
         if len(table) != self.sizes[number]:
             raise TableError(f"{self.place(number)} has {len(table)} rows, not the {self.sizes[number]} of before.")
         values = {name: self._numbers(table.column(name), name, number) for name in names}
-        X = _side_by_side([values[name] for name in self.columns], np.float32)
-        T = values[self.targets[0]] if self.is_single else _side_by_side([values[name] for name in self.targets])
+        X = columns_as_array([values[name] for name in self.columns], np.float32)
+        T = values[self.targets[0]] if self.is_single else columns_as_array([values[name] for name in self.targets])
         return (X, T) if self.weight is None else (X, T, values[self.weight])
 
     def digest(self) -> str:
@@ -202,7 +202,7 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
         )
 
 
-def _side_by_side(columns: list[np.ndarray], *least: Any) -> np.ndarray:
+def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
     """Return columns as the columns of an array, rows behind rows."""
     kind = np.result_type(*(column.dtype for column in columns), *least)
     if kind in (np.float32, np.float64) and can_compile():

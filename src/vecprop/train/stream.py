@@ -155,6 +155,7 @@ def train_blocks(
         shuffle=plan.shuffle and plan.batch_size < rows,
         seed=plan.seed,
         room=plan.batch_size,
+        expect=getattr(blocks, "expect", None),
     )
     begun = None
     if checkpoint is not None:

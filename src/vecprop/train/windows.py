@@ -88,6 +88,8 @@ class Windows:
         The seed of that order.
     room : int
         The number of places in front of a window's rows.
+    expect : callable, optional
+        ``expect(numbers)`` is called before the blocks of a window are read, in this order.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class Windows:
         shuffle: bool,
         seed: int,
         room: int,
+        expect: Callable[[list[int]], object] | None = None,
     ) -> None:
+        self.expect = expect
         self.sizes, self.read = np.asarray(sizes, np.int64), read
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         self.rows = int(self.starts[-1])
@@ -163,6 +167,8 @@ class Windows:
         self.memories.reverse()
         own = slice(self.room, self.room + int(self.sizes[blocks].sum()))
         end = own.start
+        if self.expect is not None:
+            self.expect(blocks.tolist())
         for block in blocks.tolist():
             if self.is_closed:
                 raise _Closed

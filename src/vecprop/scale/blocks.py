@@ -1,0 +1,225 @@
+"""The partitions of Dask data as blocks of rows: loaded by the workers of a cluster, trained on here."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..tables.error import TableError, nearest
+from ..tables.parquet_blocks import columns_as_array
+from .client import connected, threads_of
+
+AHEAD = 2
+"""The blocks that are loaded ahead for each thread of the cluster."""
+
+LOOK = 0.5
+"""The seconds after which a reader looks whether the cluster is still there."""
+
+RETRIES = 3
+"""How often a block is loaded anew whose workers have died."""
+
+
+class DaskBlocks:
+    """Blocks of a Dask data frame or array: each partition is one.
+
+    A partition is loaded and made numbers by a worker of the cluster, and comes here when its turn is near; the workers
+    load several at once. Training is here: with the same rows in the same blocks it has the bits of `ParquetBlocks`
+    and `ArrayBlocks`. If a worker is lost, others load its partitions again.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame or dask.array.Array (N, I)
+        The rows. Columns of a data frame that are inputs hold numbers, of which none is missing.
+    target : str, sequence of str, or dask.array.Array (N, ...)
+        The names of one or several columns; of an array of inputs, the array of targets.
+    inputs : sequence of str, optional
+        The names of the columns of inputs; by default all others.
+    weight : str or dask.array.Array (N,), optional
+        The rows' weights.
+    client : distributed.Client, optional
+        The client of the cluster; the latest one that was made by default.
+
+    Attributes
+    ----------
+    sizes : ndarray of int
+        The number of rows of each partition that has some. Partitions are counted when blocks are made, which loads
+        those that do not tell.
+    inputs : int
+        The number of inputs of a row.
+
+    Raises
+    ------
+    TableError
+        If columns are missing or hold no numbers.
+    RuntimeError
+        If the cluster has no worker for a minute, or workers die again and again while they load a partition.
+
+    Notes
+    -----
+    ``dask.dataframe.read_parquet(folder, split_row_groups=True)`` has the partitions of ``ParquetBlocks(folder)``.
+
+    Examples
+    --------
+    >>> import dask.dataframe as dd  # doctest: +SKIP
+    >>> blocks = DaskBlocks(dd.read_parquet("s3://sales/"), target="price")  # doctest: +SKIP
+    >>> result = train_blocks(network, theta, blocks, optimizer=Adam(1e-3))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, frame: Any, target: Any, *, inputs: Sequence[str] | None = None, weight: Any = None, client: Any = None
+    ) -> None:
+        self._client = connected(client, type(self).__name__)
+        if hasattr(frame, "map_partitions"):
+            parts, work, counts = self._of_frame(frame, target, inputs, weight)
+        elif hasattr(frame, "chunks"):
+            parts, work, counts = self._of_array(frame, target, inputs, weight)
+        else:
+            raise TypeError(f"frame is a {type(frame).__name__}, but a data frame or an array of Dask is needed.")
+        known = [number for number, count in enumerate(counts) if count]
+        if not known:
+            raise TableError("The data have no rows.")
+        self._parts, self._work = [parts[number] for number in known], work
+        self._numbers = known
+        self.sizes = np.array([counts[number] for number in known], np.int64)
+        self._expected: deque[int] = deque()
+        self._coming: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def _of_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
+        """Return the partitions of a data frame, what makes arrays of one, and their numbers of rows."""
+        targets = [target] if isinstance(target, str) else list(target)
+        others, names = [*targets, *([] if weight is None else [weight])], [*frame.columns]
+        columns = [name for name in names if name not in others] if inputs is None else list(inputs)
+        if not columns:
+            raise TableError(f"The data have no columns beside {', '.join(map(repr, others))}: name the inputs.")
+        for name in (*columns, *others):
+            if name not in names:
+                raise TableError(f"The data have no column {name!r}{nearest(name, names) or '.'}")
+            if not _is_numeric(frame.dtypes[name]):
+                raise TableError(f"Column {name!r} is {frame.dtypes[name]}, but blocks are of numbers: leave it out.")
+        self.inputs = len(columns)
+        counts = self._client.compute(frame.map_partitions(len))
+        own = frame[[*dict.fromkeys([*columns, *others])]]
+        return own.to_delayed(), (columns, targets, isinstance(target, str), weight), self._result(counts, "").tolist()
+
+    def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
+        """Return the chunks of rows of arrays, None, and their numbers of rows."""
+        if X.ndim != 2 or inputs is not None:
+            raise ValueError(f"frame is an array of shape {X.shape}, but (N, I) is needed, all columns being inputs.")
+        arrays = {"frame": X, "target": T} | ({} if weight is None else {"weight": weight})
+        rows = None
+        for name, array in arrays.items():
+            if not hasattr(array, "chunks"):
+                raise TypeError(f"{name} is a {type(array).__name__}, but an array of Dask is needed, as frame is one.")
+            if np.isnan(array.shape[0]):
+                array.compute_chunk_sizes()
+            rows = rows or array.chunks[0]
+            if sum(rows) != array.shape[0]:
+                raise ValueError(f"{name} has {array.shape[0]} rows, but frame has {sum(rows)}: give one for each.")
+            arrays[name] = array.rechunk({0: rows, **dict.fromkeys(range(1, array.ndim), -1)}).to_delayed().ravel()
+        assert rows is not None
+        self.inputs = int(X.shape[1])
+        return list(zip(*arrays.values(), strict=True)), None, list(rows)
+
+    def place(self, number: int) -> str:
+        """Return the partition of a block."""
+        return f"partition {self._numbers[number]}"
+
+    def expect(self, numbers: Sequence[int]) -> None:
+        """Let workers load these blocks, which are read next, in this order."""
+        with self._lock:
+            self._expected = deque(numbers)
+            self._coming = {number: self._coming[number] for number in numbers if number in self._coming}
+        self._load_ahead()
+
+    def read(self, number: int) -> tuple[Any, ...]:
+        """Return a block's inputs and targets, and its weights if there are any."""
+        with self._lock:
+            if number in self._expected:
+                self._expected.remove(number)
+            future = self._coming.pop(number, None)
+        for left in range(RETRIES, -1, -1):
+            future = future or self._loading(number)
+            self._load_ahead()
+            try:
+                return self._result(future, f"In {self.place(number)}: ")
+            except _Lost as error:
+                future = None
+                if not left:
+                    raise RuntimeError(
+                        f"The workers that loaded {self.place(number)} died again and again: look at their logs and "
+                        "memory."
+                    ) from error
+        raise AssertionError
+
+    def _load_ahead(self) -> None:
+        """Let workers load blocks that are expected, as many as they have room for."""
+        if not self._expected:
+            return
+        room = AHEAD * sum(threads_of(self._client).values())
+        with self._lock:
+            for number in list(self._expected)[:room]:
+                if number not in self._coming:
+                    self._coming[number] = self._loading(number)
+
+    def _loading(self, number: int) -> Any:
+        """Have a block loaded, and return its future."""
+        from dask.delayed import delayed  # pyright: ignore[reportMissingImports]
+
+        part = self._parts[number]
+        task = delayed(tuple)(list(part)) if self._work is None else delayed(_arrays)(part, *self._work)
+        return self._client.compute(task)
+
+    def _result(self, future: Any, where: str) -> Any:
+        """Return the result of a future, while the cluster has workers."""
+        ended, looked = threading.Event(), time.monotonic()
+        future.add_done_callback(lambda _: ended.set())
+        while future.status in ("pending", "lost"):
+            ended.wait(LOOK)
+            if time.monotonic() - looked > 10 * LOOK:
+                threads_of(self._client)
+                looked = time.monotonic()
+        if future.status == "error":
+            error = future.exception()
+            if hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has
+                raise _Lost from error
+            if isinstance(error, TableError):
+                raise TableError(f"{where}{error}") from error
+            raise error
+        if future.status != "finished":
+            raise _Lost
+        return future.result()
+
+
+class _Lost(Exception):
+    """A result that has died with its workers."""
+
+
+def _is_numeric(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") in "biuf"
+
+
+def _arrays(
+    frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
+) -> tuple[np.ndarray, ...]:
+    """In a worker, return the inputs and targets of a part of a data frame, and its weights."""
+    values = {name: _numbers(frame[name], name) for name in dict.fromkeys([*columns, *targets, weight]) if name}
+    X = columns_as_array([values[name] for name in columns], np.float32)
+    T = values[targets[0]] if is_single else columns_as_array([values[name] for name in targets])
+    return (X, T) if weight is None else (X, T, values[weight])
+
+
+def _numbers(column: Any, name: str) -> np.ndarray:
+    """Return a column as an array, or refuse one with a value that is no finite number."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise TableError(f"column {name!r} is missing in row {int(missing.argmax())}; fill or drop it.")
+    kind = column.dtype.kind
+    values = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
+    if kind == "f" and not (finite := np.isfinite(values)).all():
+        row = int(finite.argmin())
+        raise TableError(f"column {name!r} is {values[row]} in row {row}; fill or drop it.")
+    return values.astype(np.int64) if kind == "b" else values

@@ -1,0 +1,130 @@
+"""Blocks of Dask data: loaded by workers, with the bits of the same rows in files and in memory."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+
+distributed = pytest.importorskip("distributed")
+da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
+pd = pytest.importorskip("pandas")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+RNG = np.random.default_rng(0)
+ROWS, PART = 4_000, 250
+X = RNG.normal(size=(ROWS, 5))
+T = X @ RNG.normal(size=5)
+FRAME = pd.DataFrame(X, columns=list("abcde")).assign(n=RNG.integers(0, 9, ROWS), y=T, w=RNG.uniform(1, 2, ROWS))
+NETWORK = vp.Network(6, [vp.Dense(8), vp.Tanh(), vp.Dense(1)], vp.SquaredError(reduction="mean"))
+
+
+@pytest.fixture(scope="module")
+def client():
+    settings = {"n_workers": 2, "threads_per_worker": 1, "silence_logs": 50, "memory_limit": "1GB"}
+    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    for first in range(0, ROWS, 4 * PART):
+        part = FRAME[first : first + 4 * PART]
+        part.to_parquet(folder / f"{first:05}.parquet", row_group_size=PART, index=False)
+    return folder
+
+
+def fit(blocks, window=1_000, **settings):
+    theta = NETWORK.init(0, np.float32)
+    return vp.train_blocks(NETWORK, theta, blocks, optimizer=vp.Adam(0.01), epochs=3, window=window, **settings)
+
+
+def assert_bits(one, other):
+    np.testing.assert_array_equal(one.theta, other.theta)
+    np.testing.assert_array_equal(one.history.loss, other.history.loss)
+
+
+def test_a_frame_has_the_bits_of_parquet_files_and_memory(client, folder):
+    local = vp.ParquetBlocks(folder, "y", weight="w")
+    blocks = vp.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
+    assert blocks.sizes.tolist() == local.sizes.tolist() == [PART] * (ROWS // PART)
+    for number in (0, 7):
+        for own, other in zip(blocks.read(number), local.read(number), strict=True):
+            np.testing.assert_array_equal(own, other)
+            assert own.dtype == other.dtype
+    assert_bits(fit(blocks), fit(local))
+    whole = fit(blocks, window=ROWS)
+    inputs = FRAME[list("abcden")].to_numpy()
+    settings = {"optimizer": vp.Adam(0.01), "epochs": 3, "batch_size": 256, "training_loss": "running"}
+    weight = FRAME["w"].to_numpy()
+    memory = vp.train(NETWORK, NETWORK.init(0, np.float32), inputs, T, sample_weight=weight, **settings)
+    assert_bits(whole, memory)
+
+
+def test_an_array_has_the_bits_of_memory(client):
+    inputs, targets = da.from_array(FRAME[list("abcden")].to_numpy(), chunks=(PART, 2)), da.from_array(T, chunks=999)
+    blocks = vp.DaskBlocks(inputs, targets, client=client)
+    assert_bits(fit(blocks), fit(vp.ArrayBlocks(FRAME[list("abcden")].to_numpy(), T, rows=PART)))
+    some = vp.DaskBlocks(inputs[inputs[:, 0] > 0], targets[inputs[:, 0] > 0])  # chunks of sizes that are not known
+    assert some.sizes.sum() == (X[:, 0] > 0).sum()
+
+
+def test_bits_stay_when_a_worker_is_killed(client, folder):
+    frame = dd.read_parquet(folder, split_row_groups=True)
+    slow = frame.map_partitions(lambda part: (time.sleep(0.05), part)[1], meta=frame)
+    blocks = vp.DaskBlocks(slow, "y", weight="w")
+    pids = list(client.run(os.getpid).values())
+    threading.Timer(0.5, os.kill, [pids[0], signal.SIGKILL]).start()
+    threading.Timer(1.5, os.kill, [pids[1], signal.SIGKILL]).start()
+    assert_bits(fit(blocks), fit(vp.ParquetBlocks(folder, "y", weight="w")))
+    assert not set(pids) & set(client.run(os.getpid).values())
+
+
+def test_workers_load_several_blocks_at_once(client, folder):
+    blocks = vp.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
+    blocks.expect([4, 2, 9, 11, 3, 7])
+    assert sorted(blocks._coming) == [2, 4, 9, 11]  # for each of two threads two
+    blocks.read(4)
+    assert sorted(blocks._coming) == [2, 3, 9, 11]
+    blocks.expect([3])
+    assert list(blocks._coming) == [3]
+
+
+@pytest.mark.parametrize(
+    ("frame", "target", "sentence"),
+    [
+        (FRAME, "z", "The data have no column 'z'"),
+        (FRAME.assign(a="text"), "y", "Column 'a' is .*, but blocks are of numbers"),
+        (FRAME[["y"]], "y", "The data have no columns beside 'y': name the inputs"),
+        (FRAME[:0], "y", "The data have no rows"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_said(client, frame, target, sentence):
+    with pytest.raises(vp.TableError, match=sentence):
+        vp.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
+
+
+def test_values_that_are_no_numbers_are_named_with_their_partition(client):
+    for value, said in ((np.nan, "missing"), (np.inf, "inf")):
+        frame = FRAME.copy()
+        frame.loc[2_100, "c"] = value
+        blocks = vp.DaskBlocks(dd.from_pandas(frame, npartitions=4), "y")
+        with pytest.raises(vp.TableError, match=f"In partition 2: column 'c' is {said} in row 100; fill or drop it"):
+            blocks.read(2)
+
+
+def test_other_data_are_refused(client):
+    with pytest.raises(TypeError, match="frame is a ndarray, but a data frame or an array of Dask is needed"):
+        vp.DaskBlocks(X, T)
+    with pytest.raises(TypeError, match="frame is a DataFrame, but a data frame or an array of Dask is needed"):
+        vp.DaskBlocks(FRAME, "y")
+    with pytest.raises(TypeError, match="target is a ndarray, but an array of Dask is needed"):
+        vp.DaskBlocks(da.from_array(X), T)
+    with pytest.raises(ValueError, match="target has 3000 rows, but frame has 4000: give one for each"):
+        vp.DaskBlocks(da.from_array(X), da.from_array(T[:3000]))
