@@ -92,7 +92,7 @@ def plot_hidden_space(
     if axes is None:
         axes = "principal" if width > 3 else range(width)
     if isinstance(axes, str) and axes == "principal":
-        points, axis_labels = _principal_axes(H)
+        units, (points, axis_labels) = None, _principal_axes(H)
     else:
         units = checked_numbers(axes, "axes", (2, 3), width, f'layer {layer} has {width} units, or "principal"')
         points, axis_labels = H[:, units], [symbol("h", unit) for unit in units]
@@ -109,15 +109,14 @@ def plot_hidden_space(
         scatter = {"depthshade": False, **scatter}  # colours show classes, not depth
         space.set_box_aspect(None, zoom=0.9)  # room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
-    cut = None if isinstance(axes, str) else _cut(network, theta, layer, units)
-    if cut is not None:
+    if units is not None and (cut := _cut(network, theta, layer, units)) is not None:
         _draw_cut(space, points, *cut)
     for axis, label in zip("xyz", axis_labels, strict=False):
         getattr(space, f"set_{axis}label")(label, labelpad=8 if solid else None)
     return space
 
 
-def _cut(network: Network, theta: Array, layer: int, units: np.ndarray) -> tuple[np.ndarray, float] | None:
+def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[np.ndarray, float] | None:
     """Return n and c: two classes are equally probable for units h with ``n h + c = 0``; None if that is not flat."""
     rest = network.layers[layer % len(network.layers) + 1 :]
     if len(rest) != 1 or not isinstance(rest[0], Dense) or network.outputs > 2:

@@ -45,9 +45,8 @@ def tint(number: int) -> str:
 
     share = TINTS[number % len(TINTS)]
     ground = to_rgb(pyplot().rcParams["axes.facecolor"])
-    return to_hex(
-        [share * own + (1 - share) * behind for own, behind in zip(to_rgb(colour(number)), ground, strict=True)]
-    )
+    red, green, blue = (share * own + (1 - share) * of for own, of in zip(to_rgb(colour(number)), ground, strict=True))
+    return to_hex((red, green, blue))
 
 
 def ink() -> str:

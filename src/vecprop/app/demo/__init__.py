@@ -47,7 +47,7 @@ def save(path: Path, plot: Callable[..., Any], *arguments: Any, **options: Any) 
     """Draw one picture into a file, and once more for dark pages into another."""
     from matplotlib import pyplot as plt
 
-    for target, look in ((path, LIGHT), (path.with_stem(f"{path.stem}-dark"), ["dark_background", DARK])):
+    for target, look in ((path, ["default", LIGHT]), (path.with_stem(f"{path.stem}-dark"), ["dark_background", DARK])):
         with plt.style.context(look):
             ax = plot(*arguments, **options)
             ax.figure.savefig(target, dpi=150)
