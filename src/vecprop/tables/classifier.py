@@ -127,7 +127,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table with the columns of training, in any order; others are ignored.
 
         Returns
@@ -142,7 +142,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
 
         Returns
@@ -160,7 +160,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
             The classes; by default the column of the table that ``target`` names.

@@ -114,7 +114,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table with the columns of training, in any order; others are ignored.
 
         Returns
@@ -136,7 +136,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         coverage : float, default 0.9
             The share, between ½ and 1.
@@ -160,7 +160,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
             The targets; by default the column of the table that ``target`` names.

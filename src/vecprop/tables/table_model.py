@@ -28,11 +28,13 @@ from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
+from .file_lists import files_of, is_path
 from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .growth import Calibrated, fit_together
 from .intervals import Residuals
 from .leaks import leaks
+from .reading import is_dataset, read_chunks
 from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .stages import Stage, stage_of
@@ -113,8 +115,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
-            The table, or the path of a file that `read_table` reads.
+        X : DataFrame (pandas or polars), Table or Dataset (pyarrow), array (N, I), path or list of paths
+            The table, or the path of a file or folder, or of several files, that `read_table` reads.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.
         sample_weight : array (N,), optional
@@ -359,7 +361,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `fit`.
 
         Raises
@@ -380,9 +382,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             The rows, see `fit`; each takes about a tenth of a second.
-        background : DataFrame, Table, array, or path, optional
+        background : DataFrame, Table, Dataset, array, path or paths, optional
             Rows to compare with, such as those of training. By default each column is drawn by itself, as it is
             distributed in training; the model has kept these distributions, and no rows.
 
@@ -452,7 +454,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows."""
+        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows.
+
+        Several files are read one after the other.
+        """
+        if is_dataset(X) or (is_path(X) and len(files_of(X)) > 1):
+            each = read_chunks(X, as_text=True)
+            return np.concatenate([self._by_blocks(_twice(part), predicted)[: len(part)] for part in each])
         frame, parts = self._table(X), {}
         if len(frame) <= FEWEST_ROWS:
             return predicted(self.encoder_(frame))
@@ -484,6 +492,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def _twice(frame: Frame) -> Frame:
+    """Return a row that is alone twice, so that it is predicted by the products of several rows."""
+    return frame if len(frame) > 1 else pandas().concat([frame, frame])
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...tables.reading import STANDARD_INPUT, existing
+from ...tables.file_lists import STANDARD_INPUT, existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
 from ..terminal.output_files import RunFiles, beside, named_after, writable
@@ -20,7 +20,10 @@ COLUMNS = "What columns mean"
 def train(
     context: typer.Context,
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file; - reads standard input.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file, or a folder of such; - reads standard input."
+        ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     output: Annotated[
