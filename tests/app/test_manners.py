@@ -40,7 +40,7 @@ def test_nothing_heavy_is_imported_for_it():
         "train",
         "predict",
         "evaluate",
-        "check",
+        "convert", "check",
         "export",
         "info",
         "warmup",

@@ -112,7 +112,7 @@ def _alone(files: Sequence[Path]) -> Path:
 
 def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]) -> Frame:
     """Return text files as one table of text, whose rows are named by their lines."""
-    texts = list(_separated(files))
+    texts = list(separated(files))
     frames = [text.read(target) for text in texts]
     notes = list(dict.fromkeys(note for frame in frames for note in frame.attrs["notes"]))
     if len(files) > 1:
@@ -128,7 +128,7 @@ def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Se
     return frame
 
 
-def _separated(files: Sequence[Path]) -> Iterator[Separated]:
+def separated(files: Sequence[Path]) -> Iterator[Separated]:
     """Yield how text files are read, which must have the same columns; those of one file are looked at when read."""
     of_first: list[str] = []
     for file in files:
@@ -220,7 +220,7 @@ def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterat
     if len(files) == 1:
         yield from Separated.of(files[0]).parts(rows, kept)
         return
-    texts = list(_separated(files))
+    texts = list(separated(files))
     names = texts[0].names()
     for text, name in zip(texts, short_names(files), strict=True):
         for part, as_stored in text.parts(rows, kept):

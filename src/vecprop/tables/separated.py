@@ -8,9 +8,10 @@ import warnings
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -89,7 +90,7 @@ class Separated:
 
     def read(self, target: str | None = None) -> Any:
         """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
-        frame = self._one_line_errors(lambda: self._reader(kept=target))
+        frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
         are_lines = self._are_lines(len(frame))
         if frame.iloc[:, -1].isna().any() or not are_lines:  # as in rows too short, or swallowed by a quote
             frame.index = lines_of(self._look_at_rows())[: len(frame)]
@@ -126,6 +127,49 @@ class Separated:
                 as_stored = self._one_line_errors(lambda: next(texts)) if kept else part[[]]
                 yield part, as_stored[list(kept)].reset_index(drop=True)
 
+    def pieces(self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()) -> Iterator[Any]:
+        """Yield the table in parts that are read one after the other, so that reading can go on after a line.
+
+        Unlike `parts`, a row that cannot be read is found when its part is.
+
+        Parameters
+        ----------
+        rows, characters : int
+            The most rows of a part, and the length of text at which it ends.
+        after : int, default 0
+            The line after which to begin, which is the last of a row.
+        words : collection of str
+            The columns in which only empty values are missing.
+        """
+        pieces = self._pieces(rows, characters, after, words)
+        while (part := self._one_line_errors(lambda: next(pieces, None))) is not None:
+            yield part
+
+    def _pieces(self, rows: int, characters: int, after: int, words: Collection[str]) -> Iterator[Any]:
+        found = self.rows("strict", after)
+        names = self.names()
+        look, taken, ends, length = RowLook(self.path, self.separator, len(names)), [], array("q"), 0
+
+        def part() -> Any:
+            frame = self._reader(words, io.StringIO("".join(taken), newline=""), header=None)
+            frame.index = lines_of(ends)
+            self._note_repeated_names(frame)
+            frame.attrs |= {"notes": [*self.notes, *look.notes()], "is_text": True}
+            return frame
+
+        with closing(found):
+            next(found)
+            for row, numbers, lines in found:
+                look.at(row, numbers, lines)
+                ends.append(numbers[-1])
+                taken += lines
+                length += sum(map(len, lines))
+                if len(ends) == rows or length >= characters:
+                    yield part()
+                    look, taken, ends, length = RowLook(self.path, self.separator, len(names)), [], array("q"), 0
+        if ends:
+            yield part()
+
     def _note_repeated_names(self, frame: Any) -> None:
         """Note rows that are the line of names again, as in files that were joined."""
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
@@ -135,36 +179,48 @@ class Separated:
                 f"{self.path.name}, {listed(again)}: the columns' names again, which count as a row: remove them."
             )
 
-    def _reader(self, kept: str | None = None, **settings: Any) -> Any:
-        """Read the file as text; in a column that is kept, only empty values are missing."""
+    def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
+        """Read the file, or some lines of it, as text; in columns of words, only empty values are missing."""
         names = self.names()
         is_packed = self.path.suffix.lower() == ".zst"  # for which pandas needs another package
         return pandas().read_csv(
-            opened(self.path) if is_packed else self.path,
+            text or (opened(self.path) if is_packed else self.path),
             sep=self.separator,
             encoding=self.encoding,
             index_col=False,
             dtype=str,
-            header=0,
             names=names,
             skipinitialspace=True,
             keep_default_na=False,
-            na_values={name: [""] if name == kept else list(MISSING_WORDS) for name in names},
-            **settings,
+            na_values={name: [""] if name in words else list(MISSING_WORDS) for name in names},
+            **{"header": 0, **settings},
         )
 
-    def rows(self) -> Generator[tuple[list[str], range, list[str]], None, None]:
-        """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these."""
+    def rows(
+        self, errors: str = "replace", after: int = 0
+    ) -> Generator[tuple[list[str], range, list[str]], None, None]:
+        """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these.
+
+        Parameters
+        ----------
+        errors : "replace" or "strict"
+            What becomes of characters that are not of the encoding.
+        after : int, default 0
+            The line after which the first row after the names begins, if it is not the next.
+        """
         taken: list[str] = []
         with (
             long_values(),
             opened(self.path) as file,
-            io.TextIOWrapper(file, self.encoding, newline="", errors="replace") as text,
+            io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
         ):
-            rows = csv.reader(_noting(text, taken), delimiter=self.separator, skipinitialspace=True)
+            rows, skipped = csv.reader(_noting(text, taken), delimiter=self.separator, skipinitialspace=True), 0
             for row in rows:
                 if "".join(taken).strip(" \r\n"):  # pandas skips lines of spaces too
-                    yield row, range(rows.line_num - len(taken) + 1, rows.line_num + 1), taken
+                    last = rows.line_num + skipped
+                    yield row, range(last - len(taken) + 1, last + 1), taken
+                    if last < after:
+                        skipped = sum(1 for _ in islice(text, after - last))
                 taken.clear()
 
     def names(self) -> list[str]:
