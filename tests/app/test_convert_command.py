@@ -32,6 +32,7 @@ NASTY = {
     "number in the first part only": ["1", "2", "3", "4", "5", "x"],
     "number but in the first part": ["x", "2", "3", "4", "5", "6"],
     "float at last": ["1", "2", "3", "4", "5", "1e3"],
+    "float at first": ["0.5", "2", "3", "4", "5", "6"],
     "missing at last": ["1", "2", "3", "4", "5", ""],
     "missing in the first part": ["", "", "", "", "5", "6"],
     "None among numbers": ["1", "2", "None", "4", "5", "6"],

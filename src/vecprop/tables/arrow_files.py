@@ -198,3 +198,48 @@ def one_line_errors(path: Path, read: Callable[[], T]) -> T:
         return read()
     except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise TableError(f"{path} cannot be read as a {path.suffix.lstrip('.')} file: {first_line(error)}.") from error
+
+
+Read = Callable[[bool], Any]
+"""Reads a part of a file; its argument says whether that is compared with the file's footer before."""
+
+
+def row_groups(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each row group of a Parquet file, and what reads it with the columns of a schema."""
+    from pyarrow.parquet import ParquetFile, read_metadata
+
+    metadata = one_line_errors(path, lambda: read_metadata(path))
+
+    def read(number: int, is_checked: bool) -> Any:
+        with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+            if is_checked:
+                _require_one_name(file)
+                table = _row_group(file, number)
+            else:
+                table = file.read_row_group(number)
+        return table.select(schema.names).cast(schema)
+
+    return [
+        (metadata.row_group(number).num_rows, lambda is_checked, number=number: read(number, is_checked))
+        for number in range(metadata.num_row_groups)
+    ]
+
+
+def record_batches(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each batch of an Arrow or Feather file, and what reads it."""
+    from pyarrow import Table, ipc, memory_map
+
+    def read(number: int, is_checked: bool) -> Any:
+        with memory_map(str(path)) as file:
+            table = Table.from_batches([ipc.open_file(file).get_batch(number)])
+            return (_valid(table) if is_checked else table).select(schema.names).cast(schema)
+
+    def sizes() -> list[int]:
+        with memory_map(str(path)) as file:
+            batches = ipc.open_file(file)
+            return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
+
+    return [
+        (rows, lambda is_checked, number=number: read(number, is_checked))
+        for number, rows in enumerate(one_line_errors(path, sizes))
+    ]

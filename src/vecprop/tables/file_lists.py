@@ -90,6 +90,17 @@ def files_of(paths: Paths) -> list[Path]:
     return [existing(file) for file in files]
 
 
+def opens_as_it_is(file: Path) -> bool:
+    """Return whether a file is not packed, by the ending of its name.
+
+    Examples
+    --------
+    >>> opens_as_it_is(Path("a.csv")), opens_as_it_is(Path("a.csv.gz"))
+    (True, False)
+    """
+    return file.suffix.lower() not in _PACKED
+
+
 def short_names(files: Sequence[Path]) -> list[str]:
     """Return the names of files without the folders that all of them are in.
 
