@@ -54,8 +54,9 @@ def test_the_nearest_name_is_offered(vecprop):
     assert (done.exit_code, done.stderr) == (3, "The table has no column 'anwser': did you mean 'answer'?\n")
     done = vecprop("train", "t.cvs", "--target", "answer")
     assert (done.exit_code, done.stderr) == (3, "There is no file t.cvs: did you mean 't.csv'?\n")
-    done = vecprop("train", ".", "--target", "answer")
-    assert (done.exit_code, done.stderr) == (3, ". is a folder, not a table: name a file in it.\n")
+    Path("none").mkdir()
+    done = vecprop("train", "none", "--target", "answer")
+    assert (done.exit_code, done.stderr) == (3, "none is a folder without files of a table.\n")
     done = vecprop("train", "t.csv", "--target", "answer", "--group", "C")
     assert (done.exit_code, done.stderr) == (3, "The table has no column 'C': did you mean 'c'?\n")
 

@@ -40,6 +40,7 @@ def test_nothing_heavy_is_imported_for_it():
         "train",
         "predict",
         "evaluate",
+        "convert",
         "check",
         "export",
         "info",

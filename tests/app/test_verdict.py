@@ -26,7 +26,7 @@ def trained(ours, naive, boosting, how="test"):
         scores={name: {"rmse": Estimate(*of)} for name, of in each.items()},
         metrics={"rmse": ours[0]},
         margins={"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])},
-        parts=SimpleNamespace(y=np.arange(400)),
+        parts=SimpleNamespace(y=np.arange(400), rows=400),
         truth=np.arange(100),
         groups=None,
         measured=SimpleNamespace(how=how),

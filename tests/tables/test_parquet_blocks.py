@@ -161,7 +161,7 @@ def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(se
 
 def test_the_document_on_them_is_true(tmp_path, monkeypatch):
     text = Path(__file__).parents[2].joinpath("docs", "larger-than-memory.md").read_text(encoding="utf-8")
-    first, second = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    first, second, third = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     write(tmp_path / "sales", frame().rename(columns={"y": "returned"}))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
@@ -170,3 +170,5 @@ def test_the_document_on_them_is_true(tmp_path, monkeypatch):
     exec(second, names)
     assert names["blocks"].sizes.tolist() == [300]
     assert vp.ArrayBlocks.open("mixed/").inputs == 4
+    exec(third, names)
+    assert len(names["returned"]) == 300

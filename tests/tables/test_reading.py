@@ -123,8 +123,10 @@ def test_what_is_no_table_is_said_in_one_sentence(tmp_path, name, read):
 
 def test_folders_and_missing_files(tmp_path):
     (tmp_path / "people.csv").write_text("a\n1\n")
-    with pytest.raises(TableError, match="is a folder, not a table"):
-        read_table(tmp_path)
+    assert read_table(tmp_path)["a"].tolist() == [1]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TableError, match="empty is a folder without files of a table"):
+        read_table(tmp_path / "empty")
     with pytest.raises(TableError, match=r"There is no file .*poeple.csv: did you mean 'people.csv'\?"):
         read_table(tmp_path / "poeple.csv")
     with pytest.raises(TableError, match="There is no file"):

@@ -11,6 +11,7 @@ import typer
 
 from .commands import learn
 from .commands.check import check
+from .commands.convert import convert
 from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.explain import explain
@@ -56,7 +57,7 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
-for command in (train, predict, evaluate, explain, check, export, info, warmup, demo):
+for command in (train, predict, evaluate, explain, convert, check, export, info, warmup, demo):
     app.command()(one_line_errors(command))
 lessons = typer.Typer(no_args_is_help=True, help="Check what students write; make and grade worksheets.")
 for command in (learn.check, learn.worksheet, learn.grade):

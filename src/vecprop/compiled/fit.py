@@ -139,7 +139,9 @@ class Epochs:
         """Let a rule end the epochs, see `epochs.STOPPING`; its state and the best parameters are in these arrays."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
 
-    def take(self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice, rows: int) -> None:
+    def take(
+        self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
+    ) -> None:
         """Let the next run be over a part of an epoch's rows, in a given order.
 
         Parameters
@@ -150,7 +152,7 @@ class Epochs:
             Where the rows lie in the arrays, in the order in which they are taken.
         numbers : ndarray of int or None
             Their numbers among all rows, if the network needs them for its noise.
-        own : slice
+        own : slice or ndarray of int
             The rows of the arrays of whose weights the running loss is a share.
         rows : int
             The number of rows of which it is a share.

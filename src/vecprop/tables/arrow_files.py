@@ -1,27 +1,90 @@
 """Parquet, Arrow and Feather files as Arrow tables, which are checked as far as the files allow it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .error import TableError, first_line, pandas
-
-PARQUET, ARROW = {".parquet", ".pq"}, {".feather", ".arrow", ".ipc"}
+from .file_lists import ARROW, PARQUET, require_the_same_columns
 
 T = TypeVar("T")
 
 
-def arrow_tables(path: Path) -> Iterator[Any]:
+def one_table(files: Sequence[Path]) -> Any:
+    """Return files with the same columns as one Arrow table."""
+    from pyarrow import concat_tables
+
+    schema = common_schema(files) if len(files) > 1 else None
+    return concat_tables(table for file in files for table in arrow_tables(file, schema))
+
+
+def common_schema(files: Sequence[Path]) -> Any:
+    """Return the schema of files with the same columns: a type of each column that all of its values have.
+
+    Raises
+    ------
+    TableError
+        If a file has other columns than the first, or no type suits those of a column.
+    """
+    from pyarrow import ArrowException, unify_schemas
+
+    first = schema = one_line_errors(files[0], lambda: _schema(files[0]))
+    for file in files[1:]:
+        own = one_line_errors(file, lambda file=file: _schema(file))
+        require_the_same_columns(own.names, file, first.names, files[0])
+        try:
+            schema = unify_schemas([schema, own], promote_options="permissive")
+        except ArrowException:
+            name = next(name for name in schema.names if not _go_together(schema.field(name), own.field(name)))
+            raise TableError(
+                f"{file}: the column {name!r} has the type {own.field(name).type}, but {schema.field(name).type} in "
+                f"{files[0]}: write all files of a table with the same types."
+            ) from None
+    return schema
+
+
+def _schema(path: Path) -> Any:
+    if path.suffix.lower() in PARQUET:
+        from pyarrow.parquet import read_schema
+
+        return read_schema(path)
+    from pyarrow import OSFile, ipc
+
+    with OSFile(str(path)) as file:
+        return ipc.open_file(file).schema
+
+
+def _go_together(field: Any, other: Any) -> bool:
+    """Return whether a type suits two columns."""
+    from pyarrow import ArrowException, schema, unify_schemas
+
+    try:
+        unify_schemas([schema([field]), schema([other])], promote_options="permissive")
+    except ArrowException:
+        return False
+    return True
+
+
+def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
     """Yield the row groups of a Parquet file, or all of an Arrow or Feather file, as Arrow tables.
 
     Pages are compared with their checksums, and row groups with the statistics of the file's footer, if it has any.
+    Columns have the order and the types of a schema, if one is given.
 
     Raises
     ------
     TableError
         If the file is no such file, or is damaged.
     """
+    for table in _tables(path):
+        if schema is None:
+            yield table
+        else:
+            yield one_line_errors(path, lambda table=table: table.select(schema.names).cast(schema))
+
+
+def _tables(path: Path) -> Iterator[Any]:
     if path.suffix.lower() in ARROW:
         yield one_line_errors(path, lambda: _valid(_feather(path)))
         return
@@ -135,3 +198,48 @@ def one_line_errors(path: Path, read: Callable[[], T]) -> T:
         return read()
     except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise TableError(f"{path} cannot be read as a {path.suffix.lstrip('.')} file: {first_line(error)}.") from error
+
+
+Read = Callable[[bool], Any]
+"""Reads a part of a file; its argument says whether that is compared with the file's footer before."""
+
+
+def row_groups(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each row group of a Parquet file, and what reads it with the columns of a schema."""
+    from pyarrow.parquet import ParquetFile, read_metadata
+
+    metadata = one_line_errors(path, lambda: read_metadata(path))
+
+    def read(number: int, is_checked: bool) -> Any:
+        with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+            if is_checked:
+                _require_one_name(file)
+                table = _row_group(file, number)
+            else:
+                table = file.read_row_group(number)
+        return table.select(schema.names).cast(schema)
+
+    return [
+        (metadata.row_group(number).num_rows, lambda is_checked, number=number: read(number, is_checked))
+        for number in range(metadata.num_row_groups)
+    ]
+
+
+def record_batches(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each batch of an Arrow or Feather file, and what reads it."""
+    from pyarrow import Table, ipc, memory_map
+
+    def read(number: int, is_checked: bool) -> Any:
+        with memory_map(str(path)) as file:
+            table = Table.from_batches([ipc.open_file(file).get_batch(number)])
+            return (_valid(table) if is_checked else table).select(schema.names).cast(schema)
+
+    def sizes() -> list[int]:
+        with memory_map(str(path)) as file:
+            batches = ipc.open_file(file)
+            return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
+
+    return [
+        (rows, lambda is_checked, number=number: read(number, is_checked))
+        for number, rows in enumerate(one_line_errors(path, sizes))
+    ]

@@ -1,7 +1,7 @@
 """The classifier of tables."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from .calibration import best_inverse_temperature, likeliest_shares, log_loss
 from .encoder import View
 from .ensemble import Ensemble, temperature_scaled
 from .ensemble_fit import TrainingRows, Unseen, out_of_fold
-from .error import TableError, first_line
+from .error import TableError, first_line, pandas
 from .growth import Calibrated
 from .reading import as_classes
 from .settings import SharedSettings, documented
@@ -127,7 +127,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table with the columns of training, in any order; others are ignored.
 
         Returns
@@ -142,7 +142,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
 
         Returns
@@ -160,7 +160,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
             The classes; by default the column of the table that ``target`` names.
@@ -189,6 +189,24 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
         return T, len(self.classes_)
+
+    def _encoding(
+        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
+    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+        _, first = np.unique(target, return_index=True)
+        T, factor = T[first], None if factor is None else factor[first]  # of each class
+        classes = pandas().Index(self.classes_)
+
+        def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            numbers = classes.get_indexer(y)
+            if (numbers < 0).any():
+                raise TableError(
+                    f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows "
+                    "lacks: put rare classes together."
+                )
+            return T[numbers], None if factor is None else factor[numbers]
+
+        return encoded
 
     def _require_classes(self, classes: int, rows: int) -> None:
         """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""

@@ -160,14 +160,14 @@ class Encoder:
                 inputs[:, place] = part(frame[name])
         return inputs
 
-    def of_views(self, frame: Frame) -> list[np.ndarray] | list[Selection]:
+    def of_views(self, frame: Frame, *, as_arrays: bool = False) -> list[np.ndarray] | list[Selection]:
         """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
 
         Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
-        that compute inputs, with the same bits, as networks read them.
+        that compute inputs, with the same bits, as networks read them, unless arrays are asked for.
         """
         taken = [self.of_view(view) for view in VIEWS]
-        if len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
+        if not as_arrays and len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
             rows = RowFormat.of(self.names, self.parts, frame)
             kept = rows(frame)
             return [Selection(kept, expansion=rows.expansion(own)) for own in taken]

@@ -21,6 +21,7 @@ from .blocks import by_blocks
 from .encoder import View
 from .ensemble import Ensemble, Networks
 from .folds import splits, unseen_by
+from .window_fit import StreamedRows, trained_in_windows
 
 INTERRUPTED = "Training was interrupted: the model is what was learned so far."
 """The note on a model whose training has ended early."""
@@ -129,12 +130,15 @@ class Fit:
         Fixes initial parameters, the order of rows and dropout.
     first : int, default 0
         The number of the first view among all that are ever trained on these rows, so that each has seeds of its own.
+    stream : StreamedRows or None
+        All rows, if they do not fit into memory: the rows are then a sample of them, for validation.
     """
 
     views: list[ViewFit]
     rows: TrainingRows
     seed: int
     first: int = 0
+    stream: StreamedRows | None = None
 
     def members(self) -> list[Member]:
         """Return the members of each ensemble, which are validated on the rows that they are not trained on."""
@@ -145,7 +149,7 @@ class Fit:
                 network,
                 place * len(each) + number,
                 view.training.epochs,
-                len(learned),
+                len(learned) if self.stream is None else self.stream.rows_of(number),
                 rows=learned,
                 validation_rows=unseen,
                 early_stopping=EarlyStopping(view.training.patience),
@@ -156,7 +160,7 @@ class Fit:
 
     def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:
         """Return `count` members of each view of each ensemble, trained on all rows for its number of epochs."""
-        rows = len(self.rows.T)
+        rows = len(self.rows.T) if self.stream is None else self.stream.rows
         return [
             self._member(view, network, place * count + number, until, rows)
             for (place, view, network), until in zip(self._groups, epochs, strict=True)
@@ -184,6 +188,24 @@ class Fit:
             training_loss="running",
             schedule=Cosine(),
             **settings,
+        )
+
+    def trained_in_windows(
+        self, members: Sequence[Member], progress: Callable[[Progress], object] | None, checkpoint: Any
+    ) -> Sequence[TrainingResult]:
+        """Return the results of members that are trained on all rows, block by block."""
+        assert self.stream is not None
+        folds = len(members) // len(self._groups)
+        of_views = [number for _ in range(len(self.views[0].networks)) for number in range(len(self.views))]
+        return trained_in_windows(
+            self.stream,
+            members,
+            [number % folds for number in range(len(members))],
+            [view.view for view in self.views],
+            np.repeat(of_views, folds).tolist(),
+            self.seed,
+            progress,
+            checkpoint,
         )
 
     def outcome(self, results: Sequence[TrainingResult]) -> "Outcome":
@@ -311,7 +333,13 @@ def results_of(
     checkpoint: Any = None,
     workers: Any = None,
 ) -> Iterator[Sequence[TrainingResult]]:
-    """Train the members of several fits as one population, and yield the results of each fit."""
+    """Train the members of several fits as one population, and yield the results of each fit.
+
+    Members whose rows do not fit into memory are trained in passes over these.
+    """
+    if any(fit.stream is not None for fit, _ in fits):
+        yield from (fit.trained_in_windows(members, progress, checkpoint) for fit, members in fits)
+        return
     first_fit, X = fits[0][0], fits[0][0].views[0].X
     members = [member for _, members in fits for member in members]
     T = first_fit.rows.T

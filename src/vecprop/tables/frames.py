@@ -1,6 +1,5 @@
 """Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,8 +7,10 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from .error import TableError, pandas
+from .file_lists import is_path
 from .layout import require_distinct
-from .reading import read_table, require_columns
+from .reading import is_dataset, read_table
+from .separated import require_columns
 
 Frame = Any
 """A pandas DataFrame."""
@@ -20,8 +21,9 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
     Parameters
     ----------
-    table : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
-        The table; a path is read by `read_table`, its text as it is. The columns of an array are named x0, x1, …
+    table : DataFrame (pandas or polars), Table or Dataset (pyarrow), array (N, I), path or list of paths
+        The table; paths and data sets are read by `read_table`, text as it is. The columns of an array are named
+        x0, x1, …
     estimator : estimator, optional
         The estimator that scikit-learn's errors about arrays name.
     target, classes : optional
@@ -45,7 +47,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     0  1.0  0.0
     1  0.0  1.0
     """
-    if is_path(table):
+    if is_path(table) or is_dataset(table):
         table = read_table(table, as_text=True, target=target, classes=classes)
     if not has_names(table):
         return _of_array(table, estimator)
@@ -76,14 +78,11 @@ def _plain(series: Any) -> Any:
     return None
 
 
-def is_path(table: Any) -> bool:
-    """Return whether a table is the path of a file."""
-    return isinstance(table, str | os.PathLike)
-
-
 def has_names(table: Any) -> bool:
     """Return whether a table names its columns: a data frame or a path, not an array."""
-    return is_path(table) or isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
+    if is_path(table) or is_dataset(table):
+        return True
+    return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:

@@ -1,6 +1,6 @@
 """The regressor of tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from .kinds import target_reading
 from .numerals import NumberReading
 from .settings import SharedSettings, documented
 from .stages import Stage
+from .streamed import Streamed
 from .table_model import Rows, TableModel
 from .values import read_numbers, texts_of
 
@@ -114,7 +115,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table with the columns of training, in any order; others are ignored.
 
         Returns
@@ -136,7 +137,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         coverage : float, default 0.9
             The share, between ½ and 1.
@@ -160,7 +161,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `predict`.
         y : array (N,), optional
             The targets; by default the column of the table that ``target`` names.
@@ -224,6 +225,19 @@ class TabularRegressor(RegressorMixin, TableModel):
         self._targets = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
         return self._targets.encode(y[:, None]).astype(np.float32), 1
+
+    def _refine_range(self, streamed: Streamed) -> None:
+        if streamed.target_range is not None:
+            self.range_ = streamed.target_range
+
+    def _encoding(
+        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
+    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+        def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            T = self._targets.encode(self._numbers(y)[:, None]).astype(np.float32)
+            return T, None if factor is None else np.ones(len(T))
+
+        return encoded
 
     def _numbers(self, y: np.ndarray) -> np.ndarray:
         """Return targets as numbers, or refuse those that are none."""

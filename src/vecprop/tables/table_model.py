@@ -28,15 +28,21 @@ from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
+from .file_lists import files_of, is_path
 from .folds import Dependence
 from .frames import Frame, as_frame, column_of, has_names
 from .growth import Calibrated, fit_together
 from .intervals import Residuals
 from .leaks import leaks
+from .memory_plan import parts_if_larger
+from .reading import is_dataset, read_chunks
 from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .stages import Stage, stage_of
+from .streamed import Roles, Streamed
 from .task import as_whole
+from .values import as_numbers
+from .window_fit import StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
@@ -109,17 +115,26 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, time: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+        time: Any = None,
+        memory: int | str | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : DataFrame (pandas or polars), Table (pyarrow), array (N, I), or path
-            The table, or the path of a file that `read_table` reads.
+        X : DataFrame (pandas or polars), Table or Dataset (pyarrow), array (N, I), path or list of paths
+            The table, or the path of a file or folder, or of several files, that `read_table` reads.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.
-        sample_weight : array (N,), optional
-            The weight of each row, at least 0; 1 by default. A row of weight 0 is left out.
+        sample_weight : str or array (N,), optional
+            The weight of each row, at least 0, or the column that tells it, which is then no input; 1 by default. A row
+            of weight 0 is left out.
         groups : str or array (N,), optional
             The group of each row, such as a patient, or the column that tells it, which is then no input. Rows of one
             group are validation rows of the same network, so that early stopping, probabilities and intervals are
@@ -127,6 +142,10 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         time : str or array (N,), optional
             The time of each row, or the column that tells it. Each network is trained on rows that are earlier than
             its validation rows, so that all this is right for later rows.
+        memory : int or str, optional
+            The memory that the program may take, in bytes or such as "4GB"; by default what is left of the machine's.
+            A folder, list of files or data set of Parquet or Arrow that needs more is trained on block by block: what
+            columns are, validation and calibration then come from a random sample of rows, and the notes say so.
 
         Returns
         -------
@@ -141,6 +160,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             If settings are out of range, or training diverges.
         """
         table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
+        if is_path(X) or is_dataset(X):
+            streamed = self._streamed(X, y, {"sample_weight": sample_weight, "groups": groups, "time": time}, memory)
+            table = table if streamed is None else {"X": streamed}
         with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
             fit_together([self], [table], self.progress or show)
         return self
@@ -175,7 +197,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         model: Any = clone(self)
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
         kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
-        fit = replace(fit, views=kept)
+        stream = None if fit.stream is None else replace(fit.stream, folds=None)
+        fit = replace(fit, views=kept, stream=stream)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
         until = [max(round(float(np.nanmedian(own))), 1) for own in epochs]
         with at_most_jobs(self.n_jobs):
@@ -193,36 +216,70 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         for name in self._from_unseen:
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
+        count = len(rows.target) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_.append(
-            f"{TRAINED_ANEW} on {len(rows.target)} rows, for {many} epoch(s), without validation rows: scores and "
+            f"{TRAINED_ANEW} on {count} rows, for {many} epoch(s), without validation rows: scores and "
             "calibration are those of the model before."
         )
         return model
 
+    def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
+        """Return a table that does not fit into memory; None for one that does."""
+        aside = [name for name in (self.target, names["sample_weight"], names["groups"]) if isinstance(name, str)]
+        if (found := parts_if_larger(X, memory, self.asked, aside)) is None:
+            return None
+        wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
+        if y is not None or self.target is None or wrong:
+            setting = wrong[0] if wrong else "target"
+            raise TableError(
+                f"The table does not fit into memory, so that {setting} must be the name of a column of it: an array "
+                "has a value for each row."
+            )
+        roles = Roles(self.target, names["sample_weight"], names["groups"], names["time"])
+        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
+        return Streamed.of(found.parts, roles, seed, found.memory, found.sizes, self.asked)
+
     def _prepared(
         self,
         X: Any,
-        y: Any,
-        sample_weight: Any,
+        y: Any = None,
+        sample_weight: Any = None,
         groups: Any = None,
         time: Any = None,
         aside: Mapping[str, str] | None = None,
     ) -> tuple[Rows, Fit]:
         """Return the rows of a table, and the fit to them; learn columns and target."""
+        streamed = X if isinstance(X, Streamed) else None
+        if streamed is not None:
+            roles = streamed.roles
+            X, y, sample_weight, groups, time = streamed.frame, None, roles.weight, roles.group, roles.time
+            aside = streamed.aside if aside is None else aside
         rows = self._rows(X, y, sample_weight, groups, time, aside)
+        if streamed is not None and not streamed.are_equal and rows.weight is None:
+            rows = rows._replace(weight=as_numbers(streamed.frame[streamed.roles.weight])[0])
         count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
+        count = count if streamed is None else streamed.rows
         T, outputs = self._read_target(rows.target, weight)
-        of_views = self._learn_columns(rows.frame, rows.target, rows.aside)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        fold = rows.dependence.folds(rows.target, self.members(count), seed)
+        of_views = self._learn_columns(rows.frame, rows.target, rows.aside, as_arrays=streamed is not None)
+        stream = None
+        if streamed is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
+            fold = rows.dependence.folds(rows.target, self.members(count), seed)
+        else:
+            seed, folds = streamed.seed, streamed.folds(self.members(count))
+            fold = folds.of(streamed.numbers)
+            self._refine_range(streamed)
+            targets = self._targets_of_parts(streamed, rows.target, T, weight)
+            stream = StreamedRows(streamed, self.encoder_, targets, outputs, folds)
+            self.notes_ += streamed.notes
         views, training = [], self.training(count)
         for stage, X in zip(self.first_stage, of_views, strict=True):
             own = self.encoder_.of_view(stage.view)
             networks = [self._network(len(own), outputs, loss, stage) for loss in self._losses()]
             views.append(ViewFit(stage.view, own, X, networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
-        return rows, Fit(views, of_training, seed)
+        return rows, Fit(views, of_training, seed, stream=stream)
 
     def _fit_of_stage(self, fit: Fit, number: int) -> Fit:
         """Return the fit of a later stage to the rows of the first."""
@@ -237,6 +294,35 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         stage = stage_of(number)
         networks = [self._network(inputs, outputs, loss, stage) for loss in self._losses()]
         return replace(first, networks=networks, training=stage.training(first.training), stage=number)
+
+    def _refine_range(self, streamed: Streamed) -> None:
+        """Learn of the targets of all rows what the sample may lack."""
+
+    def _targets_of_parts(
+        self, streamed: Streamed, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None
+    ) -> Callable[[Frame], tuple[np.ndarray, np.ndarray | None]]:
+        """Return what makes the networks' targets and the weights of training of a part of a table.
+
+        The arrays are those of the sample.
+        """
+        raw = np.ones(len(target))
+        if streamed.roles.weight is not None:
+            raw = as_numbers(streamed.frame[streamed.roles.weight])[0]
+        encoded = self._encoding(target, T, None if weight is None else weight / raw)
+
+        def of_part(frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
+            T, factor = encoded(self._plain(as_whole(frame[streamed.roles.target])).to_numpy())
+            if factor is not None and streamed.roles.weight is not None:
+                factor = factor * as_numbers(frame[streamed.roles.weight])[0]
+            return T, factor
+
+        return of_part
+
+    @abstractmethod
+    def _encoding(
+        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
+    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+        """Return what makes the networks' targets and the factors of weights of rows, given those of the sample."""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weights of the rows in training."""
@@ -265,6 +351,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
         if aside is None:
             own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
+            own |= {sample_weight: "it weighs rows"} if isinstance(sample_weight, str) else {}
             meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
             aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
         aside = {name: reason for name, reason in aside.items() if name in frame.columns}
@@ -273,6 +360,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
+        if isinstance(sample_weight, str):
+            sample_weight = as_numbers(column_of(frame, sample_weight))[0]
         weight = None if sample_weight is None else weights(sample_weight, len(frame))
         is_known = self._has_target(y)
         counts = is_known & (True if weight is None else weight > 0)
@@ -308,7 +397,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return "The target" if self.target is None else f"The target {self.target!r}"
 
     def _learn_columns(
-        self, frame: Frame, target: np.ndarray, aside: dict[str, str]
+        self, frame: Frame, target: np.ndarray, aside: dict[str, str], *, as_arrays: bool
     ) -> list[np.ndarray] | list[Selection]:
         """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows."""
         self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
@@ -318,7 +407,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
         with at_most_jobs(self.n_jobs):
-            return self.encoder_.of_views(frame)
+            return self.encoder_.of_views(frame, as_arrays=as_arrays)
 
     def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
         own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
@@ -360,7 +449,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             A table, see `fit`.
 
         Raises
@@ -381,9 +470,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame, Table, array, or path
+        X : DataFrame, Table, Dataset, array, path or paths
             The rows, see `fit`; each takes about a tenth of a second.
-        background : DataFrame, Table, array, or path, optional
+        background : DataFrame, Table, Dataset, array, path or paths, optional
             Rows to compare with, such as those of training. By default each column is drawn by itself, as it is
             distributed in training; the model has kept these distributions, and no rows.
 
@@ -453,7 +542,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows."""
+        """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows.
+
+        Several files are read one after the other.
+        """
+        if is_dataset(X) or (is_path(X) and len(files_of(X)) > 1):
+            each = read_chunks(X, as_text=True)
+            return np.concatenate([self._by_blocks(_twice(part), predicted)[: len(part)] for part in each])
         frame, parts = self._table(X), {}
         if len(frame) <= FEWEST_ROWS:
             return predicted(self.encoder_(frame))
@@ -485,6 +580,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def _twice(frame: Frame) -> Frame:
+    """Return a row that is alone twice, so that it is predicted by the products of several rows."""
+    return frame if len(frame) > 1 else pandas().concat([frame, frame])
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> float:

@@ -27,6 +27,8 @@ class Progress:
         The number of the stage that is trained, of a model of a table.
     best : float, default nan
         The loss, on rows that its networks have not seen, of such a model before this stage.
+    epoch, epochs : int, default 0
+        The pass over rows that do not fit into memory, and the number of passes; 0 of other training.
 
     Examples
     --------
@@ -48,6 +50,8 @@ class Progress:
     validation_loss: float
     stage: int = 1
     best: float = float("nan")
+    epoch: int = 0
+    epochs: int = 0
 
 
 class ProgressBar:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from .progress import Progress
 
@@ -62,6 +63,8 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     --------
     >>> progress_as_text(Progress(3, 8, 0.5, 90_000, loss=0.25, validation_loss=0.5), seconds=2.0)
     'loss 0.25, validation 0.5, 45,000 rows/s, 3 of 8 done'
+    >>> progress_as_text(Progress(0, 8, 0.25, 90_000, 0.25, 0.5, epoch=2, epochs=6), seconds=60.0)
+    'loss 0.25, validation 0.5, epoch 2 of 6, 90,000 rows, 0:03:00 left'
     >>> progress_as_text(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375), seconds=2.0)
     'stage 4, best 0.4375 so far, 45,000 rows/s, 3 of 8 done'
     """
@@ -69,4 +72,13 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
     if now.stage > 1:
         known = [f"stage {now.stage}, best {now.best:.4g} so far"]
+    if now.epochs:
+        left = seconds / now.share * (1 - now.share) if now.share else float("nan")
+        known = [*known[:2], f"epoch {now.epoch} of {now.epochs}"]
+        return ", ".join([*known, f"{now.rows:,.0f} rows", f"{_time(left)} left"])
     return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])
+
+
+def _time(seconds: float) -> str:
+    """Return a time in hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds))) if seconds == seconds else "some time"

@@ -44,8 +44,8 @@ class Window:
         The rows, once for each view of them, in arrays that have room in front.
     numbers : ndarray of int
         The numbers of the rows in these arrays among all rows.
-    own : slice
-        The places of the window's own rows in these arrays.
+    own : slice or ndarray of int
+        The places of the window's own rows in these arrays, in rising order.
     order : ndarray of int
         The places of the window's own rows, in the order in which they are taken.
     """
@@ -56,8 +56,21 @@ class Window:
     is_last: bool
     batches: list[Batch]
     numbers: np.ndarray
-    own: slice
+    own: slice | np.ndarray
     order: np.ndarray
+
+    def only(self, is_chosen: np.ndarray, seen: int) -> "Window":
+        """Return the window with some of its rows alone.
+
+        Parameters
+        ----------
+        is_chosen : ndarray of bool
+            Whether each row is chosen, in their order.
+        seen : int
+            The number of the epoch's chosen rows up to the end of this window.
+        """
+        order = self.order[is_chosen]
+        return replace(self, seen=seen, own=np.sort(order), order=order)
 
 
 class _Memory(NamedTuple):
@@ -163,6 +176,7 @@ class Windows:
             return None
         epoch, number, blocks, seen = coming
         if before is not None and len(blocks) == len(self.sizes):
+            assert isinstance(before.own, slice)  # all rows
             return replace(before, epoch=epoch, order=self._order(epoch, before.numbers, before.own))
         self.memories.reverse()
         own = slice(self.room, self.room + int(self.sizes[blocks].sum()))

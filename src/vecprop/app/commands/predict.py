@@ -38,12 +38,14 @@ def predict(
     """
     from ... import load
     from ...tables.error import pandas
-    from ...tables.reading import ARROW, PARQUET, chunks
+    from ...tables.file_lists import ARROW, PARQUET, files_of
+    from ...tables.reading import chunks
     from ..models.predicting import Watch, predictions
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
-    if output is None and table.suffix.lower() in PARQUET | ARROW:
-        raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{table.suffix}.")
+    suffix = files_of(table)[0].suffix
+    if output is None and suffix.lower() in PARQUET | ARROW:
+        raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{suffix}.")
     output = None if output == STANDARD_OUTPUT else output
     if output is not None:
         require_format(writable(output, force, model, table))

@@ -11,5 +11,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `vecprop train` or `save` wrote.")]
 Table = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file; - reads standard input.")
+    Path,
+    typer.Argument(
+        metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file, or a folder of such; - reads standard input."
+    ),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...tables.reading import STANDARD_INPUT, existing
+from ...tables.file_lists import STANDARD_INPUT, existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
 from ..terminal.output_files import RunFiles, beside, named_after, writable
@@ -20,7 +20,10 @@ COLUMNS = "What columns mean"
 def train(
     context: typer.Context,
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file; - reads standard input.")
+        Path,
+        typer.Argument(
+            metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file, or a folder of such; - reads standard input."
+        ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     output: Annotated[
@@ -159,6 +162,14 @@ def train(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that the program may take, such as 4GB: of a larger table a block is read at a time.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page about the model.", rich_help_panel=RUNNING)
     ] = None,
@@ -249,7 +260,7 @@ def train(
     from ..training.cluster import workers_of
     from ..training.column_options import OPTIONS, asked_of, given, several_names
     from ..training.dividing import Request, Split
-    from ..training.fitting import fitting, found, settings_of, was_interrupted
+    from ..training.fitting import checked_memory, fitting, found, settings_of, was_interrupted
     from ..training.outcome import as_text, as_values, described
     from ..training.train_on_table import Trained, train_on_table
 
@@ -259,7 +270,9 @@ def train(
     settings |= {} if kept is None else {"checkpoint": kept.checkpoint}
     share = 0.0 if cv is not None else 0.2 if test_size is None else test_size
     split = Split(share, group, time, seed, asked)
-    request = Request(table, target, split, test, task, weight, settings, several_names(classes), cv)
+    request = Request(
+        table, target, split, test, task, weight, settings, several_names(classes), cv, checked_memory(memory)
+    )
     trained = train_on_table(request, fitting(quiet), partial(progress_bar, quiet=quiet))
     was_cut = was_interrupted(trained.model)
 
@@ -267,6 +280,8 @@ def train(
         save(trained.final, files.model, columns=trained.types, metrics=metrics)
         changed = {"search": None, "output": files.model, "task": trained.parts.task, **found(trained.model)}
         changed |= dict.fromkeys(OPTIONS) | {"columns": asked.columns, "checkpoint": None}
+        if trained.parts.stream is not None:
+            changed["memory"] = str(trained.parts.stream.memory)
         with written_at_once(files.options) as file:
             file.write(configuration(context, changed).encode())
 

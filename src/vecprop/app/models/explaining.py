@@ -8,8 +8,8 @@ import numpy as np
 
 from ...tables.error import TableError
 from ...tables.explaining.contributions import Explanations
+from ...tables.file_lists import STANDARD_INPUT
 from ...tables.frames import as_frame
-from ...tables.reading import STANDARD_INPUT
 from ...tables.table_model import TableModel
 from ..terminal.errors import UsageError
 from .predicting import notes_on
@@ -43,6 +43,8 @@ def explained_rows(
             f"The file holds a {type(model).__name__}: only models of tables, as `vecprop train` writes them, are "
             "explained."
         )
+    if table.is_dir():
+        raise UsageError(f"{table} is a folder: name the file in it that has the rows.")
     frame = as_frame(table)
     rows = frame.iloc[[place_of(frame.index, number, table) for number in dict.fromkeys(numbers)]]
     return model.explain(rows, background), notes_on(model, rows.drop(columns=model.target or [], errors="ignore"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...tables.file_lists import files_of
 from ..training.dividing import Request
 from .markup import Html, element, folded, join
 
@@ -34,6 +35,8 @@ def origin(request: Request, result: dict[str, Any]) -> Html:
 
 def _digest(path: Path) -> list[object]:
     """Return the digest of a file, if it can be read a second time, unlike standard input."""
+    if path.is_dir():
+        return [f" (a folder of {len(files_of(path))} files)"]
     if not path.is_file():
         return [" (which is not kept)"]
     with path.open("rb") as file:

@@ -34,11 +34,9 @@ def _without_test(request: Request, measured: Measured) -> Html:
 
 def _test(request: Request, parts: Parts) -> Html:
     split, rows = request.split, f"{len(parts.y_test):,} rows"
-    share = f"{rows}, {len(parts.y_test) / (len(parts.y) + len(parts.y_test)):.0%} of all"
+    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
     if request.test is not None:
-        said = [
-            f"The test is the file {request.test} with {rows}; training has the {len(parts.y):,} rows of the table."
-        ]
+        said = [f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."]
     elif split.time is not None:
         first = _first_time(request, parts)
         said = [

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...files.atomic import written_at_once
-from ...tables.reading import ARROW, EXCEL, PARQUET, STANDARD_INPUT
+from ...tables.excel import EXCEL
+from ...tables.file_lists import ARROW, PARQUET, STANDARD_INPUT
 from .errors import UsageError
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
@@ -40,6 +41,12 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
         raise UsageError(f"{path} is no file: give the name of one with {option}.")
     if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
         raise UsageError(f"{path} is what is read: give another name with {option}.")
+    folder = next(
+        (each for each in read if each is not None and each.is_dir() and each.absolute() in path.absolute().parents),
+        None,
+    )
+    if folder is not None:
+        raise UsageError(f"{path} is in the folder {folder}, which is read: give another name with {option}.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: give another name with {option}, or allow to overwrite it with --force.")
     if not path.parent.is_dir():
@@ -59,7 +66,7 @@ def named_after(table: Path) -> Path:
     """
     if table == STANDARD_INPUT:
         raise UsageError("The table is standard input: name the model's file with -o.")
-    name = Path(table.name)
+    name = Path(table.name or table.absolute().name)
     for endings in (COMPRESSED, SEPARATORS.keys() | PARQUET | ARROW | EXCEL):
         name = name.with_suffix("") if name.suffix.lower() in endings else name
     return Path(f"{name}.npz")

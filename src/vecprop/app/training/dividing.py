@@ -13,10 +13,13 @@ from ...tables.error import TableError, pandas
 from ...tables.folds import Dependence, group_numbers, times
 from ...tables.frames import as_frame, column_of
 from ...tables.kinds import target_doubt, target_reading
+from ...tables.memory_plan import Larger, parts_if_larger
 from ...tables.numerals import NumberReading
 from ...tables.row_numbers import row_numbers
+from ...tables.streamed import Roles, Streamed
 from ...tables.task import guess_task
 from ..models.known_rows import Frame, Task, counting, target_of, weights_of, with_target
+from ..terminal.errors import UsageError
 from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
@@ -115,6 +118,8 @@ class Request:
         Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
     folds : int or None
         Where there is no test: the number of folds of a cross-validation, or None for predictions out of fold.
+    memory : str or None
+        The memory that the program may take, such as "4GB"; None for what is left of the machine's.
     """
 
     table: Path
@@ -126,6 +131,7 @@ class Request:
     settings: dict[str, Any] = field(default_factory=dict)
     classes: Sequence[str] = ()
     folds: int | None = None
+    memory: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +154,8 @@ class Parts:
         The groups and times of rows of training, if columns of them are named.
     reading : NumberReading or None
         How the numbers of the target are read.
+    stream : Streamed or None
+        The whole table, if it does not fit into memory: the rows are then samples of those of training and of the test.
     """
 
     task: Task
@@ -160,6 +168,12 @@ class Parts:
     notes: list[str]
     dependence: Dependence = field(default_factory=Dependence)
     reading: NumberReading | None = None
+    stream: Streamed | None = None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of training, of which there may be a sample here."""
+        return len(self.y) if self.stream is None else self.stream.rows
 
     @property
     def has_test(self) -> bool:
@@ -169,6 +183,8 @@ class Parts:
     @property
     def training(self) -> dict[str, Any]:
         """The arguments of ``fit``."""
+        if self.stream is not None:
+            return {"X": self.stream}
         together = {"groups": self.dependence.groups, "time": self.dependence.time}
         return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
 
@@ -180,6 +196,8 @@ class Parts:
     @property
     def training_of_all(self) -> dict[str, Any]:
         """The arguments of ``fit`` for the rows of training and of the test."""
+        if self.stream is not None:
+            return {"X": self.stream.whole()}
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
         y, weight = (np.concatenate(both) for both in ((self.y, self.y_test), (self.weight, self.weight_test)))
@@ -188,6 +206,11 @@ class Parts:
 
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test."""
+    split = request.split
+    named = [name for name in (request.target, request.weight, split.group) if name is not None]
+    larger = parts_if_larger(request.table, request.memory, split.asked, named)
+    if larger is not None:
+        return _divided_in_blocks(request, larger)
     whole = _frame(request, request.table)
     frame, notes = with_target(whole, request.target)
     task = request.task or guess_task(frame[request.target])
@@ -243,6 +266,50 @@ def divided(request: Request) -> Parts:
             parts, notes=parts.notes + repeated_rows(parts, request) + known_groups(parts, request.split.group)
         )
     return parts
+
+
+def _divided_in_blocks(request: Request, larger: Larger) -> Parts:
+    """Return samples of a table that does not fit into memory, beside the table itself."""
+    split, target = request.split, request.target
+    if request.folds is not None:
+        raise UsageError(
+            "--cv trains models on rows that do not fit into memory: leave it out, and a test is set aside."
+        )
+    share = 0.0 if request.test is not None else split.size
+    roles = Roles(target, request.weight, split.group, split.time, share)
+    stream = Streamed.of(larger.parts, roles, split.seed, larger.memory, larger.sizes, split.asked)
+    frame = stream.frame
+    task = request.task or guess_task(frame[target])
+    reading, note = None, ""
+    if task == "regression":
+        reading, note = target_reading(frame[target], target, frame, split.asked)
+    elif request.task is None:
+        note = target_doubt(frame[target])
+    notes = [f"Column {target!r}, the target, {note}."] if note else []
+
+    def rows_of(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
+        return frame.drop(columns=target), target_of(frame, target, task, reading), weights_of(frame, request.weight)
+
+    X, y, weight = rows_of(frame)
+    X.attrs["aside"] = stream.aside
+    if request.test is not None:
+        other, more = with_target(_frame(request, request.test), target)
+        X_test, y_test, weight_test = rows_of(other)
+        counts, note = counting(weight_test, request.weight, request.test)
+        of_test = X_test[counts], y_test[counts], weight_test[counts]
+        notes += [*more, *note]
+    elif share and not len(stream.test):
+        raise TableError("A test part without rows: change --test-size.")
+    else:
+        of_test = rows_of(stream.test) if len(stream.test) else (X[:0], y[:0], weight[:0])
+        asked = round(share * larger.parts.sizes.sum()) if share < 1 else share
+        if len(stream.test) < 0.9 * asked:
+            notes.append(
+                f"The test has {len(stream.test)} rows instead of {asked:.0f}, as many as fit into memory; no network "
+                "is trained on them."
+            )
+    dependence = Dependence.of(frame, split.group, split.time, split.asked)
+    return Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream)
 
 
 def _frame(request: Request, path: Path) -> Frame:

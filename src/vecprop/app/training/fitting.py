@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...tables.ensemble_fit import INTERRUPTED
+from ...tables.memory_plan import as_bytes
 from ...train.progress_bar import progress_bar
 from ..models.quantiles import levels_of
 from ..terminal.errors import UsageError
@@ -75,6 +76,14 @@ def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
             return estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
 
     return fit
+
+
+def checked_memory(memory: str | None) -> str | None:
+    """Return an amount of memory, or refuse a text that is none."""
+    try:
+        return memory if memory is None or as_bytes(memory) else None
+    except ValueError:
+        raise UsageError(f"--memory {memory} is no amount of memory: give one such as 4GB.") from None
 
 
 def was_interrupted(model: Any) -> bool:

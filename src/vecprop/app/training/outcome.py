@@ -29,7 +29,7 @@ def described(trained: Trained) -> dict[str, Any]:
     result = {
         "task": parts.task,
         "target": trained.request.target,
-        "rows": {"train": len(parts.y), "test": len(parts.y_test)},
+        "rows": {"train": parts.rows, "test": len(parts.y_test)},
         "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
         "stages": model.stages_,
         "networks": sum(map(len, model.ensembles)),
@@ -42,7 +42,7 @@ def described(trained: Trained) -> dict[str, Any]:
     if len(result.get("classes", [])) == 2:
         result |= {"positive": result["classes"][1], "threshold": getattr(model, "threshold_", 0.5)}
     if trained.refitted is not None:
-        result["refit"] = {"rows": len(parts.y) + len(parts.y_test), "epochs": model.n_iter_}
+        result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
     return result
 
 

@@ -160,7 +160,7 @@ def _few_rows(trained: Trained) -> Iterator[str]:
 def _unfinished(trained: Trained) -> Iterator[str]:
     """Say if most networks were still getting better at the last epoch."""
     curves = trained.model.validation_loss_curves_
-    epochs = trained.model.training(len(trained.parts.y)).epochs
+    epochs = trained.model.training(trained.parts.rows).epochs
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
     if 2 * late > len(curves):
         yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."

@@ -132,7 +132,14 @@ class WindowSteps:
                 return False, None
             if not results.epochs:
                 self._diverged(results)
-        rows = own.stop - own.start
+        measured = results
+        if results is None and window.is_last and self.validation_batch is not None:  # no row of it is this network's
+            assert self.epochs is not None  # start was called
+            self.epochs.let_validate(self.validation_batch.rows)
+            measured = self.epochs.measure(interrupts.__len__)
+            if measured.stopped:
+                return False, None
+        rows = len(window.order)
         self._keep(window, places)
         weight = float(rows if batch.weight is None else batch.weight[own].sum(dtype=float))
         state.under_way = way = self._way(results, rows, steps, weight)
@@ -144,9 +151,8 @@ class WindowSteps:
             raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
         F = state.theta.dtype.type
         state.history.measure(gradient_norm=F(way["gradient_norm"]), step_size=F(way["step_size"]))
-        assert results is not None  # the last window has rows
-        validation_loss = results.validation_losses[0] if self.validation_batch else None
-        score = results.validation_scores[0] if self.plan.score else None
+        validation_loss = measured.validation_losses[0] if measured and self.validation_batch else None
+        score = measured.validation_scores[0] if measured and self.plan.score else None
         return True, self.run.after_epoch(F(way["loss"]), validation_loss, score, self.schedule)
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
@@ -156,7 +162,7 @@ class WindowSteps:
         own = window.own
         places = np.ascontiguousarray(places)
         numbers = window.numbers[places] if self.network.random else None
-        rows = own.stop - own.start if self.network.reduction == "mean" else self.rows
+        rows = len(window.order) if self.network.reduction == "mean" else self.rows
         epochs.take(batch, places, numbers, own, rows)
         validated = self.validation_batch.rows if self.validation_batch and window.is_last else 0
         epochs.let_validate(validated)

@@ -1,0 +1,205 @@
+"""``vecprop convert``: the folder is what the whole file is, wherever its parts end and the program is killed."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TabularClassifier, read_table
+from vecprop.app import converting
+from vecprop.tables import separated
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda number: None)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(converting, "ROWS", 4)
+
+
+NASTY = {
+    "whole numbers": ["1", "2", "-3", "+4", "5", "6"],
+    "number in the first part only": ["1", "2", "3", "4", "5", "x"],
+    "number but in the first part": ["x", "2", "3", "4", "5", "6"],
+    "float at last": ["1", "2", "3", "4", "5", "1e3"],
+    "float at first": ["0.5", "2", "3", "4", "5", "6"],
+    "missing at last": ["1", "2", "3", "4", "5", ""],
+    "missing in the first part": ["", "", "", "", "5", "6"],
+    "None among numbers": ["1", "2", "None", "4", "5", "6"],
+    "None among words": ["a", "None", "b", "None", "c", "d"],
+    "truth": ["true", "False", "TRUE", "true", "false", "true"],
+    "truth in the first part": ["true", "true", "true", "true", "1", "0"],
+    "truth and missing": ["true", "true", "true", "true", "", "false"],
+    "codes": ["1", "2", "3", "4", "5", "06"],
+    "long": ["1234567890123456789", "2", "3", "4", "5", "6"],
+    "long beside missing": ["12345678901234567", "2", "3", "4", "", "6"],
+    "long beside a fraction": ["12345678901234567", "2", "3", "4", "5", "0.5"],
+    "unsigned": ["18446744073709551615", "2", "3", "4", "5", "6"],
+    "unsigned and signed": ["18446744073709551615", "2", "3", "4", "5", "-6"],
+    "beyond all": ["1", "2", "3", "4", "99999999999999999999999", "6"],
+    "infinite": ["1", "2", "3", "inf", "5", "-Infinity"],
+    "nothing": ["", "NA", "nan", "?", "null", ""],
+    "decimal commas": ["1,5", "2,25", "3", "4", "5", "6"],
+    "dates": ["31.12.2023", "01.02.2024", "3", "4", "5", "6"],
+    "spaces": [" 1", "2 ", " 3 ", "4", "5", "6"],
+    "several lines": ["a\nb", "c", 'd "e"', "f\r\ng", "", "h"],
+    "digits": ["0.1", "0.30000000000000004", "1e-320", "1e400", "123456.7890123", "5e-5"],
+}
+
+
+@pytest.mark.parametrize(("ending", "rows"), [(".csv", 2), (".csv.gz", 4), (".csv", 100)])
+def test_columns_become_what_they_are_in_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
+    monkeypatch.setattr(converting, "ROWS", rows)
+    text = pd.DataFrame(NASTY).to_csv(index=False, sep=";").encode()
+    path = tmp_path / f"t{ending}"
+    path.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
+    done = vecprop("convert", path, "t")
+    assert done.exit_code == 0, done.output
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t"), read_table(path))
+    assert len(list((tmp_path / "t").glob("part-*.parquet"))) == -(-6 // rows)
+    assert not (tmp_path / "t" / "_text").exists()
+
+
+def test_files_of_other_forms_have_one_reading(vecprop, tmp_path, small_parts):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.csv").write_text("\n\nx,y\n1,ä\n\n2\n" + "3,c\n" * 5)
+    (tmp_path / "logs" / "b.txt").write_bytes(("y;x\nö;0.5\nz;z\n" + "a;7\n" * 9).encode("cp1252"))
+    done = vecprop("convert", "logs", "t")
+    assert done.exit_code == 0
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t"), read_table(tmp_path / "logs"))
+    assert (
+        "Column 'x' is text, since 1 of 18 values are no plain numbers, the first 'z' in b.txt, line 3." in done.stderr
+    )
+    assert "a.csv, line 6: fewer values than the 2 columns" in done.stderr
+    assert "b.txt is not UTF-8" in done.stderr
+
+
+def test_models_of_the_folder_and_of_the_file_are_one(vecprop, tmp_path, small_parts):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60)
+    frame = pd.DataFrame({"x": [f"{value:.3f}".replace(".", ",") for value in x], "n": rng.integers(0, 9, 60)})
+    frame["day"], frame["y"] = [f"{day}.{month}.2024" for day in range(1, 13) for month in range(1, 6)], x > 0
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    assert vecprop("convert", "t.csv", "t").exit_code == 0
+    one, other = (
+        TabularClassifier("y", n_members=2, max_iter=2, random_state=0).fit(tmp_path / name) for name in ("t.csv", "t")
+    )
+    assert one.encoder_.readings == other.encoder_.readings
+    assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
+
+
+REFUSED = {
+    "a long row": ("a,b\n1,2\n" + "3,4\n" * 9 + "5,6,7\n", (), 3, "t.csv, line 12: the row has 3 values"),
+    "an open quote": ('a,b\n"1,2\n3,4\n5,6\n', (), 3, "lines 2 to 4: a quotation mark"),
+    "no number": (
+        "a,b\n" + "3,4\n" * 9 + "5,many\n",
+        ("--numbers", "b"),
+        3,
+        "t.csv, line 11, column 'b': 'many' is no",
+    ),
+    "no column": ("a,b\n1,2\n", ("--numbers", "c"), 3, "t.csv has no column 'c'"),
+    "no rows": ("a,b\n", (), 3, "t.csv has no rows"),
+    "no UTF-8": ("a\n" + "x\n" * 600 + "\udcff\udcfe\n", (), 3, "save it as UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
+    text, options, code, message = REFUSED[name]
+    monkeypatch.setattr(separated, "SAMPLE", 1000)
+    (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
+    done = vecprop("convert", "t.csv", "t", *options)
+    assert done.exit_code == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list((tmp_path / "t").glob("part*"))
+
+
+def test_words_may_be_values(vecprop, tmp_path):
+    (tmp_path / "t.csv").write_text("country,n\nNA,1\n,NA\nDE,2\n")
+    assert vecprop("convert", "t.csv", "t", "--words", "country").exit_code == 0
+    frame = read_table(tmp_path / "t")
+    assert frame["country"].fillna("").tolist() == ["NA", "", "DE"]
+    assert frame["n"].isna().tolist() == [False, True, False]
+
+
+def test_folders_of_something_else_are_left_alone(vecprop, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("x")
+    assert "full is not empty" in vecprop("convert", "t.csv", "full").stderr
+    assert vecprop("convert", "t.csv", "t").exit_code == 0
+    before = (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns
+    assert vecprop("convert", "t.csv", "t").exit_code == 0  # which has nothing to do
+    assert (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns == before
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    done = vecprop("convert", "t.csv", "t")
+    assert (done.exit_code, "have changed: give another" in done.stderr) == (2, True)
+    assert vecprop("convert", "t.csv", "t", "--force").exit_code == 0
+    assert read_table(tmp_path / "t")["a"].tolist() == [1, 3]
+    assert vecprop("convert", "-", "u").exit_code == vecprop("convert", "t", "u").exit_code == 2
+
+
+def test_an_interrupted_conversion_goes_on(vecprop, tmp_path, small_parts, monkeypatch):
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n')
+    assert vecprop("convert", "t.csv", "whole").exit_code == 0
+    keep, written = converting._Work._keep, []
+
+    def interrupted(self, path, *rest):
+        written.append(path.name)
+        if len(written) % 3 == 0:
+            raise KeyboardInterrupt
+        keep(self, path, *rest)
+
+    monkeypatch.setattr(converting._Work, "_keep", interrupted)
+    codes = [vecprop("convert", "t.csv", "t").exit_code for _ in range(6)]
+    assert codes == [130] * 5 + [0]
+    assert digests(tmp_path / "t") == digests(tmp_path / "whole")
+    assert len(written) == 12 + 5
+
+
+def digests(folder):
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.long
+def test_kills_leave_no_trace(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = 60_000
+    frame = pd.DataFrame({f"x{k}": rng.normal(size=rows).round(6) for k in range(6)})
+    frame["c"] = rng.choice(["a", "b", "c,d"], rows)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    code = (
+        "import sys; from vecprop.app import converting; converting.ROWS = 5_000; from vecprop.app.command_line import"
+    )
+    command = [sys.executable, "-c", f"{code} app; app(sys.argv[1:])", "convert", "t.csv"]
+    subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
+    kills, folder = 0, tmp_path / "t"
+    while True:
+        before, more = len(list(folder.rglob("*"))), int(rng.integers(1, 4))
+        process = subprocess.Popen([*command, "t"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
+            if abs(len(list(folder.rglob("*"))) - before) > more:
+                time.sleep(rng.uniform(0, 0.1))
+                break
+            time.sleep(0.01)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills >= 5
+    assert digests(folder) == digests(tmp_path / "whole")
+    manifest = json.loads((folder / "_convert.json").read_text())
+    assert manifest["rows"] == rows

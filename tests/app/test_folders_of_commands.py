@@ -1,0 +1,120 @@
+"""Commands on folders."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from commands import FAST
+from vecprop.tables import memory_plan
+
+
+@pytest.fixture
+def folder(people, tmp_path):
+    (tmp_path / "people").mkdir()
+    people[:120].to_csv(tmp_path / "people" / "a.csv", index=False)
+    people[120:].to_csv(tmp_path / "people" / "b.csv", index=False)
+    return tmp_path / "people"
+
+
+def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, trained, folder):
+    model, whole = trained / "buys.npz", trained / "people.csv"
+    assert vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age").exit_code == 0
+    assert vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age").exit_code == 0
+    assert pd.read_csv("parts.csv").equals(pd.read_csv("whole.csv"))
+    parts, of_all = (json.loads(vecprop("evaluate", model, table, "--json").stdout) for table in ("people", whole))
+    assert parts["scores"] == of_all["scores"]
+
+
+def test_parquet_folders_keep_types(vecprop, trained, people, tmp_path):
+    (tmp_path / "people").mkdir()
+    people[:120].to_parquet("people/a.parquet")
+    people[120:].astype({"visits": float}).to_parquet("people/b.parquet")
+    done = vecprop("predict", trained / "buys.npz", "people")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "Give -o, the name of a file for the predictions, such as predictions.parquet.\n",
+    )
+    assert vecprop("predict", trained / "buys.npz", "people", "-o", "p.parquet", "--keep", "visits").exit_code == 0
+    assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
+
+
+def test_a_model_of_a_folder_is_that_of_the_table(vecprop, folder, trained):
+    assert vecprop("train", "people", "--target", "buys", *FAST).exit_code == 0
+    assert (folder.parent / "people.npz").exists()
+    ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", trained / "buys.npz"))
+    assert ours == theirs
+
+
+def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained):
+    done = vecprop("predict", trained / "buys.npz", "people", "-o", "people/out.csv")
+    assert done.exit_code == 2
+    assert "is in the folder people, which is read" in done.stderr
+    done = vecprop("explain", trained / "buys.npz", "people", "--row", 3)
+    assert (done.exit_code, done.stderr) == (2, "people is a folder: name the file in it that has the rows.\n")
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A folder, and memory in which a sample of its rows fits alone."""
+    monkeypatch.setattr(memory_plan, "memory_of", lambda memory: memory_plan.PROGRAM + 8_000_000)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=12_000), "z": rng.normal(size=12_000), "id": range(12_000)})
+    frame["group"], frame["day"], frame["w"] = frame["id"] // 100, frame["id"], 1 + frame["id"] % 2
+    frame["y"] = np.where(frame["x"] * frame["z"] > 0, "yes", "no")
+    (tmp_path / "large").mkdir()
+    for part in range(4):
+        frame[3000 * part : 3000 * (part + 1)].to_parquet(tmp_path / "large" / f"{part}.parquet", row_group_size=1000)
+    return frame
+
+
+@pytest.mark.long
+def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
+    done = vecprop("train", "large", "--target", "y", "--memory", "4GB", "--ignore", "group,day,w", *FAST, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    rows = result["rows"]
+    assert rows["train"] + rows["test"] == len(large)
+    assert 300 < rows["test"] < 1500
+    assert any("instead of 2400, as many as fit into memory" in note for note in result["notes"])
+    assert any("rows block by block" in note for note in result["notes"])
+    assert f'memory = "{memory_plan.PROGRAM + 8_000_000}"' in Path("large.toml").read_text()
+    before = vecprop("predict", "large.npz", "large", "-o", "before.csv")
+    assert before.exit_code == 0
+    assert vecprop("train", "--config", "large.toml", "--force").exit_code == 0
+    vecprop("predict", "large.npz", "large", "-o", "after.csv")
+    assert pd.read_csv("before.csv").equals(pd.read_csv("after.csv"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--group", "group", "--refit"),
+        ("--time", "day", "--weight", "w"),
+        ("--test-size", 0),
+        ("--test", "large/0.parquet"),
+        ("--test-size", 100, "--report", "page.html", "--stages", 2),
+    ],
+)
+def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, options):
+    done = vecprop("train", "large", "--target", "y", *options, *FAST, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    if "--refit" in options:
+        assert result["refit"]["rows"] == len(large)
+    if "--time" in options:
+        assert result["rows"]["train"] + result["rows"]["test"] == len(large)
+
+
+def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
+    done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST)
+    assert (done.exit_code, "--cv trains models on rows that do not fit" in done.stderr) == (2, True)
+    done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST)
+    assert (done.exit_code, done.stderr) == (2, "--memory much is no amount of memory: give one such as 4GB.\n")
+    Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
+    done = vecprop("train", "large.csv", "--target", "y", *FAST)
+    assert done.exit_code == 3
+    assert "make a folder of Parquet, `vecprop convert large.csv large-parquet`" in done.stderr

@@ -1,0 +1,96 @@
+"""A table that is larger than a limit of memory, as a user trains on it: by one command, in a process of its own."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from vecprop import load
+
+LIMIT = 1_200_000_000
+"""What ``ulimit -d`` allows, of which Python and libraries take a part that they never use."""
+MEMORY = 600_000_000
+
+
+OFTEN = (
+    "import numpy, sys; from vecprop.files import checkpoint as kept; kept.pace.SHARE = numpy.inf; "
+    "kept.Checkpoint.__init__.__defaults__ = (0.0,); from vecprop.app.command_line import app; app(sys.argv[1:])"
+)
+"""The program, which keeps what it has learned after each window instead of once a minute."""
+
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+
+
+def started(folder, *arguments):
+    command = [sys.executable, "-c", OFTEN, *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=folder, preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(folder, *arguments):
+    """Run a command under the limit; return its output, and the most memory that it had for itself."""
+    process, most = started(folder, *arguments), 0
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        lines = status.read_text().splitlines() if status.exists() else []
+        most = max([most, *(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))])
+        time.sleep(0.02)
+    out, said = process.communicate()
+    assert process.returncode == 0, said
+    return out, said, most
+
+
+def kill_when_kept(folder, kept, *arguments):
+    """Kill a command once it has kept its state anew."""
+    before = kept.stat().st_mtime_ns if kept.exists() else 0
+    process = started(folder, *arguments)
+    while process.poll() is None and not (kept.exists() and kept.stat().st_mtime_ns > before):
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is counted as Linux counts it")
+def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
+    rng = np.random.default_rng(0)
+    table: Any = load_breast_cancer(as_frame=True)
+    table = table.frame
+    (tmp_path / "cancer").mkdir()
+    for part in range(5):
+        rows = table.iloc[rng.integers(0, len(table), 20_000)].reset_index(drop=True)
+        columns = rows.drop(columns="target") * rng.normal(1, 0.15, (len(rows), 30))
+        columns["diagnosis"] = np.where(rows["target"] > 0, "benign", "malignant")
+        columns.to_parquet(tmp_path / "cancer" / f"{part}.parquet")
+    few = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 16)
+    train = ("train", "cancer", "--target", "diagnosis", "--memory", MEMORY, *few, "--json")
+    out, said, most = run(tmp_path, *train, "-o", "whole.npz")
+    result = json.loads(out)
+    assert "does not fit into memory" in said
+    assert result["rows"]["train"] + result["rows"]["test"] == 100_000
+    assert result["scores"]["vecprop"]["accuracy"]["value"] > 0.95
+    assert most < MEMORY
+    kept = tmp_path / "keep" / "networks" / "stage-1" / "network-3.npz"
+    for _ in range(2):
+        kill_when_kept(tmp_path, kept, *train, "-o", "killed.npz", "--checkpoint", "keep")
+    _, _, most = run(tmp_path, *train, "-o", "killed.npz", "--checkpoint", "keep")
+    assert most < MEMORY
+    assert not (tmp_path / "keep").exists()
+    one, other = (load(tmp_path / f"{name}.npz") for name in ("whole", "killed"))
+    assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
+    _, _, most = run(tmp_path, "predict", "killed.npz", "cancer", "-o", "p.parquet", "--keep", "diagnosis")
+    predicted = pd.read_parquet(tmp_path / "p.parquet")
+    assert np.mean(predicted["prediction"] == predicted["diagnosis"]) > 0.95
+    assert most < MEMORY

@@ -1,0 +1,137 @@
+"""Tables in several files: folders, lists of files and data sets of pyarrow."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import dataset
+
+from vecprop import TableError, TabularClassifier, read_chunks, read_table
+
+FRAME = pd.DataFrame(
+    {"size": [1.5, 2.0, np.nan, 4.0, 5.0, 6.25], "town": ["Oslo", None, "Rome", "Oslo", "Lima", "x7"], "id": range(6)}
+)
+
+
+def in_parts(frame, folder, ending, cuts=(0, 2, 3, 6)):
+    """Write a table as files of a folder, in the order of its rows."""
+    folder.mkdir(exist_ok=True)
+    for number, (first, end) in enumerate(pairwise(cuts)):
+        part, path = frame.iloc[first:end].reset_index(drop=True), folder / f"part-{number}{ending}"
+        if ending == ".parquet":
+            part.to_parquet(path)
+        elif ending == ".arrow":
+            part.to_feather(path)
+        else:
+            part.to_csv(path, index=False)
+    return folder
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv", ".csv.gz"])
+def test_a_folder_is_the_table_of_its_files(tmp_path, ending):
+    folder = in_parts(FRAME, tmp_path / "t", ending)
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-0.crc").write_text("x")
+    pd.testing.assert_frame_equal(read_table(folder), FRAME)
+    pd.testing.assert_frame_equal(read_table(sorted(folder.glob("part*"))), FRAME)
+    parts = list(read_chunks(folder, rows=2))
+    assert [len(part) for part in parts] == [2, 1, 2, 1]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), FRAME, check_dtype=False)
+
+
+def test_a_data_set_is_a_table(tmp_path):
+    for year in (2023, 2024):
+        (tmp_path / f"year={year}").mkdir()
+        FRAME.to_parquet(tmp_path / f"year={year}" / "a.parquet")
+    with pytest.raises(TableError, match="'year=2023', which holds a value of a column 'year'"):
+        read_table(tmp_path)
+    data = dataset.dataset(tmp_path, partitioning="hive")
+    assert read_table(data)["year"].tolist() == [2023] * 6 + [2024] * 6
+    assert sum(map(len, read_chunks(data, rows=4))) == 12
+
+
+def test_a_column_becomes_what_it_is_in_all_files(tmp_path):
+    frame = pd.DataFrame({"code": ["1", "2", "3", "4", "x", "6"], "n": ["1", "2", "3.5", "4", "5", "6"]})
+    folder = in_parts(frame, tmp_path / "t", ".csv")
+    assert read_table(folder)["code"].tolist() == frame["code"].tolist()
+    assert read_table(folder)["n"].tolist() == [1, 2, 3.5, 4, 5, 6]
+    ints = in_parts(pd.DataFrame({"n": range(6)}), tmp_path / "p", ".parquet")
+    pd.DataFrame({"n": [0.5]}).to_parquet(ints / "part-9.parquet")
+    assert read_table(ints)["n"].tolist() == [0, 1, 2, 3, 4, 5, 0.5]
+    assert [part["n"].dtype for part in read_chunks(ints)] == [float] * 4
+
+
+def test_columns_may_have_another_order_and_rows_name_their_file(tmp_path):
+    (tmp_path / "a.csv").write_text("x;y\n1;2\n")
+    (tmp_path / "b.csv").write_text("y,x\n4,3\n")
+    assert read_table(tmp_path).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
+    assert read_table(tmp_path, as_text=True).index.tolist() == ["a.csv:2", "b.csv:2"]
+    assert [part.columns.tolist() for part in read_chunks(tmp_path)] == [["x", "y"]] * 2
+    assert [part.index.tolist() for part in read_chunks(tmp_path, as_text=True)] == [["a.csv:2"], ["b.csv:2"]]
+
+
+def write(folder, name, frame):
+    path = folder / name
+    frame.to_parquet(path) if path.suffix == ".parquet" else path.write_text(frame.to_csv(index=False))
+
+
+REFUSED = {
+    "a column less": (
+        {"a.csv": FRAME, "b.csv": FRAME[["size", "id"]]},
+        r"b.csv has no column 'town', which .*a.csv has",
+    ),
+    "a column more": (
+        {"a.parquet": FRAME[["id"]], "b.parquet": FRAME},
+        r"a.parquet has no column 'size', which .*b.par",
+    ),
+    "another type": (
+        {"a.parquet": FRAME, "b.parquet": FRAME.assign(size="much")},
+        r"b.parquet: the column 'size' has the type (large_)?string, but double in .*a.parquet",
+    ),
+    "two kinds": ({"a.csv": FRAME, "b.parquet": FRAME}, r"a.csv and .*b.parquet are of two kinds, text and Parquet"),
+    "no table": ({"a.csv": FRAME, "b.md": FRAME}, r"b.md is not named as a table"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("read", [read_table, lambda path: next(read_chunks(path))], ids=["whole", "chunks"])
+def test_what_does_not_go_together_is_named(tmp_path, name, read):
+    files, message = REFUSED[name]
+    for file, frame in files.items():
+        write(tmp_path, file, frame)
+    with pytest.raises(TableError, match=message):
+        read(tmp_path)
+
+
+def test_a_part_may_be_without_rows_but_not_all(tmp_path):
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    FRAME[:0].to_parquet(tmp_path / "b.parquet")
+    assert len(read_table(tmp_path)) == len(FRAME)
+    assert sum(map(len, read_chunks(tmp_path))) == len(FRAME)
+    (tmp_path / "a.parquet").unlink()
+    for read in (read_table, lambda path: list(read_chunks(path))):
+        with pytest.raises(TableError, match="rows"):
+            read(tmp_path)
+
+
+def test_a_model_takes_folders_lists_and_data_sets(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=90), "c": rng.choice(list("abc"), 90)})
+    frame["y"] = np.where(frame["x"] > 0, "yes", "no")
+    folder = in_parts(frame, tmp_path / "t", ".parquet", (0, 50, 51, 90))
+    settings = {"target": "y", "n_members": 2, "max_iter": 2, "random_state": 0}
+    model = TabularClassifier(**settings).fit(frame)
+    P = model.predict_proba(frame)
+    for table in (folder, sorted(folder.iterdir()), dataset.dataset(folder)):
+        assert np.array_equal(TabularClassifier(**settings).fit(table).ensemble_.theta, model.ensemble_.theta)
+        assert np.array_equal(model.predict_proba(table), P)
+        assert model.score(table) == model.score(frame)
+
+
+def test_dictionaries_of_files_may_differ(tmp_path):
+    for name, values in (("a", ["u", "v"]), ("b", ["w", "u"])):
+        pq.write_table(pa.table({"c": pa.array(values).dictionary_encode()}), tmp_path / f"{name}.parquet")
+    assert read_table(tmp_path)["c"].astype(str).tolist() == ["u", "v", "w", "u"]

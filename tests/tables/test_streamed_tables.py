@@ -1,0 +1,269 @@
+"""Tables that do not fit into memory: models of their blocks are those of the rows, and promise what these do."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
+from vecprop.system.threads import at_most_threads
+from vecprop.tables import memory_plan
+from vecprop.tables.memory_plan import RowSizes, as_bytes
+from vecprop.tables.streamed import Roles, Streamed, StreamedFolds
+from vecprop.tables.table_parts import TableParts
+from vecprop.tables.window_fit import trained_in_windows
+
+ROWS = 12_000
+SMALL = memory_plan.PROGRAM + 8_000_000
+"""Memory in which a sample of about 3,000 rows fits, and not all."""
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(ROWS, 3)), columns=list("abc"))
+    frame["town"] = rng.choice(["Oslo", "Rome", "Lima"], ROWS)
+    frame["number"] = rng.permutation(ROWS)
+    frame["person"] = rng.integers(0, 40, ROWS)
+    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, ROWS), unit="D")
+    frame["w"] = rng.integers(0, 3, ROWS)
+    z = frame["a"] + frame["b"] * frame["c"] + (frame["town"] == "Oslo")
+    frame["y"] = np.where(z > 0.3, "yes", "no")
+    frame["v"] = z
+    frame.loc[::100, ["y", "v"]] = None
+    frame.loc[[5, 7001], "y"] = "rare"
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(frame, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    for part in range(4):
+        rows = frame[part * ROWS // 4 : (part + 1) * ROWS // 4]
+        rows.to_parquet(folder / f"{part}.parquet", row_group_size=700)
+    return folder
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """Nothing but the sample and windows counts, of memory that is little."""
+    monkeypatch.setattr(memory_plan, "memory_of", lambda memory: SMALL if memory else None)
+
+
+IGNORED = {"person": "ignore", "day": "ignore", "w": "ignore"}
+OF_CLASSES: dict[str, Any] = {"random_state": 0, "n_members": 2, "max_iter": 3, "columns": {**IGNORED, "v": "ignore"}}
+OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}}
+
+
+@pytest.mark.long
+def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
+    known = frame[frame["y"].notna()]
+    model = TabularClassifier("y", **OF_CLASSES).fit(folder, memory="1GB")
+    assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
+    assert model.classes_.tolist() == ["no", "rare", "yes"]
+    assert model.encoder_.dropped["number"] == "it counts the rows; call it a number if it is one"
+    assert f"120 of {ROWS} rows have no target and are left out." in model.notes_
+    assert any(f"trained on its {ROWS - 120} rows block by block" in note for note in model.notes_)
+    regressor = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
+    assert regressor.score(known) > 0.97
+    low, high = regressor.predict_interval(known, 0.9).T
+    assert 0.87 < ((low <= known["v"]) & (known["v"] <= high)).mean() < 0.95
+    assert regressor.range_ == (known["v"].min(), known["v"].max())
+
+
+@pytest.mark.long
+def test_bits_do_not_depend_on_threads_nor_on_files(frame, folder, little, tmp_path):
+    thetas = []
+    for threads in (1, 2):
+        with at_most_threads(threads):
+            thetas.append(TabularClassifier("y", **OF_CLASSES).fit(folder, memory="1GB").ensemble_.theta)
+    frame.to_parquet(
+        tmp_path / "one.parquet", row_group_size=700
+    )  # of 3,000 rows, a file has four parts and one of 200
+    assert np.array_equal(*thetas)
+    files = [pd.read_parquet(path) for path in sorted(folder.iterdir())]
+    for number, rows in enumerate(files):
+        rows.to_parquet(tmp_path / f"{number}.parquet", row_group_size=700, compression="zstd")
+    (tmp_path / "one.parquet").unlink()
+    again = TabularClassifier("y", **OF_CLASSES).fit(sorted(tmp_path.iterdir()), memory="1GB")
+    assert np.array_equal(thetas[0], again.ensemble_.theta)
+
+
+@pytest.mark.long
+def test_a_folder_that_fits_is_read_as_a_frame(frame, folder):
+    one, other = (TabularClassifier("y", **OF_CLASSES).fit(table, memory="4GB") for table in (folder, frame))
+    assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("setting", "settings"),
+    [
+        ({"groups": "person"}, {}),
+        ({"time": "day"}, {}),
+        ({"sample_weight": "w"}, {"class_weight": "balanced"}),
+        ({}, {"stages": 2}),
+    ],
+)
+def test_what_a_fit_of_rows_takes_blocks_take_too(frame, folder, little, setting, settings):
+    columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
+    model = TabularClassifier("y", **OF_CLASSES | settings | {"columns": columns}).fit(folder, memory="1GB", **setting)
+    assert model.score(frame[frame["y"].notna()]) > 0.9
+    assert model.encoder_.dropped.keys() >= {"number", *(setting.values() if "time" not in setting else ())}
+
+
+@pytest.mark.long
+def test_three_quantiles_and_training_anew(frame, folder, little):
+    settings: dict[str, Any] = OF_NUMBERS | {"loss": "quantile", "quantile": (0.05, 0.5, 0.95)}
+    model = TabularRegressor("v", **settings).fit(folder, memory="1GB")
+    assert len(model.outer_) == 2
+    parts = TableParts.of(folder)
+    table = Streamed.of(parts, Roles("v", test=0.1), 0, SMALL, sizes(frame), model.asked)
+    assert 0 < len(table.test) < 0.2 * ROWS
+    assert table.rows + len(table.test) == ROWS - 120
+    anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
+    assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
+    assert table.whole().rows == ROWS - 120
+
+
+def sizes(frame):
+    return RowSizes.of(frame, ["v"], TabularRegressor().asked)
+
+
+def prepared(table, **settings: Any) -> Any:
+    columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != table.roles.time}
+    of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns} | settings
+    model = TabularRegressor("v", **of_numbers)
+    _, fit = model._prepared(table)
+    return fit
+
+
+def thetas_of(fit):
+    members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
+    views, folds = [view.view for view in fit.views], [0, 1, 0, 1]
+    results = trained_in_windows(fit.stream, members, folds, views, [0, 0, 1, 1], fit.seed, None)
+    return [result.theta for result in results]
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        Roles("v"),
+        *(pytest.param(of, marks=pytest.mark.long) for of in (Roles("v", group="person"), Roles("v", time="day"))),
+    ],
+)
+def test_no_member_is_trained_on_rows_of_its_fold(frame, folder, roles):
+    parts = TableParts.of(folder)
+    table = Streamed.of(parts, roles, 0, SMALL, sizes(frame), TabularRegressor().asked)
+    fit = prepared(table)
+    before = thetas_of(fit)
+    stream, targets = fit.stream, fit.stream.targets
+    numbers = iter(())
+
+    def spoiled(part):
+        T, weight = targets(part)
+        nonlocal numbers
+        own = stream.folds.of(next(numbers))
+        T[~np.isin(own, (-1, 0)) if roles.time else own == 0] += 100
+        return T, weight
+
+    starts = np.concatenate([[0], np.cumsum(stream.sizes)])
+    spoiling = replace(stream, targets=spoiled)
+    read = spoiling.batches
+
+    def batches(number, views):
+        nonlocal numbers
+        numbers = iter([np.arange(int(starts[number]), int(starts[number + 1]))])
+        return read(number, views)
+
+    vars(spoiling)["batches"] = batches
+    after = thetas_of(replace(fit, stream=spoiling))
+    same = [np.array_equal(*pair) for pair in zip(before, after, strict=True)]
+    # In time, member 0 learns rows before fold 0 and member 1 those of fold 0 too; later rows are spoiled.
+    assert same == ([True, True, True, True] if roles.time else [True, False, True, False])
+
+
+def test_the_sample_knows_its_folds(frame, folder):
+    table = Streamed.of(
+        TableParts.of(folder), Roles("v", group="person"), 0, SMALL, sizes(frame), TabularRegressor().asked
+    )
+    fold = table.folds(4).of(table.numbers)
+    assert (
+        table.frame.groupby("person")
+        .apply(lambda rows: len(set(fold[table.frame.index.get_indexer(rows.index)])))
+        .max()
+        == 1
+    )
+    known = frame[frame["v"].notna()].reset_index(drop=True)
+    assert known["a"][table.numbers].tolist() == table.frame["a"].tolist()
+
+
+class Crash(Exception):
+    pass
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("setting", [{}, {"time": "day"}])
+def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(folder, little, tmp_path, monkeypatch, setting):
+    monkeypatch.setattr("vecprop.files.checkpoint.pace.SHARE", np.inf)
+    columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
+    settings = OF_CLASSES | {"columns": columns, "stages": 2}
+    whole = TabularClassifier("y", **settings).fit(folder, memory="1GB", **setting)
+    crashes = iter([2, 1, 3, 5, 4])
+
+    def watch(now):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Crash
+
+    checkpoint, cut = Checkpoint(tmp_path / "kept", every=0), 0
+    while True:
+        left = next(crashes, 0)
+        model = TabularClassifier("y", **settings, checkpoint=checkpoint, progress=watch)
+        try:
+            model.fit(folder, memory="1GB", **setting)
+            break
+        except Crash:
+            cut += 1
+    assert cut == 5
+    assert np.array_equal(model.ensemble_.theta, whole.ensemble_.theta)
+    assert model.validation_loss_curves_ == whole.validation_loss_curves_
+    assert model.stages_ == 2
+
+
+def test_settings_are_names_of_columns(frame, folder, little):
+    with pytest.raises(TableError, match="so that sample_weight must be the name of a column"):
+        TabularClassifier("y").fit(folder, sample_weight=np.ones(ROWS), memory="1GB")
+    with pytest.raises(TableError, match="so that target must be the name"):
+        TabularClassifier().fit(folder, y=frame["y"], memory="1GB")
+    with pytest.raises(
+        TableError, match=r"In .*0.parquet, row group 0: Column 'v', the weights, has .* no numbers of at"
+    ):
+        TabularClassifier("y").fit(folder, sample_weight="v", memory="1GB")
+    with pytest.raises(TableError, match="has no column 'z'"):
+        TabularClassifier("y").fit(folder, time="z", memory="1GB")
+
+
+def test_text_that_is_larger_than_memory_names_the_command(tmp_path, little):
+    (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 700_000)
+    with pytest.raises(TableError, match=r"make a folder of Parquet, `vecprop convert .*t.csv t-parquet`"):
+        TabularRegressor("y").fit(tmp_path / "t.csv", memory="1GB")
+
+
+def test_memory_is_an_amount():
+    assert as_bytes("2 GB") == 2 * 10**9
+    wrong: Any
+    for wrong in ("much", 0, True, "-1GB", None):
+        with pytest.raises(ValueError, match=r'such as "4GB"'):
+            as_bytes(wrong)
+    with pytest.raises(TableError, match=r"0.001 GB of memory are too little: the program itself takes"):
+        memory_plan.memory_of("1MB")
+
+
+def test_folds_in_time_follow_each_other():
+    folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
+    assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
+    assert folds.learns(np.arange(4), 1).tolist() == [True, True, True, False]
