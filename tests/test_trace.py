@@ -66,13 +66,13 @@ def assert_passes(call, files, functions, warned: Literal["ignore", "always"] = 
 
 
 # Three epochs are too few, of which a warning tells; the diagnosis in it is worked out if somebody is to read it.
-@pytest.mark.parametrize(("warned", "files", "functions"), [("ignore", 25, 132), ("always", 29, 178)])
+@pytest.mark.parametrize(("warned", "files", "functions"), [("ignore", 25, 132), ("always", 29, 180)])
 def test_a_fit(warned, files, functions):
     model = vp.MLPClassifier(max_iter=3, random_state=0)
     assert_passes(lambda: model.fit(X, y), files, functions, warned)
 
 
-@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 16, 71), ("reference", 18, 103)])
+@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 16, 71), ("reference", 18, 106)])
 def test_a_training(engine, files, functions):
     network = vp.Network(20, [vp.Dense(32), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
     theta, settings = network.init(0), {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 200, "engine": engine}
@@ -80,4 +80,4 @@ def test_a_training(engine, files, functions):
 
 
 def test_a_prediction_on_the_command_line(predict):
-    assert_passes(predict, files=34, functions=148)
+    assert_passes(predict, files=36, functions=150)

@@ -25,7 +25,7 @@ FEW = [np.bool_, np.int64, np.float64]
 @pytest.fixture(autouse=True)
 def all_is_large(monkeypatch):
     """Let small arrays be converted as they are read."""
-    monkeypatch.setattr(selection, "AS_READ", 0)
+    monkeypatch.setattr("vecprop.core.inputs.AS_READ", 0)
     monkeypatch.setattr("vecprop.core.inputs.PART", 64)
 
 

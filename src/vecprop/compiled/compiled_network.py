@@ -9,9 +9,9 @@ import numpy as np
 
 from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
-from ..core.inputs import Batch, checked_rows, checked_theta
+from ..core.inputs import Batch, checked_rows, checked_theta, is_converted_as_read
 from ..core.network import Network
-from ..core.selection import Selection, is_converted_as_read
+from ..core.selection import Selection
 from ..system.threads import with_single_threaded_blas
 from .batch_loss import BatchLoss
 from .jit.fit_record import OFFSETS, address_of_array

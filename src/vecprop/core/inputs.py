@@ -15,7 +15,7 @@ from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
 from .expansion import Expansion
 from .losses import Loss, is_classes
-from .selection import PART, Scaling, Selection, is_converted_as_read
+from .selection import PART, Scaling, Selection
 
 if TYPE_CHECKING:
     from .network import Network
@@ -30,6 +30,25 @@ SUMMED = 4096
 A_THREAD = 2**21
 """The least numbers for each thread: one thread does not use all of the memory's bandwidth, but waking another takes
 time too."""
+
+AS_READ = 2**24
+"""The numbers of X from which it is not converted as a whole, which would take 64 MB in float32, but as it is read."""
+
+
+def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
+    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one.
+
+    Examples
+    --------
+    >>> X = np.broadcast_to(np.int8(1), (AS_READ, 1))
+    >>> is_converted_as_read(X, np.dtype(float)), is_converted_as_read(X.copy(), np.dtype(float))
+    (False, True)
+    """
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
+        return False
+    is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
+    is_other = X.dtype != dtype or not X.flags.c_contiguous
+    return is_number and is_other and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
 
 
 @dataclass(frozen=True, eq=False)

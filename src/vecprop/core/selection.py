@@ -17,26 +17,6 @@ ROWS = 512
 """The rows of a part are a multiple of this: a predictor then meets the same tiles as if it met all rows at once."""
 
 
-AS_READ = 2**24
-"""The numbers of X from which it is not converted as a whole, which would take 64 MB in float32, but as it is read."""
-
-
-def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
-    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one.
-
-    Examples
-    --------
-    >>> X = np.broadcast_to(np.int8(1), (AS_READ, 1))
-    >>> is_converted_as_read(X, np.dtype(float)), is_converted_as_read(X.copy(), np.dtype(float))
-    (False, True)
-    """
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
-        return False
-    is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
-    is_other = X.dtype != dtype or not X.flags.c_contiguous
-    return is_number and is_other and X.dtype.isnative and X.flags.aligned and min(X.strides) > 0
-
-
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """An affine map of each column: (x - shift) / scale, or x scale + shift.

@@ -18,12 +18,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..core.elementary import on_host
+from ..core.inputs import AS_READ, is_converted_as_read
 from ..core.layers import Dense
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
 from ..core.scores import Score
-from ..core.selection import AS_READ, Selection, is_converted_as_read
+from ..core.selection import Selection
 from ..core.sparse import require_entries
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
