@@ -80,4 +80,4 @@ def test_a_training(engine, files, functions):
 
 
 def test_a_prediction_on_the_command_line(predict):
-    assert_passes(predict, files=36, functions=150)
+    assert_passes(predict, files=36, functions=156)

@@ -57,6 +57,7 @@ def test_help_has_an_example(vecprop, command):
     assert f"Example: vecprop {command}" in done.stdout
 
 
+@pytest.mark.long
 def test_a_run_from_outside(table):
     done = outside(
         "train", table.name, "--target", "buys", *FAST, cwd=table.parent, env={**os.environ, "NO_COLOR": "1"}

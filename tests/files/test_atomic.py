@@ -67,6 +67,7 @@ def kill_while_writing(kind, path, times, rng):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_killed_while_saving(tmp_path):
     assert kill_while_writing("network", tmp_path / "model", 1, np.random.default_rng(0)) <= {1.0, 2.0}

@@ -138,6 +138,7 @@ def test_stages(monkeypatch):
     )
 
 
+@pytest.mark.long
 def test_a_model_that_was_trained_to_the_end():
     y = np.where(TABLE["visits"] + TABLE["X"] > 1, "yes", "no")
     assert_same(vp.TabularClassifier(random_state=0).fit(TABLE, y), TABLE, NEW)

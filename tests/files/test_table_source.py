@@ -72,6 +72,7 @@ def test_stages(monkeypatch):
     )
 
 
+@pytest.mark.long
 def test_a_model_that_was_trained_to_the_end():
     y = TABLE["visits"] * 100 + TABLE["X"]
     model = vp.TabularRegressor(random_state=0).fit(TABLE, y)

@@ -84,7 +84,7 @@ def written_after_each_epoch(monkeypatch):
     monkeypatch.setattr(pace, "SHARE", np.inf)
 
 
-@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
 @pytest.mark.parametrize("run", RUNS)
 def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
     settings: dict[str, Any] = RUNS[run] | {"engine": "auto" if run == "members" else engine}
@@ -155,13 +155,9 @@ def kill(**how):
     assert done.returncode == 9, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("run", "within"),
-    [
-        ("early stopping", True),
-        *(pytest.param(run, within, marks=pytest.mark.long) for run in RUNS for within in (False, True)),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("run", RUNS)
 def test_a_program_that_is_killed_goes_on_to_the_bit(run, within, tmp_path):
     """Between epochs, or inside of a write, which leaves an unfinished file that the next program removes."""
     whole, path = fit(**RUNS[run]), tmp_path / "run.npz"

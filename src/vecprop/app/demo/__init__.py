@@ -50,5 +50,5 @@ def save(path: Path, plot: Callable[..., Any], *arguments: Any, **options: Any) 
     for target, look in ((path, ["default", LIGHT]), (path.with_stem(f"{path.stem}-dark"), ["dark_background", DARK])):
         with plt.style.context(look):
             ax = plot(*arguments, **options)
-            ax.figure.savefig(target, dpi=150)
+            ax.figure.savefig(target, dpi=120)
         plt.close(ax.figure)
