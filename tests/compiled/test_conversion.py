@@ -77,7 +77,7 @@ def test_each_type_of_number(F, kind, by_columns):
     assert_trains_alike("many features", F, kind, by_columns)
 
 
-@pytest.mark.parametrize("name", ["few features", "split by inputs"])
+@pytest.mark.parametrize("name", ["few features", pytest.param("split by inputs", marks=pytest.mark.long)])
 def test_each_way_to_fill_a_tile(name):
     assert_trains_alike(name, np.float32, np.float64, by_columns=False)
 
