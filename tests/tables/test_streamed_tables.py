@@ -52,6 +52,13 @@ def little(monkeypatch):
     monkeypatch.setattr(memory_plan, "memory_of", lambda memory: SMALL if memory else None)
 
 
+class NotUsed:
+    """Workers that fail if they are asked for anything."""
+
+    def run(self, *arguments: Any) -> Any:
+        raise AssertionError
+
+
 IGNORED = {"person": "ignore", "day": "ignore", "w": "ignore"}
 OF_CLASSES: dict[str, Any] = {"random_state": 0, "n_members": 2, "max_iter": 3, "columns": {**IGNORED, "v": "ignore"}}
 OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}}
@@ -60,7 +67,8 @@ OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}
 @pytest.mark.long
 def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     known = frame[frame["y"].notna()]
-    model = TabularClassifier("y", **OF_CLASSES).fit(folder, memory="1GB")
+    model = TabularClassifier("y", workers=NotUsed(), **OF_CLASSES).fit(folder, memory="1GB")
+    assert "workers are not used" in model.notes_[-1]
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
     assert model.classes_.tolist() == ["no", "rare", "yes"]
     assert model.encoder_.dropped["number"] == "it counts the rows; call it a number if it is one"

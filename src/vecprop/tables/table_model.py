@@ -47,6 +47,9 @@ from .window_fit import StreamedRows
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
 
+OWN_ROWS = "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used."
+"""The note on a streamed table where there are workers."""
+
 
 class Rows(NamedTuple):
     """The rows that a model learns from, where they are in its table, and the columns set aside, with the reasons."""
@@ -272,7 +275,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             self._refine_range(streamed)
             targets = self._targets_of_parts(streamed, rows.target, T, weight)
             stream = StreamedRows(streamed, self.encoder_, targets, outputs, folds)
-            self.notes_ += streamed.notes
+            self.notes_ += streamed.notes + [OWN_ROWS] * (self.workers is not None)
         views, training = [], self.training(count)
         for stage, X in zip(self.first_stage, of_views, strict=True):
             own = self.encoder_.of_view(stage.view)
