@@ -45,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the site, which is built without a warning."""
     docs, built = tmp_path_factory.mktemp("source") / "docs", tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns("reference", "measured"))
-    for name in ("benchmarks", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"):
+    for name in ("benchmarks", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"):
         (docs.parent / name).symlink_to(ROOT / name)
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", docs, built]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
