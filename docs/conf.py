@@ -26,7 +26,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",
 ]
-exclude_patterns = ["_templates", "gallery"]
+exclude_patterns = ["_templates", "gallery", "pictured/*.ipynb"]  # which are for downloads
 templates_path = ["_templates"]
 default_role = "py:obj"
 language = "en"
@@ -125,7 +125,7 @@ def _without_memory(
 
 def _link_figures(app: Any, name: str, text: list[str]) -> None:
     """Have links to the results of benchmarks, which lie outside this folder, lead to the pages that include them."""
-    text[0] = text[0].replace("../benchmarks/results/", "measured/")
+    text[0] = re.sub(r"\.\./benchmarks/results/(\w+\.md)", r"measured/\1", text[0])
 
 
 def setup(app: Any) -> None:

@@ -1,7 +1,6 @@
 """A script that follows the founding tutorial gives its numbers with the library's functions."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.datasets import make_circles
 
@@ -168,6 +167,7 @@ def test_wrong_shapes_are_said(change, message):
 
 
 def test_what_the_plain_functions_take_besides_arrays(circles):
+    pd = pytest.importorskip("pandas")
     X, T, (Wh, bh, Wo, bo), _ = circles
     H, frame = seed.hidden_activations(X, Wh, bh), pd.DataFrame(X)
     np.testing.assert_array_equal(seed.hidden_activations(frame, Wh, bh), H)

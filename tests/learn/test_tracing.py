@@ -154,6 +154,7 @@ def test_shown_as_text_html_latex_and_frame():
     assert page.count("<table>") == page.count("</table>") > 20
     assert r"\underset{(14, 3)}{J_{W_{1}}} & = \underset{(14, 30)}{X^\top}\,\underset{(30, 3)}{\delta_{Z_{1}}}" in latex
     assert latex.count("{") == latex.count("}")
+    pytest.importorskip("pandas")
     frame = traced.to_frame()
     assert len(frame) == sum(array.size for array in traced.values())
     entry = frame[(frame.name == "J_W1") & (frame.row == 4) & (frame.column == 2)]

@@ -13,7 +13,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import populations as of
+import alike_members as of
 import vecprop as vp
 from vecprop.scale import client as client_module
 from vecprop.scale import delivery

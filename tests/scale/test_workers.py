@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-import populations as of
+import alike_members as of
 import vecprop as vp
 from scale.fake_client import FakeClient, KilledWorker
 from vecprop.scale import client as client_module

@@ -16,8 +16,8 @@ from vecprop.tables.table_parts import TableParts
 from vecprop.tables.window_fit import trained_in_windows
 
 ROWS = 12_000
-SMALL = memory_plan.PROGRAM + 8_000_000
-"""Memory in which a sample of about 3,000 rows fits, and not all."""
+SMALL = memory_plan.PROGRAM + 11_000_000
+"""Memory in which a sample of some thousand rows fits, and not all."""
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import populations as of
+import alike_members as of
 import vecprop as vp
 from vecprop.train import bundles
 from vecprop.train.bundles import bundles_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_bundles import Elsewhere
 
-import populations as of
+import alike_members as of
 import vecprop as vp
 from killing import Killed, kill_at
 from vecprop.files.checkpoint import folder, members, pace, surroundings
