@@ -84,6 +84,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_nav_level": 1,
     "navbar_align": "left",
+    "header_links_before_dropdown": 9,
     "icon_links": [],
     "use_edit_page_button": bool(repository),
     "pygments_light_style": "a11y-high-contrast-light",

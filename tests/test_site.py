@@ -135,6 +135,32 @@ def test_the_search_finds_a_name(browse: Any) -> None:
     assert any("Checkpoint" in text for text in found)
 
 
+QUESTIONS = {
+    "class weights": "Imbalanced classes",
+    "resume training": "Resume training",
+    "KINK": "Messages, and what to do",
+    "own layer": "A layer of your own",
+    "missing values": "From a table to a model",
+    "groups": "Groups and time",
+    "ONNX": "to_onnx",
+    "larger than memory": "Rows larger than memory",
+    "cluster": "Networks on a cluster",
+    "early stopping": "vecprop.EarlyStopping",
+    "same bits": "Same seed, same bits",
+    "intervals": "Intervals",
+}
+"""What newcomers look for, and the page that answers."""
+
+
+def test_a_search_answers_questions(browse: Any) -> None:
+    page = browse("index.html")
+    for words, answer in QUESTIONS.items():
+        page.goto(urljoin(page.url, f"search.html?q={words.replace(' ', '+')}"))
+        page.wait_for_selector("ul.search li a")
+        found = page.locator("ul.search li a", has_text=re.compile(f"^{re.escape(answer)}"))
+        found.first.wait_for()
+
+
 def test_two_clicks_lead_from_the_front_to_a_name(browse: Any) -> None:
     page = browse("index.html")
     page.locator("a", has_text="Reference").first.click()
