@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from populations import HALF, MEMBERS, TWICE, N, T, W, X, alone, assert_equal, member, network, t
+from alike_members import HALF, MEMBERS, TWICE, N, T, W, X, alone, assert_equal, member, network, t
 from vecprop.compiled import member_fits
 
 
