@@ -180,7 +180,7 @@ def test_kills_leave_no_trace(tmp_path):
     frame["c"] = rng.choice(["a", "b", "c,d"], rows)
     frame.to_csv(tmp_path / "t.csv", index=False)
     code = (
-        "import sys; from vecprop.app import converting; converting.ROWS = 5_000; from vecprop.app.command_line import"
+        "import sys; from vecprop.app import converting; converting.ROWS = 2_500; from vecprop.app.command_line import"
     )
     command = [sys.executable, "-c", f"{code} app; app(sys.argv[1:])", "convert", "t.csv"]
     subprocess.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True)
@@ -199,7 +199,7 @@ def test_kills_leave_no_trace(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         kills += 1
-    assert kills >= 2
+    assert kills >= 5
     assert digests(folder) == digests(tmp_path / "whole")
     manifest = json.loads((folder / "_convert.json").read_text())
     assert manifest["rows"] == rows
