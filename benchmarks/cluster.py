@@ -154,7 +154,7 @@ def counted(method: Callable[..., Any], counts: list[int]) -> Callable[..., Any]
 
 
 def search(workers: Any, networks: int = NETWORKS) -> vp.MLPSearchCV:
-    """Return a search of so many networks: settings in tens, 5 folds, 4 seeds."""
+    """Return a search whose settings, 5 folds and 4 seeds make a given number of networks."""
     network = vp.MLPClassifier((64,), batch_size=32, max_iter=40, tol=0.0, n_iter_no_change=40, random_state=0)
     rates, penalties = np.geomspace(1e-4, 1e-2, networks // 200), np.geomspace(1e-6, 1e-1, 10)
     grid = {"learning_rate_init": list(rates), "alpha": list(penalties)}
@@ -185,7 +185,7 @@ class Bundle(NamedTuple):
 
 
 def payload(bundle: Bundle, size: int) -> bytes:
-    """Return so many bytes, as a bundle's result would be."""
+    """Return a given number of bytes, like the result of a bundle."""
     return bytes(size)
 
 

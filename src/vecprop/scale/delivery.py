@@ -137,7 +137,7 @@ class Delivery:
                     yield place, result
 
     def look(self, every: float = 0.0) -> None:
-        """Take note of the workers and their threads, if that is so many seconds ago; wait for one if there is none."""
+        """Look for workers, if the last look is `every` seconds ago; wait for one if there is none."""
         if time.monotonic() - self.looked < every:
             return
         self.threads, self.looked = threads_of(self.client), time.monotonic()

@@ -158,7 +158,7 @@ def bundles_of(
 
 
 def _cut(numbers: list[int], seconds: float) -> list[list[int]]:
-    """Return the members of a group in as few equal parts as bundles can take; each member takes so many seconds."""
+    """Return a group's members in the fewest equal parts that bundles can take, by the seconds of a member."""
     most = int(min(max(SECONDS / seconds, 1), MOST))
     parts = ceil(len(numbers) / most)
     ends = [len(numbers) * k // parts for k in range(parts + 1)]

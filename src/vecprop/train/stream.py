@@ -242,7 +242,7 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
 
 
 def _needed(windows: Windows, inputs: int, outputs: int, itemsize: int) -> int:
-    """Return the most bytes that windows and a block take, of numbers of so many bytes."""
+    """Return the most bytes that windows and a block take, with numbers of ``itemsize`` bytes."""
     row, block = itemsize * (inputs + outputs + 1), int(windows.sizes.max())
     places, count = windows.window + windows.room, 1 if windows.rows <= windows.window else 2
     numbers_and_order, keys_and_places = 16, 24

@@ -21,7 +21,7 @@ def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | 
     Parameters
     ----------
     text : str or None
-        The address of a scheduler, or ``local:4`` for so many processes here; None for none.
+        The address of a scheduler, or ``local:4`` for four processes on this machine; None for none.
     threads : int or None
         The threads that all processes here have together; None for as many as there are processors.
     """
