@@ -293,6 +293,10 @@ class Unreadable(Base):
     exec("def value(self, z):\n    return z")
 
 
+NOWHERE: dict[str, Any] = {"Base": Base}
+exec("class Nowhere(Base):\n    def value(self, z):\n        return z", NOWHERE)  # without __name__, it has no module
+
+
 class Lambda(Base):
     value = lambda self, z: 2 * z  # noqa: E731
 
@@ -357,6 +361,7 @@ def enclosed(factor):
         (Equal(), "Equal is a part of your own that replaces '__eq__'"),
         (Intercepted(), "Intercepted is a part of your own that replaces '__getattribute__'"),
         (Unreadable(), "the source of value cannot be read, or has changed"),
+        (NOWHERE["Nowhere"](), "the source of Nowhere.value cannot be read"),
         (Lambda(), "the source of Lambda.<lambda> cannot be read"),
         (OneTrueTwo(), "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula at 1e-08, in float64"),
         (enclosed(2.0), "Enclosed.value cannot be compiled: 'factor' is not global"),

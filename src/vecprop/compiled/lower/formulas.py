@@ -71,8 +71,8 @@ def forget() -> None:
 
 
 def is_of_the_library(value: Any) -> bool:
-    """Return whether a function or class belongs to the library."""
-    return value.__module__.partition(".")[0] == __name__.partition(".")[0]
+    """Return whether a function or class belongs to the library; the module of what `exec` has made may be None."""
+    return str(value.__module__).partition(".")[0] == __name__.partition(".")[0]
 
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
