@@ -64,6 +64,14 @@ def test_every_file_that_it_names_is_there():
     assert missing == []
 
 
+def test_its_commands_are_there_after_make_test():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = {requirement.partition(">=")[0] for requirement in settings["optional-dependencies"]["dev"]}
+    commands = set(re.findall(r"\.venv/bin/([\w-]+)", TEXT))
+    assert "pre-commit" in commands
+    assert commands <= installed
+
+
 def test_scores_and_pictures_are_where_it_says():
     assert all(SCORES[name].__module__ == "vecprop.core.scores" for name in get_args(Score))
     assert set(LOOPS) <= set(SCORES)
@@ -225,6 +233,17 @@ GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributin
 GO_THROUGH += [
     f"compiled/test_{name}.py" for name in ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
 ]
+
+
+@pytest.mark.long
+def test_the_first_change_fails_as_it_says(copy):
+    folder, run = copy
+    patterns = r"in `(src/[\w/.]+)`, let", r"be `(1 - .*?)`", r'-k "(.*?)"'
+    (path,), (formula,), (test,) = (re.findall(pattern, TEXT) for pattern in patterns)
+    right = '"""Return logistic(z)."""\n        return '
+    make(folder / path, [(f"{right}logistic(z)", f"{right}{formula}")])
+    with pytest.raises(AssertionError, match="ACTUAL"):
+        run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core", "-k", test)
 
 
 @pytest.mark.long
