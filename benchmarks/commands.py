@@ -6,16 +6,15 @@ time, beside reading, training and measuring, is the start of Python with its li
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from machine import described, machine
 
 ROWS, RUNS = 100_000, 3
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
@@ -62,13 +61,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         rows = lines()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("vecprop", "numpy", "pandas", "scikit-learn"))
     head = (
         "| | seconds | reading | training | measuring | the rest | not training |\n|---|---:|---:|---:|---:|---:|---:|"
     )
-    where = f"{os.cpu_count()} processors of type {platform.machine()}, Python {platform.python_version()}, {versions}."
+    where = "\n".join(described(machine("vecprop", "numpy", "pandas", "scikit-learn")))
     about = f"A CSV of {ROWS:,} rows and 30 columns, by `python benchmarks/commands.py`: the fastest of {RUNS} runs."
-    target.write_text(f"# From a table to a model\n\n{about}\n{where}\n\n{head}\n" + "\n".join(rows) + "\n")
+    target.write_text(f"# From a table to a model\n\n{about}\n\n{where}\n\n{head}\n" + "\n".join(rows) + "\n")
     print(target.read_text())
 
 

@@ -285,7 +285,6 @@ def main() -> None:
         "`tests/check/function_suite.py`. Made by `python benchmarks/gradient_verdicts.py`.",
         "",
         *described(machine("numpy", "scipy", "torch", "jax")),
-        f"- date: {time.strftime('%Y-%m-%d')}",
         "",
         "Each checker has its defaults. SciPy's `check_grad` returns a number: the rule is that it may be",
         f"{RULE:g} of the gradient's length, or of 1 where that is less. JAX's `check_grads` checks reverse mode, in",

@@ -211,6 +211,8 @@ def page(tried: dict[str, list[Change]], known: dict[str, str]) -> str:
         "short tests and the examples of its folder. Those that change nothing are listed, each with its reason, in",
         "`benchmarks/equivalent_mutations.json`.",
         "",
+        f"- date: {time.strftime('%Y-%m-%d')}",
+        "",
         "| folder | changes | change nothing | noticed | survive | may survive |",
         "|---|---|---|---|---|---|",
     ]

@@ -58,6 +58,14 @@ def test_figures_are_those_measured():
             assert times == ([] if peer == "vecprop" else [pytest.approx(theirs / ours, rel=0.05)]), (name, peer)
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "benchmarks" / "results").glob("*.md")), ids=lambda page: page.stem)
+def test_figures_say_when_and_on_what_they_were_measured(page):
+    text = page.read_text(encoding="utf-8")
+    assert re.search(r"^- date: 20\d\d-\d\d-\d\d$", text, re.MULTILINE)
+    if page.stem != "mutations":  # which counts what any machine finds
+        assert re.search(r"^- processor: .+\n- cores: \d+$", text, re.MULTILINE)
+
+
 def test_the_commands_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     commands = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
