@@ -2,6 +2,7 @@
 
 import html
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -40,6 +41,10 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 
 autosummary_generate = True
+# On a disk that does not tell capitals, a page of the class would be that of the function.
+autosummary_filename_map = {
+    f"vecprop.learn.{name}": f"vecprop.learn.{name}-class" for name in ("Grade", "Trace", "Worksheet")
+}
 autodoc_default_options = {"show-inheritance": True}
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
@@ -91,7 +96,7 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": ["page-toc", "notebook", "edit-this-page"],
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -129,10 +134,27 @@ def _link_figures(app: Any, name: str, text: list[str]) -> None:
     text[0] = re.sub(r"\.\./benchmarks/results/(\w+\.md)", r"measured/\1", text[0])
 
 
+def _links_beside(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Link a page that was run to its notebook, and a page that is made of docstrings or results to no source."""
+    if (Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb").exists():
+        context["notebook"] = page.rpartition("/")[2] + ".ipynb"
+    if page.startswith(("reference/", "measured/", "pictured/")) or page == "all-options":
+        context["theme_use_edit_page_button"] = False
+
+
+def _put_notebooks(app: Any, error: Exception | None) -> None:
+    """Put each notebook, as it was run, beside its page."""
+    if error is None:
+        pictures = shutil.ignore_patterns("*.png")
+        shutil.copytree(app.env.mystnb_config.output_folder, app.outdir, ignore=pictures, dirs_exist_ok=True)
+
+
 def setup(app: Any) -> None:
     """Have Sphinx call these functions."""
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc makes markup
     app.connect("source-read", _link_figures)
+    app.connect("html-page-context", _links_beside)
+    app.connect("build-finished", _put_notebooks)
     app.connect("autodoc-skip-member", _of_others)
     app.connect("autodoc-process-bases", _public_bases)
     app.connect("autodoc-process-signature", _without_memory)

@@ -1,8 +1,6 @@
 """The README is true to the letter."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,22 +77,3 @@ def test_links_and_folders_exist():
         text = (ROOT / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", text) + re.findall(r"`((?:src|tests)/[\w/.]*)`", text):
             assert (ROOT / target).exists(), f"{page} names {target}"
-
-
-@pytest.mark.long
-def test_wheel_and_sdist_build_and_install(tmp_path):
-    subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT], check=True)
-    wheel, sdist = (next((tmp_path / "dist").glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
-    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, sdist], check=True)
-    for package in (wheel, sdist):
-        target = tmp_path / package.suffix
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, package]
-        subprocess.run(pip, check=True)
-        assert (target / "vecprop" / "py.typed").exists()
-        assert (target / "vecprop" / "app" / "pages" / "report.html").exists()
-        assert (target / "vecprop" / "learn" / "sheets" / "worksheet.html").exists()
-        code = "import vecprop; print(vecprop.__version__, vecprop.__file__)"
-        shown = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONPATH": str(target)}, cwd=tmp_path, check=True, capture_output=True
-        ).stdout.decode()
-        assert str(target) in shown

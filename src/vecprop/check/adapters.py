@@ -44,6 +44,13 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     -----
     Tensors among ``args``, and a module's buffers, are converted to theta's type, complex types included. A function
     that holds float32 tensors of its own gets float32 parameters; the check then measures their rounding.
+
+    Examples
+    --------
+    >>> import torch  # doctest: +SKIP
+    >>> from vecprop.check import torch_function
+    >>> check_gradients(torch_function(torch.logsumexp), np.ones(3), args=(0,)).passed  # doctest: +SKIP
+    True
     """
     import torch  # pyright: ignore[reportMissingImports]
 
@@ -132,6 +139,13 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
     -------
     callable
         For ``check_gradients(jax_function(f), theta, args=…)``; a Jacobian if the value is not a single number.
+
+    Examples
+    --------
+    >>> import jax  # doctest: +SKIP
+    >>> from vecprop.check import jax_function
+    >>> check_gradients(jax_function(jax.nn.logsumexp), np.ones(3)).passed  # doctest: +SKIP
+    True
     """
     import jax  # pyright: ignore[reportMissingImports]
 
