@@ -1,6 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
+from typing import assert_type
 
+import numpy as np
 import pytest
 
 import vecprop as vp
@@ -32,3 +35,26 @@ def test_submodules_and_the_module_itself():
     assert callable(vp.pictures.plot_loss)
     done = subprocess.run([sys.executable, "-m", "vecprop", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"vecprop {vp.__version__}\n"
+
+
+def test_editors_complete_the_names_without_running_anything():
+    jedi = pytest.importorskip("jedi")
+    project = jedi.Project(Path(vp.__file__).parent, added_sys_path=[str(Path(vp.__file__).parents[1])])
+
+    def completed(code):
+        script = jedi.Script(f"import vecprop as vp\n{code}", project=project)
+        return {found.name: found for found in script.complete()}
+
+    names = completed("vp.")
+    assert {*vp.__all__} <= {*names}
+    assert "Train a network" in names["train"].docstring()
+    assert {*vp.pictures.__all__} <= {*completed("vp.pictures.")}
+    assert {"grade", "seed", "trace", "worksheet", "Trace"} <= {*completed("vp.learn.")}
+    assert {"nn", "softmax", "loss"} <= {*completed("vp.learn.seed.")}
+    assert {"theta", "history", "state"} <= {*completed("vp.train(n, w, X, T, optimizer=vp.Adam()).")}
+    assert {"predict_proba", "diagnose", "plot"} <= {*completed("vp.MLPClassifier().")}
+
+
+def test_methods_that_depend_on_settings_have_types():
+    model = vp.MLPClassifier(solver="lbfgs").fit([[0.0], [1.0]], [0, 1])
+    assert assert_type(model.predict_proba([[0.0]]), np.ndarray).shape == (1, 2)

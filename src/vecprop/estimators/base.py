@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..core.elementary import on_host
@@ -31,6 +30,7 @@ from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
+from .availability import available_if
 from .constructor import Constructor
 from .data import Rows, Table
 from .diagnosis import Diagnosis, Ending, diagnosis_of

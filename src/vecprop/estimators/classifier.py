@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from ..core.scores import Score
+from .availability import available_if
 from .base import MultilayerPerceptron, has_partial_fit
 from .constructor import Constructor
 from .data import Labels, Rows, class_weights

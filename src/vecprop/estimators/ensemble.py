@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.metaestimators import available_if
 
+from .availability import available_if
 from .classifier import MLPClassifier
 from .documentation import documented_ensemble
 from .members import MLPEnsemble
