@@ -31,6 +31,7 @@ exclude_patterns = ["_templates", "gallery", "pictured/*.ipynb"]  # which are fo
 templates_path = ["_templates"]
 default_role = "py:obj"
 language = "en"
+smartquotes = False  # what is copied, such as "relu" or --target, stays what it is
 suppress_warnings = ["config.cache"]  # lists of functions in the settings
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -73,6 +74,7 @@ for result in sorted((HERE.parent / "benchmarks" / "results").glob("*.md")):
 
 TYPER = [sys.executable, "-m", "typer", "vecprop.app.command_line", "utils", "docs", "--name", "vecprop"]
 options = html.unescape(subprocess.run(TYPER, check=True, capture_output=True, text=True).stdout)
+options = re.sub(r"^Example: (.*)$", r"```console\n$ \1\n```", options, flags=re.MULTILINE)
 (HERE / "all-options.md").write_text(options.replace("# `vecprop`", "# All commands and options", 1), encoding="utf-8")
 
 PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
@@ -134,19 +136,24 @@ def _link_figures(app: Any, name: str, text: list[str]) -> None:
     text[0] = re.sub(r"\.\./benchmarks/results/(\w+\.md)", r"measured/\1", text[0])
 
 
+def _notebook(app: Any, page: str) -> Path:
+    """Return where the notebook of a page lies, if it was run."""
+    return Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb"
+
+
 def _links_beside(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Link a page that was run to its notebook, and a page that is made of docstrings or results to no source."""
-    if (Path(app.env.mystnb_config.output_folder) / f"{page}.ipynb").exists():
-        context["notebook"] = page.rpartition("/")[2] + ".ipynb"
+    if _notebook(app, page).exists():
+        context["notebook"] = _notebook(app, page).name
     if page.startswith(("reference/", "measured/", "pictured/")) or page == "all-options":
         context["theme_use_edit_page_button"] = False
 
 
 def _put_notebooks(app: Any, error: Exception | None) -> None:
     """Put each notebook, as it was run, beside its page."""
-    if error is None:
-        pictures = shutil.ignore_patterns("*.png")
-        shutil.copytree(app.env.mystnb_config.output_folder, app.outdir, ignore=pictures, dirs_exist_ok=True)
+    for page in app.env.found_docs if error is None else ():
+        if _notebook(app, page).exists():
+            shutil.copy(_notebook(app, page), Path(app.outdir) / f"{page}.ipynb")
 
 
 def setup(app: Any) -> None:

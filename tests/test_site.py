@@ -25,12 +25,16 @@ pytestmark = pytest.mark.long
 
 
 class Page(HTMLParser):
-    """What a page refers to, and the anchors that it has."""
+    """What a page refers to, the anchors that it has, and its text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.links, self.loaded, self.anchors = list[str](), list[str](), set[str]()
+        self.words = list[str]()
         self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         known = {name: value for name, value in attrs if value}
@@ -98,6 +102,11 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page]) -> None:
     loaded = {address for page in pages.values() for address in page.loaded}
     assert loaded
     assert not [address for address in loaded if urlparse(address).scheme not in ("", "data")]
+
+
+def test_options_and_settings_are_copied_as_they_are_written(site: Path, pages: dict[Path, Page]) -> None:
+    for path, text in (("all-options.html", "--target survived"), ("reference/vecprop.MLPClassifier.html", '"relu"')):
+        assert text in "".join(pages[site / path].words), path
 
 
 def test_formulas_are_typeset(site: Path) -> None:
@@ -212,3 +221,5 @@ def test_dark_mode_is_dark(browse: Any) -> None:
         page = browse("tables.html", color_scheme=scheme)
         color = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
+        drawn = page.locator("article img").first.evaluate("image => getComputedStyle(image).filter")
+        assert ("invert" in drawn) is is_dark
