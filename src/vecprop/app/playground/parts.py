@@ -18,8 +18,13 @@ def features(names: tuple[str, ...], XY: np.ndarray) -> np.ndarray:
     return np.stack([made[name] for name in names], axis=1)
 
 
+def targets(t: np.ndarray, classes: int) -> np.ndarray:
+    """Return the targets as the losses take them: a one-hot row for each class, or the numbers."""
+    return np.eye(classes)[t] if classes else t
+
+
 def network_of(settings: Settings, classes: int) -> Network:
-    """Return the network for a number of classes; 0 is for numbers."""
+    """Return the network for a number of classes, without a mistake; 0 is for numbers."""
     layers: list[Layer] = []
     for units in settings.layers:
         layers.append(Dense(units))

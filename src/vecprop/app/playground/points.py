@@ -1,14 +1,18 @@
 """The points of a session: where they lie, their targets, and which of them are for the test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .sets import CURVES, SETS
-from .settings import Settings
+from ...core.elementary import is_within
+from .actions import AddPoint, Edit, MovePoint, RemovePoint
+from .settings import MOST_ROWS, SettingsError
+
+FARTHEST = 1000
+"""The largest coordinate of a point, and the largest number that is a target."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Points:
     """Points in the plane.
 
@@ -22,21 +26,83 @@ class Points:
         Whether a point is not trained on.
     class_names : tuple of str
         The names of the classes; none for numbers.
-    axis_names : tuple of str, default ("x", "y")
-        The names of the two axes.
     """
 
     XY: np.ndarray
     t: np.ndarray
     is_test: np.ndarray
     class_names: tuple[str, ...]
-    axis_names: tuple[str, str] = ("x", "y")
 
     @classmethod
-    def of_set(cls, settings: Settings) -> "Points":
-        """Return the points of a set, in an order drawn by the seed; the first are for the test."""
-        XY, t = SETS[settings.data](settings.seed, settings.rows, settings.noise)
-        order = np.random.default_rng(settings.seed).permutation(len(t))
-        is_test = np.arange(len(t)) < round(settings.test * len(t))
-        names = () if settings.data in CURVES else tuple(f"class {k}" for k in range(int(t.max()) + 1))
-        return cls(XY[order], t[order], is_test, names)
+    def drawn(cls, XY: np.ndarray, t: np.ndarray, class_names: tuple[str, ...], test: float, seed: int) -> "Points":
+        """Return points in an order drawn by a seed, of which the first, a share of all, are for the test."""
+        order = np.random.default_rng(seed).permutation(len(t))
+        return cls(XY[order], t[order], np.arange(len(t)) < tests_of(test, len(t)), class_names)
+
+    @property
+    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The least and the most of x and of y: those of the points and a margin."""
+        low, high = self.XY.min(axis=0), self.XY.max(axis=0)
+        margin = 0.1 * np.maximum(high - low, 1)
+        (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
+        return (x0, x1), (y0, y1)
+
+    def edited(self, edit: Edit) -> "Points":
+        """Return the points after one was added, moved or removed.
+
+        Raises
+        ------
+        SettingsError
+            If the point, its place or its target does not exist, or if no point of training or too many would be left.
+        """
+        match edit:
+            case AddPoint(x, y, target):
+                if len(self.t) >= MOST_ROWS:
+                    raise SettingsError(f"There are {len(self.t):,} points, and no more than {MOST_ROWS:,} are taken.")
+                return replace(
+                    self,
+                    XY=np.concatenate([self.XY, [self._place(x, y)]]),
+                    t=np.concatenate([self.t, [self._target(target)]]),
+                    is_test=np.concatenate([self.is_test, [False]]),
+                )
+            case MovePoint(index, x, y):
+                XY = self.XY.copy()
+                XY[self._index(index)] = self._place(x, y)
+                return replace(self, XY=XY)
+            case RemovePoint(index):
+                others = np.arange(len(self.t)) != self._index(index)
+                if self.is_test[others].all():
+                    raise SettingsError("This is the last point of training: add another before you remove it.")
+                return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
+
+    def _index(self, index: int) -> int:
+        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.t)):
+            raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.t) - 1}.")
+        return int(index)
+
+    def _place(self, x: float, y: float) -> tuple[float, float]:
+        for name, value in (("x", x), ("y", y)):
+            if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
+                raise SettingsError(f"{name} is {value!r}, but points lie within -{FARTHEST} and {FARTHEST}.")
+        return float(x), float(y)
+
+    def _target(self, target: float) -> float:
+        classes = len(self.class_names)
+        if not classes:
+            if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
+                raise SettingsError(f"The target is {target!r}, but it is a number within -{FARTHEST} and {FARTHEST}.")
+            return float(target)
+        if not is_within(target, 0, classes) or target != int(target):
+            raise SettingsError(f"The target is {target!r}, but it is the number of a class, 0 to {classes - 1}.")
+        return int(target)
+
+
+def tests_of(share: float, rows: int) -> int:
+    """Return the number of test points, which leaves at least one point to train on.
+
+    Examples
+    --------
+    >>> tests_of(0.3, 200), tests_of(0.9, 4)
+    (60, 3)
+    """
+    return min(round(share * rows), rows - 1)

@@ -1,6 +1,4 @@
-"""The record of a session's losses, which stays small however long training goes on."""
-
-from collections.abc import Sequence
+"""The record of a session: losses, gradients and moves, which stays small however long training goes on."""
 
 import numpy as np
 
@@ -8,51 +6,84 @@ MOST_ENTRIES = 20_000
 """The number of entries above which every other one is dropped."""
 
 
-class Record:
-    """Losses by epoch; of a long training every second entry is kept, or every fourth, and so on.
+class Curves:
+    """Several values by the number of an epoch; of a long training every second entry is kept, then every fourth, ….
 
-    Attributes
+    Parameters
     ----------
-    epochs, train, test : ndarray
-        The numbers of the epochs, and the losses of training and test after them; NaN where there is no test.
+    width : int
+        The number of values of an epoch.
 
     Examples
     --------
-    >>> record = Record()
-    >>> record.add([0, 1], [2.0, 1.0], [3.0, 2.5])
-    >>> record.train
-    array([2., 1.])
+    >>> curves = Curves(1)
+    >>> curves.add(np.array([0, 1]), np.array([[2.0], [1.0]]))
+    >>> curves.epochs, curves.values
+    (array([0, 1]), array([[2.],
+           [1.]]))
     """
 
-    def __init__(self) -> None:
-        self._parts: list[np.ndarray] = []
+    def __init__(self, width: int) -> None:
+        self._parts = [np.empty((0, 1 + width))]
         self._count = 0
 
-    def add(self, epochs: Sequence[int] | np.ndarray, train: Sequence[float], test: Sequence[float]) -> None:
-        """Add the losses after several epochs."""
-        self._parts.append(np.array([epochs, train, test], dtype=float))
-        self._count += len(train)
-        if self._count > MOST_ENTRIES:
+    def add(self, epochs: np.ndarray, values: np.ndarray) -> None:
+        """Add the values, (E, width), of several epochs."""
+        self._parts.append(np.column_stack([epochs, values]))
+        self._count += len(epochs)
+        while self._count > MOST_ENTRIES:
             table = self._table()
-            self._parts = [np.concatenate([table[:, :-1:2], table[:, -1:]], axis=1)]
-            self._count = self._parts[0].shape[1]
+            self._parts = [np.concatenate([table[:-1:2], table[-1:]])]
+            self._count = len(self._parts[0])
 
     def _table(self) -> np.ndarray:
-        if len(self._parts) != 1:
-            self._parts = [np.concatenate(self._parts, axis=1)] if self._parts else [np.empty((3, 0))]
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
 
     @property
     def epochs(self) -> np.ndarray:
-        """The numbers of the epochs."""
-        return self._table()[0].astype(int)
+        """The numbers of the epochs, (K,)."""
+        return self._table()[:, 0].astype(int)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values, (K, width)."""
+        return self._table()[:, 1:]
+
+
+class Record:
+    """What is known of a session since its start.
+
+    Parameters
+    ----------
+    layers : int
+        The number of dense layers.
+
+    Attributes
+    ----------
+    losses : Curves
+        The losses of training and test after each epoch.
+    gradient_norms, moves : Curves
+        The norm of each dense layer's gradient, and of its move in the epoch or step before, where training has stopped
+        to be looked at; their epochs are the numbers of steps.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.losses = Curves(2)
+        self.gradient_norms, self.moves = Curves(layers), Curves(layers)  # by the number of the step
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """The numbers of the epochs after which the losses are known, (K,)."""
+        return self.losses.epochs
 
     @property
     def train(self) -> np.ndarray:
-        """The losses of the rows of training."""
-        return self._table()[1]
+        """The losses of the rows of training, (K,)."""
+        return self.losses.values[:, 0]
 
     @property
     def test(self) -> np.ndarray:
-        """The losses of the rows of the test."""
-        return self._table()[2]
+        """The losses of the rows of the test, (K,); NaN where there are none."""
+        return self.losses.values[:, 1]

@@ -1,34 +1,49 @@
 """A session of the playground: data, network, and where training stands."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ...check import Report, check_gradients
+from ...core.elementary import is_within
+from ...core.layers import Dense
 from ...core.network import Network
-from ...train.state import DivergenceError, TrainingState
+from ...learn.tracing.trace import Trace, trace
+from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train
-from .parts import features, network_of, optimizer_of
+from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps
+from .edges import Edge, edges
+from .mistakes import with_mistake
+from .parts import features, network_of, optimizer_of, targets
+from .plane import Map, map_of, units_of
 from .points import Points
 from .record import Record
-from .settings import Settings
+from .sets import CLASSES, SETS
+from .settings import Settings, SettingsError
+from .starts import Starts, many_starts
+from .surface import Path, Surface, loss_surface
 
+MOST_AT_ONCE = 1_000_000
+"""The largest number of epochs or steps of one call."""
 
-@dataclass(frozen=True)
-class Map:
-    """What the network says over the plane.
+MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
+"""The largest number of starts at once, and of their epochs."""
 
-    Parameters
-    ----------
-    values : ndarray (size, size, O)
-        The probability of each class, or the number, at each place; the first axis is y, the second x.
-    x, y : tuple of float
-        The least and the most of each axis.
-    """
+LARGEST_WEIGHT = 1000
+"""The largest value to which a weight can be set."""
 
-    values: np.ndarray
-    x: tuple[float, float]
-    y: tuple[float, float]
+MOST_MEASURED = 2_000
+"""The number of rows on which the gradients of layers are measured."""
+
+OF_DATA = ("data", "noise", "rows", "test", "seed")
+"""The settings that decide the points."""
+
+MOST_PLACES = 500
+"""The largest number of places of a picture along a side."""
+
+MOST_CHECKED = 200
+"""The number of rows on which gradients are checked: enough to find a mistake, and few enough not to wait."""
 
 
 class Session:
@@ -39,6 +54,31 @@ class Session:
     settings : Settings, default Settings()
         What decides the run.
 
+    Attributes
+    ----------
+    settings : Settings
+        What decides the run.
+    points : Points
+        The points.
+    network : Network
+        The network, with the backward pass as it should be.
+    theta : ndarray (P,)
+        Its parameters.
+    state : TrainingState or None
+        Where its training stands; None before the first step, and after a change that the optimizer cannot follow.
+    epoch, steps : int
+        The numbers of epochs and of steps since the start.
+    batch : int
+        The number of the batch in its epoch that the next step is taken on.
+    history : Record
+        The losses, gradients and moves since the start.
+    begun : Settings
+        The settings at the start.
+    log : Log
+        What was done since the start, after the changes of points that were there before.
+    trouble : str
+        Why training does not go on, in a sentence; empty if it does.
+
     Examples
     --------
     >>> session = Session(Settings(rows=100))
@@ -48,89 +88,279 @@ class Session:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
-        self.points = Points.of_set(self.settings)
-        self._build()
+        self._prepare(settings or Settings(), None)
+        self.edits: list[Edit] = []
         self.restart()
 
-    def _build(self) -> None:
-        """Make the network and the rows that it trains and is tested on."""
-        points = self.points
-        self.network: Network = network_of(self.settings, len(points.class_names))
-        X = features(self.settings.features, points.XY)
-        self.X, self.t = X[~points.is_test], points.t[~points.is_test]
-        self.X_test, self.t_test = X[points.is_test], points.t[points.is_test]
-
     def restart(self) -> None:
-        """Go back to the same start."""
+        """Go back to the same start, with the points as they are now."""
         self.theta = self.network.init(self.settings.start)
         self.state: TrainingState | None = None
-        self.epoch = self.steps = 0
+        self.epoch = self.steps = self.batch = 0
         self.trouble = ""
-        self.history = Record()
-        self.history.add([0], [self._loss(self.X, self.t)], [self._loss(self.X_test, self.t_test)])
+        self.begun, self.log = self.settings, Log()
+        for edit in self.edits:
+            self.log.add(edit)
+        self.history = Record(sum(isinstance(layer, Dense) for layer in self.network.layers))
+        self.history.losses.add(np.array([0]), np.array([[self._loss(*self._rows), self._loss(*self._test_rows)]]))
+        self.path = Path(self.theta)
+
+    # What is done to the network.
 
     def run_epochs(self, count: int) -> None:
-        """Train for a number of epochs; if training diverges, `trouble` says so."""
-        try:
-            self._train(count)
-        except DivergenceError as error:
-            self.trouble = str(error)
+        """Train for a number of epochs; steps of an epoch that is not done yet are the first of them.
+
+        If training diverges, it stops at the last parameters with a finite loss, and `trouble` says so.
+        """
+        _require_count(count)
+        if self.batch:
+            self.step(self.batches - self.batch)
+            count -= 1
+        if count > 1:
+            self._train(count - 1)
+        if count > 0 and not self.trouble:  # the last epoch is a call of its own, so that its moves are known
+            before = self.theta
+            self._train(1)
+            self._measure(before)
 
     def step(self, count: int = 1) -> None:
-        """Take a number of training steps."""
-        self.run_epochs(count)
+        """Take a number of training steps, each on the next batch of an epoch; of all rows, a step is an epoch."""
+        _require_count(count)
+        if self.batches == 1:
+            return self.run_epochs(count)
+        for _ in range(count):
+            if self.trouble:
+                return None
+            self._take_step()
+        return None
 
-    def _train(self, epochs: int) -> None:
-        result = train(
-            self.network,
-            self.theta,
-            self.X,
-            self._targets(self.t),
-            optimizer=optimizer_of(self.settings),
-            epochs=epochs,
-            batch_size=self.settings.batch or None,
-            shuffle=False,
-            seed=self.settings.start,
-            validation=(self.X_test, self._targets(self.t_test)) if len(self.t_test) else None,
-            training_loss="exact",
-            state=self.state,
-        )
-        epochs_done = np.arange(self.epoch + 1, self.epoch + epochs + 1)
-        test = result.history.validation_loss[1:] if len(self.t_test) else np.full(epochs, np.nan)
-        self.history.add(epochs_done, result.history.loss[1:], test)
-        self.theta, self.state = result.theta, result.state
-        self.epoch += epochs
-        self.steps = result.state.step
-
-    def _targets(self, t: np.ndarray) -> np.ndarray:
-        classes = len(self.points.class_names)
-        return np.eye(classes)[t] if classes else t
-
-    def _loss(self, X: np.ndarray, t: np.ndarray) -> float:
-        return float(self.network.loss(self.theta, X, self._targets(t))) if len(t) else np.nan
-
-    def map(self, size: int = 100) -> Map:
-        """Return what the network says on a grid over the plane."""
-        limits = self.limits
-        grid = np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in limits)), axis=-1).reshape(-1, 2)
-        Y = self.network.predict(self.theta, features(self.settings.features, grid))
-        return Map(Y.reshape(size, size, -1), *limits)
-
-    @property
-    def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The least and the most of x and of y in the map: those of the points and a margin."""
-        low, high = self.points.XY.min(axis=0), self.points.XY.max(axis=0)
-        margin = 0.1 * np.maximum(high - low, 1e-9)
-        (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
-        return (x0, x1), (y0, y1)
+    def set_weight(self, index: int, value: float) -> None:
+        """Set the parameter of this index in theta."""
+        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.theta)):
+            raise SettingsError(f"There is no parameter {index!r}: theta has 0 to {len(self.theta) - 1}.")
+        if not is_within(value, -LARGEST_WEIGHT, LARGEST_WEIGHT, ends="[]"):
+            raise SettingsError(f"The weight is {value!r}, but it is within -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}.")
+        self.theta = self.theta.copy()
+        self.theta[index] = value
+        self.trouble = ""
+        self.log.add(SetWeight(int(index), float(value)))
 
     def change(self, **settings: Any) -> None:
-        """Change settings; theta stays where the network's shapes stay, else training restarts."""
-        self.settings = replace(self.settings, **settings)
-        shapes = [tensor.shape for tensor in self.network.layout.tensors]
-        self.points = Points.of_set(self.settings)
-        self._build()
-        self.state = None
-        if [tensor.shape for tensor in self.network.layout.tensors] != shapes:
-            self.restart()
+        """Change settings, all or none.
+
+        Parameters stay where their shapes and the seed of the start stay; else training restarts. The optimizer's
+        moments stay where network and optimizer do. Other data come as they are drawn, without the points' changes.
+
+        Raises
+        ------
+        SettingsError
+            If a setting does not exist, is out of range, or does not suit the data.
+        """
+        unknown = [name for name in settings if name not in Settings.__dataclass_fields__]
+        if unknown:
+            raise SettingsError(
+                f"There is no setting {unknown[0]!r}: the settings are {', '.join(vars(self.settings))}."
+            )
+        before, shapes, trained = self.settings, _shapes(self.network), self.trained
+        after = replace(before, **settings)
+        if after == before:
+            return
+        is_other_data = any(getattr(after, name) != getattr(before, name) for name in OF_DATA)
+        self._prepare(after, None if is_other_data else self.points)
+        if is_other_data:
+            self.edits = []
+        if _shapes(self.network) != shapes or after.start != before.start:
+            return self.restart()
+        if self.trained != trained or after.optimizer != before.optimizer:
+            self.state = None
+        self.batch, self.trouble = 0, ""
+        self.log.add(Change(after))
+        return None
+
+    def add_point(self, x: float, y: float, target: float) -> None:
+        """Add a point to the training: its place, and its class or number."""
+        self._edit(AddPoint(x, y, target))
+
+    def move_point(self, index: int, x: float, y: float) -> None:
+        """Move the point of this index."""
+        self._edit(MovePoint(index, x, y))
+
+    def remove_point(self, index: int) -> None:
+        """Remove the point of this index."""
+        self._edit(RemovePoint(index))
+
+    # What is watched.
+
+    @property
+    def batches(self) -> int:
+        """The number of steps of an epoch."""
+        rows = len(self._rows[1])
+        return -(-rows // min(self.settings.batch or rows, rows))
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes; 0 if the targets are numbers."""
+        return len(self.points.class_names)
+
+    @property
+    def size(self) -> int:
+        """The number of parameters."""
+        return len(self.theta)
+
+    def map(self, size: int = 100) -> Map:
+        """Return what the network says on a grid of size by size places over the plane."""
+        _require_size(size)
+        return map_of(self.network, self.theta, self.settings.features, self.points.limits, size)
+
+    def units(self, size: int = 24) -> list[np.ndarray]:
+        """Return what the units of the inputs, of each hidden layer and of the end show over the plane."""
+        _require_size(size)
+        return units_of(self.network, self.theta, self.settings.features, self.points.limits, size)
+
+    def hidden(self) -> np.ndarray:
+        """Return the last hidden layer's outputs at all points, (N, units)."""
+        X = features(self.settings.features, self.points.XY)
+        return self.network.hidden(self.theta, X, self.network.activations[-1])
+
+    def weights(self) -> list[Edge]:
+        """Return the weights as edges between units, and the biases."""
+        return edges(self.network, self.theta)
+
+    def row(self, index: int) -> Trace:
+        """Return every number of the pass of the point of this index alone."""
+        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.points.t)):
+            raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.points.t) - 1}.")
+        X = features(self.settings.features, self.points.XY[index : index + 1])
+        return trace(self.network, self.theta, X, targets(self.points.t[index : index + 1], self.class_count))
+
+    def check(self) -> Report:
+        """Check the gradient that training takes, with the mistake if one is planted."""
+        X, T = (rows[:MOST_CHECKED] for rows in self._rows)
+        noise = self.settings.start if self.network.random else None
+        _, gradient = self.trained.loss_and_gradient(self.theta, X, T, noise=noise)
+        return check_gradients(self.network, self.theta, X, T, noise=noise, gradient=gradient)
+
+    def surface(self, size: int = 25) -> Surface:
+        """Return the loss around theta, in the two directions in which training has moved most."""
+        _require_size(size)
+        return loss_surface(self.network, self.theta, *self._rows, self.path, size)
+
+    def starts(self, count: int = 100, epochs: int = 300) -> Starts:
+        """Train from many starts at once, the first of which is this session's."""
+        for name, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
+            if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
+                raise SettingsError(f"The number of {name} is {value!r}, but it is 1 to {most:,}.")
+        return many_starts(self.trained, optimizer_of(self.settings), self.settings, *self._rows, count, epochs)
+
+    # How it is done.
+
+    def _prepare(self, settings: Settings, points: Points | None) -> None:
+        """Take settings and make all that follows from them; what is refused changes nothing."""
+        if points is None:
+            XY, t = SETS[settings.data](settings.seed, settings.rows, settings.noise)
+            names = tuple(f"class {k}" for k in range(CLASSES[settings.data]))
+            points = Points.drawn(XY, t, names, settings.test, settings.seed)
+        network = network_of(settings, len(points.class_names))
+        self.trained: Network = with_mistake(network, settings.mistake)
+        self.settings, self.points, self.network = settings, points, network
+        self._divide()
+
+    def _divide(self) -> None:
+        """Make the inputs and targets of training and test from the points."""
+        self._rows, self._test_rows = (
+            (features(self.settings.features, self.points.XY[chosen]), targets(self.points.t[chosen], self.class_count))
+            for chosen in (~self.points.is_test, self.points.is_test)
+        )
+
+    def _edit(self, edit: Edit) -> None:
+        self.points = self.points.edited(edit)
+        self._divide()
+        self.batch, self.trouble = 0, ""
+        self.edits.append(edit)
+        self.log.add(edit)
+
+    def _call(self, X: np.ndarray, T: np.ndarray, epochs: int, **options: Any) -> TrainingResult:
+        return train(
+            self.trained,
+            self.theta,
+            X,
+            T,
+            optimizer=optimizer_of(self.settings),
+            epochs=epochs,
+            shuffle=False,
+            seed=self.settings.start,
+            engine="auto" if self.settings.mistake == "none" else "reference",
+            state=self.state,
+            **options,
+        )
+
+    def _train(self, epochs: int) -> None:
+        options: dict[str, Any] = {"batch_size": self.settings.batch or None, "training_loss": "exact"}
+        if len(self._test_rows[1]):
+            options["validation"] = self._test_rows
+        try:
+            result = self._call(*self._rows, epochs, **options)
+        except DivergenceError as error:
+            trouble, done = str(error), max(len(error.result.history.loss) - 1, 0)
+            if done:
+                self._train(done)
+            self.trouble = trouble
+            return
+        self._accept(result)
+        done = len(result.history.loss) - 1
+        test = result.history.validation_loss[1:] if "validation" in options else np.full(done, np.nan)
+        numbers = np.arange(self.epoch + 1, self.epoch + done + 1)
+        self.history.losses.add(numbers, np.stack([result.history.loss[1:], test], axis=1))
+        self.epoch += done
+        self.log.add(Epochs(done))
+
+    def _take_step(self) -> None:
+        """Take a step on the next batch of the epoch."""
+        size = self.settings.batch
+        rows = slice(self.batch * size, (self.batch + 1) * size)
+        try:
+            result = self._call(*(values[rows] for values in self._rows), 1)
+        except DivergenceError as error:
+            self.trouble = str(error)
+            return
+        before = self.theta
+        self._accept(result)
+        self._measure(before)
+        self.log.add(Steps(self.batch, 1))
+        self.batch = (self.batch + 1) % self.batches
+        if self.batch == 0:
+            self.epoch += 1
+            losses = [[self._loss(*self._rows), self._loss(*self._test_rows)]]
+            self.history.losses.add(np.array([self.epoch]), np.array(losses))
+
+    def _measure(self, before: np.ndarray) -> None:
+        """Record each dense layer's gradient, and its move from the parameters before the last epoch or step."""
+        X, T = (rows[:MOST_MEASURED] for rows in self._rows)
+        gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
+        for curves, vector in ((self.history.gradient_norms, gradient), (self.history.moves, self.theta - before)):
+            views = self.network.layout.views(vector)
+            dense = [p for p, layer in zip(views, self.network.layers, strict=True) if isinstance(layer, Dense)]
+            norms = [np.sqrt(sum(np.sum(part * part) for part in p.values())) for p in dense]
+            curves.add(np.array([self.steps]), np.array([norms]))
+        self.path.add(self.theta)
+
+    def _accept(self, result: TrainingResult) -> None:
+        self.steps += result.state.step - (self.state.step if self.state else 0)
+        self.theta, self.state = result.theta, result.state
+
+    def _loss(self, X: np.ndarray, T: np.ndarray) -> float:
+        return float(self.network.loss(self.theta, X, T)) if len(X) else np.nan
+
+
+def _shapes(network: Network) -> list[tuple[int, ...]]:
+    return [tensor.shape for tensor in network.layout.tensors]
+
+
+def _require_count(count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or not is_within(count, 1, MOST_AT_ONCE, ends="[]"):
+        raise SettingsError(f"The number of epochs or steps is {count!r}, but it is 1 to {MOST_AT_ONCE:,}.")
+
+
+def _require_size(size: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or not is_within(size, 2, MOST_PLACES, ends="[]"):
+        raise SettingsError(f"The size is {size!r}, but it is 2 to {MOST_PLACES} places a side.")

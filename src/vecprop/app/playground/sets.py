@@ -85,5 +85,5 @@ SETS: dict[str, Callable[[int, int, float], tuple[np.ndarray, np.ndarray]]] = {
 }
 """The sets by their names."""
 
-CURVES = ("wave", "plane")
-"""The sets whose targets are numbers."""
+CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
+"""The number of classes of each set; 0 of those whose targets are numbers."""

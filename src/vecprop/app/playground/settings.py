@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args, get_type_hints
 
 from ...core.elementary import is_within
+from .mistakes import MISTAKES
 from .sets import SETS
 
 FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
@@ -54,6 +55,8 @@ class Settings:
         The number of rows of a training step; 0 is all of them.
     start : int, default 0
         The seed of the parameters that training starts from, and of dropout.
+    mistake : str, default "none"
+        The mistake that is planted in the backward pass, one of `MISTAKES`.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class Settings:
     weight_decay: float = 0.01
     batch: int = 0
     start: int = 0
+    mistake: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
@@ -110,6 +114,8 @@ class Settings:
                     raise SettingsError(f"{name} is {_shown(one)}, but it is {least:,} to {most:,}.")
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features names each input once, and at least one: give some such as x,y.")
+        if not self.layers:
+            raise SettingsError("layers is empty, but at least one hidden layer is needed: give some such as 4,4.")
         if len(self.layers) > MOST_LAYERS:
             raise SettingsError(f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.")
 
@@ -151,6 +157,7 @@ CHOICES = {
     "loss": LOSSES,
     "penalty": PENALTIES,
     "optimizer": OPTIMIZERS,
+    "mistake": tuple(MISTAKES),
 }
 """What settings that are words may be."""
 
