@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...compiled.compiled_network import compile
 from ...core.network import Network
 from .parts import features
 
@@ -40,7 +41,7 @@ def grid(limits: Limits, size: int) -> np.ndarray:
 
 def map_of(network: Network, theta: np.ndarray, names: tuple[str, ...], limits: Limits, size: int) -> Map:
     """Return the network's predictions on a grid."""
-    Y = network.predict(theta, features(names, grid(limits, size)))
+    Y = compile(network).predict(theta, features(names, grid(limits, size)))
     return Map(Y.reshape(size, size, -1), *limits)
 
 

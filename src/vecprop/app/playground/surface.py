@@ -10,6 +10,9 @@ from ...core.network import Network
 LONGEST_PATH = 100
 """The number of places that a path keeps."""
 
+TOGETHER = 64
+"""The number of places whose loss is computed together."""
+
 MOST_ROWS = 200
 """The number of rows whose loss makes the surface."""
 
@@ -83,6 +86,7 @@ def loss_surface(network: Network, theta: np.ndarray, X: np.ndarray, T: np.ndarr
 
     def loss(at: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.array([float(network.loss(place, X, T)) for place in theta + at @ axes])
+            parts = np.array_split(theta + at @ axes, len(at) // TOGETHER + 1)
+            return np.concatenate([network.loss(thetas, X, T) for thetas in parts])
 
     return Surface(loss(corners).reshape(size, size), first, second, places, loss(places))
