@@ -55,9 +55,10 @@ class RemovePoint:
 
 @dataclass(frozen=True)
 class Change:
-    """The settings were changed to these."""
+    """The settings were changed to these; the optimizer's state was kept, or begun anew."""
 
     settings: Settings
+    keeps_state: bool
 
 
 Edit = AddPoint | MovePoint | RemovePoint

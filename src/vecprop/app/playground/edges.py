@@ -1,13 +1,14 @@
 """A network's weights as edges between its units, as they are drawn."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...core.network import Network
 
 
-class Edge(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Edge:
     """A weight, or a bias.
 
     Parameters

@@ -8,6 +8,7 @@ from ...core.losses import AbsoluteError, Huber, Loss, SoftmaxCrossEntropy, Squa
 from ...core.network import Network
 from ...core.penalties import L1, L2, Penalty
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
+from ...train.engine import EngineName
 from .settings import Settings, SettingsError
 
 
@@ -35,6 +36,11 @@ def network_of(settings: Settings, classes: int) -> Network:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
     return Network(len(settings.features), layers, _loss(settings.loss, classes), _penalty(settings))
+
+
+def engine_of(settings: Settings) -> EngineName:
+    """Return the engine: a wrong backward pass is computed as it is written."""
+    return "auto" if settings.mistake == "none" else "reference"
 
 
 def _activation(name: str) -> Activation:

@@ -12,6 +12,52 @@ FARTHEST = 1000
 """The largest coordinate of a point, and the largest number that is a target."""
 
 
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the plane, or the numbers that are targets: where a value lies on it.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    centre, scale : float, default 0 and 1
+        A value's place is (value - centre) / scale.
+    categories : tuple of str, default ()
+        The names of values that are categories: that of value 0, of value 1, ….
+
+    Examples
+    --------
+    >>> axis = Axis.of("age", np.array([20.0, 40.0]))
+    >>> axis.place(np.array([20.0, 30.0])), axis.value(1.0)
+    (array([-1.,  0.]), 40.0)
+    """
+
+    name: str
+    centre: float = 0.0
+    scale: float = 1.0
+    categories: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray, categories: tuple[str, ...] = ()) -> "Axis":
+        """Return the axis on which values have the mean 0 and the standard deviation 1."""
+        largest = float(np.abs(values).max()) or 1.0  # so that no sum of squares overflows
+        centre, scale = float((values / largest).mean() * largest), float((values / largest).std() * largest)
+        if values.min() == values.max() or not (np.isfinite(centre) and scale > 0):
+            raise SettingsError(f"All values of {name!r} are the same, or almost: choose another column.")
+        return cls(name, centre, scale, categories)
+
+    def place(self, values: np.ndarray) -> np.ndarray:
+        """Return the places of values."""
+        return values / self.scale - self.centre / self.scale
+
+    def value(self, place: float) -> float:
+        """Return the value at a place."""
+        return place * self.scale + self.centre
+
+
+PLAIN_AXES = Axis("x"), Axis("y")
+
+
 @dataclass(frozen=True, eq=False)
 class Points:
     """Points in the plane.
@@ -26,18 +72,33 @@ class Points:
         Whether a point is not trained on.
     class_names : tuple of str
         The names of the classes; none for numbers.
+    axes : tuple of Axis
+        What x and y are.
+    target : Axis
+        What the targets are, if they are numbers.
     """
 
     XY: np.ndarray
     t: np.ndarray
     is_test: np.ndarray
     class_names: tuple[str, ...]
+    axes: tuple[Axis, Axis] = PLAIN_AXES
+    target: Axis = Axis("t")
 
     @classmethod
-    def drawn(cls, XY: np.ndarray, t: np.ndarray, class_names: tuple[str, ...], test: float, seed: int) -> "Points":
+    def drawn(
+        cls,
+        XY: np.ndarray,
+        t: np.ndarray,
+        class_names: tuple[str, ...],
+        test: float,
+        seed: int,
+        axes: tuple[Axis, Axis] = PLAIN_AXES,
+        target: Axis = Axis("t"),
+    ) -> "Points":
         """Return points in an order drawn by a seed, of which the first, a share of all, are for the test."""
         order = np.random.default_rng(seed).permutation(len(t))
-        return cls(XY[order], t[order], np.arange(len(t)) < tests_of(test, len(t)), class_names)
+        return cls(XY[order], t[order], np.arange(len(t)) < tests_of(test, len(t)), class_names, axes, target)
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -15,7 +15,7 @@ from ...train.trainer import train
 from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps
 from .edges import Edge, edges
 from .mistakes import with_mistake
-from .parts import features, network_of, optimizer_of, targets
+from .parts import engine_of, features, network_of, optimizer_of, targets
 from .plane import Map, map_of, units_of
 from .points import Points
 from .record import Record
@@ -23,6 +23,7 @@ from .sets import CLASSES, SETS
 from .settings import Settings, SettingsError
 from .starts import Starts, many_starts
 from .surface import Path, Surface, loss_surface
+from .table import Table
 
 MOST_AT_ONCE = 1_000_000
 """The largest number of epochs or steps of one call."""
@@ -36,7 +37,7 @@ LARGEST_WEIGHT = 1000
 MOST_MEASURED = 2_000
 """The number of rows on which the gradients of layers are measured."""
 
-OF_DATA = ("data", "noise", "rows", "test", "seed")
+OF_DATA = ("data", "columns", "noise", "rows", "test", "seed")
 """The settings that decide the points."""
 
 MOST_PLACES = 500
@@ -51,8 +52,10 @@ class Session:
 
     Parameters
     ----------
-    settings : Settings, default Settings()
-        What decides the run.
+    settings : Settings, optional
+        What decides the run; the default settings, with the table if there is one.
+    table : Table, optional
+        A table of one's own.
 
     Attributes
     ----------
@@ -87,8 +90,9 @@ class Session:
     True
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._prepare(settings or Settings(), None)
+    def __init__(self, settings: Settings | None = None, table: Table | None = None) -> None:
+        self.table = table
+        self._prepare(settings or Settings(data="circles" if table is None else "table"), None)
         self.edits: list[Edit] = []
         self.restart()
 
@@ -171,10 +175,11 @@ class Session:
             self.edits = []
         if _shapes(self.network) != shapes or after.start != before.start:
             return self.restart()
-        if self.trained != trained or after.optimizer != before.optimizer:
+        keeps_state = self.trained == trained and after.optimizer == before.optimizer
+        if not keeps_state:
             self.state = None
         self.batch, self.trouble = 0, ""
-        self.log.add(Change(after))
+        self.log.add(Change(after, keeps_state))
         return None
 
     def add_point(self, x: float, y: float, target: float) -> None:
@@ -203,6 +208,12 @@ class Session:
         return len(self.points.class_names)
 
     @property
+    def right(self) -> tuple[float, float]:
+        """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
+        train, test = (self._share_right(*rows) for rows in (self._rows, self._test_rows))
+        return train, test
+
+    @property
     def size(self) -> int:
         """The number of parameters."""
         return len(self.theta)
@@ -218,9 +229,10 @@ class Session:
         return units_of(self.network, self.theta, self.settings.features, self.points.limits, size)
 
     def hidden(self) -> np.ndarray:
-        """Return the last hidden layer's outputs at all points, (N, units)."""
+        """Return the last hidden layer's outputs at all points, (N, units); without a hidden layer, the inputs."""
         X = features(self.settings.features, self.points.XY)
-        return self.network.hidden(self.theta, X, self.network.activations[-1])
+        hidden = self.network.activations
+        return self.network.hidden(self.theta, X, hidden[-1]) if hidden else X
 
     def weights(self) -> list[Edge]:
         """Return the weights as edges between units, and the biases."""
@@ -252,14 +264,22 @@ class Session:
                 raise SettingsError(f"The number of {name} is {value!r}, but it is 1 to {most:,}.")
         return many_starts(self.trained, optimizer_of(self.settings), self.settings, *self._rows, count, epochs)
 
+    def drawn(self, settings: Settings) -> Points:
+        """Return the points of settings as they are drawn, before they are changed one by one."""
+        if settings.data == "table":
+            if self.table is None:
+                raise SettingsError("The data are a table, but none was given: open one first.")
+            return self.table.points(settings.columns, settings.test, settings.seed)
+        XY, t = SETS[settings.data](settings.seed, settings.rows, settings.noise)
+        names = tuple(f"class {k}" for k in range(CLASSES[settings.data]))
+        return Points.drawn(XY, t, names, settings.test, settings.seed)
+
     # How it is done.
 
     def _prepare(self, settings: Settings, points: Points | None) -> None:
         """Take settings and make all that follows from them; what is refused changes nothing."""
         if points is None:
-            XY, t = SETS[settings.data](settings.seed, settings.rows, settings.noise)
-            names = tuple(f"class {k}" for k in range(CLASSES[settings.data]))
-            points = Points.drawn(XY, t, names, settings.test, settings.seed)
+            points = self.drawn(settings)
         network = network_of(settings, len(points.class_names))
         self.trained: Network = with_mistake(network, settings.mistake)
         self.settings, self.points, self.network = settings, points, network
@@ -267,10 +287,12 @@ class Session:
 
     def _divide(self) -> None:
         """Make the inputs and targets of training and test from the points."""
-        self._rows, self._test_rows = (
-            (features(self.settings.features, self.points.XY[chosen]), targets(self.points.t[chosen], self.class_count))
-            for chosen in (~self.points.is_test, self.points.is_test)
-        )
+        self._rows, self._test_rows = self._pairs(~self.points.is_test), self._pairs(self.points.is_test)
+
+    def _pairs(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs and targets of the points that are chosen."""
+        X = features(self.settings.features, self.points.XY[chosen])
+        return X, targets(self.points.t[chosen], self.class_count)
 
     def _edit(self, edit: Edit) -> None:
         self.points = self.points.edited(edit)
@@ -289,7 +311,7 @@ class Session:
             epochs=epochs,
             shuffle=False,
             seed=self.settings.start,
-            engine="auto" if self.settings.mistake == "none" else "reference",
+            engine=engine_of(self.settings),
             state=self.state,
             **options,
         )
@@ -319,7 +341,8 @@ class Session:
         size = self.settings.batch
         rows = slice(self.batch * size, (self.batch + 1) * size)
         try:
-            result = self._call(*(values[rows] for values in self._rows), 1)
+            X, T = self._rows
+            result = self._call(X[rows], T[rows], 1)
         except DivergenceError as error:
             self.trouble = str(error)
             return
@@ -347,6 +370,12 @@ class Session:
     def _accept(self, result: TrainingResult) -> None:
         self.steps += result.state.step - (self.state.step if self.state else 0)
         self.theta, self.state = result.theta, result.state
+
+    def _share_right(self, X: np.ndarray, T: np.ndarray) -> float:
+        if not self.class_count or not len(X):
+            return np.nan
+        Y = self.network.predict(self.theta, X)
+        return float(np.mean(Y.argmax(axis=1) == T.argmax(axis=1)))
 
     def _loss(self, X: np.ndarray, T: np.ndarray) -> float:
         return float(self.network.loss(self.theta, X, T)) if len(X) else np.nan

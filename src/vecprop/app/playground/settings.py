@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, get_args, get_type_hints
+from urllib.parse import quote, unquote
 
 from ...core.elementary import is_within
 from .mistakes import MISTAKES
@@ -29,6 +30,8 @@ class Settings:
     ----------
     data : str, default "circles"
         The set of points, one of `SETS`, or "table" for the session's own table.
+    columns : tuple of str, default ()
+        The table's columns that are x, y and the target; none for a choice by their kinds.
     noise : float, default 0.1
         The noise of the set, 0 to 2.
     rows : int, default 200
@@ -40,7 +43,7 @@ class Settings:
     features : tuple of str, default ("x", "y")
         The network's inputs, of `FEATURES`.
     layers : tuple of int, default (3,)
-        The number of units of each hidden layer: at most 6 layers of at most 64 units.
+        The number of units of each hidden layer: at most 6 layers of at most 64 units, or none.
     activation, loss, penalty, optimizer : str
         Their names. The loss "auto" is the cross-entropy for classes and the squared error for numbers.
     strength : float, default 0.001
@@ -73,6 +76,7 @@ class Settings:
     """
 
     data: str = "circles"
+    columns: tuple[str, ...] = ()
     noise: float = 0.1
     rows: int = 200
     test: float = 0.3
@@ -114,8 +118,8 @@ class Settings:
                     raise SettingsError(f"{name} is {_shown(one)}, but it is {least:,} to {most:,}.")
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features names each input once, and at least one: give some such as x,y.")
-        if not self.layers:
-            raise SettingsError("layers is empty, but at least one hidden layer is needed: give some such as 4,4.")
+        if self.mistake == "slope_forgotten" and not self.layers:
+            raise SettingsError("The mistake is slope_forgotten, but without hidden layers there is no slope: add one.")
         if len(self.layers) > MOST_LAYERS:
             raise SettingsError(f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.")
 
@@ -180,7 +184,11 @@ RANGES = {
 }
 """The least and the most of settings that are numbers."""
 
-LONGEST_TEXT = 2_000
+LONGEST_TEXT = 10_000
+"""The largest number of characters of settings as a text."""
+
+SIGNS = "*()"
+"""The signs that stand for themselves in that text; others, but for letters and digits, are written as %20 is."""
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
@@ -204,7 +212,7 @@ def _read(name: str, text: str, kind: Any) -> Any:
 
 PLAIN: dict[Any, str] = {str: "a word", int: "a whole number", float: "a number", bool: "on or off"}
 READERS: dict[Any, Callable[[str], Any]] = {
-    str: str,
+    str: unquote,
     int: int,
     float: float,
     bool: {"on": True, "off": False}.__getitem__,
@@ -214,7 +222,7 @@ READERS: dict[Any, Callable[[str], Any]] = {
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_written, value))
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else quote(str(value), safe=SIGNS)
 
 
 def _shown(value: Any) -> str:

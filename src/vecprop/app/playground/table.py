@@ -1,0 +1,201 @@
+"""A table of one's own as points in the plane: two of its columns are drawn, and a third is the target."""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...tables.asked import NOTHING
+from ...tables.error import TableError, nearest, printable
+from ...tables.kinds import common_decimal, kind_of, target_reading
+from ...tables.moments import DateReading
+from ...tables.numerals import NumberReading
+from ...tables.reading import read_chunks
+from ...tables.task import guess_task
+from ...tables.values import MISSING, as_names, read_days, read_numbers
+from .points import Axis, Points
+from .settings import MOST_ROWS
+
+MOST_BYTES = 20_000_000
+"""The size of the largest file."""
+
+MOST_CLASSES = 50
+"""The largest number of classes, and of categories along an axis."""
+
+LONGEST_NAME = 60
+"""The largest number of characters of a name that are shown."""
+
+LOOKED_AT = 30
+"""The number of columns among which those of x and y are looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table whose columns may be drawn.
+
+    Parameters
+    ----------
+    frame : DataFrame (pandas)
+        The columns, those of text as text.
+
+    Raises
+    ------
+    TableError
+        If it has too many rows or too few rows or columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": ["20", "30", "40", "50"], "town": list("abab"), "ill": ["no", "no", "yes", "yes"]})
+    >>> points = Table(frame).points((), test=0, seed=0)
+    >>> points.class_names, points.axes[1].categories
+    (('no', 'yes'), ('a', 'b'))
+    """
+
+    frame: Any
+    columns: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows, columns = self.frame.shape
+        if rows > MOST_ROWS:
+            raise TableError(f"The table has more than {MOST_ROWS:,} rows: give a part of it.")
+        if rows < 4 or columns < 3:
+            raise TableError(
+                f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are needed: "
+                "two to draw, and the target."
+            )
+        object.__setattr__(self, "columns", [str(name) for name in self.frame.columns])
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "Table":
+        """Return the table in a file.
+
+        Raises
+        ------
+        TableError
+            If the file is too large, or cannot be read.
+        """
+        if Path(path).is_file() and (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise TableError(f"{Path(path).name} has {size:,} bytes, but no more than {MOST_BYTES:,} are read.")
+        return cls(next(iter(read_chunks(path, MOST_ROWS + 1, as_text=True))))
+
+    @classmethod
+    def of_file(cls, name: str, content: bytes) -> "Table":
+        """Return the table that a file of this name and content holds, such as one that was sent.
+
+        Raises
+        ------
+        TableError
+            If it is too large, or cannot be read.
+        """
+        shown = _shown(name)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "table").with_suffix(_ending(name))
+            path.write_bytes(content)
+            try:
+                return cls.read(path)
+            except TableError as error:
+                raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
+
+    def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
+        """Return the columns of x, y and the target: those given, or else numbers and the last column.
+
+        Raises
+        ------
+        TableError
+            If a column does not exist, or one is chosen twice.
+        """
+        if not columns:
+            *others, target = self.columns
+            axes = {name: axis for name in others[:LOOKED_AT] if (axis := self._axis_or_none(name))}
+            numbers = [name for name, axis in axes.items() if not axis.categories]
+            x, y, *_ = dict.fromkeys([*numbers, *axes, *others])
+            return x, y, target
+        for name in columns:
+            if name not in self.columns:
+                raise TableError(f"The table has no column {name!r}{nearest(name, self.columns) or '.'}")
+        if len(columns) != 3 or len(set(columns)) < 3:
+            raise TableError(f"Three different columns are needed, of x, y and the target, not {list(columns)}.")
+        x, y, target = columns
+        return x, y, target
+
+    def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
+        """Return the rows as points, without those in which a value is missing or cannot be read.
+
+        Raises
+        ------
+        TableError
+            If a column cannot be drawn, or is no target.
+        """
+        x, y, target = self.chosen(columns)
+        read = [self._values(x), self._values(y), self._target(target)]
+        known = np.isfinite([values for values, _ in read]).all(axis=0)
+        if known.sum() < 4:
+            raise TableError(
+                f"Only {known.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}, but 4 are needed: "
+                "choose other columns."
+            )
+        axes = [
+            Axis.of(_shown(name), values[known], categories)
+            for name, (values, categories) in zip((x, y, target), read, strict=True)
+        ]
+        places = [axis.place(values[known]) for axis, (values, _) in zip(axes, read, strict=True)]
+        classes = axes[2].categories
+        t = read[2][0][known].astype(int) if classes else places[2]
+        return Points.drawn(np.stack(places[:2], axis=1), t, classes, test, seed, (axes[0], axes[1]), axes[2])
+
+    def _axis_or_none(self, name: str) -> Axis | None:
+        try:
+            values, categories = self._values(name)
+            return Axis.of(name, values[np.isfinite(values)], categories)
+        except ValueError:
+            return None
+
+    def _values(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return a column as numbers, and the names of its categories, whose numbers they are then."""
+        series = self.frame[name]
+        if not series.notna().any():
+            raise TableError(f"Column {name!r} has no values: choose another.")
+        reading = kind_of(series, name, NOTHING, lambda: common_decimal(self.frame, NOTHING)).reading
+        if isinstance(reading, NumberReading):
+            return read_numbers(series, reading)[0], ()
+        if isinstance(reading, DateReading):
+            return read_days(series, reading)[0], ()
+        return _categories(series, name)
+
+    def _target(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return a column as a target: numbers, or numbers of classes with their names."""
+        series = self.frame[name]
+        if not series.notna().any():
+            raise TableError(f"Column {name!r} has no values: choose another target.")
+        if guess_task(series) == "classification":
+            return _categories(series, name)
+        return read_numbers(series, target_reading(series, name, self.frame, NOTHING)[0])[0], ()
+
+
+def _categories(series: Any, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the number of each row's category, NaN where it is missing, and the categories' names."""
+    names = as_names(series)
+    categories = sorted(set(names) - {MISSING})
+    if len(categories) > MOST_CLASSES:
+        raise TableError(
+            f"Column {name!r} has {len(categories):,} different names, but no more than {MOST_CLASSES} are drawn: "
+            "choose another."
+        )
+    numbers = {category: number for number, category in enumerate(categories)}
+    return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
+
+
+def _ending(name: str) -> str:
+    """Return the ending of a file's name if it is a plain one, else that of text."""
+    ending = Path(name).suffix.lower()
+    return ending if ending[1:].isalnum() and ending.isascii() and len(ending) <= 10 else ".csv"
+
+
+def _shown(name: str) -> str:
+    """Return a name as it is shown: one line that is not too long."""
+    line = printable(" ".join(name.split()))
+    return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}…"
