@@ -2,14 +2,18 @@
 
 import os
 import tempfile
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...tables.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.asked import NOTHING
 from ...tables.error import TableError, nearest, printable
+from ...tables.excel import EXCEL
+from ...tables.file_lists import existing, opens_as_it_is
 from ...tables.kinds import common_decimal, kind_of, target_reading
 from ...tables.moments import DateReading
 from ...tables.numerals import NumberReading
@@ -21,6 +25,9 @@ from .settings import MOST_ROWS
 
 MOST_BYTES = 20_000_000
 """The size of the largest file."""
+
+MOST_COLUMNS = 1_000
+"""The largest number of columns."""
 
 MOST_CLASSES = 50
 """The largest number of classes, and of categories along an axis."""
@@ -60,8 +67,9 @@ class Table:
 
     def __post_init__(self) -> None:
         rows, columns = self.frame.shape
-        if rows > MOST_ROWS:
-            raise TableError(f"The table has more than {MOST_ROWS:,} rows: give a part of it.")
+        _require_few(rows)
+        if columns > MOST_COLUMNS:
+            raise TableError(f"The table has {columns:,} columns, and no more than {MOST_COLUMNS:,} are shown.")
         if rows < 4 or columns < 3:
             raise TableError(
                 f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are needed: "
@@ -78,8 +86,7 @@ class Table:
         TableError
             If the file is too large, or cannot be read.
         """
-        if Path(path).is_file() and (size := Path(path).stat().st_size) > MOST_BYTES:
-            raise TableError(f"{Path(path).name} has {size:,} bytes, but no more than {MOST_BYTES:,} are read.")
+        _require_small(existing(Path(path)))
         return cls(next(iter(read_chunks(path, MOST_ROWS + 1, as_text=True))))
 
     @classmethod
@@ -174,6 +181,37 @@ class Table:
         if guess_task(series) == "classification":
             return _categories(series, name)
         return read_numbers(series, target_reading(series, name, self.frame, NOTHING)[0])[0], ()
+
+
+def _require_small(file: Path) -> None:
+    """Refuse a file that is large, or would be where it is read."""
+    kind = file.suffix.lower()
+    if not file.is_file() or not opens_as_it_is(file) or kind in ARROW:
+        raise TableError(f"{file} is not a file of a kind that is read here: save it as CSV, Parquet or Excel.")
+    size = file.stat().st_size
+    if kind in EXCEL and zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+    if kind in PARQUET and size <= MOST_BYTES:
+        groups = one_line_errors(file, lambda: _row_groups(file))
+        _require_few(sum(rows for rows, _ in groups))
+        size = sum(size for _, size in groups)
+    if size > MOST_BYTES:
+        raise TableError(f"{file} has {size:,} bytes, but no more than {MOST_BYTES:,} are read.")
+
+
+def _require_few(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise TableError(f"The table has more than {MOST_ROWS:,} rows: give a part of it.")
+
+
+def _row_groups(file: Path) -> list[tuple[int, int]]:
+    """Return the numbers of rows and of bytes of a Parquet file's row groups."""
+    from pyarrow.parquet import read_metadata
+
+    metadata = read_metadata(file)
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return [(group.num_rows, group.total_byte_size) for group in groups]
 
 
 def _categories(series: Any, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
