@@ -161,6 +161,8 @@ class _Writer:
             case SetWeight(index, value):
                 self.lines += [f"theta[{index}] = {value!r}"]
             case Change(settings, keeps_state):
+                if settings.of_points != self.settings.of_points:
+                    self.defined.pop("points")
                 self.define(settings)
                 self.lines += [] if keeps_state else ["state = None"]
             case _:

@@ -10,6 +10,7 @@ from ...core.elementary import is_within
 from ...core.layers import Dense
 from ...core.network import Network
 from ...learn.tracing.trace import Trace, trace
+from ...train.reference.training_loop import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train
 from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps
@@ -36,9 +37,6 @@ LARGEST_WEIGHT = 1000
 
 MOST_MEASURED = 2_000
 """The number of rows on which the gradients of layers are measured."""
-
-OF_DATA = ("data", "columns", "noise", "rows", "test", "seed")
-"""The settings that decide the points."""
 
 MOST_PLACES = 500
 """The largest number of places of a picture along a side."""
@@ -114,13 +112,14 @@ class Session:
     def run_epochs(self, count: int) -> None:
         """Train for a number of epochs; steps of an epoch that is not done yet are the first of them.
 
-        If training diverges, it stops at the last parameters with a finite loss, and `trouble` says so.
+        If training diverges, it stops at the last parameters with a finite loss, and `trouble` says so; it goes on once
+        something is changed.
         """
         _require_count(count)
         if self.batch:
             self.step(self.batches - self.batch)
             count -= 1
-        if count > 1:
+        if count > 1 and not self.trouble:
             self._train(count - 1)
         if count > 0 and not self.trouble:  # the last epoch is a call of its own, so that its moves are known
             before = self.theta
@@ -169,7 +168,7 @@ class Session:
         after = replace(before, **settings)
         if after == before:
             return
-        is_other_data = any(getattr(after, name) != getattr(before, name) for name in OF_DATA)
+        is_other_data = after.of_points != before.of_points
         self._prepare(after, None if is_other_data else self.points)
         if is_other_data:
             self.edits = []
@@ -359,12 +358,10 @@ class Session:
     def _measure(self, before: np.ndarray) -> None:
         """Record each dense layer's gradient, and its move from the parameters before the last epoch or step."""
         X, T = (rows[:MOST_MEASURED] for rows in self._rows)
-        gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
-        for curves, vector in ((self.history.gradient_norms, gradient), (self.history.moves, self.theta - before)):
-            views = self.network.layout.views(vector)
-            dense = [p for p, layer in zip(views, self.network.layers, strict=True) if isinstance(layer, Dense)]
-            norms = [np.sqrt(sum(np.sum(part * part) for part in p.values())) for p in dense]
-            curves.add(np.array([self.steps]), np.array([norms]))
+        with np.errstate(over="ignore", invalid="ignore"):  # on the way to a divergence
+            gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
+            for curves, vector in ((self.history.gradient_norms, gradient), (self.history.moves, self.theta - before)):
+                curves.add(np.array([self.steps]), np.array([_norms_of_dense_layers(self.network, vector)]))
         self.path.add(self.theta)
 
     def _accept(self, result: TrainingResult) -> None:
@@ -383,6 +380,12 @@ class Session:
 
 def _shapes(network: Network) -> list[tuple[int, ...]]:
     return [tensor.shape for tensor in network.layout.tensors]
+
+
+def _norms_of_dense_layers(network: Network, vector: np.ndarray) -> list[float]:
+    """Return the norm of each dense layer's part of a vector that is laid out as theta."""
+    views = zip(network.layers, network.layout.views(vector), strict=True)
+    return [float(norm(np.concatenate([*map(np.ravel, p.values())]))) for layer, p in views if isinstance(layer, Dense)]
 
 
 def _require_count(count: int) -> None:

@@ -123,6 +123,12 @@ class Settings:
         if len(self.layers) > MOST_LAYERS:
             raise SettingsError(f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.")
 
+    @property
+    def of_points(self) -> tuple[Any, ...]:
+        """The settings that decide the points."""
+        own = (self.columns,) if self.data == "table" else (self.noise, self.rows)
+        return (self.data, *own, self.test, self.seed)
+
     def to_text(self) -> str:
         """Return the settings as a short text: the data, and what is not as by default."""
         plain = Settings()

@@ -1,0 +1,160 @@
+"""The script of a session makes the session's parameters, to the bit."""
+
+import ast
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop
+from vecprop.app.playground.script import script
+from vecprop.app.playground.session import Session
+from vecprop.app.playground.sets import CLASSES, SETS
+from vecprop.app.playground.settings import ACTIVATIONS, FEATURES, OPTIMIZERS, Settings
+from vecprop.app.playground.table import Table
+
+RUN = """
+import pathlib, runpy, sys
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
+    path.with_suffix(".theta").write_bytes(runpy.run_path(str(path))["theta"].tobytes())
+"""
+
+
+def replayed(sessions, folder):
+    """Return the bytes of theta that each session's script makes, all in one process of its own."""
+    for number, session in enumerate(sessions):
+        (folder / f"{number:03}.py").write_text(script(session), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", RUN, str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [path.read_bytes() for path in sorted(folder.glob("*.theta"))]
+
+
+def replayed_here(session):
+    """Return the bytes of theta that a session's script makes in this process."""
+    names = {}
+    exec(script(session), names)
+    return names["theta"].tobytes()
+
+
+def wandered(seed, table):
+    """Return a session in which one has done a dozen things at random."""
+    rng = np.random.default_rng(seed)
+
+    def one(of):
+        return of[int(rng.integers(len(of)))]
+
+    session = Session(
+        Settings(
+            data=one([*SETS, "table"]),
+            rows=int(rng.integers(20, 60)),
+            layers=one([(3,), (4, 3), ()]),
+            features=one([("x", "y"), ("x", "sin(y)"), FEATURES]),
+            activation=one(ACTIVATIONS),
+            optimizer=one(OPTIMIZERS),
+            learning_rate=0.01,
+            dropout=one([0.0, 0.0, 0.3]),
+            normalization=one([False, True]),
+            penalty=one(["none", "L1", "L2"]),
+            batch=one([0, 8, 1000]),
+        ),
+        table,
+    )
+
+    def target():
+        return int(rng.integers(session.class_count)) if session.class_count else float(rng.normal())
+
+    def changed():
+        name, values = one(
+            [
+                ("optimizer", OPTIMIZERS),
+                ("activation", ACTIVATIONS),
+                ("learning_rate", [0.02, 0.005]),
+                ("batch", [0, 8, 13]),
+                ("penalty", ["none", "L2"]),
+                ("data", [name for name in SETS if CLASSES[name] == session.class_count] or ["table"]),
+                ("noise", [0.2, 0.3]),
+                ("test", [0.0, 0.5]),
+                ("mistake", ["none", "no_transpose", "sum_for_mean"]),
+                ("layers", [(4, 3), (3,)]),
+                ("start", [0, 5]),
+            ]
+        )
+        session.change(**{name: one(values)})
+
+    acts = [
+        lambda: session.run_epochs(int(rng.integers(1, 9))),
+        lambda: session.run_epochs(int(rng.integers(1, 9))),
+        lambda: session.step(int(rng.integers(1, 9))),
+        lambda: session.step(1),
+        lambda: session.set_weight(int(rng.integers(session.size)), float(rng.normal())),
+        lambda: session.add_point(*rng.normal(size=2).tolist(), target()),
+        lambda: session.move_point(int(rng.integers(len(session.points.t))), *rng.normal(size=2).tolist()),
+        lambda: session.remove_point(int(rng.integers(len(session.points.t)))),
+        changed,
+        changed,
+        session.restart,
+    ]
+    for _ in range(14):
+        one(acts)()
+    session.run_epochs(2)
+    return session
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 40))
+    kind = np.where(x > y, "<script>alert(1)</script>", '"""; import os')
+    return Table(pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind}))
+
+
+def test_whatever_was_done_the_script_makes_the_same_bits(table, tmp_path):
+    sessions = [wandered(seed, table) for seed in range(8)]
+    thetas = replayed(sessions, tmp_path)
+    for number, (session, theta) in enumerate(zip(sessions, thetas, strict=True)):
+        assert theta == session.theta.tobytes(), number
+
+
+@pytest.mark.long
+def test_whatever_was_done_the_script_makes_the_same_bits_at_length(table, tmp_path):
+    sessions = [wandered(seed, table) for seed in range(8, 100)]
+    thetas = replayed(sessions, tmp_path)
+    for number, (session, theta) in enumerate(zip(sessions, thetas, strict=True)):
+        assert theta == session.theta.tobytes(), number
+
+
+def test_training_that_diverged_is_repeated_as_far_as_it_went():
+    session = Session(Settings(data="wave", learning_rate=30.0, activation="identity", optimizer="descent"))
+    session.run_epochs(1000)
+    assert session.trouble
+    session.change(learning_rate=0.001)
+    session.run_epochs(3)
+    assert replayed_here(session) == session.theta.tobytes()
+
+
+def test_the_script_needs_numpy_and_the_public_names_alone(table):
+    session = Session(Settings(data="table", mistake="slope_forgotten"), table)
+    session.run_epochs(2)
+    text = script(session)
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
+    sources = {node.module: {name.name for name in node.names} for node in imports if isinstance(node, ast.ImportFrom)}
+    assert modules == {"numpy"}
+    assert set(sources) == {"vecprop", "dataclasses"}
+    assert sources["vecprop"] <= set(vecprop.__all__)
+    assert "script" not in text  # names of a table stay out
+    assert "import os" not in text
+    assert max(map(len, text.splitlines())) <= 250
+
+
+def test_a_new_start_forgets_what_was_trained():
+    session = Session(Settings(rows=30))
+    session.run_epochs(20)
+    session.add_point(1, 1, 0)
+    session.restart()
+    assert "theta, state = run(" not in script(session)
+    assert replayed_here(session) == session.theta.tobytes()
+    session.run_epochs(7)
+    assert script(session).count("epochs=7") == 1

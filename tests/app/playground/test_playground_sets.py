@@ -1,0 +1,35 @@
+"""The sets of points."""
+
+import numpy as np
+import pytest
+
+from vecprop.app.demo.story import circles as tutorial_circles
+from vecprop.app.playground.sets import CLASSES, SETS
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_repeats_itself_and_has_its_classes(name):
+    XY, t = SETS[name](seed=3, rows=60, noise=0.1)
+    again, same = SETS[name](seed=3, rows=60, noise=0.1)
+    other, _ = SETS[name](seed=4, rows=60, noise=0.1)
+    assert XY.shape == (60, 2)
+    assert XY.tobytes() == again.tobytes()
+    assert t.tobytes() == same.tobytes()
+    assert (other != XY).any()
+    if CLASSES[name]:
+        assert set(t.tolist()) == set(range(CLASSES[name]))
+    else:
+        assert t.dtype.kind == "f"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_noise_moves_points_or_numbers(name):
+    (still, t), (moved, u) = (SETS[name](seed=3, rows=60, noise=noise) for noise in (0.0, 1.0))
+    assert (moved != still).any() or (t != u).any()
+
+
+def test_the_tutorial_s_own_points_are_there():
+    XY, t = SETS["tutorial"](seed=1, rows=100, noise=0.1)
+    expected, classes = tutorial_circles(np.random.RandomState(1))
+    np.testing.assert_allclose(XY, expected, rtol=1e-14, atol=1e-15)
+    assert t.tolist() == classes.tolist()

@@ -1,0 +1,162 @@
+"""A table of one's own as points."""
+
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop.app.playground.session import Session
+from vecprop.app.playground.settings import Settings
+from vecprop.app.playground.table import Table
+
+
+def csv(text):
+    return Table.of_file("mine.csv", text.encode())
+
+
+def people(rows=40):
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 80, rows)
+    return pd.DataFrame(
+        {
+            "name": [f"person {k}" for k in range(rows)],
+            "town": rng.choice(["Rome", "Oslo", "Lima"], rows),
+            "age": age,
+            "height": rng.normal(170, 10, rows),
+            "since": pd.date_range("2020-01-01", periods=rows).astype(str),
+            "constant": 1,
+            "buys": np.where(age > 50, "yes", "no"),
+        }
+    )
+
+
+def test_a_table_is_drawn_and_trained_on():
+    table = Table.of_file("people.csv", people().to_csv(index=False).encode())
+    assert table.chosen(()) == ("age", "height", "buys")
+    session = Session(table=table)
+    frame = people()
+    assert session.settings.data == "table"
+    assert session.points.class_names == ("no", "yes")
+    age, height = session.points.axes
+    assert (age.name, height.name) == ("age", "height")
+    np.testing.assert_allclose(
+        sorted(age.value(place) for place in session.points.XY[:, 0].tolist()), sorted(frame["age"])
+    )
+    np.testing.assert_allclose(session.points.XY.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(session.points.XY.std(axis=0), 1)
+    is_yes = np.array([age.value(place) > 50 for place in session.points.XY[:, 0].tolist()])
+    assert (session.points.t == is_yes).all()
+    session.run_epochs(200)
+    assert session.right[0] > 0.9
+
+
+def test_categories_dates_and_numbers_of_every_sign():
+    text = "town;since;price\n" + "Rome;31.12.2020;1,5\nOslo;1.1.2021;2,25\nRome;5.2.2021;3,5\nLima;6.3.2021;4\n"
+    points = csv(text).points(("town", "since", "price"), test=0, seed=0)
+    town, since = points.axes
+    assert town.categories == ("Lima", "Oslo", "Rome")
+    assert points.class_names == ()
+    places = {town.value(x): points.target.value(t) for (x, _), t in zip(points.XY.tolist(), points.t, strict=True)}
+    assert places[0.0] == pytest.approx(4)
+    assert min(since.value(y) for y in points.XY[:, 1].tolist()) == pytest.approx(18627)  # days since 1970
+
+
+def test_columns_are_chosen_and_changed():
+    session = Session(table=Table(people().astype(str)))
+    session.change(columns=("town", "age", "height"))
+    assert session.points.class_names == ()
+    assert session.points.target.name == "height"
+    assert Settings.from_text(session.settings.to_text()) == session.settings
+    session.run_epochs(5)
+    session.change(data="moons")
+    session.change(data="table")
+    assert session.points.axes[0].name == "town"
+    with pytest.raises(ValueError, match="no column 'hight': did you mean 'height'"):
+        session.change(columns=("age", "town", "hight"))
+    with pytest.raises(ValueError, match="Three different columns"):
+        session.change(columns=("age", "age", "height"))
+    with pytest.raises(ValueError, match="Three different columns"):
+        session.change(columns=("age",))
+    assert session.points.axes[0].name == "town"
+
+
+def test_rows_without_a_value_are_left_out():
+    points = csv("a,b,c\n1,1,x\n2,,y\n3,2,x\ninf,3,y\n5,4,\n6,5,y\n7,6,x\n").points((), 0, 0)
+    assert len(points.t) == 4
+
+
+def test_a_hostile_table_stays_text():
+    names = ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", "x" * 1_000_000, "\u202eright to left"]
+    text = io.StringIO()
+    pd.DataFrame({names[0]: range(8), "b": [1, 3, 2, 5] * 2, "c": names * 2}).to_csv(text, index=False)
+    session = Session(table=csv(text.getvalue()))
+    session.run_epochs(3)
+    assert session.points.axes[0].name == names[0]
+    assert names[0] in session.points.class_names
+    assert max(map(len, session.points.class_names)) <= 61
+    assert all(name.isprintable() for name in session.points.class_names)
+
+
+NUMBERS = "\n".join(f"{k},{k * k % 7}" for k in range(100))
+
+
+def table_bytes(write, frame):
+    buffer = io.BytesIO()
+    getattr(frame, write)(buffer, index=False)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"", "a.csv is empty"),
+        ("a.csv", b"\x00\x01\x02" * 50, "a.csv is not text"),
+        ("a.csv", b"a,b,c\n1,2\n", "1 rows and 3 columns"),
+        ("a.csv", b"a,b\n1,2\n1,2\n1,2\n1,2\n", "at least 4 rows and 3 columns"),
+        ("a.csv", b"a,b,c\n" + b"1,2,3\n" * 20_001, "more than 20,000 rows"),
+        ("a.csv", b"a" * 20_000_001, "a.csv has 20,000,001 bytes"),
+        ("a.csv", ",".join(f"c{k}" for k in range(1001)).encode() + b"\n" + b"1" + b",1" * 1000, "1,001 columns"),
+        ("a.csv.gz", gzip.compress(b"a,b,c\n" + b"1,2,3\n" * 10), "save it as CSV, Parquet or Excel"),
+        ("a.arrow", b"ARROW1", "save it as CSV, Parquet or Excel"),
+        ("../../etc/x.parquet", b"PAR1", "../../etc/x.parquet cannot be read"),
+        ("a.xlsx", b"PK\x03\x04", "cannot be read as an Excel file"),
+        ("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})), "more than 20,000 rows"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(name, content, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        Table.of_file(name, content)
+    assert "\n" not in str(caught.value)
+    assert "/tmp" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "a,b,c\n" + "\n".join(f"{row},n{k}" for k, row in enumerate(NUMBERS.split("\n"))),
+            "'c' has 100 different names",
+        ),
+        ("a,b,c\n" + "\n".join(f"{row},x" for row in NUMBERS.split("\n")), "All values of 'c' are the same"),
+        ("a,b,c\n" + "\n".join(f"{row}," for row in NUMBERS.split("\n")), "'c' has no values"),
+        ("a,b,c\n1,1,1\n1,1,0\n1,1,1\n1,1,0\n", "All values of 'a' are the same"),
+        ("a,b,c\n1,,1\n,2,0\n3,,1\n,4,0\n", "Only 0 rows have a value in each of 'a', 'b' and 'c'"),
+    ],
+)
+def test_columns_that_cannot_be_drawn_are_refused_in_a_sentence(text, said):
+    with pytest.raises(ValueError, match=said):
+        Session(table=csv(text))
+
+
+@pytest.mark.parametrize(
+    "values", [[1e308, -1e308, 0, 1, 2], [1e-320, 2e-320, 0, 3e-320, 0], [2**62, 2**62 + 1, 0, 1, 5]]
+)
+def test_huge_and_tiny_numbers_are_drawn(values):
+    frame = pd.DataFrame({"a": values, "b": range(5), "c": [0, 1, 0, 1, 0]})
+    session = Session(table=Table.of_file("a.parquet", table_bytes("to_parquet", frame)))
+    assert np.isfinite(session.points.XY).all()
+    session.run_epochs(3)
+    assert session.trouble == ""
