@@ -80,7 +80,7 @@ def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray
     return XY + generator.normal(scale=noise, size=XY.shape), t
 
 
-SETS: dict[str, Callable[[int, int, float], tuple[np.ndarray, np.ndarray]]] = {
+SETS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     make.__name__: make for make in (circles, moons, spirals, xor, blobs, wave, plane, tutorial)
 }
 """The sets by their names."""
