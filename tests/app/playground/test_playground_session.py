@@ -81,7 +81,7 @@ def test_it_goes_back_to_the_same_start(batch):
 def test_training_that_diverges_says_so_and_goes_on_after_a_change():
     session = Session(Settings(data="wave", learning_rate=30.0, activation="identity"))
     session.run_epochs(1000)
-    assert "Training diverged" in session.trouble
+    assert "Lower the learning rate, now 30, and go back to the start." in session.trouble
     assert np.isfinite(session.theta).all()
     assert np.isfinite(losses(session)).all()
     stopped = session.epoch, session.theta.copy()
@@ -99,7 +99,7 @@ def test_training_that_diverges_says_so_and_goes_on_after_a_change():
 def test_a_step_that_diverges_says_so():
     session = Session(Settings(data="wave", batch=16, learning_rate=100.0, activation="identity", momentum=0.99))
     session.step(2000)
-    assert "diverged" in session.trouble
+    assert session.trouble.startswith("Training diverged: after the next step")
     assert np.isfinite(session.theta).all()
 
 

@@ -322,10 +322,9 @@ class Session:
         try:
             result = self._call(*self._rows, epochs, **options)
         except DivergenceError as error:
-            trouble, done = str(error), max(len(error.result.history.loss) - 1, 0)
-            if done:
+            if done := max(len(error.result.history.loss) - 1, 0):
                 self._train(done)
-            self.trouble = trouble
+            self.trouble = self._divergence
             return
         self._accept(result)
         done = len(result.history.loss) - 1
@@ -335,6 +334,13 @@ class Session:
         self.epoch += done
         self.log.add(Epochs(done))
 
+    @property
+    def _divergence(self) -> str:
+        return (
+            "Training diverged: after the next step the loss is not finite. Lower the learning rate, now "
+            f"{self.settings.learning_rate:g}, and go back to the start."
+        )
+
     def _take_step(self) -> None:
         """Take a step on the next batch of the epoch."""
         size = self.settings.batch
@@ -342,8 +348,8 @@ class Session:
         try:
             X, T = self._rows
             result = self._call(X[rows], T[rows], 1)
-        except DivergenceError as error:
-            self.trouble = str(error)
+        except DivergenceError:
+            self.trouble = self._divergence
             return
         before = self.theta
         self._accept(result)
