@@ -158,3 +158,17 @@ def test_a_new_start_forgets_what_was_trained():
     assert replayed_here(session) == session.theta.tobytes()
     session.run_epochs(7)
     assert script(session).count("epochs=7") == 1
+
+
+@pytest.mark.parametrize("change", [{"test": 0.301}, {"noise": 0.2}, {"data": "moons"}])
+@pytest.mark.parametrize("is_begun_anew", [False, True])
+def test_other_points_come_without_the_changes_of_earlier_ones(change, is_begun_anew):
+    session = Session(Settings(rows=30))
+    session.run_epochs(2)
+    session.add_point(1.0, 1.0, 0)
+    session.change(**change)
+    if is_begun_anew:
+        session.restart()
+    session.run_epochs(2)
+    assert len(session.points.t) == 30
+    assert replayed_here(session) == session.theta.tobytes()
