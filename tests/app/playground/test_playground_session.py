@@ -85,6 +85,10 @@ def test_training_that_diverges_says_so_and_goes_on_after_a_change():
     assert np.isfinite(session.theta).all()
     assert np.isfinite(losses(session)).all()
     stopped = session.epoch, session.theta.copy()
+    as_far = Session(session.settings)
+    as_far.run_epochs(session.epoch)
+    assert as_far.theta.tobytes() == session.theta.tobytes()
+    assert len(losses(session)) == session.epoch + 1 > 1
     session.run_epochs(5)
     session.step()
     assert session.epoch == stopped[0]
@@ -144,6 +148,13 @@ def test_the_history_stays_small(monkeypatch):
     assert epochs[-1] == session.epoch == 350
     assert (np.diff(epochs) > 0).all()
     assert session.history.train[-1] == pytest.approx(session.network.loss(session.theta, *session._rows))
+
+
+def test_a_shortened_curve_keeps_its_end(monkeypatch):
+    monkeypatch.setattr(record, "MOST_ENTRIES", 100)
+    curves = record.Curves(1)
+    curves.add(np.arange(102), np.arange(102)[:, None])
+    assert curves.epochs.tolist() == [*range(0, 101, 2), 101]
 
 
 def test_gradients_and_moves_are_those_of_each_dense_layer():
@@ -390,7 +401,14 @@ def test_the_surface_is_the_loss_around_theta():
     assert np.abs(surface.path[:, 1]).max() < surface.second[-1]
     moved = np.linalg.norm(session.path.thetas - session.theta, axis=1)
     assert (np.linalg.norm(surface.path, axis=1) <= moved + 1e-12).all()
-    assert Session(Settings(rows=50)).surface(size=5).loss.shape == (5, 5)  # before the first step
+
+
+def test_a_move_lies_in_the_surface():
+    session = Session(Settings(rows=50))
+    assert session.surface(size=5).loss.shape == (5, 5)  # before the first step
+    start = float(session.network.loss(session.theta, *session._rows))
+    session.run_epochs(20)
+    assert session.surface().heights[0] == pytest.approx(start)
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch": 16, "dropout": 0.2, "layers": (4,)}, {"mistake": "no_transpose"}])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vecprop.app.playground import table
 from vecprop.app.playground.session import Session
 from vecprop.app.playground.settings import Settings
 from vecprop.app.playground.table import Table
@@ -33,9 +34,9 @@ def people(rows=40):
 
 
 def test_a_table_is_drawn_and_trained_on():
-    table = Table.of_file("people.csv", people().to_csv(index=False).encode())
-    assert table.chosen(()) == ("age", "height", "buys")
-    session = Session(table=table)
+    of_people = Table.of_file("people.csv", people().to_csv(index=False).encode())
+    assert of_people.chosen(()) == ("age", "height", "buys")
+    session = Session(table=of_people)
     frame = people()
     assert session.settings.data == "table"
     assert session.points.class_names == ("no", "yes")
@@ -97,6 +98,19 @@ def test_a_hostile_table_stays_text():
     assert names[0] in session.points.class_names
     assert max(map(len, session.points.class_names)) <= 61
     assert all(name.isprintable() for name in session.points.class_names)
+
+
+def test_a_name_of_a_column_is_shown_as_one_short_line():
+    session = Session(table=csv('"two\nlines",' + "x" * 1000 + ",c\n1,2,p\n2,1,q\n3,5,p\n4,4,q\n"))
+    first, second = (axis.name for axis in session.points.axes)
+    assert first == "two lines"
+    assert second == "x" * 60 + "…"
+
+
+def test_a_table_that_is_too_long_is_not_read(monkeypatch):
+    monkeypatch.setattr(table, "read_chunks", None)
+    with pytest.raises(ValueError, match="more than 20,000 rows"):
+        Table.of_file("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})))
 
 
 NUMBERS = "\n".join(f"{k},{k * k % 7}" for k in range(100))
