@@ -1,0 +1,119 @@
+"""The server of the playground's page: on this machine only, behind a secret address, for a few windows."""
+
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.ioloop import IOLoop
+from tornado.web import RequestHandler
+
+HERE: Final = "127.0.0.1"
+MOST_WINDOWS = 4
+"""The largest number of windows at once: each trains in the one process of the server."""
+MOST_KEPT = 12
+"""The largest number of windows that are open, opening, or were closed a few seconds ago."""
+MOST_BYTES = 30_000_000
+"""The largest message of the browser: a table of 20 MB as base64."""
+
+
+class PlaygroundServer(BaseServer):
+    """A server of Bokeh that only this machine reaches, and only who knows the address.
+
+    Parameters
+    ----------
+    fill : callable
+        Fills the document of a new window.
+    port : int
+        The port; 0 takes a free one.
+
+    Attributes
+    ----------
+    url : str
+        The address of the page; its path is the secret.
+    """
+
+    def __init__(self, fill: Callable[[Document], None], port: int = 0) -> None:
+        try:
+            listening = socket.create_server((HERE, port))
+        except OSError as error:
+            raise OSError(f"Port {port} cannot be used ({error.strerror}): give another with --port.") from None
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        token = secrets.token_hex(16)
+        app = GuardedApplication(fill, token, hosts=(f"{HERE}:{port}", f"localhost:{port}"))
+        http = HTTPServer(app)
+        http.add_socket(listening)
+        super().__init__(IOLoop.current(), app, http)
+        self.url = f"http://{HERE}:{port}/{token}/"
+
+
+class GuardedApplication(BokehTornado):
+    """Bokeh's application behind a gate that each request passes first.
+
+    Parameters
+    ----------
+    fill : callable
+        Fills the document of a new window.
+    token : str
+        The first part of all paths.
+    hosts : tuple of str
+        The hosts, with their port, by which this machine is reached.
+    """
+
+    def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]) -> None:
+        super().__init__(
+            fill,
+            prefix=token,
+            extra_websocket_origins=list(hosts),
+            secret_key=secrets.token_bytes(32),
+            sign_sessions=True,  # a window is known by the server only
+            websocket_max_message_size_bytes=MOST_BYTES,
+            check_unused_sessions_milliseconds=1_000,
+            unused_session_lifetime_milliseconds=10_000,
+        )
+        self._hosts = hosts
+        self._origins = {None, *(f"http://{host}" for host in hosts)}  # programs send none
+
+    def find_handler(self, request: HTTPServerRequest, **known: Any) -> Any:
+        """Return what answers a request: Bokeh, or a refusal."""
+        refusal = self._refusal(request)
+        if refusal is None:
+            return super().find_handler(request, **known)
+        return self.get_handler_delegate(request, Refusal, {"refusal": refusal})
+
+    def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:
+        """Return the status and the sentence of a refusal; None lets the request in."""
+        if request.host not in self._hosts:  # a foreign name that leads here
+            return 403, "The playground is reached by the address that it has printed only."
+        if request.headers.get("Origin") not in self._origins:
+            return 403, "The playground does not answer the pages of others."
+        page = f"{self.prefix}/"
+        if not (request.path in (page, f"{page}ws") or request.path.startswith(f"{page}static/")):
+            return 404, "There is nothing here: open the address that vecprop playground has printed."
+        if request.path in (page, f"{page}ws") and self._is_full():
+            return 503, f"{MOST_WINDOWS} windows are open already: close one, and load this page again."
+        return None
+
+    def _is_full(self) -> bool:
+        """Return whether no window may be added. One that was closed is kept for seconds: it may be loaded again."""
+        windows = self.get_sessions("/")
+        return sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
+
+
+class Refusal(RequestHandler):
+    """Answers with a sentence."""
+
+    def initialize(self, refusal: tuple[int, str]) -> None:
+        self._status, self._sentence = refusal
+
+    def prepare(self) -> None:
+        """Answer any method."""
+        self.set_status(self._status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(self._sentence)
