@@ -17,6 +17,7 @@ from .commands.evaluate import evaluate
 from .commands.explain import explain
 from .commands.export import export
 from .commands.info import info
+from .commands.playground import playground
 from .commands.predict import predict
 from .commands.train import train
 from .commands.warmup import warmup
@@ -57,7 +58,7 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
-for command in (train, predict, evaluate, explain, convert, check, export, info, warmup, demo):
+for command in (train, predict, evaluate, explain, convert, check, export, info, warmup, demo, playground):
     app.command()(one_line_errors(command))
 lessons = typer.Typer(no_args_is_help=True, help="Check what students write; make and grade worksheets.")
 for command in (learn.check, learn.worksheet, learn.grade):

@@ -110,6 +110,7 @@ class Refusal(RequestHandler):
     """Answers with a sentence."""
 
     def initialize(self, refusal: tuple[int, str]) -> None:
+        """Take the status and the sentence."""
         self._status, self._sentence = refusal
 
     def prepare(self) -> None:

@@ -207,6 +207,11 @@ class Session:
         return len(self.points.class_names)
 
     @property
+    def losses(self) -> tuple[float, float]:
+        """The losses of training and test points as the parameters are now; NaN where there are none."""
+        return self._loss(*self._rows), self._loss(*self._test_rows)
+
+    @property
     def right(self) -> tuple[float, float]:
         """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
         train, test = (self._share_right(*rows) for rows in (self._rows, self._test_rows))

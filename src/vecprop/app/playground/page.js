@@ -1,0 +1,265 @@
+// The page's script: it sends what is done on the page, shows what is told, and asks for the next frame.
+const one = (selector) => document.querySelector(selector)
+const all = (selector) => [...document.querySelectorAll(selector)]
+
+let count = 0
+const send = (action, values = {}) => {
+  sent.data = {message: [JSON.stringify({do: action, ...values})], count: [++count]}
+}
+
+// What is told.
+
+const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : value.toPrecision(4))
+const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`)
+let running = false
+let known = {}
+
+const tellers = {
+  status(status) {
+    running = status.running
+    one("#epochs").textContent = status.epoch.toLocaleString("en")
+    one("#steps").textContent = status.steps.toLocaleString("en")
+    one("#train").textContent = number(status.train)
+    one("#test").textContent = number(status.test)
+    if ("right" in status) one("#right").textContent = [status.right, status.right_test].map(percent).join(" · ")
+    one("#run").replaceChildren(running ? "❚❚ Pause" : "▶ Run")
+    if (status.trouble) tellers.said(status.trouble)
+  },
+  said(text) {
+    one("#said").textContent = text
+    one("#said").hidden = !text
+  },
+  settings(settings) {
+    known = settings
+    for (const field of all("[name]")) {
+      const value = settings[field.name]
+      if (field.type === "checkbox") field.checked = value
+      else field.value = Array.isArray(value) ? value.join(", ") : value
+    }
+    for (const box of all("[data-name=features] input")) box.checked = settings.features.includes(box.value)
+    const used = {momentum: ["momentum", "nesterov"], decay: ["rmsprop"], beta1: ["adam", "adamw"], beta2: ["adam", "adamw"], weight_decay: ["adamw"]}
+    for (const [name, optimizers] of Object.entries(used)) one(`[data-for=${name}]`).hidden = !optimizers.includes(settings.optimizer)
+    one("[data-for=strength]").hidden = settings.penalty === "none"
+    one("#columns").hidden = settings.data !== "table"
+    for (const name of ["noise", "rows"]) one(`[data-for=${name}]`).hidden = settings.data === "table"
+  },
+  classes(names) {
+    const colours = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+    one("#classes").replaceChildren(...names.map((name, k) => {
+      const label = document.createElement("span"), swatch = document.createElement("span")
+      swatch.className = "swatch"
+      swatch.style.background = colours[k % colours.length]
+      label.append(swatch, name)
+      return label
+    }))
+    one("#target-class").replaceChildren(...names.map((name, k) => new Option(name, k)))
+    one("#of-class").hidden = !names.length
+    one("#of-number").hidden = !!names.length
+    tellMouse()
+  },
+  columns({names, chosen}) {
+    for (const [k, list] of all("[data-column]").entries()) {
+      list.replaceChildren(...names.map((name) => new Option(name, name)))
+      list.value = chosen[k]
+    }
+  },
+  selected(row) {
+    selected = row
+  },
+  numbers({row, html}) {
+    one("#row").value = row
+    const at = one("#numbers").scrollTop
+    one("#numbers").innerHTML = html
+    one("#numbers").scrollTop = at
+  },
+  report(text) {
+    one("#report").textContent = text
+  },
+  starts(text) {
+    one("#starts-said").textContent = text
+  },
+  text(text) {
+    one("#text").value = text
+  },
+  file({name, type, content}) {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))
+    save(name, new Blob([bytes], {type}))
+  },
+  weight(edge) {
+    one("#weight").hidden = false
+    one("#no-weight").hidden = true
+    one("#weight").dataset.index = edge.index
+    one("#weight-name").textContent = edge.source === null
+      ? `bias of unit ${edge.target + 1}, layer ${edge.layer + 1}`
+      : `weight from unit ${edge.source + 1} to ${edge.target + 1}, layer ${edge.layer + 1}`
+    for (const field of all("#weight input")) field.value = Number(edge.value.toPrecision(6))
+  },
+  frame(frame) {
+    const painted = () => requestAnimationFrame(() => send("painted", {frame}))
+    if (one("#speed").value === "slow") setTimeout(painted, 250)
+    else painted()
+  },
+}
+const save = (name, blob) => {
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(blob)
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
+}
+shown.connect(shown.properties.data.change, () => {
+  const told = JSON.parse(shown.data.message[0])
+  for (const [name, value] of Object.entries(told)) tellers[name]?.(value)
+})
+
+// What is done.
+
+const act = (action, values) => {
+  tellers.said("")
+  send(action, values)
+}
+one("#run").addEventListener("click", () => act(running ? "pause" : "run"))
+for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do))
+one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number(event.target.value) || 1}))
+
+const values = {
+  number: (field) => (field.value === "" ? null : Number(field.value)),
+  list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map(Number),
+  flag: (field) => field.checked,
+}
+for (const field of all("[name]")) field.addEventListener("change", () => {
+  const value = (values[field.dataset.kind] ?? ((field) => field.value))(field)
+  act("change", {settings: {[field.name]: value}})
+})
+one("[data-name=features]").addEventListener("change", () => {
+  act("change", {settings: {features: all("[data-name=features] input:checked").map((box) => box.value)}})
+})
+one("#fewer").addEventListener("click", () => act("change", {settings: {layers: known.layers.slice(0, -1)}}))
+one("#more").addEventListener("click", () => act("change", {settings: {layers: [...known.layers, known.layers.at(-1) ?? 4]}}))
+one("#controls").addEventListener("submit", (event) => event.preventDefault())
+
+const tellMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
+for (const box of ["#smooth", "#show-test"]) one(box).addEventListener("change", tellMap)
+const tellMouse = () => {
+  const target = one("#of-number").hidden ? Number(one("#target-class").value) : Number(one("#target-number").value)
+  send("mouse", {adds: one("#adds").checked, target})
+}
+for (const field of ["#adds", "#target-class", "#target-number"]) one(field).addEventListener("change", tellMouse)
+
+for (const field of all("#weight input")) field.addEventListener("input", () => {
+  for (const other of all("#weight input")) if (other !== field) other.value = field.value
+  if (field.value !== "") act("weight", {index: Number(one("#weight").dataset.index), value: Number(field.value)})
+})
+one("#weight").addEventListener("submit", (event) => event.preventDefault())
+
+// Tabs.
+
+const tabs = all("[role=tab]")
+const openTab = (tab) => {
+  for (const each of tabs) {
+    const chosen = each === tab
+    each.setAttribute("aria-selected", chosen)
+    each.tabIndex = chosen ? 0 : -1
+    one(`#panel-${each.dataset.tab}`).hidden = !chosen
+  }
+  send("tab", {tab: tab.dataset.tab})
+}
+for (const [k, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => openTab(tab))
+  tab.addEventListener("keydown", (event) => {
+    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key]
+    if (step) {
+      const next = tabs[(k + step + tabs.length) % tabs.length]
+      next.focus()
+      openTab(next)
+    }
+  })
+}
+one("#row").addEventListener("change", (event) => act("row", {row: Number(event.target.value)}))
+one("#check").addEventListener("click", () => {
+  tellers.report("…")
+  act("check")
+})
+one("#start-many").addEventListener("click", () => {
+  tellers.starts("…")
+  act("starts", {count: Number(one("#count").value), epochs: Number(one("#epochs-of-starts").value)})
+})
+
+// The hidden space turns with the mouse, or by itself.
+
+let from = null
+one("#turn").addEventListener("pointerdown", (event) => {
+  from = [event.clientX, event.clientY]
+  one("#turn").setPointerCapture(event.pointerId)
+})
+one("#turn").addEventListener("pointermove", (event) => {
+  if (!from) return
+  send("turn", {around: (event.clientX - from[0]) / 120, up: (event.clientY - from[1]) / 120})
+  from = [event.clientX, event.clientY]
+})
+for (const kind of ["pointerup", "pointercancel"]) one("#turn").addEventListener(kind, () => { from = null })
+setInterval(() => {
+  if (one("#turns").checked && !one("#panel-hidden").hidden) send("turn", {around: 0.03, up: 0})
+}, 60)
+
+// Files.
+
+for (const button of all("[data-take]")) button.addEventListener("click", () => act("take", {what: button.dataset.take}))
+one("#picture").addEventListener("click", () => {
+  const map = figures.find((figure) => figure.name === "map")
+  Bokeh.index.find_one(map).export("png").canvas.toBlob((blob) => save("playground.png", blob))
+})
+one("#open").addEventListener("click", () => act("open", {text: one("#text").value}))
+one("#upload").addEventListener("change", (event) => {
+  const file = event.target.files[0]
+  if (!file) return
+  if (file.size > most_bytes) return tellers.said(`${file.name} has ${file.size.toLocaleString("en")} bytes, but no more than ${most_bytes.toLocaleString("en")} are read.`)
+  const reader = new FileReader()
+  reader.onload = () => act("upload", {name: file.name, content: reader.result.slice(reader.result.indexOf(",") + 1)})
+  reader.onerror = () => tellers.said(`${file.name} cannot be read.`)
+  reader.readAsDataURL(file)
+})
+for (const list of all("[data-column]")) list.addEventListener("change", () => {
+  act("change", {settings: {columns: all("[data-column]").map((list) => list.value)}})
+})
+
+// Keys.
+
+let selected = null // the point that was clicked
+const remove = () => {
+  if (selected !== null) act("remove", {row: selected})
+  selected = null
+}
+const keys = {" ": () => one("#run").click(), s: () => act("step"), e: () => act("epoch"), r: () => act("restart"), Delete: remove}
+document.addEventListener("keydown", (event) => {
+  const at = event.target
+  if (event.ctrlKey || event.metaKey || event.altKey || at.closest?.("input, select, textarea")) return
+  if (event.key === " " && at.closest?.("button, summary")) return // which it presses
+  const action = keys[event.key]
+  if (action) {
+    event.preventDefault()
+    action()
+  }
+})
+
+// Colours of figures follow the page's.
+
+const dark = matchMedia("(prefers-color-scheme: dark)")
+const colour = () => {
+  const ink = getComputedStyle(document.body).color
+  for (const figure of figures) {
+    for (const axis of [...figure.left, ...figure.below]) {
+      Object.assign(axis, {major_label_text_color: ink, axis_label_text_color: ink, axis_line_color: ink, major_tick_line_color: ink, minor_tick_line_color: null})
+    }
+    for (const grid of [...figure.center, ...figure.right]) if ("label_text_color" in grid) grid.label_text_color = ink
+    for (const {name, glyph} of figure.renderers) {
+      if (name === "ground") glyph.global_alpha = dark.matches ? 0.6 : 1
+      if (name === "ink") for (const part of ["line_color", "text_color"]) if (part in glyph) glyph[part] = ink
+    }
+  }
+}
+dark.addEventListener("change", colour)
+colour()
+
+for (const button of all("header button")) button.disabled = false
+send("ready")

@@ -1,0 +1,303 @@
+"""The page: what its controls do to the session, and when its pictures are drawn."""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from importlib.resources import files
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+from bokeh.core.templates import get_env
+from bokeh.document import Document
+from bokeh.models import CustomJS
+
+from .edges import Edge
+from .messages import Action, Messages
+from .session import LARGEST_WEIGHT, MOST_EPOCHS_OF_STARTS, MOST_STARTS, Session
+from .settings import CHOICES, RANGES, Settings
+from .table import MOST_BYTES, Table
+from .take_away import file_of
+from .views.gradients import GradientsView
+from .views.hidden import HiddenView
+from .views.loss import LossView
+from .views.map import MapView
+from .views.momentum import MomentumView
+from .views.network import NetworkView
+from .views.starts import StartsView, described
+
+FRAME_SECONDS = 0.03
+"""The longest time of training between two frames."""
+OTHERS_SECONDS = 0.5
+"""The time between two frames in which all pictures are drawn, not the map alone."""
+MOST_EPOCHS = 100_000
+"""The largest number of epochs between two frames."""
+FOLDER = files("vecprop.app.playground")
+
+
+class Page:
+    """A window: a session, its pictures, and its controls.
+
+    Parameters
+    ----------
+    document : Document
+        Bokeh's document of the window.
+    session : Session
+        What is played with.
+    """
+
+    def __init__(self, document: Document, session: Session) -> None:
+        self.document, self.session = document, session
+        self.running, self.speed, self.frame = False, 1, 0
+        self.row, self.target, self.tab = 0, 0.0, "numbers"
+        self._drawn = 0.0
+        self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
+        self.always = {"map": self.map, "loss": LossView(), "network": NetworkView(self._chosen)}
+        self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
+        actions: dict[str, Action] = {
+            "ready": self._ready,
+            "run": self._run,
+            "pause": self._pause,
+            "painted": self._painted,
+            "step": self._step,
+            "epoch": self._epoch,
+            "restart": self._restart,
+            "speed": self._set_speed,
+            "change": self._change,
+            "open": self._open,
+            "upload": self._upload,
+            "weight": self._set_weight,
+            "remove": self._remove,
+            "mouse": self._set_mouse,
+            "map": self._set_map,
+            "tab": self._set_tab,
+            "row": self._set_row,
+            "turn": self._turn,
+            "check": self._check,
+            "starts": self._start_many,
+            "take": self._take,
+        }
+        self.messages = Messages(document, actions, self._status)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the next answer tells."""
+        return self.messages.told
+
+    def fill(self) -> None:
+        """Put the pictures, the messages and the page around them into the document."""
+        figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
+        sources = {"sent": self.messages.sent, "shown": self.messages.shown}
+        for root in (*figures, *sources.values()):
+            self.document.add_root(root)
+        self.document.title = "vecprop playground"
+        self.document.template = get_env().from_string(_text("page.html"))
+        self.document.template_variables.update(
+            style=_text("page.css"),
+            choices=CHOICES,
+            ranges=RANGES,
+            largest_weight=LARGEST_WEIGHT,
+            most_starts=MOST_STARTS,
+            most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
+        )
+        arguments = {**sources, "figures": figures, "most_bytes": MOST_BYTES}
+        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
+        self._draw()
+
+    def _status(self) -> dict[str, Any]:
+        """Return what is told with every answer."""
+        session = self.session
+        history = session.history
+        losses = (
+            (history.train[-1], history.test[-1]) if self.running else session.losses
+        )  # those of an epoch are known
+        numbers = dict(zip(("train", "test"), losses, strict=True))
+        if not self.running:
+            numbers |= dict(zip(("right", "right_test"), session.right, strict=True))
+        status = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
+        status |= {"epoch": session.epoch, "steps": session.steps, "trouble": session.trouble, "running": self.running}
+        return {"status": status}
+
+    def _tell_settings(self) -> None:
+        session = self.session
+        self.told["settings"] = asdict(session.settings)
+        self.told["text"] = session.settings.to_text()
+        self.told["classes"] = list(session.points.class_names)
+        if session.table is not None:
+            chosen = session.table.chosen(session.settings.columns)
+            self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
+
+    def _ready(self) -> None:
+        self._tell_settings()
+        self._draw()
+
+    # Training.
+
+    def _run(self) -> None:
+        if not self.running and not self.session.trouble:
+            self.running = True
+            self._next_frame()
+
+    def _pause(self) -> None:
+        self.running = False
+        self._draw()
+
+    def _painted(self, frame: int) -> None:
+        """Go on once the browser has painted a frame: so none waits for another."""
+        if self.running and frame == self.frame:
+            self._next_frame()
+
+    def _next_frame(self) -> None:
+        end, left, some = perf_counter() + FRAME_SECONDS, self.speed, 1
+        while left and perf_counter() < end and not self.session.trouble:
+            self.session.run_epochs(min(left, some))
+            left -= min(left, some)
+            some *= 2
+        if self.session.trouble:
+            self.running = False
+        if not self.running or perf_counter() - self._drawn > OTHERS_SECONDS:
+            self._draw()
+        else:
+            self.map.update(self.session)
+        self.frame += 1
+        self.told["frame"] = self.frame
+
+    def _step(self) -> None:
+        self.running = False
+        self.session.step()
+        self._draw()
+
+    def _epoch(self) -> None:
+        self.running = False
+        self.session.run_epochs(1)
+        self._draw()
+
+    def _restart(self) -> None:
+        self.running = False
+        self.session.restart()
+        self._draw()
+
+    def _set_speed(self, epochs: int) -> None:
+        if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
+            raise ValueError(f"The speed is {epochs!r}, but it is 1 to {MOST_EPOCHS:,} epochs a frame.")
+        self.speed = epochs
+
+    # Changes.
+
+    def _change(self, settings: dict[str, Any]) -> None:
+        try:
+            self.session.change(**settings)
+        finally:  # a control whose value is refused goes back
+            self._tell_settings()
+        self._draw()
+
+    def _open(self, text: str) -> None:
+        """Begin anew with settings that were taken away as a text."""
+        self._begin(Session(Settings.from_text(text), self.session.table))
+
+    async def _upload(self, name: str, content: str) -> None:
+        """Begin anew with a table, whose bytes are base64."""
+        table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
+        self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
+
+    def _begin(self, session: Session) -> None:
+        self.session, self.running, self.row = session, False, 0
+        self._tell_settings()
+        self._draw()
+
+    def _edited(self, kind: str, **where: Any) -> None:
+        """Do what the mouse has done on the map."""
+        actions = {"select": self._select, "add": self._add, "move": self._move}
+        self.messages.answer(actions[kind], **where)
+
+    def _add(self, x: float, y: float) -> None:
+        axis: Any = self.session.points.target
+        self._edit(self.session.add_point, x, y, self.target if self.session.class_count else axis.place(self.target))
+
+    def _move(self, row: int, x: float, y: float) -> None:
+        self._edit(self.session.move_point, row, x, y)
+
+    def _remove(self, row: int) -> None:
+        self._edit(self.session.remove_point, row)
+
+    def _edit(self, change: Callable[..., None], *values: Any) -> None:
+        try:
+            change(*values)
+        finally:  # a point that is refused goes back
+            self.map.draw_points(self.session)
+        self.row = min(self.row, len(self.session.points.t) - 1)
+        self._draw()
+
+    def _set_mouse(self, adds: bool, target: float) -> None:
+        """Take what a click on the map does, and the target of new points."""
+        self.map.adds, self.target = bool(adds), target
+
+    def _set_map(self, smooth: bool, test: bool) -> None:
+        self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
+        self.map.update(self.session)
+
+    def _chosen(self, edge: Edge) -> None:
+        self.messages.answer(self._tell_weight, edge=edge)
+
+    def _tell_weight(self, edge: Edge) -> None:
+        self.told["weight"] = asdict(edge)
+
+    def _set_weight(self, index: int, value: float) -> None:
+        self.session.set_weight(index, value)
+        self._draw()
+
+    # What is understood, and taken away.
+
+    def _set_tab(self, tab: str) -> None:
+        self.tab = tab
+        self._draw_tab()
+
+    def _set_row(self, row: int) -> None:
+        self.session.row(row)
+        self.row = row
+        self._draw_tab()
+
+    def _select(self, row: int) -> None:
+        self.told["selected"] = row
+        self._set_row(row)
+
+    def _turn(self, around: float, up: float) -> None:
+        self.hidden.turn(float(around), float(up))
+        self.hidden.update(self.session)
+
+    async def _check(self) -> None:
+        report = await asyncio.to_thread(self.session.check)
+        self.told["report"] = str(report)
+
+    async def _start_many(self, count: int, epochs: int) -> None:
+        starts = await asyncio.to_thread(self.session.starts, count, epochs)
+        self.starts.draw(starts)
+        self.told["starts"] = described(starts)
+
+    def _take(self, what: str) -> None:
+        self.told["file"] = file_of(self.session, what)
+
+    # Pictures.
+
+    def _draw(self) -> None:
+        """Draw all that is seen."""
+        for view in self.always.values():
+            view.update(self.session)
+        self._draw_tab()
+        self._drawn = perf_counter()
+
+    def _draw_tab(self) -> None:
+        if self.tab == "numbers":
+            self.told["numbers"] = {"row": self.row, "html": self.session.row(self.row).to_html()}
+        elif self.tab in self.in_tabs:
+            self.in_tabs[self.tab].update(self.session)
+
+
+def _text(name: str) -> str:
+    return FOLDER.joinpath(name).read_text(encoding="utf-8")
+
+
+def page_of(session: Callable[[], Session]) -> Callable[[Document], None]:
+    """Return the function that fills the document of a new window, with a session of its own."""
+    return lambda document: Page(document, session()).fill()

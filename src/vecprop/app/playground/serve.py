@@ -1,0 +1,49 @@
+"""The playground as a program: its server, until Ctrl-C, and its page in the browser."""
+
+import asyncio
+import logging
+import webbrowser
+from pathlib import Path
+
+from .page import page_of
+from .server import PlaygroundServer
+from .session import Session
+from .settings import Settings
+from .table import Table
+
+
+def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
+    """Serve the page, and return after Ctrl-C.
+
+    Parameters
+    ----------
+    table : path or None
+        A table of the user's own.
+    port : int
+        The port; 0 takes a free one.
+    text : str or None
+        Settings as `Settings.to_text` writes them.
+    opens_browser : bool
+        Whether the page is opened in the browser.
+    """
+    logging.getLogger("bokeh").setLevel(logging.ERROR)  # that a window was closed is no news
+    own = None if table is None else Table.read(table)
+    settings = None if text is None else Settings.from_text(text)
+
+    def session() -> Session:
+        return Session(settings, own)
+
+    session().run_epochs(2)  # loads the kernels, before somebody waits for a frame
+
+    async def run() -> None:
+        server = PlaygroundServer(page_of(session), port)
+        server.start()
+        print(f"The playground is at {server.url}\nCtrl-C ends it.", flush=True)
+        if opens_browser:
+            webbrowser.open(server.url)
+        await asyncio.Event().wait()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        print("\nThe playground has ended.")
