@@ -101,7 +101,7 @@ def test_its_own_page_and_programs_are_let_in():
     async def visit(url):
         for headers in ({}, {"Origin": url.rsplit("/", 2)[0]}):
             socket = await opened(url, **headers)
-            assert "ACK" in await socket.read_message()
+            assert "ACK" in str(await socket.read_message())
             await closed(socket)
 
     visited(visit)

@@ -1,0 +1,298 @@
+"""The playground in a real browser: it trains, shows, refuses and gives away what a script computes."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vecprop import load
+
+pytest.importorskip("bokeh", reason='The playground needs Bokeh: pip install "vecprop[playground]".')
+playwright = pytest.importorskip("playwright.sync_api", reason="Needs Playwright: pip install playwright.")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        BROWSER is None, reason="No Chromium on the PATH: install it, for instance by `apt-get install chromium`."
+    ),
+]
+COMMAND = [sys.executable, "-m", "vecprop", "playground", "--no-browser"]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Return the address of a playground, which ends by an interrupt and one sentence."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        found = re.search(r"http\S+", server.stdout.readline())
+        assert found
+        yield found[0]
+        server.send_signal(2)
+        out, errors = server.communicate(timeout=20)
+        assert out.endswith("\nThe playground has ended.\n")
+        assert errors == ""
+        assert server.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def window(browser: Any, url: str) -> Iterator[Any]:
+    """Return a function that opens a window; errors and foreign requests fail the test."""
+    wrong: list[str] = []
+    contexts = []
+
+    def open_window(**settings: Any) -> Any:
+        contexts.append(browser.new_context(**settings))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("dialog", lambda dialog: wrong.append(dialog.message))
+        page.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url) else None)
+        page.goto(url)
+        page.wait_for_selector("#run:enabled")
+        page.wait_for_function("document.querySelector('#train').textContent !== '–'")
+        return page
+
+    def is_foreign(address: str) -> bool:
+        return not address.startswith((url, url.replace("http", "ws", 1), "data:", "blob:"))
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def text(page: Any, selector: str) -> str:
+    return page.locator(selector).inner_text()
+
+
+def changed(page: Any, selector: str, before: str) -> str:
+    """Return the text of an element once it is another than before."""
+    page.wait_for_function(
+        "([where, before]) => document.querySelector(where).innerText !== before", arg=[selector, before]
+    )
+    return text(page, selector)
+
+
+def said(page: Any) -> str:
+    page.wait_for_selector("#said:not([hidden])")
+    return text(page, "#said")
+
+
+def taken(page: Any, selector: str, folder: Path) -> Path:
+    """Return the file that a button gives."""
+    page.click("#tab-take")
+    with page.expect_download() as waiting:
+        page.click(selector)
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def upload(page: Any, name: str, content: str) -> None:
+    page.set_input_files("#upload", {"name": name, "mimeType": "text/csv", "buffer": content.encode()})
+
+
+def choose(page: Any, name: str, value: str) -> None:
+    """Give a control a value, and wait for the answer."""
+    field = page.locator(f"[name={name}]")
+    if field.evaluate("field => field.tagName") == "SELECT":
+        field.select_option(value)
+    else:
+        field.fill(value)
+        field.dispatch_event("change")
+    page.wait_for_function("name => document.querySelector('#text').value.includes(name + '=')", arg=name)
+
+
+def test_it_trains_and_steps(window: Any) -> None:
+    page = window()
+    first = text(page, "#train")
+    page.click("[data-do=step]")
+    second = changed(page, "#train", first)
+    assert text(page, "#epochs") == "1"
+    page.keyboard.press("e")
+    assert changed(page, "#train", second) != first
+    page.keyboard.press("r")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '0'")
+    assert text(page, "#train") == first
+    page.click("#run")
+    began = time.monotonic()
+    page.wait_for_function("Number(document.querySelector('#epochs').textContent.replace(',', '')) > 10")
+    assert time.monotonic() - began < 30  # 3 seconds where nothing else runs
+    page.click("#run")
+    page.wait_for_function("document.querySelector('#run').textContent.includes('Run')")
+    stopped = text(page, "#epochs")
+    page.wait_for_timeout(300)
+    assert text(page, "#epochs") == stopped
+
+
+def test_the_check_passes_and_names_a_planted_mistake(window: Any) -> None:
+    page = window()
+    page.click("#tab-check")
+    page.click("#check")
+    page.wait_for_function("document.querySelector('#report').textContent.includes('PASS: No gradient errors')")
+    choose(page, "mistake", "sum_for_mean")
+    page.click("#check")
+    page.wait_for_function("document.querySelector('#report').textContent.includes('FAIL')")
+    assert "sum" in text(page, "#report")
+
+
+def test_what_is_refused_is_said_and_goes_back(window: Any) -> None:
+    page = window()
+    page.fill("[name=learning_rate]", "-1")
+    page.dispatch_event("[name=learning_rate]", "change")
+    assert said(page).startswith("learning_rate is -1.0, but it is 0 to")
+    page.wait_for_function("document.querySelector('[name=learning_rate]').value === '0.1'")
+    page.click("#tab-take")
+    page.fill("#text", "data=none")
+    page.click("#open")
+    page.wait_for_function("document.querySelector('#said').textContent.startsWith('data is')")
+
+
+def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> None:
+    page = window()
+    choose(page, "dropout", "0.1")
+    choose(page, "batch", "32")
+    page.keyboard.press("Tab")
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    page.click("#tab-numbers")
+    box = page.locator(".picture.wide").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.28)  # on an edge, or beside it
+    choose(page, "learning_rate", "0.05")
+    page.click("[data-do=step]")
+    page.wait_for_function("document.querySelector('#steps').textContent !== '5'")
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
+    script = taken(page, "[data-take=script]", tmp_path)
+    model = taken(page, "[data-take=model]", tmp_path)
+    code = f"{script.read_text(encoding='utf-8')}\nimport numpy\nnumpy.save('theta.npy', theta)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    import numpy as np
+
+    assert np.load(tmp_path / "theta.npy").tobytes() == load(model).theta.tobytes()
+
+
+def test_a_weight_is_chosen_and_changed(window: Any) -> None:
+    page = window()
+    box = page.locator(".picture.wide").bounding_box()
+    side = box["width"] / 600 * 96.25  # of a unit
+    corner = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side / 2
+    page.mouse.click(*corner)  # the bias of the middle unit
+    page.wait_for_selector("#weight:not([hidden])")
+    assert text(page, "#weight-name") == "bias of unit 2, layer 1"
+    before = text(page, "#train")
+    page.fill("#weight input[type=number]", "3")
+    changed(page, "#train", before)
+
+
+def test_points_are_added_moved_and_removed(window: Any) -> None:
+    page = window()
+    page.check("#adds")
+    before = text(page, "#train")
+    box = page.locator(".picture.square").bounding_box()
+    corner = box["x"] + box["width"] * 0.93, box["y"] + box["height"] * 0.07
+    page.mouse.click(*corner)
+    after = changed(page, "#train", before)
+    page.uncheck("#adds")
+    page.mouse.click(*corner)
+    page.wait_for_function("document.querySelector('#row').value === '200'")
+    page.mouse.move(*corner)
+    page.mouse.down()
+    page.mouse.move(corner[0] - 60, corner[1] + 90, steps=5)
+    page.mouse.up()
+    moved = changed(page, "#train", after)
+    page.keyboard.press("Delete")
+    changed(page, "#train", moved)
+    assert text(page, "#train") == before
+
+
+def test_an_own_table_trains(window: Any) -> None:
+    page = window()
+    rows = "\n".join(f"{age},{'Rome' if age % 3 else 'Oslo'},{'yes' if age > 40 else 'no'}" for age in range(20, 60))
+    upload(page, "people.csv", f"age,town,buys\n{rows}\n")
+    page.wait_for_function("document.querySelector('#classes').innerText.includes('yes')")
+    page.wait_for_selector("#columns:not([hidden])")
+    before = text(page, "#train")
+    page.click("[data-do=epoch]")
+    changed(page, "#train", before)
+    upload(page, "bad.csv", "a,b\n1,2\n")
+    assert "at least 4 rows and 3 columns are needed" in said(page)
+
+
+def test_a_hostile_table_is_text(window: Any) -> None:
+    page = window()
+    nasty = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    classes = (nasty, r"$$\href{http://evil.example}{x}$$")
+    rows = "\n".join(f"{k},{k % 7},{classes[k % 2]}" for k in range(40))
+    upload(page, f"{nasty.replace('/', '')}.csv", f'"{nasty}",$$x^2$$,"=cmd()"\n{rows}\n')
+    page.wait_for_function("document.querySelector('#classes').innerText.includes('alert(2)')")
+    page.click("[data-do=step]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    assert page.locator("#classes img, #classes script, #columns img").count() == 0
+    upload(page, "<img src=x onerror=alert(3)>.csv", "1\n")
+    assert said(page).startswith("<img src=x onerror=alert(3)>.csv has 1 columns and 0 rows")
+    page.wait_for_timeout(300)
+
+
+def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path) -> None:
+    page = window()
+    for data, layers in (("wave", "4 2"), ("blobs", ""), ("spirals", "8 8 8")):
+        page.select_option("[name=data]", data)
+        page.wait_for_function("data => document.querySelector('#text').value.includes(data)", arg=data)
+        page.fill("[name=layers]", layers)
+        page.dispatch_event("[name=layers]", "change")
+        for tab in ("hidden", "gradients", "momentum", "numbers"):
+            page.click(f"#tab-{tab}")
+            page.click("[data-do=epoch]")
+        assert page.locator("#said").is_hidden()
+    page.click("#tab-starts")
+    page.fill("#count", "5")
+    page.fill("#epochs-of-starts", "20")
+    page.click("#start-many")
+    page.wait_for_function("document.querySelector('#starts-said').textContent.startsWith('Of 5 starts')")
+    picture = taken(page, "#picture", tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    settings = page.input_value("#text")
+    other = window()
+    other.click("#tab-take")
+    other.fill("#text", settings)
+    other.click("#open")
+    other.wait_for_function("document.querySelector('[name=data]').value === 'spirals'")
+    assert other.input_value("[name=layers]") == "8, 8, 8"
+
+
+def test_windows_are_apart_and_a_page_is_loaded_again(window: Any) -> None:
+    page, other = window(), window()
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    assert text(other, "#epochs") == "0"
+    page.reload()
+    page.wait_for_selector("#run:enabled")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '0'")
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+
+
+def test_narrow_and_dark_windows(window: Any) -> None:
+    page = window(viewport={"width": 380, "height": 700}, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", colour)[:3])) < 200
