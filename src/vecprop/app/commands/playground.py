@@ -30,5 +30,6 @@ def playground(
     try:
         from ..playground.serve import serve
     except ModuleNotFoundError as error:
-        raise ImportError(f'The playground needs {error.name}: pip install "vecprop[playground]".') from None
+        name = str(error.name).partition(".")[0]
+        raise ImportError(f'The playground needs {name}: pip install "vecprop[playground]".') from None
     serve(table, port, text, opens_browser=not no_browser)

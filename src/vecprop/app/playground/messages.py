@@ -67,7 +67,10 @@ class Messages:
 
     def _act(self, text: str) -> Awaitable[None] | None:
         message = json.loads(text)
-        return self._actions[message.pop("do")](**message)
+        action = self._actions.get(message.pop("do"))
+        if action is None:
+            raise ValueError("The page asks for something that does not exist: load it again.")
+        return action(**message)
 
     def _tell(self) -> None:
         self.shown.data = {"message": [json.dumps(self.told | self._always())]}

@@ -5,10 +5,11 @@ import logging
 import webbrowser
 from pathlib import Path
 
+from ..terminal.errors import UsageError
 from .page import page_of
 from .server import PlaygroundServer
 from .session import Session
-from .settings import Settings
+from .settings import Settings, SettingsError
 from .table import Table
 
 
@@ -28,15 +29,14 @@ def serve(table: Path | None, port: int, text: str | None, *, opens_browser: boo
     """
     logging.getLogger("bokeh").setLevel(logging.ERROR)  # that a window was closed is no news
     own = None if table is None else Table.read(table)
-    settings = None if text is None else Settings.from_text(text)
-
-    def session() -> Session:
-        return Session(settings, own)
-
-    session().run_epochs(2)  # loads the kernels, before somebody waits for a frame
+    try:
+        settings = None if text is None else Settings.from_text(text)
+        Session(settings, own).run_epochs(2)  # loads the kernels, before somebody waits for a frame
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
 
     async def run() -> None:
-        server = PlaygroundServer(page_of(session), port)
+        server = PlaygroundServer(page_of(lambda: Session(settings, own)), port)
         server.start()
         print(f"The playground is at {server.url}\nCtrl-C ends it.", flush=True)
         if opens_browser:

@@ -1,0 +1,34 @@
+"""``vecprop playground``: what is refused before a page is served."""
+
+import sys
+
+import pytest
+
+pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("none.csv",), 3, "There is no file none.csv.\n"),
+        (("--open", "data=none"), 2, "data is 'none', but it is one of circles, moons"),
+        (("--open", "data=table"), 2, "The data are a table, but none was given: open one first.\n"),
+        (("small.csv",), 3, "The table has 1 rows and 2 columns, but at least 4 rows and 3 columns are needed"),
+    ],
+)
+def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
+    (tmp_path / "small.csv").write_text("a,b\n1,2\n")
+    done = vecprop("playground", "--no-browser", *arguments)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_bokeh_it_says_what_to_install(vecprop, monkeypatch):
+    for name in ("page", "server", "serve"):
+        monkeypatch.delitem(sys.modules, f"vecprop.app.playground.{name}", raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    done = vecprop("playground")
+    assert (done.exit_code, done.stderr) == (1, 'The playground needs bokeh: pip install "vecprop[playground]".\n')
