@@ -256,8 +256,8 @@ def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path)
     page = window()
     for data, layers in (("wave", "4 2"), ("blobs", ""), ("spirals", "8 8 8")):
         page.select_option("[name=data]", data)
+        page.fill("[name=layers]", layers)  # what is typed is not overwritten by the answer
         page.wait_for_function("data => document.querySelector('#text').value.includes(data)", arg=data)
-        page.fill("[name=layers]", layers)
         page.dispatch_event("[name=layers]", "change")
         for tab in ("hidden", "gradients", "momentum", "numbers"):
             page.click(f"#tab-{tab}")

@@ -141,6 +141,7 @@ def test_places_of_a_table_are_in_its_units():
     answer = window.tell("upload", name="people.csv", content=table)
     assert answer["columns"] == {"names": ["age", "town", "pay"], "chosen": ["age", "town", "pay"]}
     assert 10 < window.page.map.figure.x_range.start < 20
+    assert window.page.always["network"]._names.data["text"] == ["age", "town", "number"]
     window.tell("mouse", adds=True, target=300)
     window.mouse("tap", 59.0, 0.5)
     points = window.session.points

@@ -31,7 +31,7 @@ const tellers = {
   },
   settings(settings) {
     known = settings
-    for (const field of all("[name]")) {
+    for (const field of all("[name]:not([data-typed])")) {
       const value = settings[field.name]
       if (field.type === "checkbox") field.checked = value
       else field.value = Array.isArray(value) ? value.join(", ") : value
@@ -127,7 +127,9 @@ const values = {
   list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map(Number),
   flag: (field) => field.checked,
 }
+for (const field of all("[name]")) field.addEventListener("input", () => { field.dataset.typed = "" }) // is not overwritten
 for (const field of all("[name]")) field.addEventListener("change", () => {
+  delete field.dataset.typed
   const value = (values[field.dataset.kind] ?? ((field) => field.value))(field)
   act("change", {settings: {[field.name]: value}})
 })

@@ -94,7 +94,9 @@ class NetworkView:
         ]
         self._draw_edges(session.weights(), places, sides)
         self._draw_units(images, places, sides, session.class_count > 0)
-        names = (tuple(session.settings.features), session.points.class_names or ("number",))
+        columns = dict(zip("xy", (axis.name for axis in session.points.axes), strict=True))
+        inputs = tuple(columns.get(name, name) for name in session.settings.features)
+        names = (inputs, session.points.class_names or ("number",))
         if self._placed != (sizes, names):
             self._placed = (sizes, names)
             self._draw_names(names, places, sides)
