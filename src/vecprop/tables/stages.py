@@ -141,8 +141,8 @@ class Schedule:
                 return True
             if last and self.checkpoint_of_last.is_begun:  # an earlier program has ended the stages here
                 return False
-        seconds = self.seconds
-        return self.stage <= MOST_STAGES and seconds + seconds * (_work(fits) + _work(last)) / self._work <= self.budget
+        seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
+        return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.budget
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
         """Count a stage of these fits, after which the first model has this loss on unseen rows."""
