@@ -111,7 +111,10 @@ def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, op
 
 def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
     done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST)
-    assert (done.exit_code, "--cv trains models on rows that do not fit" in done.stderr) == (2, True)
+    assert (
+        done.exit_code,
+        "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr,
+    ) == (2, True)
     done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST)
     assert (done.exit_code, done.stderr) == (2, "--memory much is no amount of memory: give one such as 4GB.\n")
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)

@@ -177,6 +177,13 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
     anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert table.whole().rows == ROWS - 120
+    anew, names = model.refitted(folder, memory="1GB"), dict.fromkeys(("sample_weight", "groups", "time"))
+    of_all = model.refitted(model._streamed(folder, None, names, "1GB").whole())
+    np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
+    assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
+    assert any("trained on its" in note for note in anew.notes_)
+    with pytest.raises(TableError, match="so that sample_weight must be the name of a column of it"):
+        model.refitted(folder, sample_weight=np.ones(ROWS), memory="1GB")
 
 
 def sizes(frame):

@@ -171,10 +171,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         ValueError
             If settings are out of range, or training diverges.
         """
-        table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
-        if is_path(X) or is_dataset(X):
-            streamed = self._streamed(X, y, {"sample_weight": sample_weight, "groups": groups, "time": time}, memory)
-            table = table if streamed is None else {"X": streamed}
+        names = {"sample_weight": sample_weight, "groups": groups, "time": time}
+        streamed = self._streamed(X, y, names, memory)
+        table = {"X": X, "y": y, **names} if streamed is None else {"X": streamed}
         with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
             fit_together([self], [table], self.progress or show)
         return self
@@ -185,6 +184,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         y: Any = None,
         sample_weight: Any = None,
         progress: Callable[[Progress], object] | None = None,
+        memory: int | str | None = None,
     ) -> Self:
         """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
 
@@ -195,8 +195,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for `fit`.
+        X, y, sample_weight, memory
+            As for `fit`: files that need more memory are trained on block by block.
         progress : callable, optional
             As the setting of this name.
 
@@ -207,6 +207,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         model: Any = clone(self)
+        names = {"sample_weight": sample_weight, "groups": None, "time": None}
+        X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
         kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
@@ -237,7 +239,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return model
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
-        """Return a table that does not fit into memory; None for one that does."""
+        """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
+        if not (is_path(X) or is_dataset(X)):
+            return None
         aside = [name for name in (self.target, names["sample_weight"], names["groups"]) if isinstance(name, str)]
         if (found := parts_if_larger(X, memory, self.asked, aside)) is None:
             return None
