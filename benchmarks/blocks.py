@@ -8,17 +8,21 @@ and removed at the end. A network 30-64-64-2 is trained on them for an epoch, in
   turns, of which the fastest counts;
 - other libraries' ways beside it, on fewer rows: log loss is that of 200,000 other rows.
 
-Each measurement has a process of its own.
+Each measurement has a process of its own. With ``--folder``, rows and measurements stay there until all is measured:
+the same command goes on where it was ended, with the file of rows or the measurement that was under way.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +47,31 @@ def rows_of(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def generate(folder: Path, rows: int) -> None:
-    """Write rows as arrays, and as Parquet files without dictionaries, which numbers like these have no use for."""
+    """Write rows as arrays, and as Parquet files without dictionaries, which numbers like these have no use for.
+
+    Files that an earlier run has written stay as they are.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (folder / "parquet").mkdir(parents=True)
-    X = np.lib.format.open_memmap(folder / "X.npy", "w+", np.float32, (rows, INPUTS))
-    T = np.lib.format.open_memmap(folder / "T.npy", "w+", np.int32, (rows,))
+    (folder / "parquet").mkdir(exist_ok=True)
+    X = opened(folder / "X.npy", np.float32, (rows, INPUTS))
+    T = opened(folder / "T.npy", np.int32, (rows,))
     for number, first in enumerate(range(0, rows, FILE)):
+        path = folder / "parquet" / f"{number:05}.parquet"
+        if path.exists():
+            continue
         own, t = rows_of(number, min(FILE, rows - first))
         X[first : first + len(t)], T[first : first + len(t)] = own, t
         table = pa.table({f"x{k}": own[:, k] for k in range(INPUTS)} | {"t": t})
-        pq.write_table(table, folder / "parquet" / f"{number:05}.parquet", row_group_size=GROUP, use_dictionary=False)
+        pq.write_table(table, folder / "unfinished", row_group_size=GROUP, use_dictionary=False)
+        X.flush(), T.flush()
+        os.replace(folder / "unfinished", path)
+
+
+def opened(path: Path, F: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of a file, which is made if it is not there."""
+    return np.lib.format.open_memmap(path, "r+") if path.exists() else np.lib.format.open_memmap(path, "w+", F, shape)
 
 
 def anonymous() -> int:
@@ -214,7 +231,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000_000, help="that are streamed")
     parser.add_argument("--in-memory", type=int, default=8 * FILE, help="rows of the comparison with memory")
     parser.add_argument("--peers", type=int, default=2 * FILE, help="rows of the comparison with other libraries")
-    parser.add_argument("--folder", type=Path, default=None, help="for 250 bytes a row; by default a temporary one")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="there, with room for 250 bytes a row; a temporary one by default"
+    )
     parser.add_argument("--note", default="", help="a sentence on the machine for the page")
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--base", action="store_true", help="print the memory of an interpreter with vecprop imported")
@@ -226,12 +245,9 @@ def main() -> None:
     if asked.one:
         print(json.dumps(measure(asked.one[0], Path(asked.one[1]), int(asked.one[2]))))
         return
-    folder = Path(tempfile.mkdtemp(prefix="blocks-", dir=asked.folder))
-    try:
+    with folder_of(asked) as folder:
         generate(folder, asked.rows)
         lines = report(folder, asked)
-    finally:
-        shutil.rmtree(folder)
     head = [
         "# Rows larger than memory",
         "",
@@ -244,13 +260,32 @@ def main() -> None:
     asked.page.write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
 
 
-def report(folder: Path, asked: Any) -> list[str]:
-    """Measure each way; return the page's tables."""
+@contextmanager
+def folder_of(asked: Any) -> Iterator[Path]:
+    """Give the folder for the rows, which is removed once all is measured; a temporary one in any case."""
+    if asked.folder is None:
+        with tempfile.TemporaryDirectory(prefix="blocks-") as folder:
+            yield Path(folder)
+        return
+    folder = asked.folder / f"blocks-{asked.rows}"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
 
-    def one(how: str, rows: int) -> dict[str, float]:
-        found = json.loads(run("--one", how, str(folder), str(min(rows, asked.rows))))
-        print(how, found, flush=True)
-        return found
+
+def report(folder: Path, asked: Any) -> list[str]:
+    """Measure each way, unless an earlier run has; return the page's tables."""
+    kept = folder / "measured.json"
+    known: dict[str, dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else {}
+
+    def one(how: str, rows: int, turn: int = 0) -> dict[str, float]:
+        rows = min(rows, asked.rows)
+        key = f"{how}, {rows} rows, turn {turn}"
+        if key not in known:
+            known[key] = json.loads(run("--one", how, str(folder), str(rows)))
+            kept.write_text(json.dumps(known))
+            print(key, known[key], flush=True)
+        return known[key]
 
     lines = ["| streamed | rows | s | CPU s | million rows/s | peak, MB | log loss |", "|---|" + "---:|" * 6]
     for how in ("memory map", "Parquet"):
@@ -259,7 +294,7 @@ def report(folder: Path, asked: Any) -> list[str]:
         lines.append(f"| {how} | {found['rows']:,} | {times} | {found['peak']:.0f} | {found['log loss']:.4f} |")
     lines += ["", "| rows in | rows | million rows a CPU second | of memory's | peak, MB |", "|---|" + "---:|" * 4]
     ways = ("in memory", "memory map", "Parquet")
-    turns = [{how: one(how, asked.in_memory) for how in ways} for _ in range(REPEATS)]
+    turns = [{how: one(how, asked.in_memory, turn) for how in ways} for turn in range(1, REPEATS + 1)]
     best = {how: min((turn[how] for turn in turns), key=lambda found: found["CPU seconds"]) for how in ways}
     rates = {how: found["rows"] / found["CPU seconds"] / 1e6 for how, found in best.items()}
     for how, found in best.items():

@@ -3,7 +3,7 @@
 Each seed trains a population on two to four processes of this machine, of which some are killed with -9 at random
 moments, one by one or all at once, and compares all bits with those of training here. What a seed has shown is kept, so
 that an interrupted run continues. In the end a search of 2,000 networks is timed here and on one, two and four
-processes, and so is what a client has to do for each bundle.
+processes, and so is what a client has to do for each bundle; each of these four is kept too.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ from vecprop.train import bundles
 
 PAGE = Path(__file__).parent / "results" / "cluster.md"
 SEEDS = range(1, 41)
-MEASUREMENT = 0
-"""The number of the measurement among the seeds, after all of them."""
 PROCESSES = (1, 2, 4)
+MEASUREMENTS = (0, *(-count for count in PROCESSES))
+"""The numbers of the measurements among the seeds, after all of them: here, and on processes."""
 NETWORKS, FITS, MACHINES, CORES = 2_000, 100_000, 100, 16
 
 
@@ -213,32 +213,34 @@ def sizes() -> dict[str, float]:
     return each
 
 
-def measured() -> dict[str, Any]:
-    """Return the times of the search here and on processes, and those of bundles: medians of three."""
-    found, scores = {"sizes": sizes()}, []
+def measured(processes: int) -> dict[str, Any]:
+    """Return the time of the search on a number of processes, or here, as the median of three.
 
-    def median(workers: Any, processes: list[psutil.Process]) -> dict[str, float]:
-        timed(search(workers, networks=200), processes)  # imports what is needed
-        each = [timed(search(workers), processes) for _ in range(3)]
-        scores.extend(one["scores"] for one in each)
-        return {name: statistics.median(one[name] for one in each) for name in ("cpu", "wall")}
-
-    found["here"] = median(None, [])
-    found["bundle"] = max(1, min(bundles.MOST, round(NETWORKS / found["here"]["cpu"])))
-    for count in PROCESSES:
-        with cluster_of(count) as (cluster, client):
-            processes = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
-            found[str(count)] = median(vp.DaskWorkers(client), processes)
-            if count == max(PROCESSES):
-                size = int(found["sizes"]["bare"] * found["bundle"])
-                found["empty"], found["full"] = rates(client, 0), rates(client, size)
-    found["same"] = all(each == scores[0] for each in scores)
+    Beside it are a digest of all scores, and the sizes of results or, on the most processes, the times of bundles.
+    """
+    if not processes:
+        return median_of_search(None, []) | {"sizes": sizes()}
+    with cluster_of(processes) as (cluster, client):
+        own = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
+        found = median_of_search(vp.DaskWorkers(client), own)
+        if processes == max(PROCESSES):
+            seconds = timed(search(None, networks=200), [])["cpu"] / 200
+            found["bundle"] = max(1, min(bundles.MOST, round(bundles.SECONDS / seconds)))
+            found["empty"], found["full"] = rates(client, 0), rates(client, int(sizes()["bare"] * found["bundle"]))
     return found
 
 
+def median_of_search(workers: Any, processes: list[psutil.Process]) -> dict[str, Any]:
+    """Return the median times of three searches, and a digest of the scores of each."""
+    timed(search(workers, networks=200), processes)  # imports what is needed
+    each = [timed(search(workers), processes) for _ in range(3)]
+    digests = {hashlib.sha256(repr(one["scores"]).encode()).hexdigest() for one in each}
+    return {name: statistics.median(one[name] for one in each) for name in ("cpu", "wall")} | {"scores": [*digests]}
+
+
 def one(seed: int) -> dict[str, Any]:
-    """Return what a seed shows."""
-    return measured() if seed == MEASUREMENT else killed(seed)
+    """Return what a seed shows, or a measurement."""
+    return killed(seed) if seed > 0 else measured(-seed)
 
 
 def page(found: dict[str, dict[str, Any]]) -> str:
@@ -249,7 +251,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         "Made by `python benchmarks/cluster.py`, with processes of this machine as the cluster.",
     ]
     lines += ["", *described(machine("vecprop", "numba", "dask", "distributed")), ""]
-    kills = [each for seed, each in found.items() if seed != str(MEASUREMENT)]
+    kills = [each for seed, each in found.items() if int(seed) > 0]
     if kills:
         lines += ["| workers killed with -9 | populations | members | kills | bundles given out anew | other bits |"]
         lines += ["|---|---:|---:|---:|---:|---:|"]
@@ -257,27 +259,29 @@ def page(found: dict[str, dict[str, Any]]) -> str:
             own = [each for each in kills if each["all"] == all_at_once]
             sums = (f"{sum(each[of] for each in own):,}" for of in ("members", "kills", "anew"))
             lines.append(f"| {name} | {len(own)} | {' | '.join(sums)} | 0 |")
-    if str(MEASUREMENT) in found:
-        lines += ["", *times(found[str(MEASUREMENT)])]
+    if all(str(number) in found for number in MEASUREMENTS):
+        lines += ["", *times([found[str(number)] for number in MEASUREMENTS])]
     return "\n".join(lines) + "\n"
 
 
-def times(of: dict[str, Any]) -> list[str]:
-    """Return the lines of the measurement."""
-    here = of["here"]["cpu"]
+def times(each: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of the measurements, of which the first is that of training here."""
+    of_here, *of_processes = each
+    here, most = of_here["cpu"], of_processes[-1]
+    are_same = len({score for of in each for score in of["scores"]}) == 1
     lines = [
         f"A search of {NETWORKS:,} networks 64-64-10 on 1,437 rows, 40 epochs each, with all scores"
-        + (" the same:" if of["same"] else " NOT THE SAME:"),
+        + (" the same:" if are_same else " NOT THE SAME:"),
         "",
         "| where | CPU s, all processes | more than here | wall s |",
         "|---|---:|---:|---:|",
-        f"| here | {here:.1f} | | {of['here']['wall']:.1f} |",
+        f"| here | {here:.1f} | | {of_here['wall']:.1f} |",
     ]
-    for count in map(str, PROCESSES):
-        cpu, wall = of[count]["cpu"], of[count]["wall"]
-        lines.append(f"| {count} process(es) of one thread | {cpu:.1f} | {100 * (cpu / here - 1):.1f} % | {wall:.1f} |")
-    fit, members, bare, moments = here / NETWORKS, of["bundle"], of["sizes"]["bare"], of["sizes"]["moments"]
-    (_, empty), (wall, full) = of["empty"], of["full"]
+    for count, of in zip(PROCESSES, of_processes, strict=True):
+        more = f"{100 * (of['cpu'] / here - 1):.1f} %"
+        lines.append(f"| {count} process(es) of one thread | {of['cpu']:.1f} | {more} | {of['wall']:.1f} |")
+    fit, members, bare, moments = here / NETWORKS, most["bundle"], of_here["sizes"]["bare"], of_here["sizes"]["moments"]
+    (_, empty), (wall, full) = most["empty"], most["full"]
     count = FITS / members
     computing, client = FITS * fit / (MACHINES * CORES), count * full
     return [
@@ -296,7 +300,7 @@ def times(of: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    found, is_whole = results_of("vecprop-cluster", __doc__, [*SEEDS, MEASUREMENT], one)
+    found, is_whole = results_of("vecprop-cluster", __doc__, [*SEEDS, *MEASUREMENTS], one)
     if is_whole:
         PAGE.write_text(page(found))
     print(page(found), end="")

@@ -111,10 +111,61 @@ def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, op
 
 def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
     done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST)
-    assert (done.exit_code, "--cv trains models on rows that do not fit" in done.stderr) == (2, True)
+    assert (
+        done.exit_code,
+        "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr,
+    ) == (2, True)
     done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST)
     assert (done.exit_code, done.stderr) == (2, "--memory much is no amount of memory: give one such as 4GB.\n")
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
     done = vecprop("train", "large.csv", "--target", "y", *FAST)
     assert done.exit_code == 3
     assert "make a folder of Parquet, `vecprop convert large.csv large-parquet`" in done.stderr
+
+
+@pytest.fixture
+def measured(people, trained, tmp_path):
+    """Rows to measure on: as a folder of Parquet in parts, which lacks values, and as a text file."""
+    several = pd.concat([people.assign(w=number) for number in range(1, 12)], ignore_index=True)
+    several.loc[::7, ["buys", "spends"]] = None
+    several.loc[5:900, "w"] = 0  # so that whole parts do not count
+    (tmp_path / "parts").mkdir()
+    for part in range(2):
+        several[1100 * part : 1100 * (part + 1)].to_parquet(tmp_path / f"parts/{part}.parquet", row_group_size=157)
+    several.to_feather(tmp_path / "whole.feather")
+    several.to_csv(tmp_path / "whole.csv", index=False)
+    return several
+
+
+@pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
+def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkeypatch, target):
+    whole = vecprop("evaluate", trained / f"{target}.npz", "whole.csv", "--weight", "w", "--json")
+    monkeypatch.setattr("vecprop.tables.frames.read_table", None)  # which reads all rows
+    parts = vecprop("evaluate", trained / f"{target}.npz", "parts", "--weight", "w", "--json")
+    assert (parts.exit_code, json.loads(parts.stdout)) == (0, json.loads(whole.stdout))
+    assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())
+
+
+def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
+    bad = measured.assign(w=measured["w"].mask(measured.index > 2000, -1.0))
+    bad.to_parquet("parts/1.parquet", row_group_size=100)
+    (Path("parts") / "0.parquet").unlink()
+    model, known = trained / "buys.npz", measured["buys"].notna()
+    done = vecprop("evaluate", model, "parts", "--weight", "w")
+    assert done.exit_code == 3
+    assert (
+        f"has {int(known[2001:].sum())} value(s) that are no numbers of at least 0, such as -1 in row 2001"
+        in done.stderr
+    )
+    done = vecprop("evaluate", model, "parts", "--target", "age2")
+    assert (done.exit_code, "The table has no column 'age2'" in done.stderr) == (3, True)
+    measured.assign(buys=None).to_parquet("parts/1.parquet", row_group_size=100)
+    done = vecprop("evaluate", model, "parts")
+    assert (done.exit_code, "the target, has no values: all 2200 are missing" in done.stderr) == (3, True)
+
+
+def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):
+    monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
+    done = vecprop("evaluate", trained / "buys.npz", trained / "people.csv")
+    assert done.exit_code == 3
+    assert "people-parquet`, which is read part by part." in done.stderr

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
+from anonymous_memory import peak_of, reads_proc
 from vecprop import load
 
 LIMIT = 1_200_000_000
@@ -92,5 +93,30 @@ def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
     assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
     _, _, most = run(tmp_path, "predict", "killed.npz", "cancer", "-o", "p.parquet", "--keep", "diagnosis")
     predicted = pd.read_parquet(tmp_path / "p.parquet")
-    assert np.mean(predicted["prediction"] == predicted["diagnosis"]) > 0.95
+    accuracy = np.mean(predicted["prediction"] == predicted["diagnosis"])
+    assert accuracy > 0.95
     assert most < MEMORY
+    out, _, most = run(tmp_path, "evaluate", "killed.npz", "cancer", "--json")
+    assert json.loads(out)["scores"]["accuracy"]["value"] == pytest.approx(accuracy)
+    assert most < MEMORY
+
+
+@pytest.mark.long
+@reads_proc
+def test_evaluation_keeps_targets_and_predictions_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    rows, columns = 5_000, [f"x{number}" for number in range(250)]
+    (tmp_path / "table").mkdir()
+    for part in range(10):
+        frame = pd.DataFrame(rng.normal(size=(rows, len(columns))), columns=columns).assign(y=rng.integers(0, 2, rows))
+        frame.to_parquet(tmp_path / "table" / f"{part}.parquet", row_group_size=2_500)
+    before = f"""
+        from pathlib import Path
+        from vecprop import TabularClassifier, read_table
+        from vecprop.app.models.evaluating import evaluation
+        table = read_table({str(tmp_path / "table" / "0.parquet")!r})[:2000]
+        model = TabularClassifier("y", n_members=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(table)
+        evaluation(model, Path({str(tmp_path / "table" / "0.parquet")!r}), None, None)
+    """
+    peak = peak_of(f"evaluation(model, Path({str(tmp_path / 'table')!r}), None, None)", before)
+    assert peak < 0.5 * 10 * rows * len(columns) * 8

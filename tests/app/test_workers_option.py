@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vecprop as vp
@@ -37,6 +38,32 @@ def test_models_are_the_same_to_the_bit(vecprop, table):
         assert own.share == other.share
     with open("there.toml", encoding="utf-8") as file:
         assert "workers" not in file.read()  # where networks are trained changes no bit of them
+
+
+LITTLE = (
+    "import sys; from vecprop.tables import memory_plan; memory_plan.memory_of = lambda memory: memory_plan.PROGRAM + "
+    "8_000_000; from vecprop.app.command_line import app; app(sys.argv[1:])"
+)
+"""The program, which has little memory."""
+
+
+@pytest.mark.long
+def test_stages_of_a_folder_that_is_larger_than_memory_are_chosen_by_workers(tmp_path):
+    pytest.importorskip("distributed")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(12_000, 2)), columns=["x", "z"])
+    frame["y"] = frame["x"] * frame["z"]
+    (tmp_path / "large").mkdir()
+    frame.to_parquet(tmp_path / "large" / "a.parquet", row_group_size=1000)
+    for model, workers in (("here.npz", ()), ("there.npz", ("--workers", "local:2"))):
+        options = ["large", "--target", "y", *FAST, "--stages", 3, "--quiet", "-o", model, *workers]
+        command = [sys.executable, "-c", LITTLE, "train", *map(str, options)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    here, there = vp.load(tmp_path / "here.npz"), vp.load(tmp_path / "there.npz")
+    np.testing.assert_array_equal(here.ensemble_.theta, there.ensemble_.theta)
+    assert here.notes_ == there.notes_
+    assert any("the sample tells which are kept" in note for note in here.notes_)
 
 
 @pytest.mark.long

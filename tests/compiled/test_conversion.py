@@ -7,6 +7,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
@@ -143,9 +146,64 @@ def test_predictions_by_parts_have_the_bits_of_all_rows(kind, monkeypatch):
             compiled.predict(theta, X)
 
 
+ESTIMATORS = {
+    "classifier": vp.MLPClassifier((8,), max_iter=2, random_state=0),
+    "early stopping": vp.MLPClassifier((8,), max_iter=3, early_stopping=True, scoring="accuracy", random_state=0),
+    "L-BFGS": vp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, solver="lbfgs", random_state=0),
+    "regressor": vp.MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, n_restarts=2, random_state=0),
+    "ensemble": vp.MLPEnsembleClassifier(
+        vp.MLPClassifier((8,), max_iter=2), n_estimators=3, oob_score=True, max_samples=0.5, random_state=0
+    ),
+    "search": vp.MLPSearchCV(
+        make_pipeline(StandardScaler(), vp.MLPClassifier((8,), max_iter=2, random_state=0)),
+        {"mlpclassifier__alpha": [0.0, 0.1]},
+        cv=3,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows are among")
+@pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float64])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch):
+    monkeypatch.setattr("vecprop.estimators.shared.LARGE", 0)
+    monkeypatch.setattr("vecprop.estimators.evaluation.LARGE", 0)
+    X, y = numbers(90, 6, kind), RNG.integers(0, 2, 90)
+    X = X % 9 if kind == np.int64 else X
+    if kind == np.float64:  # in place of other numbers, by columns
+        X, copied = np.asfortranarray(X), X
+    else:
+        copied = X.astype(float)
+    raw, floats = (clone(ESTIMATORS[name]).fit(of, y) for of in (X, copied))
+    for of in (X, copied):
+        np.testing.assert_array_equal(raw.predict(of), floats.predict(copied))
+    last = getattr(raw, "best_estimator_", raw)
+    last = last[-1] if name == "search" else last
+    if name != "ensemble":
+        assert last.theta_.dtype == np.float64
+        assert last.diagnose(X, y) == last.diagnose(copied, y)
+    if name == "search":
+        np.testing.assert_array_equal(raw.cv_results_["mean_test_score"], floats.cv_results_["mean_test_score"])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_scikit_learn_checks_is_checked_of_whole_numbers_too():
+    model = vp.MLPClassifier((4,), max_iter=2, random_state=0).fit(numbers(50, 4, np.int64) % 9, np.arange(50) % 2)
+    X = numbers(50, 5, np.int64)
+    with pytest.raises(ValueError, match="X has 5 features, but MLPClassifier is expecting 4 features as input"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="Found input variables with inconsistent numbers of samples"):
+        model.fit(X, np.arange(49))
+    with pytest.raises(ValueError, match="Found array with dim 3"):
+        model.fit(X[None], [0])
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.fit(np.where(X[0] == X, np.nan, X), np.arange(50) % 2)
+
+
 ON_A_DISK = """
     import sys, tempfile
     import numpy as np, vecprop as vp
+    from sklearn.model_selection import ShuffleSplit
     rows, inputs, path = 1_000_000, 32, tempfile.NamedTemporaryFile(suffix=".npy")
     X = np.lib.format.open_memmap(path.name, "w+", np.{kind}, (rows, inputs), fortran_order={by_columns})
     for start in range(0, rows, 50_000):
@@ -170,6 +228,18 @@ ON_A_DISK = """
     def proba(rows=rows):
         return model.predict_proba(X[:rows])
 
+    def fit(rows=rows):
+        return vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, random_state=0).fit(X[:rows], t[:rows])
+
+    def stopped(rows=rows):
+        return vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, early_stopping=True, random_state=0).fit(
+            X[:rows], t[:rows]
+        )
+
+    def search(rows=rows):
+        network = vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, random_state=0)
+        return vp.MLPSearchCV(network, {{"alpha": [0.0]}}, cv=ShuffleSplit(1, test_size=0.1)).fit(X[:rows], t[:rows])
+
     model.fit(np.asarray(X[:1000], np.float32), t[:1000])
     {call}(500_000 if {by_columns} else 530_000)  # so that nothing is compiled or imported later
 """
@@ -185,20 +255,23 @@ def told(rows, batch_size):
 @pytest.mark.long
 @reads_proc
 @pytest.mark.parametrize(
-    ("call", "kind", "by_columns"),
+    ("call", "kind", "by_columns", "of_a_row"),
     [
-        ("train", "float64", False),
-        ("train", "float32", True),
-        ("train", "bool_", False),
-        ("population", "int16", False),
-        ("predict", "int16", True),
-        ("predict", "float32", False),
-        ("proba", "float64", False),
+        ("train", "float64", False, 0),
+        ("train", "float32", True, 0),
+        ("train", "bool_", False, 0),
+        ("population", "int16", False, 0),
+        ("predict", "int16", True, 0),
+        ("predict", "float32", False, 0),
+        ("proba", "float64", False, 0),
+        ("fit", "int64", False, 0),
+        ("stopped", "bool_", True, 80),  # the numbers of rows, which are drawn, where X in float64 takes 256
+        ("search", "float64", True, 32),
     ],
 )
-def test_a_memory_map_is_not_copied(call, kind, by_columns):
+def test_a_memory_map_is_not_copied(call, kind, by_columns, of_a_row):
     peak = peak_of(f"{call}()", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns))
-    assert peak < told(1_000_000, 256) + 10 * MEGABYTE
+    assert peak < told(1_000_000, 256) + 10 * MEGABYTE + 1_000_000 * of_a_row
 
 
 @pytest.mark.long

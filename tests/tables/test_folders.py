@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import dataset
 
-from vecprop import TableError, TabularClassifier, read_chunks, read_table
+from vecprop import TableError, TabularClassifier, TabularRegressor, read_chunks, read_table
 
 FRAME = pd.DataFrame(
     {"size": [1.5, 2.0, np.nan, 4.0, 5.0, 6.25], "town": ["Oslo", None, "Rome", "Oslo", "Lima", "x7"], "id": range(6)}
@@ -135,3 +135,25 @@ def test_dictionaries_of_files_may_differ(tmp_path):
     for name, values in (("a", ["u", "v"]), ("b", ["w", "u"])):
         pq.write_table(pa.table({"c": pa.array(values).dictionary_encode()}), tmp_path / f"{name}.parquet")
     assert read_table(tmp_path)["c"].astype(str).tolist() == ["u", "v", "w", "u"]
+
+
+def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=400), "n": rng.integers(0, 9, 400)})
+    frame["y"] = np.where(rng.random(400) < 0.1, None, np.where(frame["x"] > 0, "yes", "no"))
+    frame["v"] = frame["x"].mask(frame["n"] == 3)
+    table = in_parts(frame, tmp_path / "t", ".parquet", cuts=(0, 150, 151, 400))
+    other = frame.assign(x=frame["x"] + 3)
+    other.to_parquet(tmp_path / "other.parquet", row_group_size=90)
+    settings = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+    models = [TabularClassifier("y", **settings).fit(frame), TabularRegressor("v", **settings).fit(frame)]
+    wanted = [(model.score(frame), model.check(other), model.predict(other)) for model in models]
+    assert all(notes for _, notes, _ in wanted)
+    monkeypatch.setattr("vecprop.tables.frames.read_table", None)  # which reads all rows
+    for model, (score, notes, predictions) in zip(models, wanted, strict=True):
+        assert model.score(table) == score
+        assert model.check(tmp_path / "other.parquet") == notes
+        np.testing.assert_array_equal(model.predict(tmp_path / "other.parquet"), predictions)
+    frame.assign(y=None).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(TableError, match="The target 'y' has no values, so there is nothing to score by"):
+        models[0].score(tmp_path / "other.parquet")

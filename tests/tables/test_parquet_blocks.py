@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vecprop as vp
+from vecprop.tables.parquet_blocks import columns_as_array
 from vecprop.train import stream
 from vecprop.train.blocks import digest_of
 
@@ -172,3 +173,11 @@ def test_the_document_on_them_is_true(tmp_path, monkeypatch):
     assert vp.ArrayBlocks.open("mixed/").inputs == 4
     exec(third, names)
     assert len(names["returned"]) == 300
+
+
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+def test_columns_that_are_not_aligned_are_put_side_by_side(F):
+    first, second = np.arange(5000, dtype=F), np.arange(5000, 10_000).astype(F)
+    wire = np.frombuffer(b"?" + second.tobytes(), np.uint8)[1:].view(F)
+    assert not wire.flags.aligned
+    np.testing.assert_array_equal(columns_as_array([first, wire, first]), np.stack([first, second, first], axis=1))

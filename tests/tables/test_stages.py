@@ -146,6 +146,17 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
     assert budget < 10 or now[0] <= budget
 
 
+def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module, "_work", lambda fits: fits)
+    schedules: list[Any] = [Schedule(None, budget, None) for budget in (29.9, 30.1)]
+    now[0] += 10
+    for schedule in schedules:
+        schedule.end_stage(2, 0.5)  # five seconds for a work of one
+    assert [schedule.goes_on(1, 3) for schedule in schedules] == [False, True]
+
+
 def test_progress_tells_the_stage_and_the_best_loss(telling):
     seen = []
     model = TabularClassifier(**FEW, stages=3, progress=seen.append).fit(X, CLASSES)

@@ -129,7 +129,8 @@ def side_by_side(columns: list[np.ndarray]) -> np.ndarray:
     """Return contiguous columns of one floating type as the columns of an array, rows behind rows.
 
     To the kernel that transposes rows, a column is a row of one array with all of them, wherever they lie: its number
-    is the distance to the first column.
+    is the distance to the first column. So columns that came over a wire and are not aligned are copied, since their
+    distance need not be a whole number of values.
 
     Examples
     --------
@@ -137,6 +138,7 @@ def side_by_side(columns: list[np.ndarray]) -> np.ndarray:
     array([[1., 3.],
            [2., 4.]])
     """
+    columns = [column if column.flags.aligned else column.copy() for column in columns]
     N, I, F = len(columns[0]), len(columns), columns[0].dtype.type
     A, size = np.empty((N, I), F), columns[0].itemsize
     first, *_ = places = [address_of_array(column) for column in columns]

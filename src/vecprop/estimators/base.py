@@ -238,14 +238,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False, weighted: bool = True
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`; the first define the model's inputs and targets."""
+        X = as_numpy(X)
         try:
             checked: Any = validate_data(
                 self,
-                as_numpy(X),
+                X,
                 as_numpy(y),
                 accept_sparse=["csr", "csc"],
                 multi_output=True,
-                dtype=(np.float64, np.float32),
+                dtype=types_of_inputs(X),
                 reset=first,
                 **self._y_is,
             )
@@ -267,7 +268,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         X, penalty = rows.table.X, L2(self.alpha, averaged=True)
         network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
         if first or "network_" not in vars(self):
-            self._begin(network, random, X.dtype, adopt=not first)
+            self._begin(network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float), adopt=not first)
         elif network.layout != self.network_.layout:
             raise ValueError(
                 f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
@@ -402,6 +403,15 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
             f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
             "scikit-learn's GridSearchCV or Bagging for it."
         )
+
+
+def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
+    """Return the types that scikit-learn's check converts X to, unless it has one; None if X stays as it is.
+
+    A large array of whole numbers or truth values does, since it is converted as it is read.
+    """
+    stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
+    return None if stays else (np.float64, np.float32)
 
 
 def as_numpy(values: Any) -> Any:

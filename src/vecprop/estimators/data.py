@@ -76,11 +76,16 @@ class Rows:
 
     @cached_property
     def chosen(self) -> Table:
-        """These rows alone, scaled, as a table."""
+        """These rows alone, scaled, as a table of floating-point numbers."""
         table, numbers = self.table, self.numbers
-        if numbers is None and table.scaling is None:
+        is_whole = table.X.dtype.kind in "biu"
+        if numbers is None and table.scaling is None and not is_whole:
             return table
-        X = table.X[numbers] if table.scaling is None else Selection(table.X, numbers, table.scaling).whole()
+        if table.scaling is None:
+            X = table.X if numbers is None else table.X[numbers]
+            X = X.astype(float) if is_whole else X
+        else:
+            X = Selection(table.X, numbers, table.scaling).whole()
         y = table.y if numbers is None else table.y[numbers]
         return Table(X, y, self.T, self.weight)
 

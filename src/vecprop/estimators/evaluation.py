@@ -202,7 +202,7 @@ class Evaluation:
 
     def _refitted(self, candidate: Candidate) -> Any:
         shared = self.shared
-        reads_in_parts = shared is not None and shared.is_large and shared.X.flags.c_contiguous
+        reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
         if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params)):
             del self.shared, shared  # which may have a copy of X
             return candidate.estimator.fit(self.X, self.y, **self.fit_params)

@@ -200,7 +200,7 @@ class Fitting:
             if part is None:
                 continue
             table = part.table
-            if sparse.issparse(table.X) or table.X.dtype != dtype:
+            if sparse.issparse(table.X) or (table.X.dtype != dtype and table.X.dtype.kind == "f"):
                 table = part.chosen
                 X = table.X
             elif part.numbers is None and table.scaling is None:

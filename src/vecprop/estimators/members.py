@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..system.versions import Versioned
-from .base import MultilayerPerceptron, as_numpy, require_inherited_fit
+from .base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
 from .data import Rows
 from .keeping import CHECKPOINT, require_no_checkpoint, require_repeatable
 from .together import AnyFitting, fit_together
@@ -159,7 +159,8 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Yield each member's outputs, (N, O), for rows that are checked here."""
         check_is_fitted(self)
-        X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        X = as_numpy(X)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
         for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
             yield member._outputs(X if len(features) == self.n_features_in_ else X[:, features])
 

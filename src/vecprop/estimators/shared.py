@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 
+from ..core.inputs import is_converted_as_read
 from ..core.layers import Dense
 from ..core.network import Network
 from .base import MultilayerPerceptron
@@ -54,8 +55,14 @@ class Shared:
 
     @cached_property
     def by_rows(self) -> np.ndarray:
-        """X as kernels read it."""
-        return np.ascontiguousarray(np.asarray(self.X))
+        """X as kernels read it: by rows, unless it is so large that they take it as it lies."""
+        X = np.asarray(self.X)
+        return X if self.is_read_in_place else np.ascontiguousarray(X)
+
+    @property
+    def is_read_in_place(self) -> bool:
+        """Whether kernels read X itself, of which no copy is made."""
+        return self.X.flags.c_contiguous or is_converted_as_read(self.X, self.X.dtype)
 
     @property
     def is_large(self) -> bool:

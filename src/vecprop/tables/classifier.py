@@ -167,8 +167,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         sample_weight : array (N,), optional
             The rows' weights.
         """
-        X, y = self._target_of(X, y)
-        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        y, predicted = self._scored(X, y)
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _plain(self, y: Any) -> Any:
         return as_classes(y)

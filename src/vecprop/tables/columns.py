@@ -225,7 +225,7 @@ def first_of(series: Any, is_meant: np.ndarray) -> str:
     "'b' in row 1"
     """
     place = int(np.flatnonzero(is_meant)[0])
-    return f"{shortened(repr(series.iloc[place]))} in {row_named(series.index, place)}"
+    return f"{shortened(repr(series.iloc[[place]].tolist()[0]))} in {row_named(series.index, place)}"
 
 
 def shortened(text: str) -> str:

@@ -1,7 +1,7 @@
 """The training of ensembles, as one population, in which each network leaves out one fold of the rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,6 +157,15 @@ class Fit:
             for place, view, network in self._groups
             for number, (learned, unseen) in enumerate(each)
         ]
+
+    def of_sample(self, training: Training) -> "Fit":
+        """Return the fit to the sample of rows alone, with the training for so many."""
+        return replace(self, views=[replace(view, training=training) for view in self.views], stream=None)
+
+    @property
+    def rows_a_sampled_row(self) -> float:
+        """The number of rows that members are trained on for each that is in memory."""
+        return 1.0 if self.stream is None else self.stream.rows / len(self.rows.T)
 
     def members_of_all_rows(self, count: int, epochs: Sequence[int]) -> list[Member]:
         """Return `count` members of each view of each ensemble, trained on all rows for its number of epochs."""

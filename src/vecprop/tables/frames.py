@@ -103,3 +103,12 @@ def column_of(frame: Frame, name: str) -> Any:
     """Return a column of a table, or an error that suggests a similar name."""
     require_columns(frame.columns, [name])
     return frame[name]
+
+
+def twice(frame: Frame) -> Frame:
+    """Return a row that is alone twice, so that it is predicted by the products of several rows.
+
+    Those of one row sum in another order: the last bits of a prediction would depend on the parts in which a table is
+    read.
+    """
+    return frame if len(frame) > 1 else pandas().concat([frame, frame])

@@ -11,7 +11,7 @@ from ..train.progress import Progress
 from ..train.state import TrainingResult
 from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, Unseen, results_of, trained
-from .stages import Schedule
+from .stages import Schedule, stage_of
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
@@ -97,6 +97,12 @@ class Growing:
         grouped = [[*of, own] for of, own in zip(self.results, results_of_each, strict=True)]
         return replace(self, ensembles=ensembles, unseen=unseen, results=grouped, calibrated=calibrated)
 
+    def of_all_rows(self, fit: Fit, *further: int) -> Fit:
+        """Return the fit to all rows of the views that are kept, and of further stages."""
+        kept = [(view.view, view.stage) for view in self.ensembles[0].views]
+        kept += [(stage_of(number).view, number) for number in further]
+        return replace(fit, views=[self.model._view_of_stage(fit, *of) for of in kept])
+
     def keep(self, stages: int, is_used: np.ndarray) -> None:
         """Make all this the attributes of the model, after a number of stages.
 
@@ -116,6 +122,9 @@ def fit_together(
 ) -> None:
     """Fit models, each to a table of its own; each stage of all of them is one population.
 
+    If a table does not fit into memory and there may be several stages, they are chosen by networks of its sample, and
+    those that are kept are then trained on all rows together.
+
     Parameters
     ----------
     models : sequence of TabularClassifier or TabularRegressor
@@ -129,23 +138,65 @@ def fit_together(
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
     fits = [fit for _, fit in prepared]
     with at_most_jobs(models[0].n_jobs):
-        members = [(fit, fit.members()) for fit in fits]
-        outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
-        each = []
-        for model, fit, outcome in zip(models, fits, outcomes, strict=True):
-            model._keep(outcome)
-            each.append(Growing.of(model, fit, outcome))
-        schedule.end_stage(fits, each[0].calibrated.loss)
-        if INTERRUPTED not in models[0].notes_:
-            each = _after_all_stages(each, schedule)
+        if schedule.may_choose and all(fit.stream is not None for fit in fits):
+            each = _chosen(models, fits, schedule)
+        else:
+            each = _after_all_stages(_begun(models, fits, schedule), schedule)
     for growing, (rows, _) in zip(each, prepared, strict=True):
         growing.keep(schedule.stages_done, rows.is_used)
 
 
-def _after_all_stages(each: list[Growing], schedule: Schedule) -> list[Growing]:
-    """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them."""
+def _begun(models: Sequence[Any], fits: Sequence[Fit], schedule: Schedule) -> list[Growing]:
+    """Return models after their first stage."""
+    members = [(fit, fit.members()) for fit in fits]
+    outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
+    each = []
+    for model, fit, outcome in zip(models, fits, outcomes, strict=True):
+        model._keep(outcome)
+        each.append(Growing.of(model, fit, outcome))
+    schedule.end_stage(fits, each[0].calibrated.loss)
+    return each
+
+
+def _chosen(models: Sequence[Any], fits: Sequence[Fit], schedule: Schedule) -> list[Growing]:
+    """Return models of all rows with the stages that are kept of models of the samples; Ctrl-C leaves these."""
+    notes = [list(model.notes_) for model in models]
+    samples = [fit.of_sample(model.training(len(fit.rows.T))) for model, fit in zip(models, fits, strict=True)]
+    each = _after_all_stages(_begun(models, samples, schedule), schedule, fits)
+    if INTERRUPTED in models[0].notes_:
+        return each
+    lasts = [of.of_all_rows(fit) for of, fit in zip(each, fits, strict=True)]
+    for model, before in zip(models, notes, strict=True):
+        model.notes_ = [*before, f"Of {schedule.stages_done} stage(s), the sample tells which are kept."]
+    members = [(fit, fit.members()) for fit in lasts]
+    outcomes = trained(members, schedule.progress, schedule.checkpoint_of_last)
+    grown = []
+    for model, fit, outcome in zip(models, lasts, outcomes, strict=True):
+        model._keep(outcome)
+        grown.append(Growing.of(model, fit, outcome))
+    return grown
+
+
+def _after_all_stages(each: list[Growing], schedule: Schedule, of_all: Sequence[Fit] = ()) -> list[Growing]:
+    """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them.
+
+    Parameters
+    ----------
+    each : list of Growing
+        The models after their first stage.
+    schedule : Schedule
+        How many stages there are.
+    of_all : sequence of Fit
+        The fits to all rows that follow, if the models are of samples.
+    """
+    if INTERRUPTED in each[0].model.notes_:
+        return each
+
+    def last() -> list[Fit]:
+        return [of.of_all_rows(fit, schedule.stage) for of, fit in zip(each, of_all, strict=bool(of_all))]
+
     try:
-        while schedule.goes_on(fits := [of.model._fit_of_stage(of.fit, schedule.stage) for of in each]):
+        while schedule.goes_on(fits := [of.model._fit_of_stage(of.fit, schedule.stage) for of in each], last()):
             members = [(fit, fit.members()) for fit in fits]
             results = list(results_of(members, schedule.report, schedule.checkpoint, each[0].model.workers))
             if any(result.reason == "interrupted" for own in results for result in own):

@@ -141,8 +141,7 @@ def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: S
         return None
     _reserve_nothing()
     if not may_be_in_parts(table):
-        if files_of(table)[0].suffix.lower() not in EXCEL:
-            require_room_for_text(table, limit)
+        require_room_for_text(table, limit)
         return None
     parts = TableParts.of(table)
     rows = int(parts.sizes.sum())
@@ -163,9 +162,18 @@ def _reserve_nothing() -> None:
             pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
+def require_room(table: Any) -> None:
+    """Refuse files of text that are larger than the memory that is left."""
+    left = memory_of(None)
+    if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
+        require_room_for_text(table, left - PROGRAM)
+
+
 def require_room_for_text(table: Any, limit: int) -> None:
-    """Refuse text that is larger than memory, and tell what to do."""
+    """Refuse text that is larger than memory, and tell what to do; workbooks are not text."""
     files = files_of(table)
+    if files[0].suffix.lower() in EXCEL:
+        return
     size = sum(file.stat().st_size * (1 if opens_as_it_is(file) else PACKED) for file in files)
     columns = len(Separated.of(files[0]).names())
     with opened(files[0]) as file:
@@ -179,7 +187,7 @@ def require_room_for_text(table: Any, limit: int) -> None:
     raise TableError(
         f"{shown} has {size / 1e9:.2g} GB of text, which take about {needed / 1e9:.2g} GB as a table, and "
         f"{limit / 1e9:.2g} GB are free: make a folder of Parquet, `vecprop convert {shown} {name}-parquet`, which is "
-        "trained on part by part."
+        "read part by part."
     )
 
 

@@ -168,8 +168,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         sample_weight : array (N,), optional
             The rows' weights.
         """
-        X, y = self._target_of(X, y)
-        y, Y = self._numbers(y), self.predict(X)
+        y, Y = self._scored(X, y)
+        y = self._numbers(y)
         if self.levels:
             return float(d2_pinball_score(y, Y, alpha=self.level, sample_weight=sample_weight))
         return float(r2_score(y, Y, sample_weight=sample_weight))

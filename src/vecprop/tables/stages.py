@@ -119,14 +119,30 @@ class Schedule:
             return None
         return self._of_stage.setdefault(self.stage, self._kept.part(f"stage-{self.stage}"))
 
-    def goes_on(self, fits: Sequence[Fit]) -> bool:
-        """Return whether there is another stage, of these fits, which are taken to be as fast as those before."""
+    @property
+    def checkpoint_of_last(self) -> Any:
+        """What keeps the networks that are trained on all rows once stages are chosen; None without a checkpoint."""
+        return None if self._kept is None else self._kept.part("all-rows")
+
+    @property
+    def may_choose(self) -> bool:
+        """Whether there may be a stage after the first."""
+        return self.budget is not None or self.stages > 1
+
+    def goes_on(self, fits: Sequence[Fit], last: Sequence[Fit] = ()) -> bool:
+        """Return whether there is another stage, of these fits, which are taken to be as fast as those before.
+
+        If more fits follow after the last stage, they too are to end in time.
+        """
         if self.budget is None:
             return self.stage <= self.stages
-        if self.checkpoint is not None and self.checkpoint.is_begun:
-            return True
-        seconds = self.seconds
-        return self.stage <= MOST_STAGES and seconds + seconds * _work(fits) / self._work <= self.budget
+        if self.checkpoint is not None:
+            if self.checkpoint.is_begun:
+                return True
+            if last and self.checkpoint_of_last.is_begun:  # an earlier program has ended the stages here
+                return False
+        seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
+        return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.budget
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
         """Count a stage of these fits, after which the first model has this loss on unseen rows."""
@@ -146,6 +162,10 @@ class Schedule:
         return self.progress(replace(now, share=min(done, 1.0), rows=rows, stage=self.stage, best=self.loss))
 
 
-def _work(fits: Sequence[Fit]) -> int:
-    """Return the numbers of parameters times epochs, to which the time of training is about proportional."""
-    return sum(view.training.epochs * view.networks[0].layout.size for fit in fits for view in fit.views)
+def _work(fits: Sequence[Fit]) -> float:
+    """Return the numbers of parameters times epochs and rows, to which the time of training is about proportional."""
+    return sum(
+        fit.rows_a_sampled_row * view.training.epochs * view.networks[0].layout.size
+        for fit in fits
+        for view in fit.views
+    )

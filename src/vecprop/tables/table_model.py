@@ -30,7 +30,7 @@ from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .file_lists import files_of, is_path
 from .folds import Dependence
-from .frames import Frame, as_frame, column_of, has_names
+from .frames import Frame, as_frame, column_of, has_names, twice
 from .growth import Calibrated, fit_together
 from .intervals import Residuals
 from .leaks import leaks
@@ -40,15 +40,20 @@ from .row_numbers import row_numbers
 from .settings import SharedSettings
 from .stages import Stage, stage_of
 from .streamed import Roles, Streamed
+from .table_parts import TableParts, frames_of, may_be_in_parts
 from .task import as_whole
 from .values import as_numbers
+from .watch import Watch
 from .window_fit import StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
 
-OWN_ROWS = "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used."
-"""The note on a streamed table where there are workers."""
+OWN_ROWS = (
+    "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
+    "train the networks that choose stages."
+)
+"""The note on a streamed table where there are workers, and one stage."""
 
 
 class Rows(NamedTuple):
@@ -117,6 +122,10 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
 
+    @abstractmethod
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predictions of rows, (N,)."""
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -162,10 +171,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         ValueError
             If settings are out of range, or training diverges.
         """
-        table = {"X": X, "y": y, "sample_weight": sample_weight, "groups": groups, "time": time}
-        if is_path(X) or is_dataset(X):
-            streamed = self._streamed(X, y, {"sample_weight": sample_weight, "groups": groups, "time": time}, memory)
-            table = table if streamed is None else {"X": streamed}
+        names = {"sample_weight": sample_weight, "groups": groups, "time": time}
+        streamed = self._streamed(X, y, names, memory)
+        table = {"X": X, "y": y, **names} if streamed is None else {"X": streamed}
         with progress_bar("training", quiet=not self.verbose or self.progress is not None) as show:
             fit_together([self], [table], self.progress or show)
         return self
@@ -176,6 +184,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         y: Any = None,
         sample_weight: Any = None,
         progress: Callable[[Progress], object] | None = None,
+        memory: int | str | None = None,
     ) -> Self:
         """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
 
@@ -186,8 +195,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As for `fit`.
+        X, y, sample_weight, memory
+            As for `fit`: files that need more memory are trained on block by block.
         progress : callable, optional
             As the setting of this name.
 
@@ -198,6 +207,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         model: Any = clone(self)
+        names = {"sample_weight": sample_weight, "groups": None, "time": None}
+        X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
         kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
@@ -228,7 +239,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return model
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
-        """Return a table that does not fit into memory; None for one that does."""
+        """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
+        if not (is_path(X) or is_dataset(X)):
+            return None
         aside = [name for name in (self.target, names["sample_weight"], names["groups"]) if isinstance(name, str)]
         if (found := parts_if_larger(X, memory, self.asked, aside)) is None:
             return None
@@ -275,7 +288,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             self._refine_range(streamed)
             targets = self._targets_of_parts(streamed, rows.target, T, weight)
             stream = StreamedRows(streamed, self.encoder_, targets, outputs, folds)
-            self.notes_ += streamed.notes + [OWN_ROWS] * (self.workers is not None)
+            is_alone = (self.stages or 1) == 1 and self.budget is None
+            self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
         views, training = [], self.training(count)
         for stage, X in zip(self.first_stage, of_views, strict=True):
             own = self.encoder_.of_view(stage.view)
@@ -460,8 +474,10 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         TableError
             If a column is missing.
         """
-        frame = self._table(X)
-        return [*frame.attrs.get("notes", []), *self.encoder_.missed(frame), *self.drift(self.tallies(frame))]
+        watch = Watch(self)
+        for part in TableParts.of(X) if may_be_in_parts(X) else [X]:
+            watch.see(self._table(part))
+        return watch.notes()
 
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Return why rows are predicted so: what each column contributes to the prediction, or to the probability.
@@ -547,11 +563,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows.
 
-        Several files are read one after the other.
+        Files of Parquet or Arrow are read part by part, and several files one after the other.
         """
-        if is_dataset(X) or (is_path(X) and len(files_of(X)) > 1):
+        if may_be_in_parts(X) or (is_path(X) and len(files_of(X)) > 1):
             each = read_chunks(X, as_text=True)
-            return np.concatenate([self._by_blocks(_twice(part), predicted)[: len(part)] for part in each])
+            return np.concatenate([self._by_blocks(twice(part), predicted)[: len(part)] for part in each])
         frame, parts = self._table(X), {}
         if len(frame) <= FEWEST_ROWS:
             return predicted(self.encoder_(frame))
@@ -569,9 +585,27 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             return X, y
         if self.target is None:
             raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
-        frame = as_frame(X, self, self.target, [str(name) for name in getattr(self, "classes_", ())])
+        frame = as_frame(X, self, self.target, self._names_of_classes)
         y = column_of(frame, self.target)
         return frame[y.notna()], self._plain(y.dropna()).to_numpy()
+
+    def _scored(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        """Return the target and the predictions of a table's rows, by default of those whose target is known."""
+        if y is not None:
+            return y, self.predict(X)
+        each = []
+        for part in frames_of(X, self, self.target, self._names_of_classes):
+            frame, y = self._target_of(part, None)
+            if len(y):
+                each.append((y, self.predict(twice(frame))[: len(y)]))
+        if not each:
+            raise TableError(f"{self._named_target} has no values, so there is nothing to score by: all are missing.")
+        targets, predictions = zip(*each, strict=True)
+        return np.concatenate(targets), np.concatenate(predictions)
+
+    @property
+    def _names_of_classes(self) -> list[str]:
+        return [str(name) for name in getattr(self, "classes_", ())]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "ensemble_" in vars(self)
@@ -583,11 +617,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
-
-
-def _twice(frame: Frame) -> Frame:
-    """Return a row that is alone twice, so that it is predicted by the products of several rows."""
-    return frame if len(frame) > 1 else pandas().concat([frame, frame])
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> float:

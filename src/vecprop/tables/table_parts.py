@@ -1,6 +1,6 @@
 """A table in parts that are read one at a time and in any order: row groups of Parquet files, or of a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import arrow_files
-from .error import TableError
-from .file_lists import ARROW, PARQUET, files_of
+from .error import TableError, pandas
+from .file_lists import ARROW, PARQUET, files_of, is_path
 from .frames import Frame, as_frame
 from .reading import is_dataset
 
@@ -93,10 +93,37 @@ class TableParts:
         """The number of rows of each part."""
         return np.array([part.rows for part in self.parts])
 
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the parts as data frames, whose rows are named by their numbers in the table."""
+        start = 0
+        for part in self.parts:
+            frame = part.frame(is_checked=True)
+            frame.index = pandas().RangeIndex(start, start + len(frame))
+            start += len(frame)
+            yield frame
+
 
 def may_be_in_parts(table: Any) -> bool:
-    """Return whether a table can be read in parts in any order."""
-    return is_dataset(table) or files_of(table)[0].suffix.lower() in PARQUET | ARROW
+    """Return whether a table can be read in parts in any order: files of Parquet or Arrow, or a data set."""
+    if is_dataset(table) or not is_path(table):
+        return is_dataset(table)
+    files = files_of(table)
+    return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
+
+
+def frames_of(
+    table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
+) -> Iterable[Frame]:
+    """Return a table as data frames, which can be gone through again: its parts, if it has any, or all of it.
+
+    The arguments are those of `as_frame`.
+
+    Examples
+    --------
+    >>> [len(frame) for frame in frames_of(np.eye(3))]
+    [3]
+    """
+    return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
 
 
 def _of_dataset(dataset: Any) -> list[TablePart]:

@@ -48,9 +48,13 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
         rich_progress.TimeElapsedColumn(),
     )
     with rich_progress.Progress(*columns, console=console) as progress:
-        task, started = progress.add_task(description, total=1, said=""), time.perf_counter()
+        task, started, done = progress.add_task(description, total=1, said=""), time.perf_counter(), 0.0
 
         def show(now: Progress) -> None:
+            nonlocal started, done
+            if now.share < done:  # another training has begun, such as that of all rows after that of a sample
+                started = time.perf_counter()
+            done = now.share
             progress.update(task, completed=now.share, said=progress_as_text(now, time.perf_counter() - started))
 
         yield show

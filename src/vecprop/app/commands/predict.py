@@ -40,7 +40,8 @@ def predict(
     from ...tables.error import pandas
     from ...tables.file_lists import ARROW, PARQUET, files_of
     from ...tables.reading import chunks
-    from ..models.predicting import Watch, predictions
+    from ...tables.watch import Watch
+    from ..models.predicting import predictions
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     suffix = files_of(table)[0].suffix

@@ -1,14 +1,31 @@
 """Evaluation: a model's metrics on a table whose target is known."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...tables.error import pandas
+from ...tables.frames import twice
+from ...tables.memory_plan import require_room
+from ...tables.separated import require_columns
+from ...tables.table_parts import frames_of
+from ...tables.watch import Watch
 from .estimates import Estimate, estimates
-from .known_rows import class_numbers, counting, known_rows, numbers_of, target_of, weights_of
+from .known_rows import (
+    Frame,
+    class_numbers,
+    classes_of,
+    counting,
+    numbers_of,
+    target_named,
+    target_of,
+    weights_of,
+    with_target,
+)
 from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from .predicting import decisions, errors_of_steps, notes_on, rows_for
+from .predicting import decisions, errors_of_steps, rows_for
 from .quantiles import levels_of, quantiles_of
 
 
@@ -22,7 +39,8 @@ def evaluation(
     model : estimator or Pipeline
         The model.
     table : Path
-        A file with a column of the target.
+        A file, or a folder, with a column of the target. Parquet and Arrow files are read part by part, so that only
+        targets, weights and predictions of all rows are in memory.
     target : str or None
         Its name; None for the one that the model was trained on.
     weight : str or None
@@ -35,24 +53,59 @@ def evaluation(
     UsageError
         If neither the model nor the user names the target.
     """
-    frame, target, notes = known_rows(model, table, target)
-    counts = weights_of(frame, weight)
-    is_counting, left_out = counting(counts, weight, table)
-    frame, counts = frame[is_counting], counts[is_counting]
-    X = frame.drop(columns=[target] if weight is None else [target, weight])
-    notes = list(dict.fromkeys([*notes, *left_out, *notes_on(model, X)]))
-    if not hasattr(model, "predict_proba"):
-        y = numbers_of(frame[target], target, getattr(model, "target_reading_", None))
-        rows, levels = rows_for(model, X), levels_of(model)
+    target = target_named(model, target)
+    require_room(table)
+    frames = frames_of(table, target=target, classes=classes_of(model))
+    known, is_used, notes = _known(frames, target, weight, table)
+    counts, levels, watch = weights_of(known, weight), levels_of(model), Watch(model)
+    is_classifier = hasattr(model, "predict_proba")
+    if is_classifier:
+        y = class_numbers(target_of(known, target, "classification"), model.classes_)
+    else:
+        y = numbers_of(known[target], target, getattr(model, "target_reading_", None))
+
+    def predicted(rows: Frame) -> np.ndarray:
+        watch.see(rows)
+        several = rows_for(model, twice(rows))
         with errors_of_steps(model):
-            predicted = quantiles_of(model, rows) if levels else np.asarray(model.predict(rows))
-        metrics = metrics_of_quantiles(y, predicted, levels) if levels else metrics_of_numbers(y, predicted)
-        return len(y), estimates(metrics, counts), notes
-    y = class_numbers(target_of(frame, target, "classification"), model.classes_)
-    unknown = int((y < 0).sum())
-    if unknown:
+            if is_classifier:
+                Y = model.predict_proba(several)
+            else:
+                Y = quantiles_of(model, several) if levels else np.asarray(model.predict(several))
+        return Y[: len(rows)]
+
+    Y = np.concatenate([predicted(rows) for rows in _inputs(frames, known.columns, is_used)])
+    if is_classifier:
+        metrics = metrics_of_classes(y, Y, decisions(model, Y), counts)
+    else:
+        metrics = metrics_of_quantiles(y, Y, levels) if levels else metrics_of_numbers(y, Y)
+    notes = list(dict.fromkeys([*notes, *watch.notes()]))
+    if is_classifier and (unknown := int((y < 0).sum())):
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
-    rows = rows_for(model, X)
-    with errors_of_steps(model):
-        P = model.predict_proba(rows)
-    return len(y), estimates(metrics_of_classes(y, P, decisions(model, P), counts), counts), notes
+    return len(y), estimates(metrics, counts), notes
+
+
+def _known(
+    frames: Iterable[Frame], target: str, weight: str | None, table: Path
+) -> tuple[Frame, np.ndarray, list[str]]:
+    """Return the target and weight of the rows that have both, whether each row of a table has, and notes on others."""
+    columns, each = [target] if weight in (None, target) else [target, weight], []
+    for frame in frames:
+        require_columns(frame.columns, columns)
+        each.append(frame[columns])
+    of_all = pandas().concat(each)
+    is_used = of_all[target].notna().to_numpy().copy()
+    known, notes = with_target(of_all, target)
+    is_counting, left_out = counting(weights_of(known, weight), weight, table)
+    is_used[is_used] = is_counting
+    return known[is_counting], is_used, [*notes, *left_out]
+
+
+def _inputs(frames: Iterable[Frame], columns: Sequence[str], is_used: np.ndarray) -> Iterator[Frame]:
+    """Yield the other columns of the rows that are used."""
+    first = 0
+    for frame in frames:
+        own = is_used[first : first + len(frame)]
+        first += len(frame)
+        if own.any():
+            yield frame[own].drop(columns=columns)

@@ -35,12 +35,22 @@ def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str,
     UsageError
         If neither the model nor the user names the target.
     """
+    target = target_named(model, target)
+    frame, notes = with_target(as_frame(table, target=target, classes=classes_of(model)), target)
+    return frame, target, notes
+
+
+def target_named(model: Any, target: str | None) -> str:
+    """Return the name of the target: the one that is given, or else the model's own; see `known_rows`."""
     target = target or getattr(model, "target", None)
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
-    classes = [str(name) for name in getattr(model, "classes_", ())]
-    frame, notes = with_target(as_frame(table, target=target, classes=classes), target)
-    return frame, target, notes
+    return target
+
+
+def classes_of(model: Any) -> list[str]:
+    """Return the classes of a model as text; none of a regressor."""
+    return [str(name) for name in getattr(model, "classes_", ())]
 
 
 def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:

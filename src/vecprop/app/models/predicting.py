@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ...files.trained import TrainedNetwork
-from ...tables.encoder import Misfits
 from ...tables.error import TableError, first_line, nearest, pandas
-from ...tables.frames import as_frame
+from ...tables.frames import twice
 from ...tables.reading import typed
 from ...tables.table_model import TableModel
 from ...tables.threshold import decided
+from ...tables.watch import Watch
 from ..terminal.errors import UsageError
 
 Frame = Any
@@ -51,9 +51,7 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     >>> predictions(model, frame, coverage=0.9).columns.tolist()
     ['prediction', 'low', 'high']
     """
-    # A row alone is predicted twice: the products of one row sum in another order than those of several, and the last
-    # bits of a prediction would depend on the size of the parts in which a table is read.
-    rows = rows_for(model, frame if len(frame) > 1 else pandas().concat([frame, frame]))
+    rows = rows_for(model, twice(frame))
     with errors_of_steps(model):
         return _predicted(model, rows, coverage).iloc[: len(frame)]
 
@@ -105,37 +103,6 @@ def rows_for(model: Any, frame: Frame) -> Any:
             f"The table has no column {missing[0]!r}, which the model needs{nearest(missing[0], frame.columns) or '.'}"
         )
     return frame[list(names)]
-
-
-class Watch:
-    """Sees the parts of a table, and tells what of them all is unlike a model's training.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.tallies = None
-        self.misfits: Misfits = {}
-        self.others: dict[str, None] = {}
-
-    def see(self, frame: Frame) -> None:
-        """See the next part."""
-        if isinstance(self.model, TableModel):
-            frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
-            encoder = self.model.encoder_
-            encoder.require(frame)
-            self.others |= dict.fromkeys([*frame.attrs.get("notes", []), *encoder.unlike(frame)])
-            self.misfits = encoder.misfits(frame, self.misfits)
-            self.tallies = self.model.tallies(frame, self.tallies)
-
-    def notes(self) -> list[str]:
-        """Return sentences on the parts that were seen."""
-        misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
-        return [*self.others, *misfits, *(self.model.drift(self.tallies) if self.tallies else [])]
 
 
 def notes_on(model: Any, frame: Frame) -> list[str]:

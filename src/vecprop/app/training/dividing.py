@@ -273,7 +273,8 @@ def _divided_in_blocks(request: Request, larger: Larger) -> Parts:
     split, target = request.split, request.target
     if request.folds is not None:
         raise UsageError(
-            "--cv trains models on rows that do not fit into memory: leave it out, and a test is set aside."
+            "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a test "
+            "is set aside."
         )
     share = 0.0 if request.test is not None else split.size
     roles = Roles(target, request.weight, split.group, split.time, share)
