@@ -101,6 +101,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
     first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
+    instead: ClassVar[list[Stage]] = [Stage("standardised", wider=2)]
     auto_epochs: ClassVar[int] = 60
     fewest_steps: ClassVar[int] = 1500
 

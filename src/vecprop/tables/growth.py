@@ -12,6 +12,7 @@ from ..train.state import TrainingResult
 from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, Unseen, results_of, trained
 from .stages import Schedule
+from .trial import with_views_that_pay
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
@@ -127,8 +128,8 @@ def fit_together(
     """
     schedule = Schedule(models[0].stages, models[0].budget, progress, models[0].checkpoint)
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
-    fits = [fit for _, fit in prepared]
     with at_most_jobs(models[0].n_jobs):
+        fits = [with_views_that_pay(model, fit) for model, (_, fit) in zip(models, prepared, strict=True)]
         members = [(fit, fit.members()) for fit in fits]
         outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
         each = []

@@ -110,6 +110,8 @@ class OwnDefaults:
     auto_activations: ClassVar[dict[View, str]]
     first_stage: ClassVar[list[Stage]]
     """What the networks of each view are like in the first stage."""
+    instead: ClassVar[list[Stage]]
+    """What those of the standardised view may be like instead, see `with_views_that_pay`."""
     auto_epochs: ClassVar[int]
     fewest_steps: ClassVar[int]
 
@@ -171,6 +173,10 @@ class SharedSettings(OwnDefaults):
         """Return the number of networks of each view, and of folds, for a number of rows."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_members == "auto" else int(self.n_members), rows)
+
+    def first_stages(self, rows: int) -> list[Stage]:
+        """Return what networks may be like in the first stage, for a number of rows."""
+        return self.first_stage + (self.instead if rows >= SEVERAL_ROWS else [])
 
     def rows_a_step(self, rows: int) -> int:
         """Return the number of rows in a batch."""
