@@ -9,7 +9,7 @@ import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
-from vecprop.tables import memory_plan
+from vecprop.tables import memory_plan, trial
 from vecprop.tables.memory_plan import RowSizes, as_bytes
 from vecprop.tables.streamed import Roles, Streamed, StreamedFolds
 from vecprop.tables.table_parts import TableParts
@@ -275,3 +275,14 @@ def test_folds_in_time_follow_each_other():
     folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
     assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
     assert folds.learns(np.arange(4), 1).tolist() == [True, True, True, False]
+
+
+@pytest.mark.long
+def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
+    monkeypatch.setattr(trial, "MANY_ROWS", ROWS - 120)
+    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: [1.0, *[9.0] * (len(choices) - 1)])
+    model = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
+    assert [view.view for view in model.ensemble_.views] == ["standardised"]
+    monkeypatch.setattr(trial, "MANY_ROWS", ROWS)
+    model = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
+    assert [view.view for view in model.ensemble_.views] == ["pieces", "standardised"]

@@ -86,8 +86,8 @@ def _trials(model: Any, fit: Fit) -> list[_Tried | None]:
     last = int(fit.rows.fold.max())
     fits = [replace(fit, views=[_of_epochs(view, epochs)], stream=None) for view in fit.views]
     members = [(own, own.members()[last :: last + 1]) for own in fits]
-    found = []
-    for own, results in zip(fits, results_of(members, None, workers=model.workers), strict=True):
+    found, workers = [], model.workers if fit.stream is None else None
+    for own, results in zip(fits, results_of(members, None, workers=workers), strict=True):
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         added = own.added(results, np.zeros(1, int))
