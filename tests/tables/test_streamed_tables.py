@@ -9,7 +9,7 @@ import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
-from vecprop.tables import memory_plan, trial
+from vecprop.tables import memory_plan, settings, trial
 from vecprop.tables.memory_plan import RowSizes, as_bytes
 from vecprop.tables.streamed import Roles, Streamed, StreamedFolds
 from vecprop.tables.table_parts import TableParts
@@ -279,10 +279,12 @@ def test_folds_in_time_follow_each_other():
 
 @pytest.mark.long
 def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
-    monkeypatch.setattr(trial, "MANY_ROWS", ROWS - 120)
-    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: [1.0, *[9.0] * (len(choices) - 1)])
-    model = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
-    assert [view.view for view in model.ensemble_.views] == ["standardised"]
-    monkeypatch.setattr(trial, "MANY_ROWS", ROWS)
-    model = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
-    assert [view.view for view in model.ensemble_.views] == ["pieces", "standardised"]
+    monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
+    monkeypatch.setattr(TabularRegressor, "fewest_steps", 1)
+    losses = iter([[1.0, 0.5], [1.0, 1.0]])
+    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: next(losses))
+    of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}
+    for views in (["standardised"], ["pieces", "standardised"]):
+        model = TabularRegressor("v", **of_numbers).fit(folder, memory="1GB")
+        assert [view.view for view in model.ensemble_.views] == views
+    assert next(losses, None) is None

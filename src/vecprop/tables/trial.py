@@ -8,21 +8,22 @@ import numpy as np
 
 from .ensemble import Ensemble, Networks
 from .ensemble_fit import Fit, Unseen, ViewFit, results_of
-from .settings import MANY_ROWS
 
 SHORTER = 4
 """A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
-HARDLY = 0.02
-"""The part of the loss that is left to chance, so that the view that takes less time is chosen."""
+PROGRESS = 0.03
+"""The part of the loss by which other networks lower it at least: less is chance."""
+FEW_EPOCHS = 10
+"""A table is so large that networks learn too little if "auto" is this number of epochs, the least."""
 LONGER = 2
-"""The factor of epochs if there is one view alone, which still takes less time than two."""
+"""The factor of epochs of a view that is alone, which still takes less time than two."""
 
 
 def with_views_that_pay(model: Any, fit: Fit) -> Fit:
-    """Return the fit of a first stage with the views that predict unseen rows best, or hardly worse in less time.
+    """Return the fit of a first stage with the views that predict unseen rows best.
 
-    There is one standardised view, of those that the fit has. Of a large table it may be alone, and is then trained
-    longer.
+    They are pieces and a standardised view, and if no others are clearly better, the first of these. Of a table of
+    which there are few epochs the first standardised view may be alone, which then is trained longer, in less time.
 
     Parameters
     ----------
@@ -37,17 +38,15 @@ def with_views_that_pay(model: Any, fit: Fit) -> Fit:
         If the trial is interrupted.
     """
     pieces, *standardised = fit.views
-    rows = len(fit.rows.T) if fit.stream is None else fit.stream.rows
-    alone = [[own] for own in standardised] if rows >= MANY_ROWS else []
-    choices = [*alone, *([pieces, own] for own in standardised)]
+    choices = [[pieces, own] for own in standardised]
+    if model.max_iter == "auto" and pieces.training.epochs <= FEW_EPOCHS:
+        choices.append([_of_epochs(standardised[0], LONGER * pieces.training.epochs)])
     if len(choices) == 1:
         return fit
     losses = _losses(model, fit, choices)
-    chosen = next(views for views, loss in zip(choices, losses, strict=True) if loss <= (1 + HARDLY) * min(losses))
-    left_out = [view for view in fit.views if view not in chosen]
-    if chosen in alone and model.max_iter == "auto":
-        chosen = [_of_epochs(view, LONGER * view.training.epochs) for view in chosen]
-    return replace(fit, views=chosen, left_out=left_out)
+    best = int(np.argmin(losses))
+    chosen = choices[best if losses[best] < (1 - PROGRESS) * losses[0] else 0]
+    return replace(fit, views=chosen, left_out=[view for view in fit.views if view not in chosen])
 
 
 def _of_epochs(view: ViewFit, epochs: int) -> ViewFit:
@@ -64,7 +63,8 @@ class _Tried:
 
 def _losses(model: Any, fit: Fit, choices: Sequence[list[ViewFit]]) -> list[float]:
     """Return the calibrated loss of choices of views on the rows of the last fold, infinite without good networks."""
-    tried = dict(zip(fit.views, _trials(model, fit), strict=True))
+    views = list(dict.fromkeys(view for choice in choices for view in choice))
+    tried = dict(zip(views, _trials(model, fit, views), strict=True))
     return [_loss(model, fit, [tried[view] for view in views]) for views in choices]
 
 
@@ -77,14 +77,16 @@ def _loss(model: Any, fit: Fit, views: Sequence[_Tried | None]) -> float:
     return model._calibrated(ensembles, unseen, fit.rows).loss
 
 
-def _trials(model: Any, fit: Fit) -> list[_Tried | None]:
+def _trials(model: Any, fit: Fit, views: Sequence[ViewFit]) -> list[_Tried | None]:
     """Return for each view what a short training without the last fold makes of it; None if it diverges.
 
-    Of rows that do not fit into memory the sample is trained on.
+    Of rows that do not fit into memory the sample is trained on, in as many epochs as if it were the table.
     """
-    epochs = max(round(model.training(len(fit.rows.T)).epochs / SHORTER), 1)
-    last = int(fit.rows.fold.max())
-    fits = [replace(fit, views=[_of_epochs(view, epochs)], stream=None) for view in fit.views]
+    last, share = int(fit.rows.fold.max()), 1 / SHORTER
+    if fit.stream is not None:
+        share *= model.training(len(fit.rows.T)).epochs / model.training(fit.stream.rows).epochs
+    short = [_of_epochs(view, max(round(share * view.training.epochs), 1)) for view in views]
+    fits = [replace(fit, views=[view], stream=None) for view in short]
     members = [(own, own.members()[last :: last + 1]) for own in fits]
     found, workers = [], model.workers if fit.stream is None else None
     for own, results in zip(fits, results_of(members, None, workers=workers), strict=True):
