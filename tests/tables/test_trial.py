@@ -13,7 +13,7 @@ from vecprop.tables import settings, trial
 from vecprop.tables.settings import SharedSettings
 from vecprop.tables.trial import with_views_that_pay
 
-FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
+FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 R = np.random.default_rng(3)
 X = pd.DataFrame({"a": R.normal(size=240), "b": R.normal(size=240), "c": R.choice(list("xyz"), 240)})
 CLASSES = np.where(X.a * X.b + 0.3 * R.normal(size=240) > 0, "yes", "no")
@@ -81,7 +81,7 @@ def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypat
     found = with_views_that_pay(model, fit)
     assert kinds(found.views) == chosen
     assert len(found.left_out) == 1
-    assert {view.training.epochs for view in found.views} == {8}
+    assert {view.training.epochs for view in found.views} == {16}
 
 
 def test_of_large_tables_a_view_may_be_alone_and_is_trained_longer(large, monkeypatch):
@@ -168,7 +168,7 @@ def test_wide_networks_are_chosen_where_they_predict_better(monkeypatch):
 @pytest.mark.parametrize("are_steps", [False, True])
 def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, are_steps):
     monkeypatch.setattr(TabularClassifier, "instead", [])
-    x = R.normal(size=(2000, 10))
+    x = R.normal(size=(10_000, 10))
     one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)
     classes = np.floor(3 * x[:, 0]) % 2 == 1 if are_steps else one * other > 0
     model = TabularClassifier(n_members=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)

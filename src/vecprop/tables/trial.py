@@ -9,7 +9,7 @@ import numpy as np
 from .ensemble import Ensemble, Networks
 from .ensemble_fit import Fit, Unseen, ViewFit, results_of
 
-SHORTER = 4
+SHORTER = 8
 """A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
 PROGRESS = 0.03
 """The part of the loss by which other networks lower it at least: less is chance."""
