@@ -9,7 +9,7 @@ import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
-from vecprop.tables import memory_plan
+from vecprop.tables import memory_plan, settings, trial
 from vecprop.tables.memory_plan import RowSizes, as_bytes
 from vecprop.tables.streamed import Roles, Streamed, StreamedFolds
 from vecprop.tables.table_parts import TableParts
@@ -328,3 +328,16 @@ def test_folds_in_time_follow_each_other():
     folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
     assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
     assert folds.learns(np.arange(4), 1).tolist() == [True, True, True, False]
+
+
+@pytest.mark.long
+def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
+    monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
+    monkeypatch.setattr(TabularRegressor, "fewest_steps", 1)
+    losses = iter([[1.0, 0.5], [1.0, 1.0]])
+    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: next(losses))
+    of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}
+    for views in (["standardised"], ["pieces", "standardised"]):
+        model = TabularRegressor("v", **of_numbers).fit(folder, memory="1GB")
+        assert [view.view for view in model.ensemble_.views] == views
+    assert next(losses, None) is None

@@ -132,6 +132,8 @@ class Fit:
         The number of the first view among all that are ever trained on these rows, so that each has seeds of its own.
     stream : StreamedRows or None
         All rows, if they do not fit into memory: the rows are then a sample of them, for validation.
+    left_out : sequence of ViewFit, default ()
+        Views that were tried and are not trained; networks of later stages may see the rows as these do.
     """
 
     views: list[ViewFit]
@@ -139,6 +141,7 @@ class Fit:
     seed: int
     first: int = 0
     stream: StreamedRows | None = None
+    left_out: Sequence[ViewFit] = ()
 
     def members(self) -> list[Member]:
         """Return the members of each ensemble, which are validated on the rows that they are not trained on."""

@@ -11,7 +11,8 @@ from ..train.progress import Progress
 from ..train.state import TrainingResult
 from .ensemble import Ensemble
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, Unseen, results_of, trained
-from .stages import Schedule, stage_of
+from .stages import Schedule
+from .trial import with_views_that_pay
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
@@ -99,9 +100,9 @@ class Growing:
 
     def of_all_rows(self, fit: Fit, *further: int) -> Fit:
         """Return the fit to all rows of the views that are kept, and of further stages."""
-        kept = [(view.view, view.stage) for view in self.ensembles[0].views]
-        kept += [(stage_of(number).view, number) for number in further]
-        return replace(fit, views=[self.model._view_of_stage(fit, *of) for of in kept])
+        kept = [self.model._view_like(fit, networks) for networks in self.ensembles[0].views]
+        kept += [self.model._view_of_stage(fit, number) for number in further]
+        return replace(fit, views=kept)
 
     def keep(self, stages: int, is_used: np.ndarray) -> None:
         """Make all this the attributes of the model, after a number of stages.
@@ -147,7 +148,8 @@ def fit_together(
 
 
 def _begun(models: Sequence[Any], fits: Sequence[Fit], schedule: Schedule) -> list[Growing]:
-    """Return models after their first stage."""
+    """Return models after their first stage, of the views that pay."""
+    fits = [with_views_that_pay(model, fit) for model, fit in zip(models, fits, strict=True)]
     members = [(fit, fit.members()) for fit in fits]
     outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
     each = []

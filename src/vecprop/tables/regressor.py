@@ -85,6 +85,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     auto_activations: ClassVar[dict[View, str]] = {"pieces": "silu", "standardised": "silu"}
     first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised")]
+    instead: ClassVar[list[Stage]] = []
     auto_epochs: ClassVar[int] = 100
     fewest_steps: ClassVar[int] = 2000
 

@@ -33,9 +33,9 @@ date_format : str or None, default None
     The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
     Excel's serial numbers. None to find it from the values of each column.
 n_members : int or "auto", default "auto"
-    The number of networks of each of the two views, at least 2, each trained without another part of the rows; "auto"
-    is 8, 6 from 2,500 rows on, and 4 from 20,000. All networks see standardised numbers and ranks, and one half of them
-    also pieces.
+    The number of networks of each view, at least 2, each trained without another part of the rows; "auto" is 8, 6 from
+    2,500 rows on, and 4 from 20,000. There are two views, which both see standardised numbers and ranks, and one of
+    them also pieces; of some tables of 190,000 rows and more there is one view without pieces.
 hidden_layer_sizes : int or sequence of int, default (64, 64)
     The width of each hidden layer.{deeper}
 activation : str or Activation, default "auto"
@@ -50,7 +50,8 @@ batch_size : int or "auto", default "auto"
     The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
 max_iter : int or "auto", default "auto"
     The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
-    least 10; and in small tables more, up to 400, until they have {steps} steps, with the same decay in all.
+    least 10; in small tables more, up to 400, until they have {steps} steps, with the same decay in all; and twice as
+    many if there is one view.
 n_iter_no_change : int, default 20
     A network's training ends after this number of epochs in a row without progress on its validation rows, those that
     it is not trained on; its best parameters are restored.
@@ -110,6 +111,8 @@ class OwnDefaults:
     auto_activations: ClassVar[dict[View, str]]
     first_stage: ClassVar[list[Stage]]
     """What the networks of each view are like in the first stage."""
+    instead: ClassVar[list[Stage]]
+    """What those of the standardised view may be like instead, see `with_views_that_pay`."""
     auto_epochs: ClassVar[int]
     fewest_steps: ClassVar[int]
 
@@ -171,6 +174,10 @@ class SharedSettings(OwnDefaults):
         """Return the number of networks of each view, and of folds, for a number of rows."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_members == "auto" else int(self.n_members), rows)
+
+    def first_stages(self, rows: int) -> list[Stage]:
+        """Return what networks may be like in the first stage, for a number of rows."""
+        return self.first_stage + (self.instead if rows >= SEVERAL_ROWS else [])
 
     def rows_a_step(self, rows: int) -> int:
         """Return the number of rows in a batch."""

@@ -22,6 +22,8 @@ class Stage:
         Their activation; None for that of the settings, or of the view.
     deeper : int, default 0
         The number of further hidden layers, as wide as the last.
+    wider : int, default 1
+        The factor of the widths.
     dropout : float, default 0
         The share of outputs that is dropped, unless the settings drop more.
     patience, decay : float, default 1
@@ -29,20 +31,21 @@ class Stage:
 
     Examples
     --------
-    >>> Stage("standardised", deeper=1).widths([64, 32])
-    [64, 32, 32]
+    >>> Stage("standardised", deeper=1, wider=2).widths([64, 32])
+    [128, 64, 64]
     """
 
     view: View
     activation: str | None = None
     deeper: int = 0
+    wider: int = 1
     dropout: float = 0.0
     patience: int = 1
     decay: float = 1.0
 
     def widths(self, widths: Sequence[int]) -> list[int]:
         """Return the widths of hidden layers, given those of the settings."""
-        return [*widths, *list(widths[-1:]) * self.deeper]
+        return [self.wider * width for width in (*widths, *list(widths[-1:]) * self.deeper)]
 
     def training(self, training: Training) -> Training:
         """Return how the networks are trained, given how those of the first stage are."""

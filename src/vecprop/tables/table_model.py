@@ -23,8 +23,8 @@ from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
 from .blocks import FEWEST_ROWS, by_blocks
 from .drift import Profile, Tally
-from .encoder import Encoder, Inputs, View
-from .ensemble import Ensemble
+from .encoder import VIEWS, Encoder, Inputs
+from .ensemble import Ensemble, Networks
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
@@ -210,7 +210,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         names = {"sample_weight": sample_weight, "groups": None, "time": None}
         X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
         rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
-        kept = [model._view_of_stage(fit, view.view, view.stage) for view in self.ensemble_.views]
+        kept = [model._view_like(fit, networks) for networks in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
         fit = replace(fit, views=kept, stream=stream)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
@@ -291,24 +291,30 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             is_alone = (self.stages or 1) == 1 and self.budget is None
             self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
         views, training = [], self.training(count)
-        for stage, X in zip(self.first_stage, of_views, strict=True):
+        inputs = dict(zip(VIEWS, of_views, strict=True))
+        for stage in self.first_stages(count):
             own = self.encoder_.of_view(stage.view)
             networks = [self._network(len(own), outputs, loss, stage) for loss in self._losses()]
-            views.append(ViewFit(stage.view, own, X, networks, training))
+            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
         return rows, Fit(views, of_training, seed, stream=stream)
 
     def _fit_of_stage(self, fit: Fit, number: int) -> Fit:
         """Return the fit of a later stage to the rows of the first."""
-        return replace(fit, views=[self._view_of_stage(fit, stage_of(number).view, number)], first=number)
+        return replace(fit, views=[self._view_of_stage(fit, number)], first=number, left_out=())
 
-    def _view_of_stage(self, fit: Fit, view: View, number: int) -> ViewFit:
-        """Return what is trained of a view in a stage, given the fit of the first."""
-        (first,) = [of_fit for of_fit in fit.views if of_fit.view == view]
-        if number == 1:
-            return first
-        inputs, outputs = len(first.inputs), first.networks[0].outputs
+    def _view_like(self, fit: Fit, networks: Networks) -> ViewFit:
+        """Return what is trained of networks like some of another fit, given the fit of the first stage."""
+        if networks.stage > 1:
+            return self._view_of_stage(fit, networks.stage)
+        of_view = [view for view in fit.views if view.view == networks.view]
+        return max(of_view, key=lambda view: view.networks[0].layers[:-1] == networks.network.layers[:-1])
+
+    def _view_of_stage(self, fit: Fit, number: int) -> ViewFit:
+        """Return what is trained in a later stage, given the fit of the first."""
         stage = stage_of(number)
+        first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
+        inputs, outputs = len(first.inputs), first.networks[0].outputs
         networks = [self._network(inputs, outputs, loss, stage) for loss in self._losses()]
         return replace(first, networks=networks, training=stage.training(first.training), stage=number)
 

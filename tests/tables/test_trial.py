@@ -1,0 +1,175 @@
+"""The trial of views: which networks the first stage trains, decided by rows that short trainings have not seen."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import Dense, TabularClassifier, TabularRegressor, TrainingResult, load, save, train_population
+from vecprop.core.selection import Selection
+from vecprop.tables import settings, trial
+from vecprop.tables.settings import SharedSettings
+from vecprop.tables.trial import with_views_that_pay
+
+FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
+R = np.random.default_rng(3)
+X = pd.DataFrame({"a": R.normal(size=240), "b": R.normal(size=240), "c": R.choice(list("xyz"), 240)})
+CLASSES = np.where(X.a * X.b + 0.3 * R.normal(size=240) > 0, "yes", "no")
+PIECES, USUAL, WIDE = ("pieces", [6, 4]), ("standardised", [6, 4, 4]), ("standardised", [12, 8])
+
+
+@pytest.fixture
+def several(monkeypatch):
+    """Let wide networks be tried from a hundred rows on."""
+    monkeypatch.setattr(settings, "SEVERAL_ROWS", 100)
+
+
+@pytest.fixture
+def large(several, monkeypatch):
+    """Let "auto" be few epochs, as of large tables."""
+    training = SharedSettings.training
+    monkeypatch.setattr(SharedSettings, "training", lambda model, rows: replace(training(model, rows), epochs=10))
+
+
+def prepared(model: Any) -> Any:
+    return model._prepared(X, CLASSES)[1]
+
+
+def planned(monkeypatch, *losses):
+    """Let choices have these losses: the standardised views beside pieces, and of large tables one alone."""
+    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: losses[: len(choices)])
+
+
+def interrupted(result):
+    return TrainingResult(result.theta, result.history, result.state, "interrupted")
+
+
+def kinds(views: Any) -> list[Any]:
+    """Return how views see numbers, and the widths of their networks."""
+    networks = [getattr(view, "network", None) or view.networks[0] for view in views]
+    widths = [[own.outputs for own in network.layers[:-1] if isinstance(own, Dense)] for network in networks]
+    return [(view.view, own) for view, own in zip(views, widths, strict=True)]
+
+
+def test_small_tables_and_regressors_have_no_trial(monkeypatch):
+    planned(monkeypatch)
+    model = TabularClassifier(**FEW)
+    fit = prepared(model)
+    assert with_views_that_pay(model, fit) is fit
+    assert kinds(fit.views) == [PIECES, USUAL]
+    assert [len(TabularClassifier().first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
+    assert [len(TabularRegressor().first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen"),
+    [
+        ((1.0, 1.0), [PIECES, USUAL]),
+        ((1.0, 0.971), [PIECES, USUAL]),
+        ((1.0, 0.969), [PIECES, WIDE]),
+        ((np.inf, 1.0), [PIECES, WIDE]),
+        ((1.0, np.inf), [PIECES, USUAL]),
+        ((np.inf, np.inf), [PIECES, USUAL]),
+    ],
+)
+def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypatch, losses, chosen):
+    planned(monkeypatch, *losses)
+    model = TabularClassifier(**FEW)
+    fit = prepared(model)
+    found = with_views_that_pay(model, fit)
+    assert kinds(found.views) == chosen
+    assert len(found.left_out) == 1
+    assert {view.training.epochs for view in found.views} == {16}
+
+
+def test_of_large_tables_a_view_may_be_alone_and_is_trained_longer(large, monkeypatch):
+    planned(monkeypatch, 1.0, 1.0, 0.9)
+    model = TabularClassifier(n_members=2, random_state=0)
+    fit = prepared(model)
+    usual = fit.views[1].training
+    found = with_views_that_pay(model, fit)
+    assert [(view.view, view.training) for view in found.views] == [("standardised", replace(usual, epochs=20))]
+    assert usual.epochs == 10
+    model.set_params(max_iter=10)
+    assert len(with_views_that_pay(model, fit).views) == 2
+
+
+def test_a_trial_is_a_short_training_without_the_last_fold(several):
+    model = TabularClassifier(**FEW)
+    fit = prepared(model)
+    for view, tried in zip(fit.views, trial._trials(model, fit, fit.views), strict=True):
+        assert tried is not None
+        ((own, predicted),) = tried.unseen[0]
+        np.testing.assert_array_equal(own, np.flatnonzero(fit.rows.fold == 1))
+        member = replace(fit, views=[view]).members()[1]
+        (result,) = train_population([replace(member, epochs=2)], view.X, fit.rows.T)
+        np.testing.assert_array_equal(tried.networks[0].thetas, [result.theta])
+        inputs = view.X.take(own) if isinstance(view.X, Selection) else view.X[own]
+        np.testing.assert_allclose(predicted, view.networks[0].predict(result.theta, inputs), rtol=1e-4, atol=1e-6)
+
+
+def test_a_view_that_diverges_is_not_chosen(several, monkeypatch):
+    model = TabularClassifier(**FEW)
+    fit = prepared(model)
+    pieces, usual, wide = fit.views
+    trials = trial._trials(model, fit, fit.views)
+    monkeypatch.setattr(trial, "_trials", lambda model, fit, views: [trials[0], None, trials[2]])
+    losses = trial._losses(model, fit, [[pieces, usual], [pieces, wide]])
+    assert np.isfinite(losses).tolist() == [False, True]
+
+
+def test_a_trial_that_is_interrupted_ends_the_fit(several, monkeypatch):
+    model = TabularClassifier(**FEW)
+    fit = prepared(model)
+    train = trial.results_of
+    monkeypatch.setattr(
+        trial,
+        "results_of",
+        lambda *arguments, **settings: ([interrupted(own) for own in of] for of in train(*arguments, **settings)),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        with_views_that_pay(model, fit)
+
+
+@pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])
+def chosen(request, large, monkeypatch):
+    """A model of seven stages whose trial has chosen the standardised view alone, or wide networks beside pieces."""
+    planned(monkeypatch, *request.param)
+    return TabularClassifier(**FEW | {"max_iter": "auto", "stages": 7}).fit(X, CLASSES)
+
+
+def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
+    first = [view for view in chosen.ensemble_.views if view.stage == 1]
+    assert kinds(first) in ([USUAL], [PIECES, WIDE])
+    assert chosen.stages_ == 7
+    assert np.isfinite(chosen.out_of_fold_).all()
+    save(chosen, tmp_path / "model.npz")
+    np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(X), chosen.predict_proba(X))
+    again = chosen.refitted(X, CLASSES)
+    assert kinds(again.ensemble_.views) == kinds(chosen.ensemble_.views)
+    assert [view.stage for view in again.ensemble_.views] == [view.stage for view in chosen.ensemble_.views]
+
+
+def test_wide_networks_are_chosen_where_they_predict_better(monkeypatch):
+    monkeypatch.setattr(settings, "SEVERAL_ROWS", 100)
+    model = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0)
+    centers = 3 * R.normal(size=(9, 3))
+    of_class = R.integers(0, 9, 600)
+    table = centers[of_class] + R.normal(size=(600, 3))
+    fitted = model.fit(table, of_class)
+    assert kinds(fitted.ensemble_.views)[1] == ("standardised", [4])
+    usual = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0)
+    monkeypatch.setattr(settings, "SEVERAL_ROWS", 1000)
+    assert fitted.validation_loss_ < usual.fit(table, of_class).validation_loss_
+
+
+@pytest.mark.parametrize("are_steps", [False, True])
+def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, are_steps):
+    monkeypatch.setattr(TabularClassifier, "instead", [])
+    x = R.normal(size=(10_000, 10))
+    one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)
+    classes = np.floor(3 * x[:, 0]) % 2 == 1 if are_steps else one * other > 0
+    model = TabularClassifier(n_members=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)
+    assert [view.view for view in model.ensemble_.views] == ["pieces", "standardised"][not are_steps :]
