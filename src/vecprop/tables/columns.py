@@ -16,6 +16,7 @@ from ..train.engine import can_compile
 from .error import pandas
 from .moments import DateReading
 from .numerals import NumberReading
+from .target_means import TargetMeans
 from .values import MISSING, as_names, read_days, read_numbers, texts_of
 
 PIECES = 4
@@ -383,7 +384,7 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """How a column of categories becomes inputs of 0 and 1.
+    """How a column of categories becomes inputs of 0 and 1, and if many share inputs, what they tell of the target.
 
     Parameters
     ----------
@@ -392,6 +393,9 @@ class Categories:
     buckets : int
         The number of inputs that all other categories share, seen in training or not. The bucket of a category is the
         CRC-32 of its name modulo this number.
+    means : TargetMeans or None
+        The categories' mean targets, which are the last inputs; see `Encoder.with_means`. Some networks take all
+        inputs, others the means alone.
 
     Examples
     --------
@@ -403,6 +407,7 @@ class Categories:
 
     names: np.ndarray
     buckets: int
+    means: TargetMeans | None = None
 
     kind = "categories"
 
@@ -416,9 +421,14 @@ class Categories:
         return cls(names[np.sort(frequent)], BUCKETS if others > CATEGORIES else 1)
 
     @property
+    def marks(self) -> int:
+        """The number of inputs of 0 and 1, which are the first."""
+        return len(self.names) + self.buckets
+
+    @property
     def width(self) -> int:
         """The number of inputs."""
-        return len(self.names) + self.buckets
+        return self.marks + (0 if self.means is None else self.means.width)
 
     def __call__(self, series: Any) -> np.ndarray:
         """Return the inputs of a column, (N, width)."""
@@ -430,10 +440,11 @@ class Categories:
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
         """Return the inputs of names (N,), (N, width)."""
-        return (self.places(names)[:, None] == np.arange(self.width)).astype(float)
+        marks = (self.places(names)[:, None] == np.arange(self.marks)).astype(float)
+        return marks if self.means is None else np.hstack([marks, self.means(names)])
 
     def places(self, names: np.ndarray) -> np.ndarray:
-        """Return for each of some names (N,) which of the inputs is 1, (N,)."""
+        """Return for each of some names (N,) which of the inputs of 0 and 1 is 1, (N,)."""
         codes, names = pandas().factorize(names)
         names = names.astype(str)
         places = np.searchsorted(self.names, names)

@@ -1,6 +1,7 @@
 """From a table to the inputs of a network: the kind of each column, found from its values, and its inputs."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,7 @@ from .kept_rows import RowFormat
 from .kinds import Kind, common_decimal, kind_of
 from .moments import ONE_MEANING, DateReading
 from .numerals import NumberReading
+from .target_means import MOST_TARGETS, target_means
 from .texts import LatentTexts, Texts
 from .values import read_days, read_numbers
 
@@ -25,7 +27,7 @@ Inputs = NumberInputs | Categories | Dates | Texts
 
 View = Literal["pieces", "standardised"]
 """What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
-alone; see `NumberInputs`."""
+alone; see `NumberInputs`. Of categories with mean targets the second takes these alone."""
 VIEWS: tuple[View, ...] = get_args(View)
 
 Misfits = dict[tuple[str, str], Missed]
@@ -139,6 +141,27 @@ class Encoder:
         ends = np.cumsum([part.width for part in self.parts]).tolist()
         return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
 
+    def with_means(
+        self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
+    ) -> tuple["Encoder", dict[str, np.ndarray]]:
+        """Return an encoder in which categories that share inputs, since they are many, also have their mean targets.
+
+        The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
+
+        Parameters
+        ----------
+        frame : Frame
+            The rows of training.
+        T, fold, weight
+            Their targets, folds and weights, see `target_means`.
+        """
+        parts, told = list(self.parts), {}
+        for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
+            if isinstance(part, Categories) and part.buckets > 1 and T.shape[1] <= MOST_TARGETS:
+                means, told[name] = target_means(part.read(frame[name]), T, fold, weight)
+                parts[place] = replace(part, means=means)
+        return replace(self, parts=parts), told
+
     def of_view(self, view: View) -> np.ndarray:
         """Return which of the inputs networks take that see numbers in one of the two ways, (I,)."""
         return np.flatnonzero(np.concatenate([_is_of_view(part, view) for part in self.parts]))
@@ -160,21 +183,28 @@ class Encoder:
                 inputs[:, place] = part(frame[name])
         return inputs
 
-    def of_views(self, frame: Frame, *, as_arrays: bool = False) -> list[np.ndarray] | list[Selection]:
+    def of_views(
+        self, frame: Frame, told: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
+    ) -> list[np.ndarray] | list[Selection]:
         """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
 
         Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
         that compute inputs, with the same bits, as networks read them, unless arrays are asked for.
+
+        What is told of rows of training takes the place of their categories' mean targets, see `with_means`.
         """
+        told = told or {}
         taken = [self.of_view(view) for view in VIEWS]
         if not as_arrays and len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
             rows = RowFormat.of(self.names, self.parts, frame)
-            kept = rows(frame)
+            kept = rows(frame, told)
             return [Selection(kept, expansion=rows.expansion(own)) for own in taken]
         of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
 
         def encode(rows: slice) -> None:
             inputs = self(frame.iloc[rows])
+            for name, means in told.items():
+                inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
             for own, X in zip(taken, of_views, strict=True):
                 np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # which, unlike "raise", needs no copy
 
@@ -231,6 +261,8 @@ def _is_of_view(part: Inputs, view: View) -> np.ndarray:
     numbers, taken = part.days if isinstance(part, Dates) else part, np.ones(part.width, bool)
     if isinstance(numbers, NumberInputs) and view == "standardised":
         taken[: numbers.bends] = False
+    if isinstance(part, Categories) and part.means is not None and view == "standardised":
+        taken[: part.marks] = False
     return taken
 
 

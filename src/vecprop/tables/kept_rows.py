@@ -1,6 +1,6 @@
 """A large table's rows as training keeps them: numbers as such, which become inputs when a network reads their row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from .frames import Frame
 
 CALENDAR = " calendar"
 """The field of the inputs that a date has beside those of its days is named after these, and this."""
+MEANS = " means"
+"""So is that of the mean targets of categories."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,8 @@ class RowFormat:
         for place, (name, part) in enumerate(zip(names, parts, strict=True)):
             if isinstance(part, Categories):
                 fields.append((f"{place}", np.int32))
+                if part.means is not None:
+                    fields.append((f"{place}{MEANS}", np.float32, (part.means.width,)))
             elif isinstance(part, NumberInputs | Dates):
                 fields.append((f"{place}", np.float32 if _are_exact_in_float32(frame[name]) else np.float64))
             else:
@@ -59,8 +63,8 @@ class RowFormat:
                 fields.append((f"{place}{CALENDAR}", np.float32, (part.width - part.days.width,)))
         return cls(names, parts, np.dtype(sorted(fields, key=lambda field: -np.dtype(field[1]).itemsize), align=True))
 
-    def __call__(self, frame: Frame) -> np.ndarray:
-        """Return a table's rows as they are kept, (N, bytes)."""
+    def __call__(self, frame: Frame, told: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Return a table's rows as they are kept, (N, bytes); see `Encoder.of_views` on what is told."""
         kept = np.zeros(len(frame), self.type)  # with the same bytes between fields in each run
 
         def keep(rows: slice) -> None:
@@ -71,8 +75,13 @@ class RowFormat:
                     field[rows] = ordinary(x)
                     if isinstance(part, Dates):
                         kept[f"{place}{CALENDAR}"][rows] = calendar_inputs(x, part.day_waves)
+                elif isinstance(part, Categories):
+                    names = part.read(series)
+                    field[rows] = part.places(names)
+                    if part.means is not None:
+                        kept[f"{place}{MEANS}"][rows] = told[name][rows] if told else part.means(names)
                 else:
-                    field[rows] = part.places(part.read(series)) if isinstance(part, Categories) else part(series)
+                    field[rows] = part(series)
 
         by_blocks(keep, len(frame), sum(part.width for part in self.parts))
         return kept.view(np.uint8).reshape(len(frame), self.type.itemsize)
@@ -104,8 +113,13 @@ class RowFormat:
             yield f"{place}", self._entries_of_numbers(f"{place}", numbers, own), int(own.sum())
             if isinstance(part, Dates):
                 yield f"{place}{CALENDAR}", {"kept": Kept.INPUTS}, part.width - numbers.width
+        elif isinstance(part, Categories):
+            if is_taken[0]:
+                yield f"{place}", {"kept": Kept.PLACE}, part.marks
+            if part.means is not None:
+                yield f"{place}{MEANS}", {"kept": Kept.INPUTS}, part.means.width
         else:
-            yield f"{place}", {"kept": Kept.PLACE if isinstance(part, Categories) else Kept.INPUTS}, part.width
+            yield f"{place}", {"kept": Kept.INPUTS}, part.width
 
     def _entries_of_numbers(self, field: str, numbers: NumberInputs, is_taken: np.ndarray) -> dict[str, Any]:
         flags = iter(is_taken[numbers.bends :])
@@ -161,7 +175,10 @@ class TableExpansion(Expansion):
             return np.hstack([part.days.of_values(own.astype(float)), kept[f"{place}{CALENDAR}"]])
         if isinstance(part, NumberInputs):
             return part.of_values(own.astype(float))
-        return own[:, None] == np.arange(part.width) if isinstance(part, Categories) else own
+        if isinstance(part, Categories):
+            marks = own[:, None] == np.arange(part.marks)
+            return marks if part.means is None else np.hstack([marks, kept[f"{place}{MEANS}"]])
+        return own
 
 
 def _edges_of(numbers: NumberInputs) -> np.ndarray:

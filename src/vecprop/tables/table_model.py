@@ -277,12 +277,14 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
         count = count if streamed is None else streamed.rows
         T, outputs = self._read_target(rows.target, weight)
-        of_views = self._learn_columns(rows.frame, rows.target, rows.aside, as_arrays=streamed is not None)
         stream = None
         if streamed is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
             fold = rows.dependence.folds(rows.target, self.members(count), seed)
+            known = None if rows.dependence.is_time else TrainingRows(T, weight, fold)
+            of_views = self._learn_columns(rows.frame, rows.target, rows.aside, known)
         else:
+            of_views = self._learn_columns(rows.frame, rows.target, rows.aside, as_arrays=True)
             seed, folds = streamed.seed, streamed.folds(self.members(count))
             fold = folds.of(streamed.numbers)
             self._refine_range(streamed)
@@ -420,17 +422,29 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return "The target" if self.target is None else f"The target {self.target!r}"
 
     def _learn_columns(
-        self, frame: Frame, target: np.ndarray, aside: dict[str, str], *, as_arrays: bool
+        self,
+        frame: Frame,
+        target: np.ndarray,
+        aside: dict[str, str],
+        known: TrainingRows | None = None,
+        *,
+        as_arrays: bool = False,
     ) -> list[np.ndarray] | list[Selection]:
-        """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows."""
+        """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows.
+
+        Mean targets of categories are learned where the rows' targets and folds are known.
+        """
         self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
         self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)
         self.encoder_.dropped.update(aside)
         notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
         self.notes_ += notes + leaks(frame[self.encoder_.names], target)
         self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
+        told = None
+        if known is not None:
+            self.encoder_, told = self.encoder_.with_means(frame, known.T, known.fold, known.weight)
         with at_most_jobs(self.n_jobs):
-            return self.encoder_.of_views(frame, as_arrays=as_arrays)
+            return self.encoder_.of_views(frame, told, as_arrays=as_arrays)
 
     def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
         own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation

@@ -27,6 +27,7 @@ from ...tables.intervals import Residuals
 from ...tables.moments import DateReading
 from ...tables.numerals import NumberReading
 from ...tables.regressor import TabularRegressor
+from ...tables.target_means import TargetMeans
 from ...tables.texts import HashedTexts, LatentTexts
 from ...train.history import History
 from ...train.state import NO_WAY, TrainingState
@@ -282,6 +283,18 @@ def _categories_are_consistent(categories: Categories) -> bool:
     )
 
 
+def _target_means_are_consistent(means: TargetMeans) -> bool:
+    names = means.names
+    return (
+        names.ndim == 1
+        and names.dtype.kind == "U"
+        and bool(np.all(names[1:] > names[:-1]))
+        and means.means.ndim == 2
+        and len(means.means) == len(names) > 0
+        and bool(np.isfinite(means.means).all())
+    )
+
+
 def _encoder_is_consistent(encoder: Encoder) -> bool:
     return len(encoder.names) == len(encoder.parts) == len(set(encoder.names))
 
@@ -389,6 +402,7 @@ VECPROP_CLASSES = [
     stored_fields(DateReading),
     stored_fields(NumberInputs, _number_inputs_are_consistent),
     stored_fields(Categories, _categories_are_consistent),
+    stored_fields(TargetMeans, _target_means_are_consistent),
     stored_fields(Dates, lambda dates: dates.waves > 0),
     stored_fields(LatentTexts, _latent_texts_are_consistent),
     replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),

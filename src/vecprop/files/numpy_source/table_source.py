@@ -12,6 +12,7 @@ from ...tables.intervals import Residuals
 from ...tables.moments import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
 from ...tables.numerals import NumberReading, number_of
 from ...tables.regressor import TabularRegressor
+from ...tables.target_means import TargetMeans
 from ...tables.values import MISSING, category_name
 from ..error import FileError
 from .network_source import network_function
@@ -69,13 +70,17 @@ _CATEGORIES = '''\
 MISSING = "\\0missing"
 
 
-def categories(column, names, buckets):
-    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name."""
+def categories(column, names, buckets, others=(), means=None):
+    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name.
+
+    Then come mean targets by name, if there are any, and those of all others.
+    """
     known = {name: place for place, name in enumerate(names)}
     values = np.asarray(column, object)
     column = [MISSING if is_missing(value) else category_name(value) for value in values]
     places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
-    return np.equal.outer(places, np.arange(len(names) + buckets))
+    told = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
+    return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), told])
 '''
 
 
@@ -151,11 +156,18 @@ def _call(name: str, part: Inputs) -> str:
         return f"dates(table[{name!r}], {_settings(part.days)}, {part.day_waves}{how})"
     if isinstance(part, Categories):
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
-        return f"categories(table[{name!r}], [{names}], {part.buckets})"
+        means = "" if part.means is None else f", {_means(part.means)}"
+        return f"categories(table[{name!r}], [{names}], {part.buckets}{means})"
     raise FileError(
         f"Column {name!r} is of {part.kind}, but NumPy source takes numbers, categories and dates only: train without "
         "it, or use `save`."
     )
+
+
+def _means(means: TargetMeans) -> str:
+    """Return the mean targets of other names and of each name as arguments."""
+    by_name = dict(zip(means.names.tolist(), means.means.tolist(), strict=True))
+    return f"{[0.0] * means.width}, {by_name}"
 
 
 def _settings(part: NumberInputs) -> str:

@@ -75,7 +75,7 @@ def _basis(part: Inputs, series: Any) -> np.ndarray:
     if isinstance(part, Texts):
         return np.empty((len(series), 0))
     if isinstance(part, Categories):
-        codes = part(series)
+        codes = part(series)[:, : part.marks]
         counts = codes.sum(axis=0)
         told = codes[:, counts > 0] / np.sqrt(counts[counts > 0])
         # Orthonormal already; a rotation puts the constant, which tells nothing, first.

@@ -1,0 +1,152 @@
+"""Categories that are so many that they share inputs tell networks their mean targets, and no row its own."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TabularClassifier, TabularRegressor, load, save, to_numpy, to_onnx
+from vecprop.core.selection import Selection
+from vecprop.tables import encoder as tables_encoder
+from vecprop.tables.columns import Categories
+from vecprop.tables.encoder import VIEWS, Encoder
+from vecprop.tables.explaining.alike import groups_of
+from vecprop.tables.target_means import MOST_SPREADS, ROWS_OF_ALL, target_means
+
+N, TOWNS = 1200, 300
+RNG = np.random.default_rng(0)
+TOWN = RNG.integers(0, TOWNS, N)
+FRAME = pd.DataFrame({"number": RNG.normal(size=N), "town": [f"town {k}" for k in TOWN], "few": TOWN % 3 == 0})
+LEVEL = RNG.normal(size=TOWNS)
+Y = LEVEL[TOWN] + FRAME["number"].to_numpy() + 0.3 * RNG.normal(size=N)
+FOLD = RNG.integers(0, 4, N)
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+
+
+def by_hand(names, T, rows, of, weight):
+    """Return the mean target of a category by some rows, drawn to that of all, above which it is told."""
+    centre = (weight * T).sum() / weight.sum()
+    own = rows & (names == of)
+    return (weight[own] * (T[own] - centre)).sum() / (weight[own].sum() + ROWS_OF_ALL)
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_row_is_told_the_mean_of_its_category_in_other_folds(is_weighted):
+    names, T = FRAME["town"].to_numpy(str), Y
+    weight = RNG.uniform(0.5, 3, N) if is_weighted else np.ones(N)
+    means, inputs = target_means(names, T[:, None], FOLD, weight if is_weighted else None)
+    weight = weight / weight.mean()
+    all_rows = np.ones(N, bool)
+    of_rows = np.array([by_hand(names, T, all_rows, name, weight) for name in names])
+    spread = np.sqrt((weight * of_rows**2).sum() / weight.sum())
+    np.testing.assert_allclose(means(names)[:, 0], of_rows / spread)
+    for row in range(0, N, 50):
+        expected = by_hand(names, T, FOLD[row] != FOLD, names[row], weight) / spread
+        np.testing.assert_allclose(inputs[row, 0], expected)
+    assert means(np.array(["town x", "a", "zz"])).tolist() == [[0]] * 3
+
+
+def test_of_two_classes_one_is_told_and_of_three_each():
+    names, classes = FRAME["town"].to_numpy(str), TOWN % 3
+    assert target_means(names, np.eye(2)[classes % 2], FOLD)[1].shape == (N, 1)
+    means, inputs = target_means(names, np.eye(3)[classes], FOLD)
+    assert inputs.shape == (N, 3)
+    assert (means(names).argmax(axis=1) == classes).all()
+    constant, inputs = target_means(names, np.ones((N, 1)), FOLD)
+    assert not constant.means.any()
+    assert not inputs.any()
+
+
+def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
+    names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
+    T[names == "town 7"] = 1e9
+    assert np.abs(target_means(names, T, FOLD)[1]).max() == MOST_SPREADS
+    monkeypatch.setattr("vecprop.tables.target_means.MOST_NAMES", 3)
+    means, inputs = target_means(names, Y[:, None], FOLD)
+    known, counts = np.unique(names, return_counts=True)
+    assert counts[np.isin(known, means.names)].min() >= np.sort(counts)[-3]
+    np.testing.assert_array_equal(inputs[:, 0] != 0, np.isin(names, means.names))
+
+
+def test_the_standardised_view_has_means_in_the_place_of_categories():
+    encoder, told = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
+    assert list(told) == ["town"]
+    part = encoder.parts[1]
+    assert isinstance(part, Categories)
+    pieces, standardised = (np.isin(np.arange(encoder.width), encoder.of_view(view)) for view in VIEWS)
+    own = encoder.places["town"]
+    assert pieces[own].all()
+    assert standardised[own].tolist() == [False] * part.marks + [True]
+    assert (part(FRAME["town"])[:, : part.marks].sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_large_tables_are_told_the_same_bits(engine, monkeypatch):
+    encoder, told = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
+    arrays: Any = encoder.of_views(FRAME, told)
+    own = encoder.of_view("standardised") == encoder.places["town"].stop - 1
+    np.testing.assert_array_equal(arrays[1][:, own], told["town"].astype(np.float32))
+    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 0)
+    for shown in (told, None):
+        selections = encoder.of_views(FRAME, shown)
+        monkeypatch.setenv("VECPROP_ENGINE", engine)
+        for X, selection in zip(encoder.of_views(FRAME, shown, as_arrays=True), selections, strict=True):
+            assert isinstance(selection, Selection)
+            np.testing.assert_array_equal(selection.take(np.arange(N)), X)
+        monkeypatch.delenv("VECPROP_ENGINE")
+
+
+def test_columns_that_go_together_are_found_as_without_means():
+    encoder, _ = Encoder.of(FRAME)
+    series = [FRAME[name] for name in encoder.names]
+    with_means, _ = encoder.with_means(FRAME, Y[:, None], FOLD)
+    groups = [groups_of(list(zip(of.parts, series, strict=True))) for of in (encoder, with_means)]
+    assert groups[0] == groups[1]
+
+
+def test_models_predict_better_by_means(monkeypatch):
+    is_new = np.arange(N) % 3 == 0
+    settings: dict[str, Any] = {"n_members": 2, "max_iter": 30, "random_state": 0}
+    scores = []
+    for most in (10, 0):
+        monkeypatch.setattr(tables_encoder, "MOST_TARGETS", most)
+        model = TabularRegressor(**settings).fit(FRAME[~is_new], Y[~is_new])
+        scores.append(model.score(FRAME[is_new], Y[is_new]))
+    assert scores[0] > scores[1] + 0.1
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [TabularClassifier(**FEW).fit(FRAME, TOWN % 3), TabularRegressor(**FEW).fit(FRAME, Y)]
+
+
+def test_models_with_means_come_back_and_are_written(models, tmp_path):
+    new = FRAME.head(40).assign(town=["town 3", "never", None, " town 5"] * 10)
+    for model in models:
+        assert model.encoder_.parts[1].means is not None
+        save(model, tmp_path / "model.npz")
+        np.testing.assert_array_equal(load(tmp_path / "model.npz").predict(new), model.predict(new))
+        source: dict[str, Any] = {}
+        exec(compile(to_numpy(model), "<source>", "exec"), source)
+        np.testing.assert_allclose(source["predict"](new), model.predict(new), rtol=1e-5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert to_onnx(model)
+
+
+def test_a_refit_learns_means_anew(models):
+    again = models[1].refitted(FRAME, -Y)
+    np.testing.assert_allclose(again.encoder_.parts[1].means.means, -models[1].encoder_.parts[1].means.means, atol=1e-6)
+
+
+def test_no_means_along_time_of_many_classes_and_of_few_categories():
+    ordered: dict[str, Any] = {"time": np.arange(N)}
+    for settings in (ordered, {}):
+        y = Y if settings else TOWN % 11
+        model = (TabularRegressor if settings else TabularClassifier)(**FEW).fit(FRAME, y, **settings)
+        assert all(part.means is None for part in model.encoder_.parts if isinstance(part, Categories))
+    few = FRAME.assign(town=[f"town {k % 100}" for k in TOWN])
+    model = TabularRegressor(**FEW).fit(few, Y)
+    assert all(part.means is None for part in model.encoder_.parts if isinstance(part, Categories))
