@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,7 +175,8 @@ def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch
         X, copied = np.asfortranarray(X), X
     else:
         copied = X.astype(float)
-    raw, floats = (clone(ESTIMATORS[name]).fit(of, y) for of in (X, copied))
+    copies: Any = [clone(ESTIMATORS[name]) for _ in range(2)]
+    raw, floats = (model.fit(of, y) for model, of in zip(copies, (X, copied), strict=True))
     for of in (X, copied):
         np.testing.assert_array_equal(raw.predict(of), floats.predict(copied))
     last = getattr(raw, "best_estimator_", raw)

@@ -140,7 +140,7 @@ def test_dictionaries_of_files_may_differ(tmp_path):
 def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=400), "n": rng.integers(0, 9, 400)})
-    frame["y"] = np.where(rng.random(400) < 0.1, None, np.where(frame["x"] > 0, "yes", "no"))
+    frame["y"] = pd.Series(np.where(frame["x"] > 0, "yes", "no"), dtype=object).mask(rng.random(400) < 0.1, None)
     frame["v"] = frame["x"].mask(frame["n"] == 3)
     table = in_parts(frame, tmp_path / "t", ".parquet", cuts=(0, 150, 151, 400))
     other = frame.assign(x=frame["x"] + 3)

@@ -139,7 +139,7 @@ def stages_of(model):
 
 @pytest.mark.long
 def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_are_kept(folder, little, monkeypatch):
-    settings = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
+    settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
     monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all stages are kept
     workers = Here()
     one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory="1GB") for w in (None, workers))
@@ -150,8 +150,9 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     assert one.notes_ == other.notes_
     assert "Of 3 stage(s), the sample tells which are kept." in one.notes_
     monkeypatch.setattr("vecprop.tables.growth.PROGRESS", 1.0)  # so that none is
-    alone = TabularRegressor("v", **settings | {"stages": 2}).fit(folder, memory="1GB")
-    first = TabularRegressor("v", **settings | {"stages": 1}).fit(folder, memory="1GB")
+    settings.pop("stages")
+    alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory="1GB")
+    first = TabularRegressor("v", stages=1, **settings).fit(folder, memory="1GB")
     np.testing.assert_array_equal(alone.ensemble_.theta, first.ensemble_.theta)
 
 
@@ -160,7 +161,7 @@ def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypat
     monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)
     now = iter(range(10_000))
     monkeypatch.setattr("vecprop.tables.stages.perf_counter", lambda: next(now))
-    settings = OF_NUMBERS | {"hidden_layer_sizes": 8}
+    settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
     spent = [TabularRegressor("v", budget=budget, **settings).fit(folder, memory="1GB") for budget in (1e-9, 1e4)]
     assert [model.stages_ for model in spent] == [1, 16]
 
@@ -177,8 +178,10 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
     anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert table.whole().rows == ROWS - 120
-    anew, names = model.refitted(folder, memory="1GB"), dict.fromkeys(("sample_weight", "groups", "time"))
-    of_all = model.refitted(model._streamed(folder, None, names, "1GB").whole())
+    anew = model.refitted(folder, memory="1GB")
+    names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
+    streamed: Any = model._streamed(folder, None, names, "1GB")
+    of_all = model.refitted(streamed.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert any("trained on its" in note for note in anew.notes_)

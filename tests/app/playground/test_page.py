@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,22 +31,28 @@ class Window:
     def session(self):
         return self.page.session
 
+    def shown(self):
+        """Return the last answer."""
+        data: Any = self.page.messages.shown.data
+        return json.loads(data["message"][0])
+
     def tell(self, action, **values):
         """Send a message, and return the answer."""
         self.count += 1
         message = json.dumps({"do": action, **values})
         self.page.messages.sent.data = {"message": [message], "count": [self.count]}
+        later: Any
         for later in self.page.document.session_callbacks:  # what the server does next
             self.page.document.remove_next_tick_callback(later)
             asyncio.run(later.callback())
-        return json.loads(self.page.messages.shown.data["message"][0])
+        return self.shown()
 
     def mouse(self, kind, x, y):
         """Have the mouse do something on the map, and return the answer."""
         {"tap": self.page.map._tapped, "seize": self.page.map._seized, "drop": self.page.map._dropped}[kind](
             SimpleNamespace(x=x, y=y)
         )
-        return json.loads(self.page.messages.shown.data["message"][0])
+        return self.shown()
 
 
 def test_training_by_steps_epochs_and_frames():
@@ -176,7 +183,7 @@ def test_a_chosen_weight_is_told_and_set():
     window = Window()
     view = window.page.always["network"]
     view._edges.selected.indices = [2]
-    answer = json.loads(window.page.messages.shown.data["message"][0])
+    answer = window.shown()
     assert answer["weight"]["index"] == 2
     window.tell("weight", index=2, value=1.5)
     assert window.session.theta[2] == 1.5
