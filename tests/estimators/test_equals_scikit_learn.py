@@ -146,6 +146,13 @@ def test_lbfgs_on_float32_searches_in_float64():
     assert set(seen) == {(np.dtype(np.float64),) * 2}
 
 
+def test_lbfgs_that_has_converged_at_its_start_has_its_loss():
+    theirs, ours = pair("MLPClassifier", X3, y3, solver="lbfgs", tol=10.0)
+    assert theirs.n_iter_ == ours.n_iter_ == 0
+    assert_same(theirs, ours)
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-9)
+
+
 def test_warm_start_and_partial_fit_after_it():
     models = [
         library.MLPClassifier(
