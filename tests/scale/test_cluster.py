@@ -87,7 +87,7 @@ class Killer:
         return self
 
     def kill(self):
-        while not self.over.wait(0.8) and self.kills < KILLS:
+        while not self.over.wait(0.2) and self.kills < KILLS:
             nannies = [nanny for nanny in self.cluster.workers.values() if nanny.process is not None]
             # For one that is only starting, Dask starts no other.
             pids = [nanny.pid for nanny in nannies if nanny.status.name == nanny.process.status.name == "running"]

@@ -278,7 +278,7 @@ class Fitting:
             on_validation = history.validation_loss[1:], history.validation_score[1:]
             self.record.epochs(result.state, history.loss, *on_validation)
             reason = "callback" if reason == "early stopping" else reason
-        if self.is_lbfgs and not result.state.epoch:  # a search that has converged at its start knows its loss alone
+        if reason == "converged" and not result.state.epoch:  # L-BFGS at its start, whose loss is all it knows
             model.loss_ = float(history.loss[0]) + self.record.constant
         model.theta_ = theta.astype(self.dtype, copy=False)
         model._rows = Predictions(model.network_, model.theta_)
