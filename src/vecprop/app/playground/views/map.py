@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from bokeh.events import Pan, PanEnd, PanStart, Tap
+from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 from bokeh.models import (
     BasicTicker,
     BasicTickFormatter,
@@ -68,6 +68,7 @@ class MapView:
         )
         for event, action in (
             (Tap, self._tapped),
+            (DoubleTap, self._tapped),  # what a second click that soon follows is, instead of a tap
             (PanStart, self._seized),
             (Pan, self._dragged),
             (PanEnd, self._dropped),
