@@ -162,3 +162,14 @@ def test_a_port_in_use_is_one_sentence():
             PlaygroundServer(lambda document: None, urlsplit(url).port)
 
     visited(visit)
+
+
+def test_parts_of_a_message_do_not_wait_for_acknowledgements(monkeypatch):
+    sent_at_once = []
+    monkeypatch.setattr(playground_server.PromptSocket, "set_nodelay", lambda socket, value: sent_at_once.append(value))
+
+    async def visit(url):
+        await closed(await opened(url))
+
+    visited(visit)
+    assert sent_at_once == [True]

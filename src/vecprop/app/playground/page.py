@@ -27,7 +27,7 @@ from .views.momentum import MomentumView
 from .views.network import NetworkView
 from .views.starts import StartsView, described
 
-FRAME_SECONDS = 0.03
+FRAME_SECONDS = 0.015
 """The longest time of training between two frames."""
 OTHERS_SECONDS = 0.5
 """The time between two frames in which all pictures are drawn, not the map alone."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from bokeh.document import Document
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.ws import WSHandler
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
@@ -84,7 +85,10 @@ class GuardedApplication(BokehTornado):
         """Return what answers a request: Bokeh, or a refusal."""
         refusal = self._refusal(request)
         if refusal is None:
-            return super().find_handler(request, **known)
+            found: Any = super().find_handler(request, **known)
+            if found.handler_class is WSHandler:
+                found.handler_class = PromptSocket
+            return found
         return self.get_handler_delegate(request, Refusal, {"refusal": refusal})
 
     def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:
@@ -104,6 +108,18 @@ class GuardedApplication(BokehTornado):
         """Return whether no window may be added. One that was closed is kept for seconds: it may be loaded again."""
         windows = self.get_sessions("/")
         return sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
+
+
+class PromptSocket(WSHandler):
+    """Bokeh's socket, which sends each part of a message at once.
+
+    A part would otherwise wait until the browser has acknowledged the one before, which takes it some 40 ms.
+    """
+
+    def open(self) -> None:
+        """Begin."""
+        self.set_nodelay(True)
+        super().open()
 
 
 class Refusal(RequestHandler):
