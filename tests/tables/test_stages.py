@@ -49,12 +49,6 @@ def predicted(model):
     return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict_interval(X)
 
 
-@pytest.fixture
-def telling(monkeypatch):
-    """Train by the reference engine, which tells of the progress after each network."""
-    monkeypatch.setenv("VECPROP_ENGINE", "reference")
-
-
 def clock(monkeypatch, seconds):
     """Let time pass at each look at the clock."""
     times = (seconds * number for number in count())

@@ -12,6 +12,8 @@ from vecprop.core.selection import Selection
 from vecprop.tables import settings, trial
 from vecprop.tables.settings import SharedSettings
 from vecprop.tables.trial import with_views_that_pay
+from vecprop.train import progress_bar as bar
+from vecprop.train.progress import Progress
 
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 R = np.random.default_rng(3)
@@ -39,7 +41,7 @@ def prepared(model: Any) -> Any:
 
 def planned(monkeypatch, *losses):
     """Let choices have these losses: the standardised views beside pieces, and of large tables one alone."""
-    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices: losses[: len(choices)])
+    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices, progress: losses[: len(choices)])
 
 
 def interrupted(result):
@@ -115,7 +117,7 @@ def test_a_view_that_diverges_is_not_chosen(several, monkeypatch):
     fit = prepared(model)
     pieces, usual, wide = fit.views
     trials = trial._trials(model, fit, fit.views)
-    monkeypatch.setattr(trial, "_trials", lambda model, fit, views: [trials[0], None, trials[2]])
+    monkeypatch.setattr(trial, "_trials", lambda *_: [trials[0], None, trials[2]])
     losses = trial._losses(model, fit, [[pieces, usual], [pieces, wide]])
     assert np.isfinite(losses).tolist() == [False, True]
 
@@ -131,6 +133,40 @@ def test_a_trial_that_is_interrupted_ends_the_fit(several, monkeypatch):
     )
     with pytest.raises(KeyboardInterrupt):
         with_views_that_pay(model, fit)
+
+
+def test_a_trial_shows_its_progress_and_no_answer_ends_it(several, telling):
+    seen = []
+
+    def show(now):
+        seen.append(now)
+        return now.stage == 0
+
+    answered = TabularClassifier(**FEW, progress=show).fit(X, CLASSES)
+    stages = [now.stage for now in seen]
+    assert set(stages) == {0, 1}
+    assert stages == sorted(stages)
+    assert {now.share for now in seen if now.stage == 0} == {0.0}
+    np.testing.assert_array_equal(answered.predict_proba(X), TabularClassifier(**FEW).fit(X, CLASSES).predict_proba(X))
+
+
+def test_of_a_budget_the_seconds_of_a_trial_are_part(several, telling):
+    shares = []
+    TabularClassifier(**FEW, budget=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
+    assert set(shares) == {1.0}
+
+
+def test_the_pace_of_a_bar_is_that_of_its_training(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    now, paces = [0.0], []
+    monkeypatch.setattr(bar.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bar, "progress_as_text", lambda progress, seconds: paces.append(progress.rows / seconds))
+    with bar.progress_bar("training", quiet=False) as show:
+        assert show is not None
+        for stage, rows in ((0, 30), (0, 60), (1, 20), (1, 80)):
+            now[0] += 1
+            show(Progress(0, 2, 0.0, rows, 0.5, 0.5, stage=stage))
+    assert paces == [30, 30, 20, 40]
 
 
 @pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])

@@ -149,7 +149,7 @@ def fit_together(
 
 def _begun(models: Sequence[Any], fits: Sequence[Fit], schedule: Schedule) -> list[Growing]:
     """Return models after their first stage, of the views that pay."""
-    fits = [with_views_that_pay(model, fit) for model, fit in zip(models, fits, strict=True)]
+    fits = [with_views_that_pay(model, fit, schedule.report_of_trial) for model, fit in zip(models, fits, strict=True)]
     members = [(fit, fit.members()) for fit in fits]
     outcomes = trained(members, schedule.report, schedule.checkpoint, models[0].workers)
     each = []

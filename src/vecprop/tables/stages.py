@@ -157,12 +157,26 @@ class Schedule:
         """What to call with the progress of a stage."""
         return None if self.progress is None else self._report
 
+    @property
+    def report_of_trial(self) -> Callable[[Progress], object] | None:
+        """What to call with the progress of a trial before the first stage.
+
+        It is stage 0, and no part of what is to be done. It only ends by itself: there is no model that it could leave.
+        """
+        return None if self.progress is None else self._report_trial
+
     def _report(self, now: Progress) -> object:
         self._rows_of_stage = now.rows
-        done = (self.stages_done + now.share) / self.stages if self.budget is None else self.seconds / self.budget
+        return self._say(now, (self.stages_done + now.share) / self.stages, self.stage)
+
+    def _report_trial(self, now: Progress) -> None:
+        self._say(now, 0.0, 0)
+
+    def _say(self, now: Progress, done: float, stage: int) -> object:
+        share = done if self.budget is None else self.seconds / self.budget
         rows = self._rows + now.rows
         assert self.progress is not None
-        return self.progress(replace(now, share=min(done, 1.0), rows=rows, stage=self.stage, best=self.loss))
+        return self.progress(replace(now, share=min(share, 1.0), rows=rows, stage=stage, best=self.loss))
 
 
 def _work(fits: Sequence[Fit]) -> float:

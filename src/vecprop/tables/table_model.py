@@ -170,6 +170,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             If the table cannot be read, or no column or target can be learned from.
         ValueError
             If settings are out of range, or training diverges.
+        KeyboardInterrupt
+            If Ctrl-C ends training before each network has begun. Later, the model is what was learned so far.
         """
         names = {"sample_weight": sample_weight, "groups": groups, "time": time}
         streamed = self._streamed(X, y, names, memory)

@@ -1,11 +1,12 @@
 """The trial of views: short trainings without one fold, whose rows decide which networks the first stage trains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..train.progress import Progress
 from .ensemble import Ensemble, Networks
 from .ensemble_fit import Fit, Unseen, ViewFit, results_of
 
@@ -19,7 +20,7 @@ LONGER = 2
 """The factor of epochs of a view that is alone, which still takes less time than two."""
 
 
-def with_views_that_pay(model: Any, fit: Fit) -> Fit:
+def with_views_that_pay(model: Any, fit: Fit, progress: Callable[[Progress], object] | None = None) -> Fit:
     """Return the fit of a first stage with the views that predict unseen rows best.
 
     They are pieces and a standardised view, and if no others are clearly better, the first of these. Of a table of
@@ -31,6 +32,8 @@ def with_views_that_pay(model: Any, fit: Fit) -> Fit:
         The estimator.
     fit : Fit
         A fit with pieces, and then standardised views of different networks.
+    progress : callable, optional
+        Called with the progress of the trial.
 
     Raises
     ------
@@ -43,7 +46,7 @@ def with_views_that_pay(model: Any, fit: Fit) -> Fit:
         choices.append([_of_epochs(standardised[0], LONGER * pieces.training.epochs)])
     if len(choices) == 1:
         return fit
-    losses = _losses(model, fit, choices)
+    losses = _losses(model, fit, choices, progress)
     best = int(np.argmin(losses))
     chosen = choices[best if losses[best] < (1 - PROGRESS) * losses[0] else 0]
     return replace(fit, views=chosen, left_out=[view for view in fit.views if view not in chosen])
@@ -61,10 +64,10 @@ class _Tried:
     unseen: list[Unseen]
 
 
-def _losses(model: Any, fit: Fit, choices: Sequence[list[ViewFit]]) -> list[float]:
+def _losses(model: Any, fit: Fit, choices: Sequence[list[ViewFit]], progress: Any = None) -> list[float]:
     """Return the calibrated loss of choices of views on the rows of the last fold, infinite without good networks."""
     views = list(dict.fromkeys(view for choice in choices for view in choice))
-    tried = dict(zip(views, _trials(model, fit, views), strict=True))
+    tried = dict(zip(views, _trials(model, fit, views, progress), strict=True))
     return [_loss(model, fit, [tried[view] for view in views]) for views in choices]
 
 
@@ -77,7 +80,7 @@ def _loss(model: Any, fit: Fit, views: Sequence[_Tried | None]) -> float:
     return model._calibrated(ensembles, unseen, fit.rows).loss
 
 
-def _trials(model: Any, fit: Fit, views: Sequence[ViewFit]) -> list[_Tried | None]:
+def _trials(model: Any, fit: Fit, views: Sequence[ViewFit], progress: Any = None) -> list[_Tried | None]:
     """Return for each view what a short training without the last fold makes of it; None if it diverges.
 
     Of rows that do not fit into memory the sample is trained on, in as many epochs as if it were the table.
@@ -89,7 +92,7 @@ def _trials(model: Any, fit: Fit, views: Sequence[ViewFit]) -> list[_Tried | Non
     fits = [replace(fit, views=[view], stream=None) for view in short]
     members = [(own, own.members()[last :: last + 1]) for own in fits]
     found, workers = [], model.workers if fit.stream is None else None
-    for own, results in zip(fits, results_of(members, None, workers=workers), strict=True):
+    for own, results in zip(fits, results_of(members, progress, workers=workers), strict=True):
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         added = own.added(results, np.zeros(1, int))

@@ -24,7 +24,8 @@ class Progress:
     loss, validation_loss : float
         The medians over the members of their latest losses; nan if none is known.
     stage : int, default 1
-        The number of the stage that is trained, of a model of a table.
+        The number of the stage that is trained, of a model of a table. It is 0 during a short trial of networks before
+        the first, whose rows and epochs do not count, and which no answer ends.
     best : float, default nan
         The loss, on rows that its networks have not seen, of such a model before this stage.
     epoch, epochs : int, default 0

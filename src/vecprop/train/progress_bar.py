@@ -48,14 +48,15 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
         rich_progress.TimeElapsedColumn(),
     )
     with rich_progress.Progress(*columns, console=console) as progress:
-        task, started, done = progress.add_task(description, total=1, said=""), time.perf_counter(), 0.0
+        task, rows = progress.add_task(description, total=1, said=""), 0
+        started = before = time.perf_counter()
 
         def show(now: Progress) -> None:
-            nonlocal started, done
-            if now.share < done:  # another training has begun, such as that of all rows after that of a sample
-                started = time.perf_counter()
-            done = now.share
-            progress.update(task, completed=now.share, said=progress_as_text(now, time.perf_counter() - started))
+            nonlocal started, before, rows
+            if now.rows < rows:  # another training has begun: the first stage, or that of all rows after a sample's
+                started = before
+            before, rows = time.perf_counter(), now.rows
+            progress.update(task, completed=now.share, said=progress_as_text(now, before - started))
 
         yield show
 
@@ -71,9 +72,13 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     'loss 0.25, validation 0.5, epoch 2 of 6, 90,000 rows, 0:03:00 left'
     >>> progress_as_text(Progress(3, 8, 0.5, 90_000, 0.25, 0.5, stage=4, best=0.4375), seconds=2.0)
     'stage 4, best 0.4375 so far, 45,000 rows/s, 3 of 8 done'
+    >>> progress_as_text(Progress(1, 2, 0.0, 90_000, 0.25, 0.5, stage=0), seconds=2.0)
+    'trial of networks, 45,000 rows/s, 1 of 2 done'
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}
     known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    if now.stage == 0:
+        known = ["trial of networks"]
     if now.stage > 1:
         known = [f"stage {now.stage}, best {now.best:.4g} so far"]
     if now.epochs:
