@@ -10,6 +10,7 @@ from scipy.stats import kurtosis, rankdata
 from sklearn.metrics import log_loss
 
 from vecprop import ELU, Dense, ReLU, SiLU, TabularClassifier, TabularRegressor, Tanh, load, save
+from vecprop.tables import table_model
 from vecprop.tables.calibration import ROWS_OF_ITS_OWN, best_shares
 from vecprop.tables.encoder import Encoder
 from vecprop.tables.ensemble import Ensemble, temperature_scaled
@@ -172,9 +173,9 @@ def test_a_model_trained_anew_keeps_shares_and_temperatures(classifier):
         assert (new.thetas != old.thetas).any()
 
 
-def results_with(fit: Fit, without: set[int], reason: str):
+def results_with(fit: Fit, without: set[int], reason: str, members=None):
     """Return the results of a fit's members, of which some have diverged or had not begun."""
-    (outcome,) = trained([(fit, fit.members())], None)
+    (outcome,) = trained([(fit, members or fit.members())], None)
     results = list(outcome.results)
     for number in without:
         state = results[number].state
@@ -218,3 +219,17 @@ def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classif
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))
     assert [view.view for view in model.refitted(TABLE, CLASSES).ensemble_.views] == ["pieces"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "error", "told"),
+    [("interrupted", KeyboardInterrupt, None), ("diverged", ValueError, "lower learning_rate_init")],
+)
+def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch, reason, error, told):
+    def without_second_view(fits, *_):
+        ((fit, members),) = fits
+        return [fit.outcome(results_with(fit, {3, 4, 5}, reason, members))]
+
+    monkeypatch.setattr(table_model, "trained", without_second_view)
+    with pytest.raises(error, match=told):
+        classifier.refitted(TABLE, CLASSES)

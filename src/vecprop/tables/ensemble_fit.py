@@ -319,6 +319,11 @@ class Outcome(NamedTuple):
     results: Sequence[TrainingResult]
     others: Sequence[TrainingResult]
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the training of some network was interrupted, of a view that is left out too."""
+        return any(result.reason == "interrupted" for result in (*self.results, *self.others))
+
 
 def trained(
     fits: Sequence[tuple[Fit, list[Member]]],

@@ -221,8 +221,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             members = fit.members_of_all_rows(self.ensemble_.folds, until)
             checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
             (outcome,) = trained([(fit, members)], progress, checkpoint, self.workers)
-        if any(result.reason == "interrupted" for result in outcome.results):
+        if outcome.is_interrupted:
             raise KeyboardInterrupt
+        if outcome.others:
+            raise ValueError(
+                "Training anew diverged in each network of a view: lower learning_rate_init (now "
+                f"{self.learning_rate_init})."
+            )
         shares = [
             ([view.share for view in ensemble.views], [view.inverse_temperature for view in ensemble.views])
             for ensemble in self.ensembles
@@ -467,7 +472,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         if ended:
             reason = "diverged" if "diverged" in ended else "were not trained"
             self.notes_.append(f"{len(ended)} of {len(results)} networks {reason} and do not count.")
-        if any(result.reason == "interrupted" for result in results):
+        if outcome.is_interrupted:
             self.notes_.append(INTERRUPTED)
 
     def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
