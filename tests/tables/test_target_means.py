@@ -141,6 +141,18 @@ def test_a_refit_learns_means_anew(models):
     np.testing.assert_allclose(again.encoder_.parts[1].means.means, -models[1].encoder_.parts[1].means.means, atol=1e-6)
 
 
+def test_a_refit_tells_means_as_the_model_does(models):
+    table = FRAME.assign(together=TOWN // 4, y=Y)
+    ordered = TabularRegressor("y", **FEW).fit(table, time=np.arange(N))
+    assert not ordered.refitted(table).encoder_.has_means
+    grouped = TabularRegressor("y", **FEW).fit(table, groups="together")
+    rows, fit = TabularRegressor("y", **FEW)._prepared(table, before=grouped.encoder_)
+    assert rows.dependence.count == TOWNS / 4
+    X = fit.views[0].X
+    assert isinstance(X, np.ndarray)
+    assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # no town is in other groups
+
+
 def test_no_means_along_time_of_many_classes_and_of_few_categories():
     ordered: dict[str, Any] = {"time": np.arange(N)}
     for settings in (ordered, {}):

@@ -141,6 +141,11 @@ class Encoder:
         ends = np.cumsum([part.width for part in self.parts]).tolist()
         return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
 
+    @property
+    def has_means(self) -> bool:
+        """Whether the mean targets of some categories are inputs."""
+        return any(isinstance(part, Categories) and part.means is not None for part in self.parts)
+
     def with_means(
         self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple["Encoder", dict[str, np.ndarray]]:

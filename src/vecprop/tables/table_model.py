@@ -49,6 +49,9 @@ from .window_fit import StreamedRows
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
 
+OF_GROUPS = "it tells groups apart"
+"""Why a column of groups is not used."""
+
 OWN_ROWS = (
     "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
     "train the networks that choose stages."
@@ -211,7 +214,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": None, "time": None}
         X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
-        rows, fit = model._prepared(X, y, sample_weight, aside=self.encoder_.dropped)
+        rows, fit = model._prepared(X, y, sample_weight, before=self.encoder_)
         kept = [model._view_like(fit, networks) for networks in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
         fit = replace(fit, views=kept, stream=stream)
@@ -270,10 +273,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         sample_weight: Any = None,
         groups: Any = None,
         time: Any = None,
-        aside: Mapping[str, str] | None = None,
+        before: Encoder | None = None,
     ) -> tuple[Rows, Fit]:
-        """Return the rows of a table, and the fit to them; learn columns and target."""
-        streamed = X if isinstance(X, Streamed) else None
+        """Return the rows of a table, and the fit to them; learn columns and target.
+
+        Of a model that is trained anew, the columns are used that were before, and mean targets are told if they were.
+        """
+        streamed, aside = X if isinstance(X, Streamed) else None, None if before is None else before.dropped
         if streamed is not None:
             roles = streamed.roles
             X, y, sample_weight, groups, time = streamed.frame, None, roles.weight, roles.group, roles.time
@@ -288,7 +294,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         if streamed is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
             fold = rows.dependence.folds(rows.target, self.members(count), seed)
-            known = None if rows.dependence.is_time else TrainingRows(T, weight, fold)
+            is_told = not rows.dependence.is_time if before is None else before.has_means
+            known = TrainingRows(T, weight, fold) if is_told else None
             of_views = self._learn_columns(rows.frame, rows.target, rows.aside, known)
         else:
             of_views = self._learn_columns(rows.frame, rows.target, rows.aside, as_arrays=True)
@@ -379,10 +386,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"{type(self).__name__}(target={y!r})."
             )
         frame = self._without_target(frame)
+        if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
+            of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
+            groups = next(of_groups, None)
         dependence = Dependence.of(frame, groups, time, self.asked)
         aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
         if aside is None:
-            own = {groups: "it tells groups apart"} if isinstance(groups, str) else {}
+            own = {groups: OF_GROUPS} if isinstance(groups, str) else {}
             own |= {sample_weight: "it weighs rows"} if isinstance(sample_weight, str) else {}
             meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
             aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
