@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, TabularRegressor, read_chunks, read_table
+from vecprop.tables.moments import DateReading
+from vecprop.tables.task import as_whole
+from vecprop.tables.values import read_days
 
 N = 60
 IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # whole numbers are below 1e308 there
@@ -41,6 +44,34 @@ def test_unusual_columns_become_inputs(name):
     assert model.encoder_.kinds[name] == kind
     for other in (values, "zzz", None, 1.5, pd.Timestamp("2020-01-01")):
         assert np.isfinite(model.predict(frame.assign(**{name: other}))).all()
+
+
+def test_targets_in_memory_of_arrow_may_be_missing():
+    y, known = [1.5, None, 3.0] * 20, np.arange(N) % 3 != 1
+    frame = pd.DataFrame({"a": np.arange(N) % 7})
+    model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(frame, pd.Series(y, dtype="float64[pyarrow]"))
+    assert model.range_ == (1.5, 3.0)
+    assert (~np.isnan(model.out_of_fold_)).tolist() == known.tolist()
+    assert as_whole(pd.Series([1.0, 0.0], dtype="float64[pyarrow]")).tolist() == [1, 0]
+
+
+def test_dates_that_are_objects_are_read_together(monkeypatch):
+    days = [datetime.date(1970, 1, 1) + datetime.timedelta(day) for day in range(500)]
+    calls, to_datetime = [], pd.to_datetime
+    monkeypatch.setattr(pd, "to_datetime", lambda *args, **settings: calls.append(1) or to_datetime(*args, **settings))
+    x, is_unread = read_days(pd.Series(days, dtype=object), DateReading())
+    assert x.tolist() == list(range(500))
+    assert not is_unread.any()
+    assert len(calls) < 5
+
+
+def test_dates_that_do_not_go_together_are_read_alone():
+    mixed = [datetime.date(9999, 12, 31), pd.Timestamp("1970-01-02 12:00:00.123456789"), np.datetime64("1500-01-01")]
+    x, is_unread = read_days(
+        pd.Series([*mixed, None, (1,), True, "1970-01-03"], dtype=object), DateReading(("year-month-day",))
+    )
+    np.testing.assert_allclose(x, [2932896, 1.5, -171664, np.nan, np.nan, np.nan, 2], atol=1e-5)
+    assert is_unread.tolist() == [False] * 4 + [True, True, False]
 
 
 def test_a_file_is_what_its_frame_is(tmp_path):

@@ -20,7 +20,8 @@ def as_whole(y: Any) -> Any:
     >>> as_whole(pandas().Series([1.0, 0.0])).tolist(), as_whole(pandas().Series([0.5])).tolist()
     ([1, 0], [0.5])
     """
-    is_whole = y.dtype.kind == "f" and bool(((y % 1 == 0) & (y.abs() < 2**53)).all())
+    numbers = y.to_numpy(float, na_value=np.nan) if y.dtype.kind == "f" else np.array([np.nan])
+    is_whole = bool(((numbers % 1 == 0) & (np.abs(numbers) < 2**53)).all())
     return y.astype(np.int64) if is_whole else y
 
 
