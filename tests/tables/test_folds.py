@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.asked import Asked
 from vecprop.tables.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
+from vecprop.tables.frames import as_frame
 from vecprop.tables.intervals import Residuals
 
 QUICK: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
@@ -81,6 +82,17 @@ def test_times_are_read_as_is_said_of_their_column():
     np.testing.assert_array_equal(day_first.ensemble_.theta, in_order.ensemble_.theta)
     commas = times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=","))
     assert commas.tolist() == [1.25, 1.5]
+
+
+@pytest.mark.parametrize(
+    "given", [pd.period_range("2020-01", periods=4, freq="M"), pd.to_timedelta([1, 2, 3, 4], unit="D")]
+)
+def test_periods_and_durations_are_times(given):
+    frame = pd.DataFrame({"when": given})
+    of_argument, of_column = Dependence.of(frame, None, given), Dependence.of(as_frame(frame), None, "when")
+    assert of_argument.time is not None
+    assert (np.diff(of_argument.time) > 0).all()
+    np.testing.assert_array_equal(of_argument.time, of_column.time)
 
 
 def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):

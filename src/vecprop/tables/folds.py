@@ -8,7 +8,7 @@ import numpy as np
 from .asked import NOTHING, Asked
 from .columns import first_of
 from .error import TableError, pandas
-from .frames import Frame, column_of
+from .frames import Frame, column_of, plain_column
 from .kinds import kind_of
 from .moments import DateReading
 from .numerals import NumberReading
@@ -247,4 +247,5 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
     series = given if isinstance(given, pandas().Series) else pandas().Series(np.asarray(given).ravel())
     if len(series) != len(frame):
         raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: give one a row.")
-    return series
+    plain = plain_column(series)
+    return series if plain is None else plain

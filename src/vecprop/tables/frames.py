@@ -1,6 +1,7 @@
 """Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
 
 from collections.abc import Sequence
+from datetime import time
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,16 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
         raise TableError(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
         )
-    unusual = {name: plain for name in frame.columns if (plain := _plain(frame[name])) is not None}
+    unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
     return frame.assign(**unusual) if unusual else frame
 
 
-def _plain(series: Any) -> Any:
+def plain_column(series: Any) -> Any:
     """Return a column of durations, periods, complex numbers, bytes or objects as seconds, dates or text; else None."""
     pd = pandas()
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
+        series = series.astype(object)
+        return series if (plain := plain_column(series)) is None else plain
     if series.dtype.kind == "m":
         return series.dt.total_seconds()
     if isinstance(series.dtype, pd.PeriodDtype):
