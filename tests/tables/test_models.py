@@ -199,12 +199,45 @@ def test_intervals_hold_their_share_of_the_weight():
         ([-1.0] * 240, "240 value.* no weights, such as -1.0 in row 0"),
         ([np.nan] * 240, "no weights, such as nan"),
         ([0.0] * 240, "zero in all rows"),
+        ([1e-40] * 240, "zero in all rows, or below 1e-30"),
+        ([1e40] * 240, r"no weights, such as 1e\+40 in row 0: weights are at least 0, and at most 1e\+30"),
+        (["much"] * 240, "sample_weight is not numbers: could not convert string to float: 'much'"),
         ([1.0] + [0.0] * 239, "one sample only"),
     ],
 )
 def test_weights_that_are_none(weight, said):
     with pytest.raises(TableError, match=said):
         TabularRegressor("spends").fit(people(), sample_weight=weight)
+
+
+def test_weights_that_fade_away_leave_rows_out():
+    rows = np.arange(240)
+    model = TabularRegressor("spends", **SMALL).fit(people(), sample_weight=np.exp(-rows.astype(float)))
+    assert np.isnan(model.out_of_fold_).tolist() == (np.exp(-rows.astype(float)) < 1e-30).tolist()
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e308, 1e-200])
+def test_targets_whose_squares_are_no_numbers_are_refused(scale):
+    with pytest.raises(TableError, match="whose squares are beyond floating-point numbers: multiply it"):
+        TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * scale)
+    at_the_edge = TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * 4e149)
+    assert np.isfinite(at_the_edge.predict_interval(people())).all()
+    assert np.isfinite(at_the_edge.validation_loss_)
+
+
+def test_what_is_no_table_is_told():
+    with pytest.raises(TableError, match=r"X is a dict, not a data frame: make it one, pandas.DataFrame\(X\)"):
+        TabularRegressor(**SMALL).fit({"a": [1, 2, 3]}, [1, 2, 3])
+    polars = pytest.importorskip("polars")
+    with pytest.raises(TableError, match=r"X is a LazyFrame, not a data frame: call its collect\(\)"):
+        TabularRegressor(**SMALL).fit(polars.LazyFrame({"a": [1, 2, 3]}), [1, 2, 3])
+
+
+def test_a_row_alone_is_predicted_as_among_others():
+    X, y = make_friedman1(300, random_state=0)
+    model = TabularRegressor(n_members=8, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(X, y)
+    for predict in (model.predict, model.predict_interval):
+        np.testing.assert_array_equal(np.concatenate([predict(X[row : row + 1]) for row in range(99)]), predict(X)[:99])
 
 
 def test_same_seed_same_bits_and_pickles(classifier):

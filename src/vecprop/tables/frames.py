@@ -37,7 +37,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     Raises
     ------
     TableError
-        If two columns have one name, or a file is no table.
+        If two columns have one name, or a file is no table, or it is a dict or a lazy frame.
     ValueError
         If an array has not two axes.
 
@@ -91,6 +91,9 @@ def has_names(table: Any) -> bool:
 
 def _of_array(array: Any, estimator: Any) -> Frame:
     """Return an array as a data frame, with columns of numbers where all entries of a column are numbers."""
+    if type(array) is dict or hasattr(array, "collect"):
+        made = "call its collect()" if hasattr(array, "collect") else "make it one, pandas.DataFrame(X)"
+        raise TableError(f"X is a {type(array).__name__}, not a data frame: {made}.")
     is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
     X: Any = check_array(
         array,

@@ -27,6 +27,9 @@ from .streamed import Streamed
 from .table_model import Rows, TableModel
 from .values import read_numbers, texts_of
 
+LARGEST_SPREAD = 1e150
+"""The largest difference between two targets, and its inverse the least one, so that squares are ordinary numbers."""
+
 
 @documented(activation='"silu"', deeper="", weight_decay="1", epochs="100", steps="2,000")
 @dataclass(eq=False, repr=False)
@@ -218,6 +221,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
         target = self._numbers(rows.target)
+        with np.errstate(over="ignore"):  # which the check is of
+            spread = float(np.ptp(target))
+        if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
+            raise TableError(
+                f"{self._named_target} is from {target.min():g} to {target.max():g}, whose squares are beyond "
+                "floating-point numbers: multiply it by a constant."
+            )
         if target.min() == target.max():
             self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows: there is nothing to learn."]
         return rows._replace(target=target)

@@ -26,7 +26,7 @@ from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs
 from .ensemble import Ensemble, Networks
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
-from .error import TableError, pandas
+from .error import TableError, first_line, pandas
 from .explaining.contributions import Explanations, explanations
 from .file_lists import files_of, is_path
 from .folds import Dependence
@@ -51,6 +51,9 @@ TRAINED_ANEW = "The model was trained anew"
 
 OF_GROUPS = "it tells groups apart"
 """Why a column of groups is not used."""
+
+LARGEST_WEIGHT = 1e30
+"""The largest weight of a row, with room for sums in float32; weights below its inverse count as none."""
 
 OWN_ROWS = (
     "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
@@ -604,10 +607,10 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         if may_be_in_parts(X) or (is_path(X) and len(files_of(X)) > 1):
             each = read_chunks(X, as_text=True)
-            return np.concatenate([self._by_blocks(twice(part), predicted)[: len(part)] for part in each])
+            return np.concatenate([self._by_blocks(part, predicted) for part in each])
         frame, parts = self._table(X), {}
         if len(frame) <= FEWEST_ROWS:
-            return predicted(self.encoder_(frame))
+            return predicted(self.encoder_(twice(frame)))[: len(frame)]
 
         def predict(rows: slice) -> None:
             parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
@@ -634,7 +637,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         for part in frames_of(X, self, self.target, self._names_of_classes):
             frame, y = self._target_of(part, None)
             if len(y):
-                each.append((y, self.predict(twice(frame))[: len(y)]))
+                each.append((y, self.predict(frame)))
         if not each:
             raise TableError(f"{self._named_target} has no values, so there is nothing to score by: all are missing.")
         targets, predictions = zip(*each, strict=True)
@@ -665,22 +668,29 @@ def _best_epoch(validation_curve: Sequence[float]) -> float:
 
 
 def weights(sample_weight: Any, rows: int) -> np.ndarray:
-    """Return the weights of a number of rows as floats, or refuse them.
+    """Return the weights of a number of rows as floats, or refuse them; weights too small for float32 are 0.
 
     Examples
     --------
-    >>> weights([1, 0, 2], rows=3)
+    >>> weights([1, 1e-50, 2], rows=3)
     array([1., 0., 2.])
     """
-    weight = np.asarray(sample_weight, float)
+    try:
+        weight = np.asarray(sample_weight, float)
+    except ValueError as error:
+        raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
     if weight.shape != (rows,):
         raise TableError(f"The table has {rows} rows, but sample_weight has the shape {weight.shape}: give one a row.")
-    wrong = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
+    wrong = np.flatnonzero(~((weight >= 0) & (weight <= LARGEST_WEIGHT)))
     if len(wrong):
         raise TableError(
             f"sample_weight has {len(wrong)} value(s) that are no weights, such as {weight[wrong[0]]} in row "
-            f"{wrong[0]}: weights are finite, and at least 0."
+            f"{wrong[0]}: weights are at least 0, and at most {LARGEST_WEIGHT:g}."
         )
+    weight = np.where(weight < 1 / LARGEST_WEIGHT, 0.0, weight)
     if not weight.any():
-        raise TableError("sample_weight is zero in all rows, so that no row counts: weigh at least two.")
+        raise TableError(
+            f"sample_weight is zero in all rows, or below {1 / LARGEST_WEIGHT:g}, so that no row counts: weigh at "
+            "least two."
+        )
     return weight
