@@ -210,6 +210,15 @@ def test_weights_that_are_none(weight, said):
         TabularRegressor("spends").fit(people(), sample_weight=weight)
 
 
+def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
+    weight, new = np.linspace(1, 9, 240), people(seed=1)
+    known = np.arange(240) % 3 > 0
+    for model in (classifier, regressor):
+        holes = new.assign(**{model.target: new[model.target].where(known)})
+        expected = model.score(new[known], sample_weight=weight[known])
+        assert model.score(holes, sample_weight=weight) == expected != model.score(new[known])
+
+
 def test_weights_that_fade_away_leave_rows_out():
     rows = np.arange(240)
     model = TabularRegressor("spends", **SMALL).fit(people(), sample_weight=np.exp(-rows.astype(float)))

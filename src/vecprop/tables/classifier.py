@@ -169,7 +169,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         sample_weight : array (N,), optional
             The rows' weights.
         """
-        y, predicted = self._scored(X, y)
+        y, predicted, sample_weight = self._scored(X, y, sample_weight)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _plain(self, y: Any) -> Any:

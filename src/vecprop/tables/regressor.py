@@ -172,7 +172,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         sample_weight : array (N,), optional
             The rows' weights.
         """
-        y, Y = self._scored(X, y)
+        y, Y, sample_weight = self._scored(X, y, sample_weight)
         y = self._numbers(y)
         if self.levels:
             return float(d2_pinball_score(y, Y, alpha=self.level, sample_weight=sample_weight))

@@ -629,19 +629,23 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         y = column_of(frame, self.target)
         return frame[y.notna()], self._plain(y.dropna()).to_numpy()
 
-    def _scored(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        """Return the target and the predictions of a table's rows, by default of those whose target is known."""
+    def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
+        """Return target, predictions and weights of a table's rows, by default of those whose target is known."""
         if y is not None:
-            return y, self.predict(X)
-        each = []
+            return y, self.predict(X), sample_weight
+        each, is_known = [], []
         for part in frames_of(X, self, self.target, self._names_of_classes):
             frame, y = self._target_of(part, None)
+            is_known.append(column_of(part, self.target or "").notna())
             if len(y):
                 each.append((y, self.predict(frame)))
         if not each:
             raise TableError(f"{self._named_target} has no values, so there is nothing to score by: all are missing.")
         targets, predictions = zip(*each, strict=True)
-        return np.concatenate(targets), np.concatenate(predictions)
+        known = np.concatenate(is_known)
+        if sample_weight is not None and len(sample_weight) == len(known):
+            sample_weight = np.asarray(sample_weight)[known]
+        return np.concatenate(targets), np.concatenate(predictions), sample_weight
 
     @property
     def _names_of_classes(self) -> list[str]:
