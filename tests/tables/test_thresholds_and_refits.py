@@ -128,6 +128,9 @@ def test_weights_of_classes_are_weights_of_their_rows():
     assert by_classes.notes_[0].startswith("Classes have weights of their own in training")
     with pytest.raises(TableError, match="class_weight does not fit the target 'y'"):
         TabularClassifier("y", **FEW, class_weight={"maybe": [2.0]}).fit(TABLE)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(TableError, match=f"class_weight does not fit the target 'y': {wrong} is no weight, which"):
+            TabularClassifier("y", **FEW, class_weight={"yes": wrong}).fit(TABLE)
 
 
 def test_balanced_classes_count_the_same_but_not_for_the_threshold():

@@ -238,6 +238,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
             return weight
         try:
             factors = factors_of_classes(self, target, weight)
+            wrong = factors[~((factors >= 0) & np.isfinite(factors))]
+            if len(wrong):
+                raise ValueError(f"{wrong[0]} is no weight, which is finite and at least 0")
         except ValueError as error:
             raise TableError(f"class_weight does not fit {self._named_target.lower()}: {first_line(error)}.") from error
         self.notes_.append(
