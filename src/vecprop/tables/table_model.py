@@ -152,7 +152,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             The target; by default the column of the table that ``target`` names.
         sample_weight : str or array (N,), optional
             The weight of each row, at least 0, or the column that tells it, which is then no input; 1 by default. A row
-            of weight 0 is left out.
+            of weight 0, or below 1e-30, is left out.
         groups : str or array (N,), optional
             The group of each row, such as a patient, or the column that tells it, which is then no input. Rows of one
             group are validation rows of the same network, so that early stopping, probabilities and intervals are
