@@ -153,6 +153,13 @@ def test_a_refit_tells_means_as_the_model_does(models):
     assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # no town is in other groups
 
 
+def test_groups_of_an_array_are_those_of_a_column_in_a_refit():
+    table = FRAME.assign(together=TOWN // 4, y=Y)
+    named = TabularRegressor("y", **FEW).fit(table, groups="together").refitted(table)
+    given = TabularRegressor(**FEW).fit(FRAME, Y, groups=TOWN // 4).refitted(FRAME, Y, groups=TOWN // 4)
+    np.testing.assert_array_equal(given.predict(FRAME), named.predict(table))
+
+
 def test_no_means_along_time_of_many_classes_and_of_few_categories():
     ordered: dict[str, Any] = {"time": np.arange(N)}
     for settings in (ordered, {}):

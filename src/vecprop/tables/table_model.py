@@ -193,6 +193,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         sample_weight: Any = None,
         progress: Callable[[Progress], object] | None = None,
         memory: int | str | None = None,
+        groups: Any = None,
     ) -> Self:
         """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
 
@@ -203,8 +204,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight, memory
-            As for `fit`: files that need more memory are trained on block by block.
+        X, y, sample_weight, memory, groups
+            As for `fit`: files that need more memory are trained on block by block. A column of groups that this model
+            was fitted with need not be named again, but an array of groups must be given.
         progress : callable, optional
             As the setting of this name.
 
@@ -215,9 +217,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         model: Any = clone(self)
-        names = {"sample_weight": sample_weight, "groups": None, "time": None}
+        names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
-        rows, fit = model._prepared(X, y, sample_weight, before=self.encoder_)
+        rows, fit = model._prepared(X, y, sample_weight, groups, before=self.encoder_)
         kept = [model._view_like(fit, networks) for networks in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
         fit = replace(fit, views=kept, stream=stream)
