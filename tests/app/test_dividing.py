@@ -87,6 +87,16 @@ def test_rows_in_both_parts_are_noted_with_their_lines(vecprop, tmp_path):
     assert "in training too" not in done.stderr
 
 
+def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(vecprop):
+    frame = pd.concat([noise(60), noise(60)], ignore_index=True)
+    frame.to_parquet("twice.parquet")
+    done = vecprop("train", "twice.parquet", "--target", "y", *FAST)
+    found = re.search(r"such as row (\d+) of twice.parquet, which is row (\d+) of twice.parquet there", done.stderr)
+    assert found is not None
+    one, other = (frame.loc[int(row)].tolist() for row in found.groups())  # counted from 0
+    assert one == other
+
+
 def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
     noise(60).to_csv("t.csv", index=False)
     done = vecprop("train", "t.csv", "--target", "y", "--test", "t.csv", *FAST)
@@ -153,4 +163,4 @@ def test_rows_are_alike_whatever_their_signs_and_types(vecprop):
     frame.drop(columns="n").to_csv("t.csv", index=False, sep=";", decimal=",")
     done = vecprop("train", "t.csv", "--target", "y", "--test", "some.parquet", "--force", *FAST)
     assert "10 of the test's 10 rows are in training too" in done.stderr
-    assert "such as row 1 of some.parquet, which is line 22 of t.csv there" in done.stderr
+    assert "such as row 0 of some.parquet, which is line 22 of t.csv there" in done.stderr

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...tables.columns import row_named
 from ...tables.error import TableError, pandas
 from ...tables.values import as_names, own_reading, read_numbers
 from ..terminal.errors import UsageError
@@ -51,7 +52,8 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
         )
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
-    here, there = _named(test or table, parts.X_test.index, place), _named(table, parts.X.index, twin)
+    here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
+    there = f"{row_named(parts.X.index, twin)} of {table.name}"
     return [
         f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target, such "
         f"as {here}, which is {there} there: the test is easier for these than for new rows."
@@ -70,11 +72,6 @@ def known_groups(parts: "Parts", name: str | None) -> list[str]:
         f"{count} of the test's {len(parts.y_test)} rows are of groups (column {name!r}) that training has: the test "
         "is easier for these than for those of new groups."
     ]
-
-
-def _named(path: Path, index: Any, place: int) -> str:
-    """Return the name of a row in its file: its line in a text file."""
-    return f"line {index[place]} of {path.name}" if index.name == "line" else f"row {index[place] + 1} of {path.name}"
 
 
 def _digests(columns: tuple[np.ndarray, ...]) -> np.ndarray:
