@@ -52,7 +52,49 @@ def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
         vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "mixed")
 
 
+def test_weights_of_a_copy_that_ended_early_are_not_those_of_the_next(tmp_path):
+    with pytest.raises(OSError, match="the disk is gone"):
+        vp.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed")
+    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "mixed")
+    assert copy.sample_weight is None
+
+
+@pytest.mark.parametrize("rows", [0, 1.5, True])
+def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path):
+    with pytest.raises(ValueError, match=f"rows is {rows}, but a block has a whole number of rows"):
+        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("blocks.json", b""),
+        ("blocks.json", b"[8192]"),
+        ("blocks.json", b'{"rows": 0}'),
+        ("X.npy", None),
+        ("T.npy", b"\x93NUMPY and no more"),
+    ],
+)
+def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
+    vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new")
+    (tmp_path / "new" / name).unlink()
+    if content is not None:
+        (tmp_path / "new" / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"new is a damaged folder of blocks: .+; copy the blocks again\.$"):
+        vp.ArrayBlocks.open(tmp_path / "new")
+
+
+def test_a_seed_of_numpy_fixes_the_order(tmp_path):
+    copy = vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
+    np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
+
+
 def test_what_is_not_its_own_is_left_alone(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="file is a file: give the name of a folder"):
+        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "file")
+    (tmp_path / "file").unlink()
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"holds mine.txt: give a folder of its own"):
         vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vecprop as vp
@@ -306,6 +307,23 @@ def test_the_checkpoint_of_another_run_is_refused(changes, named, tmp_path):
         fit(**{"window": 330} | changes, checkpoint=checkpoint)
 
 
+class Returning:
+    sizes, inputs = [20] * 16, 4
+
+    def __init__(self, what):
+        self.what = what
+
+    def read(self, number):
+        return self.what
+
+
+def test_lists_and_frames_are_arrays():
+    like = fit(weight=W)
+    frame = pd.DataFrame(X, index=np.arange(330.0)[::-1])  # a slice of its labels is not one of its rows
+    for own, targets in ((X.tolist(), T.tolist()), (frame, pd.Series(T, index=frame.index))):
+        np.testing.assert_array_equal(fit(blocks=vp.ArrayBlocks(own, targets, W, rows=20)).theta, like.theta)
+
+
 def spoiled(array, value, row=25):
     array = array.copy()
     array[row] = value
@@ -330,7 +348,10 @@ def spoiled(array, value, row=25):
         ({"network": vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())}, "have 4 inputs, but the network takes 3"),
         ({"optimizer": vp.LBFGS()}, "LBFGS takes all rows in each step"),
         ({"weight": np.zeros(330)}, "sample_weight is 0 in every row"),
-        ({"blocks": X}, "has no sizes: give one such as ArrayBlocks"),
+        ({"blocks": X}, "^blocks is a ndarray, which has no sizes: give one such as ArrayBlocks"),
+        ({"blocks": Returning(None)}, r"read\(\d+\) has returned a NoneType, but inputs and targets are"),
+        ({"blocks": Returning((X[:20] + 1j, T[:20]))}, r"In block \d+: X has dtype complex128, but"),
+        ({"blocks": Pieces([20.0] * 16)}, r"The sizes of blocks are \[20.0, .*\.\.\.\], but they are"),
         ({"blocks": Pieces([])}, r"The sizes of blocks are \[\]"),
         ({"epochs": 1.5}, "epochs is 1.5"),
         ({"optimizer": vp.GradientDescent(1e200)}, "Training diverged"),

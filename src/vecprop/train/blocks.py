@@ -93,13 +93,14 @@ class ArrayBlocks:
     """
 
     def __init__(self, X: Any, T: Any, sample_weight: Any = None, *, rows: int = 8192) -> None:
+        X, T = _as_array(X), _as_array(T)
+        sample_weight = None if sample_weight is None else _as_array(sample_weight)
         if np.ndim(X) != 2 or not len(X):
             raise ValueError(f"X has shape {np.shape(X)}, but blocks are of rows: (N, I), with N at least 1.")
         for name, values in (("T", T), ("sample_weight", sample_weight)):
             if values is not None and (np.ndim(values) == 0 or len(values) != len(X)):
                 raise ValueError(f"{name} has shape {np.shape(values)}, but X has {len(X)} rows: give one for each.")
-        if not isinstance(rows, int | np.integer) or rows < 1:
-            raise ValueError(f"rows is {rows!r}, but a block has a whole number of rows, at least 1.")
+        require_count_of_rows(rows)
         self.X, self.T, self.sample_weight, self.rows = X, T, sample_weight, int(rows)
 
     @classmethod
@@ -113,10 +114,14 @@ class ArrayBlocks:
         """
         if not Path(folder, MANIFEST).is_file():
             raise ValueError(f"{folder} has no {MANIFEST}: it is no folder of blocks, or its copy was not finished.")
-        rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["rows"]
         paths = [Path(folder, f"{name}.npy") for name in NAMES]
-        X, T, *weight = (np.load(path, mmap_mode="r") for path in paths if path.exists() or path is not paths[-1])
-        return cls(X, T, *weight, rows=rows)
+        try:
+            rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["rows"]
+            X, T, *weight = (np.load(path, mmap_mode="r") for path in paths if path.exists() or path is not paths[-1])
+            return cls(X, T, *weight, rows=rows)
+        except (ValueError, TypeError, KeyError, EOFError, FileNotFoundError) as error:
+            why = str(error).partition("\n")[0].rstrip(".")
+            raise ValueError(f"{folder} is a damaged folder of blocks: {why}; copy the blocks again.") from error
 
     @property
     def sizes(self) -> np.ndarray:
@@ -133,6 +138,17 @@ class ArrayBlocks:
         rows = slice(number * self.rows, (number + 1) * self.rows)
         weight = () if self.sample_weight is None else (self.sample_weight[rows],)
         return self.X[rows], self.T[rows], *weight
+
+
+def _as_array(values: Any) -> Any:
+    """Return a list or a data frame as an array, and what is one, such as a memory map, as it is."""
+    return values if hasattr(values, "dtype") and not hasattr(values, "iloc") else np.asarray(values)
+
+
+def require_count_of_rows(rows: Any) -> None:
+    """Refuse what is no number of rows of a block."""
+    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
+        raise ValueError(f"rows is {rows!r}, but a block has a whole number of rows, at least 1.")
 
 
 def place_of(blocks: Blocks, number: int) -> str:

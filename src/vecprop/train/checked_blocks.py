@@ -1,5 +1,6 @@
 """Blocks as a network takes them: checked as they are read, with errors that name the block."""
 
+import reprlib
 import warnings
 from dataclasses import replace
 
@@ -43,10 +44,14 @@ class CheckedBlocks:
         self.network, self.theta, self.blocks = network, theta, blocks
         for name in ("sizes", "inputs", "read"):
             if not hasattr(blocks, name):
-                raise TypeError(f"blocks is {blocks!r}, which has no {name}: give one such as ArrayBlocks(X, T).")
+                given = repr(blocks) if isinstance(blocks, str | type) else f"a {type(blocks).__name__}"
+                raise TypeError(f"blocks is {given}, which has no {name}: give one such as ArrayBlocks(X, T).")
         self.sizes = np.asarray(blocks.sizes)
         if self.sizes.ndim != 1 or not self.sizes.size or self.sizes.dtype.kind not in "iu" or self.sizes.min() < 1:
-            raise ValueError(f"The sizes of blocks are {blocks.sizes!r}, but each block has at least one row.")
+            raise ValueError(
+                f"The sizes of blocks are {reprlib.repr(blocks.sizes)}, but they are a sequence of whole numbers, "
+                "each at least 1."
+            )
         if blocks.inputs != network.inputs:
             raise ValueError(f"Blocks have {blocks.inputs} inputs, but the network takes {network.inputs}.")
         self.rows = int(self.sizes.sum())
@@ -56,7 +61,14 @@ class CheckedBlocks:
     def read(self, number: int) -> list[Batch]:
         """Return a block, or an error that names it."""
         place = place_of(self.blocks, number)
-        X, T, *weights = self.blocks.read(number)
+        read = self.blocks.read(number)
+        try:
+            X, T, *weights = read
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"In {place}: read({number}) has returned a {type(read).__name__}, but inputs and targets are needed, "
+                "and weights if there are any."
+            ) from None
         try:
             if np.ndim(X) != 2 or len(X) != self.sizes[number] or len(weights) > 1:
                 raise ValueError(
@@ -65,12 +77,15 @@ class CheckedBlocks:
                 )
             weight = weights[0] if weights else None
             none = weight is not None and not np.any(weight)  # a block may have no weight, unlike all rows
+            for name, values in (("X", X), ("T", T)):
+                if np.asarray(values).dtype.kind == "c":
+                    raise TypeError(f"{name} has dtype {np.asarray(values).dtype}, but training takes real numbers.")
             batch = self.network.batch(self.theta, X, T, None if none else weight)
             if none:
                 batch = replace(batch, weight=np.zeros(len(X), self.theta.dtype))
             like = self.like = self.like or batch
             if (like.of_classes, like.weight is None) != (batch.of_classes, batch.weight is None):
-                raise ValueError("Its targets or weights are of another kind than those of the blocks before.")
+                raise ValueError("its targets or weights are of another kind than those of the blocks before.")
         except (TypeError, ValueError) as error:
             raise type(error)(f"In {place}: {error}") from None
         if self.moments is not None and number not in self.moments:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..compiled.lower.shuffling import order_of_part
 from ..core.counter_rng import row_keys
-from .blocks import MANIFEST, NAMES, ArrayBlocks, Blocks, place_of
+from .blocks import MANIFEST, NAMES, ArrayBlocks, Blocks, place_of, require_count_of_rows
 
 BUCKET = 2**27
 """The bytes of a bucket: so much is shuffled at once in memory."""
@@ -64,8 +64,10 @@ def copy_blocks(
     """
     if shuffle is not None and not isinstance(shuffle, int | np.integer):
         raise TypeError(f"shuffle is {shuffle!r}, but it is a seed, a whole number, or None.")
+    require_count_of_rows(rows)
     folder = Path(folder)
-    _require_free(folder)
+    for left in _left_unfinished(folder):
+        left.unlink()  # weights of other rows would be taken for those of these
     folder.mkdir(parents=True, exist_ok=True)
     copy = _Copy(source, folder, shuffle)
     for block in range(len(source.sizes)):
@@ -141,18 +143,24 @@ class _Copy:
         return (keys * np.uint64(self.buckets) >> np.uint64(32)).astype(np.int64)
 
 
-def _require_free(folder: Path) -> None:
-    """Refuse a folder with other files than those of a copy that was not finished."""
-    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+def _left_unfinished(folder: Path) -> list[Path]:
+    """Return the files of a copy that was not finished, or refuse a folder with others."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: give the name of a folder for the copy.")
+    there = {path.name: path for path in folder.iterdir()} if folder.exists() else {}
     if MANIFEST in there:
         raise FileExistsError(f"{folder} holds a copy of blocks: give another folder, or ArrayBlocks.open(folder).")
-    foreign = sorted(there - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
+    foreign = sorted(there.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
     if foreign:
         raise FileExistsError(f"{folder} holds {foreign[0]}: give a folder of its own for the copy.")
+    return list(there.values())
 
 
 def _declare_whole(folder: Path, rows: int, shuffle: int | None) -> None:
     """Write the manifest, without which a copy is not whole."""
     unfinished = folder / UNFINISHED
-    unfinished.write_text(json.dumps({"rows": int(rows), "shuffle": shuffle}), encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump({"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)}, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(unfinished, folder / MANIFEST)
