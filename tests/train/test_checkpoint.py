@@ -180,6 +180,11 @@ def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
     assert not calls
 
 
+def test_the_folder_of_a_checkpoint_is_made_before_training(tmp_path):
+    fit(checkpoint=vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz"))
+    assert (tmp_path / "runs" / "first" / "run.npz").exists()
+
+
 def test_a_callback_that_ended_training_has_ended_it(tmp_path):
     settings: dict[str, Any] = {"callbacks": [lambda state: state.epoch == 5]}
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)

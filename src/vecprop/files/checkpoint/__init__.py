@@ -23,6 +23,7 @@ from ..model_file.values import Writer
 from ..trained import TrainedNetwork
 from .digests import differing, digest, require_savable
 from .fits import KeptFits
+from .folder import make_folder
 from .members import KeptMembers
 from .pace import Pace
 from .surroundings import made_with, warn_of_others
@@ -44,7 +45,8 @@ class Checkpoint:
     Parameters
     ----------
     path : path
-        The file or the folder. It belongs to one run: the same network, start, data and settings.
+        The file or the folder, which is made, with those above it. It belongs to one run: the same network, start, data
+        and settings.
     every : float, default 60.0
         The seconds after which is written again, at the end of an epoch, or what members have ended. It is written
         later if writing would take more than a hundredth of the time, and always when training ends.
@@ -113,6 +115,7 @@ class Checkpoint:
         self.pace = Pace(self.every)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder, but one training is kept in a file: name a file in it.")
+        make_folder(self.path.parent)  # now, not after the first minute of training
         sweep(self.path, age=0)
         if not self.path.exists():
             return None
