@@ -92,6 +92,15 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     assert regressor.range_ == (known["v"].min(), known["v"].max())
 
 
+def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_floats(frame, tmp_path, little):
+    counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
+    counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)
+    streamed = TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory="1GB")
+    whole = TabularClassifier("y", **OF_CLASSES).fit(counted)
+    np.testing.assert_array_equal(streamed.classes_, whole.classes_, strict=True)
+    assert streamed.predict(tmp_path).dtype == whole.predict(tmp_path).dtype == int
+
+
 @pytest.mark.long
 def test_bits_do_not_depend_on_threads_nor_on_files(frame, folder, little, tmp_path):
     thetas = []

@@ -17,6 +17,7 @@ from .moments import DateReading
 from .numerals import NumberReading
 from .separated import require_columns
 from .table_parts import TableParts
+from .task import as_whole
 from .values import as_names, as_numbers, read_days, read_numbers
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
@@ -263,7 +264,10 @@ class _Look:
             start, trained = start + len(frame), trained + int(learned.sum())
         if not trained:
             raise TableError(f"The target {self.roles.target!r} has no values in rows that count.")
-        sample = pandas().concat(frames)
+        sample, test = pandas().concat(frames), pandas().concat(tests)
+        if self.left_out["have no target"]:  # which have made whole numbers floats, as in a frame
+            target = self.roles.target
+            sample, test = (own.assign(**{target: as_whole(own[target])}) for own in (sample, test))
         return Streamed(
             self.parts,
             self.roles,
@@ -274,7 +278,7 @@ class _Look:
             np.concatenate(buckets) if buckets else None,
             sample,
             np.concatenate(numbers),
-            pandas().concat(tests),
+            test,
             {why: count for why, count in self.left_out.items() if count},
             self._counting(sample),
             (self.target_range[0], self.target_range[1]) if np.isfinite(self.target_range).all() else None,
