@@ -103,6 +103,7 @@ def test_workers_load_several_blocks_at_once(client, folder):
         (FRAME.assign(a="text"), "y", "Column 'a' is .*, but blocks are of numbers"),
         (FRAME[["y"]], "y", "The data have no columns beside 'y': name the inputs"),
         (FRAME[:0], "y", "The data have no rows"),
+        (FRAME.set_axis(["a", "a", *FRAME.columns[2:]], axis=1), "y", "The data have 2 columns that are named 'a'"),
     ],
 )
 def test_what_cannot_be_learned_from_is_said(client, frame, target, sentence):
@@ -119,7 +120,31 @@ def test_values_that_are_no_numbers_are_named_with_their_partition(client):
             blocks.read(2)
 
 
+def test_columns_may_be_named_by_numbers(client):
+    numbered = FRAME.set_axis(range(FRAME.shape[1]), axis=1)
+    place = FRAME.columns.get_loc("y")
+    named, blocks = (
+        vp.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
+        for frame, target in ((FRAME, "y"), (numbered, place))
+    )
+    for own, like in zip(blocks.read(1), named.read(1), strict=True):
+        np.testing.assert_array_equal(own, like, strict=True)
+
+
+def test_a_client_that_is_closed_is_said(client):
+    with distributed.Client(client.scheduler.address, set_as_default=False) as other:
+        blocks = vp.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
+    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+        blocks.read(0)
+    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+        blocks.expect([0])
+
+
 def test_other_data_are_refused(client):
+    with pytest.raises(TypeError, match="frame is a Series, but a data frame or an array of Dask is needed"):
+        vp.DaskBlocks(dd.from_pandas(FRAME["a"], npartitions=2), "y")
+    with pytest.raises(TypeError, match="target is a Series, but it is the name of a column, or a list of names"):
+        vp.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), dd.from_pandas(FRAME["y"], npartitions=2))
     with pytest.raises(TypeError, match="frame is a ndarray, but a data frame or an array of Dask is needed"):
         vp.DaskBlocks(X, T)
     with pytest.raises(TypeError, match="frame is a DataFrame, but a data frame or an array of Dask is needed"):

@@ -134,9 +134,9 @@ def test_data_that_cannot_be_placed_is_said():
 
 
 def test_workers_with_other_bits_are_refused_before_anything_is_trained():
-    unlike = {"the processor": "znver4", "its instructions": "avx"}
+    unlike = {"the processor": "z80", "its instructions": "avx"}
     client = FakeClient(there={"tcp://b": machine() | unlike})
-    with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is znver4 there and \S+ here; its"):
+    with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is z80 there and \S+ here; its"):
         trained(client)
     assert client.calls == ["run machine"]
     assert_bits(trained(client, same_bits=False))
@@ -199,6 +199,14 @@ def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'):
         trained(None)
+    with pytest.raises(TypeError, match="client is 'tcp://x', but DaskWorkers needs a client of Dask, such as Client"):
+        trained("tcp://x")
+    client = FakeClient()
+    client.status = "closed"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+        trained(client)
+    with pytest.raises(TypeError, match=r"workers is .*: give DaskWorkers\(client\), or an object whose run"):
+        vp.train_population([], np.ones((2, 1)), np.ones(2), workers=client)  # pyright: ignore
     client = FakeClient()
     client.asynchronous = True  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(RuntimeError, match="The client is asynchronous"):

@@ -131,6 +131,19 @@ def test_files_that_do_not_fit_are_named(tmp_path):
         vp.ParquetBlocks(folder, "y")
 
 
+def test_names_that_name_no_column_are_refused(tmp_path):
+    folder = write(tmp_path / "t", frame())
+    for target, said in ((None, "NoneType"), ([], "list"), ([None], "list")):
+        with pytest.raises(TypeError, match=f"target is a {said}, but it is the name of a column, or a list of names"):
+            vp.ParquetBlocks(folder, target)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 3; its columns are a, b"):
+        vp.ParquetBlocks(folder, 3)  # pyright: ignore[reportArgumentType]
+    twice = pa.table([pa.array([1.0])] * 3, names=["a", "a", "y"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(vp.TableError, match=r"twice.parquet has 2 columns that are named 'a': give them other names"):
+        vp.ParquetBlocks(tmp_path / "twice.parquet", "y")
+
+
 def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
     folder = write(tmp_path / "t", frame())
     blocks = vp.ParquetBlocks(folder, "y", inputs=["a"])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..tables.error import TableError, nearest
-from ..tables.parquet_blocks import columns_as_array
-from .client import connected, threads_of
+from ..tables.parquet_blocks import columns_as_array, names_of_targets
+from .client import connected, require_open, threads_of
 
 AHEAD = 2
 """The blocks that are loaded ahead for each thread of the cluster."""
@@ -72,7 +72,7 @@ class DaskBlocks:
         self, frame: Any, target: Any, *, inputs: Sequence[str] | None = None, weight: Any = None, client: Any = None
     ) -> None:
         self._client = connected(client, type(self).__name__)
-        if hasattr(frame, "map_partitions"):
+        if hasattr(frame, "map_partitions") and frame.ndim == 2:
             parts, work, counts = self._of_frame(frame, target, inputs, weight)
         elif hasattr(frame, "chunks"):
             parts, work, counts = self._of_array(frame, target, inputs, weight)
@@ -90,20 +90,26 @@ class DaskBlocks:
 
     def _of_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
         """Return the partitions of a data frame, what makes arrays of one, and their numbers of rows."""
-        targets = [target] if isinstance(target, str) else list(target)
+        targets = names_of_targets(target)
         others, names = [*targets, *([] if weight is None else [weight])], [*frame.columns]
         columns = [name for name in names if name not in others] if inputs is None else list(inputs)
         if not columns:
             raise TableError(f"The data have no columns beside {', '.join(map(repr, others))}: name the inputs.")
         for name in (*columns, *others):
             if name not in names:
-                raise TableError(f"The data have no column {name!r}{nearest(name, names) or '.'}")
+                raise TableError(f"The data have no column {name!r}{nearest(str(name), map(str, names)) or '.'}")
+            if names.count(name) > 1:
+                raise TableError(f"The data have {names.count(name)} columns that are named {name!r}: rename them.")
             if not _is_numeric(frame.dtypes[name]):
                 raise TableError(f"Column {name!r} is {frame.dtypes[name]}, but blocks are of numbers: leave it out.")
         self.inputs = len(columns)
         counts = self._client.compute(frame.map_partitions(len))
         own = frame[[*dict.fromkeys([*columns, *others])]]
-        return own.to_delayed(), (columns, targets, isinstance(target, str), weight), self._result(counts, "").tolist()
+        return (
+            own.to_delayed(),
+            (columns, targets, isinstance(target, str | int), weight),
+            self._result(counts, "").tolist(),
+        )
 
     def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
         """Return the chunks of rows of arrays, None, and their numbers of rows."""
@@ -169,6 +175,7 @@ class DaskBlocks:
         """Have a block loaded, and return its future."""
         from dask.delayed import delayed  # pyright: ignore[reportMissingImports]
 
+        require_open(self._client)
         part = self._parts[number]
         task = delayed(tuple)(list(part)) if self._work is None else delayed(_arrays)(part, *self._work)
         return self._client.compute(task)
@@ -206,7 +213,9 @@ def _arrays(
     frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
 ) -> tuple[np.ndarray, ...]:
     """In a worker, return the inputs and targets of a part of a data frame, and its weights."""
-    values = {name: _numbers(frame[name], name) for name in dict.fromkeys([*columns, *targets, weight]) if name}
+    values = {
+        name: _numbers(frame[name], name) for name in dict.fromkeys([*columns, *targets, weight]) if name is not None
+    }
     X = columns_as_array([values[name] for name in columns], np.float32)
     T = values[targets[0]] if is_single else columns_as_array([values[name] for name in targets])
     return (X, T) if weight is None else (X, T, values[weight])

@@ -15,7 +15,9 @@ def connected(client: Any, user: str) -> Any:
     ImportError
         If Dask is not installed.
     RuntimeError
-        If there is no client, or one that cannot be waited for.
+        If there is no client, or one that is closed or cannot be waited for.
+    TypeError
+        If it is no client.
     """
     if client is None:
         try:
@@ -28,9 +30,20 @@ def connected(client: Any, user: str) -> Any:
             raise RuntimeError(
                 f"There is no Dask client: make one, client = distributed.Client(…), before {user} is used."
             ) from None
+    if isinstance(client, type) or not hasattr(client, "nthreads"):
+        raise TypeError(
+            f"client is {client!r}, but {user} needs a client of Dask, such as Client('tcp://scheduler:8786')."
+        )
+    require_open(client)
     if getattr(client, "asynchronous", False):
         raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: give one that is not.")
     return client
+
+
+def require_open(client: Any) -> None:
+    """Refuse a client that is closed, which has no scheduler any more."""
+    if getattr(client, "status", "running") == "closed":
+        raise RuntimeError("The client of the Dask cluster is closed: make another, distributed.Client(…).")
 
 
 def address_of(client: Any) -> str:
@@ -44,9 +57,10 @@ def threads_of(client: Any) -> dict[str, int]:
     Raises
     ------
     RuntimeError
-        If there is none for a minute, or the scheduler does not answer.
+        If there is none for a minute, the scheduler does not answer, or the client is closed.
     """
     began, task = time.monotonic(), None
+    require_open(client)
     try:
         while not (threads := dict(client.nthreads())):
             task = task or client.submit(int, pure=False)  # some clusters start workers for those who wait

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ class ParquetBlocks:
         weight: str | None = None,
     ) -> None:
         self.files = parquet_files(source)
-        self.targets, self.weight = [target] if isinstance(target, str) else list(target), weight
-        self.is_single = isinstance(target, str)
+        self.is_single = isinstance(target, str | int)
+        self.targets, self.weight = names_of_targets(target), weight
         self.columns = [] if inputs is None else list(inputs)
         others = [*self.targets, *([] if weight is None else [weight])]
         self._groups: list[tuple[int, int]] = []
@@ -176,6 +176,15 @@ def parquet_files(source: Any) -> list[Path]:
     return files
 
 
+def names_of_targets(target: Any) -> list[Any]:
+    """Return the names of the columns of targets, or refuse what is none."""
+    is_name = isinstance(target, str | int)
+    names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
+    if not names or not all(isinstance(name, str | int) for name in names):
+        raise TypeError(f"target is a {type(target).__name__}, but it is the name of a column, or a list of names.")
+    return names
+
+
 def _footer(path: Path) -> Any:
     def read() -> Any:
         try:
@@ -191,9 +200,15 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
     """Refuse a file that does not have a column, or has it not as numbers."""
     from pyarrow import types
 
+    if schema.names.count(name) > 1:
+        raise TableError(
+            f"{path} has {schema.names.count(name)} columns that are named {name!r}: give them other names."
+        )
     if name not in schema.names:
         some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        raise TableError(f"{path} has no column {name!r}{nearest(name, schema.names) or f'; its columns are {some}'}.")
+        raise TableError(
+            f"{path} has no column {name!r}{nearest(str(name), schema.names) or f'; its columns are {some}'}."
+        )
     kind = schema.field(name).type
     if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
         raise TableError(

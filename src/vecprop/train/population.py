@@ -16,7 +16,7 @@ from .progress import Progress
 from .results import TrainingResults
 
 GIVE = {
-    "workers": "an object whose run(function, bundles, data) trains bundles",
+    "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
     "checkpoint": 'one such as Checkpoint("folder")',
 }
 """What is to be given in place of something wrong."""
@@ -87,7 +87,8 @@ def train_population(
     members, data = list(members), Data(X, T, sample_weight)
     groups, keeping, known = groups_of(members, data, engine), None, Part([], {})
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
-        if value is not None and (isinstance(value, type) or not callable(getattr(value, method, None))):
+        is_client = hasattr(value, "submit")  # of Dask, whose run is another
+        if value is not None and (is_client or isinstance(value, type) or not callable(getattr(value, method, None))):
             raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
