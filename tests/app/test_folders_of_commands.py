@@ -1,6 +1,8 @@
 """Commands on folders."""
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,38 @@ def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained)
     assert "is in the folder people, which is read" in done.stderr
     done = vecprop("explain", trained / "buys.npz", "people", "--row", 3)
     assert (done.exit_code, done.stderr) == (2, "people is a folder: name the file in it that has the rows.\n")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
+    if kind == "parquet":
+        for file, part in (("a", people[:120]), ("b", people[120:])):
+            (folder / f"{file}.csv").unlink()
+            part.to_parquet(folder / f"{file}.parquet", row_group_size=50)
+    assert vecprop("train", "people", "--target", "buys", *FAST, "--report", "page.html").exit_code == 0
+    page = unescape(Path("page.html").read_text(encoding="utf-8"))
+    found = re.search(r"vecprop explain people.npz (\S+) --row (\d+)", page)
+    assert found is not None
+    done = vecprop("explain", "people.npz", found[1], "--row", found[2])
+    assert done.exit_code == 0, done.stderr
+    named = re.search(r"<td[^>]*>(?:row|line) (?:(.\.csv):)?(\d+)</td>", page)
+    assert named is not None
+    assert (Path(found[1]).name, found[2]) == (named[1] or "people", named[2])
+
+
+def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table(vecprop, trained, people):
+    Path("people").mkdir()
+    people.to_parquet("people.parquet")
+    for number in range(0, len(people), 70):
+        people[number : number + 70].to_parquet(f"people/{number:03}.parquet", row_group_size=30)
+    model, rows = trained / "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
+    whole, parts = (
+        json.loads(vecprop("explain", model, table, *rows).stdout) for table in ("people.parquet", "people")
+    )
+    assert parts == whole
+    last = len(people) - 1
+    done = vecprop("explain", model, "people", "--row", last + 1)
+    assert done.stderr == f"people has no row {last + 1}: its rows are counted from 0 to {last}.\n"
 
 
 @pytest.fixture

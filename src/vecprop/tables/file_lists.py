@@ -113,6 +113,22 @@ def short_names(files: Sequence[Path]) -> list[str]:
     return [Path(os.path.relpath(file, folder)).as_posix() for file in files]
 
 
+def file_and_line(table: Path, line: str) -> tuple[Path, str]:
+    """Return the file and the line in it of a row of text, whose name in a folder tells both.
+
+    Examples
+    --------
+    >>> file, line = file_and_line(Path("people.csv"), "17")
+    >>> file.name, line
+    ('people.csv', '17')
+    """
+    files = files_of(table) if table.is_dir() else [table]
+    if len(files) == 1:
+        return files[0], line
+    name, _, line = line.rpartition(":")
+    return files[short_names(files).index(name)], line
+
+
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 

@@ -7,6 +7,7 @@ from typing import Any
 from ...tables.columns import shortened
 from ...tables.error import printable
 from ...tables.explaining.worst_rows import worst_rows
+from ...tables.file_lists import file_and_line
 from ..training.train_on_table import Trained
 from .markup import Html, element, figures, join, table
 
@@ -23,7 +24,10 @@ def table_of_worst_rows(trained: Trained, result: dict[str, Any]) -> Html:
         told, kind, last = "The rows with the largest errors, true − predicted.", "number", "error"
         numbers = [(each.row, each.truth, each.predicted, each.truth - each.predicted) for each in found]
         rows = [[row, *map(figures, of_row)] for row, *of_row in numbers]
-    file, first = trained.request.test or trained.request.table, found[0].row.split()[-1]
+    file = trained.request.test or trained.request.table
+    kind_of_row, _, first = found[0].row.partition(" ")
+    if kind_of_row == "line":
+        file, first = file_and_line(file, first)
     command = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", first])
     return join(
         [
