@@ -58,6 +58,15 @@ def test_summary_by_hand():
     assert repr(SEED.summary()) == str(SEED.summary())
 
 
+@pytest.mark.parametrize("value", [0, -1, 1.5, "100", True])
+def test_the_memory_of_a_fit_of_no_rows_is_refused(value):
+    with pytest.raises(ValueError, match=f"rows is {value!r}, but a whole number of at least 1 is needed"):
+        SEED.summary(rows=value)
+    with pytest.raises(ValueError, match=f"batch_size is {value!r}, but a whole number of at least 1 is needed"):
+        SEED.summary(rows=100, batch_size=value)
+    assert SEED.summary(rows=int(np.int64(100))) == SEED.summary(rows=np.int64(100))  # pyright: ignore[reportArgumentType]
+
+
 def test_the_seed_formulas_by_hand():
     """One row through Y = softmax(logistic(X W_h + b_h) W_o + b_o), and its gradient, number by number."""
     theta = SEED.init(seed=3)

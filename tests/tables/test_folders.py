@@ -1,6 +1,7 @@
 """Tables in several files: folders, lists of files and data sets of pyarrow."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from pyarrow import dataset
 
 from vecprop import TableError, TabularClassifier, TabularRegressor, read_chunks, read_table
+from vecprop.tables import memory_plan
 
 FRAME = pd.DataFrame(
     {"size": [1.5, 2.0, np.nan, 4.0, 5.0, 6.25], "town": ["Oslo", None, "Rome", "Oslo", "Lima", "x7"], "id": range(6)}
@@ -51,6 +53,22 @@ def test_a_data_set_is_a_table(tmp_path):
     data = dataset.dataset(tmp_path, partitioning="hive")
     assert read_table(data)["year"].tolist() == [2023] * 6 + [2024] * 6
     assert sum(map(len, read_chunks(data, rows=4))) == 12
+
+
+def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "y": np.tile(["a", "a", "b", "b"], 30)})
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=50)
+    filtered = dataset.dataset(tmp_path / "t.parquet").filter(dataset.field("x") > 1)
+    settings: Any = {"n_members": 2, "max_iter": 2, "random_state": 0}
+    for data, rows in ((filtered, frame[frame["x"] > 1]), (dataset.dataset(pa.table(frame)), frame)):
+        model, like = (TabularClassifier("y", **settings).fit(table) for table in (data, rows))
+        np.testing.assert_array_equal(model.ensemble_.theta, like.ensemble_.theta)
+        assert model.score(data) == like.score(rows)
+    monkeypatch.setattr(memory_plan, "memory_of", lambda memory: memory_plan.PROGRAM + 1000)
+    with pytest.raises(
+        TableError, match=r"is filtered, and a fit of its 90 rows needs about 0.1 GB of memory, .* write"
+    ):
+        TabularClassifier("y", **settings).fit(filtered)
 
 
 def test_a_column_becomes_what_it_is_in_all_files(tmp_path):

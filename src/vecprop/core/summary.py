@@ -3,7 +3,10 @@
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..system.threads import usable_threads
+from .elementary import is_within
 
 if TYPE_CHECKING:
     from .network import Network
@@ -27,6 +30,9 @@ MOST_THREADS, ROWS_AT_ONCE = 4, 256
 
 def summarize(network: "Network", rows: int | None = None, batch_size: int | None = None) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
+    for name, value in (("rows", rows), ("batch_size", batch_size)):
+        if value is not None and not (isinstance(value, int | np.integer) and is_within(value, 1)):
+            raise ValueError(f"{name} is {value!r}, but a whole number of at least 1 is needed.")
     table = _of_layers(network)
     if rows is None:
         return Summary(table)

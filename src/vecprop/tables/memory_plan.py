@@ -15,7 +15,7 @@ from .encoder import PIECES, VIEWS, Encoder, pieces_for
 from .error import TableError
 from .excel import EXCEL
 from .file_lists import files_of, opens_as_it_is
-from .frames import Frame
+from .frames import Frame, as_frame
 from .reading import is_dataset
 from .separated import SAMPLE, Separated, opened
 from .table_parts import TableParts, may_be_in_parts
@@ -130,7 +130,7 @@ def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: S
     Raises
     ------
     TableError
-        If it does not fit, and is text, which cannot be read in any order.
+        If it does not fit, and is text or a filtered data set, which cannot be read in any order.
     """
     whole = memory_of(memory)
     if whole is None or (not is_dataset(table) and not all(file.is_file() for file in files_of(table))):
@@ -141,7 +141,10 @@ def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: S
         return None
     _reserve_nothing()
     if not may_be_in_parts(table):
-        require_room_for_text(table, limit)
+        if is_dataset(table):
+            _require_room_for_filtered(table, limit, aside, asked)
+        else:
+            require_room_for_text(table, limit)
         return None
     parts = TableParts.of(table)
     rows = int(parts.sizes.sum())
@@ -149,6 +152,20 @@ def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: S
     if sizes.of_fit(rows) <= limit:
         return None
     return Larger(parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes)
+
+
+def _require_room_for_filtered(dataset: Any, limit: int, aside: Sequence[str], asked: Asked) -> None:
+    """Refuse a filtered data set that does not fit into memory, and tell what to do."""
+    rows = dataset.count_rows()
+    if not rows:
+        return  # which is said where it is read
+    needed = RowSizes.of(as_frame(dataset.head(LOOKED_AT)), aside, asked).of_fit(rows)
+    if needed > limit:
+        raise TableError(
+            f"The data set is filtered, and a fit of its {rows} rows needs about {needed / 1e9:.2g} GB of memory, of "
+            f"which {limit / 1e9:.2g} GB are free: write it to a folder, which is read part by part, with "
+            'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
+        )
 
 
 def _reserve_nothing() -> None:

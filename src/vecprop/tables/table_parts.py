@@ -104,9 +104,11 @@ class TableParts:
 
 
 def may_be_in_parts(table: Any) -> bool:
-    """Return whether a table can be read in parts in any order: files of Parquet or Arrow, or a data set."""
-    if is_dataset(table) or not is_path(table):
-        return is_dataset(table)
+    """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
+    if is_dataset(table):
+        return not _is_filtered(table)
+    if not is_path(table):
+        return False
     files = files_of(table)
     return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
 
@@ -126,6 +128,15 @@ def frames_of(
     return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
 
 
+def _is_filtered(dataset: Any) -> bool:
+    """Return whether a data set is the filtered rows of another, which pyarrow gives as a whole alone."""
+    try:
+        dataset.get_fragments()
+    except ValueError:
+        return True
+    return False
+
+
 def _of_dataset(dataset: Any) -> list[TablePart]:
     fragments = [
         part
@@ -134,7 +145,7 @@ def _of_dataset(dataset: Any) -> list[TablePart]:
     ]
     return [
         TablePart(
-            f"{fragment.path} of the data set",
+            f"{getattr(fragment, 'path', 'A table in memory')} of the data set",
             fragment.count_rows(),
             lambda is_checked, fragment=fragment: fragment.to_table(schema=dataset.schema),
         )
