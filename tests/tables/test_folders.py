@@ -71,6 +71,19 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, monkeypat
         TabularClassifier("y", **settings).fit(filtered)
 
 
+def test_a_frame_of_dask_is_a_table():
+    frames = pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame(
+        {"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": np.tile(["a", "a", "b", "b"], 30)}
+    )
+    lazy, settings = frames.from_pandas(frame, npartitions=3), {"n_members": 2, "max_iter": 2, "random_state": 0}
+    model, like = (TabularClassifier("y", **settings).fit(table) for table in (lazy, frame))  # pyright: ignore
+    assert model.encoder_.names == like.encoder_.names == ["x"]
+    np.testing.assert_array_equal(model.predict_proba(lazy), like.predict_proba(frame))
+    rest = TabularClassifier(**settings).fit(lazy.drop(columns="y"), lazy["y"])  # pyright: ignore
+    np.testing.assert_array_equal(rest.ensemble_.theta, like.ensemble_.theta)
+
+
 def test_a_column_becomes_what_it_is_in_all_files(tmp_path):
     frame = pd.DataFrame({"code": ["1", "2", "3", "4", "x", "6"], "n": ["1", "2", "3.5", "4", "5", "6"]})
     folder = in_parts(frame, tmp_path / "t", ".csv")

@@ -185,6 +185,23 @@ def test_the_folder_of_a_checkpoint_is_made_before_training(tmp_path):
     assert (tmp_path / "runs" / "first" / "run.npz").exists()
 
 
+def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    refused = pytest.raises(ValueError, match="mine is a file, where the checkpoint has a folder: give another path")
+    with refused:
+        fit(checkpoint=vp.Checkpoint(tmp_path / "mine" / "runs" / "run.npz"))
+    with refused:
+        vp.train_population(
+            [vp.Member(PLAIN, PLAIN.init(0), vp.Adam())], X, T, checkpoint=vp.Checkpoint(tmp_path / "mine")
+        )
+    ensemble = vp.MLPEnsembleClassifier(
+        vp.MLPClassifier((2,)), 2, checkpoint=vp.Checkpoint(tmp_path / "mine"), random_state=0
+    )
+    with refused:
+        ensemble.fit(X, np.arange(len(X)) % 2)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_a_callback_that_ended_training_has_ended_it(tmp_path):
     settings: dict[str, Any] = {"callbacks": [lambda state: state.epoch == 5]}
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)

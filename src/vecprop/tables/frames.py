@@ -22,9 +22,9 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
     Parameters
     ----------
-    table : DataFrame (pandas or polars), Table or Dataset (pyarrow), array (N, I), path or list of paths
-        The table; paths and data sets are read by `read_table`, text as it is. The columns of an array are named
-        x0, x1, …
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
+        The table; a data frame of Dask is loaded into memory; paths and data sets are read by `read_table`, text as it
+        is. The columns of an array are named x0, x1, …
     estimator : estimator, optional
         The estimator that scikit-learn's errors about arrays name.
     target, classes : optional
@@ -50,6 +50,8 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     """
     if is_path(table) or is_dataset(table):
         table = read_table(table, as_text=True, target=target, classes=classes)
+    elif _is_of_dask(table):
+        table = table.compute()
     if not has_names(table):
         return _of_array(table, estimator)
     frame = table if isinstance(table, pandas().DataFrame) else table.to_pandas()
@@ -84,9 +86,14 @@ def plain_column(series: Any) -> Any:
 
 def has_names(table: Any) -> bool:
     """Return whether a table names its columns: a data frame or a path, not an array."""
-    if is_path(table) or is_dataset(table):
+    if is_path(table) or is_dataset(table) or _is_of_dask(table):
         return True
     return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
+
+
+def _is_of_dask(table: Any) -> bool:
+    """Return whether a table is a data frame of Dask."""
+    return hasattr(table, "map_partitions") and getattr(table, "ndim", 0) == 2
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:

@@ -146,7 +146,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame (pandas or polars), Table or Dataset (pyarrow), array (N, I), path or list of paths
+        X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
             The table, or the path of a file or folder, or of several files, that `read_table` reads.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.

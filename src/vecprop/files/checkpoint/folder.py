@@ -39,8 +39,6 @@ class Folder:
         ValueError
             If the folder belongs to something else. It stays as it is.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"{self.path} is a file, but many trainings are kept in a folder: give the name of one.")
         make_folder(self.path)
         manifest = self.path / RUN
         if manifest.exists():
@@ -75,8 +73,11 @@ class Folder:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, so that they are there after a power cut."""
+    """Make a folder and those above it, so that they are there after a power cut; refuse a file in their place."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    file = next((folder for folder in (path, *path.parents) if folder.exists() and not folder.is_dir()), None)
+    if file is not None:
+        raise ValueError(f"{file} is a file, where the checkpoint has a folder: give another path.")
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         settle(folder.parent)
