@@ -101,6 +101,14 @@ def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_float
     assert streamed.predict(tmp_path).dtype == whole.predict(tmp_path).dtype == int
 
 
+def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, little):
+    frame.assign(w=frame["w"].where(frame.index != 1500, -1)).to_parquet(tmp_path / "t.parquet", row_group_size=700)
+    with pytest.raises(
+        TableError, match=r"In .*t.parquet, row group 2: Column 'w', the weights, has .* -1 in row 100: fix"
+    ):
+        TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory="1GB", sample_weight="w")
+
+
 @pytest.mark.long
 def test_bits_do_not_depend_on_threads_nor_on_files(frame, folder, little, tmp_path):
     thetas = []

@@ -240,13 +240,13 @@ class _Look:
         edges = self._edges()
         frames, tests, used, in_test, buckets, numbers, start, trained = [], [], [], [], [], [], 0, 0
         for part in self.parts.parts:
-            frame = part.frame(is_checked=True)
-            frame.index = pandas().RangeIndex(start, start + len(frame))
+            frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name a part, and the row in it
             try:
                 counts = self._counts(frame)
                 times = None if edges is None else self._times(frame[self.roles.time])
             except TableError as error:
                 raise TableError(f"In {part.place}: {error}") from None
+            frame.index = pandas().RangeIndex(start, start + len(frame))
             of_test = counts & self._is_test(frame, times, edges)
             learned = counts & ~of_test
             chosen = learned & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
