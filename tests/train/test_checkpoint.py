@@ -202,6 +202,15 @@ def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def test_a_folder_in_which_nothing_may_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs tests as root may write anywhere
+    for path in ("run.npz", "runs/run.npz"):
+        with pytest.raises(
+            PermissionError, match=r"Nothing may be written in the folder .*: give the checkpoint another"
+        ):
+            fit(checkpoint=vp.Checkpoint(tmp_path / path), callbacks=[lambda state: 1 / 0])
+
+
 def test_a_callback_that_ended_training_has_ended_it(tmp_path):
     settings: dict[str, Any] = {"callbacks": [lambda state: state.epoch == 5]}
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every=0)

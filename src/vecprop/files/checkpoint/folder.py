@@ -1,5 +1,6 @@
 """A folder that keeps a run of many trainings: what the run is, and a file for each time that some have ended."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,7 +74,7 @@ class Folder:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, so that they are there after a power cut; refuse a file in their place."""
+    """Make a folder and those above it, so that they are there after a power cut; refuse one that cannot be written."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     file = next((folder for folder in (path, *path.parents) if folder.exists() and not folder.is_dir()), None)
     if file is not None:
@@ -81,6 +82,8 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         settle(folder.parent)
+    if not os.access(path, os.W_OK):  # which writing would tell, but not before the first minute of training
+        raise PermissionError(f"Nothing may be written in the folder {path}: give the checkpoint another path.")
 
 
 def require_own(path: Path) -> None:
