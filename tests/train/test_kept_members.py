@@ -15,6 +15,7 @@ from vecprop.files.checkpoint import folder, members, pace, surroundings
 from vecprop.files.model_file import container
 from vecprop.system import threads
 from vecprop.train import bundles
+from vecprop.train.cohort_results import REASONS
 from vecprop.train.compiled.cohort import CompiledCohort
 from vecprop.train.members import Data
 
@@ -218,3 +219,26 @@ def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
     results = vp.train_population([*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path))
     for one, other in zip(results, vp.train_population([*many, *alone], of.X, of.T), strict=True):
         of.assert_equal(one, other)
+
+
+class Interrupted:
+    """Workers that return what they had when Ctrl-C came."""
+
+    def run(self, function, bundles, data):
+        for place, bundle in enumerate(bundles):
+            part = function(bundle, data)
+            for cohort in part.cohorts:
+                cohort.reasons[:] = REASONS.index("interrupted")
+            others = {number: replace(each, reason="interrupted") for number, each in part.others.items()}
+            yield place, part._replace(others=others)
+            raise KeyboardInterrupt
+
+
+def test_what_workers_return_of_members_that_were_interrupted_is_not_kept(tmp_path):
+    whole = vp.train_population(of.MEMBERS, of.X, of.T)
+    stopped = vp.train_population(of.MEMBERS, of.X, of.T, workers=Interrupted(), checkpoint=checkpoint(tmp_path))
+    assert "interrupted" in [result.reason for result in stopped]
+    found = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
+    for one, expected in zip(found, whole, strict=True):
+        assert one.reason == expected.reason
+        of.assert_equal(one, expected)

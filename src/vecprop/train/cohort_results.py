@@ -179,6 +179,12 @@ class Part(NamedTuple):
         part = self if moments else self.without_moments()
         return Part([cohort.taken() for cohort in part.cohorts], part.others)
 
+    def ended(self) -> "Part":
+        """Return the results of the members that have ended, not those that were interrupted."""
+        ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.cohorts]
+        cohorts = [each.taken(places) for each, places in zip(self.cohorts, ended, strict=True) if len(places)]
+        return Part(cohorts, {number: each for number, each in self.others.items() if each.reason != "interrupted"})
+
     def without_moments(self) -> "Part":
         """Return the results without the optimizers' moments, and no copies."""
         others = {number: _without_moments(each) for number, each in self.others.items()}

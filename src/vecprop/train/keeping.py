@@ -60,8 +60,8 @@ class Keeping:
         self._kept: dict[int, Any] = {}  # which members of a cohort are kept, by the cohort's address
 
     def came(self, part: Part) -> None:
-        """Take results that are known."""
-        self._waiting.append(part)
+        """Take results that are known, of which those that were interrupted begin anew in the next run."""
+        self._waiting.append(part.ended())
 
     def ended(self, number: int, result: TrainingResult) -> None:
         """Take the result of a member that was trained by itself."""
