@@ -66,3 +66,9 @@ def ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train by the reference engine, which tells of the progress after each network."""
+    monkeypatch.setenv("VECPROP_ENGINE", "reference")

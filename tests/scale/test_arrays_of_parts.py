@@ -55,7 +55,7 @@ class Loading(FakeClient):
 class Rows:
     """As much of a data frame of Dask as blocks of it need."""
 
-    columns = "ab"
+    columns, ndim = "ab", 2
     dtypes = dict.fromkeys("ab", np.dtype(float))
 
     def map_partitions(self, function):
