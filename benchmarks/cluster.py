@@ -7,7 +7,6 @@ processes, and so is what a client has to do for each bundle; each of these four
 """
 
 import hashlib
-import logging
 import os
 import pickle
 import random
@@ -24,15 +23,15 @@ from typing import Any, NamedTuple
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whose own threads spin, here and in the processes of a cluster
 
-import dask
 import numpy as np
 import psutil
 from campaign import results_of
-from distributed import Client, LocalCluster
+from distributed import Client
 from machine import described, machine
 from sklearn.datasets import load_digits
 
 import vecprop as vp
+from vecprop.app.training.cluster import local_cluster
 from vecprop.scale import delivery
 from vecprop.train import bundles
 
@@ -46,11 +45,8 @@ NETWORKS, FITS, MACHINES, CORES = 2_000, 100_000, 100, 16
 
 @contextmanager
 def cluster_of(processes: int) -> Iterator[tuple[Any, Client]]:
-    """Give a cluster of processes of one thread, which starts another for each that is killed, and its client."""
-    dask.config.set({"distributed.deploy.lost-worker-timeout": "1d"})  # after 15 s, one that is starting counts as gone
-    settings = {"n_workers": processes, "threads_per_worker": 1, "silence_logs": logging.CRITICAL}
-    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-    with LocalCluster(**settings) as cluster, Client(cluster) as client:
+    """Give the cluster of ``--workers local:N``, which replaces a process that is killed, and its client."""
+    with local_cluster(processes, 1) as cluster, Client(cluster) as client:
         client.wait_for_workers(processes)
         yield cluster, client
 

@@ -12,6 +12,12 @@ from ..terminal.errors import UsageError
 
 SECONDS = 10
 """The seconds in which a scheduler has to answer."""
+SETTINGS_OF_DASK = {
+    "distributed.deploy.lost-worker-timeout": "1d",  # after 15 s, one that is starting would count as gone
+    # Both are shown by a dashboard alone, and take two to three hundredths of a core in each process.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+}
 
 
 @contextmanager
@@ -33,8 +39,7 @@ def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | 
     if not count and (kind == "local" or "://" not in text):
         raise UsageError(f"--workers {text}: give the address of a scheduler, tcp://HOST:8786, or local:4.")
     try:
-        from dask import config  # pyright: ignore[reportMissingImports]
-        from distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports]
+        from distributed import Client  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UsageError('--workers needs Dask: pip install "vecprop[dask]".') from None
     with ExitStack() as stack:
@@ -42,14 +47,7 @@ def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | 
         if count:
             with at_most_jobs(threads):
                 each = max(usable_threads() // count, 1)
-            settings: dict[str, Any] = {
-                "n_workers": count,
-                "threads_per_worker": each,
-                "silence_logs": logging.CRITICAL,
-            }
-            settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-            stack.enter_context(config.set({"distributed.deploy.lost-worker-timeout": "1d"}))  # a new one may be late
-            address = stack.enter_context(LocalCluster(**settings))
+            address = stack.enter_context(local_cluster(count, each))
         try:
             client = stack.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:
@@ -57,6 +55,18 @@ def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | 
         if count:
             client.run(ignore_ctrl_c)
         yield DaskWorkers(client)
+
+
+@contextmanager
+def local_cluster(processes: int, threads: int) -> Iterator[Any]:
+    """Give a cluster of processes of this machine, without a dashboard and what is measured for one."""
+    from dask import config  # pyright: ignore[reportMissingImports]
+    from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
+
+    settings: dict[str, Any] = {"n_workers": processes, "threads_per_worker": threads, "silence_logs": logging.CRITICAL}
+    settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    with config.set(SETTINGS_OF_DASK), LocalCluster(**settings) as cluster:
+        yield cluster
 
 
 def ignore_ctrl_c() -> None:
