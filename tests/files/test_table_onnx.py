@@ -10,6 +10,7 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
+from vecprop.tables import columns
 from vecprop.tables.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.values import MISSING, as_names
 
@@ -211,10 +212,11 @@ def test_text_that_is_empty_is_missing_unless_training_had_it():
     np.testing.assert_allclose(found, model.predict_proba(codes[2:3]), rtol=1e-5)
 
 
-def test_what_a_graph_cannot_read_comes_in_as_numbers():
+def test_what_a_graph_cannot_read_comes_in_as_numbers(monkeypatch):
+    monkeypatch.setattr(columns, "CATEGORIES", 20)
     table = TABLE.assign(
         words=[f"word{number % 11} and word{number % 13}" for number in range(90)],
-        code=[f"c{number % 88}" for number in range(90)],
+        code=[f"c{number % 45}" for number in range(90)],
     )
     model = vp.TabularRegressor(**FEW).fit(table, NUMBERS)
     message = r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"

@@ -155,6 +155,20 @@ def test_many_categories_share_inputs():
     assert (shared.sum(axis=0) > 0).mean() > 0.8
 
 
+@pytest.mark.parametrize(("triples", "most", "own", "shared"), [(0, 512, 100, 1), (5, 512, 100, 32), (0, 80, 80, 32)])
+def test_categories_of_four_rows_have_inputs_of_their_own(triples, most, own, shared):
+    rows = {4: 100, 3: triples, 1: 70}
+    names = [f"{count} rows {number}" for count, many in rows.items() for number in range(many) for _ in range(count)]
+    categories = Categories.of(pd.Series(names), most)
+    assert (len(categories.names), categories.buckets) == (own, shared)
+    assert (categories(pd.Series(names)).sum(axis=1) == 1).all()
+
+
+def test_many_categories_without_many_rows_have_few_inputs_of_their_own():
+    names = [f"n{number}" for number in range(200) for _ in range(3)]
+    assert len(Categories.of(pd.Series(names)).names) == CATEGORIES
+
+
 def test_dates_by_hand():
     dates = Dates.of(pd.Series(["2024-01-01 06:00", "2024-02-03", None]))
     assert dates.has_times

@@ -33,11 +33,15 @@ COMPILED_FROM = 4096
 """Blocks of this many rows are encoded by a kernel: for fewer, NumPy takes less time than loading the kernel does."""
 
 CATEGORIES = 64
-"""At most this many categories have an input of their own: more would make the first layer the largest."""
+"""So many categories, the most frequent ones, have an input of their own in any table."""
+MOST_CATEGORIES = 512
+"""At most this many have one: more would make the first layer by far the largest."""
 FEWEST_ROWS = 2
 """A category needs this many rows for an input of its own: of a single row no weight can be learned."""
+ROWS_OF_MANY = 4
+"""Beyond `CATEGORIES` it needs this many rows: of fewer, its mean target tells as much."""
 BUCKETS = 32
-"""The number of inputs that all other categories share if they are more than `CATEGORIES`."""
+"""The number of inputs that all other categories share if some of them have `FEWEST_ROWS`."""
 
 
 @dataclass(frozen=True)
@@ -412,13 +416,14 @@ class Categories:
     kind = "categories"
 
     @classmethod
-    def of(cls, series: Any) -> "Categories":
-        """Return how a column becomes inputs."""
+    def of(cls, series: Any, most: int = MOST_CATEGORIES) -> "Categories":
+        """Return how a column becomes inputs, with at most this many categories that have their own."""
         names, counts = np.unique(as_names(series).astype(str), return_counts=True)
         frequent = np.flatnonzero(counts >= FEWEST_ROWS)
-        frequent = frequent[np.argsort(-counts[frequent], kind="stable")][:CATEGORIES]
-        others = len(names) - len(frequent)
-        return cls(names[np.sort(frequent)], BUCKETS if others > CATEGORIES else 1)
+        by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
+        least = np.where(np.arange(len(by_count)) < CATEGORIES, FEWEST_ROWS, ROWS_OF_MANY)
+        own = by_count[counts[by_count] >= least][:most]
+        return cls(names[np.sort(own)], BUCKETS if len(own) < len(frequent) else 1)
 
     @property
     def marks(self) -> int:

@@ -11,7 +11,7 @@ from ..core.selection import Selection
 from ..train.engine import can_compile
 from .asked import NOTHING, Asked
 from .blocks import by_blocks
-from .columns import Categories, Dates, Missed, NumberInputs
+from .columns import CATEGORIES, MOST_CATEGORIES, Categories, Dates, Missed, NumberInputs
 from .error import TableError, nearest
 from .frames import Frame
 from .kept_rows import RowFormat
@@ -37,7 +37,7 @@ PIECES = 16
 MOST_PIECES = 512
 """The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
 MOST_ENTRIES = 200_000_000
-"""The largest number of entries of the inputs of pieces, which bounds the time that they take."""
+"""The largest number of entries of the inputs of pieces, or of categories, which bounds the time that they take."""
 MOST_KEPT = 2**25
 """The most inputs of all rows that training keeps, 128 MB in float32; of more it keeps what they are computed from."""
 
@@ -86,13 +86,14 @@ class Encoder:
             If no column can be used.
         """
         encoder, doubts = cls([], [], {}, [], is_guessing=False), []
-        pieces, decimal = pieces_for(*frame.shape), cache(lambda: common_decimal(frame, asked))
+        pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
+        decimal = cache(lambda: common_decimal(frame, asked))
         for name in frame.columns:
             kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
             part = (
                 "all values are missing"
                 if kind is None
-                else inputs_of(frame[name], kind, pieces, name in asked.columns)
+                else inputs_of(frame[name], kind, pieces, categories, name in asked.columns)
             )
             if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):
                 doubts.append(f"Column {name!r}: {kind.doubt}.")
@@ -299,13 +300,24 @@ def pieces_for(rows: int, columns: int) -> int:
     return max(min(PIECES, MOST_PIECES // columns, MOST_ENTRIES // (rows * columns)), 1)
 
 
-def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> Inputs | str:
+def categories_for(rows: int, columns: int) -> int:
+    """Return how many categories of a column have inputs of their own at most.
+
+    Examples
+    --------
+    >>> categories_for(10_000, 20), categories_for(100_000, 20), categories_for(1_000_000, 20)
+    (512, 100, 64)
+    """
+    return min(max(MOST_ENTRIES // (rows * columns), CATEGORIES), MOST_CATEGORIES)
+
+
+def inputs_of(series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool = False) -> Inputs | str:
     """Return how a column with values becomes inputs, or the reason why it is not used.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> inputs_of(pd.Series([1, 1]), Kind("number", NumberReading()), pieces=4)
+    >>> inputs_of(pd.Series([1, 1]), Kind("number", NumberReading()), pieces=4, categories=64)
     'all values are the same'
     """
     known = series.dropna()
@@ -324,7 +336,7 @@ def inputs_of(series: Any, kind: Kind, pieces: int, is_asked: bool = False) -> I
         return LatentTexts.of(series)
     if distinct == len(known) > 20 and not is_asked:
         return "each row has a value of its own, which says nothing of other rows"
-    return Categories.of(series)
+    return Categories.of(series, categories)
 
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:

@@ -220,7 +220,7 @@ def are_codes(texts: list[str]) -> bool:
 def are_texts(series: Any) -> bool:
     """Return whether a column holds text rather than categories, by the number of words of a value on average.
 
-    They are two if most values differ, and four if more values differ than categories have inputs of their own.
+    They are two if most values differ, and four if more than 64 values differ.
     Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
 
     Examples
