@@ -10,7 +10,7 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
-from vecprop.tables import columns
+from vecprop.tables import columns as tables_columns
 from vecprop.tables.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.values import MISSING, as_names
 
@@ -213,7 +213,7 @@ def test_text_that_is_empty_is_missing_unless_training_had_it():
 
 
 def test_what_a_graph_cannot_read_comes_in_as_numbers(monkeypatch):
-    monkeypatch.setattr(columns, "CATEGORIES", 20)
+    monkeypatch.setattr(tables_columns, "CATEGORIES", 20)
     table = TABLE.assign(
         words=[f"word{number % 11} and word{number % 13}" for number in range(90)],
         code=[f"c{number % 45}" for number in range(90)],
