@@ -161,6 +161,14 @@ def test_many_fits_that_are_killed_go_on_to_the_bit(name, kills, tmp_path, monke
             make(tmp_path / "folder").fit(**{"X": X, "y": y} | changed)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_folder_of_another_number_of_members_is_another_run(tmp_path):
+    settings: Any = {"random_state": 0, "checkpoint": Checkpoint(tmp_path / "folder")}
+    MLPEnsembleRegressor(MLPRegressor(**SMALL), 2, **settings).fit(X, y)
+    with pytest.raises(ValueError, match="is the checkpoint of another run: its"):
+        MLPEnsembleRegressor(MLPRegressor(**SMALL), 3, **settings).fit(X, y)
+
+
 @pytest.mark.parametrize("solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_restarts_that_are_killed_go_on_to_the_bit(solver, tmp_path, monkeypatch):

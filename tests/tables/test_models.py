@@ -86,8 +86,9 @@ def test_intervals_cover_their_share(regressor, coverage):
     low, high = regressor.predict_interval(new, coverage).T
     inside = (low <= new["spends"]) & (new["spends"] <= high)
     assert coverage - 0.03 < inside.mean() < coverage + 0.15
-    with pytest.raises(ValueError, match="is not a share"):
-        regressor.predict_interval(new, 1.0)
+    for wrong in (1.0, "a", None, np.nan):
+        with pytest.raises(ValueError, match="is not a share"):
+            regressor.predict_interval(new, wrong)
 
 
 def test_intervals_by_hand():
@@ -240,6 +241,25 @@ def test_what_is_no_table_is_told():
     polars = pytest.importorskip("polars")
     with pytest.raises(TableError, match=r"X is a LazyFrame, not a data frame: call its collect\(\)"):
         TabularRegressor(**SMALL).fit(polars.LazyFrame({"a": [1, 2, 3]}), [1, 2, 3])
+
+
+@pytest.mark.parametrize("setting", ["sample_weight", "groups", "time"])
+def test_the_target_has_no_other_role(setting):
+    with pytest.raises(TableError, match=f"^{setting} is 'spends', the column of the target: name another one"):
+        TabularRegressor("spends", **SMALL).fit(people(), **{setting: "spends"})
+
+
+def test_columns_go_by_position_where_training_or_prediction_has_an_array():
+    X, y = make_friedman1(60, random_state=0)
+    frame = pd.DataFrame(X[:, :5], columns=list("abcde"))
+    of_array, of_frame = (TabularRegressor(**SMALL).fit(table, y) for table in (X[:, :5], frame))
+    for model, other in ((of_array, frame), (of_frame, X[:, :5])):
+        with pytest.warns(UserWarning, match="feature names"):
+            Y = model.predict(other)
+        np.testing.assert_array_equal(Y, of_array.predict(X[:, :5]))
+    with pytest.raises(ValueError, match="X has 4 features, but TabularRegressor is expecting 5"), pytest.warns():
+        of_array.predict(frame[list("abcd")])
+    np.testing.assert_array_equal(of_array.predict(frame.set_axis([f"x{k}" for k in range(5)], axis=1)), Y)
 
 
 def test_a_row_alone_is_predicted_as_among_others():

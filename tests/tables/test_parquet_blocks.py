@@ -68,9 +68,17 @@ def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
     (folder / "_metadata.parquet").write_bytes(b"")
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "a.parquet").write_bytes(b"")
-    (folder / "year=2020").mkdir()
-    frame()[:0].to_parquet(folder / "year=2020" / "none.parquet", index=False)
+    (folder / "older").mkdir()
+    frame()[:0].to_parquet(folder / "older" / "none.parquet", index=False)
     assert vp.ParquetBlocks(folder, "y").sizes.sum() == 300
+
+
+def test_a_column_that_folders_are_named_by_is_not_left_out(tmp_path):
+    (tmp_path / "year=2024").mkdir()
+    frame().to_parquet(tmp_path / "year=2024" / "a.parquet")
+    with pytest.raises(vp.TableError, match="'year=2024', which holds a value of a column 'year': write it into"):
+        vp.ParquetBlocks(tmp_path, "y")
+    assert vp.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
 
 
 def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):

@@ -207,12 +207,14 @@ def fit_together(
     return errors
 
 
-def _trained(members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool) -> dict[int, TrainingResult]:
+def _trained(
+    members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, place: str = "members"
+) -> dict[int, TrainingResult]:
     """Return the results of training members, by number, without members whose settings are refused."""
     population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
-    own = checkpoint and checkpoint.part(f"members-{min(members)}-{max(members)}")
+    own = checkpoint and checkpoint.part(place)
     try:
         X, T = population[0].X, population[0].T
         results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
@@ -223,7 +225,8 @@ def _trained(members: dict[int, Member], checkpoint: Any, workers: Any, moments:
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
-                trained |= _trained({number: members[number] for number in some}, checkpoint, workers, moments)
+                half_of = {number: members[number] for number in some}
+                trained |= _trained(half_of, checkpoint, workers, moments, f"members-{some[0]}-{some[-1]}")
         return trained
     return dict(zip(members, results, strict=True))
 

@@ -149,13 +149,15 @@ def _require_table(file: Path, folder: Path) -> None:
             f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: take it out of the folder, "
             "begin its name with _, or give a list of the files of the table."
         )
+    require_all_columns(file, folder, f'give pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead')
+
+
+def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
+    """Refuse a file that lacks a column, since a folder that it is in is named like a value of it."""
     named = next((part for part in file.relative_to(folder).parts[:-1] if "=" in part), None)
     if named is not None:
         column = named.partition("=")[0]
-        raise TableError(
-            f"{file} is in the folder {named!r}, which holds a value of a column {column!r}: give "
-            f'pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead.'
-        )
+        raise TableError(f"{file} is in the folder {named!r}, which holds a value of a column {column!r}: {remedy}.")
 
 
 def _require_one_kind(files: Sequence[Path]) -> None:

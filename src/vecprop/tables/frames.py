@@ -109,8 +109,19 @@ def _of_array(array: Any, estimator: Any) -> Frame:
         estimator=estimator,
         input_name="X",
     )
-    frame = pandas().DataFrame(X, columns=[f"x{number}" for number in range(X.shape[1])])
+    frame = pandas().DataFrame(X, columns=names_of_array(X.shape[1]))
     return frame.infer_objects() if is_object else frame
+
+
+def names_of_array(columns: int) -> list[str]:
+    """Return the names of the columns of an array.
+
+    Examples
+    --------
+    >>> names_of_array(3)
+    ['x0', 'x1', 'x2']
+    """
+    return [f"x{number}" for number in range(columns)]
 
 
 def column_of(frame: Frame, name: str) -> Any:

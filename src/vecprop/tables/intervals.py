@@ -72,7 +72,7 @@ def level_for(coverage: float, groups: float) -> float:
 
 def require_share(coverage: float) -> None:
     """Refuse a coverage that intervals cannot have."""
-    if not 0.5 <= coverage < 1:
+    if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
         raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
 
 

@@ -12,6 +12,7 @@ from ..system.threads import usable_threads
 from ..train.engine import can_compile
 from .arrow_files import PARQUET, one_line_errors
 from .error import TableError, nearest
+from .file_lists import require_all_columns
 
 
 class ParquetBlocks:
@@ -166,6 +167,8 @@ def parquet_files(source: Any) -> list[Path]:
         files = sorted(
             (path for path, own in parts.items() if not any(p[0] in "._" for p in own)), key=parts.__getitem__
         )
+        for path in files:
+            require_all_columns(path, folder, "write it into the files, or list them to leave it out")
     else:
         files = [Path(source)]
     if not files:

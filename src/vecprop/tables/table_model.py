@@ -30,7 +30,7 @@ from .error import TableError, first_line, pandas
 from .explaining.contributions import Explanations, explanations
 from .file_lists import files_of, is_path
 from .folds import Dependence
-from .frames import Frame, as_frame, column_of, has_names, twice
+from .frames import Frame, as_frame, column_of, has_names, names_of_array, twice
 from .growth import Calibrated, fit_together
 from .intervals import Residuals
 from .leaks import leaks
@@ -390,6 +390,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
                 f"{type(self).__name__}(target={y!r})."
             )
+        for setting, name in (("sample_weight", sample_weight), ("groups", groups), ("time", time)):
+            if isinstance(name, str) and name == self.target:
+                raise TableError(f"{setting} is {name!r}, the column of the target: name another one.")
         frame = self._without_target(frame)
         if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
@@ -590,17 +593,21 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         ]
 
     def _table(self, X: Any) -> Frame:
-        """Return a table for prediction, without its target, with the column names of training."""
+        """Return a table for prediction, without its target, with the column names of training.
+
+        Columns go by their position if the table or that of training is an array, with scikit-learn's warning if one of
+        them has names.
+        """
         check_is_fitted(self)
         frame = as_frame(X, self)
         if self.encoder_.is_guessing:
             texts = frame.select_dtypes(["object", "string"])
             frame = frame.assign(**texts.mask(texts == "None"))
-        if has_names(X):
+        if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
             return self._without_target(frame)
-        _check_feature_names(self, X, reset=False)
+        _check_feature_names(self, frame if has_names(X) else X, reset=False)
         _check_n_features(self, frame, reset=False)
-        return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
+        return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return what a function predicts from the networks' inputs for a table's rows, (N, …), by blocks of rows.
