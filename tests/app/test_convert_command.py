@@ -168,6 +168,16 @@ def test_an_interrupted_conversion_goes_on(vecprop, tmp_path, small_parts, monke
     assert len(written) == 12 + 5
 
 
+def test_what_kills_have_left_is_removed(vecprop, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "t").mkdir()
+    left = tmp_path / "t" / "._convert.json.0123.unfinished"
+    for _ in range(2):  # before the list is there, and after
+        left.write_bytes(b"{")
+        assert vecprop("convert", "t.csv", "t").exit_code == 0
+        assert not left.exists()
+
+
 def digests(folder):
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 

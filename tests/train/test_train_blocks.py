@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import vecprop as vp
@@ -16,6 +15,7 @@ from vecprop.core.counter_rng import permutation
 from vecprop.files.checkpoint import pace
 from vecprop.system.threads import at_most_threads
 from vecprop.train import stream
+from vecprop.train.checked_blocks import CheckedBlocks
 from vecprop.train.windows import Windows
 
 RNG = np.random.default_rng(0)
@@ -274,6 +274,18 @@ def test_ctrl_c_at_any_moment_keeps_them(seconds):
     np.testing.assert_array_equal(rest.history.loss[-1], whole.history.loss[-1])
 
 
+def test_a_block_may_be_read_while_it_is_told_whether_rows_are_sorted(monkeypatch):
+    checked: Any = CheckedBlocks(PLAIN, start(PLAIN), vp.ArrayBlocks(X, T, rows=330))
+    moments = checked._moments
+
+    def told_meanwhile(batch):
+        checked.moments = None
+        return moments(batch)
+
+    monkeypatch.setattr(checked, "_moments", told_meanwhile)
+    assert checked.read(0)[0].rows == 330
+
+
 def test_the_next_window_is_read_while_one_is_trained_on():
     read, met = [], []
 
@@ -318,6 +330,7 @@ class Returning:
 
 
 def test_lists_and_frames_are_arrays():
+    pd = pytest.importorskip("pandas")
     like = fit(weight=W)
     frame = pd.DataFrame(X, index=np.arange(330.0)[::-1])  # a slice of its labels is not one of its rows
     for own, targets in ((X.tolist(), T.tolist()), (frame, pd.Series(T, index=frame.index))):

@@ -141,6 +141,7 @@ def _manifest(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give the name of a folder.")
+    sweep(path, age=0)
     if path.exists():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +160,7 @@ def _manifest(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
     elif folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty, and holds no parts of a table: give the name of a new folder.")
-    (folder / AS_TEXT).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     known = {"asked": asked}
     _write(path, known)
     return known
@@ -192,6 +193,7 @@ class _Work:
         """Write all rows as parts of text, and return what is known of them."""
         from pyarrow.parquet import read_schema
 
+        (self.folder / AS_TEXT).mkdir(exist_ok=True)
         number = 0
         place = _Place(0, 0, 0, {name: PlainColumn() for name in self.names}, [])
         while self._text_part(number).exists():

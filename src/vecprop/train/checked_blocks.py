@@ -88,8 +88,9 @@ class CheckedBlocks:
                 raise ValueError("its targets or weights are of another kind than those of the blocks before.")
         except (TypeError, ValueError) as error:
             raise type(error)(f"In {place}: {error}") from None
-        if self.moments is not None and number not in self.moments:
-            self.moments[number] = self._moments(batch)
+        moments = self.moments  # which the thread that trains may set to None meanwhile
+        if moments is not None and number not in moments:
+            moments[number] = self._moments(batch)
         return [batch]
 
     def _moments(self, batch: Batch) -> np.ndarray:
