@@ -75,6 +75,27 @@ def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
         of.assert_equal(one, other)
 
 
+def test_a_member_that_ends_while_results_are_read_has_not_ended():
+    """Otherwise it would be kept with the reason of a moment before, at which it had no epochs."""
+    member = of.member(epochs=6)
+    cohort: Any = CompiledCohort([0], [member], Data(of.X, of.T, None))
+    done = cohort.fits.done
+
+    class Ending(type(cohort.fits)):
+        @property
+        def done(self):
+            before = done.copy()
+            done[0, 0], done[0, 3], self.seconds[0] = 6, 0, 0.5
+            return before
+
+    cohort.fits.seconds[0], done[0, 3] = -1.0, 0
+    del cohort.fits.done
+    cohort.fits.__class__ = Ending
+    first, second = cohort.results(), cohort.results()
+    assert first.seconds[0] <= 0
+    assert (second.seconds[0], REASONS[second.reasons[0]]) == (0.5, "epochs")
+
+
 def test_what_has_ended_when_the_rest_is_stopped_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     members: list[Any] = [*(of.member(seed=seed, epochs=1) for seed in range(3)), of.member(epochs=10**7)]

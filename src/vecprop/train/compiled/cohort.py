@@ -99,8 +99,9 @@ class CompiledCohort(Cohort):
         )
 
     def results(self) -> CohortResults:
-        """Return the results, with views of the arrays in which members were trained."""
+        """Return the results, with views of the arrays in which members are trained, perhaps still."""
         member, fits = self.member, self.fits
+        seconds = fits.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
         done, steps, why = fits.done[:, 0], fits.done[:, 1], fits.done[:, 3]
         reasons = np.where((why == 0) & (done == fits.epochs), EPOCHS, OF_END[why])
         return CohortResults(
@@ -126,7 +127,7 @@ class CompiledCohort(Cohort):
             steps,
             reasons,
             (why != member_fits.NOT_STARTED) & (why != member_fits.Ended.AT_START),
-            fits.seconds,
+            seconds,
         )
 
 
