@@ -220,7 +220,8 @@ def _trained(
         results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
     except (TypeError, ValueError):
         if own is not None and own.is_begun:
-            raise  # it is another run's  # one member was refused before any was trained: find it by halving
+            raise  # it is another run's
+        # One member was refused before any was trained: find it by halving.
         numbers, trained = list(members), {}
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():

@@ -26,7 +26,7 @@ from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs
 from .ensemble import Ensemble, Networks
 from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
-from .error import TableError, first_line, pandas
+from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .file_lists import files_of, is_path
 from .folds import Dependence
@@ -44,6 +44,7 @@ from .table_parts import TableParts, frames_of, may_be_in_parts
 from .task import as_whole
 from .values import as_numbers
 from .watch import Watch
+from .weights import weights
 from .window_fit import StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
@@ -51,9 +52,6 @@ TRAINED_ANEW = "The model was trained anew"
 
 OF_GROUPS = "it tells groups apart"
 """Why a column of groups is not used."""
-
-LARGEST_WEIGHT = 1e30
-"""The largest weight of a row, with room for sums in float32; weights below its inverse count as none."""
 
 OWN_ROWS = (
     "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
@@ -678,32 +676,3 @@ def _best_epoch(validation_curve: Sequence[float]) -> float:
     The first value is before the first epoch.
     """
     return float(np.nanargmin(validation_curve)) if len(validation_curve) else np.nan
-
-
-def weights(sample_weight: Any, rows: int) -> np.ndarray:
-    """Return the weights of a number of rows as floats, or refuse them; weights too small for float32 are 0.
-
-    Examples
-    --------
-    >>> weights([1, 1e-50, 2], rows=3)
-    array([1., 0., 2.])
-    """
-    try:
-        weight = np.asarray(sample_weight, float)
-    except ValueError as error:
-        raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
-    if weight.shape != (rows,):
-        raise TableError(f"The table has {rows} rows, but sample_weight has the shape {weight.shape}: give one a row.")
-    wrong = np.flatnonzero(~((weight >= 0) & (weight <= LARGEST_WEIGHT)))
-    if len(wrong):
-        raise TableError(
-            f"sample_weight has {len(wrong)} value(s) that are no weights, such as {weight[wrong[0]]} in row "
-            f"{wrong[0]}: weights are at least 0, and at most {LARGEST_WEIGHT:g}."
-        )
-    weight = np.where(weight < 1 / LARGEST_WEIGHT, 0.0, weight)
-    if not weight.any():
-        raise TableError(
-            f"sample_weight is zero in all rows, or below {1 / LARGEST_WEIGHT:g}, so that no row counts: weigh at "
-            "least two."
-        )
-    return weight
