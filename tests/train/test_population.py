@@ -307,3 +307,20 @@ def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
     monkeypatch.setattr(member_fits, "run", run)
     with pytest.raises(KeyboardInterrupt):
         vp.train_population([member()], X, T)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_predictions_of_validation_rows_are_kept(engine):
+    rule, rows = vp.EarlyStopping(3), np.flatnonzero(~np.isin(np.arange(N), HALF))
+    settings = {"rows": HALF, "validation_rows": rows, "epochs": 30, "batch_size": 16, "early_stopping": rule}
+    members = [member(network(), seed, **settings) for seed in range(2)]
+    results = vp.train_population([replace(one, keeps_predictions=True) for one in members], X, T, engine=engine)
+    for found, one in zip(results, vp.train_population(members, X, T, engine=engine), strict=True):
+        assert_equal(found, one)
+        kept, losses = found.history.validation_predictions, found.history.validation_loss
+        assert kept.shape == (len(losses), len(rows), T.shape[1])
+        net = found.state.network
+        assert net is not None
+        np.testing.assert_allclose(kept[losses.argmin()], net.predict(found.theta, X[rows]), rtol=1e-12)
+        np.testing.assert_allclose(kept[-1], net.predict(found.state.theta, X[rows]), rtol=1e-12)
+        assert one.history.validation_predictions.shape == (0,)

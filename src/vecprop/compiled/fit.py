@@ -77,6 +77,8 @@ class Epochs:
         A copy of the parameters, which becomes the last parameters with a finite loss.
     plan : Plan
         The batches, the clipping and the loss.
+    keeps_predictions : bool, default False
+        Whether the predictions of the validation rows are kept after each epoch, at `kept_predictions` of the record.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Epochs:
         moments: list[np.ndarray],
         last_finite: np.ndarray,
         plan: Plan,
+        keeps_predictions: bool = False,
     ) -> None:
         F = theta.dtype.type
         precompile(epochs_kernel, F)
@@ -116,6 +119,7 @@ class Epochs:
                 clip,
                 plan.running,
                 plan.score,
+                keeps_predictions,
                 len(moments),
             )
         )
@@ -257,6 +261,7 @@ def _template(
     clip: float,
     running: bool,
     score: Score | None,
+    keeps_predictions: bool,
     moments: int,
 ) -> Context:
     """Return the template context of all fits with the same shapes and settings.
@@ -278,7 +283,7 @@ def _template(
         keys=4 * rows * shuffled,
         places=4 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,
-        predictions=number * validation_rows * program.network.outputs if score else 0,
+        predictions=number * validation_rows * program.network.outputs if score or keeps_predictions else 0,
     )
     context.set(
         shards=shards,
@@ -288,10 +293,9 @@ def _template(
         full=batch_size == rows,
         shuffle=shuffle_address() if shuffled else 0,
     )
+    if score or keeps_predictions:
+        context.set(link=program.link)
     if score:
-        context.set(
-            validation_score=score_address(score, program.F),
-            link=program.link,
-        )
+        context.set(validation_score=score_address(score, program.F))
     context.release()
     return context

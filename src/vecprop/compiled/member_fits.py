@@ -91,6 +91,8 @@ def _fit(context, c, run_epochs, size):
         # The measured losses are the first entries; the epochs write behind them.
         c.validation_losses += size
         c.validation_scores += 8
+        if c.kept_predictions:
+            c.kept_predictions += size * c.validation.rows * c.outputs
         if not c.running:
             c.losses += size
     if epochs:
@@ -149,6 +151,8 @@ class MemberFits:
         The learning rate of each step, or one for all.
     stopping : tuple of float or None
         The rule of early stopping, see `epochs.STOPPING`.
+    keeps_predictions : bool, default False
+        Whether the predictions of the validation rows are kept.
 
     Attributes
     ----------
@@ -166,6 +170,8 @@ class MemberFits:
     validation_scores : ndarray (M, epochs + 1)
         The scores of the validation rows, at the same parameters as their losses. Without validation rows both are
         (M, 0).
+    validation_predictions : ndarray (M, epochs + 1, n, O)
+        The predictions of the n validation rows at the same parameters; (M, 0, n, O) if they are not kept.
     norms, sizes : ndarray (M, epochs + 1)
         The mean norms of the gradients and lengths of the steps in each epoch.
     done : ndarray (M, 4)
@@ -187,6 +193,7 @@ class MemberFits:
         epochs: int,
         rates: np.ndarray,
         stopping: tuple[float, ...] | None,
+        keeps_predictions: bool = False,
     ) -> None:
         M, P = thetas.shape
         self.F = thetas.dtype.type
@@ -197,13 +204,16 @@ class MemberFits:
         self.losses, self.norms, self.sizes = np.empty((3, M, epochs + 1), self.F)
         self.validation_losses = np.empty((M, 0 if validation_batch is None else epochs + 1), self.F)
         self.validation_scores = np.empty((M, epochs + 1 if plan.score else 0))
+        kept, rows = (epochs + 1 if keeps_predictions else 0), 0 if validation_batch is None else validation_batch.rows
+        self.validation_predictions = np.empty((M, kept, rows, network.outputs), self.F)
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
         with at_most_threads(1):
             moments = [moment[0] for moment in self.moments.values()]
             finite = self.last_finite[0]
-            fit = Epochs(network, self.thetas[0], batch, validation_batch, optimizer, moments, finite, plan)
+            data = batch, validation_batch
+            fit = Epochs(network, self.thetas[0], *data, optimizer, moments, finite, plan, keeps_predictions)
         self.uses_blas = fit.uses_blas
         self.work = epochs * batch.rows * fit.operations
         self.needed = fit.context.reserved
@@ -230,6 +240,8 @@ class MemberFits:
         }
         if stopping:
             each |= {"memory": self.memory, "best": self.best}
+        if keeps_predictions:
+            each["kept_predictions"] = self.validation_predictions
         for name, array in each.items():
             self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]

@@ -25,6 +25,7 @@ ARRAYS = (
     "losses",
     "validation_losses",
     "validation_scores",
+    "validation_predictions",
     "norms",
     "sizes",
     "done",
@@ -33,7 +34,10 @@ ARRAYS = (
     "measured",
     "seconds",
 )
-"""The attributes with an entry for each member, beside the moments."""
+"""The attributes with an entry for each member, except the moments."""
+
+CURVES = ("losses", "validation_losses", "validation_scores", "validation_predictions", "norms", "sizes")
+"""The attributes with an entry for each epoch."""
 
 
 @dataclass(eq=False)
@@ -62,6 +66,8 @@ class CohortResults(Versioned):
         The memory of early stopping.
     losses, validation_losses, validation_scores, norms, sizes : ndarray (M, E)
         The curves, of which entries beyond a member's epochs mean nothing; (M, 0) if they are not measured.
+    validation_predictions : ndarray (M, E, n, O)
+        The predictions of the n validation rows; (M, 0, n, O) if they are not kept.
     done, steps : ndarray (M,)
         The epochs and steps of each member.
     reasons : ndarray (M,)
@@ -88,6 +94,7 @@ class CohortResults(Versioned):
     losses: np.ndarray
     validation_losses: np.ndarray
     validation_scores: np.ndarray
+    validation_predictions: np.ndarray
     norms: np.ndarray
     sizes: np.ndarray
     done: np.ndarray
@@ -107,6 +114,7 @@ class CohortResults(Versioned):
                 loss=self.losses[place, : epochs + (not self.running)],
                 validation_loss=self.validation_losses[place, :known],
                 validation_score=self.validation_scores[place, :known],
+                validation_predictions=self.validation_predictions[place, :known],
                 gradient_norm=self.norms[place, :epochs],
                 step_size=self.sizes[place, :epochs],
                 time=self.seconds[place] / max(epochs, 1) * np.arange(known),
@@ -144,7 +152,7 @@ class CohortResults(Versioned):
         """
         arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
         known = int(arrays["done"].max(initial=0)) + 1
-        for name in ("losses", "validation_losses", "validation_scores", "norms", "sizes"):
+        for name in CURVES:
             arrays[name] = arrays[name][:, :known].copy()
         has_diverged = arrays["reasons"] == REASONS.index("diverged")
         arrays["thetas"][has_diverged] = arrays["last_finite"][has_diverged]

@@ -25,6 +25,8 @@ class History(Versioned):
         The same on the validation rows.
     validation_score : ndarray (epochs + 1, *M), or (0,) if nothing is scored
         The score of the validation rows, larger is better.
+    validation_predictions : ndarray (epochs + 1, n, O), or (0,) if they are not kept
+        The predictions of the validation rows, see `Member`.
     gradient_norm : ndarray (epochs, *M)
         The Euclidean norm of the gradient before clipping, the mean over the epoch's steps.
     step_size : ndarray (epochs, *M)
@@ -44,6 +46,7 @@ class History(Versioned):
     _loss: list[np.ndarray] = field(default_factory=list)
     _validation_loss: list[np.ndarray] = field(default_factory=list)
     _validation_score: list[np.ndarray] = field(default_factory=list)
+    _validation_predictions: list[np.ndarray] = field(default_factory=list)
     _gradient_norm: list[np.ndarray] = field(default_factory=list)
     _step_size: list[np.ndarray] = field(default_factory=list)
     _time: list[np.ndarray] = field(default_factory=list)
@@ -76,6 +79,11 @@ class History(Versioned):
     def validation_score(self) -> np.ndarray:
         """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
         return _joined(self._validation_score)
+
+    @property
+    def validation_predictions(self) -> np.ndarray:
+        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not kept."""
+        return _joined(self._validation_predictions)
 
     @property
     def gradient_norm(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array, namespace
+from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score
@@ -42,6 +42,8 @@ class Member:
         them: nothing is copied for a member.
     sample_weight : ndarray (N,), optional
         The weights of all rows of X, in place of those that the population shares.
+    keeps_predictions : bool, default False
+        Whether the history keeps the predictions of the validation rows after each epoch.
     epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip
         See `train`.
 
@@ -78,13 +80,14 @@ class Member:
     schedule: Schedule | None = None
     early_stopping: EarlyStopping | Stagnation | None = None
     clip: float | None = None
+    keeps_predictions: bool = False
 
     def key(self, alike: "Alike") -> tuple[Any, ...]:
         """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
         plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip)
-        stopping = (self.validation_score, self.early_stopping)
+        stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
         shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
         return (*map(alike, parts), *map(id, data), *plan, *stopping, *shape)
 
@@ -208,8 +211,16 @@ class Data:
         """Train a member by itself."""
         X, T, weight = self.chosen(member, member.rows)
         validation_batch = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
+        kept: list[Array] = []
+
+        def keep(theta: Array) -> None:
+            if validation_batch is not None:
+                kept.append(on_host(member.network.predict(theta, validation_batch[0])))
+
+        if member.keeps_predictions:
+            keep(member.theta)
         try:
-            return train(
+            result = train(
                 member.network,
                 member.theta,
                 X,
@@ -227,9 +238,12 @@ class Data:
                 early_stopping=member.early_stopping,
                 clip=member.clip,
                 engine=engine,
+                callbacks=[lambda state: keep(state.theta)] if kept else (),
             )
         except DivergenceError as error:
-            return error.result
+            result = error.result
+        result.history.extend(validation_predictions=np.stack(kept) if kept else None)
+        return result
 
 
 def checked_row_numbers(rows: Any, count: int) -> np.ndarray:

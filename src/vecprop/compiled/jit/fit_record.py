@@ -157,6 +157,7 @@ FIT = np.dtype(
         ("last_finite", _ADDRESS),
         ("seconds", _ADDRESS),
         ("predictions", _ADDRESS),
+        ("kept_predictions", _ADDRESS),  # of the validation rows after each epoch
     ],
     align=True,
 )

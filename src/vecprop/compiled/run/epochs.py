@@ -349,6 +349,10 @@ def _measured(context, c, worker, epoch, known, theta):
             if is_validation and c.validation_score:
                 scores = doubles_at(c.validation_scores, epoch + 1)
                 scores[epoch] = call_score(c.validation_score, (context,))
+            if is_validation and c.kept_predictions:
+                size = N * c.outputs
+                kept = numbers_at(c.kept_predictions, (epoch + 1) * size, theta)
+                copy(numbers_at(c.predictions, size, theta), part(kept, epoch * size, (epoch + 1) * size))
     return finite
 
 

@@ -235,7 +235,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
                 gather_inputs(c, data, places, tile)
         for layer in range(c.layers):
             forward(c, layer, inputs, S, step >= 0, step, rows, workspace)
-        if is_validation and c.validation_score:
+        if is_validation and (c.validation_score or c.kept_predictions):
             _store_predictions(c, data, workspace, rows, deltas)
         total += loss_of_tile(c, S, rows.size, workspace, targets, weights, deltas, losses)
         delta, before = part(deltas, np.int64(0), c.delta_size), part(deltas, c.delta_size, twice)

@@ -20,7 +20,7 @@ from .folder import Folder
 from .pace import Pace
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
-PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip")
+PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip", "keeps_predictions")
 DATA = ("X", "T", "sample_weight")
 ROWS = ("rows", "validation_rows")
 

@@ -57,6 +57,7 @@ class CompiledCohort(Cohort):
             int(member.epochs),
             self._rates(),
             None if rule is None else as_numbers(rule),
+            member.keeps_predictions and validation_batch is not None,
         )
 
     def _rates(self) -> np.ndarray:
@@ -121,6 +122,7 @@ class CompiledCohort(Cohort):
             fits.losses,
             fits.validation_losses,
             fits.validation_scores,
+            fits.validation_predictions,
             fits.norms,
             fits.sizes,
             done,
