@@ -141,7 +141,7 @@ def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
     assert covered[0][1] > 0.97 > 0.83 > covered[0][2]  # all are as wide, and so hold another share elsewhere
     assert covered[1] == pytest.approx([0.9, 0.9, 0.9], abs=0.04)
     low, high = of_quantiles.predict_interval(new, 0.6).T  # of other levels than those learned
-    assert ((low <= new["y"]) & (new["y"] <= high)).mean() == pytest.approx(0.65, abs=0.07)
+    assert ((low <= new["y"]) & (new["y"] <= high)).mean() == pytest.approx(0.6, abs=0.05)
 
 
 @pytest.mark.parametrize("quantile", [(0.1, 0.9), (0.9, 0.5, 0.1), (0.4, 0.5, 0.6), (0.0, 0.5, 0.9), 1.0])
@@ -396,7 +396,9 @@ def test_the_temperature_undoes_what_made_probabilities_too_sure():
     Z = rng.normal(size=(4000, 3))
     P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
     classes = (P.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    assert best_inverse_temperature(temperature_scaled(P, 3.0), classes) == pytest.approx(1 / 3, rel=0.1)
+    P = temperature_scaled(P, 3.0)[:, None]
+    assert best_inverse_temperature(P, classes) == pytest.approx(1 / 3, rel=0.1)
+    assert best_inverse_temperature(P[:5], classes[:5]) < 0.28  # few rows prove little
 
 
 @pytest.mark.long

@@ -122,16 +122,19 @@ def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
 
 
 def out_of_fold(model, target, move):
-    """Return the loss of rows not seen, with a share of the standardised view that is moved."""
+    """Return the loss of out-of-fold predictions, with a share of the standardised view that is moved."""
     _, fit = model._prepared(TABLE, target, None)
     (outcome,) = trained([(fit, fit.members())], None)
     share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0
-    for place, number in enumerate(outcome.folds):
-        own = np.flatnonzero(fit.rows.fold == number)
+    by_view = np.array_split(np.arange(len(outcome.results)), 2)
+    unseen = [
+        fit.unseen(view, [outcome.results[place] for place in places], outcome.folds)
+        for view, places in zip(model.ensemble_.views, by_view, strict=True)
+    ]
+    for (own, pieces), (_, standardised) in zip(*unseen, strict=True):
         pieces, standardised = (
-            Y if view.inverse_temperature is None else temperature_scaled(Y, view.inverse_temperature)
-            for view in model.ensemble_.views
-            for Y in [of_view(model, view)[place, own]]
+            (Y if view.inverse_temperature is None else temperature_scaled(Y, view.inverse_temperature)).mean(axis=1)
+            for view, Y in zip(model.ensemble_.views, (pieces, standardised), strict=True)
         )
         mixed = (1 - share) * pieces + share * standardised
         T = fit.rows.T[own]

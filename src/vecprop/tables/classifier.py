@@ -17,9 +17,10 @@ from ..estimators.data import class_weights
 from .calibration import best_inverse_temperature, likeliest_shares, log_loss
 from .encoder import View
 from .ensemble import Ensemble, temperature_scaled
-from .ensemble_fit import TrainingRows, Unseen, out_of_fold
+from .ensemble_fit import TrainingRows
 from .error import TableError, first_line, pandas
 from .growth import Calibrated
+from .out_of_fold import Unseen, out_of_fold
 from .reading import as_classes
 from .settings import SharedSettings, documented
 from .stages import Stage
@@ -76,10 +77,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
     threshold_ : float
         The threshold, if one is asked for.
     out_of_fold_ : ndarray (N, C)
-        The probabilities of the rows of training, each by the networks that have not seen it; nan where there are none.
-        It is not kept in files.
+        The probabilities of the training rows, each by networks that were neither trained on the row nor stopped by it;
+        nan where there are none. Model files do not contain it.
     validation_loss_ : float
-        The log loss of the rows of training, each predicted by the network that has not seen it.
+        The log loss of these predictions.
     {attributes}
 
     Examples
@@ -252,19 +253,24 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
     ) -> Calibrated:
         (ensemble,), (of_ensemble,) = ensembles, unseen
-        of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]
-        is_known = ~np.isnan(of_views[0][:, 0])
-        known = slice(None) if is_known.all() else is_known  # of which no copies are made
-        classes = rows.T[known].argmax(axis=1)
+        of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)
+        known, classes = np.flatnonzero(~np.isnan(of_views[0][:, 0, 0])), rows.T.argmax(axis=1)
+
+        def calibrated(own: np.ndarray) -> tuple[Ensemble, float]:
+            weight = None if rows.weight is None else rows.weight[own]
+            return _calibrated(ensemble, [P[own] for P in of_views], classes[own], weight)
+
+        P, half = np.full((len(rows.T), of_views[0].shape[2]), np.nan), rows.fold[known] % 2
+        for number in np.unique(half):  # the rows of one half of the folds calibrate the predictions of the other
+            own, others = known[half == number], known[half != number]
+            of_others, scale = calibrated(others if len(others) else own)
+            P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
+        ensemble, inverse_temperature = calibrated(known)
         weight = None if rows.weight is None else rows.weight[known]
-        ensemble = _with_shares(ensemble, [P[known] for P in of_views], classes, weight)
-        P = ensemble.together(of_views)
-        inverse_temperature = best_inverse_temperature(P[known], classes, weight, MOST_AGAIN)
-        P[known] = temperature_scaled(P[known], inverse_temperature)
         learned = {
             "ensemble_": ensemble,
             "inverse_temperature_": inverse_temperature,
-            "validation_loss_": log_loss(P[known], classes, weight),
+            "validation_loss_": log_loss(P[known], classes[known], weight),
         }
         return Calibrated(learned, P)
 
@@ -288,13 +294,17 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return 0.5
 
 
-def _with_shares(
+def _calibrated(
     ensemble: Ensemble, of_views: list[np.ndarray], classes: np.ndarray, weight: np.ndarray | None
-) -> Ensemble:
-    """Return an ensemble with the best temperature and share of each view's probabilities."""
+) -> tuple[Ensemble, float]:
+    """Return an ensemble with the best temperature and share of each view, and the best inverse temperature of all.
+
+    ``of_views`` are the out-of-fold predictions of each view, (n, J, C).
+    """
     scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
-    scaled = (temperature_scaled(P, scale) for P, scale in zip(of_views, scales, strict=True))
-    return ensemble.with_shares(likeliest_shares(scaled, classes, weight), scales)
+    scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(of_views, scales, strict=True)]
+    ensemble = ensemble.with_shares(likeliest_shares(scaled, classes, weight), scales)
+    return ensemble, best_inverse_temperature(ensemble.together(of_views), classes, weight, MOST_AGAIN)
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

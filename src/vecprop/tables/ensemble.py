@@ -106,5 +106,5 @@ def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
     """
     powers = np.maximum(P, SMALLEST_PROBABILITY)
     powers **= inverse_temperature
-    powers /= powers.sum(axis=1, keepdims=True)
+    powers /= powers.sum(axis=-1, keepdims=True)
     return powers

@@ -1,6 +1,6 @@
 """The training of ensembles, as one population, in which each network leaves out one fold of the rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from .blocks import by_blocks
 from .encoder import View
 from .ensemble import Ensemble, Networks
 from .folds import splits, unseen_by
+from .out_of_fold import Unseen, at_epochs_of_others, keeps_predictions
 from .window_fit import StreamedRows, trained_in_windows
 
 INTERRUPTED = "Training was interrupted: the model is what was learned so far."
@@ -109,9 +110,6 @@ class ViewFit:
     stage: int = 1
 
 
-Unseen = list[tuple[np.ndarray, np.ndarray]]
-"""For each fold the indices of its rows, and predictions of them, (n, O), by a network that has not seen them."""
-
 Added = tuple[list[Networks], list[list[TrainingResult]]]
 """For each ensemble further networks, and the results of their training."""
 
@@ -156,10 +154,15 @@ class Fit:
                 rows=learned,
                 validation_rows=unseen,
                 early_stopping=EarlyStopping(view.training.patience),
+                keeps_predictions=self._keeps_predictions(view),
             )
             for place, view, network in self._groups
             for number, (learned, unseen) in enumerate(each)
         ]
+
+    def _keeps_predictions(self, view: ViewFit) -> bool:
+        rows, outputs = self.rows.T.shape
+        return self.stream is None and keeps_predictions(rows, outputs, view.training.epochs)
 
     def of_sample(self, training: Training) -> "Fit":
         """Return the fit to the sample of rows alone, with the training for so many."""
@@ -271,17 +274,26 @@ class Fit:
         view, thetas = self.views[place], np.stack([result.theta for result in results])
         return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
 
-    def unseen(self, networks: Networks, folds: np.ndarray) -> Unseen:
-        """Return what each network of a view predicts of the rows that it has not seen.
+    def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
+        """Return what each network of a view predicts of the rows that it was not trained on.
 
         Parameters
         ----------
-        networks, folds
-            As in the outcome.
+        networks : Networks
+            The networks.
+        results : sequence of TrainingResult
+            The result of each.
+        folds : ndarray of int
+            The fold of each.
         """
         (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
         rows = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
-        return [(own, _predicted(networks, theta, X, own)) for own, theta in zip(rows, networks.thetas, strict=True)]
+        kept = [result.history.validation_predictions for result in results]
+        if len(kept) > 1 and all(map(len, kept)):
+            loss, of = networks.network.loss_function, self.rows
+            return at_epochs_of_others(kept, rows, loss, of.T, of.weight, of.fold)
+        each = zip(rows, networks.thetas, strict=True)
+        return [(own, _predicted(networks, theta, X, own)[:, None]) for own, theta in each]
 
 
 def _predicted(networks: Networks, theta: np.ndarray, X: np.ndarray | Selection, own: np.ndarray) -> np.ndarray:
@@ -366,26 +378,3 @@ def results_of(
     for _, members in fits:
         yield results[first : first + len(members)]
         first += len(members)
-
-
-def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
-    """Return the mean prediction of each row by the members that have not seen it, (N, …), nan where there are none.
-
-    Parameters
-    ----------
-    each : iterable of tuple of ndarray
-        For each member the indices of rows and its predictions of them.
-    count : int
-        The number of rows, N.
-
-    Examples
-    --------
-    >>> out_of_fold([(np.array([0, 1]), np.array([1.0, 2.0])), (np.array([1]), np.array([4.0]))], 3)
-    array([ 1.,  3., nan])
-    """
-    each = list(each)
-    Y, members = np.zeros((count, *each[0][1].shape[1:])), np.zeros(count)
-    for own, predicted in each:
-        Y[own] += predicted
-        members[own] += 1
-    return (Y.T / np.where(members > 0, members, np.nan)).T

@@ -10,7 +10,8 @@ from ..system.threads import at_most_jobs
 from ..train.progress import Progress
 from ..train.state import TrainingResult
 from .ensemble import Ensemble
-from .ensemble_fit import INTERRUPTED, Fit, Outcome, Unseen, results_of, trained
+from .ensemble_fit import INTERRUPTED, Fit, Outcome, results_of, trained
+from .out_of_fold import Unseen
 from .stages import Schedule
 from .trial import with_views_that_pay
 
@@ -76,12 +77,21 @@ class Growing:
     def of(cls, model: Any, fit: Fit, outcome: Outcome) -> Self:
         """Return a model after its first stage."""
         ensembles = outcome.ensembles
-        unseen = [[fit.unseen(view, outcome.folds) for view in ensemble.views] for ensemble in ensembles]
         grouped = np.empty(len(outcome.results), object)
         grouped[:] = outcome.results
-        results = grouped.reshape(len(ensembles), len(ensembles[0].views), -1).tolist()
+        results = grouped.reshape(len(ensembles), len(ensembles[0].views), -1)
+        unseen = [
+            [fit.unseen(view, own[outcome.folds], outcome.folds) for view, own in zip(ensemble.views, of, strict=True)]
+            for ensemble, of in zip(ensembles, results, strict=True)
+        ]
         return cls(
-            model, fit, outcome.folds, ensembles, unseen, results, model._calibrated(ensembles, unseen, fit.rows)
+            model,
+            fit,
+            outcome.folds,
+            ensembles,
+            unseen,
+            results.tolist(),
+            model._calibrated(ensembles, unseen, fit.rows),
         )
 
     def grown(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
@@ -91,7 +101,10 @@ class Growing:
             return self
         networks, results_of_each = added
         ensembles = [Ensemble([*of.views, own]) for of, own in zip(self.ensembles, networks, strict=True)]
-        unseen = [[*of, fit.unseen(own, self.folds)] for of, own in zip(self.unseen, networks, strict=True)]
+        unseen = [
+            [*of, fit.unseen(own, [results[fold] for fold in self.folds], self.folds)]
+            for of, own, results in zip(self.unseen, networks, results_of_each, strict=True)
+        ]
         calibrated = self.model._calibrated(ensembles, unseen, self.fit.rows)
         if not calibrated.loss < (1 - PROGRESS) * self.calibrated.loss:
             return self

@@ -15,12 +15,13 @@ from ..estimators.data import Numbers as Targets
 from .calibration import best_shares
 from .encoder import View
 from .ensemble import Ensemble
-from .ensemble_fit import Outcome, TrainingRows, Unseen, out_of_fold
+from .ensemble_fit import Outcome, TrainingRows
 from .error import TableError, pandas
 from .growth import Calibrated
 from .intervals import Residuals
 from .kinds import target_reading
 from .numerals import NumberReading
+from .out_of_fold import Unseen, out_of_fold
 from .settings import SharedSettings, documented
 from .stages import Stage
 from .streamed import Streamed
@@ -57,13 +58,12 @@ class TabularRegressor(RegressorMixin, TableModel):
     target_reading_ : NumberReading
         How a target that is text is read.
     residuals_ : Residuals
-        The residuals of each network on the rows that it has not seen.
+        The residuals of each network's out-of-fold predictions.
     out_of_fold_ : ndarray (N,) or (N, L)
-        The predictions of the rows of training, or their quantile of each of L levels, each by the networks that have
-        not seen the row; nan where there are none. It is not kept in files.
+        The predictions of the training rows, or their quantile of each of L levels, each by networks that were neither
+        trained on the row nor stopped by it; nan where there are none. Model files do not contain it.
     validation_loss_ : float
-        The root of the mean squared residual of the rows of training, each predicted by the network that has not seen
-        it; for quantiles, the mean quantile loss of these predictions, over rows and levels.
+        The root mean squared error of these predictions; for quantiles, their mean quantile loss over rows and levels.
     {attributes}
 
     Examples
@@ -193,6 +193,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         Beside it are, for each fold, the rows that its networks have not seen and their prediction in the target's
         units.
         """
+        of_views = [[(own, Y.mean(axis=1)) for own, Y in of_view] for of_view in of_views]
         each = [out_of_fold(of_view, len(rows.T)) for of_view in of_views]
         known = ~np.isnan(each[0][:, 0])
         T, weight = rows.T[known], None if rows.weight is None else rows.weight[known]

@@ -25,7 +25,7 @@ from .blocks import FEWEST_ROWS, by_blocks
 from .drift import Profile, Tally
 from .encoder import VIEWS, Encoder, Inputs
 from .ensemble import Ensemble, Networks
-from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, Unseen, ViewFit, trained
+from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .file_lists import files_of, is_path
@@ -35,6 +35,7 @@ from .growth import Calibrated, fit_together
 from .intervals import Residuals
 from .leaks import leaks
 from .memory_plan import parts_if_larger
+from .out_of_fold import Unseen
 from .reading import is_dataset, read_chunks
 from .row_numbers import row_numbers
 from .settings import SharedSettings

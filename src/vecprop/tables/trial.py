@@ -8,7 +8,8 @@ import numpy as np
 
 from ..train.progress import Progress
 from .ensemble import Ensemble, Networks
-from .ensemble_fit import Fit, Unseen, ViewFit, results_of
+from .ensemble_fit import Fit, ViewFit, results_of
+from .out_of_fold import Unseen
 
 SHORTER = 8
 """A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
@@ -96,6 +97,10 @@ def _trials(model: Any, fit: Fit, views: Sequence[ViewFit], progress: Any = None
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         added = own.added(results, np.zeros(1, int))
-        unseen = [] if added is None else [own.unseen(networks, np.array([last])) for networks in added[0]]
+        unseen = (
+            []
+            if added is None
+            else [own.unseen(networks, of, np.array([last])) for networks, of in zip(*added, strict=True)]
+        )
         found.append(None if added is None else _Tried(added[0], unseen))
     return found

@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from ...tables.classifier import factors_of_classes
-from ...tables.ensemble_fit import out_of_fold
 from ...tables.error import TableError
 from ...tables.folds import splits
 from ...tables.growth import fit_together
+from ...tables.out_of_fold import out_of_fold
 from ...tables.threshold import decided
 from ...train.progress import Progress
 from ..models.estimates import Metric
