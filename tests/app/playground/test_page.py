@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
 from base64 import b64decode, b64encode
+from dataclasses import fields
+from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,19 +16,20 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 
 from bokeh.document import Document
 
+from vecprop.app.playground import page as page_module
 from vecprop.app.playground.page import Page
 from vecprop.app.playground.session import Session
-from vecprop.app.playground.settings import Settings
+from vecprop.app.playground.settings import LABELS, Settings
 
 
 class Window:
     """A page, as the browser's script sees it."""
 
-    def __init__(self, **settings):
-        self.page = Page(Document(), Session(Settings(rows=40, **settings)))
+    def __init__(self, windows=None, key=None, **settings):
+        self.page = Page(Document(), Session(Settings(**{"rows": 40, **settings})), windows)
         self.page.fill()
         self.count = 0
-        self.tell("ready")
+        self.key = self.tell("ready", window=key)["window"]
 
     @property
     def session(self):
@@ -63,7 +67,6 @@ def test_training_by_steps_epochs_and_frames():
     window.tell("speed", epochs=3)
     answer = window.tell("run")
     assert answer["status"]["running"]
-    assert "right" not in answer["status"]
     assert 1 < answer["status"]["epoch"] <= 4
     frame, epoch = answer["frame"], answer["status"]["epoch"]
     assert window.tell("run")["status"]["epoch"] == epoch  # runs already
@@ -88,14 +91,13 @@ def test_a_divergence_ends_the_run_and_is_said():
 @pytest.mark.parametrize(
     ("action", "values", "sentence"),
     [
-        ("change", {"settings": {"learning_rate": None}}, "learning_rate is None, but it is a number."),
-        ("change", {"settings": {"layers": [1000]}}, "layers is 1000, but it is 1 to 64."),
         ("change", {"settings": {"data": "table"}}, "none was given"),
         ("open", {"text": "data=moons layers=a"}, "layers is 'a', but it is a whole number."),
         ("weight", {"index": 99, "value": 0}, "There is no parameter 99"),
         ("weight", {"index": 0, "value": "x"}, "The weight is 'x'"),
         ("speed", {"epochs": 10**9}, "The speed is 1000000000, but it is 1 to 100,000 epochs a frame."),
         ("row", {"row": 40}, "There is no point 40"),
+        ("row", {"row": None}, "There is no point empty"),
         ("remove", {"row": -1}, "There is no point -1"),
         ("starts", {"count": 10**6, "epochs": 1}, "The number of starts is 1000000, but it is 1 to 200."),
         ("upload", {"name": "a.csv", "content": b64encode(b"a,b\n1,2\n").decode()}, "at least 4 rows"),
@@ -112,6 +114,124 @@ def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
     assert window.session.settings == before
     assert (window.session.theta == theta).all()
     assert "said" not in window.tell("step")
+
+
+WRONG = [None, "", "abc", "ünï", "1" * 999, -1, 1e300, 2.5, True, [], ["a", "b"], [1] * 9, {}]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:9])
+def test_an_error_of_a_setting_starts_with_its_label(value):
+    window = Window()
+    for name, label in LABELS.items():
+        before = window.session.settings
+        said = window.tell("change", settings={name: value}).get("said")
+        if said is None:  # the setting takes the value
+            continue
+        assert window.session.settings == before
+        assert re.match(f"{re.escape(label)}: (type|choose|tick) ", said)
+        assert len(said) < 300
+        assert "None" not in said
+        assert "_" not in name or name not in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"layers": ["a", "b"]},
+            "Units of the hidden layers: type at most 6 whole numbers from 1 to 64, such as 8, 8, ",
+        ),
+        ({"layers": [None]}, "such as 8, 8, or nothing."),
+        ({"layers": [1000]}, "or nothing, not 1000."),
+        ({"layers": [1] * 7}, "or nothing, not 1, 1, 1, 1, 1, 1, 1."),
+        ({"learning_rate": None}, "Learning rate: type a number from 0 to 100."),
+        ({"rows": 3}, "Number of points: type a whole number from 4 to 20,000, not 3."),
+        ({"rows": 10.5}, "Number of points: type a whole number from 4 to 20,000, not 10.5."),
+        ({"features": []}, "Inputs: tick each at most once, and at least one."),
+    ],
+)
+def test_an_error_of_a_setting_says_what_to_type(settings, said):
+    assert said in Window().tell("change", settings=settings)["said"]
+
+
+def test_the_labels_of_errors_are_on_the_page():
+    html = files("vecprop.app.playground").joinpath("page.html").read_text(encoding="utf-8")
+    written = set(re.findall(r'(?:number|choice)\("(\w+)"', html)) | set(re.findall(r'labels\["(\w+)"\]', html))
+    assert written == set(LABELS) - {"columns"}
+    assert set(LABELS) == {field.name for field in fields(Settings)}
+
+
+def test_every_number_of_the_status_is_of_the_frame():
+    window = Window(rows=100)
+    answer = window.tell("run")
+    seen = []
+    for _ in range(40):
+        status, session = answer["status"], window.session
+        assert status["running"]
+        assert (status["epoch"], status["steps"]) == (session.epoch, session.steps)
+        numbers = [status[name] for name in ("train", "test", "right", "right_test")]
+        np.testing.assert_allclose(numbers, [*session.losses, *session.right])
+        seen.append(status["right"])
+        answer = window.tell("painted", frame=answer["frame"])
+    assert len(set(seen)) > 3
+
+
+def test_the_loss_is_of_the_settings_while_training_runs():
+    window = Window()
+    window.tell("run")
+    status = window.tell("change", settings={"loss": "squared_error"})["status"]
+    assert status["running"]
+    assert status["train"] == pytest.approx(window.session.losses[0])
+
+
+def test_a_page_that_is_loaded_again_goes_on():
+    windows: Any = {}
+    first, other = Window(windows), Window(windows)
+    first.tell("change", settings={"data": "moons", "layers": [5]})
+    first.tell("epoch")
+    first.page._add(0.5, 0.25)
+    again = Window(windows, key=first.key)
+    assert again.session is first.session
+    assert again.key == first.key != other.key
+    answer = again.tell("pause")
+    assert answer["status"]["epoch"] == 1
+    assert len(again.session.points.t) == 41
+    assert Window(windows, key="unknown").session not in (first.session, other.session)
+
+
+def test_a_window_that_is_open_is_left_alone(monkeypatch):
+    windows: Any = {}
+    first = Window(windows)
+    monkeypatch.setattr(Page, "is_open", property(lambda page: page is first.page))
+    copy = Window(windows, key=first.key)
+    assert copy.session is not first.session
+    assert copy.key != first.key
+    assert windows[first.key] is first.page
+    monkeypatch.setattr(page_module, "MOST_CLOSED", 1)
+    last = Window(windows)
+    assert list(windows) == [first.key, last.key]
+
+
+def test_points_that_are_drawn_again_are_said():
+    window = Window()
+    window.page._add(0.5, 0.25)
+    assert "said" not in window.tell("change", settings={"layers": [4]})
+    assert "without the 1 changes" in window.tell("change", settings={"noise": 0.2})["said"]
+    assert "said" not in window.tell("change", settings={"noise": 0.3})
+
+
+def test_what_was_found_with_other_settings_is_forgotten():
+    window = Window(test=0.0)
+    window.tell("check")
+    window.tell("starts", count=2, epochs=3)
+    window.mouse("tap", *window.session.points.XY[7])
+    assert window.page.map._points.selected.indices == [7]
+    assert window.tell("change", settings={"noise": 3.0})["said"]
+    assert window.page.starts._curves.data["xs"]  # what is refused changes nothing
+    answer = window.tell("change", settings={"noise": 0.3})
+    assert (answer["selected"], answer["report"], answer["starts"], answer["numbers"]["row"]) == (None, "", "", 0)
+    assert window.page.map._points.selected.indices == []
+    assert window.page.starts._curves.data["xs"] == []
 
 
 def test_settings_change_and_come_back_as_a_text():
@@ -136,10 +256,15 @@ def test_the_mouse_adds_moves_and_selects_points():
     np.testing.assert_allclose(window.session.points.XY[-1], [-3.2, 3.2])
     answer = window.mouse("tap", -3.2, 3.2)
     assert answer["selected"] == answer["numbers"]["row"] == 40
-    window.tell("remove", row=40)
+    window.mouse("seize", -3.2, 3.2)
+    answer = window.mouse("drop", -3.0, 3.0)
+    assert answer["selected"] == answer["numbers"]["row"] == 40
+    assert window.page.map._points.selected.indices == [40]
+    assert window.tell("remove", row=40)["selected"] is None
     assert len(window.session.points.t) == 40
     window.tell("mouse", adds=True, target=9)
     assert "The target is 9" in window.mouse("tap", 3.3, -3.3)["said"]
+    assert window.tell("mouse", adds=True, target=None)["said"] == "With the number: type a number."
 
 
 def test_places_of_a_table_are_in_its_units():
@@ -161,7 +286,10 @@ def test_places_of_a_table_are_in_its_units():
 
 def test_the_check_names_a_planted_mistake():
     window = Window()
-    assert "PASS: No gradient errors" in window.tell("check")["report"]
+    window.tell("step")
+    report = window.tell("check")["report"]
+    assert report.startswith("At step 1:\n")
+    assert "PASS: No gradient errors" in report
     window.tell("change", settings={"mistake": "slope_forgotten"})
     assert "FAIL" in window.tell("check")["report"]
 
@@ -185,8 +313,27 @@ def test_a_chosen_weight_is_told_and_set():
     view._edges.selected.indices = [2]
     answer = window.shown()
     assert answer["weight"]["index"] == 2
-    window.tell("weight", index=2, value=1.5)
-    assert window.session.theta[2] == 1.5
+    answer = window.tell("weight", index=2, value=1.5)
+    assert window.session.theta[2] == answer["weight"]["value"] == 1.5
+    answer = window.tell("epoch")
+    assert window.session.theta[2] == answer["weight"]["value"] != 1.5
+    assert window.tell("change", settings={"layers": [4]})["weight"] is None
+    assert view._edges.selected.indices == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"data": "wave", "learning_rate": 1e-6}, {"layers": (8, 8), "batch": 5}])
+def test_log_axes_have_ticks_within_their_ends(settings):
+    window = Window(**settings)
+    window.tell("tab", tab="gradients")
+    for _ in range(3):
+        for name in ("gradients", "starts"):
+            figure = {**window.page.in_tabs, "starts": window.page.starts}[name].figure
+            ticks = figure.yaxis[0].ticker.ticks
+            assert figure.yaxis[0].major_label_overrides.keys() == set(ticks)
+            assert 3 <= len(ticks) <= 9
+            assert all(figure.y_range.start <= tick <= figure.y_range.end for tick in ticks)
+        window.tell("epoch")
+        window.tell("starts", count=3, epochs=5)
 
 
 def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():

@@ -157,6 +157,16 @@ def test_a_shortened_curve_keeps_its_end(monkeypatch):
     assert curves.epochs.tolist() == [*range(0, 101, 2), 101]
 
 
+@pytest.mark.parametrize("sizes", [[1] * 1000, [1000], [7, 300, 1, 1, 450, 2, 90, 149]])
+def test_a_shortened_curve_is_even(monkeypatch, sizes):
+    monkeypatch.setattr(record, "MOST_ENTRIES", 100)
+    curves, all_epochs = record.Curves(1), np.arange(1000)
+    for part in np.split(all_epochs, np.cumsum(sizes)[:-1]):
+        curves.add(part, part[:, None] / 2)
+    assert curves.epochs.tolist() == [*range(0, 999, 16), 999]
+    assert curves.values[:, 0].tolist() == [epoch / 2 for epoch in curves.epochs]
+
+
 def test_gradients_and_moves_are_those_of_each_dense_layer():
     session = Session(Settings(rows=60, layers=(4, 3), normalization=True, optimizer="descent", learning_rate=0.5))
     session.run_epochs(3)

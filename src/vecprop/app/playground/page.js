@@ -3,16 +3,24 @@ const one = (selector) => document.querySelector(selector)
 const all = (selector) => [...document.querySelectorAll(selector)]
 
 let count = 0
+let asked = 0 // when the first message was sent that is not answered yet
 const send = (action, values = {}) => {
+  asked ||= performance.now()
   sent.data = {message: [JSON.stringify({do: action, ...values})], count: [++count]}
 }
 
 // What is told.
 
 const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : value.toPrecision(4))
-const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`)
+const percent = (share) => (share === null ? "–" : share === 1 ? "100 %" : `${Math.min(100 * share, 99.9).toFixed(1)} %`)
 let running = false
 let known = {}
+let weight = null // the one that was chosen
+const said_of_starts = one("#starts-said").textContent
+let kept = {} // by the browser, for this tab
+try {
+  kept = sessionStorage
+} catch {} // which some browsers refuse
 
 const tellers = {
   status(status) {
@@ -21,7 +29,7 @@ const tellers = {
     one("#steps").textContent = status.steps.toLocaleString("en")
     one("#train").textContent = number(status.train)
     one("#test").textContent = number(status.test)
-    if ("right" in status) one("#right").textContent = [status.right, status.right_test].map(percent).join(" · ")
+    one("#right").textContent = [status.right, status.right_test].map(percent).join(" · ")
     one("#run").replaceChildren(running ? "❚❚ Pause" : "▶ Run")
     if (status.trouble) tellers.said(status.trouble)
   },
@@ -57,6 +65,9 @@ const tellers = {
     one("#of-number").hidden = !!names.length
     tellMouse()
   },
+  window(key) {
+    kept.window = key
+  },
   columns({names, chosen}) {
     for (const [k, list] of all("[data-column]").entries()) {
       list.replaceChildren(...names.map((name) => new Option(name, name)))
@@ -76,9 +87,10 @@ const tellers = {
     one("#report").textContent = text
   },
   starts(text) {
-    one("#starts-said").textContent = text
+    one("#starts-said").textContent = text || said_of_starts
   },
   text(text) {
+    one("#again").textContent = `vecprop playground ${known.data === "table" ? "TABLE " : ""}--open "${text}"`
     one("#text").value = text
   },
   file({name, type, content}) {
@@ -86,13 +98,16 @@ const tellers = {
     save(name, new Blob([bytes], {type}))
   },
   weight(edge) {
-    one("#weight").hidden = false
-    one("#no-weight").hidden = true
+    weight = edge
+    one("#weight").hidden = !edge
+    one("#no-weight").hidden = !!edge
+    if (!edge) return
     one("#weight").dataset.index = edge.index
     one("#weight-name").textContent = edge.source === null
       ? `bias of unit ${edge.target + 1}, layer ${edge.layer + 1}`
       : `weight from unit ${edge.source + 1} to ${edge.target + 1}, layer ${edge.layer + 1}`
-    for (const field of all("#weight input")) field.value = Number(edge.value.toPrecision(6))
+    const fields = all("#weight input").filter((field) => !field.matches("[type=range]:active, [type=number]:focus"))
+    for (const field of fields) field.value = Number(edge.value.toPrecision(6)) // others are being changed
   },
   frame(frame) {
     const painted = () => requestAnimationFrame(() => send("painted", {frame}))
@@ -108,6 +123,8 @@ const save = (name, blob) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000)
 }
 shown.connect(shown.properties.data.change, () => {
+  asked = 0
+  one("#waits").hidden = true
   const told = JSON.parse(shown.data.message[0])
   for (const [name, value] of Object.entries(told)) tellers[name]?.(value)
 })
@@ -124,7 +141,7 @@ one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number
 
 const values = {
   number: (field) => (field.value === "" ? null : Number(field.value)),
-  list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map(Number),
+  list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map((part) => (Number.isFinite(Number(part)) ? Number(part) : part)),
   flag: (field) => field.checked,
 }
 for (const field of all("[name]")) field.addEventListener("input", () => { field.dataset.typed = "" }) // is not overwritten
@@ -143,7 +160,7 @@ one("#controls").addEventListener("submit", (event) => event.preventDefault())
 const tellMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
 for (const box of ["#smooth", "#show-test"]) one(box).addEventListener("change", tellMap)
 const tellMouse = () => {
-  const target = one("#of-number").hidden ? Number(one("#target-class").value) : Number(one("#target-number").value)
+  const target = one("#of-number").hidden ? Number(one("#target-class").value) : values.number(one("#target-number"))
   send("mouse", {adds: one("#adds").checked, target})
 }
 for (const field of ["#adds", "#target-class", "#target-number"]) one(field).addEventListener("change", tellMouse)
@@ -152,6 +169,7 @@ for (const field of all("#weight input")) field.addEventListener("input", () => 
   for (const other of all("#weight input")) if (other !== field) other.value = field.value
   if (field.value !== "") act("weight", {index: Number(one("#weight").dataset.index), value: Number(field.value)})
 })
+for (const field of all("#weight input")) field.addEventListener("blur", () => tellers.weight(weight))
 one("#weight").addEventListener("submit", (event) => event.preventDefault())
 
 // Tabs.
@@ -177,14 +195,14 @@ for (const [k, tab] of tabs.entries()) {
     }
   })
 }
-one("#row").addEventListener("change", (event) => act("row", {row: Number(event.target.value)}))
+one("#row").addEventListener("change", (event) => act("row", {row: values.number(event.target)}))
 one("#check").addEventListener("click", () => {
   tellers.report("…")
   act("check")
 })
 one("#start-many").addEventListener("click", () => {
   tellers.starts("…")
-  act("starts", {count: Number(one("#count").value), epochs: Number(one("#epochs-of-starts").value)})
+  act("starts", {count: values.number(one("#count")), epochs: values.number(one("#epochs-of-starts"))})
 })
 
 // The hidden space turns with the mouse, or by itself.
@@ -212,6 +230,7 @@ one("#picture").addEventListener("click", () => {
   Bokeh.index.find_one(map).export("png").canvas.toBlob((blob) => save("playground.png", blob))
 })
 one("#open").addEventListener("click", () => act("open", {text: one("#text").value}))
+one("#upload").addEventListener("click", (event) => { event.target.value = "" }) // so that the same file can be read again
 one("#upload").addEventListener("change", (event) => {
   const file = event.target.files[0]
   if (!file) return
@@ -235,7 +254,7 @@ const remove = () => {
 const keys = {" ": () => one("#run").click(), s: () => act("step"), e: () => act("epoch"), r: () => act("restart"), Delete: remove}
 document.addEventListener("keydown", (event) => {
   const at = event.target
-  if (event.ctrlKey || event.metaKey || event.altKey || at.closest?.("input, select, textarea")) return
+  if (lost || event.ctrlKey || event.metaKey || event.altKey || at.closest?.("input, select, textarea")) return
   if (event.key === " " && at.closest?.("button, summary")) return // which it presses
   const action = keys[event.key]
   if (action) {
@@ -263,5 +282,31 @@ const colour = () => {
 dark.addEventListener("change", colour)
 colour()
 
+// A server that is lost, or does not answer.
+
+let lost = false
+setInterval(() => {
+  if (asked && !lost && performance.now() - asked > 5_000) one("#waits").hidden = false
+}, 1_000)
+shown.document.on_event("connection_lost", () => {
+  lost = true
+  running = one("#turns").checked = false
+  one("#run").replaceChildren("▶ Run")
+  one("#waits").hidden = true
+  tellers.said("")
+  one("#lost").hidden = false
+  one("main").inert = true
+  for (const control of all("button, input, select, textarea")) control.disabled = true
+  setInterval(async () => {
+    const answer = await fetch("static/js/bokeh.min.js", {method: "HEAD"}).catch(() => null)
+    if (!answer?.ok) return
+    lost = false
+    location.reload()
+  }, 2_000)
+})
+addEventListener("beforeunload", (event) => {
+  if (lost) event.preventDefault() // asks, since the page cannot be loaded again
+})
+
 for (const button of all("header button")) button.disabled = false
-send("ready")
+send("ready", {window: kept.window})

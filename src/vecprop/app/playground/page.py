@@ -1,6 +1,7 @@
 """The page: what its controls do to the session, and when its pictures are drawn."""
 
 import asyncio
+import secrets
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,10 +14,9 @@ from bokeh.core.templates import get_env
 from bokeh.document import Document
 from bokeh.models import CustomJS
 
-from .edges import Edge
 from .messages import Action, Messages
 from .session import LARGEST_WEIGHT, MOST_EPOCHS_OF_STARTS, MOST_STARTS, Session
-from .settings import CHOICES, RANGES, Settings
+from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
 from .table import MOST_BYTES, Table
 from .take_away import file_of
 from .views.gradients import GradientsView
@@ -33,6 +33,8 @@ OTHERS_SECONDS = 0.5
 """The time between two frames in which all pictures are drawn, not the map alone."""
 MOST_EPOCHS = 100_000
 """The largest number of epochs between two frames."""
+MOST_CLOSED = 8
+"""The number of windows that were closed whose sessions are kept, since their pages may be loaded again."""
 FOLDER = files("vecprop.app.playground")
 
 
@@ -45,15 +47,19 @@ class Page:
         Bokeh's document of the window.
     session : Session
         What is played with.
+    windows : dict, optional
+        The server's windows by their keys, to which this one is added.
     """
 
-    def __init__(self, document: Document, session: Session) -> None:
+    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
         self.document, self.session = document, session
+        self.windows, self.key = {} if windows is None else windows, secrets.token_hex(8)
         self.running, self.speed, self.frame = False, 1, 0
         self.row, self.target, self.tab = 0, 0.0, "numbers"
         self._drawn = 0.0
         self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
-        self.always = {"map": self.map, "loss": LossView(), "network": NetworkView(self._chosen)}
+        self.network = NetworkView(self._chosen)
+        self.always = {"map": self.map, "loss": LossView(), "network": self.network}
         self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
         actions: dict[str, Action] = {
             "ready": self._ready,
@@ -92,10 +98,12 @@ class Page:
         for root in (*figures, *sources.values()):
             self.document.add_root(root)
         self.document.title = "vecprop playground"
+        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
         self.document.template = get_env().from_string(_text("page.html"))
         self.document.template_variables.update(
             style=_text("page.css"),
             choices=CHOICES,
+            labels=LABELS,
             ranges=RANGES,
             largest_weight=LARGEST_WEIGHT,
             most_starts=MOST_STARTS,
@@ -109,12 +117,9 @@ class Page:
         """Return what is told with every answer."""
         session = self.session
         history = session.history
-        losses = (
-            (history.train[-1], history.test[-1]) if self.running else session.losses
-        )  # those of an epoch are known
-        numbers = dict(zip(("train", "test"), losses, strict=True))
-        if not self.running:
-            numbers |= dict(zip(("right", "right_test"), session.right, strict=True))
+        is_after_epoch = self.running and "frame" in self.told  # whose losses are known
+        losses = (history.train[-1], history.test[-1]) if is_after_epoch else session.losses
+        numbers = dict(zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True))
         status = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
         status |= {"epoch": session.epoch, "steps": session.steps, "trouble": session.trouble, "running": self.running}
         return {"status": status}
@@ -128,9 +133,24 @@ class Page:
             chosen = session.table.chosen(session.settings.columns)
             self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
 
-    def _ready(self) -> None:
+    def _ready(self, window: str | None = None) -> None:
+        """Begin, with the session of the window whose page is loaded again: it is closed, others are left alone."""
+        before = self.windows.get(window or "")
+        if before is not None and not before.is_open:
+            self.session, self.key = before.session, before.key
+        self.windows.pop(self.key, None)
+        self.windows[self.key] = self
+        for page in [page for page in self.windows.values() if not page.is_open][:-MOST_CLOSED]:
+            del self.windows[page.key]
+        self.told["window"] = self.key
         self._tell_settings()
         self._draw()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a browser shows the window."""
+        context: Any = self.document.session_context
+        return bool(context and context.session and context.session.connection_count)
 
     # Training.
 
@@ -186,8 +206,14 @@ class Page:
     # Changes.
 
     def _change(self, settings: dict[str, Any]) -> None:
+        edits = len(self.session.edits)
         try:
             self.session.change(**settings)
+            self._forget()
+            if edits and not self.session.edits:
+                self.told["said"] = f"The points were drawn again, without the {edits} changes that were made by hand."
+        except SettingsError as error:
+            raise SettingsError(error.on_page) from None
         finally:  # a control whose value is refused goes back
             self._tell_settings()
         self._draw()
@@ -202,9 +228,17 @@ class Page:
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
 
     def _begin(self, session: Session) -> None:
-        self.session, self.running, self.row = session, False, 0
+        self.session, self.running = session, False
+        self._forget()
         self._tell_settings()
         self._draw()
+
+    def _forget(self) -> None:
+        """Forget what was chosen and found with other data or another network."""
+        self.row = 0
+        self.map.selected = None
+        self.starts.clear()
+        self.told.update(selected=None, report="", starts="")
 
     def _edited(self, kind: str, **where: Any) -> None:
         """Do what the mouse has done on the map."""
@@ -216,32 +250,37 @@ class Page:
         self._edit(self.session.add_point, x, y, self.target if self.session.class_count else axis.place(self.target))
 
     def _move(self, row: int, x: float, y: float) -> None:
-        self._edit(self.session.move_point, row, x, y)
+        self._edit(self.session.move_point, row, x, y, selected=row)
 
     def _remove(self, row: int) -> None:
         self._edit(self.session.remove_point, row)
 
-    def _edit(self, change: Callable[..., None], *values: Any) -> None:
+    def _edit(self, change: Callable[..., None], *values: Any, selected: int | None = None) -> None:
         try:
             change(*values)
+            self._forget()
+            self.row, self.map.selected = selected or 0, selected
+            self.told["selected"] = selected
         finally:  # a point that is refused goes back
             self.map.draw_points(self.session)
-        self.row = min(self.row, len(self.session.points.t) - 1)
         self._draw()
 
     def _set_mouse(self, adds: bool, target: float) -> None:
         """Take what a click on the map does, and the target of new points."""
+        if not isinstance(target, int | float):
+            raise SettingsError("With the number: type a number.")
         self.map.adds, self.target = bool(adds), target
 
     def _set_map(self, smooth: bool, test: bool) -> None:
         self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
         self.map.update(self.session)
 
-    def _chosen(self, edge: Edge) -> None:
-        self.messages.answer(self._tell_weight, edge=edge)
+    def _chosen(self) -> None:
+        self.messages.answer(self._tell_weight)
 
-    def _tell_weight(self, edge: Edge) -> None:
-        self.told["weight"] = asdict(edge)
+    def _tell_weight(self) -> None:
+        edge = self.network.chosen
+        self.told["weight"] = None if edge is None else asdict(edge)
 
     def _set_weight(self, index: int, value: float) -> None:
         self.session.set_weight(index, value)
@@ -254,12 +293,14 @@ class Page:
         self._draw_tab()
 
     def _set_row(self, row: int) -> None:
-        self.session.row(row)
-        self.row = row
-        self._draw_tab()
+        try:
+            self.session.row(row)
+            self.row = row
+        finally:  # the number of a point that does not exist goes back
+            self._draw_tab()
 
     def _select(self, row: int) -> None:
-        self.told["selected"] = row
+        self.map.selected = self.told["selected"] = row
         self._set_row(row)
 
     def _turn(self, around: float, up: float) -> None:
@@ -268,7 +309,7 @@ class Page:
 
     async def _check(self) -> None:
         report = await asyncio.to_thread(self.session.check)
-        self.told["report"] = str(report)
+        self.told["report"] = f"At step {self.session.steps:,}:\n{report}"
 
     async def _start_many(self, count: int, epochs: int) -> None:
         starts = await asyncio.to_thread(self.session.starts, count, epochs)
@@ -284,6 +325,7 @@ class Page:
         """Draw all that is seen."""
         for view in self.always.values():
             view.update(self.session)
+        self._tell_weight()
         self._draw_tab()
         self._drawn = perf_counter()
 
@@ -300,4 +342,5 @@ def _text(name: str) -> str:
 
 def page_of(session: Callable[[], Session]) -> Callable[[Document], None]:
     """Return the function that fills the document of a new window, with a session of its own."""
-    return lambda document: Page(document, session()).fill()
+    windows: dict[str, Page] = {}
+    return lambda document: Page(document, session(), windows).fill()

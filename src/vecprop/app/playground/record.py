@@ -9,6 +9,8 @@ MOST_ENTRIES = 20_000
 class Curves:
     """Several values by the number of an epoch; of a long training every second entry is kept, then every fourth, ….
 
+    The last entry is always kept.
+
     Parameters
     ----------
     width : int
@@ -25,21 +27,27 @@ class Curves:
 
     def __init__(self, width: int) -> None:
         self._parts = [np.empty((0, 1 + width))]
-        self._count = 0
+        self._last = self._parts[0]
+        self._kept = self._added = 0
+        self._stride = 1
 
     def add(self, epochs: np.ndarray, values: np.ndarray) -> None:
         """Add the values, (E, width), of several epochs."""
-        self._parts.append(np.column_stack([epochs, values]))
-        self._count += len(epochs)
-        while self._count > MOST_ENTRIES:
-            table = self._table()
-            self._parts = [np.concatenate([table[:-1:2], table[-1:]])]
-            self._count = len(self._parts[0])
+        entries = np.column_stack([epochs, values])
+        self._parts.append(entries[-self._added % self._stride :: self._stride])
+        self._kept += len(self._parts[-1])
+        self._added += len(entries)
+        self._last = entries[-1:]
+        while self._kept >= MOST_ENTRIES:
+            self._parts = [np.concatenate(self._parts)[::2]]
+            self._kept = len(self._parts[0])
+            self._stride *= 2
 
     def _table(self) -> np.ndarray:
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
-        return self._parts[0]
+        ends_with_last = (self._added - 1) % self._stride == 0
+        return self._parts[0] if ends_with_last else np.concatenate([self._parts[0], self._last])
 
     @property
     def epochs(self) -> np.ndarray:

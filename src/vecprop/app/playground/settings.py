@@ -19,7 +19,29 @@ MOST_ROWS, MOST_LAYERS, MOST_UNITS = 20_000, 6, 64
 
 
 class SettingsError(ValueError):
-    """Settings that are refused, with the sentence that says why."""
+    """Settings that are refused, with the sentence that says why.
+
+    Parameters
+    ----------
+    said : str
+        The sentence.
+    name : str, default ""
+        The setting whose value is refused, if it is one setting.
+    value : object, default None
+        That value; None if it is not a number, as the page sends it.
+    """
+
+    def __init__(self, said: str, name: str = "", value: Any = None) -> None:
+        super().__init__(said)
+        self.name, self.value = name, value
+
+    @property
+    def on_page(self) -> str:
+        """The sentence in the words of the page: the label of the setting, and what to type there."""
+        if not self.name:
+            return str(self)
+        but = "" if self.value is None else f", not {shown(self.value)}"
+        return f"{LABELS[self.name]}: {_wanted(self.name)}{but}."
 
 
 @dataclass(frozen=True)
@@ -110,18 +132,22 @@ class Settings:
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if one not in choices:
-                    raise SettingsError(f"{name} is {_shown(one)}, but it is one of {', '.join(choices)}.")
+                    raise SettingsError(f"{name} is {shown(one)}, but it is one of {', '.join(choices)}.", name, one)
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if not is_within(one, least, most, ends="[]"):
-                    raise SettingsError(f"{name} is {_shown(one)}, but it is {least:,} to {most:,}.")
+                    raise SettingsError(f"{name} is {shown(one)}, but it is {least:,} to {most:,}.", name, one)
         if not self.features or len(set(self.features)) < len(self.features):
-            raise SettingsError("features names each input once, and at least one: give some such as x,y.")
+            raise SettingsError("features names each input once, and at least one: give some such as x,y.", "features")
         if self.mistake == "slope_forgotten" and not self.layers:
             raise SettingsError("The mistake is slope_forgotten, but without hidden layers there is no slope: add one.")
         if len(self.layers) > MOST_LAYERS:
-            raise SettingsError(f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.")
+            raise SettingsError(
+                f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.",
+                "layers",
+                self.layers,
+            )
 
     @property
     def of_points(self) -> tuple[Any, ...]:
@@ -152,13 +178,41 @@ class Settings:
             name, sign, value = word.partition("=")
             if not sign or name not in hints:
                 raise SettingsError(
-                    f"{_shown(word)} is not a setting: write name=value with the names {', '.join(hints)}."
+                    f"{shown(word)} is not a setting: write name=value with the names {', '.join(hints)}."
                 )
             if name in values:
                 raise SettingsError(f"{name} is there twice in the settings: write it once.")
             values[name] = _read(name, value, hints[name])
         return cls(**values)
 
+
+LABELS = {
+    "data": "Points",
+    "columns": "Across, Up and Target",
+    "noise": "Noise",
+    "rows": "Number of points",
+    "test": "Share of the test",
+    "seed": "Seed",
+    "features": "Inputs",
+    "layers": "Units of the hidden layers",
+    "activation": "Activation",
+    "loss": "Loss",
+    "penalty": "Penalty",
+    "strength": "Strength of the penalty",
+    "dropout": "Dropout",
+    "normalization": "Layer normalization",
+    "optimizer": "Optimizer",
+    "learning_rate": "Learning rate",
+    "momentum": "Momentum",
+    "decay": "Decay",
+    "beta1": "β₁",
+    "beta2": "β₂",
+    "weight_decay": "Weight decay",
+    "batch": "Batch size (0: all)",
+    "start": "Seed of the start",
+    "mistake": "Mistake in the backward pass",
+}
+"""The labels of settings on the page."""
 
 CHOICES = {
     "data": (*SETS, "table"),
@@ -203,7 +257,22 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return kind(value)
     if kind not in PLAIN and isinstance(value, tuple | list):
         return tuple(_typed(name, one, get_args(kind)[0]) for one in value)
-    raise SettingsError(f"{name} is {_shown(value)}, but it is {PLAIN.get(kind, 'a list')}.")
+    raise SettingsError(f"{name} is {shown(value)}, but it is {PLAIN.get(kind, 'a list')}.", name, value)
+
+
+def _wanted(name: str) -> str:
+    """Return what to do on the page so that a setting has a value that it takes."""
+    if name == "features":
+        return "tick each at most once, and at least one"
+    if name in CHOICES:
+        return f"choose one of {', '.join(CHOICES[name])}"
+    if name not in RANGES:
+        return "choose what the page offers"
+    least, most = RANGES[name]
+    if name == "layers":
+        return f"type at most {MOST_LAYERS} whole numbers from {least} to {most}, such as 8, 8, or nothing"
+    whole = "whole " if isinstance(getattr(Settings, name), int) else ""
+    return f"type a {whole}number from {least:,} to {most:,}"
 
 
 def _read(name: str, text: str, kind: Any) -> Any:
@@ -213,7 +282,7 @@ def _read(name: str, text: str, kind: Any) -> Any:
     try:
         return READERS[kind](text)
     except (ValueError, KeyError):
-        raise SettingsError(f"{name} is {_shown(text)}, but it is {PLAIN[kind]}.") from None
+        raise SettingsError(f"{name} is {shown(text)}, but it is {PLAIN[kind]}.") from None
 
 
 PLAIN: dict[Any, str] = {str: "a word", int: "a whole number", float: "a number", bool: "on or off"}
@@ -231,7 +300,7 @@ def _written(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else quote(str(value), safe=SIGNS)
 
 
-def _shown(value: Any) -> str:
-    """Return a value for a message, cut where it is long."""
-    text = repr(value)
+def shown(value: Any) -> str:
+    """Return a value for a message, cut where it is long; None is what the page sends of a field without a number."""
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else "empty" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

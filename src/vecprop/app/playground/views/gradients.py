@@ -3,12 +3,13 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Range1d
 
 from ....pictures.style import colour
 from ..record import Curves
 from ..session import Session
-from .plain_figure import plain_figure
+from .log_axis import fit_log_axis
+from .plain_figure import counted, plain_figure
 
 MOST_PLACES = 300
 """The largest number of places of a curve."""
@@ -18,12 +19,12 @@ class GradientsView:
     """The norms of gradients and moves."""
 
     def __init__(self) -> None:
-        self.figure = plain_figure("gradients", y_axis_type="log")
+        figure = plain_figure("gradients", y_axis_type="log", y_range=Range1d(start=0.1, end=1))
+        self.figure = counted(figure, "step", "norm")
         self._curves: Any = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "dash", "name")})
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"
         )
-        self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = "step", "norm"
         (legend,) = self.figure.legend
         legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
         self.figure.center.remove(legend)
@@ -38,6 +39,7 @@ class GradientsView:
             for layer in range(curves.values.shape[1])
         ]
         self._curves.data = dict(zip(self._curves.data, map(list, zip(*drawn, strict=True)), strict=True))
+        fit_log_axis(self.figure, np.concatenate(self._curves.data["ys"]))
 
 
 def _some(curves: Curves, layer: int) -> tuple[np.ndarray, np.ndarray]:

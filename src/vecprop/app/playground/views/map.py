@@ -44,6 +44,8 @@ class MapView:
         Whether the points of the test are drawn.
     adds : bool
         Whether a click beside the points adds one.
+    selected : int or None
+        The number of the point that is marked.
     """
 
     def __init__(self, on_edit: Callable[..., None]) -> None:
@@ -80,6 +82,7 @@ class MapView:
         self._drawn: Any = None
         self.smooth = self.shows_test = True
         self.adds = False
+        self.selected: int | None = None
 
     def update(self, session: Session) -> None:
         """Draw what the network says now, and the points if they have changed."""
@@ -103,7 +106,9 @@ class MapView:
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int)]
         x, y = self._axes
         colours, markers = of_points(points.t[rows], session.class_count, *_span(points.t))
-        self._points.selected.indices = []
+        self._points.selected.indices = np.flatnonzero(
+            rows == (-1 if self.selected is None else self.selected)
+        ).tolist()
         self._points.data = {
             "x": x.value(points.XY[rows, 0]),
             "y": y.value(points.XY[rows, 1]),

@@ -28,10 +28,10 @@ class NetworkView:
     Parameters
     ----------
     on_choose : callable
-        Called with the edge that was chosen.
+        Called when an edge was chosen.
     """
 
-    def __init__(self, on_choose: Callable[[Edge], None]) -> None:
+    def __init__(self, on_choose: Callable[[], None]) -> None:
         self.figure = without_axes(
             plain_figure(
                 "network", x_range=Range1d(start=0, end=WIDTH), y_range=Range1d(start=0, end=HEIGHT), min_border=0
@@ -82,6 +82,7 @@ class NetworkView:
             source.selected.on_change("indices", self._chooser(source))
         self._on_choose = on_choose
         self._known: dict[int, Edge] = {}
+        self._chosen: int | None = None
         self._placed: Any = None
 
     def update(self, session: Session) -> None:
@@ -99,7 +100,14 @@ class NetworkView:
         names = (inputs, session.points.class_names or ("number",))
         if self._placed != (sizes, names):
             self._placed = (sizes, names)
+            self._chosen = None
+            self._edges.selected.indices = self._biases.selected.indices = []
             self._draw_names(names, places, sides)
+
+    @property
+    def chosen(self) -> Edge | None:
+        """The edge that was chosen, as it is now; None before, and once the network has other units."""
+        return None if self._chosen is None else self._known[self._chosen]
 
     def _draw_edges(self, edges: list[Edge], places: list[np.ndarray], sides: list[float]) -> None:
         self._known = {edge.index: edge for edge in edges}
@@ -160,7 +168,8 @@ class NetworkView:
     def _chooser(self, source: Any) -> Callable[[str, list[int], list[int]], None]:
         def chosen(attribute: str, old: list[int], new: list[int]) -> None:
             if new and new[0] < len(source.data["index"]):
-                self._on_choose(self._known[int(source.data["index"][new[0]])])
+                self._chosen = int(source.data["index"][new[0]])
+                self._on_choose()
 
         return chosen
 

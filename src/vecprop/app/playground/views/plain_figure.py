@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bokeh.models import BasicTicker, DataRange1d, NumeralTickFormatter
 from bokeh.plotting import figure
 
 INK = "ink"
@@ -25,6 +26,18 @@ def plain_figure(name: str, **options: Any) -> Any:
     made.background_fill_color = made.border_fill_color = made.outline_line_color = None
     made.min_border = 4
     made.grid.grid_line_alpha = 0.3
+    return made
+
+
+def counted(made: Any, what: str, values: str) -> Any:
+    """Return a figure with the names of its axes, whose horizontal one counts epochs or steps from zero."""
+    made.x_range = DataRange1d(start=0)
+    made.xaxis.update(
+        axis_label=what,
+        ticker=BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0),
+        formatter=NumeralTickFormatter(format="0,0"),
+    )
+    made.yaxis.axis_label = values
     return made
 
 

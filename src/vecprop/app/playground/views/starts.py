@@ -1,11 +1,12 @@
 """Many starts at once: the loss of each as a thin line, that of the page's own start as a thick one."""
 
 import numpy as np
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Range1d
 
 from ....pictures.style import COLOURS
 from ..starts import Starts
-from .plain_figure import plain_figure
+from .log_axis import fit_log_axis
+from .plain_figure import counted, plain_figure
 
 MOST_PLACES = 150
 """The largest number of epochs of a line that are drawn."""
@@ -15,12 +16,13 @@ class StartsView:
     """The losses of many starts."""
 
     def __init__(self) -> None:
-        self.figure = plain_figure("starts", y_axis_type="log")
+        figure = plain_figure("starts", y_axis_type="log", y_range=Range1d(start=0.1, end=1))
+        self.figure = counted(figure, "epoch", "loss")
         self._curves = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "width", "opacity")})
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_width="width", line_alpha="opacity"
         )
-        self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = "epoch", "loss"
+        self.clear()
 
     def draw(self, starts: Starts) -> None:
         """Draw the losses; the page's own start comes last, above the others."""
@@ -34,6 +36,12 @@ class StartsView:
             "width": [1.0] * others + [3.0],
             "opacity": [0.35] * others + [1.0],
         }
+        fit_log_axis(self.figure, losses)
+
+    def clear(self) -> None:
+        """Remove the losses, which are of other settings."""
+        self._curves.data = {name: [] for name in self._curves.data}
+        fit_log_axis(self.figure, np.empty(0))
 
 
 def described(starts: Starts) -> str:

@@ -1,0 +1,66 @@
+"""The vertical axis of a picture whose values are seen by their logarithm: its ends, and ticks that can be read."""
+
+from math import ceil, floor, log10
+from typing import Any
+
+import numpy as np
+from bokeh.models import FixedTicker
+
+MOST_POWERS, STEPS = 8, (1, 2, 3, 5, 10, 20, 50, 100)
+"""The number of powers of ten above which only every second is a tick, or every third, …."""
+FEWEST_TICKS = 3
+"""The number of ticks that an axis has at least."""
+LEAST, MOST = 1e-280, 1e280
+"""The least and the largest value that is drawn."""
+
+
+def fit_log_axis(made: Any, values: np.ndarray) -> None:
+    """Give the log axis of a figure ends and ticks that suit values; those that are not positive are not drawn."""
+    drawn = values[np.isfinite(values) & (values > 0)]
+    low, high = np.log10(np.clip([drawn.min(), drawn.max()], LEAST, MOST)) if drawn.size else (-1.0, 0.0)
+    margin = max(0.05 * (high - low), 0.001)
+    start, end = 10.0 ** (low - margin), 10.0 ** (high + margin)
+    ticks = log_ticks(start, end)
+    made.y_range.update(start=start, end=end)
+    made.yaxis.update(ticker=FixedTicker(ticks=list(ticks)), major_label_overrides=ticks)
+
+
+def log_ticks(low: float, high: float) -> dict[float, str]:
+    """Return ticks between the ends of a log axis with their labels: powers of ten, 1-2-5, or even steps.
+
+    Examples
+    --------
+    >>> list(log_ticks(2e-6, 3).values())
+    ['1e-5', '1e-4', '0.001', '0.01', '0.1', '1']
+    >>> list(log_ticks(0.02, 1.5).values())
+    ['0.02', '0.05', '0.1', '0.2', '0.5', '1']
+    >>> list(log_ticks(0.51, 0.6).values())
+    ['0.52', '0.54', '0.56', '0.58', '0.6']
+    """
+    exponents = range(floor(log10(low)), floor(log10(high)) + 1)
+    if log10(high) - log10(low) >= FEWEST_TICKS:
+        step = next(step for step in STEPS if len(exponents) <= MOST_POWERS * step)
+        found = [10.0**exponent for exponent in exponents if exponent % step == 0]
+    else:
+        found = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
+    ticks = [tick for tick in found if low <= tick <= high]
+    if len(ticks) < FEWEST_TICKS:
+        ticks = _even_ticks(low, high)
+    return {tick: _label(tick) for tick in ticks}
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten, at least three of them."""
+    widest = (high - low) / FEWEST_TICKS
+    power = floor(log10(widest))
+    digit = max(digit for digit in (1, 2, 5) if digit == 1 or float(f"{digit}e{power}") <= widest)
+    step = float(f"{digit}e{power}")
+    return [float(f"{digit * number}e{power}") for number in range(ceil(low / step), floor(high / step) + 1)]
+
+
+def _label(tick: float) -> str:
+    """Return a number without the zeros at its end, by a power of ten if it is very small or large."""
+    if 1e-3 <= tick < 1e5:
+        return f"{tick:.10g}"
+    digits, _, power = f"{tick:.9e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
