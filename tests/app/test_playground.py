@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,8 +156,17 @@ def test_what_is_refused_is_said_and_goes_back(window: Any) -> None:
     page = window()
     page.fill("[name=learning_rate]", "-1")
     page.dispatch_event("[name=learning_rate]", "change")
-    assert said(page).startswith("learning_rate is -1.0, but it is 0 to")
+    assert said(page) == "Learning rate: type a number from 0 to 100 instead of -1."
     page.wait_for_function("document.querySelector('[name=learning_rate]').value === '0.1'")
+    for layers in ("a,b", "8, -1", "2.5", "1e999", "８"):
+        page.fill("[name=layers]", layers)
+        page.press("[name=layers]", "Enter")
+        start = "Units of the hidden layers: type at most 6 whole numbers from 1 to 64 (such as 8, 8) instead of "
+        page.wait_for_function("start => document.querySelector('#said').textContent.startsWith(start)", arg=start)
+        page.wait_for_function("document.querySelector('[name=layers]').value === '3'")
+    page.fill("#row", "")
+    page.press("#row", "Enter")
+    page.wait_for_function("document.querySelector('#said').textContent.endsWith('point: type a number.')")
     page.click("#tab-take")
     page.fill("#text", "data=none")
     page.click("#open")
@@ -279,16 +289,90 @@ def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path)
     assert other.input_value("[name=layers]") == "8, 8, 8"
 
 
-def test_windows_are_apart_and_a_page_is_loaded_again(window: Any) -> None:
+def test_every_number_changes_while_it_trains(window: Any) -> None:
+    page = window()
+    before = {name: text(page, name) for name in ("#epochs", "#steps", "#train", "#test", "#right")}
+    page.click("#run")
+    for name, number in before.items():
+        changed(page, name, number)
+    assert "Pause" in text(page, "#run")
+
+
+def test_windows_are_apart_and_a_page_that_is_loaded_again_goes_on(window: Any) -> None:
     page, other = window(), window()
+    choose(page, "layers", "5, 4")
+    page.check("#adds")
+    box = page.locator(".picture.square").bounding_box()
+    before = text(page, "#train")
+    page.mouse.click(box["x"] + box["width"] * 0.93, box["y"] + box["height"] * 0.07)
+    added = changed(page, "#train", before)
     page.click("[data-do=epoch]")
-    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    trained = changed(page, "#train", added)
     assert text(other, "#epochs") == "0"
+    copy = page.context.new_page()
+    copy.goto(page.url)
+    copy.evaluate(
+        "key => sessionStorage.window = key", page.evaluate("sessionStorage.window")
+    )  # as a copied tab has it
+    copy.reload()
+    copy.wait_for_function("document.querySelector('#train').textContent !== '–'")
+    assert text(copy, "#epochs") == "0"
     page.reload()
-    page.wait_for_selector("#run:enabled")
-    page.wait_for_function("document.querySelector('#epochs').textContent === '0'")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    assert text(page, "#train") == trained
+    assert page.input_value("[name=layers]") == "5, 4"
+    page.fill("#row", "200")  # the point that was added
+    page.press("#row", "Enter")
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
+    assert page.locator("#said").is_hidden()
+
+
+def test_a_page_whose_connection_breaks_loads_itself_again(window: Any) -> None:
+    page = window()
+    page.add_init_script(
+        "window.sockets = []; window.WebSocket = class extends WebSocket "
+        "{ constructor(...given) { super(...given); sockets.push(this) } }"
+    )
+    page.reload()
+    page.wait_for_function("document.querySelector('#train').textContent !== '–'")
     page.click("[data-do=epoch]")
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
+    page.evaluate("window.isOld = true; sockets.forEach(socket => socket.close())")
+    page.wait_for_selector("#lost:not([hidden])")
+    page.wait_for_function("!window.isOld && document.querySelector('#epochs')?.textContent === '1'")
+    assert page.locator("#lost").is_hidden()
+    page.click("[data-do=epoch]")
+    page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_server_that_stops_or_ends_is_said(browser: Any, runs: bool) -> None:
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        found = re.search(r"http\S+", server.stdout.readline())
+        assert found
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(found[0])
+        page.wait_for_function("document.querySelector('#train')?.textContent !== '–'")
+        choose(page, "layers", "5")
+        if runs:
+            page.click("#run")
+            page.wait_for_function("document.querySelector('#epochs').textContent !== '0'")
+        server.send_signal(signal.SIGSTOP)
+        page.click("[data-do=epoch]")
+        page.wait_for_selector("#waits:not([hidden])")
+        server.send_signal(signal.SIGCONT)
+        page.wait_for_selector("#waits", state="hidden")
+        server.kill()
+        page.wait_for_selector("#lost:not([hidden])")
+        assert page.locator("#lost").bounding_box()["y"] < 300
+        assert 'vecprop playground --open "data=circles layers=5"' in text(page, "#lost")
+        assert "Run" in text(page, "#run")
+        assert page.locator("button:enabled, input:enabled, select:enabled, textarea:enabled").count() == 0
+        page.keyboard.press("s")
+        context.close()
 
 
 def test_narrow_and_dark_windows(window: Any) -> None:

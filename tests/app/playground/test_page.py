@@ -97,7 +97,6 @@ def test_a_divergence_ends_the_run_and_is_said():
         ("weight", {"index": 0, "value": "x"}, "The weight is 'x'"),
         ("speed", {"epochs": 10**9}, "The speed is 1000000000, but it is 1 to 100,000 epochs a frame."),
         ("row", {"row": 40}, "There is no point 40"),
-        ("row", {"row": None}, "There is no point empty"),
         ("remove", {"row": -1}, "There is no point -1"),
         ("starts", {"count": 10**6, "epochs": 1}, "The number of starts is 1000000, but it is 1 to 200."),
         ("upload", {"name": "a.csv", "content": b64encode(b"a,b\n1,2\n").decode()}, "at least 4 rows"),
@@ -139,15 +138,15 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
     [
         (
             {"layers": ["a", "b"]},
-            "Units of the hidden layers: type at most 6 whole numbers from 1 to 64, such as 8, 8, ",
+            "Units of the hidden layers: type at most 6 whole numbers from 1 to 64 (such as 8, 8) instead of 'a'.",
         ),
-        ({"layers": [None]}, "such as 8, 8, or nothing."),
-        ({"layers": [1000]}, "or nothing, not 1000."),
-        ({"layers": [1] * 7}, "or nothing, not 1, 1, 1, 1, 1, 1, 1."),
+        ({"layers": [None]}, "(such as 8, 8)."),
+        ({"layers": [1000]}, "(such as 8, 8) instead of 1000."),
+        ({"layers": [1] * 7}, "instead of 1, 1, 1, 1, 1, 1, 1."),
         ({"learning_rate": None}, "Learning rate: type a number from 0 to 100."),
-        ({"rows": 3}, "Number of points: type a whole number from 4 to 20,000, not 3."),
-        ({"rows": 10.5}, "Number of points: type a whole number from 4 to 20,000, not 10.5."),
-        ({"features": []}, "Inputs: tick each at most once, and at least one."),
+        ({"rows": 3}, "Number of points: type a whole number from 4 to 20,000 instead of 3."),
+        ({"rows": 10.5}, "Number of points: type a whole number from 4 to 20,000 instead of 10.5."),
+        ({"features": []}, "Inputs: tick at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each once."),
     ],
 )
 def test_an_error_of_a_setting_says_what_to_type(settings, said):
@@ -264,7 +263,8 @@ def test_the_mouse_adds_moves_and_selects_points():
     assert len(window.session.points.t) == 40
     window.tell("mouse", adds=True, target=9)
     assert "The target is 9" in window.mouse("tap", 3.3, -3.3)["said"]
-    assert window.tell("mouse", adds=True, target=None)["said"] == "With the number: type a number."
+    window.tell("mouse", adds=True, target=1)
+    assert window.mouse("tap", 3.3, -3.3)["said"] == ""
 
 
 def test_places_of_a_table_are_in_its_units():
@@ -280,6 +280,10 @@ def test_places_of_a_table_are_in_its_units():
     points = window.session.points
     assert points.axes[0].value(points.XY[-1, 0]) == pytest.approx(59)
     assert points.target.value(points.t[-1]) == pytest.approx(300)
+    window.tell("mouse", adds=True, target=1e6)
+    assert (
+        "The target is 1e+06, but it is a number within -115039 and 115829." in window.mouse("tap", 40.0, 0.5)["said"]
+    )
     answer = window.tell("change", settings={"columns": ["pay", "age", "town"]})
     assert answer["classes"] == ["a", "b"]
 

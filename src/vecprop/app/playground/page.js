@@ -16,6 +16,7 @@ const percent = (share) => (share === null ? "–" : share === 1 ? "100 %" : `${
 let running = false
 let known = {}
 let weight = null // the one that was chosen
+let busy = null // the button whose answer takes long
 const said_of_starts = one("#starts-said").textContent
 let kept = {} // by the browser, for this tab
 try {
@@ -69,6 +70,7 @@ const tellers = {
     kept.window = key
   },
   columns({names, chosen}) {
+    one("[name=data] [value=table]").disabled = false
     for (const [k, list] of all("[data-column]").entries()) {
       list.replaceChildren(...names.map((name) => new Option(name, name)))
       list.value = chosen[k]
@@ -125,6 +127,7 @@ const save = (name, blob) => {
 shown.connect(shown.properties.data.change, () => {
   asked = 0
   one("#waits").hidden = true
+  if (busy) busy.disabled = false
   const told = JSON.parse(shown.data.message[0])
   for (const [name, value] of Object.entries(told)) tellers[name]?.(value)
 })
@@ -138,6 +141,18 @@ const act = (action, values) => {
 one("#run").addEventListener("click", () => act(running ? "pause" : "run"))
 for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do))
 one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number(event.target.value) || 1}))
+
+const actLong = (button, action, values) => {
+  busy = button
+  busy.disabled = true
+  act(action, values)
+}
+// Return whether fields hold numbers, or say where one is needed.
+const hold = (...fields) => {
+  const empty = fields.find((field) => field.value === "")
+  if (empty) tellers.said(`${(empty.ariaLabel ?? empty.labels[0].textContent).trim()}: type a number.`)
+  return !empty
+}
 
 const values = {
   number: (field) => (field.value === "" ? null : Number(field.value)),
@@ -160,10 +175,13 @@ one("#controls").addEventListener("submit", (event) => event.preventDefault())
 const tellMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
 for (const box of ["#smooth", "#show-test"]) one(box).addEventListener("change", tellMap)
 const tellMouse = () => {
-  const target = one("#of-number").hidden ? Number(one("#target-class").value) : values.number(one("#target-number"))
-  send("mouse", {adds: one("#adds").checked, target})
+  const field = one(one("#of-number").hidden ? "#target-class" : "#target-number")
+  if (hold(field)) send("mouse", {adds: one("#adds").checked, target: Number(field.value)})
 }
-for (const field of ["#adds", "#target-class", "#target-number"]) one(field).addEventListener("change", tellMouse)
+for (const field of ["#adds", "#target-class", "#target-number"]) one(field).addEventListener("change", () => {
+  tellers.said("")
+  tellMouse()
+})
 
 for (const field of all("#weight input")) field.addEventListener("input", () => {
   for (const other of all("#weight input")) if (other !== field) other.value = field.value
@@ -195,14 +213,13 @@ for (const [k, tab] of tabs.entries()) {
     }
   })
 }
-one("#row").addEventListener("change", (event) => act("row", {row: values.number(event.target)}))
-one("#check").addEventListener("click", () => {
-  tellers.report("…")
-  act("check")
+one("#row").addEventListener("change", (event) => {
+  if (hold(event.target)) act("row", {row: Number(event.target.value)})
 })
-one("#start-many").addEventListener("click", () => {
-  tellers.starts("…")
-  act("starts", {count: values.number(one("#count")), epochs: values.number(one("#epochs-of-starts"))})
+one("#check").addEventListener("click", (event) => actLong(event.target, "check"))
+one("#start-many").addEventListener("click", (event) => {
+  const [count, epochs] = [one("#count"), one("#epochs-of-starts")]
+  if (hold(count, epochs)) actLong(event.target, "starts", {count: Number(count.value), epochs: Number(epochs.value)})
 })
 
 // The hidden space turns with the mouse, or by itself.
@@ -308,5 +325,6 @@ addEventListener("beforeunload", (event) => {
   if (lost) event.preventDefault() // asks, since the page cannot be loaded again
 })
 
+one("[name=data] [value=table]").disabled = true // until there is one
 for (const button of all("header button")) button.disabled = false
 send("ready", {window: kept.window})

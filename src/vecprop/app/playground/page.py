@@ -242,6 +242,7 @@ class Page:
 
     def _edited(self, kind: str, **where: Any) -> None:
         """Do what the mouse has done on the map."""
+        self.told["said"] = ""
         actions = {"select": self._select, "add": self._add, "move": self._move}
         self.messages.answer(actions[kind], **where)
 
@@ -267,8 +268,6 @@ class Page:
 
     def _set_mouse(self, adds: bool, target: float) -> None:
         """Take what a click on the map does, and the target of new points."""
-        if not isinstance(target, int | float):
-            raise SettingsError("With the number: type a number.")
         self.map.adds, self.target = bool(adds), target
 
     def _set_map(self, smooth: bool, test: bool) -> None:

@@ -49,7 +49,9 @@ def _activation(name: str) -> Activation:
 
 def _loss(name: str, classes: int) -> Loss:
     if name == "cross_entropy" and not classes:
-        raise SettingsError("The loss is cross_entropy, but the targets are numbers: choose auto or squared_error.")
+        raise SettingsError(
+            "The cross-entropy is a loss for classes, but the targets are numbers: choose auto or squared error."
+        )
     if name == "auto":
         name = "cross_entropy" if classes else "squared_error"
     losses = {

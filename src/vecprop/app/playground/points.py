@@ -151,7 +151,8 @@ class Points:
         classes = len(self.class_names)
         if not classes:
             if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
-                raise SettingsError(f"The target is {target!r}, but it is a number within -{FARTHEST} and {FARTHEST}.")
+                given, *ends = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
+                raise SettingsError(f"The target is {given}, but it is a number within {ends[0]} and {ends[1]}.")
             return float(target)
         if not is_within(target, 0, classes) or target != int(target):
             raise SettingsError(f"The target is {target!r}, but it is the number of a class, 0 to {classes - 1}.")

@@ -22,7 +22,7 @@ from .plane import Map, map_of, units_of
 from .points import Points
 from .record import Record
 from .sets import CLASSES, SETS
-from .settings import Settings, SettingsError, shown
+from .settings import Settings, SettingsError
 from .starts import Starts, many_starts
 from .surface import Path, Surface, loss_surface
 from .table import Table
@@ -143,9 +143,7 @@ class Session:
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.theta)):
             raise SettingsError(f"There is no parameter {index!r}: theta has 0 to {len(self.theta) - 1}.")
         if not is_within(value, -LARGEST_WEIGHT, LARGEST_WEIGHT, ends="[]"):
-            raise SettingsError(
-                f"The weight is {shown(value)}, but it is within -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}."
-            )
+            raise SettingsError(f"The weight is {value!r}, but it is within -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}.")
         self.theta = self.theta.copy()
         self.theta[index] = value
         self.trouble = ""
@@ -248,7 +246,7 @@ class Session:
     def row(self, index: int) -> Trace:
         """Return every number of the pass of the point of this index alone."""
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.points.t)):
-            raise SettingsError(f"There is no point {shown(index)}: the points are 0 to {len(self.points.t) - 1}.")
+            raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.points.t) - 1}.")
         X = features(self.settings.features, self.points.XY[index : index + 1])
         return trace(self.network, self.theta, X, targets(self.points.t[index : index + 1], self.class_count))
 
@@ -268,7 +266,7 @@ class Session:
         """Train from many starts at once, the first of which is this session's."""
         for name, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
             if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
-                raise SettingsError(f"The number of {name} is {shown(value)}, but it is 1 to {most:,}.")
+                raise SettingsError(f"The number of {name} is {value!r}, but it is 1 to {most:,}.")
         return many_starts(self.trained, optimizer_of(self.settings), self.settings, *self._rows, count, epochs)
 
     def drawn(self, settings: Settings) -> Points:

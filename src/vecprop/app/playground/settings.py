@@ -40,8 +40,8 @@ class SettingsError(ValueError):
         """The sentence in the words of the page: the label of the setting, and what to type there."""
         if not self.name:
             return str(self)
-        but = "" if self.value is None else f", not {shown(self.value)}"
-        return f"{LABELS[self.name]}: {_wanted(self.name)}{but}."
+        value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
+        return f"{LABELS[self.name]}: {_wanted(self.name)}{'' if self.value is None else f' instead of {value}'}."
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,18 @@ class Settings:
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if one not in choices:
-                    raise SettingsError(f"{name} is {shown(one)}, but it is one of {', '.join(choices)}.", name, one)
+                    raise SettingsError(f"{name} is {_shown(one)}, but it is one of {', '.join(choices)}.", name, one)
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
             for one in value if isinstance(value, tuple) else (value,):
                 if not is_within(one, least, most, ends="[]"):
-                    raise SettingsError(f"{name} is {shown(one)}, but it is {least:,} to {most:,}.", name, one)
+                    raise SettingsError(f"{name} is {_shown(one)}, but it is {least:,} to {most:,}.", name, one)
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features names each input once, and at least one: give some such as x,y.", "features")
         if self.mistake == "slope_forgotten" and not self.layers:
-            raise SettingsError("The mistake is slope_forgotten, but without hidden layers there is no slope: add one.")
+            raise SettingsError(
+                "The forgotten slope is of a hidden layer, but without hidden layers there is no slope: add one."
+            )
         if len(self.layers) > MOST_LAYERS:
             raise SettingsError(
                 f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.",
@@ -178,7 +180,7 @@ class Settings:
             name, sign, value = word.partition("=")
             if not sign or name not in hints:
                 raise SettingsError(
-                    f"{shown(word)} is not a setting: write name=value with the names {', '.join(hints)}."
+                    f"{_shown(word)} is not a setting: write name=value with the names {', '.join(hints)}."
                 )
             if name in values:
                 raise SettingsError(f"{name} is there twice in the settings: write it once.")
@@ -257,20 +259,20 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return kind(value)
     if kind not in PLAIN and isinstance(value, tuple | list):
         return tuple(_typed(name, one, get_args(kind)[0]) for one in value)
-    raise SettingsError(f"{name} is {shown(value)}, but it is {PLAIN.get(kind, 'a list')}.", name, value)
+    raise SettingsError(f"{name} is {_shown(value)}, but it is {PLAIN.get(kind, 'a list')}.", name, value)
 
 
 def _wanted(name: str) -> str:
     """Return what to do on the page so that a setting has a value that it takes."""
     if name == "features":
-        return "tick each at most once, and at least one"
+        return f"tick at least one of {', '.join(FEATURES)}, each once"
     if name in CHOICES:
         return f"choose one of {', '.join(CHOICES[name])}"
     if name not in RANGES:
         return "choose what the page offers"
     least, most = RANGES[name]
     if name == "layers":
-        return f"type at most {MOST_LAYERS} whole numbers from {least} to {most}, such as 8, 8, or nothing"
+        return f"type at most {MOST_LAYERS} whole numbers from {least} to {most} (such as 8, 8)"
     whole = "whole " if isinstance(getattr(Settings, name), int) else ""
     return f"type a {whole}number from {least:,} to {most:,}"
 
@@ -282,7 +284,7 @@ def _read(name: str, text: str, kind: Any) -> Any:
     try:
         return READERS[kind](text)
     except (ValueError, KeyError):
-        raise SettingsError(f"{name} is {shown(text)}, but it is {PLAIN[kind]}.") from None
+        raise SettingsError(f"{name} is {_shown(text)}, but it is {PLAIN[kind]}.") from None
 
 
 PLAIN: dict[Any, str] = {str: "a word", int: "a whole number", float: "a number", bool: "on or off"}
@@ -300,7 +302,7 @@ def _written(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else quote(str(value), safe=SIGNS)
 
 
-def shown(value: Any) -> str:
-    """Return a value for a message, cut where it is long; None is what the page sends of a field without a number."""
-    text = ", ".join(map(str, value)) if isinstance(value, tuple) else "empty" if value is None else repr(value)
+def _shown(value: Any) -> str:
+    """Return a value for a message, cut where it is long."""
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource
 
 from ....pictures.style import colour
 from ..record import Curves
 from ..session import Session
-from .log_axis import fit_log_axis
-from .plain_figure import counted, plain_figure
+from .log_axis import fit_log_axis, log_figure
 
 MOST_PLACES = 300
 """The largest number of places of a curve."""
@@ -19,8 +18,7 @@ class GradientsView:
     """The norms of gradients and moves."""
 
     def __init__(self) -> None:
-        figure = plain_figure("gradients", y_axis_type="log", y_range=Range1d(start=0.1, end=1))
-        self.figure = counted(figure, "step", "norm")
+        self.figure = log_figure("gradients", "step", "norm")
         self._curves: Any = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "dash", "name")})
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"

@@ -4,7 +4,9 @@ from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
-from bokeh.models import FixedTicker
+from bokeh.models import FixedTicker, Range1d
+
+from .plain_figure import counted, plain_figure
 
 MOST_POWERS, STEPS = 8, (1, 2, 3, 5, 10, 20, 50, 100)
 """The number of powers of ten above which only every second is a tick, or every third, …."""
@@ -12,6 +14,15 @@ FEWEST_TICKS = 3
 """The number of ticks that an axis has at least."""
 LEAST, MOST = 1e-280, 1e280
 """The least and the largest value that is drawn."""
+
+
+def log_figure(name: str, what: str, values: str) -> Any:
+    """Return a figure of values by their logarithm over the numbers of epochs or steps."""
+    made = counted(plain_figure(name, y_axis_type="log", y_range=Range1d()), what, values)
+    made.scatter(0, 1, alpha=0)  # without data, Bokeh would draw no axes
+    made.yaxis.ticker = FixedTicker()
+    fit_log_axis(made, np.empty(0))
+    return made
 
 
 def fit_log_axis(made: Any, values: np.ndarray) -> None:
@@ -22,7 +33,8 @@ def fit_log_axis(made: Any, values: np.ndarray) -> None:
     start, end = 10.0 ** (low - margin), 10.0 ** (high + margin)
     ticks = log_ticks(start, end)
     made.y_range.update(start=start, end=end)
-    made.yaxis.update(ticker=FixedTicker(ticks=list(ticks)), major_label_overrides=ticks)
+    made.yaxis[0].ticker.ticks = list(ticks)
+    made.yaxis.major_label_overrides = ticks
 
 
 def log_ticks(low: float, high: float) -> dict[float, str]:

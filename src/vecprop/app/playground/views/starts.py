@@ -1,12 +1,11 @@
 """Many starts at once: the loss of each as a thin line, that of the page's own start as a thick one."""
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource
 
 from ....pictures.style import COLOURS
 from ..starts import Starts
-from .log_axis import fit_log_axis
-from .plain_figure import counted, plain_figure
+from .log_axis import fit_log_axis, log_figure
 
 MOST_PLACES = 150
 """The largest number of epochs of a line that are drawn."""
@@ -16,13 +15,11 @@ class StartsView:
     """The losses of many starts."""
 
     def __init__(self) -> None:
-        figure = plain_figure("starts", y_axis_type="log", y_range=Range1d(start=0.1, end=1))
-        self.figure = counted(figure, "epoch", "loss")
+        self.figure = log_figure("starts", "epoch", "loss")
         self._curves = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "width", "opacity")})
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_width="width", line_alpha="opacity"
         )
-        self.clear()
 
     def draw(self, starts: Starts) -> None:
         """Draw the losses; the page's own start comes last, above the others."""
