@@ -10,7 +10,7 @@ from .shared_options import Debug
 
 def playground(
     table: Annotated[
-        Path | None, typer.Argument(metavar="TABLE", help="A table of your own: CSV, Parquet, Arrow or Excel.")
+        Path | None, typer.Argument(metavar="TABLE", help="A table of your own: CSV, Parquet or Excel.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the page; 0 takes a free one.")] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, and open no browser.")] = False,

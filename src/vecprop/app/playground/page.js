@@ -16,7 +16,6 @@ const percent = (share) => (share === null ? "–" : share === 1 ? "100 %" : `${
 let running = false
 let known = {}
 let weight = null // the one that was chosen
-let busy = null // the button whose answer takes long
 const said_of_starts = one("#starts-said").textContent
 let kept = {} // by the browser, for this tab
 try {
@@ -127,7 +126,6 @@ const save = (name, blob) => {
 shown.connect(shown.properties.data.change, () => {
   asked = 0
   one("#waits").hidden = true
-  if (busy) busy.disabled = false
   const told = JSON.parse(shown.data.message[0])
   for (const [name, value] of Object.entries(told)) tellers[name]?.(value)
 })
@@ -142,11 +140,6 @@ one("#run").addEventListener("click", () => act(running ? "pause" : "run"))
 for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do))
 one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number(event.target.value) || 1}))
 
-const actLong = (button, action, values) => {
-  busy = button
-  busy.disabled = true
-  act(action, values)
-}
 // Return whether fields hold numbers, or say where one is needed.
 const hold = (...fields) => {
   const empty = fields.find((field) => field.value === "")
@@ -216,10 +209,15 @@ for (const [k, tab] of tabs.entries()) {
 one("#row").addEventListener("change", (event) => {
   if (hold(event.target)) act("row", {row: Number(event.target.value)})
 })
-one("#check").addEventListener("click", (event) => actLong(event.target, "check"))
-one("#start-many").addEventListener("click", (event) => {
+one("#check").addEventListener("click", () => {
+  tellers.report("…")
+  act("check")
+})
+one("#start-many").addEventListener("click", () => {
   const [count, epochs] = [one("#count"), one("#epochs-of-starts")]
-  if (hold(count, epochs)) actLong(event.target, "starts", {count: Number(count.value), epochs: Number(epochs.value)})
+  if (!hold(count, epochs)) return
+  tellers.starts("…")
+  act("starts", {count: Number(count.value), epochs: Number(epochs.value)})
 })
 
 // The hidden space turns with the mouse, or by itself.

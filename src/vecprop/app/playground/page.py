@@ -48,7 +48,7 @@ class Page:
     session : Session
         What is played with.
     windows : dict, optional
-        The server's windows by their keys, to which this one is added.
+        The server's windows by their keys; this one is added.
     """
 
     def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
@@ -134,7 +134,7 @@ class Page:
             self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
 
     def _ready(self, window: str | None = None) -> None:
-        """Begin, with the session of the window whose page is loaded again: it is closed, others are left alone."""
+        """Begin, with the session of a window that was closed if its page is loaded again."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
             self.session, self.key = before.session, before.key
@@ -234,7 +234,7 @@ class Page:
         self._draw()
 
     def _forget(self) -> None:
-        """Forget what was chosen and found with other data or another network."""
+        """Forget the selected point and the results of earlier data or settings."""
         self.row = 0
         self.map.selected = None
         self.starts.clear()
@@ -307,10 +307,13 @@ class Page:
         self.hidden.update(self.session)
 
     async def _check(self) -> None:
+        self.told["report"] = ""
         report = await asyncio.to_thread(self.session.check)
         self.told["report"] = f"At step {self.session.steps:,}:\n{report}"
 
     async def _start_many(self, count: int, epochs: int) -> None:
+        self.starts.clear()
+        self.told["starts"] = ""
         starts = await asyncio.to_thread(self.session.starts, count, epochs)
         self.starts.draw(starts)
         self.told["starts"] = described(starts)

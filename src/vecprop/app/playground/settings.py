@@ -19,17 +19,7 @@ MOST_ROWS, MOST_LAYERS, MOST_UNITS = 20_000, 6, 64
 
 
 class SettingsError(ValueError):
-    """Settings that are refused, with the sentence that says why.
-
-    Parameters
-    ----------
-    said : str
-        The sentence.
-    name : str, default ""
-        The setting whose value is refused, if it is one setting.
-    value : object, default None
-        That value; None if it is not a number, as the page sends it.
-    """
+    """Settings that are refused, with the sentence that says why; of one setting, also its name and value."""
 
     def __init__(self, said: str, name: str = "", value: Any = None) -> None:
         super().__init__(said)
@@ -141,9 +131,7 @@ class Settings:
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features names each input once, and at least one: give some such as x,y.", "features")
         if self.mistake == "slope_forgotten" and not self.layers:
-            raise SettingsError(
-                "The forgotten slope is of a hidden layer, but without hidden layers there is no slope: add one."
-            )
+            raise SettingsError("Without hidden layers there is no slope that can be forgotten: add a layer.")
         if len(self.layers) > MOST_LAYERS:
             raise SettingsError(
                 f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.",

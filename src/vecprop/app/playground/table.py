@@ -125,7 +125,7 @@ class Table:
             if name not in self.columns:
                 raise TableError(f"The table has no column {name!r}{nearest(name, self.columns) or '.'}")
         if len(columns) != 3 or len(set(columns)) < 3:
-            raise TableError(f"Three different columns are needed, of x, y and the target, not {list(columns)}.")
+            raise TableError(f"Three different columns are needed as Across, Up and Target, not {', '.join(columns)}.")
         x, y, target = columns
         return x, y, target
 

@@ -8,12 +8,10 @@ from bokeh.models import FixedTicker, Range1d
 
 from .plain_figure import counted, plain_figure
 
-MOST_POWERS, STEPS = 8, (1, 2, 3, 5, 10, 20, 50, 100)
-"""The number of powers of ten above which only every second is a tick, or every third, …."""
 FEWEST_TICKS = 3
-"""The number of ticks that an axis has at least."""
+"""The smallest number of ticks of an axis."""
 LEAST, MOST = 1e-280, 1e280
-"""The least and the largest value that is drawn."""
+"""The smallest and the largest value that is drawn."""
 
 
 def log_figure(name: str, what: str, values: str) -> Any:
@@ -43,19 +41,19 @@ def log_ticks(low: float, high: float) -> dict[float, str]:
     Examples
     --------
     >>> list(log_ticks(2e-6, 3).values())
-    ['1e-5', '1e-4', '0.001', '0.01', '0.1', '1']
+    ['1e-4', '0.01', '1']
     >>> list(log_ticks(0.02, 1.5).values())
     ['0.02', '0.05', '0.1', '0.2', '0.5', '1']
     >>> list(log_ticks(0.51, 0.6).values())
     ['0.52', '0.54', '0.56', '0.58', '0.6']
     """
-    exponents = range(floor(log10(low)), floor(log10(high)) + 1)
-    if log10(high) - log10(low) >= FEWEST_TICKS:
-        step = next(step for step in STEPS if len(exponents) <= MOST_POWERS * step)
-        found = [10.0**exponent for exponent in exponents if exponent % step == 0]
+    first, last = log10(low), log10(high)
+    if last - first >= FEWEST_TICKS:
+        ticks = [10.0**power for power in _even_ticks(first, last)]
     else:
-        found = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
-    ticks = [tick for tick in found if low <= tick <= high]
+        powers = range(floor(first), floor(last) + 1)
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+        ticks = [tick for tick in ticks if low <= tick <= high]
     if len(ticks) < FEWEST_TICKS:
         ticks = _even_ticks(low, high)
     return {tick: _label(tick) for tick in ticks}

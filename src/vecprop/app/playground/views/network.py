@@ -106,7 +106,7 @@ class NetworkView:
 
     @property
     def chosen(self) -> Edge | None:
-        """The edge that was chosen, as it is now; None before, and once the network has other units."""
+        """The chosen edge with its value now; None if none was chosen since the network was drawn with these units."""
         return None if self._chosen is None else self._known[self._chosen]
 
     def _draw_edges(self, edges: list[Edge], places: list[np.ndarray], sides: list[float]) -> None:

@@ -1,5 +1,7 @@
 """Many starts at once: the loss of each as a thin line, that of the page's own start as a thick one."""
 
+from typing import Any
+
 import numpy as np
 from bokeh.models import ColumnDataSource
 
@@ -16,7 +18,7 @@ class StartsView:
 
     def __init__(self) -> None:
         self.figure = log_figure("starts", "epoch", "loss")
-        self._curves = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "width", "opacity")})
+        self._curves: Any = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "width", "opacity")})
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_width="width", line_alpha="opacity"
         )
