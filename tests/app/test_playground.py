@@ -211,6 +211,18 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     before = text(page, "#train")
     page.fill("#weight input[type=number]", "3")
     changed(page, "#train", before)
+    page.click("#run")
+    for kind in ("number", "range"):
+        page.wait_for_function(f"Math.abs(document.querySelector('#weight [type={kind}]').value - 3) > 0.05")
+    page.click("#row")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("1")
+    page.wait_for_timeout(800)  # in which the numbers are drawn again
+    page.keyboard.type("7")
+    assert page.input_value("#row") == "17"
+    page.click("#run")
+    choose(page, "layers", "2")
+    page.wait_for_selector("#weight", state="hidden")
 
 
 def test_points_are_added_moved_and_removed(window: Any) -> None:
@@ -222,6 +234,9 @@ def test_points_are_added_moved_and_removed(window: Any) -> None:
     page.mouse.click(*corner)
     after = changed(page, "#train", before)
     page.uncheck("#adds")
+    page.select_option("#target-class", "1")
+    choose(page, "momentum", "0.8")
+    assert page.input_value("#target-class") == "1"
     page.mouse.click(*corner)
     page.wait_for_function("document.querySelector('#row').value === '200'")
     page.mouse.move(*corner)

@@ -60,7 +60,8 @@ const tellers = {
       label.append(swatch, name)
       return label
     }))
-    one("#target-class").replaceChildren(...names.map((name, k) => new Option(name, k)))
+    const chosen = one("#target-class").selectedIndex
+    one("#target-class").replaceChildren(...names.map((name, k) => new Option(name, k, false, k === chosen)))
     one("#of-class").hidden = !names.length
     one("#of-number").hidden = !!names.length
     tellMouse()
@@ -79,7 +80,7 @@ const tellers = {
     selected = row
   },
   numbers({row, html}) {
-    one("#row").value = row
+    if (!("typed" in one("#row").dataset)) one("#row").value = row
     const at = one("#numbers").scrollTop
     one("#numbers").innerHTML = html
     one("#numbers").scrollTop = at
@@ -152,7 +153,7 @@ const values = {
   list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map((part) => (Number.isFinite(Number(part)) ? Number(part) : part)),
   flag: (field) => field.checked,
 }
-for (const field of all("[name]")) field.addEventListener("input", () => { field.dataset.typed = "" }) // is not overwritten
+for (const field of all("[name], #row")) field.addEventListener("input", () => { field.dataset.typed = "" }) // is not overwritten
 for (const field of all("[name]")) field.addEventListener("change", () => {
   delete field.dataset.typed
   const value = (values[field.dataset.kind] ?? ((field) => field.value))(field)
@@ -207,6 +208,7 @@ for (const [k, tab] of tabs.entries()) {
   })
 }
 one("#row").addEventListener("change", (event) => {
+  delete event.target.dataset.typed
   if (hold(event.target)) act("row", {row: Number(event.target.value)})
 })
 one("#check").addEventListener("click", () => {
