@@ -234,9 +234,6 @@ def test_points_are_added_moved_and_removed(window: Any) -> None:
     page.mouse.click(*corner)
     after = changed(page, "#train", before)
     page.uncheck("#adds")
-    page.select_option("#target-class", "1")
-    choose(page, "momentum", "0.8")
-    assert page.input_value("#target-class") == "1"
     page.mouse.click(*corner)
     page.wait_for_function("document.querySelector('#row').value === '200'")
     page.mouse.move(*corner)
@@ -247,6 +244,9 @@ def test_points_are_added_moved_and_removed(window: Any) -> None:
     page.keyboard.press("Delete")
     changed(page, "#train", moved)
     assert text(page, "#train") == before
+    page.select_option("#target-class", "1")
+    choose(page, "momentum", "0.8")
+    assert page.input_value("#target-class") == "1"
 
 
 def test_an_own_table_trains(window: Any) -> None:
