@@ -4,8 +4,9 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -15,7 +16,7 @@ from .shared_options import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]
-Seconds = Annotated[float, typer.Option(min=0.1, help="The time for a file, and for each call.")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="The processor time for a file, and for each call.")]
 Memory = Annotated[int, typer.Option(min=256, help="The memory of a file's process, in MB.")]
 
 
@@ -132,21 +133,28 @@ def grade(
         raise UsageError(f"{folder} is no folder.")
     if out is not None and out.exists() and not force:
         raise UsageError(f"{out} exists: give another name with -o, or allow to overwrite it with --force.")
-    graded = [{name: _plain(cell) for name, cell in row.items()} for row in rows_of_grades(folder, seconds, memory)]
-    if not graded:
+    rows = rows_of_grades(folder, seconds, memory)
+    first = next(rows, None)
+    if first is None:
         raise UsageError(f"{folder} has no worksheets: no .json, .ipynb or .md.")
+    rows = chain([first], rows)
     if out is None:
-        _write_rows(sys.stdout, COLUMNS, graded)
+        _write_rows(sys.stdout, COLUMNS, rows)
         return
     with out.open("w", encoding="utf-8", newline="") as file:
-        _write_rows(file, COLUMNS, graded)
-    print(f"{len(graded)} worksheet{'s' if len(graded) > 1 else ''} graded in {out}.")
+        count = _write_rows(file, COLUMNS, rows)
+    print(f"{count} worksheet{'s' if count > 1 else ''} graded in {out}.")
 
 
-def _write_rows(file: Any, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> int:
+    """Write each row as it comes, so that an end in between leaves those before, and return their number."""
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    count = 0
+    for count, row in enumerate(rows, 1):
+        writer.writerow({name: _plain(cell) for name, cell in row.items()})
+        file.flush()
+    return count
 
 
 def _plain(cell: Any) -> Any:

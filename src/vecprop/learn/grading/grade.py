@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.network import Network
-from .judging import Caller, Judgement, each_task, judged, missing, not_own
+from .judging import MISSING, Caller, Judgement, each_task, judged, missing, not_own, unset
 from .student import Outcome, call, is_own, plain
 from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task, arguments_of
@@ -31,6 +31,8 @@ class Grade:
         Further sentences.
     shown : int
         The number of hints that are printed.
+    judged : bool
+        Whether the function could be judged: not if it does not end, or if the file does not come to define it.
 
     Examples
     --------
@@ -50,11 +52,19 @@ class Grade:
     hints: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     shown: int = 1
+    judged: bool = True
 
     @property
     def right(self) -> bool:
         """Whether the function is right."""
         return not self.mistake
+
+    @property
+    def status(self) -> str:
+        """The grade in a word or two: "right", "not right yet", "missing" or "not judged"."""
+        if not self.judged:
+            return "not judged"
+        return "right" if self.right else "missing" if self.mistake == MISSING else "not right yet"
 
     def hint(self, level: int) -> str:
         """Return a hint: 1 is what to look at, 2 which step of the derivation it is, 3 the entry with both values."""
@@ -78,6 +88,7 @@ class Grade:
         return {
             "name": self.name,
             "right": self.right,
+            "status": self.status,
             "points": self.points,
             "out_of": self.out_of,
             "message": self.message,
@@ -89,7 +100,7 @@ class Grade:
         """The judgement in a sentence, with the hints that are shown."""
         if self.right:
             return "right."
-        return " ".join(["not right yet.", *self.hints[: self.shown]])
+        return " ".join([f"{self.status if not self.judged else 'not right yet'}.", *self.hints[: self.shown]])
 
     def __str__(self) -> str:
         points = "" if self.right else f" ({self.points:g} of {self.out_of:g})"
@@ -112,6 +123,8 @@ class Grades(Mapping[str, Grade]):
         The grades.
     notes : tuple of str
         Sentences on the file as a whole.
+    flags : tuple of str
+        Sentences for the teacher: the file uses this library, which has the solutions.
 
     Examples
     --------
@@ -122,6 +135,7 @@ class Grades(Mapping[str, Grade]):
 
     grades: tuple[Grade, ...]
     notes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Grade:
         for grade in self.grades:
@@ -158,6 +172,7 @@ class Grades(Mapping[str, Grade]):
             "out_of": self.out_of,
             "functions": [grade.to_dict() for grade in self.grades],
             "notes": list(self.notes),
+            "flags": list(self.flags),
         }
 
     @property
@@ -166,13 +181,13 @@ class Grades(Mapping[str, Grade]):
         return f"{self.points:g} of {self.out_of:g} points."
 
     def __str__(self) -> str:
-        return "\n".join([*map(str, self.grades), *self.notes, self.total])
+        return "\n".join([*map(str, self.grades), *self.notes, *self.flags, self.total])
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        lines = [_line(grade) for grade in self.grades] + [escape(note) for note in self.notes]
+        lines = [_line(grade) for grade in self.grades] + [escape(note) for note in (*self.notes, *self.flags)]
         return "".join(f"<li>{line}</li>" for line in lines).join(("<ul>", f"</ul><p><b>{escape(self.total)}</b></p>"))
 
 
@@ -221,10 +236,10 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     """
     _require_hints(hints)
     if network is not None:
-        from .network_task import judged_network
+        from .network_task import NAME, judged_network
 
-        judgement = judged_network(network, lambda name, arguments, lists: call(function, arguments))
-        return _graded(name or getattr(function, "__name__", "loss_and_gradient"), judgement, hints)
+        judgement = judged_network(network, _in_process(dict.fromkeys([NAME], function)))
+        return _graded(name or getattr(function, "__name__", NAME), judgement, hints)
     (task,) = each_task([name or getattr(function, "__name__", "")])
     return _grade_of(task, _in_process({task.name: function}), {task.name: function}, {}, hints)
 
@@ -283,7 +298,8 @@ def grade_file(
     hints : int, default 1
         The number of hints that are printed; see `grade`.
     seconds : float, default 5
-        The time for the file, and for each call of a function.
+        The processor time for the file without its imports, and for each call of a function. Code that waits for
+        something is given up after the same time of waiting.
     megabytes : int, default 2048
         The memory of the process, where the system can limit it.
 
@@ -301,23 +317,34 @@ def grade_file(
 
     Notes
     -----
-    The process is kept from accidents, not from attacks: it has the rights of the user who starts it, and may read
-    files and use the network. What nobody knows should run in a container.
+    All processes that the file starts are ended with it. The process is kept from accidents, not from attacks: it has
+    the rights of the user who starts it, and may read files and use the network. What nobody knows should run in a
+    container.
     """
     _require_hints(hints)
     text, ending = read_source(Path(path))
-    with StudentProcess(text, ending, seconds, megabytes) as student:
-        if network is None:
-            return graded_all(student.call, student.functions, names, hints, student.notes)
-        from .network_task import NAME, TASK, judged_network
+    if network is None:
+        wanted = [task.name for task in each_task(names)]
+        with StudentProcess(text, ending, seconds, megabytes, wanted) as student:
+            grades = graded_all(student.call, student.functions, names, hints, student.notes, student.unset)
+            return replace(grades, flags=student.flags)
+    from .network_task import NAME, TASK, judged_network
 
-        is_there = student.functions.get(NAME)
-        judgement = judged_network(network, student.call) if is_there else missing(TASK)
-        return Grades((_graded(NAME, judgement, hints),), tuple(student.notes))
+    with StudentProcess(text, ending, seconds, megabytes, [NAME]) as student:
+        if NAME in student.functions:
+            judgement = judged_network(network, student.call)
+        else:
+            judgement = unset(TASK, student.unset[NAME]) if NAME in student.unset else missing(TASK)
+        return Grades((_graded(NAME, judgement, hints),), tuple(student.notes), student.flags)
 
 
 def graded_all(
-    caller: Caller, there: Mapping[str, Any], names: Sequence[str] | None, hints: int, notes: Sequence[str] = ()
+    caller: Caller,
+    there: Mapping[str, Any],
+    names: Sequence[str] | None,
+    hints: int,
+    notes: Sequence[str] = (),
+    not_set: Mapping[str, str] | None = None,
 ) -> Grades:
     """Grade functions that a caller calls.
 
@@ -333,9 +360,14 @@ def graded_all(
         The number of hints that are printed.
     notes : sequence of str
         Sentences on the whole.
+    not_set : mapping of str to str, optional
+        Those that are written but not defined, and why.
     """
     grades, wrong = [], {}
     for task in each_task(names):
+        if task.name not in there and not_set and task.name in not_set:
+            grades.append(_graded(task.name, unset(task, not_set[task.name]), hints))
+            continue
         graded = _grade_of(task, caller, there, wrong, hints)
         grades.append(graded)
         if not graded.right and task.name in there:
@@ -355,12 +387,14 @@ def _grade_of(
 
 def _graded(name: str, judgement: Judgement, hints: int) -> Grade:
     found = Grade(name, judgement.share, mistake=judgement.mistake, hints=judgement.hints, notes=judgement.notes)
-    return replace(found, shown=hints)
+    return replace(found, shown=hints, judged=judgement.judged)
 
 
 def _in_process(functions: Mapping[str, Callable[..., Any]]) -> Caller:
+    buffers: dict[Any, Any] = {}
+
     def called(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        return call(functions[name], _given(arguments, lists))
+        return call(functions[name], _given(arguments, lists), buffers)
 
     return called
 

@@ -16,8 +16,13 @@ from .tasks import TASKS, Task, arguments_of, functions
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""
 
-ENDED = ("time", "crash", "untried")
+ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes after which the student's process is no more."""
+
+UNJUDGED = ("time", "blocked", "untried", "unset")
+"""The kinds of outcomes that say nothing about whether a function is right."""
+
+MISSING = "it is missing"
 
 SQUARE = 2
 """The case in which products of any two matrices exist."""
@@ -37,12 +42,15 @@ class Judgement:
         The share of the points that it gets.
     notes : tuple of str
         Further sentences.
+    judged : bool
+        Whether it could be judged.
     """
 
     mistake: str = ""
     hints: tuple[str, ...] = ()
     share: float = 1.0
     notes: tuple[str, ...] = ()
+    judged: bool = True
 
 
 def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] | None = None) -> Judgement:
@@ -354,6 +362,7 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = 
             f"The arguments were {_shapes(arguments or arguments_of(task, 0))}; it should return {task.shape}.",
         ),
         0,
+        judged=outcome["kind"] not in UNJUDGED,
     )
 
 
@@ -361,6 +370,12 @@ _PROBLEMS = [
     ("File too large", "it writes a large file", "A function returns its result; it writes nothing."),
     ("^untried", "it was not tried, since three functions before it do not end", "Mend those first."),
     ("^time", "it does not end", "Look at the loops: which condition ends them? No loop is needed here."),
+    ("^blocked", "it waits without end", "It computes nothing and waits: a function needs its arguments only."),
+    (
+        "^unset",
+        "it needs what the file does not come to define",
+        "Mend what does not end in the file, or pass what the function needs as arguments.",
+    ),
     (
         "^memory|MemoryError",
         "it needs too much memory",
@@ -412,10 +427,16 @@ _PROBLEMS = [
 
 def missing(task: Task) -> Judgement:
     """Return the judgement on a function that is not there."""
-    name = "it is missing"
     return Judgement(
-        name, ("It is missing.", f"Write it, under this name. {task.step}", f"It should return {task.shape}."), 0
+        MISSING, ("It is missing.", f"Write it, under this name. {task.step}", f"It should return {task.shape}."), 0
     )
+
+
+def unset(task: Task, why: str) -> Judgement:
+    """Return the judgement on a function that a file contains but does not come to define."""
+    name = f"it is not defined: {why.rstrip('.')}"
+    first = f"{_capital(name)}."
+    return Judgement(name, (first, f"Mend that first. {task.step}", f"It should return {task.shape}."), 0, judged=False)
 
 
 def not_own(task: Task) -> Judgement:

@@ -14,7 +14,7 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,15 @@ import numpy as np
 LONGEST, LARGEST = 2_000, 100_000
 """The most characters of a printed text, and the most numbers of a result, that are kept."""
 
-DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+IMPORTS = (ast.Import, ast.ImportFrom)
+DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+LIBRARY = re.compile(r"(?:import|from|-m)['\", ]+vecprop\b")
+"""A use of this library in the command of another process."""
+
 Outcome = dict[str, Any]
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Outcome:
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: dict[Any, Any] | None = None) -> Outcome:
     """Return what a call comes to: a value or an error, what it printed, and which arguments it changed.
 
     Parameters
@@ -35,6 +39,8 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Outcome:
         The student's function.
     arguments : mapping of str to array, number or list of arrays
         Its arguments by their names, given in this order.
+    buffers : dict, optional
+        Arrays of earlier calls: one of the same name and shape is filled again, as in a loop of training.
 
     Returns
     -------
@@ -47,7 +53,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Outcome:
     >>> call(lambda Y, T: Y - T, {"Y": np.array([[1.0]]), "T": np.array([[0.0]])})
     {'kind': 'value', 'value': array([[1.]]), 'printed': '', 'changed': []}
     """
-    given = {name: _copied(value) for name, value in arguments.items()}
+    given = {name: _copied(value, {} if buffers is None else buffers, (name,)) for name, value in arguments.items()}
     printed = io.StringIO()
     outcome: Outcome
     try:
@@ -62,10 +68,15 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Outcome:
     return {**outcome, "printed": printed.getvalue()[:LONGEST], "changed": changed}
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, buffers: dict[Any, Any], key: tuple[Any, ...]) -> Any:
     if isinstance(value, list):
-        return [_copied(part) for part in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
+        return [_copied(part, buffers, (*key, number)) for number, part in enumerate(value)]
+    if not isinstance(value, np.ndarray):
+        return value
+    copy = buffers.setdefault((*key, value.shape), value.copy())
+    copy.setflags(write=True)
+    copy[...] = value
+    return copy
 
 
 def _same(before: Any, after: Any) -> bool:
@@ -96,6 +107,8 @@ def simple(value: Any) -> Any:
     """
     if value is None:
         return None
+    if hasattr(value, "detach"):  # a tensor of PyTorch that has a gradient
+        value = value.detach()
     if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
         return (type(value).__name__,)
     try:
@@ -174,7 +187,53 @@ def _parsed(chunk: str) -> list[ast.stmt]:
         return ast.parse(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)).body
 
 
-def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[dict[str, Any], list[str]]:
+def outline(chunks: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Return the names that code defines, as it is written, and its lines that use this library.
+
+    Examples
+    --------
+    >>> outline(["import vecprop as vp\\ndef loss(Y, T):\\n    return 0\\n", "x = ("])
+    ({'x', 'vp', 'loss'}, ['import vecprop as vp'])
+    """
+    names: set[str] = set()
+    lines: list[str] = []
+    for chunk in chunks:
+        try:
+            module = ast.Module(_parsed(chunk), [])
+            names.update(_defined(module))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            head = r"^(?:[ \t]*(?:async +)?def +(?=\w+ *\()|(?=\w+ *=[^=]))(\w+)"
+            names.update(re.findall(head, chunk, re.MULTILINE))
+            continue
+        for node in ast.walk(module):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+            if any(re.match(r"vecprop(\.|$)", name) for name in modules):
+                lines.append(chunk.splitlines()[node.lineno - 1].strip()[:100])
+    return names, lines
+
+
+def _defined(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, DEFINITIONS[2:]):
+            yield child.name
+        elif isinstance(child, ast.alias):
+            yield child.asname or child.name
+        elif isinstance(child, ast.Name):
+            yield from [child.id] if isinstance(child.ctx, ast.Store) else []
+        else:
+            yield from _defined(child)
+
+
+def load(
+    chunks: Sequence[str],
+    ending: str,
+    only_definitions: bool,
+    wanted: Sequence[str] = (),
+    starting: Callable[[str, bool], None] = lambda place, imports: None,
+    unset: dict[str, str] | None = None,
+) -> tuple[dict[str, Any], list[str]]:
     """Return the names that a file defines, and its errors; each statement is run, also after one that failed.
 
     Parameters
@@ -184,30 +243,45 @@ def load(chunks: Sequence[str], ending: str, only_definitions: bool) -> tuple[di
     ending : str
         The ending of the file's name.
     only_definitions : bool
-        Whether only imports, functions, classes and numbers are run, since the whole file did not come to an end.
+        Whether only imports, functions, classes, simple values and the wanted names are set, since the whole file did
+        not come to an end.
+    wanted : sequence of str
+        The names of the functions that are graded.
+    starting : callable
+        Called with the place of each statement before it is run, and whether it is an import.
+    unset : dict of str to str, optional
+        Filled with the names that an error leaves undefined, and the error.
     """
     module = types.ModuleType("homework")  # no main program, so that what is for one does not run
     sys.modules["homework"], names = module, vars(module)
     errors: list[str] = []
+    unset = {} if unset is None else unset
     for number, chunk in enumerate(chunks, 1):
-        place = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
+        before = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
         file = f"<student {number}>"
         try:
             statements = _parsed(chunk)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             found = described(error, file)
-            errors.append(f"{place}line {found['line']}: {found['error'].split(' (<')[0]}")
+            errors.append(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}")
+            unset |= dict.fromkeys(outline([chunk])[0], f"the file has an error in {errors[-1]}")
             continue
         for statement in statements:
-            is_number = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-            if only_definitions and not isinstance(statement, DEFINITIONS) and not is_number:
-                continue
+            if only_definitions and not isinstance(statement, DEFINITIONS):
+                simple = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
+                if not isinstance(statement, ast.Assign):
+                    continue
+                if not isinstance(statement.value, simple) and not set(_defined(statement)) & set(wanted):
+                    continue
+            starting(f"{before}line {statement.lineno}", isinstance(statement, IMPORTS))
             try:
                 exec(compile(ast.Module([statement], []), file, "exec"), names)
             except BaseException as error:  # a student's file may raise anything
                 found = described(error, file)
                 what = "it ends itself by exit()" if found["kind"] == "exit" else found["error"]
-                errors.append(f"{place}line {found['line'] or statement.lineno}: {what}")
+                errors.append(f"{before}line {found['line'] or statement.lineno}: {what}")
+                reason = f"the file has an error in {errors[-1]}"
+                unset |= dict.fromkeys(_defined(ast.Module([statement], [])), reason)
     return names, errors
 
 
@@ -218,7 +292,7 @@ def limit(seconds: float, megabytes: int) -> None:
     except ImportError:  # Windows
         return
     wanted = {
-        resource.RLIMIT_CPU: int(seconds) + 1,
+        resource.RLIMIT_CPU: int(seconds) + 60,
         resource.RLIMIT_AS: megabytes * 2**20,
         resource.RLIMIT_FSIZE: 2**20,
         resource.RLIMIT_CORE: 0,
@@ -235,7 +309,11 @@ def serve() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
 
+    own = os.getpid()
+
     def answer(content: Any) -> None:
+        if os.getpid() != own:  # the student's code has forked, and the copy has come back
+            os._exit(0)
         answers.write(json.dumps(content) + "\n")
         answers.flush()
 
@@ -243,26 +321,55 @@ def serve() -> None:
     start = json.loads(requests.readline())
     sys.path[:] = start["path"]
     limit(start["seconds"], start["megabytes"])
-    printed = io.StringIO()
+    try:
+        chunks, errors = chunks_of(start["text"], start["ending"]), []
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        chunks, errors = [], [f"it is no notebook: {error}"]
+    contained, used = outline(chunks)
+    contained &= set(start["wanted"])
+    answer({"contained": sorted(contained), "used": used})
+    used.clear()
+    watch(start["package"], used)
+    printed, unset = io.StringIO(), dict[str, str]()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            chunks = chunks_of(start["text"], start["ending"])
-            names, errors = load(chunks, start["ending"], start["only_definitions"])
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            names, errors = {}, [f"it is no notebook: {error}"]
-
+        begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
+        names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
     functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
-    answer({"functions": functions, "errors": errors[:20], "printed": len(printed.getvalue())})
+    reasons = {name: "the file does not come to its definition" for name in contained} | {
+        name: f"in the end its name stands for a value of type {type(names[name]).__name__}, not for a function"
+        for name in contained & set(names)
+    }
+    reasons |= {name: why for name, why in unset.items() if name in contained}
+    answer({"functions": functions, "errors": (errors + found)[:20], "unset": reasons, "used": used})
+    buffers: dict[Any, Any] = {}
     for line in requests:
         request = json.loads(line)
         if "values" in request:
-            answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}})
+            answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}, "used": used})
             continue
         arguments = {name: plain(decoded(value), request["lists"]) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes it
-        outcome = call(names[request["name"]], arguments)
-        answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"]})
+        outcome = call(names[request["name"]], arguments, buffers)
+        answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"], "used": used})
+
+
+def watch(package: str, used: list[str]) -> None:
+    """Note each use of this library: imports, by whatever name, files of its folder, and commands that import it."""
+
+    def note(event: str, details: tuple[Any, ...]) -> None:
+        if event == "import":
+            found = re.match(r"vecprop(\.|$)", str(details[0])) and f"it imports {details[0]}"
+        elif event == "open":
+            path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
+            found = path.startswith(package + os.sep) and path != __file__ and f"it reads {os.path.basename(path)}"
+        else:
+            command = event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+            found = command and LIBRARY.search(str(details)) and "it starts a program that imports vecprop"
+        if found and found not in used and len(used) < 10:
+            used.append(found)
+
+    sys.addaudithook(note)
 
 
 def plain(value: Any, as_lists: bool) -> Any:

@@ -3,28 +3,39 @@
 import json
 import os
 import queue
-import signal
+import re
+import secrets
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import student
+from . import student, supervisor
 from .judging import ENDED
 from .student import Outcome, decoded, encoded
+from .supervisor import descendants, kill
 
-LARGEST_FILE, LONGEST_ANSWER = 10 * 2**20, 50 * 2**20
-STARTING = 60
-"""The most seconds that Python and NumPy may take to start."""
+LARGEST_FILE, LONGEST_ANSWERS = 10 * 2**20, 50 * 2**20
+STARTING, ENDING = 300, 10
+"""The most seconds of Python and NumPy to start, and of the processes to end."""
 
+LOOK, LONGEST_WAIT = 0.2, 100
+"""The seconds between two looks at the processes, and how many times the processor time a call may take by the clock."""
+
+MOST_PROCESSES = 200
 MOST_ENDLESS = 3
 """The number of functions that do not end after which no others are tried."""
+
+MARK = "VECPROP_STUDENT"
+"""The variable in the environment by which processes of students are known."""
 
 
 class StudentProcess:
@@ -37,44 +48,68 @@ class StudentProcess:
     ending : {".py", ".ipynb", ".md"}
         What it is.
     seconds : float
-        The time for the whole file, and for each call.
+        The processor time for the whole file without its imports, and for each call.
     megabytes : int
         The memory of the process.
+    wanted : sequence of str
+        The names that are graded.
 
     Attributes
     ----------
     functions : dict of str to bool
         The functions that the file defines, and whether each is the student's own.
+    unset : dict of str to str
+        The functions that the file contains but does not come to define, and why.
     notes : list of str
         Sentences on the file as a whole.
+    only_definitions : bool
+        Whether only imports, functions and simple values were run, because the whole file does not end.
     """
 
-    def __init__(self, text: str, ending: str, seconds: float, megabytes: int) -> None:
+    def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()) -> None:
         self.start = {"text": text, "ending": ending, "seconds": 20 * seconds, "megabytes": megabytes}
-        self.seconds, self.megabytes = seconds, megabytes
+        self.start["wanted"] = list(wanted)
+        self.seconds = seconds
         self.functions: dict[str, bool] = {}
+        self.unset: dict[str, str] = {}
         self.notes: list[str] = []
         self.process: subprocess.Popen[str] | None = None
         self.endless, self.calls = 0, 0
         self.only_definitions = False
+        self.place = ""
+        self.used: dict[str, None] = {}
 
     def __enter__(self) -> "StudentProcess":
         loaded = self._load()
         if loaded["kind"] != "value":
             self.only_definitions = True
-            why = f"does not end within {self.seconds:g} s" if loaded["kind"] == "time" else "ends its own process"
+            why = {
+                "time": f"does not end within {self.seconds:g} s of processor time",
+                "blocked": "waits for something that does not come",
+            }.get(loaded["kind"], "ends its own process")
+            why += f", in {self.place}" if self.place else ""
             self.notes.append(f"The file {why}: only its functions are looked at, not the rest.")
             loaded = self._load()
+            self.unset = dict.fromkeys(self.unset, f"the file {why}")
         if loaded["kind"] == "value":
             self.functions = {str(name): bool(own) for name, own in loaded["functions"].items()}
+            self.unset |= {str(name): str(why) for name, why in loaded["unset"].items()}
             self.notes += [f"The file has an error in {error}." for error in map(str, loaded["errors"][:5])]
+        self.unset = {name: why for name, why in self.unset.items() if name not in self.functions}
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end()
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a teacher should look at: uses of this library, which has the solutions."""
+        if not self.used:
+            return ()
+        return (f"The file uses vecprop, which has the solutions: {'; '.join(list(self.used)[:3])}.",)
+
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        """Return what a call comes to; see `student.call`. The kinds "time", "crash" and "untried" are added."""
+        """Return what a call comes to; see `student.call`. The kinds "time", "blocked", "crash", "untried" and "unset" are added."""
         if self.endless >= MOST_ENDLESS:
             return _nothing("untried")
         if self.process is None and self._load()["kind"] != "value":
@@ -83,16 +118,30 @@ class StudentProcess:
         self.calls += 1
         request = {"name": name, "arguments": values, "lists": lists, "number": self.calls}
         outcome = self._ask(request, self.seconds)
-        self.endless += outcome["kind"] == "time"
+        self.endless += outcome["kind"] in ("time", "blocked")
         if outcome["kind"] in ENDED:
             return outcome
         try:
             if outcome["number"] == self.calls:
-                return {**outcome, "value": decoded(outcome["value"])}
+                return self._plain(outcome)
         except (ValueError, TypeError, KeyError):
             pass
         self._end()  # the student's code has written into the pipe
         return _nothing("crash")
+
+    def _plain(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with values of the right types, whoever has written it."""
+        error, line = str(outcome.get("error", "")), outcome.get("line")
+        kind = "unset" if self.only_definitions and error.startswith("NameError") else str(outcome["kind"])
+        return {
+            "kind": kind,
+            "value": decoded(outcome["value"]),
+            "printed": str(outcome["printed"]),
+            "changed": list(map(str, outcome["changed"])),
+            "error": error,
+            "line": line if isinstance(line, int) else None,
+            "code": str(outcome.get("code", "")),
+        }
 
     def values(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the values of variables, of those that are there, as arrays or lists of them."""
@@ -107,13 +156,20 @@ class StudentProcess:
     def _load(self) -> Outcome:
         """Start the process, and return the functions that it has found."""
         self._end()
-        self.folder = tempfile.TemporaryDirectory(prefix="vecprop-", ignore_cleanup_errors=True)
+        self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
+        self.mark = secrets.token_hex(8)
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
         home = self.folder.name
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
         settings = {"HOME": home, "TMPDIR": home, "TEMP": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
+        if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
+            settings["MPLCONFIGDIR"] = home
+            for name, content in _font_list().items():
+                Path(home, name).write_text(content, encoding="utf-8")
+        python = [sys.executable, "-I", "-X", "utf8"]
+        before = [*python, "-S", supervisor.__file__] if hasattr(os, "fork") else []
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", student.__file__],
+            [*before, *python, student.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -121,17 +177,22 @@ class StudentProcess:
             encoding="utf-8",
             errors="replace",
             cwd=home,
-            env={**kept, **single, **settings},
+            env={**kept, **single, **settings, MARK: self.mark},
             start_new_session=True,
         )
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
         path = [str(Path(entry).resolve()) for entry in sys.path if entry]
-        start = {**self.start, "path": path, "only_definitions": self.only_definitions}
+        package = str(Path(student.__file__).parents[2])
+        start = {**self.start, "path": path, "package": package, "only_definitions": self.only_definitions}
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
         answer = self._ask(start, self.seconds)
-        if answer["kind"] == "value" and not (isinstance(answer.get("functions"), dict) and "errors" in answer):
+        if answer["kind"] == "value" and not (
+            isinstance(answer.get("functions"), dict)
+            and isinstance(answer.get("unset"), dict)
+            and isinstance(answer.get("errors"), list)
+        ):
             return _nothing("crash")
         return answer
 
@@ -142,43 +203,113 @@ class StudentProcess:
         with suppress(OSError, ValueError):  # it has ended: there is no answer
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        try:
-            line = self.answers.get(timeout=seconds)
-        except queue.Empty:
-            self._end()
-            return _nothing("time")
-        try:
-            answer = json.loads(line)
-            return {"kind": "value", "value": None, "printed": "", "changed": [], **answer}
-        except (ValueError, TypeError, RecursionError):
-            self._end()
-            return _nothing("crash")
+        watch = _Watch(self.process.pid, seconds)
+        while not (kind := watch.verdict()):
+            try:
+                line = self.answers.get(timeout=LOOK)
+                answer = {"kind": "value", "value": None, "printed": "", "changed": [], **json.loads(line)}
+                self.used |= dict.fromkeys(map(str, answer.get("used", ())))
+                if "contained" in answer:
+                    self.unset = dict.fromkeys(map(str, answer["contained"]), "")
+                elif "place" in answer:
+                    self.place = str(answer["place"])
+                    watch.importing(bool(answer.get("imports")))
+                else:
+                    return answer
+            except queue.Empty:
+                continue
+            except (ValueError, TypeError, RecursionError):
+                kind = "crash"
+                break
+        self._end()
+        return _nothing(kind)
 
     def _end(self) -> None:
         """End the process, and all that it has started."""
         process, self.process = self.process, None
         if process is None:
             return
-        with suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+        if not hasattr(os, "fork"):
+            process.kill()
+        with suppress(OSError, ValueError):  # what is left to be written has no reader
+            process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING)
+        kill([*descendants(process.pid), *_marked(self.mark)])
+        process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what is left to be written has no reader
-                    pipe.close()
         self.folder.cleanup()
+
+
+class _Watch:
+    """The time that the student's processes take: of the processor, and waiting without anything to compute."""
+
+    def __init__(self, root: int, seconds: float) -> None:
+        self.root, self.seconds = root, seconds
+        self.waited, self.started = 0.0, time.monotonic()
+        self.looked = self.started
+        self.used = self.counted = 0.0
+        self.since: float | None = None
+        self.imports = False
+
+    def _look(self) -> dict[int, supervisor.Process]:
+        processes = descendants(self.root)
+        self.used = sum(process.seconds for process in processes.values())
+        self.since = self.used if self.since is None else self.since
+        return processes
+
+    def importing(self, imports: bool) -> None:
+        """Leave out the time of imports: they run the code of others, and take long with a cold cache."""
+        if imports != self.imports:
+            self._look()
+            self.counted += 0 if self.imports else self.used - (self.since or 0)
+            self.since, self.imports = self.used, imports
+
+    def verdict(self) -> str:
+        """Return the kind of outcome with which the call is ended, if it is."""
+        now, before = time.monotonic(), self.used
+        elapsed = now - self.looked
+        if elapsed < LOOK:
+            return ""
+        self.looked, processes = now, self._look()
+        counted, most = (0, STARTING) if self.imports else (self.counted, self.seconds)
+        longest = LONGEST_WAIT if processes else 10  # nothing is known about them
+        if counted + self.used - (self.since or 0) > most or now - self.started > longest * max(self.seconds, 1):
+            return "time"
+        if len(processes) > MOST_PROCESSES:
+            return "crash"
+        if processes and self.used - before < elapsed / 10 and not any(p.state in "RD" for p in processes.values()):
+            self.waited += elapsed
+        return "blocked" if self.waited > self.seconds else ""
 
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None:
     """Hand over the lines that a process writes, and an empty one when it ends or writes too much."""
     assert process.stdout is not None
-    with suppress(OSError, ValueError):
-        while line := process.stdout.readline(LONGEST_ANSWER):
+    left = LONGEST_ANSWERS
+    with suppress(OSError, ValueError), process.stdout:
+        while left > 0 and (line := process.stdout.readline(left)):
+            left -= len(line)
             answers.put(line)
     answers.put("")
+
+
+def _marked(mark: str) -> Iterator[int]:
+    """Yield the processes that have a mark in their environment: those that have detached themselves."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                yield int(folder.name)
+
+
+@cache
+def _font_list() -> dict[str, str]:
+    """Return the file in which matplotlib keeps the list of fonts: to make it in each process takes seconds."""
+    code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    with suppress(OSError):
+        return {path.name: path.read_text("utf-8") for path in Path(found.stdout.strip()).glob("fontlist*.json")}
+    return {}
 
 
 def _nothing(kind: str) -> Outcome:

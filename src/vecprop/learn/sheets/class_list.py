@@ -108,7 +108,18 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
     sheet = _sheet_of_source(text, ending, path)
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
-        return sheet, replace(sheet.check(values), notes=tuple(student.notes))
+        grades = replace(sheet.check(values), notes=tuple(student.notes), flags=_solutions_used(text))
+        if student.only_definitions:  # the rest, in which the values are, was not run
+            return sheet, replace(grades, grades=tuple(replace(grade, judged=False) for grade in grades.grades))
+        return sheet, grades
+
+
+def _solutions_used(text: str) -> tuple[str, ...]:
+    """Return what a teacher should look at: the trace of a sheet is its solution."""
+    found = re.search(
+        r"\bsheet\.(trace|solution)\b|vecprop\.learn\.seed|learn import [^\n]*seed|learn\.(seed|trace)\b", text
+    )
+    return (f"The file uses the library's solutions: {found[0]}.",) if found else ()
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:
@@ -164,13 +175,15 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         row = dict.fromkeys(COLUMNS, "") | {"file": path.name, "points": 0}
         try:
             sheet, grades = graded_sheet(path, seconds, megabytes)
-        except (ValueError, OSError) as error:
-            yield {**row, "notes": str(error)}
+        except Exception as error:  # whatever is in a file, the others are graded
+            yield {**row, "status": "not judged", "notes": str(error)}
             continue
         about = {name: value for name, value in sheet.to_dict().items() if name in COLUMNS}
         wrong = " ".join(name for name, grade in grades.items() if not grade.right)
         result = {"points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": " ".join(grades.notes)}
+        result["status"] = "judged" if all(grade.judged for grade in grades.values()) else "not judged"
+        result["flags"] = " ".join(grades.flags)
         yield {**row, **about, **result}
 
 
-COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
+COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes", "status", "flags")
