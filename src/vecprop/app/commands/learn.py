@@ -150,11 +150,12 @@ def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[dict[str, A
     """Write each row as it comes, so that an end in between leaves those before, and return their number."""
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    count = 0
-    for count, row in enumerate(rows, 1):
+    written = 0
+    for row in rows:
         writer.writerow({name: _plain(cell) for name, cell in row.items()})
         file.flush()
-    return count
+        written += 1
+    return written
 
 
 def _plain(cell: Any) -> Any:

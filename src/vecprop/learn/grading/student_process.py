@@ -28,7 +28,7 @@ STARTING, ENDING = 300, 10
 """The most seconds of Python and NumPy to start, and of the processes to end."""
 
 LOOK, LONGEST_WAIT = 0.2, 100
-"""The seconds between two looks at the processes, and how many times the processor time a call may take by the clock."""
+"""The seconds between looks at the processes, and the time by the clock that a call may take, per processor time."""
 
 MOST_PROCESSES = 200
 MOST_ENDLESS = 3
@@ -109,7 +109,7 @@ class StudentProcess:
         return (f"The file uses vecprop, which has the solutions: {'; '.join(list(self.used)[:3])}.",)
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        """Return what a call comes to; see `student.call`. The kinds "time", "blocked", "crash", "untried" and "unset" are added."""
+        """Return what a call comes to; see `student.call`, and `judging` for the kinds that are added."""
         if self.endless >= MOST_ENDLESS:
             return _nothing("untried")
         if self.process is None and self._load()["kind"] != "value":

@@ -20,7 +20,7 @@ SUBREAPER, NEW_USERS, NEW_PROCESSES = 36, 0x10000000, 0x20000000
 
 
 class Process(NamedTuple):
-    """What the system says about a process: its parent, its state ("R" if it runs or waits for a processor), seconds."""
+    """A process: its parent, its state ("R" if it runs or waits for a processor), and its processor time."""
 
     parent: int
     state: str

@@ -116,9 +116,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
 
 def _solutions_used(text: str) -> tuple[str, ...]:
     """Return what a teacher should look at: the trace of a sheet is its solution."""
-    found = re.search(
-        r"\bsheet\.(trace|solution)\b|vecprop\.learn\.seed|learn import [^\n]*seed|learn\.(seed|trace)\b", text
-    )
+    found = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(seed|trace)\b|learn import [^\n]*(seed|trace)", text)
     return (f"The file uses the library's solutions: {found[0]}.",) if found else ()
 
 
@@ -176,14 +174,13 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         try:
             sheet, grades = graded_sheet(path, seconds, megabytes)
         except Exception as error:  # whatever is in a file, the others are graded
-            yield {**row, "status": "not judged", "notes": str(error)}
+            yield {**row, "notes": f"Not judged. {error}"}
             continue
         about = {name: value for name, value in sheet.to_dict().items() if name in COLUMNS}
         wrong = " ".join(name for name, grade in grades.items() if not grade.right)
-        result = {"points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": " ".join(grades.notes)}
-        result["status"] = "judged" if all(grade.judged for grade in grades.values()) else "not judged"
-        result["flags"] = " ".join(grades.flags)
-        yield {**row, **about, **result}
+        judged = all(grade.judged for grade in grades.values())
+        notes = " ".join([*([] if judged else ["Not judged."]), *grades.notes, *grades.flags])
+        yield {**row, **about, "points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": notes}
 
 
-COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes", "status", "flags")
+COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
