@@ -28,7 +28,6 @@ RIGHT = {
         "return np.apply_along_axis(lambda r: np.exp(r) / np.exp(r).sum(), 1, z)",
         "z = z - np.log(np.exp(z).sum(axis=1, keepdims=True))\nreturn np.exp(z)",
         "z = np.array(z, dtype=np.float32)\nreturn np.exp(z) / np.exp(z).sum(axis=1).reshape(-1, 1)",
-        "return np.array([[1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))] for a, b in z])",
     ],
     "hidden_activations": [
         "return logistic((X @ Wh) + bh)",
@@ -40,7 +39,7 @@ RIGHT = {
         "return logistic((Wh.T @ X.T + bh.T).T)",
         "return logistic(np.add(bh, X @ Wh))",
         "return np.stack([logistic(x @ Wh + bh) for x in X])",
-        "H = np.zeros((len(X), len(bh)))\nfor n in range(len(X)):\n    for j in range(len(bh)):\n        H[n, j] = logistic(sum(X[n][i] * Wh[i][j] for i in range(2)) + bh[j])\nreturn H",
+        "H = np.zeros((len(X), len(bh)))\nfor n in range(len(X)):\n    for j in range(len(bh)):\n        H[n, j] = logistic(sum(X[n][i] * Wh[i][j] for i in range(len(Wh))) + bh[j])\nreturn H",
     ],
     "output_activations": [
         "return softmax((H @ Wo) + bo)",
@@ -76,7 +75,6 @@ RIGHT = {
         "return (Eo.T @ H).T",
         "return np.einsum('nh,no->ho', H, Eo)",
         "return sum(np.outer(h, e) for h, e in zip(H, Eo))",
-        "J = np.zeros((3, 2))\nfor n in range(len(H)):\n    for j in range(3):\n        for k in range(2):\n            J[j, k] += H[n, j] * Eo[n, k]\nreturn J",
         "return np.sum(H[:, :, None] * Eo[:, None, :], axis=0)",
         "return np.tensordot(H, Eo, axes=(0, 0))",
         "return (H.astype(np.float32).T @ Eo.astype(np.float32))",
@@ -186,6 +184,7 @@ WRONG = {
         "z -= z.max(axis=1, keepdims=True)\nreturn np.exp(z) / np.exp(z).sum(1, keepdims=True)": "z is changed in place",
         "E = np.exp(z)\nprint(E / E.sum(axis=1, keepdims=True))": "the result is printed, not returned",
         "return np.exp(z) / z.sum(axis=1, keepdims=True)": "the exponential is missing in the denominator",
+        "return np.array([[1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))] for a, b in z])": "it is right for 5 rows, but raises ValueError for square matrices, three classes, other widths and many rows",
     },
     "hidden_activations": {
         "return logistic(X @ Wh)": "the bias is forgotten",
@@ -247,6 +246,7 @@ WRONG = {
         "return -H.T @ Eo": "the sign is wrong",
         "return (H * (1 - H)).T @ Eo": "the slope H (1 - H) is multiplied, which belongs to the error",
         "return sum(np.outer(H[n], Eo[n]) for n in range(len(H) - 1))": "the last row is left out",
+        "J = np.zeros((3, 2))\nfor n in range(len(H)):\n    for j in range(3):\n        for k in range(2):\n            J[j, k] += H[n, j] * Eo[n, k]\nreturn J": "",
         "return np.outer(H.mean(0), Eo.mean(0))": "factors are averaged over the rows before they are multiplied",
     },
     "gradient_bias_out": {

@@ -9,7 +9,7 @@ PRECISION = 1e-5
 small number added to what they are taken of. No known mistake on the arguments that are tried makes so small a one."""
 
 
-def same(found: Any, expected: Any) -> bool:
+def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
     """Return whether two results are equal up to rounding, whatever axes of length 1 they have; lists part by part.
 
     Examples
@@ -19,7 +19,11 @@ def same(found: Any, expected: Any) -> bool:
     """
     if isinstance(expected, list):
         parts = as_list(found)
-        return parts is not None and len(parts) == len(expected) and all(map(same, parts, expected))
+        return (
+            parts is not None
+            and len(parts) == len(expected)
+            and all(same(part, whole, precision) for part, whole in zip(parts, expected, strict=True))
+        )
     if not isinstance(found, np.ndarray):
         return False
     expected = np.asarray(expected, float)
@@ -29,12 +33,12 @@ def same(found: Any, expected: Any) -> bool:
     known = np.isfinite(expected)
     size = np.max(np.abs(expected[known]), initial=0)
     return bool(
-        np.all(np.abs(found[known] - expected[known]) <= PRECISION * size)
+        np.all(np.abs(found[known] - expected[known]) <= precision * size)
         and np.array_equal(found[~known], expected[~known], equal_nan=True)
     )
 
 
-def right(found: Any, expected: Any, result: str) -> bool:
+def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
     """Return whether a result is right, with its shape: a bias may be (3,) or (1, 3), a number may have any shape.
 
     Examples
@@ -42,7 +46,7 @@ def right(found: Any, expected: Any, result: str) -> bool:
     >>> right(np.ones(3), np.ones((1, 3)), "bias"), right(np.ones((3, 1)), np.ones((1, 3)), "bias")
     (True, False)
     """
-    return same(found, expected) and fits(found, expected, result)
+    return same(found, expected, precision) and fits(found, expected, result)
 
 
 def fits(found: Any, expected: Any, result: str) -> bool:
@@ -75,7 +79,7 @@ def as_list(found: Any) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def difference(found: Any, expected: Any, result: str) -> str:
+def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
     """Return the first entry that differs, with both values, or how types or shapes do.
 
     Examples
@@ -90,19 +94,19 @@ def difference(found: Any, expected: Any, result: str) -> str:
             return f"the result is {count}, but should be a list of {len(expected)} arrays"
         for number, (part, whole) in enumerate(zip(parts, expected, strict=True)):
             kind = "bias" if np.shape(whole)[:1] == (1,) or np.ndim(whole) == 1 else "array"
-            if not right(part, whole, kind):
-                return f"in part {number} of the list, {difference(part, whole, kind)}"
+            if not right(part, whole, kind, precision):
+                return f"in part {number} of the list, {difference(part, whole, kind, precision)}"
         return "the parts are right"
     if not isinstance(found, np.ndarray):
         return f"the result is {shown(found)}, but should be {shape_in_words(expected, result)}"
     if not fits(found, expected, result) and np.squeeze(found).shape != np.squeeze(expected).shape:
         return f"the result has shape {found.shape}, but should be {shape_in_words(expected, result)}"
     expected = np.asarray(expected, float)
-    if not same(found, expected):
+    if not same(found, expected, precision):
         flat, whole = found.ravel(), expected.ravel()
         with np.errstate(invalid="ignore"):
             error = np.where(np.isfinite(flat), np.abs(flat - whole), np.inf)
-        worst = int(np.argmax(error > PRECISION * np.max(np.abs(whole))))
+        worst = int(np.argmax(error > precision * np.max(np.abs(whole))))
         place = [int(k) for k in np.unravel_index(worst, expected.shape)]
         entry = f"entry {place}" if place else "the result"
         return f"{entry} is {flat[worst]:.6g}, but should be {whole[worst]:.6g}"

@@ -33,6 +33,8 @@ class Grade:
         The number of hints that are printed.
     judged : bool
         Whether the function could be judged: not if it does not end, or if the file does not come to define it.
+    case : int
+        The number of the arguments that the last hint is about.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Grade:
     notes: tuple[str, ...] = ()
     shown: int = 1
     judged: bool = True
+    case: int = 0
 
     @property
     def right(self) -> bool:
@@ -75,7 +78,7 @@ class Grade:
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments that the last hint is about, by their names, to call the function again."""
-        return {} if self.name not in TASKS else _given(arguments_of(TASKS[self.name], 0), False)
+        return {} if self.name not in TASKS else _given(arguments_of(TASKS[self.name], self.case), False)
 
     def solution(self) -> str:
         """Return the solution, a formula in NumPy."""
@@ -387,7 +390,7 @@ def _grade_of(
 
 def _graded(name: str, judgement: Judgement, hints: int) -> Grade:
     found = Grade(name, judgement.share, mistake=judgement.mistake, hints=judgement.hints, notes=judgement.notes)
-    return replace(found, shown=hints, judged=judgement.judged)
+    return replace(found, shown=hints, judged=judgement.judged, case=judgement.case)
 
 
 def _in_process(functions: Mapping[str, Callable[..., Any]]) -> Caller:

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .comparison import as_list, difference, fits, right, same, shown
-from .mistakes import LOOK, Mistake, mistakes_of
+from .comparison import as_list, difference, fits, same, shown
+from .explaining import FOLLOWS, Trial, explained, fitted, kept
+from .mistakes import LOOK, Mistake
 from .student import Outcome
-from .tasks import TASKS, Task, arguments_of, functions
+from .tasks import AGAIN, CASES, SAME_SHAPES, TASKS, Task, arguments_of
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""
@@ -23,9 +23,6 @@ UNJUDGED = ("time", "blocked", "untried", "unset")
 """The kinds of outcomes that say nothing about whether a function is right."""
 
 MISSING = "it is missing"
-
-SQUARE = 2
-"""The case in which products of any two matrices exist."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Judgement:
         Further sentences.
     judged : bool
         Whether it could be judged.
+    case : int
+        The case that the last hint is about.
     """
 
     mistake: str = ""
@@ -51,6 +50,7 @@ class Judgement:
     share: float = 1.0
     notes: tuple[str, ...] = ()
     judged: bool = True
+    case: int = 0
 
 
 def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] | None = None) -> Judgement:
@@ -65,18 +65,21 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
     wrong : mapping of str to callable, optional
         The student's own functions that are wrong, which this one may call.
     """
-    expected = [functions()[task.name](*arguments_of(task, case).values()) for case in (0, 1)]
-    outcomes: list[Outcome] = []
+    best: list[Trial] = []
     for clothes in _clothes(task):
-        tried = []
-        for case in (0, 1):
-            tried.append(caller(task.name, *_given(arguments_of(task, case), clothes)))
-            if tried[-1]["kind"] in ENDED:
-                return problem(task, tried[-1])
-        outcomes = outcomes or tried
-        if all(_is_right(o, e, task) for o, e in zip(tried, expected, strict=True)):
-            return _right(task, tried[0])
-    return _wrong(task, caller, outcomes, expected, wrong or {})
+        trials = []
+        for case in range(len(CASES)):
+            arguments = arguments_of(task, case)
+            outcome = caller(task.name, *_given(arguments, clothes))
+            if outcome["kind"] in ENDED:
+                return replace(problem(task, outcome, arguments), case=case)
+            trials.append(Trial(task, case, tuple(arguments.values()), outcome))
+        if all(trial.right for trial in trials):
+            return _right(task, trials)
+        best = max(
+            best or trials, trials, key=lambda tried: (sum(t.right for t in tried), sum(t.has_value for t in tried))
+        )
+    return _wrong(task, caller, best, wrong or {})
 
 
 def _clothes(task: Task) -> list[str]:
@@ -96,195 +99,148 @@ def _given(arguments: Mapping[str, Any], clothes: str) -> tuple[dict[str, Any], 
     return {name: dressed(name, value) for name, value in arguments.items()}, clothes == "lists"
 
 
-def _is_right(outcome: Outcome, expected: Any, task: Task) -> bool:
-    return outcome["kind"] == "value" and right(outcome["value"], expected, task.result)
-
-
-def _right(task: Task, outcome: Outcome) -> Judgement:
-    notes = ("It prints something; the result is what it returns.",) if outcome["printed"].strip() else ()
-    if not outcome["changed"]:
+def _right(task: Task, trials: list[Trial]) -> Judgement:
+    notes = ("It prints something; the result is what it returns.",) if trials[0].outcome["printed"].strip() else ()
+    changed = [name for name in task.arguments if any(name in trial.outcome["changed"] for trial in trials)]
+    if not changed:
         return Judgement(notes=notes)
-    names = " and ".join(outcome["changed"])
+    names = " and ".join(changed)
     hints = (
         "The numbers are right. Look at what happens to the arguments.",
-        f"{names} {'is' if len(outcome['changed']) == 1 else 'are'} changed in place: whoever calls the function has "
+        f"{names} {'is' if len(changed) == 1 else 'are'} changed in place: whoever calls the function has "
         "other numbers after it than before. Compute a new array instead, or work on a copy.",
         f"After the call {names} of the caller has other values than before.",
     )
     return Judgement(f"{names} is changed in place", hints, 0.5, notes)
 
 
-def _wrong(
-    task: Task, caller: Caller, outcomes: list[Outcome], expected: list[Any], wrong: Mapping[str, Callable[..., Any]]
-) -> Judgement:
-    """Return the judgement on a function that is not right, from what it came to in two cases."""
-    bad = next((outcome for outcome in outcomes if outcome["kind"] != "value"), None)
-    found = [outcome.get("value") for outcome in outcomes]
-    cases = [0, 1]
-    if bad is not None:
-        raised = problem(task, bad)
-        if not _is_of_shapes(bad):
+def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Judgement:
+    """Return the judgement on a function that is not right, from all its calls."""
+    first = next(trial for trial in trials if not trial.right)
+    valued = [trial for trial in trials if trial.has_value]
+    bad = next((trial for trial in trials if not trial.has_value), None)
+    if bad and (bad is trials[0] or bad.outcome["kind"] not in ("error", "exit")):
+        raised = replace(problem(task, bad.outcome, _named(bad)), case=bad.case)
+        explained_ = explained(task, valued, wrong) if _is_of_shapes(bad.outcome) else None
+        if explained_ is None:
             return raised
-        cases = [SQUARE]  # in which the mistake does not raise
-        arguments = arguments_of(task, SQUARE)
-        outcome = caller(task.name, *_given(arguments, "arrays"))
-        if outcome["kind"] != "value":
-            return raised
-        found, expected = [outcome["value"]], [functions()[task.name](*arguments.values())]
-        explained = _explained(task, cases, found, expected, wrong)
-        if explained is None:
-            return raised
-        return _with_hints(task, explained, f"{_capital(bad['error'])}{_at(bad)}; {_shapes(arguments_of(task, 0))}")
-    if found[0] is None:
-        return _nothing(task, outcomes[0])
-    if isinstance(found[0], tuple) or (task.result == "list" and as_list(found[0]) is None):
-        what = shown(found[0]) if not isinstance(found[0], np.ndarray) else "a single array"
+        last = f"{_capital(bad.outcome['error'])}{_at(bad.outcome)}; {_shapes(_named(bad))}"
+        return replace(_with_hints(task, explained_, last), case=bad.case)
+    found = first.found
+    if first.has_value and found is None:
+        return _nothing(task, first.outcome)
+    is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
+    if isinstance(found, tuple) or not is_list:
+        what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
+        if isinstance(found, list) and len(found) == 1 and same(found[0], first.expected):
+            what = "a list or tuple that holds the array; the array itself is needed"
         name = f"the result is {what}"
         return Judgement(
             name, _hints(task, "Look at the type of what is returned.", name, f"It should be {task.shape}."), 0
         )
-    explained = _explained(task, cases, found, expected, wrong) or _unknown(task, outcomes, expected)
-    last = _capital(difference(found[0], expected[0], task.result))
-    judgement = _with_hints(task, explained, f"{last}, for arguments of the shapes {_shapes(arguments_of(task, 0))}")
-    if explained.name.startswith(FOLLOWS):
-        return Judgement(judgement.mistake, judgement.hints, 0.5)
-    return judgement
+    found_out = _found_out(task, caller, trials, valued, wrong)
+    judgement = replace(_with_hints(task, found_out, _last(first)), case=first.case)
+    return replace(judgement, share=0.5) if found_out.name.startswith(FOLLOWS) else judgement
 
 
-FOLLOWS = "it is right but for "
-
-
-def _explained(
-    task: Task, cases: list[int], found: list[Any], expected: list[Any], wrong: Mapping[str, Callable[..., Any]]
-) -> Mistake | None:
-    """Return the mistake that leads to all results, if one is known."""
-    arguments = [list(arguments_of(task, case).values()) for case in cases]
-
-    def explains(made: Callable[..., Any]) -> bool:
-        for number, given in enumerate(arguments):
-            try:
-                with np.errstate(all="ignore"):
-                    value = made(*given)
-            except Exception:  # a mistake may raise on shapes that do not fit
-                return False
-            if not same(found[number], value) or not _alike(found[number], value):
-                return False
-        return True
-
-    called = [name for name in task.calls if name in wrong]
-    if called and explains(functions({name: wrong[name] for name in called})[task.name]):
-        names = " and ".join(called)
-        return Mistake(f"{FOLLOWS}{names}, which it calls and which is not right yet", "argument", len)
-    known = list(mistakes_of(task))
-    for mistake in known:
-        if explains(mistake.made):
+def _found_out(
+    task: Task,
+    caller: Caller,
+    trials: list[Trial],
+    valued: list[Trial],
+    wrong: Mapping[str, Callable[..., Any]],
+) -> Mistake:
+    """Return the mistake of a function that returns results: the most precise words that hold for all of them."""
+    if keeps := kept(trials):
+        return Mistake(keeps, "kept", len)
+    if mistake := explained(task, valued, wrong):
+        return mistake
+    if "T" in task.arguments:  # of which 0 has no logarithm, so that many mistakes come to the same
+        soft = {**arguments_of(task, 0)}
+        soft["T"] = 0.8 * soft["T"] + 0.2 / soft["T"].shape[1]
+        outcome = caller(task.name, soft, False)
+        trial = Trial(task, 0, tuple(soft.values()), outcome)
+        if trial.has_value and (mistake := explained(task, [trial], wrong)):
             return mistake
-    exact = functions()[task.name]
-    for words, look, change in _changes(len(expected[0]) if task.result == "list" else 0):
-        if explains(lambda *args, change=change: change(exact(*args), args)):
-            return Mistake(words, look, len)
-    for mistake in known:
-        for words, _, change in _changes(0)[:2]:
-            if explains(lambda *args, made=mistake.made, change=change: change(made(*args), args)):
-                return Mistake(f"{mistake.name}; and {words}", mistake.look, len)
-    return None
+    return _unknown(task, trials)
 
 
-def _alike(found: Any, value: Any) -> bool:
-    """Return whether shapes agree where they tell mistakes apart: matrices, and the columns that vectors are not."""
-    if not isinstance(found, np.ndarray) or isinstance(value, list):
-        return True
-    return found.ndim < 2 or np.ndim(value) < 2 or found.shape == np.shape(value)
+def _named(trial: Trial) -> dict[str, Any]:
+    return dict(zip(trial.task.arguments, trial.arguments, strict=True))
 
 
-def _rows(arguments: Any) -> int:
-    return next((len(argument) for argument in arguments if getattr(argument, "ndim", 0) == 2), 1)
+def _last(trial: Trial) -> str:
+    """Return the last hint: the entry with both values, or the error."""
+    about = f", for {CASES[trial.case].words}" if trial.case else ""
+    if trial.has_value:
+        what = _capital(difference(trial.found, trial.expected, trial.task.result, trial.precision))
+    else:
+        what = f"{_capital(trial.outcome['error'])}{_at(trial.outcome)}"
+    return f"{what}, for arguments of the shapes {_shapes(_named(trial))}{about.replace(', for', ':')}"
 
 
-def _changes(parts: int) -> list[tuple[str, str, Callable[[Any, Any], Any]]]:
-    """Return changes of a right result that are mistakes of any function; of lists, of each part and of all."""
-
-    def each(change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        return lambda value, args: (
-            [change(part, args) for part in value] if isinstance(value, list) else change(value, args)
-        )
-
-    simple: list[tuple[str, str, Callable[[Any, Any], Any]]] = [
-        ("the sign is wrong", "sign", lambda E, args: -1.0 * np.asarray(E)),
-        ("it is divided by N, the number of rows", "size", lambda E, args: np.asarray(E) / _rows(args)),
-        ("it is multiplied by N, the number of rows", "size", lambda E, args: np.asarray(E) * _rows(args)),
-        ("a factor 2 is too many", "size", lambda E, args: 2 * np.asarray(E)),
-        ("a factor 2 is missing", "size", lambda E, args: np.asarray(E) / 2),
-        ("the result is transposed", "shape", lambda E, args: np.asarray(E).T),
-        ("the numbers are rounded to whole ones", "numbers", lambda E, args: np.round(E)),
-        ("the numbers are cut to whole ones", "numbers", lambda E, args: np.trunc(E)),
-        ("the numbers are rounded down to whole ones", "numbers", lambda E, args: np.floor(E)),
-        ("the absolute value is taken", "sign", lambda E, args: np.abs(E)),
-        ("it is squared", "function", lambda E, args: np.square(E)),
-        ("it is 0 everywhere", "factors", lambda E, args: 0 * np.asarray(E)),
-        ("it is 1 everywhere", "factors", lambda E, args: 0 * np.asarray(E) + 1),
-        ("the last row is left out", "axis", lambda E, args: _without(E, -1)),
-        ("the first row is left out", "axis", lambda E, args: _without(E, 0)),
-        ("only the first row is computed", "axis", lambda E, args: _only(E, 0)),
-    ]
-    changes = [(words, look, each(change)) for words, look, change in simple]
-    for k in range(parts):
-        for words, look, change in simple:
-            changes.append((f"in part {k} of the list {words}", look, partial(_changed_part, k=k, change=change)))
-    return changes
-
-
-def _changed_part(value: Any, args: Any, k: int, change: Callable[[Any, Any], Any]) -> Any:
-    return [change(part, args) if number == k else part for number, part in enumerate(value)]
-
-
-def _without(E: Any, row: int) -> Any:
-    changed = np.array(E, float)
-    changed[row] = 0
-    return changed
-
-
-def _only(E: Any, row: int) -> Any:
-    changed = np.zeros_like(np.asarray(E, float))
-    changed[row] = np.asarray(E)[row]
-    return changed
-
-
-def _unknown(task: Task, outcomes: list[Outcome], expected: list[Any]) -> Mistake:
+def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     """Return what can be said of a mistake that is not known."""
-    found = [outcome["value"] for outcome in outcomes]
-    if isinstance(found[0], np.ndarray) and isinstance(found[1], np.ndarray):
-        if np.array_equal(found[0], found[1]):
-            return Mistake("the result is the same for other arguments: they are not used", "argument", len)
-        if not np.isfinite(found[0]).all():
+    valued = [trial for trial in trials if trial.has_value]
+    wrong = [trial for trial in trials if not trial.right]
+    first, errors = wrong[0], [trial for trial in trials if not trial.has_value]
+    if len(wrong) < len(trials) and trials[0].right:
+        cases = [CASES[trial.case].words for trial in wrong]
+        some = " and ".join([", ".join(cases[:-1]), cases[-1]] if len(cases) > 1 else cases)
+        if first in errors:
+            why = first.outcome["error"].partition(":")[0]
+            return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases", len)
+        if all(trial.case in (AGAIN, SAME_SHAPES) for trial in wrong):
+            some = "the next arguments of the same shapes"
+        words, _ = fitted(valued) if not errors else ("", "")
+        words = f": {words}" if words else ""
+        return Mistake(f"it is right for {CASES[0].words}, but wrong for {some}{words}", "cases", len)
+    arrays = [trial.found for trial in valued if isinstance(trial.found, np.ndarray)]
+    if len(valued) > SAME_SHAPES and len(arrays) == len(valued):
+        if not np.isfinite(arrays[0]).all():
             return Mistake("the result is not finite", "argument", len)
-        if not fits(found[0], expected[0], task.result):
-            return Mistake("the shape of the result is wrong", "shape", len)
-        if found[0].shape == np.shape(expected[0]) and found[0].ndim == 2:
-            wrong = ~np.isclose(found[0], expected[0], rtol=1e-5)
-            if not wrong.all():
-                places = [[int(i) for i in place] for place in np.argwhere(wrong)[:3]]
-                some = ", ".join(map(str, places))
-                return Mistake(f"{wrong.sum()} of {wrong.size} entries are wrong, such as {some}", "factors", len)
-        first, second = (_ratio(f, np.asarray(e)) for f, e in zip(found, expected, strict=True))
-        if first is not None and second is not None and abs(first - second) <= 1e-5 * abs(first):
-            return Mistake(f"every entry is {first:.6g} times what it should be", "size", len)
-    parts, whole = as_list(found[0]), expected[0]
-    if task.result == "list" and parts is not None:
-        if len(parts) != len(whole):
-            return Mistake(f"the list has {len(parts)} parts, but should have {len(whole)}", "list", len)
-        kinds = ["bias" if len(part) == 1 else "array" for part in whole]
-        wrong = [k for k in range(len(whole)) if not right(parts[k], whole[k], kinds[k])]
-        return Mistake(f"of the list's parts, {', '.join(map(str, wrong))} are wrong", "list", len)
-    return Mistake("the numbers are wrong", "factors", len)
+        if same(valued[0].found, valued[1].found) and same(valued[0].found, trials[SAME_SHAPES].found):
+            return Mistake("the result is the same for other arguments: they are not used", "argument", len)
+    if not fits(first.found, first.expected, task.result) and task.result != "list":
+        return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape", len)
+    if task.result == "list" and len(as_list(first.found) or ()) != len(first.expected):
+        count = len(as_list(first.found) or ())
+        return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list", len)
+    words, look = fitted(valued)
+    if words:
+        return Mistake(words, look, len)
+    words = difference(first.found, first.expected, task.result, first.precision)
+    return Mistake(f"{words}{_share(valued)}", "entry", len)
 
 
-def _ratio(found: np.ndarray, expected: np.ndarray) -> float | None:
-    """Return the constant ratio of two results, if there is one."""
-    if found.shape != expected.shape or not expected.all():
-        return None
-    ratios = found / expected
-    return float(ratios.flat[0]) if np.ptp(ratios) <= 1e-5 * np.abs(ratios).max() else None
+def _share(trials: list[Trial]) -> str:
+    """Return how near the results are to the right ones, if they are near, or how many entries are wrong."""
+    errors = [
+        np.max(np.abs(np.ravel(part) - np.ravel(whole))) / max(np.max(np.abs(whole)), 1e-300)
+        for trial in trials
+        for part, whole in _parts(trial)
+        if np.size(part) == np.size(whole)
+    ]
+    worst = max(errors, default=np.inf)
+    if worst < 0.1:
+        return f"; all results are right up to {100 * worst:.1g} %, as if something were approximated, rounded or added"
+    parts = [
+        np.abs(np.ravel(part) - np.ravel(whole)) > trials[0].precision * np.max(np.abs(whole))
+        for part, whole in _parts(trials[0])
+        if np.size(part) == np.size(whole)
+    ]
+    wrong, count = sum(int(part.sum()) for part in parts), sum(part.size for part in parts)
+    return f"; {wrong} of {count} entries are wrong" if wrong > 0 and count > 1 else ""
+
+
+def _parts(trial: Trial) -> list[tuple[Any, Any]]:
+    if isinstance(trial.expected, list):
+        return [
+            (part, whole)
+            for part, whole in zip(as_list(trial.found) or [], trial.expected, strict=False)
+            if isinstance(part, np.ndarray)
+        ]
+    return [(trial.found, trial.expected)] if isinstance(trial.found, np.ndarray) else []
 
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
@@ -418,6 +374,11 @@ _PROBLEMS = [
         "matmul|broadcast|shapes|aligned|core dim",
         "the shapes do not fit",
         "Write the shape under each factor: the inner lengths of a product of matrices are equal.",
+    ),
+    (
+        "can't multiply sequence",
+        "a list is multiplied by a number",
+        "Only arrays are: take each array of the list by itself.",
     ),
     ("IndexError|AxisError", "an index or axis is out of range", "Look at the shape of what is indexed."),
     ("read-only|assignment destination", "it changes an argument", "Compute a new array instead."),

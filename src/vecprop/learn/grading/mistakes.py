@@ -22,6 +22,9 @@ LOOK = {
     "shape": "Look at the shapes of the factors, and at that of the result.",
     "list": "Look at the list that is returned: what it holds, and in which order.",
     "numbers": "Look at the type of the numbers: whole numbers have no digits behind the point.",
+    "kept": "Look at what the function keeps between calls: global names, default arguments and what they hold.",
+    "cases": "Look at what the function takes for granted: shapes, numbers of rows or classes, sizes of numbers.",
+    "entry": "Call the function with few numbers, and compute the result by hand.",
     "point": "Look at which parameters and moments each part is computed from.",
 }
 
@@ -76,6 +79,18 @@ KNOWN: dict[str, list[Mistake]] = {
         M("max(z, 0) is taken instead", "function", lambda z: np.maximum(z, 0)),
         M("the step function is taken instead", "function", lambda z: np.round(logistic(z))),
         M("the inverse is taken: the division is missing", "order", lambda z: 1 + np.exp(-z)),
+        M("log(1 + exp(z)) is taken instead", "function", lambda z: np.log1p(np.exp(z))),
+        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(0.2 * z + 0.5, 0, 1)),
+        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(z / 6 + 0.5, 0, 1)),
+        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(z / 4 + 0.5, 0, 1)),
+        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip((z + 1) / 2, 0, 1)),
+        M("the arctangent is taken instead", "function", lambda z: 0.5 + np.arctan(z) / np.pi),
+        M("the arctangent is taken instead", "function", np.arctan),
+        M("z / (1 + |z|) is taken instead", "function", lambda z: z / (1 + np.abs(z))),
+        M("the first terms of a series are taken instead", "function", lambda z: 0.5 + z / 4 - z**3 / 48),
+        M("the first terms of a series are taken instead", "function", lambda z: 0.5 + z / 4),
+        M("the first terms of a series are taken instead", "function", lambda z: 1 / (2 - z + z**2 / 2)),
+        M("the first terms of a series are taken instead", "function", lambda z: 1 / (2 - z)),
     ],
     "softmax": [
         M("the sum is along the wrong axis, over the rows", "axis", lambda z: softmax(z, 0)),
@@ -97,6 +112,21 @@ KNOWN: dict[str, list[Mistake]] = {
             "order",
             lambda z: np.exp(z) / np.exp(z.sum(1, keepdims=True)),
         ),
+        M("it is divided by the Euclidean norm, not by the sum", "axis", lambda z: softmax_by(np.linalg.norm, z)),
+        M("the largest entry is subtracted in the numerator only", "terms", lambda z: softmax(z) / _top(z)),
+        M("the largest entry is subtracted in the denominator only", "terms", lambda z: softmax(z) * _top(z)),
+        M("the largest entry of each column is subtracted, not of each row", "axis", lambda z: softmax(z - z.max(0))),
+        M("the powers of 2 are taken instead of the exponential", "function", lambda z: softmax(z * np.log(2))),
+        M("the sum leaves out the entry itself", "terms", lambda z: 1 / (1 / softmax(z) - 1)),
+        M(
+            "the sum is not set back to 0 for each row",
+            "order",
+            lambda z: np.exp(z) / np.cumsum(np.exp(z).sum(axis=1))[:, None],
+        ),
+        *(
+            M(f"{small:g} is added to the sum", "terms", lambda z, s=small: np.exp(z) / (np.exp(z).sum(1)[:, None] + s))
+            for small in (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
+        ),
     ],
     "hidden_activations": [
         M("the bias is forgotten", "terms", lambda X, W, b: logistic(X @ W)),
@@ -116,6 +146,8 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the product is one of entries, not of matrices", "shape", lambda X, W, b: logistic(X * W + b)),
         M("the logistic function is applied twice", "function", lambda X, W, b: logistic(logistic(X @ W + b))),
         M("the bias is multiplied instead of added", "order", lambda X, W, b: logistic((X @ W) * b)),
+        M("the logistic function is applied before the product", "order", lambda X, W, b: logistic(X) @ W + b),
+        M("the bias is added before the product", "order", lambda X, W, b: logistic((X + b) @ W)),
     ],
     "output_activations": [
         M("the bias is forgotten", "terms", lambda H, W, b: softmax(H @ W)),
@@ -132,6 +164,8 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the factors are in the wrong order", "shape", lambda H, W, b: softmax(W @ H + b)),
         M("the product is one of entries, not of matrices", "shape", lambda H, W, b: softmax(H * W + b)),
         M("the softmax is applied twice", "function", lambda H, W, b: softmax(softmax(H @ W + b))),
+        M("the bias is added before the product", "order", lambda H, W, b: softmax((H + b) @ W)),
+        M("the softmax is applied before the product", "order", lambda H, W, b: softmax(H) @ W + b),
     ],
     "loss": [
         M("it is divided by N, the number of rows", "size", lambda Y, T: -(T * np.log(Y)).sum() / len(Y)),
@@ -168,6 +202,25 @@ KNOWN: dict[str, list[Mistake]] = {
             lambda Y, T: (Y.argmax(1) != T.argmax(1)).sum(),
         ),
         M("1 - Y is taken instead of the logarithm", "function", lambda Y, T: (T * (1 - Y)).sum()),
+        *(
+            M(f"{small:g} is added in the logarithm", "argument", lambda Y, T, s=small: -(T * np.log(Y + s)).sum())
+            for small in (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
+        ),
+        *(
+            M(
+                f"the probabilities are cut off at {low:g}",
+                "argument",
+                lambda Y, T, low=low: -(T * np.log(np.clip(Y, low, 1 - low))).sum(),
+            )
+            for low in (0.2, 0.1, 0.05, 0.01, 1e-3, 1e-4)
+        ),
+        M("the logarithm is taken of the product", "order", lambda Y, T: -np.log(T * Y).sum()),
+        M("the share of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).mean()),
+        M("the number of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).sum()),
+        M("the entropy of Y is taken instead", "terms", lambda Y, T: -(Y * np.log(Y)).sum()),
+        M("the largest probability is taken, not that of T", "argument", lambda Y, T: -np.log(Y.max(axis=1)).sum()),
+        M("the largest loss of a row is returned", "axis", lambda Y, T: -(T * np.log(Y)).sum(axis=1).min()),
+        M("it is divided by the number of entries and by N", "size", lambda Y, T: -(T * np.log(Y)).mean() / len(Y)),
     ],
     "error_output": [
         M("the sign is wrong", "sign", lambda Y, T: T - Y),
@@ -185,6 +238,12 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the probabilities are rounded to classes", "numbers", lambda Y, T: np.round(Y) - T),
         M("only the true classes are kept", "terms", lambda Y, T: T * (Y - T)),
         M("the softmax is applied again", "function", lambda Y, T: softmax(Y) - T),
+        M("it is divided by the number of entries", "size", lambda Y, T: (Y - T) / Y.size),
+        M("it is divided by the number of classes", "size", lambda Y, T: (Y - T) / Y.shape[1]),
+        M("the terms of the loss are returned", "function", lambda Y, T: -T * np.log(Y)),
+        M("the sum is taken instead of the difference", "sign", lambda Y, T: Y + T),
+        M("the product is taken instead of the difference", "function", lambda Y, T: Y * T),
+        M("only the targets are returned", "terms", lambda Y, T: T),
     ],
     "error_hidden": [
         M("the slope of the logistic function is missing", "factors", lambda H, W, E: E @ W.T),
@@ -218,6 +277,19 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the step function's slope is taken, as of max(z, 0)", "factors", lambda H, W, E: (H > 0) * (E @ W.T)),
         M("it is summed over the rows", "axis", lambda H, W, E: (slope(H) * (E @ W.T)).sum(axis=0)),
         M("the slope H (1 - H) is averaged over the rows", "axis", lambda H, W, E: slope(H).mean(axis=0) * (E @ W.T)),
+        M("the slope has the factor 1 + H instead of 1 - H", "sign", lambda H, W, E: H * (1 + H) * (E @ W.T)),
+        M("the square root of the slope is taken", "factors", lambda H, W, E: np.sqrt(slope(H)) * (E @ W.T)),
+        M("the slope is 1/4 everywhere", "factors", lambda H, W, E: 0.25 * (E @ W.T)),
+        M("the result is divided by the slope", "factors", lambda H, W, E: (E @ W.T) / slope(H)),
+        M(
+            "it is summed over the hidden units",
+            "axis",
+            lambda H, W, E: np.ones_like(H) * (slope(H) * (E @ W.T)).sum(1, keepdims=True),
+        ),
+        *(
+            M("Wo has been moved before", "point", lambda H, W, E, r=rate: slope(H) * (E @ (W - r * H.T @ E).T))
+            for rate in (0.001, 0.01, 0.02, 0.1, 1.0)
+        ),
     ],
     "update_params": [
         M("the moments are subtracted", "sign", lambda P, Ms: [p - m for p, m in zip(P, Ms, strict=True)]),
@@ -243,6 +315,10 @@ KNOWN: dict[str, list[Mistake]] = {
         ),
     ],
 }
+
+
+def _top(z: Any) -> Any:
+    return np.exp(z.max(axis=1, keepdims=True))
 
 
 def softmax_by(divisor: Callable[..., Any], z: Any) -> Any:
@@ -296,6 +372,10 @@ OF_BIAS = [
     M("the last row is left out", "axis", lambda E: E[:-1].sum(axis=0)),
     M("the first row is left out", "axis", lambda E: E[1:].sum(axis=0)),
     M("the result is transposed", "shape", lambda E: E.sum(axis=0)[:, None]),
+    M("the largest entry is taken, not the sum", "function", lambda E: E.max(axis=0)),
+    M("the smallest entry is taken, not the sum", "function", lambda E: E.min(axis=0)),
+    M("the product is taken, not the sum", "function", lambda E: E.prod(axis=0)),
+    M("the rows are added up step by step: the sum is the last one", "axis", lambda E: E.cumsum(axis=0)),
     M("the error is squared", "function", lambda E: (E**2).sum(axis=0)),
     M("absolute values are summed", "sign", lambda E: np.abs(E).sum(axis=0)),
 ]
@@ -361,6 +441,13 @@ KNOWN["update_momentum"] = [
     M("the learning rate multiplies the old moment too", "order", _momentum(lambda M, J, m, r, N: r * (m * M - J))),
     M("the momentum multiplies the gradient too", "order", _momentum(lambda M, J, m, r, N: m * (M - r * J))),
     M("the gradient is divided by N, the number of rows", "size", _momentum(lambda M, J, m, r, N: m * M - r * J / N)),
+    M(
+        "the parameters are in the place of the old moments",
+        "argument",
+        lambda *args: _momentum(_moved)(*args[:3], *args[2:3], *args[4:]),
+    ),
+    M("the gradient is squared", "function", _momentum(lambda M, J, m, r, N: m * M - r * J**2)),
+    M("only the sign of the gradient is used", "sign", _momentum(lambda M, J, m, r, N: m * M - r * np.sign(J))),
     M("the gradients are returned, not the moments", "list", _momentum(lambda M, J, m, r, N: J)),
     M("the old moments are returned", "list", _momentum(lambda M, J, m, r, N: M)),
     M(_AHEAD, "point", _momentum(_moved, lambda P, Ms, m: [p + m * q for p, q in zip(P, Ms, strict=True)])),
@@ -378,7 +465,7 @@ def mistakes_of(task: Task) -> Iterator[Mistake]:
     Examples
     --------
     >>> [mistake.name for mistake in mistakes_of(TASKS["hidden_activations"])][-1]
-    'logistic: the inverse is taken: the division is missing'
+    'logistic: the first terms of a series are taken instead'
     """
     yield from KNOWN.get(task.name, ())
     if task.name == "backprop_gradients":
@@ -399,12 +486,26 @@ def _with_inputs(part: int, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) 
     return Js
 
 
+def _pairs_of_weight_gradients() -> Iterator[tuple[Mistake, Mistake]]:
+    of_hidden = {mistake.name: mistake for mistake in KNOWN["gradient_weight_hidden"]}
+    for mistake in KNOWN["gradient_weight_out"]:
+        if mistake.name in of_hidden:
+            yield mistake, of_hidden[mistake.name]
+
+
 def _of_lists() -> Iterator[Mistake]:
     names = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", ")
     for order in permutations(range(4)):
         if order != (0, 1, 2, 3):
             shown = ", ".join(names[k] for k in order)
             yield M(f"the order is [{shown}]", "list", lambda *args, order=order: [_BACKPROP(*args)[k] for k in order])
+    for names, pairs in (
+        ("gradient_bias_out and gradient_bias_hidden", zip(OF_BIAS, OF_BIAS, strict=True)),
+        ("gradient_weight_out and gradient_weight_hidden", _pairs_of_weight_gradients()),
+    ):
+        for one, other in pairs:
+            made = dict(zip(names.split(" and "), (one.made, other.made), strict=True))
+            yield M(f"{names}: {one.name}", one.look, functions(made)["backprop_gradients"])
     yield M("only the gradients of the weights are returned", "list", lambda *args: _BACKPROP(*args)[::2])
     yield M("only the gradients of the output layer are returned", "list", lambda *args: _BACKPROP(*args)[2:])
     yield M("only the gradients of the hidden layer are returned", "list", lambda *args: _BACKPROP(*args)[:2])

@@ -6,6 +6,7 @@ and answers on standard output, a line of JSON each. What the student's code pri
 
 import ast
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -51,7 +52,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: di
     Examples
     --------
     >>> call(lambda Y, T: Y - T, {"Y": np.array([[1.0]]), "T": np.array([[0.0]])})
-    {'kind': 'value', 'value': array([[1.]]), 'printed': '', 'changed': []}
+    {'kind': 'value', 'value': array([[1.]]), 'printed': '', 'changed': [], 'parameters': ['Y', 'T']}
     """
     given = {name: _copied(value, {} if buffers is None else buffers, (name,)) for name, value in arguments.items()}
     printed = io.StringIO()
@@ -65,7 +66,10 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: di
     except BaseException as error:  # a student's function may raise anything
         outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
     changed = [name for name, value in arguments.items() if not _same(value, given[name])]
-    return {**outcome, "printed": printed.getvalue()[:LONGEST], "changed": changed}
+    found = {"printed": printed.getvalue()[:LONGEST], "changed": changed}
+    with contextlib.suppress(Exception):  # not every callable has a signature
+        found["parameters"] = list(inspect.signature(function).parameters)
+    return {**outcome, **found}
 
 
 def _copied(value: Any, buffers: dict[Any, Any], key: tuple[Any, ...]) -> Any:
@@ -119,6 +123,8 @@ def simple(value: Any) -> Any:
                 return ("array of too many numbers",)
             if array.dtype.kind == "c" and not np.imag(array).any():
                 array = np.real(array)
+            if array.dtype.kind in "cUS":
+                return ("array of complex numbers" if array.dtype.kind == "c" else "array of texts",)
             array = np.array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
     except (TypeError, ValueError, RuntimeError):
         array = None

@@ -138,6 +138,7 @@ class StudentProcess:
             "value": decoded(outcome["value"]),
             "printed": str(outcome["printed"]),
             "changed": list(map(str, outcome["changed"])),
+            "parameters": list(map(str, outcome.get("parameters", ()))),
             "error": error,
             "line": line if isinstance(line, int) else None,
             "code": str(outcome.get("code", "")),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import seed
+from .comparison import PRECISION
 
 Functions = Mapping[str, Callable[..., Any]]
 """Functions by their names; those that a composed one calls may be faulty ones."""
@@ -235,33 +236,93 @@ def functions(faulty: Functions | None = None) -> dict[str, Callable[..., Any]]:
     return found
 
 
-def arguments_of(task: Task, case: int) -> dict[str, Any]:
-    """Return the arguments of a case: 0 and 1 have 5 and 4 rows of a 2-3-2 network, 2 has 3 of everything.
+@dataclass(frozen=True)
+class Case:
+    """Arguments that functions are tried on.
 
-    In the last one products of any two matrices exist, so that it shows which ones a function takes.
+    Parameters
+    ----------
+    words : str
+        What is special about them.
+    shape : tuple of int
+        The numbers of rows, inputs, hidden units and outputs.
+    momentum, rate : float
+        The momentum and the learning rate.
+    size : float
+        How large numbers are.
+    precision : float
+        The largest difference of equal values, relative to the largest.
+    """
+
+    words: str
+    shape: tuple[int, int, int, int]
+    momentum: float
+    rate: float
+    size: float = 1
+    precision: float = PRECISION
+
+
+CASES = (
+    Case("5 rows", (5, 2, 3, 2), 0.9, 0.02),
+    Case("4 rows", (4, 2, 3, 2), 0.7, 0.05),
+    Case("square matrices", (3, 3, 3, 3), 0.8, 0.1),
+    Case("one row", (1, 2, 3, 2), 0.5, 0.3),
+    Case("three classes", (6, 2, 3, 3), 0.95, 0.01),
+    Case("other widths", (7, 3, 5, 4), 0.3, 0.5),
+    Case("other numbers in the same shapes", (5, 2, 3, 2), 0.6, 1.0),
+    Case("large numbers", (6, 2, 3, 2), 0.99, 0.2, 30, 1e-3),
+    Case("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
+    Case("many rows", (40, 3, 4, 3), 0.85, 0.03),
+    Case("one input and one hidden unit", (4, 1, 1, 2), 0.4, 0.7),
+    Case("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
+)
+"""Right functions are right on all of them. The first ones are alike; the last one repeats the first."""
+
+SQUARE, SAME_SHAPES, AGAIN = 2, 6, len(CASES) - 1
+"""The cases in which products of any two matrices exist, with the shapes of the first, and with its numbers."""
+
+LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]], float)
+"""Numbers beyond the bounds to which z may have been clipped; their exponentials exist in float32."""
+
+
+def arguments_of(task: Task, case: int) -> dict[str, Any]:
+    """Return the arguments of a case.
 
     Examples
     --------
     >>> {name: array.shape for name, array in arguments_of(TASKS["error_hidden"], 0).items()}
     {'H': (5, 3), 'Wo': (3, 2), 'Eo': (5, 2)}
     """
-    rng = np.random.default_rng(case)
-    N, I, H, O = ((5, 2, 3, 2), (4, 2, 3, 2), (3, 3, 3, 3))[case]
+    case %= AGAIN
+    rng, (N, I, H, O), size = np.random.default_rng(case), CASES[case].shape, CASES[case].size
+    z, X = rng.normal(size=(N, O)), rng.normal(size=(N, I))
+    Wh, bh = rng.normal(size=(I, H)), rng.normal(size=(1, H))
+    Wo, bo = rng.normal(size=(H, O)), rng.normal(size=(1, O))
+    Hs = rng.uniform(0.1, 0.9, (N, H))
+    classes = (np.arange(N)[::-1] + (case == SQUARE)) % O if case < 3 else rng.integers(0, O, N)
     known = {
-        "z": rng.normal(size=(N, O)),
-        "X": rng.normal(size=(N, I)),
-        "Wh": rng.normal(size=(I, H)),
-        "bh": rng.normal(size=(1, H)),
-        "Wo": rng.normal(size=(H, O)),
-        "bo": rng.normal(size=(1, O)),
-        "H": rng.uniform(0.1, 0.9, (N, H)),
-        "T": np.eye(O)[np.arange(N)[::-1] % O],
+        "z": LARGE_Z if size > 1 else z * size,
+        "X": X * (100 if size > 1 else 1),
+        "Wh": Wh / (20 if size > 1 else 1),
+        "bh": bh,
+        "Wo": Wo * (3 if size > 1 else 1),
+        "bo": bo,
+        "H": 1 / (1 + np.exp(-8 * rng.normal(size=(N, H)))) if size > 1 else Hs,
+        "T": np.eye(O)[classes],
         "Y": rng.dirichlet(np.ones(O), N) * 0.8 + 0.2 / O,
-        "Eo": rng.normal(size=(N, O)),
-        "Eh": rng.normal(size=(N, H)),
-        "momentum_term": np.array((0.9, 0.7, 0.8)[case]),
-        "learning_rate": np.array((0.02, 0.05, 0.1)[case]),
+        "Eo": rng.normal(size=(N, O)) * size,
+        "Eh": rng.normal(size=(N, H)) * size,
+        "momentum_term": np.array(CASES[case].momentum),
+        "learning_rate": np.array(CASES[case].rate),
     }
+    if case > SQUARE:
+        known["Y"] = rng.dirichlet(np.ones(O) * 0.6, N) * (1 - 0.04 * O) + 0.04
+        known["Y"][0] = 0.7 / (O - 1)
+        known["Y"][0, classes[0]] = 0.3  # the loss of one row is not small
+    if size > 1:
+        p = np.array([8e-5, 0.9999, 0.5, 0.03, 2e-3, 0.97])[:, None]
+        known["Y"] = np.where(known["T"] == 1, p, 1 - p)
     known["ls_of_params"] = [known[name] for name in ("Wh", "bh", "Wo", "bo")]
-    known["Ms"] = [rng.normal(size=P.shape) for P in known["ls_of_params"]]
-    return {name: known[name].round(3) if name in ("X", "H", "z") else known[name] for name in task.arguments}
+    known["Ms"] = [rng.normal(size=P.shape) * size for P in known["ls_of_params"]]
+    short = ("X", "H", "z") if case <= SQUARE else ()
+    return {name: known[name].round(3) if name in short else known[name] for name in task.arguments}
