@@ -59,6 +59,11 @@ class Trial:
             found = np.full_like(value, found)  # the sum of nothing is 0
         return same(found, value, self.precision) and _alike(found, value)
 
+    def differs(self, value: Any) -> bool:
+        """Return whether a value is not the right one, or has another shape."""
+        shapes = isinstance(value, list) or np.shape(value) == np.shape(self.expected)
+        return not (shapes and same(value, self.expected, self.precision))
+
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
     """Return the mistake that leads to all results, if there is one.
@@ -83,7 +88,7 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
                     value = made(*trial.arguments)
             except Exception:  # a mistake may raise on shapes that do not fit
                 return False
-            if not trial.agrees(value):
+            if not trial.agrees(value) or not (trial.right or trial.differs(value)):
                 return False
         return True
 
@@ -243,7 +248,7 @@ def kept(trials: Sequence[Trial]) -> str:
         return ""
     again = same(last.found, first.found) if isinstance(first.found, np.ndarray | list) else True
     for trial in trials[1:-1] if again else ():
-        earlier = [t for t in trials[: trial.case] if t.right and _shape(t.found) == _shape(trial.found)]
+        earlier = [t for t in trials[: trial.case] if t.right and CASES[t.case].shape == CASES[trial.case].shape]
         if trial.right or not earlier or not trial.has_value:
             continue
         if any(same(trial.found, t.found) and not same(t.found, trial.expected) for t in earlier):
@@ -282,6 +287,8 @@ def fitted(trials: Sequence[Trial]) -> tuple[str, str]:
             if not isinstance(f, np.ndarray) or np.squeeze(f).shape != np.squeeze(e).shape:
                 return "", ""
             pairs.append((trial, k, f.reshape(np.shape(e)), np.asarray(e, float)))
+    if all(same(f, e, trial.precision) for trial, _, f, e in pairs):
+        return "", ""  # only shapes are wrong
     words, look = _relation(pairs)
     return (where + words if words else ""), look
 
@@ -311,7 +318,7 @@ def _relation(pairs: list[Pair]) -> tuple[str, str]:
         bounds = [f"below {low:.6g}"] if any((e < low).any() for *_, e in pairs) else []
         bounds += [f"above {high:.6g}"] if any((e > high).any() for *_, e in pairs) else []
         return f"numbers {' and '.join(bounds)} are cut off", "function"
-    for name in pairs[0][0].task.arguments:
+    for name in (*pairs[0][0].task.arguments, "the parameter"):
         others = [_argument(pair, name) for pair in pairs]
         if any(A is None or np.shape(A) != np.shape(e) for A, (*_, e) in zip(others, pairs, strict=True)):
             continue
@@ -325,25 +332,25 @@ def _relation(pairs: list[Pair]) -> tuple[str, str]:
 def _argument(pair: Pair, name: str) -> Any:
     """Return an argument, or of a list of arrays the one in the place of the part."""
     trial, part = pair[:2]
-    value = trial.arguments[trial.task.arguments.index(name)]
-    if part is None or isinstance(value, list):
-        return value[part] if isinstance(value, list) else value
-    matching = ("Wh", "bh", "Wo", "bo")
-    return value if name == matching[part] else None
+    values = dict(zip(trial.task.arguments, trial.arguments, strict=True))
+    if name == "the parameter":
+        return values.get(("Wh", "bh", "Wo", "bo")[part or 0])
+    return values[name][part or 0] if isinstance(values[name], list) else values[name]
 
 
 def _wrong_columns(pairs: list[Pair]) -> str:
     """Return which column or row alone is wrong, or right, of all results."""
-    wrong = [np.abs(f - e) > trial.precision * np.abs(e).max(initial=0) for trial, _, f, e in pairs]
+    wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]
     if any(errors.ndim != 2 for errors in wrong):
         return ""
     for word, axis in (("column", 0), ("row", 1)):
         lines = [errors.any(axis=axis) for errors in wrong]
+        if any(len(line) == 1 for line in lines):
+            continue
         for place, k in (("first", 0), ("last", -1)):
             alone = [np.arange(len(line)) == k % len(line) for line in lines]
-            if all(len(line) > 1 or not line.any() for line in lines):
-                if all(not (line & ~only).any() for line, only in zip(lines, alone, strict=True)):
-                    return f"only the {place} {word} is wrong"
-                if all(not (line & only).any() for line, only in zip(lines, alone, strict=True)):
-                    return f"only the {place} {word} is right"
+            if all((line == only).all() for line, only in zip(lines, alone, strict=True)):
+                return f"only the {place} {word} is wrong"
+            if all((line != only).all() for line, only in zip(lines, alone, strict=True)):
+                return f"only the {place} {word} is right"
     return ""

@@ -11,7 +11,7 @@ from .comparison import as_list, difference, fits, same, shown
 from .explaining import FOLLOWS, Trial, explained, fitted, kept
 from .mistakes import LOOK, Mistake
 from .student import Outcome
-from .tasks import AGAIN, CASES, SAME_SHAPES, TASKS, Task, arguments_of
+from .tasks import AGAIN, CASES, SQUARE, TASKS, Task, arguments_of
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""
@@ -74,11 +74,9 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
             trials.append(Trial(task, case, tuple(arguments.values()), outcome))
-        if all(trial.right for trial in trials):
+        if all(trial.right or (trial.case == SQUARE and not trial.has_value) for trial in trials):
             return _right(task, trials)
-        best = max(
-            best or trials, trials, key=lambda tried: (sum(t.right for t in tried), sum(t.has_value for t in tried))
-        )
+        best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
     return _wrong(task, caller, best, wrong or {})
 
 
@@ -130,7 +128,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
     if first.has_value and found is None:
         return _nothing(task, first.outcome)
     is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
-    if isinstance(found, tuple) or not is_list:
+    if first.has_value and (isinstance(found, tuple) or not is_list):
         what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
         if isinstance(found, list) and len(found) == 1 and same(found[0], first.expected):
             what = "a list or tuple that holds the array; the array itself is needed"
@@ -155,7 +153,7 @@ def _found_out(
         return Mistake(keeps, "kept", len)
     if mistake := explained(task, valued, wrong):
         return mistake
-    if "T" in task.arguments:  # of which 0 has no logarithm, so that many mistakes come to the same
+    if task.name == "loss":  # of T, of which 0 has no logarithm, so that many mistakes come to the same
         soft = {**arguments_of(task, 0)}
         soft["T"] = 0.8 * soft["T"] + 0.2 / soft["T"].shape[1]
         outcome = caller(task.name, soft, False)
@@ -190,27 +188,35 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
         if first in errors:
             why = first.outcome["error"].partition(":")[0]
             return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases", len)
-        if all(trial.case in (AGAIN, SAME_SHAPES) for trial in wrong):
-            some = "the next arguments of the same shapes"
+        shapes = [CASES[trial.case].shape for trial in trials]
+        if [trial.case for trial in wrong] == [k for k in range(AGAIN) if shapes[k] in shapes[:k]]:
+            words = "it is right for the first arguments of each shape, but wrong for the next"
+            return Mistake(f"{words}: something is kept between calls", "kept", len)
+        if first.has_value and not fits(first.found, first.expected, task.result) and task.result != "list":
+            words = f"it is right for {CASES[0].words}, but has the shape {np.shape(first.found)} for {some}"
+            return Mistake(words, "shape", len)
         words, _ = fitted(valued) if not errors else ("", "")
         words = f": {words}" if words else ""
         return Mistake(f"it is right for {CASES[0].words}, but wrong for {some}{words}", "cases", len)
     arrays = [trial.found for trial in valued if isinstance(trial.found, np.ndarray)]
-    if len(valued) > SAME_SHAPES and len(arrays) == len(valued):
+    if len(valued) > 2 and len(arrays) == len(valued):
         if not np.isfinite(arrays[0]).all():
             return Mistake("the result is not finite", "argument", len)
-        if same(valued[0].found, valued[1].found) and same(valued[0].found, trials[SAME_SHAPES].found):
+        if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
             return Mistake("the result is the same for other arguments: they are not used", "argument", len)
     if not fits(first.found, first.expected, task.result) and task.result != "list":
         return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape", len)
+    shaped = [trial for trial in valued if not fits(trial.found, trial.expected, task.result)]
+    if shaped and task.result == "array":
+        shape, words = np.shape(shaped[0].found), CASES[shaped[0].case].words
+        return Mistake(f"the shape of the result is wrong: for {words} it is {shape}", "shape", len)
     if task.result == "list" and len(as_list(first.found) or ()) != len(first.expected):
         count = len(as_list(first.found) or ())
         return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list", len)
     words, look = fitted(valued)
     if words:
         return Mistake(words, look, len)
-    words = difference(first.found, first.expected, task.result, first.precision)
-    return Mistake(f"{words}{_share(valued)}", "entry", len)
+    return Mistake(f"the numbers are wrong{_share(valued)}", "entry", len)
 
 
 def _share(trials: list[Trial]) -> str:
@@ -244,7 +250,8 @@ def _parts(trial: Trial) -> list[tuple[Any, Any]]:
 
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
-    return Judgement(mistake.name, _hints(task, LOOK[mistake.look], mistake.name, f"{last}."), 0)
+    first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
+    return Judgement(mistake.name, _hints(task, first, mistake.name, f"{last}."), 0)
 
 
 def _hints(task: Task, first: str, name: str, last: str) -> tuple[str, str, str]:

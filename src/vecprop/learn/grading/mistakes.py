@@ -24,7 +24,6 @@ LOOK = {
     "numbers": "Look at the type of the numbers: whole numbers have no digits behind the point.",
     "kept": "Look at what the function keeps between calls: global names, default arguments and what they hold.",
     "cases": "Look at what the function takes for granted: shapes, numbers of rows or classes, sizes of numbers.",
-    "entry": "Call the function with few numbers, and compute the result by hand.",
     "point": "Look at which parameters and moments each part is computed from.",
 }
 
