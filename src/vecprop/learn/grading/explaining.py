@@ -61,8 +61,8 @@ class Trial:
 
     def differs(self, value: Any) -> bool:
         """Return whether a value is not the right one, or has another shape."""
-        shapes = isinstance(value, list) or np.shape(value) == np.shape(self.expected)
-        return not (shapes and same(value, self.expected, self.precision))
+        pairs = zip(value, self.expected, strict=False) if isinstance(value, list) else [(value, self.expected)]
+        return any(np.shape(a) != np.shape(b) or not same(np.asarray(a), b, self.precision) for a, b in pairs)
 
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
