@@ -33,7 +33,7 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
     known = np.isfinite(expected)
     size = np.max(np.abs(expected[known]), initial=0)
     return bool(
-        np.all(np.abs(found[known] - expected[known]) <= precision * size)
+        np.all(np.abs(found[known] - expected[known]) <= precision * size + 1e-13)
         and np.array_equal(found[~known], expected[~known], equal_nan=True)
     )
 

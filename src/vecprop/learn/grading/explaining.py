@@ -210,6 +210,8 @@ def _changes(parts: int, wrong: Sequence[int] = ()) -> list[tuple[str, str, Chan
     changes: list[tuple[str, str, Change]] = [
         (words, look, lambda E, args, change=change: change(E, args)) for words, look, change in simple if not parts
     ]
+    if parts:
+        changes.append(("the list is in reverse order", "list", lambda E, args: E[::-1]))
     for words, look, change in simple if parts else ():
         changes.append((words, look, partial(_changed_parts, parts=range(parts), change=change)))
         some = " and ".join(map(str, wrong))
@@ -275,6 +277,8 @@ def _added(a: Any, b: Any) -> Any:
 def fitted(trials: Sequence[Trial]) -> tuple[str, str]:
     """Return the mistake and what to look at, of a function whose results have a simple relation to the right ones."""
     pairs, where = [], ""
+    if trials[0].task.name == "update_momentum" and (words := _factors(trials)):
+        return words, "factors"
     if isinstance(trials[0].expected, list):
         parts = _wrong_parts(trials)
         where = f"in part{'s' * (len(parts) > 1)} {' and '.join(map(str, parts))} of the list "
@@ -291,6 +295,26 @@ def fitted(trials: Sequence[Trial]) -> tuple[str, str]:
         return "", ""  # only shapes are wrong
     words, look = _relation(pairs)
     return (where + words if words else ""), look
+
+
+def _factors(trials: Sequence[Trial]) -> str:
+    """Return the factors of the old moments and of the gradients, if the new moments are a sum of these."""
+    found = []
+    for trial in trials:
+        X, T, params, Ms, m, r = trial.arguments
+        Js = functions()["backprop_gradients"](X, T, *params)
+        A = np.stack([np.concatenate([part.ravel() for part in parts]) for parts in (Ms, Js)], axis=1)
+        y = np.concatenate([np.ravel(part) for part in as_list(trial.found) or []])
+        if len(y) != len(A):
+            return ""
+        a, b = np.linalg.lstsq(A, y, rcond=None)[0]
+        if not same(y, A @ np.array([a, b]), trial.precision):
+            return ""
+        found.append((a, b, float(m), float(r)))
+    a, b, m, r = found[0]
+    if all(np.allclose(one[:2], (a, b), rtol=1e-3, atol=1e-6) for one in found):
+        return f"for each momentum_term and learning_rate it is {a:.6g} M + {b:.6g} J"
+    return f"with momentum_term {m:g} and learning_rate {r:g} it is {a:.6g} M + {b:.6g} J, not {m:g} M - {r:g} J"
 
 
 Pair = tuple[Trial, int | None, np.ndarray, np.ndarray]

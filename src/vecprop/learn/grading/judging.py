@@ -207,7 +207,7 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     if not fits(first.found, first.expected, task.result) and task.result != "list":
         return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape", len)
     shaped = [trial for trial in valued if not fits(trial.found, trial.expected, task.result)]
-    if shaped and task.result == "array":
+    if shaped and task.result in ("array", "bias"):
         shape, words = np.shape(shaped[0].found), CASES[shaped[0].case].words
         return Mistake(f"the shape of the result is wrong: for {words} it is {shape}", "shape", len)
     if task.result == "list" and len(as_list(first.found) or ()) != len(first.expected):
@@ -216,27 +216,23 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     words, look = fitted(valued)
     if words:
         return Mistake(words, look, len)
-    return Mistake(f"the numbers are wrong{_share(valued)}", "entry", len)
+    return Mistake(f"the numbers are wrong{_share(first)}", "entry", len)
 
 
-def _share(trials: list[Trial]) -> str:
-    """Return how near the results are to the right ones, if they are near, or how many entries are wrong."""
+def _share(trial: Trial) -> str:
+    """Return how near results are to the right ones, if they are near, or how many entries are wrong, and the first."""
+    if trial.task.result == "number" or any(np.size(part) != np.size(whole) for part, whole in _parts(trial)):
+        return ""
     errors = [
-        np.max(np.abs(np.ravel(part) - np.ravel(whole))) / max(np.max(np.abs(whole)), 1e-300)
-        for trial in trials
-        for part, whole in _parts(trial)
-        if np.size(part) == np.size(whole)
+        np.abs(np.ravel(part) - np.ravel(whole)) / max(np.max(np.abs(whole)), 1e-300) for part, whole in _parts(trial)
     ]
-    worst = max(errors, default=np.inf)
-    if worst < 0.1:
-        return f"; all results are right up to {100 * worst:.1g} %, as if something were approximated, rounded or added"
-    parts = [
-        np.abs(np.ravel(part) - np.ravel(whole)) > trials[0].precision * np.max(np.abs(whole))
-        for part, whole in _parts(trials[0])
-        if np.size(part) == np.size(whole)
-    ]
-    wrong, count = sum(int(part.sum()) for part in parts), sum(part.size for part in parts)
-    return f"; {wrong} of {count} entries are wrong" if wrong > 0 and count > 1 else ""
+    together = np.concatenate(errors) if errors else np.zeros(0)
+    words = f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}"
+    if together.size and together.max() < 0.1:
+        return f"{words}; all are right up to {100 * together.max():.1g} %, as if they were approximated or rounded"
+    return (
+        f"{words}; {(together > trial.precision).sum()} of {together.size} entries are wrong" if together.size else ""
+    )
 
 
 def _parts(trial: Trial) -> list[tuple[Any, Any]]:

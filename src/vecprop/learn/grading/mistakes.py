@@ -213,6 +213,8 @@ KNOWN: dict[str, list[Mistake]] = {
             )
             for low in (0.2, 0.1, 0.05, 0.01, 1e-3, 1e-4)
         ),
+        M("the exponential of the loss is returned", "function", lambda Y, T: np.exp(-(T * np.log(Y)).sum())),
+        M("the logarithms are squared", "function", lambda Y, T: (T * np.log(Y) ** 2).sum()),
         M("the logarithm is taken of the product", "order", lambda Y, T: -np.log(T * Y).sum()),
         M("the share of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).mean()),
         M("the number of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).sum()),
@@ -374,6 +376,7 @@ OF_BIAS = [
     M("the largest entry is taken, not the sum", "function", lambda E: E.max(axis=0)),
     M("the smallest entry is taken, not the sum", "function", lambda E: E.min(axis=0)),
     M("the product is taken, not the sum", "function", lambda E: E.prod(axis=0)),
+    M("the Euclidean norm is taken, not the sum", "function", lambda E: np.linalg.norm(E, axis=0)),
     M("the rows are added up step by step: the sum is the last one", "axis", lambda E: E.cumsum(axis=0)),
     M("the error is squared", "function", lambda E: (E**2).sum(axis=0)),
     M("absolute values are summed", "sign", lambda E: np.abs(E).sum(axis=0)),

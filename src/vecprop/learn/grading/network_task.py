@@ -26,12 +26,13 @@ CASES = (
     ("40 rows", 40),
     ("large inputs", 6),
     ("inputs that saturate the first layer", 9),
+    ("outputs far from 0", 12),
     ("other numbers in the same shapes", ROWS),
     ("the first numbers again", ROWS),
 )
 """What is special about the arguments that a function is tried on, and the number of rows. The last are the first."""
 
-LARGE, SATURATED, AGAIN = 5, 6, len(CASES) - 1
+LARGE, SATURATED, FAR, AGAIN = 5, 6, 7, len(CASES) - 1
 
 STEP = (
     "The gradient comes back from the last layer to the first: each layer takes the error at its output, and gives the "
@@ -63,6 +64,9 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
         X *= next(
             size for size in (8, 4, 2, 1) if size == 1 or np.abs(network.forward(theta, size * X)[0][-1]).max() < 8
         )
+    last = network.layout.views(theta)[-1].get("W")
+    if case == FAR and last is not None:
+        last *= 6 / np.abs(network.forward(theta, X)[0][-1]).max()
     if isinstance(loss, SoftmaxCrossEntropy):
         T = np.eye(O)[rng.integers(0, O, rows)]
     elif isinstance(loss, BinaryCrossEntropy | Poisson):
@@ -146,7 +150,7 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outc
     if outcome["kind"] != "value":
         found = problem(TASK, outcome, arguments)
         return replace(found, mistake=f"{found.mistake} for {CASES[case][0]}") if case else found
-    precision = 1e-3 if case == SATURATED else PRECISION
+    precision = 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
     parts = as_list(outcome["value"])
     if parts is None or len(parts) != 2:
         what = (
