@@ -241,7 +241,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     if network is not None:
         from .network_task import NAME, judged_network
 
-        judgement = judged_network(network, _in_process(dict.fromkeys([NAME], function)))
+        judgement = judged_network(network, _in_process({NAME: function}))
         return _graded(name or getattr(function, "__name__", NAME), judgement, hints)
     (task,) = each_task([name or getattr(function, "__name__", "")])
     return _grade_of(task, _in_process({task.name: function}), {task.name: function}, {}, hints)

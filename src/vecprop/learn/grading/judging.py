@@ -160,7 +160,10 @@ def _found_out(
         trial = Trial(task, 0, tuple(soft.values()), outcome)
         if trial.has_value and (mistake := explained(task, [trial], wrong)):
             return mistake
-    return _unknown(task, trials)
+    unknown = _unknown(task, trials)
+    if called := " and ".join(name for name in task.calls if name in wrong):
+        return replace(unknown, name=f"{unknown.name}; if it calls {called}: that is not right yet")
+    return unknown
 
 
 def _named(trial: Trial) -> dict[str, Any]:
@@ -229,7 +232,7 @@ def _share(trial: Trial) -> str:
     together = np.concatenate(errors) if errors else np.zeros(0)
     words = f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}"
     if together.size and together.max() < 0.1:
-        return f"{words}; all are right up to {100 * together.max():.1g} %, as if they were approximated or rounded"
+        return f"{words}; all are right up to {100 * together.max():.1g} % of the largest"
     return (
         f"{words}; {(together > trial.precision).sum()} of {together.size} entries are wrong" if together.size else ""
     )

@@ -30,6 +30,9 @@ LIBRARY = re.compile(r"(?:import|from|-m)['\", ]+vecprop\b")
 
 Outcome = dict[str, Any]
 
+asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.array, json.dumps, json.loads
+"""Kept under names of this module, since the student's code may put others into the places of NumPy's and json's."""
+
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: dict[Any, Any] | None = None) -> Outcome:
     """Return what a call comes to: a value or an error, what it printed, and which arguments it changed.
@@ -89,7 +92,7 @@ def _copied(value: Any, buffers: dict[Any, Any], key: tuple[Any, ...]) -> Any:
 def _same(before: Any, after: Any) -> bool:
     if isinstance(before, list):
         return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
-    return bool(np.array_equal(before, after)) if isinstance(before, np.ndarray) else before == after
+    return bool(array_equal(before, after)) if isinstance(before, np.ndarray) else before == after
 
 
 def described(error: BaseException, file: str) -> Outcome:
@@ -121,14 +124,14 @@ def simple(value: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = np.asarray(value)
+            array = asarray(value)
             if array.size > LARGEST:
                 return ("array of too many numbers",)
             if array.dtype.kind == "c" and not np.imag(array).any():
                 array = np.real(array)
             if array.dtype.kind in "cUS":
                 return ("array of complex numbers" if array.dtype.kind == "c" else "array of texts",)
-            array = np.array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
+            array = new_array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
     except (TypeError, ValueError, RuntimeError):
         array = None
     is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object)
@@ -164,7 +167,7 @@ def decoded(value: Any) -> Any:
     if isinstance(value, dict):
         if "type" in value:
             return (str(value["type"]),)
-        return np.array(value["numbers"], float).reshape([int(length) for length in value["shape"]])
+        return new_array(value["numbers"], float).reshape([int(length) for length in value["shape"]])
     return [decoded(part) for part in value] if isinstance(value, list) else value
 
 
@@ -220,7 +223,7 @@ def outline(chunks: Sequence[str]) -> tuple[set[str], list[str]]:
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
             if any(re.match(r"vecprop(\.|$)", name) for name in modules):
-                lines.append(chunk.splitlines()[node.lineno - 1].strip()[:100])
+                lines.append(chunk.splitlines()[getattr(node, "lineno", 1) - 1].strip()[:100])
     return names, lines
 
 
@@ -324,7 +327,7 @@ def serve() -> None:
     def answer(content: Any) -> None:
         if os.getpid() != own:  # the student's code has forked, and the copy has come back
             os._exit(0)
-        answers.write(json.dumps(content) + "\n")
+        answers.write(dumps(content) + "\n")
         answers.flush()
 
     answer({"ready": True})
@@ -354,7 +357,7 @@ def serve() -> None:
     answer({"functions": functions, "errors": (errors + found)[:20], "unset": reasons, "used": used})
     buffers: dict[Any, Any] = {}
     for line in requests:
-        request = json.loads(line)
+        request = loads(line)
         if "values" in request:
             answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}, "used": used})
             continue
@@ -372,7 +375,12 @@ def watch(package: str, used: list[str]) -> None:
             found = re.match(r"vecprop(\.|$)", str(details[0])) and f"it imports {details[0]}"
         elif event == "open":
             path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
-            found = path.startswith(package + os.sep) and path != __file__ and f"it reads {os.path.basename(path)}"
+            found = (
+                path.startswith(package + os.sep)
+                and path.endswith(".py")
+                and path != __file__
+                and f"it reads {os.path.basename(path)}"
+            )
         else:
             command = event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
             found = command and LIBRARY.search(str(details)) and "it starts a program that imports vecprop"

@@ -104,9 +104,8 @@ class StudentProcess:
     @property
     def flags(self) -> tuple[str, ...]:
         """What a teacher should look at: uses of this library, which has the solutions."""
-        if not self.used:
-            return ()
-        return (f"The file uses vecprop, which has the solutions: {'; '.join(list(self.used)[:3])}.",)
+        uses = sorted(self.used, key=lambda text: "it reads" in text)[:3]
+        return (f"The file uses vecprop, which has the solutions: {'; '.join(uses)}.",) if uses else ()
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
         """Return what a call comes to; see `student.call`, and `judging` for the kinds that are added."""
