@@ -290,6 +290,7 @@ def fitted(trials: Sequence[Trial]) -> tuple[str, str]:
     if isinstance(trials[0].expected, list):
         parts = _wrong_parts(trials)
         where = f"in part{'s' * (len(parts) > 1)} {' and '.join(map(str, parts))} of the list "
+        where = "in each part of the list " if len(parts) == len(trials[0].expected) else where
     else:
         parts = (None,)
     for trial in trials:
@@ -321,8 +322,8 @@ def _factors(trials: Sequence[Trial]) -> str:
         found.append((a, b, float(m), float(r)))
     a, b, m, r = found[0]
     if all(np.allclose(one[:2], (a, b), rtol=1e-3, atol=1e-6) for one in found):
-        return f"for each momentum_term and learning_rate it is {a:.6g} M + {b:.6g} J"
-    return f"with momentum_term {m:g} and learning_rate {r:g} it is {a:.6g} M + {b:.6g} J, not {m:g} M - {r:g} J"
+        return f"for each momentum_term and learning_rate it is {a:.6g} M {b:+.6g} J"
+    return f"with momentum_term {m:g} and learning_rate {r:g} it is {a:.6g} M {b:+.6g} J, not {m:g} M - {r:g} J"
 
 
 Pair = tuple[Trial, int | None, np.ndarray, np.ndarray]
@@ -346,9 +347,11 @@ def _relation(pairs: list[Pair]) -> tuple[str, str]:
             times = "the right number" if abs(a - 1) < 1e-5 else f"{a:.6g} times the right number"
             return f"every entry is {times} {'plus' if b > 0 else 'minus'} {abs(b):.6g}", "terms"
     low, high = min(f.min() for _, _, f, _ in pairs), max(f.max() for _, _, f, _ in pairs)
-    if low < high and holds(lambda k, E: np.clip(E, low, high)):
-        bounds = [f"below {low:.6g}"] if any((e < low).any() for *_, e in pairs) else []
-        bounds += [f"above {high:.6g}"] if any((e > high).any() for *_, e in pairs) else []
+    below, above = (
+        sum(int(cut.sum()) for cut in cuts) for cuts in zip(*((e < low, e > high) for *_, e in pairs), strict=True)
+    )
+    if low < high and below + above > 2 and holds(lambda k, E: np.clip(E, low, high)):
+        bounds = [f"below {low:.6g}"] * bool(below) + [f"above {high:.6g}"] * bool(above)
         return f"numbers {' and '.join(bounds)} are cut off", "function"
     for name in (*pairs[0][0].task.arguments, "the parameter"):
         others = [_argument(pair, name) for pair in pairs]

@@ -77,7 +77,11 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
         if all(trial.right or (trial.case == SQUARE and not trial.has_value) for trial in trials):
             return _right(task, trials)
         best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
-    return _wrong(task, caller, best, wrong or {})
+    found = _wrong(task, caller, best, wrong or {})
+    changed = [name for name in task.arguments if any(name in trial.outcome["changed"] for trial in best)]
+    if changed and "in place" not in found.mistake:
+        return replace(found, notes=(f"It also changes {' and '.join(changed)} in place.",))
+    return found
 
 
 def _clothes(task: Task) -> list[str]:

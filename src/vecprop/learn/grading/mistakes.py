@@ -21,7 +21,7 @@ LOOK = {
     "order": "Look at the order of the operations, and at the parentheses.",
     "shape": "Look at the shapes of the factors, and at that of the result.",
     "list": "Look at the list that is returned: what it holds, and in which order.",
-    "numbers": "Look at the type of the numbers: whole numbers have no digits behind the point.",
+    "numbers": "Look at the type of the numbers, and at whether they are rounded or cut.",
     "kept": "Look at what the function keeps between calls: global names, default arguments and what they hold.",
     "cases": "Look at what the function takes for granted: shapes, numbers of rows or classes, sizes of numbers.",
     "point": "Look at which parameters and moments each part is computed from.",
