@@ -181,14 +181,14 @@ def test_a_file_that_does_not_end_says_where_and_what_is_not_judged(graded):
         pass
     """
     grades = graded(text, ["loss", "softmax", "error_output"])
-    assert grades.notes == (
-        "The file does not end within 1 s of processor time, in line 6: only its functions are looked at, not the rest.",
-    )
+    why = "The file does not end within 1 s of processor time, in line 6"
+    assert grades.notes == (f"{why}: only its functions are looked at, not the rest.",)
     assert [grade.status for grade in grades.values()] == ["not judged", "not right yet", "right"]
     assert grades["loss"].mistake == "it needs what the file does not come to define"
 
 
 @LINUX
+@pytest.mark.long
 def test_processor_time_counts_and_that_of_imports_does_not(graded, tmp_path, monkeypatch):
     (tmp_path / "slow_library.py").write_text(
         "import time\nend = time.process_time() + 1.5\nwhile time.process_time() < end:\n    pass\n"
@@ -228,8 +228,8 @@ USES = {
     "m = __import__('vec' + 'prop.learn.seed')": "it imports vecprop.learn.seed",
     "import importlib\nm = importlib.import_module('vec' + 'prop')": "it imports vecprop",
     "exec('import vec' + 'prop')": "it imports vecprop",
-    "import importlib.util as u\nopen(u.find_spec('numpy').origin.replace('numpy', 'x') if 0 else PATH).read()": "seed.py",
-    "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import vecprop'])": "a program that imports vecprop",
+    "open(PATH).read()": "it reads seed.py",
+    "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import vecprop'])": "a program that imports",
 }
 
 

@@ -375,12 +375,9 @@ def watch(package: str, used: list[str]) -> None:
             found = re.match(r"vecprop(\.|$)", str(details[0])) and f"it imports {details[0]}"
         elif event == "open":
             path = os.path.abspath(details[0]) if isinstance(details[0], str) else ""
-            found = (
-                path.startswith(package + os.sep)
-                and path.endswith(".py")
-                and path != __file__
-                and f"it reads {os.path.basename(path)}"
-            )
+            name = os.path.basename(path)
+            inside = path.startswith(package + os.sep) and path != __file__
+            found = inside and ("it imports vecprop" if name.endswith(".pyc") else f"it reads {name}")
         else:
             command = event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
             found = command and LIBRARY.search(str(details)) and "it starts a program that imports vecprop"
