@@ -1,4 +1,4 @@
-"""Functions that are right on the tutorial's shapes and numbers alone, or at their first call, and true hints."""
+"""Functions that are right only on the tutorial's shapes and numbers, or at their first call; and true hints."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ STEP = "return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
 
 
 def written(name, body, before="", arguments=None):
-    """Return a student's function, with right ones and what is written before it."""
+    """Return a student's function, with right ones around it."""
     names = {"np": np, "math": math, **{other: getattr(seed, other) for other in TASKS if other != name}}
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     exec(f"{before}\ndef {name}({', '.join(arguments or TASKS[name].arguments)}):\n{lines}", names)
@@ -236,5 +236,5 @@ def test_gradients_that_accumulate_and_penalties():
 
     assert with_penalty(lambda theta, X: 1 / len(X)) == "the penalty is divided by N, the number of rows"
     assert with_penalty(lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2)) == (
-        "the penalty is that of layer 0 (Dense) W alone"
+        "only layer 0 (Dense) W enters the penalty"
     )

@@ -48,7 +48,7 @@ class Trial:
 
     @cached_property
     def expected(self) -> Any:
-        """What it should have returned."""
+        """The right result."""
         return functions()[self.task.name](*self.arguments)
 
     @cached_property
@@ -151,7 +151,7 @@ def _wrong_parts(trials: Sequence[Trial]) -> tuple[int, ...]:
 
 
 def _of_rows(task: Task, exact: Callable[..., Any]) -> Iterator[Mistake]:
-    """Yield the mistakes by which only some of the rows are computed."""
+    """Yield the mistakes of functions that use only some of the rows."""
     for words, rows in (
         ("only the first row is used", slice(0, 1)),
         ("only the last row is used", slice(-1, None)),
@@ -374,7 +374,7 @@ def _argument(pair: Pair, name: str) -> Any:
 
 
 def _wrong_columns(pairs: list[Pair]) -> str:
-    """Return which column or row alone is wrong, or right, of all results."""
+    """Return the column or row that is the only wrong one, or the only right one, in all results."""
     wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]
     if any(errors.ndim != 2 for errors in wrong):
         return ""

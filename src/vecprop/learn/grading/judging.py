@@ -157,7 +157,7 @@ def _found_out(
         return Mistake(keeps, "kept", len)
     if mistake := explained(task, valued, wrong):
         return mistake
-    if task.name == "loss":  # of T, of which 0 has no logarithm, so that many mistakes come to the same
+    if task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
         soft = {**arguments_of(task, 0)}
         soft["T"] = 0.8 * soft["T"] + 0.2 / soft["T"].shape[1]
         outcome = caller(task.name, soft, False)

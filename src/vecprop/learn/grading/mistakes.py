@@ -22,8 +22,8 @@ LOOK = {
     "shape": "Look at the shapes of the factors, and at that of the result.",
     "list": "Look at the list that is returned: what it holds, and in which order.",
     "numbers": "Look at the type of the numbers, and at whether they are rounded or cut.",
-    "kept": "Look at what the function keeps between calls: global names, default arguments and what they hold.",
-    "cases": "Look at what the function takes for granted: shapes, numbers of rows or classes, sizes of numbers.",
+    "kept": "Look at what the function keeps between calls: global names, default arguments and their contents.",
+    "cases": "Look at the assumptions of the function: shapes, rows, classes, bounds of numbers.",
     "point": "Look at which parameters and moments each part is computed from.",
 }
 
@@ -219,7 +219,11 @@ KNOWN: dict[str, list[Mistake]] = {
         M("the share of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).mean()),
         M("the number of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).sum()),
         M("the entropy of Y is taken instead", "terms", lambda Y, T: -(Y * np.log(Y)).sum()),
-        M("the largest probability is taken, not that of T", "argument", lambda Y, T: -np.log(Y.max(axis=1)).sum()),
+        M(
+            "the largest probability is taken, not the one that T picks",
+            "argument",
+            lambda Y, T: -np.log(Y.max(axis=1)).sum(),
+        ),
         M("the largest loss of a row is returned", "axis", lambda Y, T: -(T * np.log(Y)).sum(axis=1).min()),
         M("it is divided by the number of entries and by N", "size", lambda Y, T: -(T * np.log(Y)).mean() / len(Y)),
     ],

@@ -16,7 +16,7 @@ from .mistakes import softmax
 
 @dataclass(frozen=True)
 class Given:
-    """What a function returned for some arguments; None for what it did not return."""
+    """The loss and the gradient that a function returned for some arguments, or None."""
 
     arguments: dict[str, Any]
     loss: float | None
@@ -30,7 +30,7 @@ def other_loss(network: Network, given: Sequence[Given]) -> str:
     """Return in words what leads to all losses; empty if nothing that is known does."""
     known = [each for each in given if each.loss is not None]
     for words, loss in _losses(network):
-        with np.errstate(all="ignore"), suppress(Exception):  # parts of a user's own may raise anything
+        with np.errstate(all="ignore"), suppress(Exception):  # user-defined layers may raise anything
             if all(same(np.array(each.loss), loss(**each.arguments), 1e-3) for each in known):
                 return words
     return ""
@@ -45,7 +45,7 @@ def other_gradient(network: Network, given: Sequence[Given]) -> str:
     for words, order in _orders(network):
         returned = [np.concatenate([J[tensor.span] for tensor in order]) for J in expected]
         if all(same(J, other, 1e-3) for J, other in zip(found, returned, strict=True)):
-            return f"the parts of the gradient are in another order than those of theta: {words}"
+            return f"the parts of the gradient have another order than theta: {words}"
     for words, rows in (("last", slice(-1, None)), ("first", slice(0, 1))):
         alone = []
         for each in given:
@@ -54,7 +54,7 @@ def other_gradient(network: Network, given: Sequence[Given]) -> str:
         for scale, count in (("", 0), (", divided by N", -1), (", multiplied by N", 1)):
             sizes = [float(len(each.arguments["X"])) ** count for each in given]
             if all(same(J, size * one, 1e-3) for J, size, one in zip(found, sizes, alone, strict=True)):
-                return f"the gradient is that of the {words} row alone{scale}"
+                return f"only the {words} row enters the gradient{scale}"
     error = np.abs(found[0] - expected[0]).max() / (np.abs(expected[0]).max() or 1)
     if error < 0.1:
         return f"the gradient is right up to {100 * error:.1g} % only, as if differences with a large step were taken"
@@ -119,14 +119,14 @@ def _losses(network: Network) -> Iterator[tuple[str, Callable[..., Any]]]:
 
     for tensor in matrices if network.penalties else ():
         yield (
-            f"the penalty is that of {tensor} alone",
+            f"only {tensor} enters the penalty",
             with_penalties(lambda theta, X, tensor=tensor: of_tensor(theta, tensor)),
         )
     if network.penalties:
         yield "the penalty is divided by N, the number of rows", with_penalties(lambda theta, X: 1 / len(X))
         yield "the penalty is multiplied by N, the number of rows", with_penalties(lambda theta, X: len(X))
-        yield "the penalty is twice what it should be", with_penalties(lambda theta, X: 2)
-        yield "the penalty is half of what it should be", with_penalties(lambda theta, X: 0.5)
+        yield "the penalty is doubled", with_penalties(lambda theta, X: 2)
+        yield "the penalty is halved", with_penalties(lambda theta, X: 0.5)
         yield "the penalty is subtracted", with_penalties(lambda theta, X: -1)
 
 

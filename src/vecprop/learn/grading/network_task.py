@@ -31,7 +31,7 @@ CASES = (
     ("other numbers in the same shapes", ROWS),
     ("the first numbers again", ROWS),
 )
-"""What is special about the arguments that a function is tried on, and the number of rows. The last are the first."""
+"""The arguments that a function is tried on: a description, and the number of rows. The last repeat the first."""
 
 LARGE, SATURATED, FAR, AGAIN = 5, 6, 7, len(CASES) - 1
 
@@ -113,7 +113,7 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
         words = [CASES[case][0] for case, fault in enumerate(faults) if fault]
         some = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
         name = f"it is right for {CASES[0][0]}, but not for {some}: {first.mistake}"
-        return _wrong(name, "Look at what it takes for granted: numbers of rows, sizes of numbers.", first.hints[-1])
+        return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", first.hints[-1])
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in faults if fault)
     name = other_loss(network, given) if loss_is_wrong else ""
     if "no one mistake explains" in first.mistake:
@@ -132,7 +132,7 @@ def _pair(outcome: Outcome) -> tuple[Any, Any]:
 
 
 def _kept(network: Network, given: Sequence[Given]) -> str:
-    """Return what is kept between calls, if equal arguments come to different results."""
+    """Return the kind of state between calls, if equal arguments lead to different results."""
     first, last = given[0], given[-1]
     if any(part is None for part in (first.loss, first.gradient, last.loss, last.gradient)):
         return ""

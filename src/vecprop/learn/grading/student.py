@@ -200,7 +200,7 @@ def _parsed(chunk: str) -> list[ast.stmt]:
 
 
 def outline(chunks: Sequence[str]) -> tuple[set[str], list[str]]:
-    """Return the names that code defines, as it is written, and its lines that use this library.
+    """Return the names that code defines, without running it, and its lines that use this library.
 
     Examples
     --------

@@ -35,7 +35,7 @@ MOST_ENDLESS = 3
 """The number of functions that do not end after which no others are tried."""
 
 MARK = "VECPROP_STUDENT"
-"""The variable in the environment by which processes of students are known."""
+"""The environment variable that marks the processes of a student."""
 
 
 class StudentProcess:
@@ -266,7 +266,7 @@ class _Watch:
             self.since, self.imports = self.used, imports
 
     def verdict(self) -> str:
-        """Return the kind of outcome with which the call is ended, if it is."""
+        """Return the kind of outcome if the call must be ended, or an empty string."""
         now, before = time.monotonic(), self.used
         elapsed = now - self.looked
         if elapsed < LOOK:
@@ -304,7 +304,7 @@ def _marked(mark: str) -> Iterator[int]:
 
 @cache
 def _font_list() -> dict[str, str]:
-    """Return the file in which matplotlib keeps the list of fonts: to make it in each process takes seconds."""
+    """Return matplotlib's list of fonts, as the name and text of its file: making it takes seconds."""
     code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     with suppress(OSError):

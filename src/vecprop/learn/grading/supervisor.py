@@ -31,7 +31,7 @@ def descendants(root: int) -> dict[int, Process]:
     """Return the processes that a process has started, directly or not; none where the system has no /proc."""
     known: dict[int, Process] = {}
     with suppress(OSError):
-        if os.readlink("/proc/self") != str(os.getpid()):  # the numbers there are not those of this process
+        if os.readlink("/proc/self") != str(os.getpid()):  # its numbers belong to another namespace
             return {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:

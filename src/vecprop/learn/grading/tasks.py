@@ -240,7 +240,7 @@ class Case:
     Parameters
     ----------
     words : str
-        What is special about them.
+        A description.
     shape : tuple of int
         The numbers of rows, inputs, hidden units and outputs.
     momentum, rate : float
@@ -270,13 +270,13 @@ CASES = (
     Case("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
     Case("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
 )
-"""Right functions are right on all of them. The first ones are alike; the last one repeats the first."""
+"""Right functions are right on all cases. The last case repeats the first."""
 
 SQUARE, AGAIN = 2, len(CASES) - 1
-"""The cases in which products of any two matrices exist, and with the numbers of the first."""
+"""The case of square matrices, and the case that repeats the first."""
 
 LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]], float)
-"""Numbers beyond the bounds to which z may have been clipped; their exponentials exist in float32."""
+"""Numbers that clipping of z changes. Their exponentials are finite in float32."""
 
 
 def arguments_of(task: Task, case: int) -> dict[str, Any]:

@@ -102,7 +102,7 @@ _OF_NUMBERS: list[tuple[str, str, Callable[[Any], Any]]] = [
 
 
 def transformed(task: Task) -> Iterator[Mistake]:
-    """Yield mistakes that are the right function of another argument, and then those of the functions that it calls.
+    """Yield mistakes that apply the right function to a changed argument, also in the functions that it calls.
 
     Examples
     --------

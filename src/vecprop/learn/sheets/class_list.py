@@ -109,7 +109,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
         grades = replace(sheet.check(values), notes=tuple(student.notes), flags=_solutions_used(text))
-        if student.only_definitions:  # the rest, in which the values are, was not run
+        if student.only_definitions:  # the values were not computed
             return sheet, replace(grades, grades=tuple(replace(grade, judged=False) for grade in grades.grades))
         return sheet, grades
 
