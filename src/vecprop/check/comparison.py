@@ -130,7 +130,13 @@ def compare(
     return Comparison(given, expected, tolerance, kink & agrees, ~agrees)
 
 
-def hidden_share(tolerance: np.ndarray, expected: np.ndarray) -> float:
-    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0."""
-    largest = float(np.abs(expected).max(initial=0))
-    return float(np.max(tolerance, initial=0)) / largest if largest else np.inf
+def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
+    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0.
+
+    It is the larger of two: that of the entries as they are, and that of their products with the parameters' sizes.
+    """
+    shares = []
+    for unit in (1.0, sizes):
+        largest = float(np.abs(expected * unit).max(initial=0))
+        shares.append(float(np.max(tolerance * unit, initial=0)) / largest if largest else np.inf)
+    return max(shares)

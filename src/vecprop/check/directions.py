@@ -58,11 +58,18 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Give
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
     for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
-        moves = [(part, random_signs(draw, (DIRECTIONS, part.size))) for part in group]
+        moves = [(part, _directions(draw, point.sizes(part))) for part in group]
         for part, U, found, tied in _derivatives_of(point, moves, givens[0][1].method):
             for own, (given, criteria) in zip(rows, givens, strict=True):
                 own.append(_judged(point, part, given[:, part.span], U, found, tied, criteria))
     return rows
+
+
+def _directions(draw: np.random.Generator, sizes: np.ndarray) -> np.ndarray:
+    """Return the directions of a part; the last moves each parameter in its own unit, so that none is lost."""
+    U = random_signs(draw, (DIRECTIONS, sizes.size))
+    U[-1] *= sizes / sizes.max()
+    return U
 
 
 def _derivatives_of(
@@ -100,7 +107,6 @@ def _judged(
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
     output, worst = np.unravel_index(_worst(ratio, along.wrong), ratio.shape)
     verdict = along.verdict
-    # An error in one entry moves <g, u> by at least half of it.
     rounding = along.tolerance - criteria.limit.of(along.expected, U)
     row = Row(
         part.name,
@@ -111,7 +117,7 @@ def _judged(
         None,
         float(along.given[output, worst]),
         float(along.expected[output, worst]),
-        hidden_share(2 * rounding, given),
+        max(hidden_share(along, given * u, np.ones(1)) for along, u in zip(rounding.T, U, strict=True)),
         largest_error=float(error[along.wrong].max(initial=0)),
     )
     if verdict is not Verdict.FAIL:

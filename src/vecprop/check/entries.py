@@ -43,6 +43,7 @@ def _row(point: Point, part: NamedPart, given: np.ndarray, found: Comparison, cr
     rank = np.select([found.wrong, found.unknown, found.kink], [3.0, 2.0, 1.0], 0.0)
     worst = np.lexsort((ratio.ravel(), rank.ravel()))[-1]
     output, entry = np.unravel_index(worst, ratio.shape)
+    rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
     return Row(
         part.name,
         (*point.outputs, *part.shape),
@@ -52,7 +53,7 @@ def _row(point: Point, part: NamedPart, given: np.ndarray, found: Comparison, cr
         (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(int(entry))),
         float(given.flat[worst]),
         float(found.expected.flat[worst]),
-        hidden_share(found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1))), found.expected),
+        hidden_share(rounding, found.expected, point.sizes(part)),
         int(found.wrong.sum()),
         largest_error=float(error.max()),
     )

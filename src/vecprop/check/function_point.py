@@ -145,7 +145,7 @@ class FunctionPoint(Point):
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
         is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
-        return rounding_experiment(gradient, self.theta, self.lines, self.eps, is_coarse)
+        return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, is_coarse)
 
     def _running_bound(self) -> Bound:
         with np.errstate(all="ignore"):

@@ -162,13 +162,24 @@ class NetworkPoint(Point):
         try:
             bound = rounding_bound(self._loss_and_gradient, self.theta, self.batch, self.dtype)
         except Exception:  # a user's own layer may raise anything when its argument is no plain array
-            with np.errstate(all="ignore"):
-                return rounding_experiment(
-                    lambda at: self._own(at.astype(self.dtype)), self.theta, self.lines, self.eps, may_be_coarse=True
-                )
+            return self._experiment()
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
+
+    def _experiment(self) -> Bound:
+        """Measure the rounding errors of the gradient, and of the loss, which is put in front of it."""
+
+        def loss_and_gradient(at: np.ndarray) -> np.ndarray:
+            loss, gradient = self._loss_and_gradient(at.astype(self.dtype), self.batch)
+            return np.concatenate([np.atleast_1d(loss), gradient])[None]
+
+        def scale(both: np.ndarray) -> np.ndarray:
+            return np.concatenate([np.abs(both[:, :1]), self.scale(both[:, 1:])], axis=1)
+
+        with np.errstate(all="ignore"):
+            found = rounding_experiment(loss_and_gradient, self.theta, self.lines, scale, self.eps, may_be_coarse=True)
+        return replace(found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0]))
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         """Return the losses, (K, 1), at each row of thetas."""

@@ -110,6 +110,19 @@ class Point(ABC):
             largest[:, part.span] = np.fmax(own, by_value)[:, None]
         return largest
 
+    def scale(self, gradient: np.ndarray) -> np.ndarray:
+        """Return for each entry the largest of all entries in its unit, (outputs, P), by which rounding is judged.
+
+        Entries of parameters with different units are compared by their products with the sizes of the parameters. The
+        size of a part whose parameters are all 0 is not known, so its products count up to the value and the others.
+        """
+        entries = np.nan_to_num(np.abs(gradient))
+        shares = np.nan_to_num(entries * self.all_sizes)
+        known = np.concatenate([np.full(part.size, self.theta[part.span].any()) for part in self.parts])
+        most = np.fmax(np.abs(self.value), shares.max(axis=1, where=known, initial=0))[:, None]
+        largest = np.where(known, shares, np.minimum(shares, most)).max(axis=1, keepdims=True)
+        return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
+
     @cached_property
     def all_sizes(self) -> np.ndarray:
         """The sizes of all parameters, (P,)."""
@@ -120,7 +133,15 @@ class Point(ABC):
 
     @cached_property
     def noise(self) -> Noise:
-        """The rounding errors of the values, (outputs,)."""
+        """The rounding errors of the values, (outputs,), as they are measured, or as they are bounded if that is less.
+
+        A function that varies within a small share of a parameter, as a short period of a Unix time, looks like noise.
+        """
+        measured, bound = self._measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
+        return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
+
+    @property
+    def _measured_noise(self) -> Noise:
         with np.errstate(all="ignore"):
             found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
             if found.near.all():

@@ -152,9 +152,9 @@ def _report(
     if doubt:
         return Report((), ""), doubt
     every = []
-    for given, own, (rows, _) in zip(givens, moving, judged, strict=True):
+    for number, (given, own, (rows, _)) in enumerate(zip(givens, moving, judged, strict=True)):
         rows[:] = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in own else row for row in rows]
-        every.append(Doubts(point, given, procedure.method, procedure.limit))
+        every.append(Doubts(point, number, given, procedure.method, procedure.limit))
     doubtful = [
         {row.name for row in rows if doubts.asks(row)} if movable else set()
         for doubts, (rows, _) in zip(every, judged, strict=True)
@@ -199,7 +199,7 @@ def _doubted(point: FunctionPoint, part: NamedPart, row: Row, found: Comparison)
         point, part, found
     ):
         return row
-    hidden = max(row.hidden, hidden_share(roughness, found.expected))
+    hidden = max(row.hidden, hidden_share(roughness, found.expected, point.sizes(part)))
     return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
 
 
@@ -225,10 +225,10 @@ def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
     second, point.value = point.value, value
     if (np.abs(second - value) > _reordered(value) * np.abs(value)).any():
         return [{part.name for part in point.parts} for _ in givens]
-    size = float(np.abs(value).max() / point.all_sizes.max())
     moving = []
     for given, second in zip(givens, again, strict=True):
-        wild = np.abs(second - given) > _reordered(given) * max(size, float(np.nan_to_num(np.abs(given)).max()))
+        size = np.fmax(point.scale(given), point.largest(given))
+        wild = np.abs(second - given) > _reordered(given) * size
         moving.append({part.name for part in point.parts if wild[:, part.span].any()})
     return moving
 

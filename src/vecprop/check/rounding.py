@@ -142,6 +142,7 @@ def rounding_experiment(
     gradient: Callable[[np.ndarray], np.ndarray],
     theta: np.ndarray,
     lines: np.ndarray,
+    scale: Callable[[np.ndarray], np.ndarray],
     eps: float = EPS,
     may_be_coarse: bool = False,
 ) -> Bound:
@@ -155,6 +156,8 @@ def rounding_experiment(
         The parameters, in float64.
     lines : ndarray (L, P)
         Directions in which every parameter moves by about its own size.
+    scale : callable
+        The largest of all entries in the unit of each; see `Point.scale`.
     eps : float, default that of float64
         The relative spacing of the gradient's type.
     may_be_coarse : bool, default False
@@ -167,5 +170,5 @@ def rounding_experiment(
 
     noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
     # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
-    largest = np.abs(here).max(axis=1, keepdims=True)
-    return Bound(16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * largest, tied=True, running=False)
+    bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
+    return Bound(bound, tied=True, running=False)

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from .comparison import Comparison, Limit
-from .derivatives import Method, is_independent_of
+from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
 from .parameters import NamedPart
-from .point import Point
+from .point import Point, random_signs
 from .verdict import HIDDEN, Row, Verdict
 
 RESOLUTION = 1e-7
@@ -32,6 +32,9 @@ estimate."""
 VISIBLE = 0.1
 """The share of an entry that rounding may hide at a second point, if it was hidden at the first."""
 
+STEADY = 8
+"""The ratio of a derivative to its standard deviation at points next to theta from which it is more than rounding."""
+
 MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
 """The moves to second points: the factor on theta, and the size of the random change relative to each parameter.
 
@@ -46,6 +49,8 @@ class Doubts:
     ----------
     point : Point
         The function at its parameters.
+    number : int
+        The number of the gradient among those that are judged.
     given : ndarray (outputs, P)
         The gradient.
     method : str
@@ -54,18 +59,17 @@ class Doubts:
         The errors that the user allows.
     """
 
-    def __init__(self, point: Point, given: np.ndarray, method: Method, limit: Limit) -> None:
-        self.point, self.given, self.method, self.limit = point, given, method, limit
+    def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
+        self.point, self.number, self.given, self.method, self.limit = point, number, given, method, limit
 
     @cached_property
-    def largest(self) -> float:
-        """The largest absolute value of the gradient."""
-        return _largest(self.given)
+    def scale(self) -> np.ndarray:
+        """The largest of all entries in the unit of each, (outputs, P)."""
+        return self.point.scale(self.given)
 
-    @cached_property
-    def least(self) -> float:
-        """The smallest error that is believed."""
-        of_outputs = np.nan_to_num(np.abs(self.given)).max(axis=1)
+    def _least(self, row: Row) -> float:
+        """Return the smallest error in a part that is believed."""
+        of_outputs = self.scale[:, self._part(row).span].max(axis=1)
         return 0.0 if self.point.is_followed else TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0)
 
     def asks(self, row: Row) -> bool:
@@ -76,7 +80,9 @@ class Doubts:
 
     def _size(self, row: Row) -> float:
         """Return the size that entries of a part can be expected to have: rounding far below it does not matter."""
-        return max(self.largest, float(np.abs(self.point.value).max() / self.point.sizes(self._part(row)).max()))
+        part = self._part(row)
+        by_value = np.abs(self.point.value).max() / self.point.sizes(part).max()
+        return float(max(self.scale[:, part.span].max(), by_value))
 
     def _part(self, row: Row) -> NamedPart:
         return next(part for part in self.point.parts if part.name == row.name)
@@ -91,7 +97,7 @@ class Doubts:
         """Return a row, given that of the second point; it is INCONCLUSIVE if rounding hides errors at both points."""
         if there and there.verdict is Verdict.PASS and there.conclusive and self._is_slight(here):
             return _open(here, "it fails by little here, and passes nearby")
-        if here.verdict is Verdict.FAIL and here.largest_error <= self.least:
+        if here.verdict is Verdict.FAIL and here.largest_error <= self._least(here):
             return _open(here, "so small an error may be rounding")
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
@@ -110,21 +116,37 @@ class Doubts:
             return replace(here, note=f"{why}; a random point nearby settles it")
         if here.conclusive:
             return here
-        given = _largest(self.given[:, self._part(here).span])
+        part = self._part(here)
+        given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
         if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
-        part = self._part(here)
+        if self._is_not_zero(part):
+            return _open(here, "its derivatives are not 0, but rounding could hide an error in them")
         still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
         if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0 up to rounding")
-        if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * self.largest:
+        largest = self.scale[:, part.span].max()
+        if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * largest:
             return replace(here, note="it is 0 up to the rounding of the other entries")
         return _open(here, "")
 
+    def _is_not_zero(self, part: NamedPart) -> bool:
+        """Return whether a derivative by a part is a number that the parameters next to theta confirm.
 
-def _largest(gradient: np.ndarray) -> float:
-    return float(np.nan_to_num(np.abs(gradient)).max())
+        A derivative of 0 is computed as rounding errors, which are others at each point.
+        """
+        draw = np.random.default_rng(2)
+        U = self.point.sizes(part) * random_signs(draw, (3, part.size))
+        near = [self.point.at(self.point.theta * (1 + 1e-9 * draw.uniform(-1, 1, self.point.theta.shape))) for _ in "1234"]
+        if self.method == "complex step":
+            along = [exact_derivatives(other, [(part, U)])[0] for other in near]
+        else:
+            value, error, _ = derivatives_along(self.point, part, U, self.method)
+            if (np.abs(value) > error).any():
+                return True
+            along = [other.evaluated()[self.number][:, part.span] @ U.T for other in near]
+        return bool((np.abs(np.mean(along, axis=0)) > STEADY * np.std(along, axis=0)).any())
 
 
 def _open(row: Row, note: str) -> Row:
