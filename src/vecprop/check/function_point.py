@@ -63,7 +63,7 @@ class FunctionPoint(Point):
     def gradient(self) -> np.ndarray:
         """Return the gradient to judge, (outputs, P)."""
         theta = self.structure.rebuilt(self.theta.astype(self.dtype))
-        columns = gathered(self._gradient(theta), self.structure, self.outputs)
+        columns = [_plain(c) for c in gathered(self._gradient(theta), self.structure, self.outputs)]
         self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
         return np.concatenate(columns, axis=1).astype(np.float64)
 
@@ -79,7 +79,7 @@ class FunctionPoint(Point):
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
         # Both are copied: a function may overwrite its argument, and return the same buffer each time.
-        value = np.array(self._value(self.structure.rebuilt(theta.copy())))
+        value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
         if value.shape != self.outputs:
             raise ValueError(f"The function's value has shape {value.shape}, and had {self.outputs} before.")
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
@@ -192,10 +192,11 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
             )
 
         def value(at: Any) -> Any:
-            return f.value(at, *args) if isinstance(f, Differentiable) else f(at, *args)[0]
+            of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
+            return called(of, at, args, "The function")
 
         def gradient_at(at: Any) -> Any:
-            return f(at, *args)[1]
+            return called(lambda *arguments: f(*arguments)[1], at, args, "The function")
 
         result = result[0]
     else:
@@ -203,12 +204,12 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
             raise TypeError("The function returned (value, gradient), and gradient= is given too: give one of them.")
 
         def value(at: Any) -> Any:
-            return f(at, *args)
+            return called(f, at, args, "The function")
 
         def gradient_at(at: Any) -> Any:
-            return gradient(at, *args) if callable(gradient) else gradient
+            return called(gradient, at, args, "The gradient function") if callable(gradient) else gradient
 
-        called(gradient_at, structure.rebuilt(vector.astype(structure.dtype)), (), "The gradient function")
+        gradient_at(structure.rebuilt(vector.astype(structure.dtype)))
     try:
         first = np.asarray(result)
     except ValueError:  # rows of unequal length
@@ -229,6 +230,11 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
         words = " ".join(_words(error).split())
         ending = f": {words}" if words else "."
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
+
+
+def _plain(numbers: Any) -> Any:
+    """Return plain numbers in place of those that carry a bound, which a function may have kept from an earlier call."""
+    return numbers.value if isinstance(numbers, Bounded) else numbers
 
 
 def _words(error: Exception) -> str:

@@ -16,6 +16,7 @@ from .arithmetic.kinks import BY_TANGENT, GREATER, LESS, OneSided, Tied
 from .arithmetic.tangents import Tangent, Ties
 from .complex_step import complex_step
 from .confirmation import unconfirmed
+from .function_point import called
 from .noise import EPS
 from .parameters import NamedPart
 from .point import Point, random_signs, typical_size
@@ -130,7 +131,11 @@ class NetworkPoint(Point):
         """Return the gradients to judge, and keep their losses; the network's own loss is the value."""
         self.losses, gradients = [], []
         for judged in self.judged:
-            loss, gradient = judged.gradient(self.theta.astype(self.dtype))
+            theta = self.theta.astype(self.dtype)
+            if judged.engine and not self._is_of_the_library:
+                loss, gradient = called(judged.gradient, theta, (), "The network")
+            else:
+                loss, gradient = judged.gradient(theta)
             if np.shape(gradient) != self.theta.shape:
                 raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
             if judged.is_own and self.dtype == np.float64:

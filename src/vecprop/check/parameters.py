@@ -224,7 +224,7 @@ def real_numbers(gradient: Any) -> np.ndarray:
         array = as_array(gradient)
         if array.dtype.kind == "O" and all(isinstance(number, int | float | np.number) for number in array.flat):
             array = array.astype(float)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise wrong from error
     if array.dtype.kind not in "fiub":
         raise wrong

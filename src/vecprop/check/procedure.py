@@ -18,6 +18,7 @@ from .network_point import NetworkPoint
 from .parameters import NamedPart
 from .point import Point
 from .report import Report
+from .rounding import coarse_type
 from .second_point import Doubts, nearby, require_finite
 from .taylor import reconciled, taylor
 from .verdict import Row, Verdict
@@ -25,6 +26,9 @@ from .verdict import Row, Verdict
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """The largest numbers of parameters of a function whose entries are all judged, by complex step and by differences. A
 complex step takes one value of the function for each entry, differences take dozens."""
+
+COARSE, ALMOST = 3e-9, 1e-5
+"""The shares of entries between which typical errors are those of a computation in float32."""
 
 VETO = 1.2
 """The slope of the Taylor remainder below which a gradient that passes by complex step is judged by differences too: a
@@ -166,6 +170,7 @@ def _report(
             row.name for row in rows if row.verdict is Verdict.FAIL
         }  # a part that fails nearby alone has no errors here to explain
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
+        rows = [_with_precision(point, givens[number], row, found.get(row.name)) for row in rows]
         settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
@@ -174,6 +179,25 @@ def _report(
     if is_exact and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
         doubt = "the Taylor remainder does not shrink as it should"
     return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
+
+
+def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None) -> Row:
+    """Return a row with a note if a gradient in float64 has the precision of a shorter type."""
+    own = given[:, next(part.span for part in point.parts if part.name == row.name)]
+    if found is None:  # the errors of a part add up along a direction as their squares
+        error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
+    else:
+        error, sizes = np.abs(found.given - found.expected), np.abs(found.expected)
+    share = np.median((error / sizes)[sizes > 0]) if sizes.any() else 0.0
+    passed = row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    said = ""
+    if point.dtype != np.float64:
+        return row
+    if name := coarse_type(own, error, sizes):
+        said = f"its entries are rounded to {name}" + (", and were judged at that precision" if passed else "")
+    elif passed and COARSE < share < ALMOST:
+        said = f"it was judged at the precision of float32: it agrees with the derivative up to {share:.0e} of its entries"
+    return replace(row, note="; ".join(text for text in (row.note, said) if text))
 
 
 def _by_differences(point: Point, method: str, limit: Limit) -> _Procedure:

@@ -172,3 +172,24 @@ def rounding_experiment(
     # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
     bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
     return Bound(bound, tied=True, running=False)
+
+
+def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
+    """Return the type to which numbers in float64 were rounded, "float16" or "float32", as their errors confirm; or "".
+
+    Parameters
+    ----------
+    given : ndarray
+        The numbers.
+    error, sizes : ndarray
+        Errors that should be rounding, and the sizes of the numbers that they are errors of.
+    """
+    given, share = given[given != 0], (error / sizes)[sizes > 0]
+    bits = np.frexp(given)[0]
+    for dtype in (np.float16, np.float32):
+        information = np.finfo(dtype)
+        half = 2.0 ** (information.nmant // 2 + 5)  # numbers with fewer bits may be exact, as whole numbers are
+        fits = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all() and ((bits * half) % 1 != 0).any()
+        if fits and ((share > information.eps / 300) & (share <= information.eps)).mean() > 0.5:
+            return np.dtype(dtype).name
+    return ""
