@@ -218,7 +218,9 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
         raise TypeError(f"The function returned {first.dtype} numbers, but real ones are needed.")
     if first.size == 0:
         raise ValueError("The function's value is empty: there is nothing to differentiate.")
-    rows = tuple(dict.fromkeys(n for n in map(_rows, args) if n))
+    counts = [n for n in map(_rows, args) if n]
+    often = [n for n in counts if counts.count(n) == max(map(counts.count, counts))]
+    rows = tuple(dict.fromkeys(counts[:1] + often))
     return FunctionPoint(value, gradient_at, structure, vector, first.shape, structure.dtype, rows)
 
 

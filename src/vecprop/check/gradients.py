@@ -11,6 +11,7 @@ from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .comparison import Limit
 from .engines import ENGINES, Engine, judged_gradients
+from .diagnosis.wrong_layers import mixed_rows
 from .function_point import called, checked_function
 from .network_point import JudgedGradient, NetworkPoint
 from .parameters import real_numbers
@@ -182,6 +183,8 @@ def _check_network(
     else:
         judged = (JudgedGradient(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
+    if not point.is_of_the_library and (mixed := mixed_rows(network, point.theta, exact, noise)):
+        notes.append(f"{mixed[0].upper()}{mixed[1:]}: weights, batches and members take a sum over rows")
     if method == "auto" and float(theta.size) ** 2 * batch.rows > WORK:
         method = "directions"
     return judged_report(point, method, notes, gradient is None or callable(gradient), limit)

@@ -132,7 +132,7 @@ class NetworkPoint(Point):
         self.losses, gradients = [], []
         for judged in self.judged:
             theta = self.theta.astype(self.dtype)
-            if judged.engine and not self._is_of_the_library:
+            if judged.engine and not self.is_of_the_library:
                 loss, gradient = called(judged.gradient, theta, (), "The network")
             else:
                 loss, gradient = judged.gradient(theta)
@@ -154,7 +154,7 @@ class NetworkPoint(Point):
     @cached_property
     def may_be_random(self) -> bool:
         """Whether a user's gradient, or a part of the user's own, may differ from run to run."""
-        return not (self._is_of_the_library and self.judged[0].engine)
+        return not (self.is_of_the_library and self.judged[0].engine)
 
     @cached_property
     def own_gradient(self) -> np.ndarray:
@@ -198,7 +198,7 @@ class NetworkPoint(Point):
         A network with layers of the user's own is computed for one theta at a time. Such a layer may have been written
         for one network, and be wrong for several without an error.
         """
-        if self._is_of_the_library:
+        if self.is_of_the_library:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
         losses = np.full((len(thetas), 1), np.nan, thetas.dtype)
         for loss, theta in zip(losses, thetas, strict=True):
@@ -209,7 +209,7 @@ class NetworkPoint(Point):
         return losses
 
     @cached_property
-    def _is_of_the_library(self) -> bool:
+    def is_of_the_library(self) -> bool:
         """Whether all parts of the network are the library's own, whose derivatives are tested."""
         network = self.network
         parts = (*network.layers, network.loss_function, *network.penalties)
@@ -218,12 +218,12 @@ class NetworkPoint(Point):
     @property
     def rounding(self) -> np.ndarray:
         """The rounding error of the loss that the Taylor remainder leaves out, (1,): some units in the last place."""
-        return 4 * EPS * np.abs(self.value) if self._is_of_the_library else super().rounding
+        return 4 * EPS * np.abs(self.value) if self.is_of_the_library else super().rounding
 
     @cached_property
     def is_followed(self) -> bool:
         """Whether derivatives are carried through the layers; if some are the user's own, differences have to agree."""
-        if self._is_of_the_library:
+        if self.is_of_the_library:
             return True
         draw = np.random.default_rng(4)
         moves = [(part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size))) for part in self.parts]

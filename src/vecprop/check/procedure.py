@@ -196,7 +196,9 @@ def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison
     if name := coarse_type(own, error, sizes):
         said = f"its entries are rounded to {name}" + (", and were judged at that precision" if passed else "")
     elif passed and COARSE < share < ALMOST:
-        said = f"it was judged at the precision of float32: it agrees with the derivative up to {share:.0e} of its entries"
+        said = (
+            f"it was judged at the precision of float32: it agrees with the derivative up to {share:.0e} of its entries"
+        )
     return replace(row, note="; ".join(text for text in (row.note, said) if text))
 
 

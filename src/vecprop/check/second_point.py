@@ -35,6 +35,9 @@ VISIBLE = 0.1
 STEADY = 8
 """The ratio of a derivative to its standard deviation at points next to theta from which it is more than rounding."""
 
+LENGTHS = (1.0, 0.83, 0.71, 0.59)
+"""The lengths of the steps at points next to theta."""
+
 MOVES = ((1.0, 0.1), (0.5, 0.3), (0.1, 0.1), (1.0, 0.01), (1.0, 1e-3))
 """The moves to second points: the factor on theta, and the size of the random change relative to each parameter.
 
@@ -134,13 +137,15 @@ class Doubts:
     def _is_not_zero(self, part: NamedPart) -> bool:
         """Return whether a derivative by a part is a number that the parameters next to theta confirm.
 
-        A derivative of 0 is computed as rounding errors, which are others at each point.
+        A derivative of 0 is computed as rounding errors, which are others at each point and for each length of a step.
         """
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
-        near = [self.point.at(self.point.theta * (1 + 1e-9 * draw.uniform(-1, 1, self.point.theta.shape))) for _ in "1234"]
+        near = [
+            self.point.at(self.point.theta * (1 + 1e-9 * draw.uniform(-1, 1, self.point.theta.shape))) for _ in LENGTHS
+        ]
         if self.method == "complex step":
-            along = [exact_derivatives(other, [(part, U)])[0] for other in near]
+            along = [exact_derivatives(other, [(part, c * U)])[0] / c for other, c in zip(near, LENGTHS, strict=True)]
         else:
             value, error, _ = derivatives_along(self.point, part, U, self.method)
             if (np.abs(value) > error).any():

@@ -7,6 +7,9 @@ import numpy as np
 FEW = 3
 """The least number of entries whose constant ratio is not a coincidence."""
 
+SIMPLE = 1000
+"""The whole numbers below this one, and one over them, are no coincidence as the ratio of fewer entries."""
+
 SMALL = 4
 """The number of rows N up to which a factor of N may have another cause, such as a forgotten 2."""
 
@@ -49,19 +52,21 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     'the gradient given is N = 12 times what it should be: the sum over the rows is not divided by N'
     >>> ratio_in_words(0.5, [12], 1e-9)
     'the gradient given is 1/2 of what it should be: a factor 2 is missing'
+    >>> ratio_in_words(24.0, [12], 1e-9)
+    'the gradient given is 24 times what it should be, which is 2 N for N = 12 rows'
     """
     precision = max(precision, 1e-9)
 
     def near(value: float) -> bool:
         return abs(r - value) <= precision * abs(value)
 
-    counts = [n for n in rows if n > SMALL]
+    counts = [n for n in rows if n > 1]
     for n in counts:
         for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
-            if near(sign * n):
+            if n > SMALL and near(sign * n):
                 why = "the sum over the rows is not divided by N"
                 return f"the gradient given is N = {n} times what it should be: {why}{also}"
-            if near(sign / n):
+            if n > SMALL and near(sign / n):
                 return (
                     f"the gradient given is 1/N = 1/{n} of what it should be: a sum over the rows is divided by N{also}"
                 )
@@ -75,8 +80,18 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     }
     for value, words in special.items():
         if near(value) or (value == 0 and r == 0):
+            if 2 in counts and abs(value) in (2, 0.5):
+                words += f", or the sum over the N = 2 rows is {'not ' if abs(value) == 2 else ''}divided by N"
             return words
-    return f"the gradient given is {number(r)} times what it should be" if entries >= FEW else ""
+    words = f"the gradient given is {number(r)} times what it should be"
+    for n in counts:
+        multiples = {"N": n, "1/N": 1 / n, "2 N": 2 * n, "2/N": 2 / n, "N/2": n / 2, "1/(2 N)": 1 / (2 * n)}
+        for multiple, value in multiples.items():
+            if near(value) or near(-value):
+                return f"{words}, which is {'-' if r < 0 else ''}{multiple} for N = {n} rows"
+    nearest = max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
+    is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE and (near(nearest) or near(-nearest))
+    return words if entries >= FEW or is_simple else ""
 
 
 def number(r: float) -> str:

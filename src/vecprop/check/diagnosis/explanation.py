@@ -17,7 +17,7 @@ from ..second_point import TRUSTED
 from ..verdict import Row, Verdict
 from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
 from .planted_faults import planted_faults
-from .wrong_layers import wrong_layers
+from .wrong_layers import mixed_rows, wrong_layers
 
 SAMPLE = 64
 """The number of entries whose derivatives are computed for the diagnosis of a part that was judged along directions."""
@@ -76,7 +76,8 @@ def diagnosed(
     named = ""
     if is_network:
         if own:
-            named = "; ".join(wrong_layers(point.network, point.theta, point.batch, point.noise_key))
+            of = point.network, point.theta, point.batch, point.noise_key
+            named = mixed_rows(*of) or "; ".join(wrong_layers(*of))
         else:
             with suppress(Exception):  # a user's own layer may raise anything beside a faulty one
                 named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)

@@ -55,6 +55,30 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
         return found
 
 
+def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> str:
+    """Return which part of a network computes a row's numbers from other rows, in words; empty if none does.
+
+    The first half of the rows is computed by itself.
+    """
+    half = batch.rows // 2
+    if not half:
+        return ""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            whole, some = (network.forward(theta, X, noise)[0] for X in (batch.X, batch.X[:half]))
+            losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
+    except Exception:  # a user's own layer may raise anything
+        return ""
+    names = [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
+    for name, every, own in zip(
+        [*names, type(network.loss_function).__name__], [*whole, losses[0]], [*some, losses[1]]
+    ):
+        if (np.abs(every[:half] - own) > 1e-5 * np.abs(own).max(initial=0)).any():
+            return f"{name} computes a row's numbers from other rows too, but rows have to be independent of each other"
+    return ""
+
+
 def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     """Return the derivative of a function of one number at 0: by complex step if real differences confirm it.
 

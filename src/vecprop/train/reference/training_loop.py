@@ -155,6 +155,8 @@ class ReferenceTrainingLoop(TrainingLoop):
 def norm(vectors: Array) -> Array:
     """Return the Euclidean norm of each member's vector, (*M,); dividing by the largest entry, it never overflows."""
     xp = namespace(vectors)
+    if not vectors.shape[-1]:  # a network without parameters
+        return xp.sum(vectors, axis=-1)
     largest = xp.max(xp.abs(vectors), axis=-1, keepdims=True)
     scaled = vectors / xp.where(largest > 0, largest, 1)
     return largest[..., 0] * xp.sqrt(xp.sum(scaled * scaled, axis=-1))
