@@ -235,7 +235,7 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
 
 
 def _plain(numbers: Any) -> Any:
-    """Return plain numbers in place of those that carry a bound, which a function may have kept from an earlier call."""
+    """Return plain numbers in place of those with a bound, which a function may have kept from an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
 
 

@@ -10,8 +10,8 @@ from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .comparison import Limit
-from .engines import ENGINES, Engine, judged_gradients
 from .diagnosis.wrong_layers import mixed_rows
+from .engines import ENGINES, Engine, judged_gradients
 from .function_point import called, checked_function
 from .network_point import JudgedGradient, NetworkPoint
 from .parameters import real_numbers

@@ -27,7 +27,7 @@ ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """The largest numbers of parameters of a function whose entries are all judged, by complex step and by differences. A
 complex step takes one value of the function for each entry, differences take dozens."""
 
-COARSE, ALMOST = 3e-9, 1e-5
+COARSE, ALMOST = 3e-9, 1e-6
 """The shares of entries between which typical errors are those of a computation in float32."""
 
 VETO = 1.2

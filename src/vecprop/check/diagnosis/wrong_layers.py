@@ -71,9 +71,8 @@ def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomK
     except Exception:  # a user's own layer may raise anything
         return ""
     names = [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
-    for name, every, own in zip(
-        [*names, type(network.loss_function).__name__], [*whole, losses[0]], [*some, losses[1]]
-    ):
+    computed = zip([*whole, losses[0]], [*some, losses[1]], strict=True)
+    for name, (every, own) in zip([*names, type(network.loss_function).__name__], computed, strict=True):
         if (np.abs(every[:half] - own) > 1e-5 * np.abs(own).max(initial=0)).any():
             return f"{name} computes a row's numbers from other rows too, but rows have to be independent of each other"
     return ""
