@@ -16,6 +16,9 @@ Method = Literal["complex step", "ridders", "central differences"]
 BELIEVED = 1e-9
 """The least relative error of a difference: its own estimate may be too small, so nine digits are believed at most."""
 
+CENTRAL = 1e-4
+"""The step of central differences, as a share of the size of a part's parameters."""
+
 DISTRUST = 10
 """The factor on the error that a difference estimates of itself, which is no bound."""
 
@@ -31,7 +34,18 @@ def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Meth
         error = DISTRUST * found.error + BELIEVED * np.abs(found.value).max(axis=0)
         return found.value.T, error.T, found.jump.T
     if method == "central differences":
-        value, error = central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near)
+        theta, own = point.theta[part.span], _scale(point, part, U)[:, None]
+        size = typical_size(theta)
+        # A function may vary within a small share of a large parameter, and the size of parameters of 0 is not known.
+        shorter = [1.0] if size > 1 else [] if theta.any() else [CENTRAL]
+        shorter += [own] if (own < 1e-3 * size).any() else []
+        (value, error), *others = (
+            central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near, CENTRAL * length)
+            for length in (size, *shorter)
+        )
+        for other, unsure in others:
+            apart = np.abs(value - other)
+            error = np.where(apart <= error + unsure, error, error + 2 * apart)
         return value.T, error.T, zero
     return exact_derivatives(point, [(part, U)])[0], zero, zero
 

@@ -1,6 +1,6 @@
 """Derivatives by differences of real values, each with an estimate of its own error."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,7 @@ class Difference(NamedTuple):
     jump: np.ndarray
 
 
-def central_differences(
-    moved: Moved, U: np.ndarray, noise: np.ndarray, step: float = 1e-4
-) -> tuple[np.ndarray, np.ndarray]:
+def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return (f(theta + εu) - f(theta - εu)) / 2ε, with an estimate of its error.
 
     The error is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
@@ -40,7 +38,7 @@ def central_differences(
         The directions.
     noise : ndarray, broadcast to (K, outputs)
         The standard deviation of the rounding errors of the function's values.
-    step : float, default 1e-4
+    step : float or ndarray (K, 1)
         The step ε.
 
     Returns
@@ -49,7 +47,7 @@ def central_differences(
 
     Examples
     --------
-    >>> derivative, error = central_differences(lambda steps: np.exp(steps), np.array([[1.0]]), np.array([[1e-16]]))
+    >>> derivative, error = central_differences(lambda steps: np.exp(steps), np.array([[1.0]]), np.array([[1e-16]]), 1e-4)
     >>> bool(abs(derivative - 1) <= error), bool(error < 1e-8)
     (True, True)
     """

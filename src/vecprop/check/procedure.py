@@ -170,7 +170,7 @@ def _report(
             row.name for row in rows if row.verdict is Verdict.FAIL
         }  # a part that fails nearby alone has no errors here to explain
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
-        rows = [_with_precision(point, givens[number], row, found.get(row.name)) for row in rows]
+        rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
         settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
@@ -181,8 +181,13 @@ def _report(
     return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
 
 
-def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None) -> Row:
-    """Return a row with a note if a gradient in float64 has the precision of a shorter type."""
+def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
+    """Return a row with a note if a gradient in float64 has the precision of a shorter type.
+
+    Differences have errors of that size too, so they show it only if all numbers are those of the shorter type.
+    """
+    if point.dtype != np.float64:
+        return row
     own = given[:, next(part.span for part in point.parts if part.name == row.name)]
     if found is None:  # the errors of a part add up along a direction as their squares
         error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
@@ -191,11 +196,9 @@ def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison
     share = np.median((error / sizes)[sizes > 0]) if sizes.any() else 0.0
     passed = row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
     said = ""
-    if point.dtype != np.float64:
-        return row
     if name := coarse_type(own, error, sizes):
         said = f"its entries are rounded to {name}" + (", and were judged at that precision" if passed else "")
-    elif passed and COARSE < share < ALMOST:
+    elif passed and method == "complex step" and COARSE < share < ALMOST:
         said = (
             f"it was judged at the precision of float32: it agrees with the derivative up to {share:.0e} of its entries"
         )

@@ -116,17 +116,19 @@ class Doubts:
         """Return the row of a part that passes, but in which rounding hides much."""
         if there and there.conclusive:
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
-            return replace(here, note=f"{why}; a random point nearby settles it")
+            said = _visible(min(here.hidden, there.hidden), self.point)
+            return replace(here, note=f"{why}; a random point nearby settles it{said}")
         if here.conclusive:
-            return here
+            return replace(here, note=f"rounding hides errors here{_visible(here.hidden, self.point)}")
         part = self._part(here)
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
-        if not (given or here.expected or here.error) and tolerance <= HIDDEN * self._size(here):
+        still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
+        seen = still or self.method == "complex step"  # differences do not see what is lost in a large value
+        if not (given or here.expected or here.error) and seen and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
         if self._is_not_zero(part):
             return _open(here, "its derivatives are not 0, but rounding could hide an error in them")
-        still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
         if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0 up to rounding")
         largest = self.scale[:, part.span].max()
@@ -156,6 +158,12 @@ class Doubts:
 
 def _open(row: Row, note: str) -> Row:
     return replace(row, verdict=Verdict.INCONCLUSIVE, note=note or row.note)
+
+
+def _visible(hidden: float, point: Point) -> str:
+    if hidden <= _resolution(point):
+        return ""
+    return f", except those below {hidden:.0e} of its largest entry"
 
 
 def _resolution(point: Point) -> float:
