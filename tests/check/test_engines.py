@@ -1,5 +1,7 @@
 """Both engines are judged, and the one that is wrong is named; `test_engine_faults` plants faults in the kernels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,8 @@ from vecprop.check import Verdict, assert_gradients, check_gradients
 from vecprop.compiled import step
 from vecprop.core.activations import Tanh
 from vecprop.core.counter_rng import RandomKey
-from vecprop.core.layers import Dense, Dropout, LayerNorm
-from vecprop.core.losses import SoftmaxCrossEntropy
+from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
+from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
 from vecprop.core.network import Network
 from vecprop.core.penalties import L2
 
@@ -17,6 +19,17 @@ rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)
 NETWORK = Network(2, [Dense(3), LayerNorm(), Tanh(), Dropout(0.3), Dense(2)], SoftmaxCrossEntropy(), L2(0.1))
 THETA = NETWORK.init(1)
+
+
+@dataclass(frozen=True)
+class ArcTan(Activation):
+    """A user's own activation, which has a kernel, but no rule for the bound of its rounding."""
+
+    def value(self, z):
+        return np.arctan(z)
+
+    def derivative(self, z, y):
+        return 1 / (1 + np.square(z))
 
 
 class Own(Tanh):
@@ -135,3 +148,57 @@ def test_estimators_prove_the_engine_that_trained_them(monkeypatch, dtype):
     report = model.check_gradients(rows, labels)
     assert report.verdict is Verdict.FAIL
     assert engines(report) == {"compiled"}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_loss_that_rounds_in_another_way_is_right(monkeypatch, dtype):
+    network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
+    theta, unit = network.init(0, dtype=dtype), np.finfo(dtype).eps
+    for change, expected in ((1 + 4 * unit, Verdict.PASS), (1 - 4 * unit, Verdict.PASS), (1.001, Verdict.FAIL)):
+        with monkeypatch.context() as patch:
+            altered(patch, lambda loss, gradient, change=change: (loss * change, gradient))
+            assert check_gradients(network, theta, X, T).verdict is expected
+
+
+class Relative(SquaredError):
+    """A squared error that is divided by the mean over the rows."""
+
+    def value(self, Z, T):
+        e = np.sum(np.square(Z - T), axis=-1)
+        return e / (1 + e.mean(axis=-1, keepdims=True))
+
+    def delta(self, Z, T):
+        e = np.sum(np.square(Z - T), axis=-1, keepdims=True)
+        m = 1 + e.mean(axis=-2, keepdims=True)
+        return 2 * (Z - T) * (1 / m - e.mean(axis=-2, keepdims=True) / m**2)
+
+
+@dataclass(frozen=True)
+class Centered(Layer):
+    """A layer that subtracts the mean over the rows."""
+
+    def parameters(self, inputs):
+        return {}, inputs
+
+    def forward(self, p, X, noise=None):
+        return X - X.mean(axis=-2, keepdims=True), None
+
+    def backward(self, p, saved, delta, J):
+        return delta - delta.mean(axis=-2, keepdims=True)
+
+
+@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 12)])
+@pytest.mark.parametrize(("layers", "loss", "name"), [
+    ([Dense(3), Tanh(), Dense(1)], Relative(), "Relative"),
+    ([Dense(3), Centered(), Tanh(), Dense(1)], SquaredError(), "Layer 1 (Centered)"),
+])  # fmt: skip
+def test_rows_that_are_not_independent_are_reported(layers, loss, name, weight):
+    network = Network(2, layers, loss)
+    report = check_gradients(network, network.init(0), X, X[:, :1], sample_weight=weight)
+    assert any(note.startswith(f"{name} computes a row's numbers from other rows") for note in report.notes)
+    assert "rows have to be independent" in report.text()
+
+
+def test_independent_rows_of_own_parts_have_no_note():
+    network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
+    assert check_gradients(network, network.init(0), X, T).notes == ()

@@ -86,3 +86,14 @@ def test_the_reference_engine_does_not_import_numba():
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_network_without_parameters_trains_on_each_engine():
+    network, X = vp.Network(2, [vp.Tanh()], vp.SquaredError()), np.full((5, 2), 0.3)
+    for clip in (None, 1.0):
+        results = [
+            vp.train(network, network.init(0), X, 2 * X, optimizer=vp.Adam(), epochs=2, clip=clip, engine=name)
+            for name in ("compiled", "reference")
+        ]
+        assert [result.theta.size for result in results] == [0, 0]
+        np.testing.assert_allclose(*(result.history.loss for result in results), rtol=1e-12)

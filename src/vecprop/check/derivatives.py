@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from .finite_differences import LONG_STEPS, Difference, central_differences, ladder, ridders
+from .finite_differences import LONG_STEPS, Difference, central_differences, ladder, largest_of, ridders
 from .noise import PLATEAU
 from .parameters import NamedPart
 from .point import Point, typical_size
@@ -31,7 +31,7 @@ def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Meth
     zero = np.zeros((prod(point.outputs), len(U)))
     if method == "ridders":
         found = differences(point, part, U)
-        error = DISTRUST * found.error + BELIEVED * np.abs(found.value).max(axis=0)
+        error = DISTRUST * found.error + BELIEVED * largest_of(found.value, _scale(point, part, U))
         return found.value.T, error.T, found.jump.T
     if method == "central differences":
         theta, own = point.theta[part.span], _scale(point, part, U)[:, None]
@@ -54,7 +54,10 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' differences."""
     typical, reach = typical_size(point.theta[part.span]), np.abs(U).max(axis=1)
     scale = _scale(point, part, U)
-    others = np.stack([np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))])
+    with np.errstate(divide="ignore"):
+        smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
+    others = [np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))]
+    others = np.stack([*others, smallest] if (smallest < 1e-3 * scale).any() else others)
 
     def found(noise: np.ndarray) -> Difference:
         with np.errstate(all="ignore"):

@@ -105,7 +105,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     """
     here = moved(np.zeros_like(U[:1]))
     found = ladder(moved, here, U, STEPS[:, None] * scale, noise)
-    unclear = (found.error > UNCLEAR * np.abs(found.value).max(axis=0)).any(axis=1) | (found.jump != 0).any(axis=1)
+    unclear = (found.error > UNCLEAR * largest_of(found.value, scale)).any(axis=1) | (found.jump != 0).any(axis=1)
     some = np.flatnonzero(unclear)
     if some.size:
         own = Difference(*(part[some] for part in found))
@@ -119,6 +119,12 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         for old, new in zip(found, _best(ladders, noise), strict=True):
             old[some] = new
     return found
+
+
+def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the largest of derivatives along K directions, (K, outputs), in the unit of each: see `Point.scale`."""
+    sizes, scale = np.abs(values), scale[:, None]
+    return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
 def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:

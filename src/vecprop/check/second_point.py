@@ -63,7 +63,8 @@ class Doubts:
     """
 
     def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
-        self.point, self.number, self.given, self.method, self.limit = point, number, given, method, limit
+        self.point, self.number, self.given, self.limit = point, number, given, limit
+        self.method: Method = method
 
     @cached_property
     def scale(self) -> np.ndarray:

@@ -1,0 +1,201 @@
+"""Each part of a gradient is judged on its own scale, whatever the sizes of the others."""
+
+import re
+
+import numpy as np
+import pytest
+
+from vecprop.check import Verdict, check_gradients
+
+rng = np.random.default_rng(0)
+X, W, v = rng.normal(size=(8, 4)), rng.normal(size=(4, 3)), rng.normal(size=3)
+t = np.sort(rng.uniform(0, 600, 40))
+
+
+def verdict(*arguments, **options):
+    report = check_gradients(*arguments, **options)
+    str(report)  # it may not fail either
+    return report.verdict
+
+
+def product(scale):
+    """Return mean((X W v - 1)²) + |v|², with W of one scale and v of its reciprocal, and its gradient."""
+
+    def f(p):
+        return np.mean((X @ p["W"] @ p["v"] - 1) ** 2) + np.sum((p["v"] * scale) ** 2)
+
+    def gradient(p, factor_W=1.0, factor_v=1.0):
+        e = 2 * (X @ p["W"] @ p["v"] - 1) / 8
+        J_v = (X @ p["W"]).T @ e + 2 * scale**2 * p["v"]
+        return {"W": factor_W * X.T @ np.outer(e, p["v"]), "v": factor_v * J_v}
+
+    return f, gradient, {"W": W * scale, "v": v / scale}
+
+
+@pytest.mark.parametrize("method", ["auto", "complex step", "ridders", "central differences", "directions"])
+@pytest.mark.parametrize("scale", [1e-12, 1e-7, 1e-6, 1e6, 1e12])
+def test_parts_of_reciprocal_scales(scale, method):
+    f, gradient, theta = product(scale)
+    assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
+    for part in ("factor_W", "factor_v"):
+        for factor in (-1, 0, 2, 1.001):
+            wrong = lambda p, part=part, factor=factor: gradient(p, **{part: factor})  # noqa: E731
+            assert verdict(f, theta, gradient=wrong, method=method) is Verdict.FAIL
+
+
+@pytest.mark.parametrize("share", [1e-9, 1e-14, 1e-18])
+@pytest.mark.parametrize("factor", [-1, 0, 2])
+@pytest.mark.parametrize("method", ["auto", "ridders"])
+def test_a_part_that_matters_little_never_passes_unseen(share, factor, method):
+    f = lambda p: np.sum(np.sin(p["a"])) + share * np.sum(np.exp(p["b"]))  # noqa: E731
+    gradient = lambda p, k=factor: {"a": np.cos(p["a"]), "b": k * share * np.exp(p["b"])}  # noqa: E731
+    theta = {"a": np.array([0.3, -0.7]), "b": np.array([0.5, 1.2])}
+    found = verdict(f, theta, gradient=gradient, method=method)
+    assert found in (Verdict.FAIL, Verdict.INCONCLUSIVE) or (factor == 0 and method == "ridders" and share < 1e-15)
+
+
+def test_derivatives_of_0_that_are_computed_as_rounding_pass():
+    def f(p):
+        Z = X @ p["W"] + p["c"]
+        return np.mean(np.log(np.exp(Z).sum(axis=1)) - Z[:, 0])
+
+    def gradient(p):
+        Y = np.exp(X @ p["W"] + p["c"])
+        D = (Y / Y.sum(axis=1, keepdims=True) - np.array([1.0, 0, 0])) / len(X)
+        return {"W": X.T @ D, "c": D.sum()}
+
+    for method in ("auto", "ridders"):
+        assert verdict(f, {"W": W, "c": 0.7}, gradient=gradient, method=method) is Verdict.PASS
+
+
+@pytest.mark.parametrize("method", ["auto", "directions", "central differences"])
+@pytest.mark.parametrize(("entry", "factor"), [(0, -1), (1, 0), (2, 2), (3, -1)])
+def test_entries_of_different_units_in_one_array(method, entry, factor):
+    units = np.array([1e-6, 1e6, 1.0, 1e3])
+    w = units * np.array([0.3, 0.7, 1.1, -0.4])
+
+    def gradient(w, k=1.0):
+        J = np.cos(w / units) / units
+        J[entry] = k * J[entry]
+        return J
+
+    f = lambda w: np.sum(np.sin(w / units))  # noqa: E731
+    assert verdict(f, w, gradient=gradient, method=method) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    wrong = lambda w: gradient(w, factor)  # noqa: E731
+    assert verdict(f, w, gradient=wrong, method=method) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("distance", "period", "method"), [
+    (np.abs, 60.0, "auto"), (np.square, 60.0, "ridders"), (np.abs, 86400.0, "central differences"),
+    *(pytest.param(distance, period, method, marks=pytest.mark.long) for distance in (np.abs, np.square)
+      for period in (1.0, 3600.0) for method in ("auto", "ridders", "central differences")),
+])  # fmt: skip
+def test_a_short_period_of_a_unix_time(distance, period, method):
+    times, w = 1.7e9 + t / 60 * period, 2 * np.pi / period
+    y = np.sin(w * (times - 1.7e9))
+
+    def f(theta):
+        return np.mean(distance(theta[1] * np.sin(w * (times - theta[0])) - y))
+
+    def gradient(theta, factor=1.0):
+        start, height = theta
+        s = np.sin(w * (times - start))
+        e = height * s - y
+        d = (np.sign(e) if distance is np.abs else 2 * e) / len(times)
+        return np.array([-factor * np.sum(d * height * w * np.cos(w * (times - start))), np.sum(d * s)])
+
+    theta = np.array([1.7e9 + 0.3 * period, 0.8])
+    assert verdict(f, theta, gradient=gradient, method=method) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    for factor in (0, -1, 2):
+        wrong = lambda theta, factor=factor: gradient(theta, factor)  # noqa: E731
+        assert verdict(f, theta, gradient=wrong, method=method) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    if method == "auto":
+        assert verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
+
+
+def test_differences_alone_do_not_prove_a_derivative_of_0_below_a_large_value():
+    f = lambda w: 1e13 + np.sum(np.sin(w))  # noqa: E731
+    zero = lambda w: 0 * w  # noqa: E731
+    theta = np.array([0.3, -0.7])
+    assert verdict(f, theta, gradient=zero, method="central differences") is Verdict.INCONCLUSIVE
+
+
+def rounded(p):
+    return {name: np.float64(np.float32(J)) for name, J in product(1.0)[1](p).items()}
+
+
+def test_a_part_rounded_to_float32_has_a_note():
+    f, gradient, theta = product(1.0)
+    report = check_gradients(f, theta, gradient=rounded)
+    assert report.verdict is not Verdict.FAIL
+    assert all("rounded to float32, and were judged at that precision" in row.note for row in report.rows)
+    report = check_gradients(f, theta, gradient=lambda p: gradient(p) | {"v": rounded(p)["v"]})
+    assert ["float32" in row.note for row in report.rows] == [False, True]
+    report = check_gradients(f, theta, gradient=lambda p: {n: (1 + 1e-8) * J for n, J in gradient(p).items()})
+    assert all("at the precision of float32" in row.note for row in report.rows)
+
+
+@pytest.mark.parametrize("method", ["auto", "ridders", "directions"])
+def test_a_gradient_in_float64_has_no_such_note(method):
+    f, gradient, theta = product(1.0)
+    report = check_gradients(f, theta, gradient=gradient, method=method)
+    assert not any("float32" in row.note for row in report.rows)
+    report = check_gradients(lambda w: np.sum(w**2) / 2, np.arange(1.0, 5.0), gradient=lambda w: w, method=method)
+    assert not any(row.note for row in report.rows)
+
+
+@pytest.mark.parametrize(("factor", "said"), [
+    (8, "N = 8 times"), (1 / 8, "1/N = 1/8"), (16, "16 times what it should be, which is 2 N for N = 8 rows"),
+    (0.25, "0.25 times what it should be, which is 2/N for N = 8 rows"),
+    (-4, "-4 times what it should be, which is -N/2 for N = 8 rows"), (7, "7 times what it should be"),
+])  # fmt: skip
+def test_multiples_of_the_number_of_rows_are_named(factor, said):
+    f = lambda w, X: np.mean(np.exp(X @ w))  # noqa: E731
+    gradient = lambda w, X: factor * X.T @ np.exp(X @ w) / len(X)  # noqa: E731
+    [diagnosis] = check_gradients(f, np.full(4, 0.1), args=(X,), gradient=gradient).diagnoses
+    assert said in diagnosis
+    assert ("N" in diagnosis) == (factor != 7)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [(2, "the sum over the N = 2 rows is not divided by N"), (3, "which is N for")]
+)
+def test_a_few_rows_are_named_too(rows, said):
+    f = lambda w, X: np.mean(np.exp(X @ w))  # noqa: E731
+    [diagnosis] = check_gradients(
+        f, np.full(4, 0.1), args=(X[:rows],), gradient=lambda w, X: X.T @ np.exp(X @ w)
+    ).diagnoses
+    assert re.match(rf"the gradient given is {rows} times", diagnosis)
+    assert said in diagnosis
+
+
+@pytest.mark.parametrize("method", ["auto", "ridders"])
+def test_numbers_that_a_gradient_function_keeps_are_no_traceback(method):
+    kept = {"velocity": 0.0}
+
+    def momentum(w):
+        kept["velocity"] = 0.9 * kept["velocity"] + np.cos(w)
+        return kept["velocity"]
+
+    f = lambda w: np.sum(np.sin(w))  # noqa: E731
+    assert verdict(f, np.array([0.3, 0.7]), gradient=momentum, method=method) is Verdict.NONDETERMINISTIC
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_what_is_raised_at_a_later_call_is_one_sentence(calls):
+    count = []
+
+    def gradient(w):
+        count.append(1)
+        if len(count) > calls:
+            raise KeyError("two\nlines")
+        return np.cos(w)
+
+    with pytest.raises(ValueError, match="gradient function raised KeyError at theta") as raised:
+        check_gradients(lambda w: np.sum(np.sin(w)), np.array([0.3, 0.7]), gradient=gradient)
+    assert "\n" not in str(raised.value)
+
+
+def test_whole_numbers_beyond_float64_are_one_sentence():
+    with pytest.raises(TypeError, match="no array of real numbers"):
+        check_gradients(lambda w: np.sum(w), np.ones(2), gradient=lambda w: [10**400, 1])
