@@ -113,6 +113,21 @@ def test_a_short_period_of_a_unix_time(distance, period, method):
         assert verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("f", "slope", "expected"), [
+    (lambda t: np.abs(np.sin(np.pi / 30 * t)).sum(), lambda t: np.sign(np.sin(np.pi / 30 * t)), Verdict.PASS),
+    (lambda t: np.sin(np.pi / 30 * t).sum(), lambda t: 1, Verdict.PASS),
+    (lambda t: float(np.sin(np.pi / 30 * np.real(t)).sum()), lambda t: 1, Verdict.INCONCLUSIVE),
+    (lambda t: np.mod(t, 60).sum(), lambda t: 30 / np.pi / np.cos(np.pi / 30 * t), Verdict.INCONCLUSIVE),
+])  # fmt: skip
+def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
+    gradient = lambda t: np.pi / 30 * np.cos(np.pi / 30 * t) * slope(t)  # noqa: E731
+    theta = 1.7e9 + np.array([17.3, 33.1, 111.7])
+    assert verdict(f, theta, gradient=gradient) is expected
+    for factor in (0, -1, 2):
+        wrong = Verdict.FAIL if expected is Verdict.PASS else expected
+        assert verdict(f, theta, gradient=lambda t, factor=factor: factor * gradient(t)) is wrong
+
+
 def test_differences_alone_do_not_prove_a_derivative_of_0_below_a_large_value():
     f = lambda w: 1e13 + np.sum(np.sin(w))  # noqa: E731
     zero = lambda w: 0 * w  # noqa: E731

@@ -64,15 +64,24 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
             return ridders(lambda steps: _in_pieces(point, part, steps), U, scale, noise, others)
 
     near = found(point.noise.near)
+    if point.may_vary_at_once:
+        with np.errstate(all="ignore"):
+            here, steps = point.moved(part, np.zeros_like(U[:1])), 1e-8 * LONG_STEPS[:, None] * scale
+            short = ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.nearest)
+        near = _reconciled(near, short)
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
     # A function that has lost its digits looks smooth over short steps, with another derivative than over long ones. If
     # the two disagree, either may be right.
-    farther = found(rounding)
-    apart = np.abs(near.value - farther.value)
-    agree = apart <= DISTRUST * (near.error + farther.error)
-    return Difference(near.value, np.where(agree, near.error, np.fmax(apart, near.error)), near.jump)
+    return _reconciled(near, found(rounding))
+
+
+def _reconciled(one: Difference, other: Difference) -> Difference:
+    """Return the first derivatives, each with its distance from the second as its error if the two disagree."""
+    apart = np.abs(one.value - other.value)
+    agree = apart <= DISTRUST * (one.error + other.error)
+    return Difference(one.value, np.where(agree, one.error, np.fmax(apart, one.error)), one.jump)
 
 
 def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
@@ -95,7 +104,7 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
     with np.errstate(all="ignore"):
         far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
         near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
-    return (far <= 8 * point.noise.near).all(axis=0) | (near == 0).all(axis=0)
+    return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 
 def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:

@@ -49,10 +49,14 @@ class Noise(NamedTuple):
     farther : ndarray
         The noise over longer distances, if it is larger: digits are lost, or the function has structure that is finer
         than those distances.
+    nearest : ndarray
+        The noise over the shortest distances alone, if it is smaller: float32 is at work, or the function varies within
+        a small share of its parameters.
     """
 
     near: np.ndarray
     farther: np.ndarray
+    nearest: np.ndarray
 
 
 def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
@@ -72,7 +76,7 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
     >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
     (True, True)
     """
-    near = np.fmax.reduce([_near(line, may_be_coarse) for line in lines])
+    near, nearest = (np.fmax.reduce(each) for each in zip(*(_near(line, may_be_coarse) for line in lines), strict=True))
     # Lost digits show at each place and along each line; a kink shows once.
     farther = np.zeros(near.shape)
     for number, place in enumerate(ELSEWHERE):
@@ -82,11 +86,11 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
             level = np.where(flat, np.median(found, axis=0), 0)
             farther = level if number == 0 and line is lines[0] else np.fmin(farther, level)
             if not (farther > PLATEAU * near).any():
-                return Noise(near, near)
-    return Noise(near, np.fmax(near, farther))
+                return Noise(near, near, nearest)
+    return Noise(near, np.fmax(near, farther), nearest)
 
 
-def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> np.ndarray:
+def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
     found, noise, moves = {}, np.float64(0), np.False_
     every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
@@ -107,7 +111,8 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> np.n
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
     # Steps of three units in the last place of float32 look smooth, so the noise is at least that of rounding.
     least = np.where(moves & may_be_coarse, _spacing(every) * largest / 12**0.5, 0)
-    return np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
+    noise = np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
+    return noise, np.fmin(noise, found[NEAR[0]] + EPS * largest)
 
 
 def _are(values: np.ndarray, dtype: type) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arithmetic.kinks import OneSided
 from .complex_step import STEP, complex_step
-from .noise import EPS, Noise, noise_along
+from .noise import EPS, PLATEAU, Noise, noise_along
 from .parameters import NamedPart
 from .rounding import Bound
 
@@ -137,11 +137,12 @@ class Point(ABC):
 
         A function that varies within a small share of a parameter, as a short period of a Unix time, looks like noise.
         """
-        measured, bound = self._measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
+        measured, bound = self.measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
         return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
 
-    @property
-    def _measured_noise(self) -> Noise:
+    @cached_property
+    def measured_noise(self) -> Noise:
+        """The rounding errors of the values as they are measured, (outputs,)."""
         with np.errstate(all="ignore"):
             found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
             if found.near.all():
@@ -149,7 +150,20 @@ class Point(ABC):
             # A value may be nothing but rounding here, as log(cosh(w)) near 0. Its noise shows farther away.
             far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
             least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
-            return Noise(np.fmax(found.near, least), np.fmax(found.farther, least))
+            return Noise(*(np.fmax(noise, least) for noise in found))
+
+    @cached_property
+    def may_vary_at_once(self) -> bool:
+        """Whether values may vary within a small share of a parameter, so that long steps miss it.
+
+        Then they look like noise over all but the shortest distances, and as large as all of their changes.
+        """
+        noise = self.measured_noise
+        if not (noise.near > PLATEAU * noise.nearest).any():
+            return False
+        with np.errstate(all="ignore"):
+            changes = np.ptp(self.values(self.theta + np.linspace(-0.1, 0.1, 6)[:, None] * self.lines[0]), axis=0)
+        return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-3 * np.nan_to_num(changes))).any())
 
     @property
     def rounding(self) -> np.ndarray:
