@@ -133,7 +133,7 @@ def compare(
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
     """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0.
 
-    It is the larger of two: that of the entries as they are, and that of their products with the parameters' sizes.
+    The share is computed of the entries, and of their products with the parameters' sizes. The larger one counts.
     """
     shares = []
     for unit in (1.0, sizes):

@@ -66,7 +66,7 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Give
 
 
 def _directions(draw: np.random.Generator, sizes: np.ndarray) -> np.ndarray:
-    """Return the directions of a part; the last moves each parameter in its own unit, so that none is lost."""
+    """Return the directions of a part. The last one moves each parameter in proportion to its size."""
     U = random_signs(draw, (DIRECTIONS, sizes.size))
     U[-1] *= sizes / sizes.max()
     return U

@@ -50,7 +50,7 @@ class Noise(NamedTuple):
         The noise over longer distances, if it is larger: digits are lost, or the function has structure that is finer
         than those distances.
     nearest : ndarray
-        The noise over the shortest distances alone, if it is smaller: float32 is at work, or the function varies within
+        The noise over only the shortest distances. It is smaller if the function computes in float32, or varies within
         a small share of its parameters.
     """
 

@@ -111,7 +111,7 @@ class Point(ABC):
         return largest
 
     def scale(self, gradient: np.ndarray) -> np.ndarray:
-        """Return for each entry the largest of all entries in its unit, (outputs, P), by which rounding is judged.
+        """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding.
 
         Entries of parameters with different units are compared by their products with the sizes of the parameters. The
         size of a part whose parameters are all 0 is not known, so its products count up to the value and the others.
@@ -133,7 +133,7 @@ class Point(ABC):
 
     @cached_property
     def noise(self) -> Noise:
-        """The rounding errors of the values, (outputs,), as they are measured, or as they are bounded if that is less.
+        """The rounding errors of the values, (outputs,): the measured ones, or their bound if it is smaller.
 
         A function that varies within a small share of a parameter, as a short period of a Unix time, looks like noise.
         """
@@ -142,7 +142,7 @@ class Point(ABC):
 
     @cached_property
     def measured_noise(self) -> Noise:
-        """The rounding errors of the values as they are measured, (outputs,)."""
+        """The measured rounding errors of the values, (outputs,)."""
         with np.errstate(all="ignore"):
             found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
             if found.near.all():

@@ -28,7 +28,7 @@ ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 complex step takes one value of the function for each entry, differences take dozens."""
 
 COARSE, ALMOST = 3e-9, 1e-6
-"""The shares of entries between which typical errors are those of a computation in float32."""
+"""Errors between these shares of the entries are typical of a computation in float32."""
 
 VETO = 1.2
 """The slope of the Taylor remainder below which a gradient that passes by complex step is judged by differences too: a
@@ -184,7 +184,7 @@ def _report(
 def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
     """Return a row with a note if a gradient in float64 has the precision of a shorter type.
 
-    Differences have errors of that size too, so they show it only if all numbers are those of the shorter type.
+    Differences have errors of that size too, so they show it only if float32 or float16 holds all numbers exactly.
     """
     if point.dtype != np.float64:
         return row

@@ -175,7 +175,7 @@ def rounding_experiment(
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return the type to which numbers in float64 were rounded, "float16" or "float32", as their errors confirm; or "".
+    """Return "float16" or "float32" if numbers in float64 were rounded to it and their errors confirm this; else "".
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ VISIBLE = 0.1
 """The share of an entry that rounding may hide at a second point, if it was hidden at the first."""
 
 STEADY = 8
-"""The ratio of a derivative to its standard deviation at points next to theta from which it is more than rounding."""
+"""A derivative is more than rounding if it exceeds its standard deviation at points next to theta by this factor."""
 
 LENGTHS = (1.0, 0.83, 0.71, 0.59)
 """The lengths of the steps at points next to theta."""
@@ -125,7 +125,7 @@ class Doubts:
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
         still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
-        seen = still or self.method == "complex step"  # differences do not see what is lost in a large value
+        seen = still or self.method == "complex step"  # differences do not see terms that a large value hides
         if not (given or here.expected or here.error) and seen and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as they should be")
         if self._is_not_zero(part):

@@ -8,7 +8,7 @@ FEW = 3
 """The least number of entries whose constant ratio is not a coincidence."""
 
 SIMPLE = 1000
-"""The whole numbers below this one, and one over them, are no coincidence as the ratio of fewer entries."""
+"""Integers below this number, and their inverses, are named as the ratio of fewer entries too."""
 
 SMALL = 4
 """The number of rows N up to which a factor of N may have another cause, such as a forgotten 2."""

@@ -68,7 +68,7 @@ def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomK
             warnings.simplefilter("ignore")
             whole, some = (network.forward(theta, X, noise)[0] for X in (batch.X, batch.X[:half]))
             losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
-    except Exception:  # a user's own layer may raise anything
+    except Exception:  # a user-defined layer may raise anything
         return ""
     names = [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
     computed = zip([*whole, losses[0]], [*some, losses[1]], strict=True)
