@@ -59,6 +59,12 @@ class Window:
         return self.shown()
 
 
+@pytest.fixture(scope="module")
+def refusing():
+    """One window for all messages that are refused: none of them changes it."""
+    return Window()
+
+
 def test_training_by_steps_epochs_and_frames():
     window = Window(batch=7)
     assert window.tell("step")["status"]["steps"] == 1
@@ -104,8 +110,8 @@ def test_a_divergence_ends_the_run_and_is_said():
         ("nothing", {}, "The page asks for something that does not exist: load it again."),
     ],
 )
-def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
-    window = Window()
+def test_what_is_refused_is_said_and_changes_nothing(refusing, action, values, sentence):
+    window = refusing
     before, theta = window.session.settings, window.session.theta.copy()
     answer = window.tell(action, **values)
     assert sentence in answer["said"]
@@ -115,7 +121,7 @@ def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
     assert "said" not in window.tell("step")
 
 
-WRONG = [None, "", "abc", "ünï", "1" * 999, -1, 1e300, 2.5, True, [], ["a", "b"], [1] * 9, {}]
+WRONG: list[object] = [None, "", "abc", "ünï", "1" * 999, -1, 1e300, 2.5, True, [], ["a", "b"], [1] * 9, {}]
 
 
 @pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:9])
@@ -149,8 +155,8 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
         ({"features": []}, "Inputs: tick at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each once."),
     ],
 )
-def test_an_error_of_a_setting_says_what_to_type(settings, said):
-    assert said in Window().tell("change", settings=settings)["said"]
+def test_an_error_of_a_setting_says_what_to_type(refusing, settings, said):
+    assert said in refusing.tell("change", settings=settings)["said"]
 
 
 def test_the_labels_of_errors_are_on_the_page():
