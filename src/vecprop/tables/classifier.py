@@ -25,7 +25,7 @@ from .reading import as_classes
 from .settings import SharedSettings, documented
 from .stages import Stage
 from .table_model import TableModel
-from .threshold import ThresholdRule, decided
+from .threshold import ThresholdRule, decided, positive_index, positive_of
 
 MOST_RARE = 1000
 """The largest number of classes of which half are seen once: beyond, a target is an identifier."""
@@ -61,10 +61,12 @@ class TabularClassifier(ClassifierMixin, TableModel):
         The factor by which each class multiplies the weight of its rows in training: a dict, 1 where a class is
         missing; "balanced" makes all classes count the same. Probabilities are then those of such frequencies.
     threshold : float, str or None, default None
-        Of two classes, the second is predicted if its probability is above this; None for the more probable one.
-        Chosen on rows that networks have not seen, it is "f1", for the highest F1; "recall:0.9", the highest threshold
-        with this recall; or "cost:5,1", for the lowest cost if a row of the second class that is missed costs 5, and a
-        false alarm 1.
+        The positive class is predicted if its probability is above this; None for the more probable class. Three rules
+        choose it on rows that networks have not seen: "f1" for the highest F1; "recall:0.9" for the highest threshold
+        with this recall; "cost:5,1" for the lowest cost if a missed positive row costs 5, and a false alarm 1.
+    positive : class or None, default None
+        The positive class of two, which the threshold and metrics such as F1 are about. None for the class 1, True,
+        "yes" or "y", in upper or lower case; if there is none, for the class with fewer rows.
 
     Attributes
     ----------
@@ -74,8 +76,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
         The number that logits are divided by before softmax, so that probabilities are as sure as they should be on
         rows that the networks have not seen. The logits are those of the views' averaged probabilities, which have
         temperatures of their own.
+    positive_ : class
+        The positive class, if there are two classes.
     threshold_ : float
-        The threshold, if one is asked for.
+        The threshold on its probability, if one is asked for.
     out_of_fold_ : ndarray (N, C)
         The probabilities of the training rows, each by networks that were neither trained on the row nor stopped by it;
         nan where there are none. Model files do not contain it.
@@ -100,6 +104,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     label_smoothing: float = 0.1
     class_weight: Any = None
     threshold: float | str | None = None
+    positive: Any = None
 
     auto_activations: ClassVar[dict[View, str]] = {"pieces": "relu", "standardised": "elu"}
     first_stage: ClassVar[list[Stage]] = [Stage("pieces"), Stage("standardised", deeper=1)]
@@ -112,8 +117,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "threshold": [Real, str, None],
+        "positive": [Real, str, "boolean", None],
     }
-    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_", "stages_")
+    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_", "_positive", "stages_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -125,8 +131,15 @@ class TabularClassifier(ClassifierMixin, TableModel):
         """The number that logits are divided by before softmax."""
         return 1 / self.inverse_temperature_
 
+    @property
+    def positive_(self) -> Any:
+        """The positive class of two; in models of earlier versions the second one."""
+        if len(self.classes_) != 2:
+            raise AttributeError(f"The model has {len(self.classes_)} classes: only two have a positive one.")
+        return self.classes_[positive_of(self)]
+
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each row: the most probable one, or of two classes the one that the threshold tells.
+        """Return the class of each row: the most probable one, or the one that the threshold decides on.
 
         Parameters
         ----------
@@ -138,7 +151,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N,)
         """
         P = self.predict_proba(X)  # which refuses what it cannot predict
-        return self.classes_[decided(P, getattr(self, "threshold_", None))]
+        return self.classes_[decided(P, getattr(self, "threshold_", None), positive_of(self))]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
@@ -187,6 +200,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
             check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._require_classes(len(self.classes_), len(y))
+        if len(self.classes_) == 2:
+            self._positive = positive_index(self.classes_, np.bincount(numbers), self.positive, self._named_target)
         counts = np.bincount(numbers, weight)
         shares = counts / counts.sum()
         T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
@@ -217,10 +232,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
-        if self.threshold is not None and classes > 2:
-            raise TableError(
-                f"{self._named_target} has {classes} classes, but a threshold is between two: leave threshold out."
-            )
+        for setting, what in (("threshold", "a threshold is between two"), ("positive", "a positive class is one of two")):
+            if getattr(self, setting) is not None and classes > 2:
+                raise TableError(f"{self._named_target} has {classes} classes, but {what}: leave {setting} out.")
         if 2 * classes > rows and classes > MOST_RARE:
             raise TableError(
                 f"{self._named_target} has {classes} distinct values in {rows} rows: it looks like an identifier, "
@@ -279,14 +293,15 @@ class TabularClassifier(ClassifierMixin, TableModel):
             return
         known = ~np.isnan(unseen[:, 0])
         counts = np.ones(len(known)) if rows.counts is None else rows.counts
-        self.threshold_ = self._best_threshold(unseen[known, 1], rows.T[known].argmax(axis=1) == 1, counts[known])
+        is_positive = rows.T[known].argmax(axis=1) == self._positive
+        self.threshold_ = self._best_threshold(unseen[known, self._positive], is_positive, counts[known])
 
-    def _best_threshold(self, p: np.ndarray, is_second: np.ndarray, counts: np.ndarray) -> float:
+    def _best_threshold(self, p: np.ndarray, is_positive: np.ndarray, counts: np.ndarray) -> float:
         """Return the best threshold for rows that networks have not seen; ½ if a rule needs classes that these lack."""
         rule = ThresholdRule.of(self.threshold)
-        if rule.goal == "probability" or 0 < is_second.sum() < len(is_second):
-            return rule.best(p, is_second, counts)
-        named = repr(self.classes_.tolist()[int(is_second[0])])
+        if rule.goal == "probability" or 0 < is_positive.sum() < len(is_positive):
+            return rule.best(p, is_positive, counts)
+        named = repr(self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive])
         self.notes_.append(
             f"The threshold is ½, not chosen by {self.threshold!r}: all {len(p)} rows that networks are validated on "
             f"are of the class {named}."

@@ -26,10 +26,11 @@ def evaluate(
     from ..models.evaluating import evaluation
     from ..models.metrics import scores_as_text
 
-    rows, scores, notes = evaluation(load(model), table, target, weight)
+    rows, scores, notes, positive = evaluation(load(model), table, target, weight)
     if not quiet:
         say_notes(notes)
     if as_json:
-        print(to_json({"rows": rows, "scores": scores, "notes": notes}))
+        of_class = {} if positive is None else {"positive": positive}
+        print(to_json({"rows": rows, "scores": scores, **of_class, "notes": notes}))
     else:
-        show(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}"))
+        show(scores_as_text({model.name: scores}, f"on {rows} rows of {table.name}", positive))

@@ -101,7 +101,15 @@ def train(
     threshold: Annotated[
         str | None,
         typer.Option(
-            help="When the second of two classes is predicted: above 0.3, or f1, recall:0.9, cost:5,1.",
+            help="When the positive class is predicted: above 0.3, or f1, recall:0.9, cost:5,1.",
+            rich_help_panel=LEARNING,
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="The positive class of two; by default 1, True or yes, else the class with fewer rows.",
             rich_help_panel=LEARNING,
         ),
     ] = None,

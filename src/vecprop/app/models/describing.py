@@ -4,6 +4,7 @@ from typing import Any
 
 from ...files.trained import TrainedNetwork
 from ...tables.table_model import TRAINED_ANEW, TableModel
+from ...tables.threshold import positive_of
 
 WITHOUT_TEST = "There was no test"
 """The beginning of the note on a model whose metrics are of rows of training."""
@@ -31,6 +32,8 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said |= {"target": last.target, "networks": sum(map(len, last.ensembles))}
     if hasattr(last, "classes_"):
         said["classes"] = last.classes_.tolist()
+    if (positive := positive_class(last)) is not None:
+        said["positive"] = positive
     if hasattr(last, "threshold_"):
         said["threshold"] = last.threshold_
     if notes := [note for note in getattr(last, "notes_", []) if note.startswith((TRAINED_ANEW, WITHOUT_TEST))]:
@@ -43,6 +46,12 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     if document.get("written by"):
         said["written by"] = document["written by"]
     return said
+
+
+def positive_class(model: Any) -> Any:
+    """Return the positive class of a classifier of two classes; None for other models."""
+    classes = getattr(model, "classes_", ())
+    return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
 
 
 def network_of(model: Any) -> tuple[Any, Any]:

@@ -11,8 +11,10 @@ from ...tables.frames import twice
 from ...tables.memory_plan import require_room
 from ...tables.separated import require_columns
 from ...tables.table_parts import frames_of
+from ...tables.threshold import positive_of
 from ...tables.watch import Watch
 from .estimates import Estimate, estimates
+from .describing import positive_class
 from .known_rows import (
     Frame,
     class_numbers,
@@ -31,8 +33,8 @@ from .quantiles import levels_of, quantiles_of
 
 def evaluation(
     model: Any, table: Path, target: str | None, weight: str | None
-) -> tuple[int, dict[str, Estimate], list[str]]:
-    """Return the number of rows whose target is known, the model's metrics on them, and notes.
+) -> tuple[int, dict[str, Estimate], list[str], Any]:
+    """Return the number of rows whose target is known, the model's metrics on them, notes, and the positive class.
 
     Parameters
     ----------
@@ -76,13 +78,13 @@ def evaluation(
 
     Y = np.concatenate([predicted(rows) for rows in _inputs(frames, known.columns, is_used)])
     if is_classifier:
-        metrics = metrics_of_classes(y, Y, decisions(model, Y), counts)
+        metrics = metrics_of_classes(y, Y, decisions(model, Y), counts, positive_of(model))
     else:
         metrics = metrics_of_quantiles(y, Y, levels) if levels else metrics_of_numbers(y, Y)
     notes = list(dict.fromkeys([*notes, *watch.notes()]))
     if is_classifier and (unknown := int((y < 0).sum())):
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
-    return len(y), estimates(metrics, counts), notes
+    return len(y), estimates(metrics, counts), notes, positive_class(model)
 
 
 def _known(

@@ -30,10 +30,16 @@ TITLES = {
     "coverage": "coverage",
     "width": "width",
 }
+OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
+"""The metrics that are about the positive class of two."""
 
 
 def metrics_of_classes(
-    y: np.ndarray, P: np.ndarray, predicted: np.ndarray | None = None, weight: np.ndarray | None = None
+    y: np.ndarray,
+    P: np.ndarray,
+    predicted: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    positive: int = 1,
 ) -> dict[str, Metric]:
     """Return the metrics of probabilities.
 
@@ -47,13 +53,15 @@ def metrics_of_classes(
         The number of the class that is predicted; by default the most probable one.
     weight : ndarray (N,), optional
         The rows' weights, for the frequencies of the classes; 1 by default.
+    positive : int, default 1
+        The index of the positive class of two.
 
     Returns
     -------
     dict of str to callable
         "log_loss" in nats, "d2_log_loss" (the share by which it is below that of the rows' own frequencies of classes),
         "accuracy", "balanced_accuracy" (the mean over the classes of the test of the share of rows that are right);
-        for two classes "roc_auc" and "average_precision"; "f1", "precision" and "recall", of the second of two classes,
+        for two classes "roc_auc" and "average_precision"; "f1", "precision" and "recall", of the positive class of two,
         or the mean over all classes.
 
     Examples
@@ -75,8 +83,9 @@ def metrics_of_classes(
         "balanced_accuracy": _mean_of_classes(right, y),
     }
     if P.shape[1] == 2 and y.min() >= 0:
-        metrics |= _of_ranks(P[:, 1], y == 1)
-    return metrics | (_of_decisions(y == 1, decided == 1) if P.shape[1] == 2 else _of_decisions(y, decided))
+        metrics |= _of_ranks(P[:, positive], y == positive)
+    both = (y == positive, decided == positive) if P.shape[1] == 2 else (y, decided)
+    return metrics | _of_decisions(*both)
 
 
 def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metric]:
@@ -256,12 +265,23 @@ def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return (counts * (y - middle) ** 2).sum(axis=1) / counts.sum(axis=1)
 
 
-def scores_as_text(scores: Scores, where: str) -> str:
+def title(metric: str, positive: Any = None) -> str:
+    """Return the title of a metric, with the positive class that it is about; None if there are not two classes.
+
+    Examples
+    --------
+    >>> title("f1", "fraud"), title("accuracy", "fraud"), title("f1")
+    ("F1 of 'fraud'", 'accuracy', 'F1')
+    """
+    return TITLES[metric] + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
+
+
+def scores_as_text(scores: Scores, where: str, positive: Any = None) -> str:
     """Return a table of text with a row for each metric and a column for each model or baseline."""
     names = list(scores)
     first = next(iter(scores.values()))
     rows = [[f"{where} (95 % interval)", *names]]
-    rows += [[TITLES[metric], *(str(scores[name][metric]) for name in names)] for metric in first]
+    rows += [[title(metric, positive), *(str(scores[name][metric]) for name in names)] for metric in first]
     return columns_of_text(rows)
 
 

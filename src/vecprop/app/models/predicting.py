@@ -11,7 +11,7 @@ from ...tables.error import TableError, first_line, nearest, pandas
 from ...tables.frames import twice
 from ...tables.reading import typed
 from ...tables.table_model import TableModel
-from ...tables.threshold import decided
+from ...tables.threshold import decided, positive_of
 from ...tables.watch import Watch
 from ..terminal.errors import UsageError
 
@@ -73,7 +73,7 @@ def _predicted(model: Any, rows: Any, coverage: float | None) -> Frame:
 
 def decisions(model: Any, P: np.ndarray) -> np.ndarray:
     """Return the number of the class that a model decides on, given the probabilities of rows (N, C)."""
-    return decided(P, getattr(model, "threshold_", None))
+    return decided(P, getattr(model, "threshold_", None), positive_of(model))
 
 
 @contextmanager

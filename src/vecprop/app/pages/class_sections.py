@@ -7,6 +7,7 @@ import numpy as np
 
 from ...tables.columns import shortened
 from ...tables.error import printable
+from ...tables.threshold import positive_of
 from ..training.baselines import NAIVE
 from ..training.train_on_table import Trained
 from .class_pictures import draw_calibration, draw_precision, draw_roc
@@ -46,7 +47,7 @@ def errors_of_classes(trained: Trained) -> Html:
     parts = [confusion_matrix(truth, decided, names) if are_few else confused_pairs(truth, decided, names)]
     parts += [element("h3", "Each class"), each_class(truth, decided, names)]
     if len(names) == 2 and len(np.unique(truth)) == 2:
-        parts += [element("h3", "All thresholds"), _curves(trained, known, names[1])]
+        parts += [element("h3", "All thresholds"), _curves(trained, known, positive_of(trained.model))]
     return join(parts)
 
 
@@ -117,10 +118,11 @@ def _share(share: float) -> str:
     return "–" if np.isnan(share) else f"{share:.1%}"
 
 
-def _curves(trained: Trained, known: np.ndarray, name: str) -> Html:
+def _curves(trained: Trained, known: np.ndarray, positive: int) -> Html:
     """Return the curves of the model and of the baselines that do not guess, with points at the model's threshold."""
-    predictions = {of: P[known, 1] for of, P in trained.measured.predictions.items() if of != NAIVE}
-    both = trained.truth[known] == 1, predictions, trained.measured.decided[known] == 1
+    predictions = {of: P[known, positive] for of, P in trained.measured.predictions.items() if of != NAIVE}
+    name = _names(trained)[positive]
+    both = trained.truth[known] == positive, predictions, trained.measured.decided[known] == positive
     guess = "A guess is on the dotted line; the point is at the model's threshold."
     return element(
         "div",
@@ -136,8 +138,9 @@ def calibration_of_classes(trained: Trained) -> Html:
     if not known.any():
         return Html()
     if len(trained.model.classes_) == 2:
-        what = f"probability of {_names(trained)[1]}"
-        chance, is_so = trained.predicted[:, 1], trained.truth == 1
+        positive = positive_of(trained.model)
+        what = f"probability of {_names(trained)[positive]}"
+        chance, is_so = trained.predicted[:, positive], trained.truth == positive
     else:
         what = "probability of the predicted class"
         decided = trained.measured.decided

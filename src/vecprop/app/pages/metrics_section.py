@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..models.estimates import Estimate
-from ..models.metrics import TITLES
+from ..models.metrics import title
 from ..training.outcome import spread
 from ..training.train_on_table import Trained
 from .markup import Html, element, figures, join, table
@@ -17,7 +17,7 @@ def metrics(trained: Trained, result: dict[str, Any]) -> Html:
         return join([element("p", "Nothing was measured, since Ctrl-C came before."), chosen])
     scores, heads = result["scores"], {"": ""} | dict.fromkeys(result["scores"], "number")
     rows = [
-        [TITLES[metric], *(_stacked(of_model[metric]) for of_model in scores.values())]
+        [title(metric, result.get("positive")), *(_stacked(of_model[metric]) for of_model in scores.values())]
         for metric in next(iter(scores.values()))
     ]
     told = "Below each value is its 95 % interval, from bootstrap samples of the rows. Naive ignores the inputs."
@@ -45,11 +45,11 @@ def _folds(result: dict[str, Any]) -> Html:
         return Html()
     folds = result["folds"]
     rows = [
-        [TITLES[metric], *(_spread(of_model[metric]) for of_model in folds.values())]
+        [title(metric, result.get("positive")), *(_spread(of_model[metric]) for of_model in folds.values())]
         for metric in next(iter(folds.values()))
     ]
-    title = element("h3", "The folds: mean and standard deviation")
-    return join([title, table({"": ""} | dict.fromkeys(folds, "number"), rows)])
+    head = element("h3", "The folds: mean and standard deviation")
+    return join([head, table({"": ""} | dict.fromkeys(folds, "number"), rows)])
 
 
 def _spread(values: list[float]) -> str:

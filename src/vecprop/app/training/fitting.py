@@ -21,6 +21,7 @@ SETTINGS = {
     "label_smoothing": "label_smoothing",
     "class_weight": "class_weight",
     "threshold": "threshold",
+    "positive": "positive",
     "learning_rate_init": "learning_rate_init",
     "batch_size": "batch_size",
     "max_iter": "max_iter",

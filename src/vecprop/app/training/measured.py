@@ -12,8 +12,9 @@ from ...tables.error import TableError
 from ...tables.folds import splits
 from ...tables.growth import fit_together
 from ...tables.out_of_fold import out_of_fold
-from ...tables.threshold import decided
+from ...tables.threshold import decided, positive_of
 from ...train.progress import Progress
+from ..models.describing import positive_class
 from ..models.estimates import Metric
 from ..models.known_rows import class_numbers, numbers_of
 from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
@@ -70,7 +71,7 @@ class Measured:
     @property
     def decided(self) -> np.ndarray:
         """The index of the class that is predicted for each row, (N,)."""
-        return decided(self.predicted, self.thresholds)
+        return decided(self.predicted, self.thresholds, positive_of(self.model))
 
     def metrics(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
@@ -80,7 +81,8 @@ class Measured:
         truth, Y, weight = self.truth[rows], Y[rows], self.weight[rows]
         if is_classifier(self.model):
             thresholds = None if self.thresholds is None else self.thresholds[rows]
-            return metrics_of_classes(truth, Y, decided(Y, thresholds), weight)
+            positive = positive_of(self.model)
+            return metrics_of_classes(truth, Y, decided(Y, thresholds, positive), weight, positive)
         levels = levels_of(self.model)
         return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
 
@@ -156,7 +158,10 @@ def cross_validated(
     models: list[Any] = [clone(model) for _ in folds]
     for of_fold in models:
         of_fold.set_params(
-            stages=model.stages_, budget=None, checkpoint=model.checkpoint and model.checkpoint.part("cv")
+            **({"positive": positive_class(model)} if is_classifier(model) else {}),
+            stages=model.stages_,
+            budget=None,
+            checkpoint=model.checkpoint and model.checkpoint.part("cv")
         )
     try:
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)

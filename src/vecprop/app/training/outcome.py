@@ -4,7 +4,8 @@ from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
-from ..models.metrics import TITLES, columns_of_text, scores_as_text
+from ..models.describing import positive_class
+from ..models.metrics import columns_of_text, scores_as_text, title
 from ..models.quantiles import levels_of
 from .train_on_table import Trained
 from .verdict import verdict
@@ -39,8 +40,8 @@ def described(trained: Trained) -> dict[str, Any]:
     }
     if trained.is_classifier:
         result["classes"] = model.classes_.tolist()
-    if len(result.get("classes", [])) == 2:
-        result |= {"positive": result["classes"][1], "threshold": getattr(model, "threshold_", 0.5)}
+    if (positive := positive_class(model)) is not None:
+        result |= {"positive": positive, "threshold": getattr(model, "threshold_", 0.5)}
     if trained.refitted is not None:
         result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
     return result
@@ -62,8 +63,8 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         *_positive(result),
         *_refit(result),
         "",
-        scores_as_text(trained.scores, _WHERE[trained.measured.how]),
-        *(["", folds_as_text(result["folds"])] if "folds" in result else []),
+        scores_as_text(trained.scores, _WHERE[trained.measured.how], result.get("positive")),
+        *(["", folds_as_text(result["folds"], result.get("positive"))] if "folds" in result else []),
         "",
         *result["verdict"].sentences,
         "",
@@ -95,7 +96,7 @@ def _refit(result: dict[str, Any]) -> list[str]:
     return [f"refit     {again}; the scores are those of the first model, of {result['rows']['train']} rows"]
 
 
-def folds_as_text(folds: dict[str, dict[str, list[float]]]) -> str:
+def folds_as_text(folds: dict[str, dict[str, list[float]]], positive: Any = None) -> str:
     """Return the scores of folds as a table of text: their mean and standard deviation.
 
     Examples
@@ -109,7 +110,7 @@ def folds_as_text(folds: dict[str, dict[str, list[float]]]) -> str:
     rows = [[f"mean and spread of {count} folds", *folds]]
     for metric in first:
         spreads = (spread(of[metric]) for of in folds.values())
-        rows.append([TITLES[metric], *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
+        rows.append([title(metric, positive), *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
     return columns_of_text(rows)
 
 

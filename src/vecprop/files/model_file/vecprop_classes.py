@@ -249,6 +249,7 @@ _LEARNED_BY_CLASSIFIERS: Checks = {
     ),
     "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
     "threshold_": lambda value, model: is_a(float)(value, model) and 0 < value < 1 and len(model.classes_) == 2,
+    "_positive": lambda value, model: is_a(int)(value, model) and value in (0, 1),
 }
 _LEARNED_BY_REGRESSORS: Checks = {
     **_LEARNED_OF_TABLES,
@@ -365,7 +366,7 @@ def _table_model_is_consistent(model: Any) -> bool:
         return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
     is_classifier, views, width = type(model) is TabularClassifier, model.ensemble_.views, model.encoder_.width
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
-    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_", "stages_"}
+    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_", "_positive", "stages_"}
     if not is_classifier and len(model.levels) < 2:
         not_always.add("outer_")
     return (

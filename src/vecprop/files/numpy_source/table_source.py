@@ -13,6 +13,7 @@ from ...tables.moments import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, day
 from ...tables.numerals import NumberReading, number_of
 from ...tables.regressor import TabularRegressor
 from ...tables.target_means import TargetMeans
+from ...tables.threshold import positive_of
 from ...tables.values import MISSING, category_name
 from ..error import FileError
 from .network_source import network_function
@@ -214,12 +215,14 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
         arguments="table",
     )
     classes, threshold = source.constant("CLASSES", model.classes_), getattr(model, "threshold_", None)
+    positive = positive_of(model)
     said, number = "the most probable class of each row of a table", "predict_proba(table).argmax(axis=1)"
     if threshold is not None:
         said = (
-            f"the second class for each row of a table whose probability of it is above {threshold:.4g}, else the first"
+            f"the positive class, number {positive}, for each row of a table whose probability of it is above "
+            f"{threshold:.4g}, else the other one"
         )
-        number = f"(predict_proba(table)[:, 1] > {threshold!r}).astype(int)"
+        number = f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive}, {1 - positive})"
     source.function(
         "predict",
         f'"""Return {said}."""',

@@ -7,6 +7,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
 from ...tables.intervals import level_for, place_of
 from ...tables.regressor import TabularRegressor
+from ...tables.threshold import positive_of
 from .tracing import Symbol
 
 Model = TabularClassifier | TabularRegressor
@@ -29,7 +30,9 @@ def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
     graph, threshold = Y.graph, getattr(model, "threshold_", None)
     if threshold is None:
         return graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
-    is_second = graph.cast(Y.columns([1]) > threshold, np.int64)
+    positive = positive_of(model)
+    P = Y.columns([positive])
+    is_second = graph.cast(P > threshold if positive == 1 else P <= threshold, np.int64)
     return graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
 
 

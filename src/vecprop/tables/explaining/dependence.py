@@ -53,7 +53,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        The model. Of two classes the probability of the second is meant, of more that of the most probable one.
+        The model. The output is the probability of the positive class of two, or of the most probable class of more.
     X : DataFrame (N, …)
         Rows; of many an evenly spaced sample counts.
     columns : sequence of str
@@ -71,7 +71,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     """
     frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
     inputs, encoder = model.encoder_(frame), model.encoder_
-    number = leading_class(model._of_inputs(inputs))
+    number = leading_class(model, model._of_inputs(inputs))
     found = []
     for column in columns:
         part = encoder.parts[encoder.names.index(column)]

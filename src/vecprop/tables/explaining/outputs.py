@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from ..threshold import positive_of
+
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:
     """Return the number that is explained for each row: the prediction, or the probability of a class, (N,)."""
@@ -25,8 +27,8 @@ def output_name(model: Any, number: int) -> str:
     return f"quantile {model.level} of {target}" if model.levels else target
 
 
-def leading_class(predicted: np.ndarray) -> int:
-    """Return the class whose probability is shown for many rows: the second of two, or the most probable on average."""
+def leading_class(model: Any, predicted: np.ndarray) -> int:
+    """Return the class whose probability is shown for many rows: the positive of two, or the most probable on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
-        return 1
+        return positive_of(model)
     return int(predicted.mean(axis=0).argmax())
