@@ -1,7 +1,6 @@
 """The commands of ``vecprop``, and how each of them ends: with an exit code, and errors in one line."""
 
 import functools
-import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,8 @@ from .commands.playground import playground
 from .commands.predict import predict
 from .commands.train import train
 from .commands.warmup import warmup
-from .terminal.errors import FAILURE, INTERRUPTED, code_of, say, sentence
+from .terminal.errors import INTERRUPTED, code_of, reader_has_ended, say, sentence
+from .terminal.usage import Commands
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,10 +38,9 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
                 command(**options)
         except (typer.Exit, typer.Abort):
             raise
-        except BrokenPipeError:  # the reader of standard output, such as head, has ended
-            sys.stderr.close()
-            raise typer.Exit(FAILURE) from None
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, BrokenPipeError) and reader_has_ended():
+                raise typer.Exit from None
             if options.get("debug"):
                 traceback.print_exc()
             if isinstance(error, KeyboardInterrupt):
@@ -57,7 +56,7 @@ def _say_warning(message: Warning | str, *_: Any) -> None:
     say(f"Note: {message}")
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 for command in (train, predict, evaluate, explain, convert, check, export, info, warmup, demo, playground):
     app.command()(one_line_errors(command))
 lessons = typer.Typer(no_args_is_help=True, help="Check what students write; make and grade worksheets.")

@@ -232,7 +232,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
             raise TableError(
                 f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
             )
-        for setting, what in (("threshold", "a threshold is between two"), ("positive", "a positive class is one of two")):
+        for setting, what in (
+            ("threshold", "a threshold is between two"),
+            ("positive", "a positive class is one of two"),
+        ):
             if getattr(self, setting) is not None and classes > 2:
                 raise TableError(f"{self._named_target} has {classes} classes, but {what}: leave {setting} out.")
         if 2 * classes > rows and classes > MOST_RARE:

@@ -112,7 +112,7 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
     Examples
     --------
     >>> fraud = np.array(["fraud", "ok"])
-    >>> positive_index(fraud, [3, 90]), positive_index(fraud, [3, 90], asked="ok"), positive_index(np.arange(2), [9, 90])
+    >>> positive_index(fraud, [3, 90]), positive_index(fraud, [3, 90], asked="ok"), positive_index(np.arange(2), [3, 3])
     (0, 1, 1)
     """
     names = classes.tolist()
@@ -124,8 +124,8 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
     found = found or [index for index, text in enumerate(texts) if text == _as_text(asked)]
     if len(found) != 1:
         raise TableError(
-            f"positive is {asked!r}, but {target[0].lower()}{target[1:]} has the classes {names[0]!r} and {names[1]!r}: "
-            "give one of these (--positive)."
+            f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: give one of the two "
+            "(--positive)."
         )
     return found[0]
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ...tables.error import nearest, one_line
+from ..terminal.errors import UsageError
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
 """Options that do not change the result, and are not written."""
@@ -36,8 +37,8 @@ def read_configuration(context: typer.Context, path: str | Path | None) -> str |
     return path
 
 
-def _wrong(message: str) -> typer.BadParameter:
-    return typer.BadParameter(one_line(message))
+def _wrong(message: str) -> UsageError:
+    return UsageError(one_line(message))
 
 
 def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..terminal.errors import show
-from ..terminal.output_files import beside, writable
+from ..terminal.output_files import beside, require_ending, writable
 from .shared_options import Debug, Force, Model
 
 
@@ -34,6 +34,8 @@ def export(
     """
     from ... import load, to_numpy, to_onnx
 
+    if output is not None:
+        require_ending(output, "-o", {"numpy": ".py", "onnx": ".onnx"}[to])
     output = writable(output or beside(model, {"numpy": ".py", "onnx": ".onnx"}[to]), force, model)
     if to == "numpy":
         to_numpy(load(model), output, coverage=interval)

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
 from ..terminal.errors import WRONG_GRADIENT, UsageError, show
 from ..terminal.json_output import to_json
+from ..terminal.output_files import require_ending, writable
 from .shared_options import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]
-Seconds = Annotated[float, typer.Option(min=0.1, help="The processor time for a file, and for each call.")]
+Seconds = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")
+]
 Memory = Annotated[int, typer.Option(min=256, help="The memory of a file's process, in MB.")]
 
 
@@ -84,7 +87,9 @@ def worksheet(
     loss: LossName = "softmax",
     seed: Annotated[int, typer.Option(min=0, help="Draws the numbers; of a class the first sheet's.")] = 0,
     names: Annotated[Path | None, typer.Option(help="A CSV file of names: a sheet for each, in the folder -o.")] = None,
-    kind: Annotated[str, typer.Option("--format", help="html, ipynb or md, for the sheets of a class.")] = "html",
+    kind: Annotated[
+        Literal["html", "ipynb", "md"], typer.Option("--format", help="html, ipynb or md, for the sheets of a class.")
+    ] = "html",
     solution: Annotated[bool, typer.Option("--solution", help="Fill the sheet in.")] = False,
     force: Force = False,
     debug: Debug = False,
@@ -106,10 +111,11 @@ def worksheet(
             sheets = sheets_of(sheet, names_of(names))
             files = {out / f"{stem}.{kind}": written(each, f".{kind}", solution) for stem, each in sheets}
     if names is not None:
+        if out.is_file():
+            raise UsageError(f"{out} is a file: give the name of a folder for the sheets with -o.")
         out.mkdir(parents=True, exist_ok=True)
-    there = [path for path in files if path.exists()]
-    if there and not force:
-        raise UsageError(f"{there[0]} exists: give another name with -o, or allow to overwrite it with --force.")
+    for path in files:
+        writable(path, force, names)
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
     print(f"{len(files)} worksheet{'s' if len(files) > 1 else ''} in {out}.")
@@ -131,8 +137,8 @@ def grade(
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder.")
-    if out is not None and out.exists() and not force:
-        raise UsageError(f"{out} exists: give another name with -o, or allow to overwrite it with --force.")
+    if out is not None:
+        require_ending(writable(out, force), "-o", ".csv")
     rows = rows_of_grades(folder, seconds, memory)
     first = next(rows, None)
     if first is None:

@@ -8,7 +8,7 @@ import typer
 
 from ..terminal.errors import UsageError, say, say_notes
 from ..terminal.output_files import writable
-from .shared_options import Debug, Force, Model, Quiet, Table
+from .shared_options import Debug, Force, Json, Model, Quiet, Table
 
 
 def predict(
@@ -23,6 +23,7 @@ def predict(
     interval: Annotated[
         float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
     ] = None,
+    as_json: Json = False,
     chunk: Annotated[int, typer.Option(min=1, help="Rows that are read at once.")] = 100_000,
     quiet: Quiet = False,
     force: Force = False,
@@ -30,7 +31,7 @@ def predict(
 ) -> None:
     """Predict the rows of a table, in their order: classes with probabilities, or numbers with intervals.
 
-    A table may be larger than memory. The format of the output is that of its name.
+    A table may be larger than memory. The name of the output sets its format; --json prints a list of objects.
 
     Example: vecprop predict titanic.npz passengers.csv > survivors.csv
 
@@ -45,7 +46,9 @@ def predict(
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     suffix = files_of(table)[0].suffix
-    if output is None and suffix.lower() in PARQUET | ARROW:
+    if as_json and output is not None:
+        raise UsageError(f"--json writes the predictions to standard output, and -o to {output}: give one of the two.")
+    if output is None and not as_json and suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{suffix}.")
     output = None if output == STANDARD_OUTPUT else output
     if output is not None:
@@ -57,7 +60,7 @@ def predict(
     made = predictions(loaded, first, interval)  # before anything is written
     for name in set(kept) & set(made):
         raise UsageError(f"--keep {name!r} has the name of a column of predictions: rename that of the table.")
-    with table_writer(output) as write:
+    with table_writer(output, as_json) as write:
         for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
             made = made if number == 0 else predictions(loaded, frame, interval)
             write(pandas().concat([as_stored, made], axis=1))

@@ -9,7 +9,8 @@ import typer
 from ...tables.file_lists import STANDARD_INPUT, existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
-from ..terminal.output_files import RunFiles, beside, named_after, writable
+from ..terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
+from ..training.column_options import several_names
 from .configuration import PASSING, configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
 
@@ -64,7 +65,6 @@ def train(
     test_size: Annotated[
         float | None,
         typer.Option(
-            min=0,
             help="Share of the rows, or their number, that is the test: 0.2 by default, 0 for none.",
             rich_help_panel=TEST_PART,
         ),
@@ -133,10 +133,10 @@ def train(
     learning_rate_init: Annotated[
         float | None, typer.Option(help="Learning rate at the start.", rich_help_panel=LEARNING)
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.", rich_help_panel=LEARNING)] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Epochs at most.", rich_help_panel=LEARNING)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows in a batch.", rich_help_panel=LEARNING)] = None,
+    max_iter: Annotated[int | None, typer.Option(min=1, help="Epochs at most.", rich_help_panel=LEARNING)] = None,
     n_iter_no_change: Annotated[
-        int | None, typer.Option(help="Epochs without progress that end training.", rich_help_panel=LEARNING)
+        int | None, typer.Option(min=1, help="Epochs without progress that end training.", rich_help_panel=LEARNING)
     ] = None,
     ensemble: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Networks that are averaged.", rich_help_panel=LEARNING)
@@ -152,7 +152,7 @@ def train(
     stages: Annotated[
         int | None,
         typer.Option(
-            metavar="K", help="That many stages of training, as --budget counts them.", rich_help_panel=LEARNING
+            min=1, metavar="K", help="That many stages of training, as --budget counts them.", rich_help_panel=LEARNING
         ),
     ] = None,
     search: Annotated[bool | None, typer.Option("--search", hidden=True)] = None,
@@ -238,13 +238,24 @@ def train(
         context.params["budget"] = None  # options of a run of an earlier version, whose budget was for a search
     if budget is not None and stages is not None and len(of_file) == 1:
         context.params[of_file[0]] = None  # every run writes its stages: what is given beside its file wins
+    if test_size is not None and not (0 <= test_size < 1 or (test_size > 0 and test_size % 1 == 0)):
+        raise UsageError(
+            f"--test-size is {test_size:g}, but must be a share of the rows, at least 0 and less than 1, or a whole "
+            "number of rows."
+        )
+    if target in several_names(ignore):
+        raise UsageError(f"--ignore names {target!r}, which is the target: leave it out.")
     if group is not None and time is not None:
         raise UsageError("Rows are kept together by --group or divided by --time: give one of the two.")
     if cv is not None and (test is not None or test_size):
         raise UsageError("With --cv all rows are measured on: leave out --test and --test-size.")
     if refit and test is None and (cv is not None or test_size == 0):
         raise UsageError("--refit trains on the rows of the test too, but there is no test: leave it out.")
+    if report is not None:
+        require_ending(report, "--report", ".html", ".htm")
     output = writable(output or named_after(existing(table)), True, table, test)
+    if output.suffix.lower() in FOREIGN:
+        require_ending(output, "-o", ".npz")
     files = RunFiles(output, beside(output, ".toml"), report)
     kept = (
         None if checkpoint is None else _kept(context, checkpoint, {"table": table, "test": test, "columns": columns})
@@ -266,7 +277,7 @@ def train(
     from ...train.progress_bar import progress_bar
     from ..terminal.interrupts import held_back_interrupts
     from ..training.cluster import workers_of
-    from ..training.column_options import OPTIONS, asked_of, given, several_names
+    from ..training.column_options import OPTIONS, asked_of, given
     from ..training.dividing import Request, Split
     from ..training.fitting import checked_memory, fitting, found, settings_of, was_interrupted
     from ..training.outcome import as_text, as_values, described
@@ -348,12 +359,12 @@ def train(
         result = as_values(trained)
         try:
             report_on(trained, result, files, interrupts)
+            if kept is not None:
+                kept.remove()
         finally:  # without the page too
             if not quiet:
                 say_notes(trained.notes)
             show(to_json(result) if as_json else as_text(trained, result))
-        if kept is not None:
-            kept.remove()
     if was_cut or interrupts:
         say(f"Interrupted: what was trained is saved in {files.model}.")
         raise typer.Exit(INTERRUPTED)

@@ -13,8 +13,8 @@ from ...tables.separated import require_columns
 from ...tables.table_parts import frames_of
 from ...tables.threshold import positive_of
 from ...tables.watch import Watch
-from .estimates import Estimate, estimates
 from .describing import positive_class
+from .estimates import Estimate, estimates
 from .known_rows import (
     Frame,
     class_numbers,

@@ -45,6 +45,8 @@ def target_named(model: Any, target: str | None) -> str:
     target = target or getattr(model, "target", None)
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
+    if target in getattr(model, "feature_names_in_", ()):
+        raise UsageError(f"--target is {target!r}, but this column is an input of the model: give that of the target.")
     return target
 
 

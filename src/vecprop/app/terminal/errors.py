@@ -1,5 +1,7 @@
 """Text for a terminal: results, notes, and errors as one sentence with an exit code."""
 
+import os
+import select
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +55,19 @@ def sentence(error: Exception) -> str:
     if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
         return f"{type(error).__name__}: {text}. This is a fault of vecprop's: --debug shows where."
     return text
+
+
+def reader_has_ended() -> bool:
+    """Return whether nobody reads standard output or error any more, as after ``| head``; then drop what is left."""
+    if not hasattr(select, "poll"):  # on Windows
+        return True
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        poll.register(stream.fileno(), 0)
+    ended = [number for number, events in poll.poll(0) if events & (select.POLLERR | select.POLLHUP)]
+    for number in ended:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return bool(ended)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any, indent: int | None = 2) -> str:
     """Return a result as JSON; dataclasses become objects, and numbers that are not finite become null.
 
     Examples
@@ -19,7 +19,7 @@ def to_json(value: Any) -> str:
       ]
     }
     """
-    return json.dumps(_finite(value), indent=2, allow_nan=False)
+    return json.dumps(_finite(value), indent=indent, allow_nan=False, default=str)
 
 
 def _finite(value: Any) -> Any:

@@ -12,11 +12,29 @@ from ...files.atomic import written_at_once
 from ...tables.excel import EXCEL
 from ...tables.file_lists import ARROW, PARQUET, STANDARD_INPUT
 from .errors import UsageError
+from .json_output import to_json
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 """The separator of the values in text files, by the endings of their names."""
 
 COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
+FOREIGN = {*SEPARATORS, *COMPRESSED, *PARQUET, *ARROW, *EXCEL} - {""}
+FOREIGN |= {
+    ".html",
+    ".pdf",
+    ".json",
+    ".toml",
+    ".py",
+    ".onnx",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".pt",
+    ".pth",
+    ".h5",
+    ".keras",
+}
+"""The endings of files of other kinds, which a model's file may not have."""
 STANDARD_OUTPUT = Path("-")
 """The name that stands for standard output."""
 
@@ -54,6 +72,13 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"Nothing may be written in the folder {path.parent}: give another name with {option}.")
     return path
+
+
+def require_ending(path: Path, option: str, *endings: str) -> None:
+    """Refuse the name of a file if its ending is not one of the format that is written."""
+    if path.suffix.lower() not in endings:
+        several = " or ".join(endings)
+        raise UsageError(f"{option} is {path}, but the file is written as {several}: name it {path.stem}{endings[0]}.")
 
 
 def named_after(table: Path) -> Path:
@@ -112,14 +137,20 @@ class RunFiles(NamedTuple):
 
 
 @contextmanager
-def table_writer(path: Path | None) -> Iterator[Write]:
+def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Write]:
     """Give a function that writes the next part of a table; the file appears when all of it is written.
 
     Parameters
     ----------
     path : Path or None
-        See `require_format`; None writes CSV to standard output.
+        See `require_format`; None writes to standard output.
+    as_json : bool, default False
+        Whether to write JSON to standard output, instead of CSV.
     """
+    if path is None and as_json:
+        with _records(sys.stdout) as write:
+            yield write
+        return
     if path is None:
         yield _separated(sys.stdout, ",")
         return
@@ -154,6 +185,21 @@ def _separated(file: Any, separator: str) -> Write:
         is_first = False
 
     return write
+
+
+@contextmanager
+def _records(file: Any) -> Iterator[Write]:
+    """Give a function that writes rows as JSON: a list of objects, one in each line."""
+    before = "[\n"
+
+    def write(frame: Any) -> None:
+        nonlocal before
+        for record in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+            file.write(before + to_json(record, indent=None))
+            before = ",\n"
+
+    yield write
+    file.write("\n]\n")
 
 
 @contextmanager

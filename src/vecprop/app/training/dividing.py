@@ -221,6 +221,8 @@ def divided(request: Request) -> Parts:
         note = target_doubt(frame[request.target])
     notes += [f"Column {request.target!r}, the target, {note}."] if note else []
     y = target_of(frame, request.target, task, reading)
+    if unknown := set(request.classes) - set(map(str, np.unique(y))):
+        raise UsageError(f"--classes names {min(unknown)!r}, but the target {request.target!r} has no such value.")
     weight = weights_of(frame, request.weight)
     X = frame.drop(columns=request.target)
     aside = {}

@@ -1,7 +1,9 @@
 """The fit of ``vecprop train``: options as settings, and a progress bar."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 from ...tables.ensemble_fit import INTERRUPTED
@@ -44,8 +46,16 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {setting: options.get(name) for name, setting in SETTINGS.items()}
     settings = {setting: value for setting, value in given.items() if value is not None}
+    for name, value in options.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise UsageError(f"{_named(name)} is {value}, but must be a finite number.")
     if "hidden_layer_sizes" in settings:
         settings["hidden_layer_sizes"] = _several(settings["hidden_layer_sizes"], int, "widths such as 64,64")
+        if min(settings["hidden_layer_sizes"]) < 1:
+            raise UsageError(
+                f"--hidden-layer-sizes is {options['hidden_layer_sizes']!r}, but each width must be a whole number "
+                "of at least 1."
+            )
     with suppress(ValueError, KeyError):  # else it is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
@@ -72,11 +82,31 @@ def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
         try:
             estimator._validate_params()
         except ValueError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(_about_options(str(error))) from error
         with progress_bar("training", quiet) as show:
             return estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
 
     return fit
+
+
+def _about_options(message: str) -> str:
+    """Return scikit-learn's message on a setting as one on the option for it; others as they are."""
+    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
+    option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
+    if not (found and option):
+        return message
+    allowed, ends = found[2], re.search(r"in the range ([\[(])(.*?), (.*?)([\])])", found[2])
+    if names := sorted(re.findall(r"'(\w+)'(?=[,}])", allowed)):
+        allowed = f"{', '.join(names[:-1])} or {names[-1]}"
+    if ends is not None:
+        allowed = f"a number {'of at least' if ends[1] == '[' else 'above'} {float(ends[2]):g}"
+        if ends[3] != "inf":
+            allowed += f" and {'at most' if ends[4] == ']' else 'less than'} {float(ends[3]):g}"
+    return f"{_named(option)} is {found[3]}, but must be {allowed}."
+
+
+def _named(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def checked_memory(memory: str | None) -> str | None:

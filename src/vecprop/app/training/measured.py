@@ -161,7 +161,7 @@ def cross_validated(
             **({"positive": positive_class(model)} if is_classifier(model) else {}),
             stages=model.stages_,
             budget=None,
-            checkpoint=model.checkpoint and model.checkpoint.part("cv")
+            checkpoint=model.checkpoint and model.checkpoint.part("cv"),
         )
     try:
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)

@@ -203,5 +203,7 @@ def estimator_for(task: Task, request: Request) -> Any:
     kind = TabularClassifier if task == "classification" else TabularRegressor
     unknown = request.settings.keys() - set(kind._get_param_names())
     if unknown:
-        raise UsageError(f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: leave it out.")
+        raise UsageError(
+            f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: leave it out, or give another --task."
+        )
     return kind(target=request.target, random_state=request.split.seed, **request.settings)

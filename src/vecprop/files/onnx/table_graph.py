@@ -32,7 +32,8 @@ def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
         return graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
     positive = positive_of(model)
     P = Y.columns([positive])
-    is_second = graph.cast(P > threshold if positive == 1 else P <= threshold, np.int64)
+    above = P.__gt__ if positive == 1 else P.__le__
+    is_second = graph.cast(above(threshold), np.int64)
     return graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from ..ensemble import Networks
 from .alike import groups_of
+from .background import background_inputs
 from .losses import row_losses
+from .outputs import leading_class, output, output_name
 
 ROWS = 500
 """The largest number of rows that are shuffled."""
@@ -101,6 +103,43 @@ def importances(
 
     columns = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
     return _largest_first(importance([chosen[place] for place in alike]) for alike in groups_of(columns))
+
+
+def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Importance]]:
+    """Return what a model predicts, and how much that changes when a column is shuffled, the largest change first.
+
+    Parameters
+    ----------
+    model : TabularClassifier or TabularRegressor
+        The model.
+    X : DataFrame (N, …), optional
+        Rows, whose target need not be known; by default each column is drawn as it is distributed in training.
+    seed : int, default 0
+        Fixes rows, shuffles and intervals.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    >>> model = TabularRegressor("y", n_members=2, max_iter=5, random_state=0).fit(table, table["a"])
+    >>> name, found = influences(model)
+    >>> name, found[0].columns
+    ('y', ('a',))
+    """
+    rng = np.random.default_rng(seed)
+    inputs, places = background_inputs(model, X, ROWS, rng), list(model.encoder_.places.values())
+    orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
+    estimate = _Estimator.of(np.ones(len(inputs)), orders, np.arange(len(inputs)), rng)
+    predicted = model._of_inputs(inputs)
+    number = leading_class(model, predicted)
+    before, found = np.tile(output(predicted, number), SHUFFLES), []
+    for place in _moving_most(model, inputs, places, orders[0]):
+        shuffled = np.tile(inputs, (SHUFFLES, 1))
+        shuffled[:, places[place]] = inputs[orders.ravel(), places[place]]
+        change = np.abs(output(model._of_inputs(shuffled), number) - before)
+        found.append(Importance((model.encoder_.names[place],), *estimate(change)))
+    return output_name(model, number), _largest_first(found)
 
 
 def _largest_first(found: Iterable[Importance]) -> list[Importance]:

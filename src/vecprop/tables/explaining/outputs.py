@@ -28,7 +28,7 @@ def output_name(model: Any, number: int) -> str:
 
 
 def leading_class(model: Any, predicted: np.ndarray) -> int:
-    """Return the class whose probability is shown for many rows: the positive of two, or the most probable on average."""
+    """Return the class whose probability is shown: the positive one of two, or the most probable on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
     return int(predicted.mean(axis=0).argmax())

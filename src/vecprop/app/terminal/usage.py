@@ -1,0 +1,196 @@
+"""Wrong options and commands as one sentence, with the one that was probably meant."""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperGroup
+
+from .errors import USAGE, UsageError, reader_has_ended, say
+
+_WrongUsage: Any = typer.BadParameter.__base__  # typer has this class of click's, but does not export it
+
+SYNONYMS = {
+    "max-iter": "epochs epoch n-epochs num-epochs max-epochs iterations iters n-iter num-iter steps max-steps",
+    "learning-rate-init": "lr learning-rate eta step-size rate",
+    "hidden-layer-sizes": "hidden layers hidden-layers hidden-sizes hidden-size layer-sizes units width widths neurons",
+    "n-iter-no-change": "patience early-stopping",
+    "weight-decay": "alpha l2 decay regularization penalty",
+    "batch-size": "batch bs",
+    "ensemble": "members n-members networks n-networks n-estimators models",
+    "seed": "random-state random-seed rng",
+    "output": "out o out-file output-file outfile output-path model-file model save save-to to-file destination",
+    "out": "output o folder directory dir",
+    "target": "y label labels target-column label-column class-column response outcome predict t",
+    "positive": "pos-label positive-class positive-label pos",
+    "task": "type problem mode objective",
+    "test-size": "validation-size validation-split val-size test-split split test-fraction holdout",
+    "test": "test-file test-table test-data validation validation-file eval",
+    "cv": "folds fold n-folds k-folds kfold k-fold k n-splits cross-validation cross-validate",
+    "refit": "retrain final",
+    "group": "groups group-by group-column",
+    "time": "time-column timestamp date-column order-by",
+    "weight": "weights sample-weight sample-weights weight-column",
+    "class-weight": "class-weights balanced balance",
+    "threshold": "cutoff cut-off decision-threshold",
+    "quantile": "quantiles",
+    "loss": "loss-function criterion",
+    "ignore": "drop exclude skip drop-columns",
+    "numbers": "number numeric numerical",
+    "categories": "category categorical cat",
+    "codes": "code id-columns",
+    "dates": "date datetime",
+    "columns": "schema types dtypes kinds",
+    "interval": "intervals coverage confidence confidence-level level",
+    "keep": "include id id-column keep-columns",
+    "chunk": "chunksize chunk-size batch-size batch",
+    "row": "rows line lines index",
+    "background": "reference baseline",
+    "threads": "n-jobs jobs cores cpus num-threads n-threads",
+    "budget": "time-limit time-budget max-time timeout",
+    "seconds": "timeout time-limit",
+    "memory": "ram mem memory-limit",
+    "report": "html page html-report",
+    "to": "format as",
+    "json": "format output-format as-json",
+    "format": "kind to",
+    "force": "overwrite yes replace f y",
+    "quiet": "silent no-progress verbose v",
+    "size": "parameters n-parameters",
+    "table": "data input file csv path dataset data-file input-file train-data training-data i",
+    "model": "model-file model-path m",
+    "help": "h usage",
+}
+"""What options and arguments are called elsewhere."""
+COMMANDS = {
+    "train": "fit build create",
+    "predict": "infer inference apply run prediction predictions forecast",
+    "evaluate": "score test eval measure validate metrics",
+    "explain": "importance importances shap interpret why feature-importance",
+    "info": "describe show summary inspect",
+    "playground": "play web gui ui serve app",
+    "check": "gradcheck verify check-gradients gradients",
+    "export": "onnx to-onnx numpy save",
+    "convert": "to-parquet parquet",
+    "demo": "tutorial example",
+    "learn": "teach student",
+    "--help": "help usage",
+    "--version": "version",
+}
+"""What commands are called elsewhere."""
+
+
+class Commands(TyperGroup):
+    """The commands: a wrong option is one sentence, and a reader that has ended is not an error."""
+
+    def main(
+        self, args: Sequence[str] | None = None, *names: Any, standalone_mode: bool = True, **settings: Any
+    ) -> Any:
+        """Run a command, and end the program with its exit code."""
+        args = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(args, *names, standalone_mode=False, **settings)
+            sys.stdout.flush()
+        except UsageError as error:
+            say(str(error))
+            code = USAGE
+        except _WrongUsage as error:
+            say(sentence_of(error, self, args))
+            code = USAGE
+        except BrokenPipeError:
+            code = int(not reader_has_ended())
+        except SystemExit as error:
+            if not isinstance(error.__context__, BrokenPipeError):  # with which rich ends while it shows help
+                raise
+            code = 0
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+
+def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
+    """Return what is wrong with the arguments of a group of commands, and what to do, as a sentence."""
+    kind, path = type(error).__name__, "vecprop"
+    for arg in args:
+        if arg in getattr(command, "commands", ()):
+            command, path = command.commands[arg], f"{path} {arg}"
+    option, parameter = getattr(error, "option_name", ""), getattr(error, "param", None)
+    see = f"see {path} --help."
+    if kind == "NoArgsIsHelpError":
+        return f"{path} needs a command: {see}"
+    if kind == "NoSuchOption":
+        given = next((arg for arg in args if arg.startswith(option) and not option.startswith("--")), option)
+        meant = _meant(given.partition("=")[0].lstrip("-"), command)
+        return f"{path} has no option {given}: {f'did you mean {meant}? S' if meant else 's'}{see[1:]}"
+    if option:
+        parameter = next(each for each in command.params if option in each.opts)
+        said = (
+            "takes no value" if getattr(parameter, "is_flag", False) else f"needs a value: {_lowered(parameter.help)}"
+        )
+        return f"{option} {said.rstrip('.')}."
+    if kind == "MissingParameter":
+        return f"{path} needs {_shown(parameter)}: {_lowered(parameter.help)}"
+    if parameter is not None:
+        return (
+            f"{_shown(parameter)} is {_given(args, parameter, error.ctx)}, but must be {_allowed(command, parameter)}."
+        )
+    found = re.search(r"'(.*?)'|arguments?(?:\(s\))? \((.*)\)", error.message)
+    if found is None:
+        return error.message
+    if found[1] is None:
+        takes = " ".join(_shown(each) for each in command.params if each.param_type_name == "argument")
+        return f"{path} takes {takes or 'no arguments'}, but got also {found[2]!r}: {see}"
+    meant = _nearest(found[1], COMMANDS, [*command.commands, "--help", "--version"])
+    return f"{path} has no command {found[1]!r}: {f'did you mean {path} {meant}? S' if meant else 's'}{see[1:]}"
+
+
+def _meant(guess: str, command: Any) -> str:
+    """Return the option or argument of a command that a guess probably means; empty text if none."""
+    shown = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
+    shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
+    name = _nearest(guess, SYNONYMS, shown)
+    if name and shown[name] is not None and shown[name].param_type_name == "argument":
+        return f"{_shown(shown[name])}, without a name"
+    return name and f"--{name}"
+
+
+def _nearest(guess: str, synonyms: dict[str, str], names: Iterable[str]) -> str:
+    """Return the name that a guess probably means: the same one, a synonym's, one that begins so, or a similar one."""
+    guess, names = guess.casefold().replace("_", "-"), list(names)
+    same = [name for name in names if name == guess]
+    same += [name for name in names if guess in synonyms.get(name, "").split()]
+    same += [name for name in names if len(guess) > 2 and name.startswith(guess)]
+    return next(iter([*same, *get_close_matches(guess, names, n=1)]), "")
+
+
+def _shown(parameter: Any) -> str:
+    return parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.metavar or parameter.name).strip("[]")
+
+
+def _lowered(text: str) -> str:
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _given(args: Sequence[str], parameter: Any, context: Any) -> str:
+    """Return the values of an option on the command line, or the one in a file of options."""
+    after = [after for option, after in pairwise(args) if option in parameter.opts]
+    after += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in parameter.opts and "=" in arg]
+    after = after if parameter.multiple else after[-1:]
+    of_file = getattr(context, "default_map", None) or {}
+    return ", ".join(map(repr, after)) or repr(of_file.get(parameter.name))
+
+
+def _allowed(command: Any, parameter: Any) -> str:
+    """Return what values an option may have, by the annotation of the command's function."""
+    annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
+    kinds = [annotated, *get_args(annotated)]
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            return " or ".join(get_args(kind))
+    low, high = info.min, info.max
+    range_of = f" from {low} to {high}" if None not in (low, high) else f" of at least {low}" if low is not None else ""
+    return ("a whole number" if {int, list[int]} & set(kinds) else "a number") + range_of
