@@ -29,6 +29,8 @@ from .threshold import ThresholdRule, decided, positive_index, positive_of
 
 MOST_RARE = 1000
 """The largest number of classes of which half are seen once: beyond, a target is an identifier."""
+MOST_ONCE = ", most of which are seen once"
+"""The part of the note on a target of many classes by which its warning is known."""
 MOST_ENTRIES = 500_000_000
 """The largest number of probabilities of the rows of training, which bounds their memory: 2 GB in float32."""
 
@@ -184,6 +186,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
             The rows' weights.
         """
         y, predicted, sample_weight = self._scored(X, y, sample_weight)
+        y = as_classes(pandas().Series(y)).to_numpy() if np.ndim(y) == 1 else y
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _plain(self, y: Any) -> Any:
@@ -195,9 +198,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is no class: fix it.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of many classes, which are noted below
-            check_classification_targets(y)
+        self._require_labels(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._require_classes(len(self.classes_), len(y))
         if len(self.classes_) == 2:
@@ -226,6 +227,24 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
         return encoded
 
+    def _require_labels(self, y: np.ndarray) -> None:
+        """Refuse numbers with decimals, and objects that are not classes."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # many classes are noted later
+                check_classification_targets(y)
+        except (ValueError, TypeError) as error:
+            if y.dtype.kind == "f":
+                raise TableError(
+                    f"{self._named_target} has numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: "
+                    "continuous): use TabularRegressor (--task regression)."
+                ) from error
+            kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
+            raise TableError(
+                f"{self._named_target} has values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): "
+                "make all of them text, whole numbers or truth values."
+            ) from error
+
     def _require_classes(self, classes: int, rows: int) -> None:
         """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""
         if classes < 2:
@@ -249,7 +268,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 "ones together."
             )
         if 2 * classes > rows > 20:
-            self.notes_.append(f"{self._named_target} has {classes} classes in {rows} rows: most are seen once.")
+            many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
+            if self.classes_.dtype.kind in "iuf":
+                many += "if they are amounts, use TabularRegressor (--task regression)."
+            else:
+                many += "put rare ones together, or name another column."
+            self.notes_.append(many)
+            warnings.warn(many, UserWarning, stacklevel=2)
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:

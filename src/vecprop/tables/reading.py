@@ -279,16 +279,16 @@ def plain_values(series: Any) -> Any:
 
 
 def as_classes(known: Any) -> Any:
-    """Return known values of a target of classes: the text of a file as `plain_values`, all others as they are.
+    """Return known values of a target of classes: the text of a file as `plain_values`, Python objects by their type.
 
     Examples
     --------
-    >>> as_classes(pandas().Series(["0", "1"])).tolist()
-    ['0', '1']
+    >>> as_classes(pandas().Series(["0", "1"])).tolist(), as_classes(pandas().Series([True, False], dtype=object)).dtype
+    (['0', '1'], dtype('bool'))
     """
     from .task import as_whole
 
-    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known
+    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
 
 def _binary_parts(path: Path, rows: int, kept: Sequence[str], schema: Any) -> Iterator[tuple[Frame, Frame]]:

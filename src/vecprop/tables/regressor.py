@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
 from .calibration import best_shares
+from .columns import first_of
 from .encoder import View
 from .ensemble import Ensemble
 from .ensemble_fit import Outcome, TrainingRows
@@ -221,7 +222,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         y = pandas().Series(rows.target)
         self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
-        target = self._numbers(rows.target)
+        target = self._numbers(pandas().Series(rows.target, rows.frame.index))
         with np.errstate(over="ignore"):  # which the check is of
             spread = float(np.ptp(target))
         if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
@@ -251,18 +252,18 @@ class TabularRegressor(RegressorMixin, TableModel):
 
         return encoded
 
-    def _numbers(self, y: np.ndarray) -> np.ndarray:
+    def _numbers(self, y: Any) -> np.ndarray:
         """Return targets as numbers, or refuse those that are none."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
         numbers, is_unread = read_numbers(series, reading)
-        wrong, unread = np.flatnonzero(~np.isfinite(numbers)), int(is_unread.sum())
-        if len(wrong):
+        wrong, unread = ~np.isfinite(numbers), int(is_unread.sum())
+        if wrong.any():
             what = (
                 f"Unknown label type: {unread} value(s) are not {reading}" if unread else "some value(s) are infinite"
             )
             raise TableError(
-                f"{self._named_target} is to be numbers, but {what}, such as {y[wrong[0]]!r} in row {wrong[0]}: fix "
+                f"{self._named_target} is to be numbers, but {what}, such as {first_of(series, wrong)}: fix "
                 "them, or use TabularClassifier for classes."
             )
         return numbers

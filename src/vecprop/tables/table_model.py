@@ -410,7 +410,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
         if isinstance(sample_weight, str):
-            sample_weight = as_numbers(column_of(frame, sample_weight))[0]
+            sample_weight = pandas().Series(as_numbers(column_of(frame, sample_weight))[0], frame.index)
         weight = None if sample_weight is None else weights(sample_weight, len(frame))
         is_known = self._has_target(y)
         counts = is_known & (True if weight is None else weight > 0)

@@ -12,6 +12,7 @@ from ...tables.numerals import NumberReading
 from ...tables.reading import as_classes
 from ...tables.task import as_whole
 from ...tables.values import as_numbers, read_numbers, texts_of
+from ...tables.weights import LARGEST_WEIGHT
 from ..terminal.errors import UsageError
 
 Frame = Any
@@ -99,11 +100,12 @@ def weights_of(frame: Frame, name: str | None) -> np.ndarray:
     if name is None:
         return np.ones(len(frame))
     weight, _ = as_numbers(column_of(frame, name))
-    wrong = ~((weight >= 0) & np.isfinite(weight))
+    wrong = ~((weight >= 0) & (weight <= LARGEST_WEIGHT))
     if wrong.any():
         raise TableError(
             f"Column {name!r}, the weights, has {int(wrong.sum())} value(s) that are no numbers of at least 0, such as "
-            f"{first_of(frame[name], wrong)}: fix or drop them."
+            f"{first_of(frame[name], wrong)}: weights are at most {LARGEST_WEIGHT:g}; fix or drop "
+            "them."
         )
     return weight
 

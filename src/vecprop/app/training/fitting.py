@@ -1,11 +1,13 @@
 """The fit of ``vecprop train``: options as settings, and a progress bar."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
 from typing import Any
 
+from ...tables.classifier import MOST_ONCE
 from ...tables.ensemble_fit import INTERRUPTED
 from ...tables.memory_plan import as_bytes
 from ...train.progress_bar import progress_bar
@@ -83,6 +85,7 @@ def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
             estimator._validate_params()
         except ValueError as error:
             raise UsageError(_about_options(str(error))) from error
+        warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
         with progress_bar("training", quiet) as show:
             return estimator.set_params(progress=show).fit(**parts.training).set_params(progress=None)
 
