@@ -42,15 +42,14 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
     def most_are(what: Callable[[str], object]) -> bool:
         return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
 
-    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.9)
     if dates is not None:
         date = next(text for text in texts if dates.days(text) is not None)
         return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
     if most_are(_UNKNOWN_DATE.fullmatch):
-        return (
-            f"{texts[0]!r} may be a date: give its format, as in columns={{{name!r}: 'date %d %m %Y'}}, or write it as "
-            "2024-01-31 is"
-        )
+        form = _format_of(texts)
+        settled = f"settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
     if most_are(_CLOCK.fullmatch):
         return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
     if numbers > is_unread.sum():
@@ -59,6 +58,31 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
             f"these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
         )
     return doubt_on_amounts(texts)
+
+
+def _format_of(texts: list[str]) -> str:
+    """Return a format that reads most of some dates, with the separators of the first; empty if there is none.
+
+    Examples
+    --------
+    >>> _format_of(["31|12|2023", "1|2|2024"]), _format_of(["3 mars 2021"])
+    ('%d|%m|%Y', '')
+    """
+    parts = re.split(r"(\d+)", texts[0].replace("%", "%%"))
+    forms = ["%a %b %d %H:%M:%S %Y", "%d of %B %Y", "%G-W%V-%u"]
+    if sorted(map(len, parts[1::2]))[2:] == [4]:  # three numbers, one of which is a year
+        for order in (["%d", "%m"], ["%m", "%d"]):
+            signs = iter(order)
+            parts[1::2] = ["%Y" if len(number) == 4 else next(signs) for number in re.findall(r"\d+", texts[0])]
+            forms.append("".join(parts))
+    return next((form for form in forms if sum(_fits(text, form) for text in texts) >= 0.9 * len(texts)), "")
+
+
+def _fits(text: str, form: str) -> bool:
+    try:
+        return bool(datetime.datetime.strptime(text, form))
+    except ValueError:
+        return False
 
 
 def doubt_on_amounts(texts: list[str]) -> str:

@@ -44,7 +44,7 @@ def train(
     columns: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.toml", help='A section [columns] with lines such as zip = "code".', rich_help_panel=COLUMNS
+            metavar="FILE.toml", help='A section \\[columns] with lines such as zip = "code".', rich_help_panel=COLUMNS
         ),
     ] = None,
     numbers: Annotated[str | None, typer.Option(help="Columns of numbers: a,b.", rich_help_panel=COLUMNS)] = None,

@@ -172,6 +172,7 @@ def _shown(parameter: Any) -> str:
 
 
 def _lowered(text: str) -> str:
+    text = text.replace("\\[", "[")
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 

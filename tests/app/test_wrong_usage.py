@@ -1,0 +1,192 @@
+"""Wrong options, values and commands: one sentence each, with what was meant; and readers that end early."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.main import get_command
+
+from commands import FAST
+from vecprop import load
+from vecprop.app.command_line import app
+from vecprop.app.terminal.usage import COMMANDS, SYNONYMS
+
+FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No such", "Missing option", "unexpected")
+
+
+def refused(vecprop, *arguments, code=2):
+    """Return the sentence with which a command is refused."""
+    done = vecprop(*arguments)
+    assert (done.exit_code, done.stdout) == (code, ""), done.output
+    assert done.stderr.count("\n") == 1
+    assert not any(words in done.stderr for words in FOREIGN_WORDING)
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("train t.csv --target y --epochs 3", "--max-iter"),
+        ("train t.csv --target y --lr 0.1", "--learning-rate-init"),
+        ("train t.csv --target y --hidden 3", "--hidden-layer-sizes"),
+        ("train t.csv --target y --layers 3", "--hidden-layer-sizes"),
+        ("train t.csv --target y --random_state 3", "--seed"),
+        ("train t.csv --target y --test_size 0.2", "--test-size"),
+        ("train t.csv --target y --validation-size=0.2", "--test-size"),
+        ("train t.csv --target y --folds 3", "--cv"),
+        ("train t.csv --target y --out m.npz", "--output"),
+        ("train t.csv --target y --model m.npz", "--output"),
+        ("train t.csv --label y", "--target"),
+        ("train t.csv --target-column y", "--target"),
+        ("train t.csv -target y", "--target"),
+        ("train t.csv --target y --pos-label yes", "--positive"),
+        ("train t.csv --target y --maxiter 3", "--max-iter"),
+        ("train --data t.csv --target y", "TABLE, without a name"),
+        ("predict --model m.npz t.csv", "MODEL, without a name"),
+        ("predict m.npz t.csv --out p.csv", "--output"),
+        ("predict m.npz t.csv --coverage 0.9", "--interval"),
+        ("predict m.npz t.csv --format json", "--json"),
+        ("explain m.npz t.csv --line 3", "--row"),
+        ("export m.npz --format onnx", "--to"),
+        ("demo --output x", "--out"),
+        ("demo -h", "--help"),
+        ("fit t.csv", "vecprop train"),
+        ("score m.npz", "vecprop evaluate"),
+        ("test m.npz", "vecprop evaluate"),
+        ("trian t.csv", "vecprop train"),
+        ("learn grades x", "vecprop learn grade"),
+    ],
+)
+def test_the_right_option_is_suggested(vecprop, arguments, meant):
+    assert f"did you mean {meant}? See vecprop" in refused(vecprop, *arguments.split())
+
+
+def test_synonyms_are_of_options_that_there_are():
+    group = get_command(app)
+    commands = [command for name, command in group.commands.items() if name != "learn"]
+    commands += group.commands["learn"].commands.values()
+    names = {opt.lstrip("-") for command in commands for each in command.params for opt in (*each.opts, each.name)}
+    assert SYNONYMS.keys() - names - {"help"} == set()
+    assert COMMANDS.keys() - set(group.commands) == {"--help", "--version"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--task foo", "--task is 'foo', but must be classification or regression."),
+        ("--cv 1", "--cv is '1', but must be a whole number of at least 2."),
+        ("--cv=x", "--cv is 'x', but must be a whole number of at least 2."),
+        ("--seed -1", "--seed is '-1', but must be a whole number from 0 to 4294967295."),
+        ("--max-iter 0", "--max-iter is '0', but must be a whole number of at least 1."),
+        ("--batch-size 0", "--batch-size is '0', but must be a whole number of at least 1."),
+        ("--dropout x", "--dropout is 'x', but must be a number."),
+        ("--dropout 1", "--dropout is 1.0, but must be a number of at least 0 and less than 1."),
+        ("--label-smoothing 0.5", "--label-smoothing is 0.5, but must be a number of at least 0 and less than 0.5."),
+        ("--learning-rate-init 0", "--learning-rate-init is 0.0, but must be a number above 0."),
+        ("--weight-decay nan", "--weight-decay is nan, but must be a finite number."),
+        ("--budget inf", "--budget is inf, but must be a finite number."),
+        ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but each width must be a whole number of at least 1."),
+        ("--test-size 2.5", "--test-size is 2.5, but must be a share of the rows, at least 0 and less than 1, or a"),
+        ("--test-size nan", "--test-size is nan, but must be a share of the rows"),
+        ("--test-size -1", "--test-size is -1, but must be a share of the rows"),
+        ("--report page.pdf", "--report is page.pdf, but the file is written as .html or .htm: name it page.html."),
+        ("-o model.pkl", "-o is model.pkl, but the file is written as .npz: name it model.npz."),
+        ("--ignore buys", "--ignore names 'buys', which is the target: leave it out."),
+        ("--classes maybe", "--classes names 'maybe', but the target 'buys' has no such value."),
+        ("--json=yes", "--json takes no value."),
+        ("--seed", "--seed needs a value: fixes test part and training."),
+        ("extra", "vecprop train takes TABLE, but got also 'extra': see vecprop train --help."),
+    ],
+)  # fmt: skip
+def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
+    assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
+
+
+def test_an_activation_that_there_is_not_is_refused_with_all_that_there_are(vecprop, table):
+    said = refused(vecprop, "train", table, "--target", "buys", "--activation", "foo")
+    assert said.startswith("--activation is 'foo', but must be auto, elu, gelu, ")
+
+
+def test_what_is_missing_is_described(vecprop, table):
+    assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
+    assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
+    Options = table.with_name("options.toml")
+    Options.write_text("cv = 1\n")
+    said = refused(vecprop, "train", table, "--target", "buys", "--config", Options)
+    assert said == "--cv is '1', but must be a whole number of at least 2."
+
+
+def test_a_file_of_options_with_mistakes(vecprop, table):
+    table.with_name("options.toml").write_text("epochs = 1\n")
+    said = refused(vecprop, "train", table, "--target", "buys", "--config", "options.toml")
+    assert said.startswith("options.toml has the unknown name 'epochs'")
+
+
+def test_the_positive_class_of_a_command(vecprop, people, table):
+    rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))
+    rare.to_csv(table, index=False)
+    done = vecprop("train", table, "--target", "buys", "--threshold", "f1", "--report", "page.html", *FAST)
+    assert "positive  'fraud', predicted if" in done.stdout
+    assert "F1 of 'fraud'" in done.stdout
+    assert "PR AUC of &#x27;fraud&#x27;" in open("page.html", encoding="utf-8").read().replace("&#39;", "&#x27;")
+    done = vecprop("evaluate", "people.npz", table)
+    assert "recall of 'fraud'" in done.stdout
+    found = json.loads(vecprop("evaluate", "people.npz", table, "--json").stdout)
+    assert found["positive"] == "fraud"
+    predicted, truth = load("people.npz").predict(rare) == "fraud", rare["buys"] == "fraud"
+    assert found["scores"]["recall"]["value"] == pytest.approx((predicted & truth).sum() / truth.sum())
+    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["positive"] == "fraud"
+    done = vecprop("train", table, "--target", "buys", "--positive", "OK", "--cv", 2, "--force", *FAST)
+    assert "F1 of 'ok'" in done.stdout
+    said = refused(vecprop, "train", table, "--target", "buys", "--positive", "x", "--force", *FAST, code=3)
+    assert said.startswith("The target 'buys' has the classes 'fraud' and 'ok', but positive is 'x'")
+    refused(vecprop, "train", table, "--target", "spends", "--positive", "1", "--force", *FAST)
+
+
+def test_predictions_as_json(vecprop, trained, people):
+    done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--json", "--keep", "town", "--chunk", 70)
+    assert (done.exit_code, done.stderr) == (0, "")
+    rows = json.loads(done.stdout)
+    assert [row["town"] for row in rows] == people["town"].tolist()
+    model = load(trained / "buys.npz")
+    assert [row["prediction"] for row in rows] == model.predict(people).tolist()
+    np.testing.assert_array_equal([row["probability of yes"] for row in rows], model.predict_proba(people)[:, 1])
+    said = refused(vecprop, "predict", trained / "buys.npz", trained / "people.csv", "--json", "-o", "p.csv")
+    assert said == "--json writes the predictions to standard output, and -o to p.csv: give one of the two."
+
+
+def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people):
+    model, table = trained / "spends.npz", trained / "people.csv"
+    done = vecprop("explain", model, table)
+    assert done.stdout.startswith(f"How much the squared error of 200 rows of {table} rises when")
+    assert done.stdout.splitlines()[2].split()[0] == "age"
+    found = json.loads(vecprop("explain", model, table, "--json").stdout)["importances"]
+    assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
+    assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
+    for arguments in ([model], [trained / "buys.npz"]):
+        done = vecprop("explain", *arguments)
+        assert "of rows drawn as in training changes on average" in done.stdout
+    people.drop(columns="spends").to_csv("new.csv", index=False)
+    done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
+    assert pd.read_csv("importances.csv").columns.tolist() == ["column", "importance", "low", "high"]
+    assert refused(vecprop, "explain", model, "--row", 2) == "--row is the line of a row in a table: give TABLE too."
+    refused(vecprop, "explain", model, table, "--background", table)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["predict M T --chunk 1", "predict M T --json", "evaluate M T", "info M", "train --help"]
+)
+def test_a_closed_pipe_is_no_error(trained, arguments):
+    command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
+    arguments = arguments.replace("M", str(trained / "buys.npz")).replace("T", str(trained / "people.csv"))
+    line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_help_shows_brackets(vecprop):
+    assert "[columns]" in vecprop("train", "--help").stdout

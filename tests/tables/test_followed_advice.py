@@ -1,0 +1,119 @@
+"""Advice of notes and errors, followed as it is written: it does what it says."""
+
+import datetime
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, TabularClassifier, TabularRegressor
+
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0}
+ROWS = 60
+RNG = np.random.default_rng(0)
+DAYS = [datetime.date(2021, 1, 1) + datetime.timedelta(int(days)) for days in RNG.integers(0, 700, ROWS)]
+FRENCH = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
+GERMAN = [
+    "Januar",
+    "Februar",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
+    "Dezember",
+]
+
+
+def fitted(values, **settings):
+    table = pd.DataFrame({"v": values, "x": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 5 * 1.5})
+    return TabularRegressor("y", **FEW, **settings).fit(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        *(([day.strftime(form) for day in DAYS], "dates") for form in ("%d %m %Y", "%Y.%d.%m", "%d_%m_%Y", "%m|%d|%Y")),
+        *(
+            ([day.strftime(form) for day in DAYS], "dates")
+            for form in ("%d of %B %Y", "%a %b %d 00:00:00 %Y", "%G-W%V-%u")
+        ),
+        *(([day.strftime(form) for day in DAYS], "dates") for form in ("%d-%m-%y", "%y-%m-%d")),
+        *(([int(day.strftime(form)) for day in DAYS], "dates") for form in ("%Y%m", "%Y%j", "%y%m%d")),
+        ([["-", "n.a.", "7", "8", "9"][i % 5] for i in range(ROWS)], "numbers"),
+        ([f"1.{i % 12}" if i % 12 else "1.10" for i in range(ROWS)], "categories"),
+        ([f"{i % 5}E0{i % 4}" for i in range(ROWS)], "categories"),
+        ([9007199254740993 + i % 20 for i in range(ROWS)], "categories"),
+        ([f"{i % 12 + 1}/{i % 11 + 1}/2021" for i in range(ROWS)], "dates"),
+        ([f"{i % 9 + 1},{100 + i * 7}" for i in range(ROWS)], "numbers"),
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, list) else "",
+)
+def test_settings_in_notes_settle_what_they_are_about(values, kind):
+    (note,) = [note for note in fitted(values).notes_ if re.search(r"columns=|date_format=|decimal=", note)]
+    (setting,) = re.findall(r"columns=\{[^}]*\}|date_format='[^']*'|decimal='[^']*'", note)
+    again = fitted(values, **eval(f"dict({setting})"))
+    assert again.encoder_.kinds["v"] == kind
+    assert note not in again.notes_
+    if kind != "numbers":
+        assert not any("count as missing" in other for other in again.notes_)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{day.day} {FRENCH[day.month - 1]} {day.year}" for day in DAYS],
+        [f"{day.day}. {GERMAN[day.month - 1]} {day.year}" for day in DAYS],
+        [f"{day.year}-Q{(day.month - 1) // 3 + 1}" for day in DAYS],
+    ],
+    ids=lambda values: values[0],
+)
+def test_dates_that_no_format_reads_are_to_be_written_otherwise(values):
+    (note,) = [note for note in fitted(values).notes_ if "may be a date" in note]
+    assert note.endswith("may be a date: write it as 2024-01-31 is.")
+    assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
+
+
+def test_units_that_are_removed_leave_numbers():
+    notes = fitted([f"{i * 1.5} kg" for i in range(ROWS)]).notes_
+    assert any("without 'kg' it will be read as one" in note for note in notes)
+    assert fitted([f"{i * 1.5}" for i in range(ROWS)]).encoder_.kinds["v"] == "numbers"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("y", "abc"), ("y", "inf"), ("w", "-1"), ("w", "x"), ("w", "1e35"), ("day", "someday")]
+)
+def test_errors_on_a_file_name_its_line(column, value, tmp_path):
+    lines = ["a,w,day,y"] + [f"{i % 7},{1 + i % 3},2024-01-{1 + i % 28:02d},{i % 5}.5" for i in range(ROWS)]
+    lines.insert(6, "")
+    cells = dict(zip(["a", "w", "day", "y"], lines[19].split(","), strict=True))
+    lines[19] = ",".join((cells | {column: value}).values())
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    with pytest.raises(TableError, match=r"in line 20\b"):
+        TabularRegressor("y", **FEW).fit(tmp_path / "table.csv", sample_weight="w", time="day")
+
+
+def test_the_advice_on_amounts_that_are_taken_for_classes():
+    table = pd.DataFrame({"x": np.arange(ROWS) % 7, "salary": 1000 + np.arange(ROWS) * 7})
+    with pytest.warns(UserWarning, match="use TabularRegressor"):
+        TabularClassifier("salary", **FEW).fit(table)
+    assert not any("seen once" in note for note in TabularRegressor("salary", **FEW).fit(table).notes_)
