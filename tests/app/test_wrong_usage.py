@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def test_the_right_option_is_suggested(vecprop, arguments, meant):
 
 
 def test_synonyms_are_of_options_that_there_are():
-    group = get_command(app)
+    group: Any = get_command(app)
     commands = [command for name, command in group.commands.items() if name != "learn"]
     commands += group.commands["learn"].commands.values()
     names = {opt.lstrip("-") for command in commands for each in command.params for opt in (*each.opts, each.name)}

@@ -16,19 +16,6 @@ RNG = np.random.default_rng(0)
 DAYS = [datetime.date(2021, 1, 1) + datetime.timedelta(int(days)) for days in RNG.integers(0, 700, ROWS)]
 FRENCH = ("jan", "fév", "mars", "avril", "mai", "juin", "juillet", "août", "sept", "oct", "nov", "déc")
 GERMAN = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "Sept", "Okt", "Nov", "Dez")
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-]
 
 
 def fitted(values, **settings):

@@ -202,7 +202,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
         self.classes_, numbers = np.unique(y, return_inverse=True)
         self._require_classes(len(self.classes_), len(y))
         if len(self.classes_) == 2:
-            self._positive = positive_index(self.classes_, np.bincount(numbers), self.positive, self._named_target)
+            self._positive = positive_index(
+                self.classes_, np.bincount(numbers).tolist(), self.positive, self._named_target
+            )
         counts = np.bincount(numbers, weight)
         shares = counts / counts.sum()
         T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))

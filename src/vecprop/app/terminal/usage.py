@@ -118,7 +118,8 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
     for arg in args:
         if arg in getattr(command, "commands", ()):
             command, path = command.commands[arg], f"{path} {arg}"
-    option, parameter = getattr(error, "option_name", ""), getattr(error, "param", None)
+    parameter: Any = getattr(error, "param", None)
+    option = getattr(error, "option_name", "")
     see = f"see {path} --help."
     if kind == "NoArgsIsHelpError":
         return f"{path} needs a command: {see}"
@@ -150,7 +151,7 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
 
 def _meant(guess: str, command: Any) -> str:
     """Return the option or argument of a command that a guess probably means; empty text if none."""
-    shown = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
+    shown: dict[str, Any] = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
     shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
     name = _nearest(guess, SYNONYMS, shown)
     if name and shown[name] is not None and shown[name].param_type_name == "argument":
