@@ -1,12 +1,14 @@
 """The commands of ``vecprop``, and how each of them ends: with an exit code, and errors in one line."""
 
 import functools
+import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .commands import learn
 from .commands.check import check
@@ -20,8 +22,38 @@ from .commands.playground import playground
 from .commands.predict import predict
 from .commands.train import train
 from .commands.warmup import warmup
-from .terminal.errors import INTERRUPTED, code_of, reader_has_ended, say, sentence
-from .terminal.usage import Commands
+from .terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, say, sentence
+from .terminal.usage import sentence_of
+
+_WrongUsage: Any = typer.BadParameter.__base__  # which typer does not export
+
+
+class Commands(TyperGroup):
+    """The commands: a wrong option is one sentence, and a reader that has ended is not an error."""
+
+    def main(
+        self, args: Sequence[str] | None = None, *names: Any, standalone_mode: bool = True, **settings: Any
+    ) -> Any:
+        """Run a command, and end the program with its exit code."""
+        args = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(args, *names, standalone_mode=False, **settings)
+            sys.stdout.flush()
+        except UsageError as error:
+            say(str(error))
+            code = USAGE
+        except _WrongUsage as error:
+            say(sentence_of(error, self, args))
+            code = USAGE
+        except BrokenPipeError:
+            code = int(not reader_has_ended())
+        except SystemExit as error:
+            if not isinstance(error.__context__, BrokenPipeError):  # with which rich ends while it shows help
+                raise
+            code = 0
+        if not standalone_mode:
+            return code
+        sys.exit(code)
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,18 +1,10 @@
 """Wrong options and commands as one sentence, with the one that was probably meant."""
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import typer
-from typer.core import TyperGroup
-
-from .errors import USAGE, UsageError, reader_has_ended, say
-
-_WrongUsage: Any = typer.BadParameter.__base__  # typer has this class of click's, but does not export it
 
 SYNONYMS = {
     "max-iter": "epochs epoch n-epochs num-epochs max-epochs iterations iters n-iter num-iter steps max-steps",
@@ -82,34 +74,6 @@ COMMANDS = {
     "--version": "version",
 }
 """What commands are called elsewhere."""
-
-
-class Commands(TyperGroup):
-    """The commands: a wrong option is one sentence, and a reader that has ended is not an error."""
-
-    def main(
-        self, args: Sequence[str] | None = None, *names: Any, standalone_mode: bool = True, **settings: Any
-    ) -> Any:
-        """Run a command, and end the program with its exit code."""
-        args = list(sys.argv[1:] if args is None else args)
-        try:
-            code = super().main(args, *names, standalone_mode=False, **settings)
-            sys.stdout.flush()
-        except UsageError as error:
-            say(str(error))
-            code = USAGE
-        except _WrongUsage as error:
-            say(sentence_of(error, self, args))
-            code = USAGE
-        except BrokenPipeError:
-            code = int(not reader_has_ended())
-        except SystemExit as error:
-            if not isinstance(error.__context__, BrokenPipeError):  # with which rich ends while it shows help
-                raise
-            code = 0
-        if not standalone_mode:
-            return code
-        sys.exit(code)
 
 
 def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
