@@ -150,7 +150,7 @@ def test_values_that_are_not_classes_are_named(y, said):
 
 
 def test_nearly_as_many_classes_as_rows_raise_a_warning():
-    with pytest.warns(UserWarning, match=r"has 300 classes in 300 rows, .*use TabularRegressor \(--task regression\)"):
+    with pytest.warns(UserWarning, match=r"has 300 classes in 300 rows.*use TabularRegressor \(--task regression\)"):
         TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, np.arange(300))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

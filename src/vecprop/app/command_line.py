@@ -48,7 +48,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             code = int(not reader_has_ended())
         except SystemExit as error:
-            if not isinstance(error.__context__, BrokenPipeError):  # with which rich ends while it shows help
+            if not isinstance(error.__context__, BrokenPipeError):  # rich raises this while it shows help
                 raise
             code = 0
         if not standalone_mode:

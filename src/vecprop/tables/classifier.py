@@ -29,8 +29,8 @@ from .threshold import ThresholdRule, decided, positive_index, positive_of
 
 MOST_RARE = 1000
 """The largest number of classes of which half are seen once: beyond, a target is an identifier."""
-MOST_ONCE = ", most of which are seen once"
-"""The part of the note on a target of many classes by which its warning is known."""
+MOST_ONCE = ", and most are seen once"
+"""These words identify the warning about a target with many classes."""
 MOST_ENTRIES = 500_000_000
 """The largest number of probabilities of the rows of training, which bounds their memory: 2 GB in float32."""
 
@@ -153,7 +153,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N,)
         """
         P = self.predict_proba(X)  # which refuses what it cannot predict
-        return self.classes_[decided(P, getattr(self, "threshold_", None), positive_of(self))]
+        return self.classes_[decided(P, getattr(self, "threshold_", None), self)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.

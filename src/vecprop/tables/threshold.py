@@ -146,18 +146,17 @@ def _as_text(name: Any) -> str:
     return (f"{name:.17g}" if isinstance(name, float) else str(name)).strip().casefold()
 
 
-def decided(P: np.ndarray, threshold: float | np.ndarray | None, positive: int = 1) -> np.ndarray:
+def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:
     """Return the index of the class that is predicted for each row: the most probable one, or by a threshold.
 
-    The threshold is on the probability of the class with the index ``positive``. Rows may have different ones, (N,).
+    The threshold is on the probability of the model's positive class. Rows may have different thresholds, (N,).
 
     Examples
     --------
     >>> decided(np.array([[0.6, 0.4]]), None), decided(np.array([[0.6, 0.4]]), 0.3)
     (array([0]), array([1]))
-    >>> decided(np.array([[0.6, 0.4]]), 0.7, positive=0)
-    array([1])
     """
     if threshold is None:
         return P.argmax(axis=1)
+    positive = positive_of(model)
     return np.where(P[:, positive] > threshold, positive, 1 - positive)

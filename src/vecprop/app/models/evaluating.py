@@ -11,7 +11,7 @@ from ...tables.frames import twice
 from ...tables.memory_plan import require_room
 from ...tables.separated import require_columns
 from ...tables.table_parts import frames_of
-from ...tables.threshold import positive_of
+from ...tables.threshold import decided, positive_of
 from ...tables.watch import Watch
 from .describing import positive_class
 from .estimates import Estimate, estimates
@@ -27,7 +27,7 @@ from .known_rows import (
     with_target,
 )
 from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from .predicting import decisions, errors_of_steps, rows_for
+from .predicting import errors_of_steps, rows_for
 from .quantiles import levels_of, quantiles_of
 
 
@@ -78,7 +78,9 @@ def evaluation(
 
     Y = np.concatenate([predicted(rows) for rows in _inputs(frames, known.columns, is_used)])
     if is_classifier:
-        metrics = metrics_of_classes(y, Y, decisions(model, Y), counts, positive_of(model))
+        metrics = metrics_of_classes(
+            y, Y, decided(Y, getattr(model, "threshold_", None), model), counts, positive_of(model)
+        )
     else:
         metrics = metrics_of_quantiles(y, Y, levels) if levels else metrics_of_numbers(y, Y)
     notes = list(dict.fromkeys([*notes, *watch.notes()]))

@@ -47,7 +47,7 @@ def target_named(model: Any, target: str | None) -> str:
     if target is None:
         raise UsageError("The model does not say which column is its target: give --target.")
     if target in getattr(model, "feature_names_in_", ()):
-        raise UsageError(f"--target is {target!r}, but this column is an input of the model: give that of the target.")
+        raise UsageError(f"--target is {target!r}, but the model has this column as an input: name another column.")
     return target
 
 

@@ -11,7 +11,7 @@ from ...tables.error import TableError, first_line, nearest, pandas
 from ...tables.frames import twice
 from ...tables.reading import typed
 from ...tables.table_model import TableModel
-from ...tables.threshold import decided, positive_of
+from ...tables.threshold import decided
 from ...tables.watch import Watch
 from ..terminal.errors import UsageError
 
@@ -62,18 +62,14 @@ def _predicted(model: Any, rows: Any, coverage: float | None) -> Frame:
             raise UsageError("Intervals are of numbers, but this model predicts classes with their probabilities.")
         P = model.predict_proba(rows)
         columns = {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
-        return pandas().DataFrame({"prediction": np.asarray(model.classes_)[decisions(model, P)], **columns})
+        numbers = decided(P, getattr(model, "threshold_", None), model)
+        return pandas().DataFrame({"prediction": np.asarray(model.classes_)[numbers], **columns})
     columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
     if coverage is not None:
         if not hasattr(model, "predict_interval"):
             raise UsageError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
         columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
     return pandas().DataFrame(columns)
-
-
-def decisions(model: Any, P: np.ndarray) -> np.ndarray:
-    """Return the number of the class that a model decides on, given the probabilities of rows (N, C)."""
-    return decided(P, getattr(model, "threshold_", None), positive_of(model))
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
 
 
 def _about_options(message: str) -> str:
-    """Return scikit-learn's message on a setting as one on the option for it; others as they are."""
+    """Return a message on an option for scikit-learn's message on its setting; other messages stay unchanged."""
     found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
     option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
     if not (found and option):

@@ -71,7 +71,7 @@ class Measured:
     @property
     def decided(self) -> np.ndarray:
         """The index of the class that is predicted for each row, (N,)."""
-        return decided(self.predicted, self.thresholds, positive_of(self.model))
+        return decided(self.predicted, self.thresholds, self.model)
 
     def metrics(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
@@ -82,7 +82,7 @@ class Measured:
         if is_classifier(self.model):
             thresholds = None if self.thresholds is None else self.thresholds[rows]
             positive = positive_of(self.model)
-            return metrics_of_classes(truth, Y, decided(Y, thresholds, positive), weight, positive)
+            return metrics_of_classes(truth, Y, decided(Y, thresholds, self.model), weight, positive)
         levels = levels_of(self.model)
         return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..columns import row_named
-from ..threshold import decided, positive_of
+from ..threshold import decided
 from .losses import row_losses
 
 
@@ -58,7 +58,7 @@ def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray,
     losses = row_losses(model, predicted, truth)
     places = [place for place in np.argsort(-losses, kind="stable") if not np.isnan(losses[place])][:count]
     if hasattr(model, "classes_"):
-        numbers = decided(predicted, getattr(model, "threshold_", None), positive_of(model))
+        numbers = decided(predicted, getattr(model, "threshold_", None), model)
         truth, predicted = model.classes_[truth], model.classes_[numbers]
     columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist()
     return [WorstRow(row_named(index, place), *values) for place, *values in zip(places, *columns, strict=True)]
