@@ -85,6 +85,22 @@ class ThresholdRule:
         place = int(np.argmax(self._worth(right, alarms, right[-1])))
         return float((bounds[place] + bounds[place + 1]) / 2)
 
+    def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """Return the best threshold for each row by the rows of the other half of the folds, (N,); nan without any.
+
+        Examples
+        --------
+        >>> p, is_positive = np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, True, False, True])
+        >>> ThresholdRule("cost", (1.0, 1.0)).of_other_half(p, is_positive, np.ones(4), fold=np.array([0, 0, 1, 1]))
+        array([0.35, 0.35, 0.15, 0.15])
+        """
+        found, half = np.full(len(p), np.nan), fold % 2
+        for number in (0, 1):
+            others = (half != number) & ~np.isnan(p)
+            if self.goal == "probability" or 0 < is_positive[others].sum() < others.sum():
+                found[half == number] = self.best(p[others], is_positive[others], weight[others])
+        return found
+
     def _worth(self, right: np.ndarray, alarms: np.ndarray, there: float) -> np.ndarray:
         """Return how good thresholds are, the highest first, from the rows above them, right ones and false alarms."""
         if self.goal == "f1":

@@ -17,9 +17,7 @@ from .shared_options import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]
-Seconds = Annotated[
-    float, typer.Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")
-]
+Seconds = Annotated[float, typer.Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")]
 Memory = Annotated[int, typer.Option(min=256, help="The memory of a file's process, in MB.")]
 
 

@@ -12,7 +12,7 @@ from ...tables.error import TableError
 from ...tables.folds import splits
 from ...tables.growth import fit_together
 from ...tables.out_of_fold import out_of_fold
-from ...tables.threshold import decided, positive_of
+from ...tables.threshold import ThresholdRule, decided, positive_of
 from ...train.progress import Progress
 from ..models.describing import positive_class
 from ..models.estimates import Metric
@@ -122,6 +122,11 @@ def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
         for learned, unseen in splits(fold, is_time=parts.dependence.is_time)
     ]
     thresholds = _thresholds(model, len(parts.y))
+    if thresholds is not None:  # a row has no say in the threshold by which it is decided
+        positive = positive_of(model)
+        p, is_positive = model.out_of_fold_[:, positive], as_learned(model, parts.y) == positive
+        of_others = ThresholdRule.of(model.threshold).of_other_half(p, is_positive, parts.weight, fold)
+        thresholds = np.where(np.isnan(of_others), thresholds, of_others)
     return _out_of_fold("out of fold", model, parts, model.out_of_fold_, baselines, [], thresholds)
 
 

@@ -123,8 +123,8 @@ def _apart(margin: Estimate) -> str:
 def _without_test(trained: Trained) -> Iterator[str]:
     if trained.measured.how == "out of fold":
         yield (
-            "There is no test: rows of training are predicted by networks that were not trained on them, but stopped, "
-            "chosen and calibrated by them."
+            "There is no test: each training row is predicted by networks that were neither trained on it nor stopped "
+            "by it."
         )
 
 
