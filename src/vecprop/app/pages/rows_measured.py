@@ -27,8 +27,8 @@ def _without_test(request: Request, measured: Measured) -> Html:
             f"was trained on others.{together}"
         )
     return html(
-        f"There is no test: {len(measured.truth):,} rows of training were predicted by the networks that were not "
-        f"trained on them, but stopped and calibrated by them. So the metrics are a little too good.{together}"
+        f"There is no test: {len(measured.truth):,} training rows were predicted by networks that were neither "
+        f"trained on them nor stopped by them.{together}"
     )
 
 
