@@ -276,7 +276,7 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         (["-o", "."], "is a folder"),
         (["-o", "people.csv", "--force"], "people.csv is what is read"),
         (["--dropout", 2], "dropout"),
-        (["--hidden-layer-sizes", "5,x"], "no list of widths"),
+        (["--hidden-layer-sizes", "5,x"], "--hidden-layer-sizes is '5,x', but must be whole numbers of at least 1"),
         (["--activation", "step"], "activation"),
         (["--ensemble", 1], "ensemble"),
         (["--search"], "--search is now --budget alone: give --budget 60"),
@@ -284,7 +284,7 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         (["--stages", 0], "stages"),
         (["--stages", 2, "--budget", 60], "budget=60.0 the seconds that decide it: give one of the two"),
         (["--quantile", "0.9"], "is for --loss quantile"),
-        (["--loss", "quantile", "--quantile", "high"], "no list of levels"),
+        (["--loss", "quantile", "--quantile", "high"], "--quantile is 'high', but must be levels"),
         (["--loss", "quantile"], "has no loss"),
     ],
 )

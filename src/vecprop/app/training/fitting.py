@@ -52,18 +52,14 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{_named(name)} is {value}, but must be a finite number.")
     if "hidden_layer_sizes" in settings:
-        settings["hidden_layer_sizes"] = _several(settings["hidden_layer_sizes"], int, "widths such as 64,64")
-        if min(settings["hidden_layer_sizes"]) < 1:
-            raise UsageError(
-                f"--hidden-layer-sizes is {options['hidden_layer_sizes']!r}, but each width must be a whole number "
-                "of at least 1."
-            )
+        what = "whole numbers of at least 1, such as 64,64"
+        settings["hidden_layer_sizes"] = _several("hidden_layer_sizes", options, int, what)
     with suppress(ValueError, KeyError):  # else it is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
         if settings.get("loss") != "quantile":
             raise UsageError(f"--quantile {settings['quantile']} is for --loss quantile: give that too.")
-        levels = _several(settings["quantile"], float, "levels such as 0.05,0.5,0.95")
+        levels = _several("quantile", options, float, "levels between 0 and 1, such as 0.05,0.5,0.95")
         settings["quantile"] = levels[0] if len(levels) == 1 else levels
     return settings
 
@@ -125,9 +121,10 @@ def was_interrupted(model: Any) -> bool:
     return INTERRUPTED in model.notes_
 
 
-def _several(text: str, kind: Callable[[str], Any], what: str) -> Sequence[Any]:
-    """Return numbers that are separated by commas, or refuse other text."""
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"{text!r} is no list of {what}.") from None
+def _several(option: str, options: Mapping[str, Any], kind: Callable[[str], Any], what: str) -> Sequence[Any]:
+    """Return the positive numbers of an option, which are separated by commas, or refuse other text."""
+    with suppress(ValueError):
+        numbers = tuple(kind(part) for part in options[option].split(","))
+        if min(numbers) > 0:
+            return numbers
+    raise UsageError(f"{_named(option)} is {options[option]!r}, but must be {what}.")
