@@ -20,6 +20,7 @@ _PLACES = (
 )
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
 """Text with a year from 1900 on and what else a date has."""
+_LETTER = re.compile(r"[^\W\d_]")
 _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 LATE = 21915
 """A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
@@ -42,13 +43,14 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
     def most_are(what: Callable[[str], object]) -> bool:
         return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
 
-    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.9)
-    if dates is not None:
+    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
+    if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
         date = next(text for text in texts if dates.days(text) is not None)
         return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
     if most_are(_UNKNOWN_DATE.fullmatch):
         form = _format_of(texts)
-        settled = f"settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        settled = f"give its format, as in columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
     if most_are(_CLOCK.fullmatch):
         return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
