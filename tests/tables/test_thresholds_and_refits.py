@@ -98,6 +98,12 @@ def test_a_threshold_is_not_chosen_without_rows_of_both_classes():
     assert "of the class 'no'" in model.notes_[-1]
 
 
+def test_a_threshold_of_an_earlier_fit_is_forgotten():
+    model = TabularClassifier("y", **FEW, threshold=0.9).fit(TABLE)
+    assert model.threshold_ == 0.9
+    assert not hasattr(model.set_params(threshold=None).fit(TABLE), "threshold_")
+
+
 def test_exports_decide_by_the_threshold(classifier):
     names: dict[str, Any] = {}
     exec(to_numpy(classifier), names)

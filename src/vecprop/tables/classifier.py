@@ -319,6 +319,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return Calibrated(learned, P)
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
+        vars(self).pop("threshold_", None)  # of an earlier fit
         if self.threshold is None:
             return
         known = ~np.isnan(unseen[:, 0])
