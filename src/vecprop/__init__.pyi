@@ -76,11 +76,11 @@ from .scale.workers import DaskWorkers as DaskWorkers
 from .system.versions import VersionWarning as VersionWarning
 from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError
-from .tables.parquet_blocks import ParquetBlocks as ParquetBlocks
-from .tables.reading import read_chunks as read_chunks
-from .tables.reading import read_table as read_table
+from .tables.kinds.task import guess_task as guess_task
+from .tables.reading.reading import read_chunks as read_chunks
+from .tables.reading.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
-from .tables.task import guess_task as guess_task
+from .tables.streaming.parquet_blocks import ParquetBlocks as ParquetBlocks
 from .train.blocks import ArrayBlocks as ArrayBlocks
 from .train.blocks import Blocks as Blocks
 from .train.copying import copy_blocks as copy_blocks

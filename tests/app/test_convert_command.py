@@ -14,7 +14,7 @@ import pytest
 
 from vecprop import TabularClassifier, read_table
 from vecprop.app import converting
-from vecprop.tables import separated
+from vecprop.tables.reading import delimited as separated
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from vecprop.app.models.metrics import metrics_of_numbers
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.measured import cross_validated, unseen_in_training
 from vecprop.app.training.train_on_table import Trained
-from vecprop.tables.folds import learned_by
+from vecprop.tables.encoding.folds import learned_by
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 
@@ -88,7 +88,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
 
 
 def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
     parts = divided(Request(visits(tmp_path), "y", Split(0, None, None, 0)))
     model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)

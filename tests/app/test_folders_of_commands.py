@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from commands import FAST
-from vecprop.tables import memory_plan
+from vecprop.tables.streaming import memory_plan
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def measured(people, trained, tmp_path):
 @pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
 def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkeypatch, target):
     whole = vecprop("evaluate", trained / f"{target}.npz", "whole.csv", "--weight", "w", "--json")
-    monkeypatch.setattr("vecprop.tables.frames.read_table", None)  # which reads all rows
+    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
     parts = vecprop("evaluate", trained / f"{target}.npz", "parts", "--weight", "w", "--json")
     assert (parts.exit_code, json.loads(parts.stdout)) == (0, json.loads(whole.stdout))
     assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())

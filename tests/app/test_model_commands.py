@@ -16,7 +16,7 @@ import vecprop as vp
 from commands import FAST
 from vecprop.app.command_line import app
 from vecprop.app.models.predicting import notes_on, predictions
-from vecprop.tables.reading import chunks
+from vecprop.tables.reading.reading import chunks
 
 
 def read(text):

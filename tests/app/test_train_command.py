@@ -137,7 +137,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table, text, said):
 
 
 def test_a_budget_is_written_as_its_stages_which_make_the_model_again(vecprop, table, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.stages.perf_counter", partial(next, count()))  # a second at each look
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
     done = vecprop("train", table, "--target", "buys", "--budget", 7, "--json", *FAST)
     model, result = vp.load("people.npz"), result_of(done)
     assert result["stages"] == model.stages_ > 1

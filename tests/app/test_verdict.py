@@ -15,7 +15,7 @@ from vecprop.app.training import baselines
 from vecprop.app.training.baselines import Baselines, _of_columns
 from vecprop.app.training.columns_for_trees import columns_for_trees
 from vecprop.app.training.verdict import verdict
-from vecprop.tables.encoder import Encoder
+from vecprop.tables.encoding.encoder import Encoder
 
 
 def trained(ours, naive, boosting, how="test"):

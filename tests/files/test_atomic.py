@@ -23,7 +23,7 @@ models = [TrainedNetwork(network, np.full(network.layout.size, value)) for value
 import copy
 from dataclasses import replace
 from vecprop import TabularRegressor
-from vecprop.tables.ensemble import Ensemble
+from vecprop.tables.ensemble.ensemble import Ensemble
 model = TabularRegressor(max_iter=1, hidden_layer_sizes=(200, 100)).fit(np.eye(20), np.arange(20.0))
 models = []
 for value in (1.0, 2.0):

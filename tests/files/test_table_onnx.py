@@ -10,9 +10,9 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_onnx
-from vecprop.tables import columns as tables_columns
-from vecprop.tables.ensemble import Ensemble, temperature_scaled
-from vecprop.tables.values import MISSING, as_names
+from vecprop.tables.encoding import columns as tables_columns
+from vecprop.tables.ensemble.ensemble import Ensemble, temperature_scaled
+from vecprop.tables.kinds.values import MISSING, as_names
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -130,7 +130,7 @@ def test_intervals_that_cannot_be_are_refused():
 
 
 def test_stages(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
     model = vp.TabularClassifier(**FEW, stages=8).fit(TABLE, THREE)
     assert len(model.ensemble_.views) == 9
     assert_same(model, TABLE, NEW)

@@ -12,7 +12,7 @@ import pytest
 import vecprop as vp
 from models import raw_table
 from vecprop import FileError, to_numpy
-from vecprop.tables.columns import NumberInputs
+from vecprop.tables.encoding.columns import NumberInputs
 
 FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 TABLE, NEW = raw_table(0), raw_table(1, unseen=["Pune"])
@@ -63,7 +63,7 @@ def test_numbers(activation):
 
 
 def test_stages(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
     model = vp.TabularClassifier(**FEW, stages=8).fit(TABLE, THREE)
     assert len(model.ensemble_.views) == 9
     assert_same(model, TABLE, NEW)

@@ -8,11 +8,11 @@ import pytest
 
 import vecprop as vp
 from vecprop import TabularClassifier, TabularRegressor, guess_task, read_chunks, read_table
-from vecprop.tables.asked import Asked
-from vecprop.tables.encoder import Encoder
-from vecprop.tables.kinds import kind_of
-from vecprop.tables.moments import DateReading
-from vecprop.tables.numerals import NumberReading
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.kinds.dates import DateReading
+from vecprop.tables.kinds.kinds import kind_of
+from vecprop.tables.kinds.number_formats import NumberReading
+from vecprop.tables.kinds.options import Asked
 
 N = 120
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}

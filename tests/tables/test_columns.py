@@ -4,10 +4,10 @@ import pytest
 from scipy.stats import norm
 
 from vecprop import TableError, guess_task
-from vecprop.tables.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs
-from vecprop.tables.encoder import Encoder
-from vecprop.tables.moments import DateReading
-from vecprop.tables.values import as_names, as_numbers
+from vecprop.tables.encoding.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.kinds.dates import DateReading
+from vecprop.tables.kinds.values import as_names, as_numbers
 
 N = 40
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]

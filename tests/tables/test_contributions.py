@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.columns import Categories, Dates, NumberInputs
-from vecprop.tables.drift import Profile
+from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
+from vecprop.tables.encoding.texts import HashedTexts
 from vecprop.tables.explaining import shapley
 from vecprop.tables.explaining.background import background_inputs, drawn
+from vecprop.tables.explaining.drift import Profile
 from vecprop.tables.explaining.shapley import shapley_values
-from vecprop.tables.texts import HashedTexts
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from vecprop import TableError, TabularRegressor, read_chunks, read_table
-from vecprop.tables.moments import DateReading
-from vecprop.tables.task import as_whole
-from vecprop.tables.values import read_days
+from vecprop.tables.kinds.dates import DateReading
+from vecprop.tables.kinds.task import as_whole
+from vecprop.tables.kinds.values import read_days
 
 N = 60
 IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # whole numbers are below 1e308 there

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from vecprop import TabularRegressor
-from vecprop.tables.encoder import Encoder
+from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.explaining.dependence import dependences
 from vecprop.tables.explaining.worst_rows import worst_rows
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from vecprop import TabularRegressor, load, save
-from vecprop.tables.columns import Categories, NumberInputs
-from vecprop.tables.drift import Profile
+from vecprop.tables.encoding.columns import Categories, NumberInputs
+from vecprop.tables.explaining.drift import Profile
 
 
 def sold(rows=800, seed=0):

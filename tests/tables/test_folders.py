@@ -11,7 +11,7 @@ import pytest
 from pyarrow import dataset
 
 from vecprop import TableError, TabularClassifier, TabularRegressor, read_chunks, read_table
-from vecprop.tables import memory_plan
+from vecprop.tables.streaming import memory_plan
 
 FRAME = pd.DataFrame(
     {"size": [1.5, 2.0, np.nan, 4.0, 5.0, 6.25], "town": ["Oslo", None, "Rome", "Oslo", "Lima", "x7"], "id": range(6)}
@@ -180,7 +180,7 @@ def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
     models = [TabularClassifier("y", **settings).fit(frame), TabularRegressor("v", **settings).fit(frame)]
     wanted = [(model.score(frame), model.check(other), model.predict(other)) for model in models]
     assert all(notes for _, notes, _ in wanted)
-    monkeypatch.setattr("vecprop.tables.frames.read_table", None)  # which reads all rows
+    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
     for model, (score, notes, predictions) in zip(models, wanted, strict=True):
         assert model.score(table) == score
         assert model.check(tmp_path / "other.parquet") == notes

@@ -9,9 +9,9 @@ from scipy.stats.contingency import association
 
 from vecprop import Dense, Network, ReLU, SquaredError, TabularRegressor
 from vecprop.core.losses import Quantile
-from vecprop.tables.columns import NumberInputs
-from vecprop.tables.encoder import Encoder
-from vecprop.tables.ensemble import Ensemble, Networks
+from vecprop.tables.encoding.columns import NumberInputs
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.ensemble.ensemble import Ensemble, Networks
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.alike import _basis, associations, groups_of
 from vecprop.tables.explaining.importance import importances

@@ -15,9 +15,9 @@ from vecprop.compiled.jit.fit_record import address_of_array
 from vecprop.compiled.lower.expansion import AT_ONCE
 from vecprop.core.selection import Selection
 from vecprop.files.checkpoint.digests import digest
-from vecprop.tables import encoder as tables_encoder
-from vecprop.tables.encoder import VIEWS, Encoder
-from vecprop.tables.kept_rows import RowFormat
+from vecprop.tables.encoding import encoder as tables_encoder
+from vecprop.tables.encoding.encoder import VIEWS, Encoder
+from vecprop.tables.encoding.kept_rows import RowFormat
 
 N = 3 * AT_ONCE + 5
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from killing import Killed, kill_at
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
 from vecprop.files.checkpoint import pace
-from vecprop.tables import stages as module
+from vecprop.tables.ensemble import stages as module
 from vecprop.train.compiled.cohort import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 6, "max_iter": 8, "random_state": 0}

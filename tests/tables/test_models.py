@@ -19,11 +19,11 @@ from sklearn.preprocessing import StandardScaler
 
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.calibration import best_inverse_temperature
-from vecprop.tables.ensemble import temperature_scaled
-from vecprop.tables.ensemble_fit import Training
-from vecprop.tables.folds import folds
-from vecprop.tables.intervals import Residuals
+from vecprop.tables.encoding.folds import folds
+from vecprop.tables.ensemble.calibration import best_inverse_temperature
+from vecprop.tables.ensemble.ensemble import temperature_scaled
+from vecprop.tables.ensemble.ensemble_fit import Training
+from vecprop.tables.ensemble.intervals import Residuals
 
 SMALL: dict[str, Any] = {
     "n_members": 3,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vecprop as vp
-from vecprop.tables.parquet_blocks import columns_as_array
+from vecprop.tables.streaming.parquet_blocks import columns_as_array
 from vecprop.train import stream
 from vecprop.train.blocks import digest_of
 

@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from vecprop import TableError, TabularClassifier, load, save, to_numpy, to_onnx
+from vecprop.tables.ensemble.threshold import ThresholdRule, positive_index
 from vecprop.tables.explaining.dependence import dependences
-from vecprop.tables.threshold import ThresholdRule, positive_index
 
 FEW: dict[str, Any] = {
     "n_members": 3,

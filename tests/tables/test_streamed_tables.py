@@ -9,11 +9,13 @@ import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
-from vecprop.tables import memory_plan, settings, trial
-from vecprop.tables.memory_plan import RowSizes, as_bytes
-from vecprop.tables.streamed import Roles, Streamed, StreamedFolds
-from vecprop.tables.table_parts import TableParts
-from vecprop.tables.window_fit import trained_in_windows
+from vecprop.tables import settings
+from vecprop.tables.ensemble import trial
+from vecprop.tables.reading.table_parts import TableParts
+from vecprop.tables.streaming import memory_plan
+from vecprop.tables.streaming.memory_plan import RowSizes, as_bytes
+from vecprop.tables.streaming.streamed import Roles, Streamed, StreamedFolds
+from vecprop.tables.streaming.window_fit import trained_in_windows
 
 ROWS = 12_000
 SMALL = memory_plan.PROGRAM + 11_000_000
@@ -157,7 +159,7 @@ def stages_of(model):
 @pytest.mark.long
 def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_are_kept(folder, little, monkeypatch):
     settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all stages are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all stages are kept
     workers = Here()
     one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory="1GB") for w in (None, workers))
     assert workers.bundles > 0
@@ -166,7 +168,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     assert (one.stages_, len(one.loss_curves_)) == (3, 8)
     assert one.notes_ == other.notes_
     assert "Of 3 stage(s), the sample tells which are kept." in one.notes_
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", 1.0)  # so that none is
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", 1.0)  # so that none is
     settings.pop("stages")
     alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory="1GB")
     first = TabularRegressor("v", stages=1, **settings).fit(folder, memory="1GB")
@@ -175,9 +177,9 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
 
 @pytest.mark.long
 def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)
     now = iter(range(10_000))
-    monkeypatch.setattr("vecprop.tables.stages.perf_counter", lambda: next(now))
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
     settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
     spent = [TabularRegressor("v", budget=budget, **settings).fit(folder, memory="1GB") for budget in (1e-9, 1e4)]
     assert [model.stages_ for model in spent] == [1, 16]
@@ -288,7 +290,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
     folder, little, tmp_path, monkeypatch, setting, stages
 ):
     monkeypatch.setattr("vecprop.files.checkpoint.pace.SHARE", np.inf)
-    monkeypatch.setattr("vecprop.tables.growth.PROGRESS", -9.0)  # so that all stages are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all stages are kept
     columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
     settings = OF_CLASSES | {"columns": columns, "stages": stages}
     whole = TabularClassifier("y", **settings).fit(folder, memory="1GB", **setting)

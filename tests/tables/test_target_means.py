@@ -9,11 +9,11 @@ import pytest
 
 from vecprop import TabularClassifier, TabularRegressor, load, save, to_numpy, to_onnx
 from vecprop.core.selection import Selection
-from vecprop.tables import encoder as tables_encoder
-from vecprop.tables.columns import Categories
-from vecprop.tables.encoder import VIEWS, Encoder
+from vecprop.tables.encoding import encoder as tables_encoder
+from vecprop.tables.encoding.columns import Categories
+from vecprop.tables.encoding.encoder import VIEWS, Encoder
+from vecprop.tables.encoding.target_means import MOST_SPREADS, ROWS_OF_ALL, target_means
 from vecprop.tables.explaining.alike import groups_of
-from vecprop.tables.target_means import MOST_SPREADS, ROWS_OF_ALL, target_means
 
 N, TOWNS = 1200, 300
 RNG = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
     names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
     T[names == "town 7"] = 1e9
     assert np.abs(target_means(names, T, FOLD)[1]).max() == MOST_SPREADS
-    monkeypatch.setattr("vecprop.tables.target_means.MOST_NAMES", 3)
+    monkeypatch.setattr("vecprop.tables.encoding.target_means.MOST_NAMES", 3)
     means, inputs = target_means(names, Y[:, None], FOLD)
     known, counts = np.unique(names, return_counts=True)
     assert counts[np.isin(known, means.names)].min() >= np.sort(counts)[-3]

@@ -10,10 +10,10 @@ from threadpoolctl import threadpool_limits
 from vecprop import TabularClassifier, load, save
 from vecprop.files.model_file import container
 from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
-from vecprop.tables import texts as module
-from vecprop.tables.asked import Asked
-from vecprop.tables.encoder import Encoder
-from vecprop.tables.texts import HashedTexts, LatentTexts
+from vecprop.tables.encoding import texts as module
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.encoding.texts import HashedTexts, LatentTexts
+from vecprop.tables.kinds.options import Asked
 
 RNG = np.random.default_rng(0)
 NOUNS = [f"noun{k}" for k in range(40)]

@@ -10,8 +10,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save, to_numpy
+from vecprop.tables.ensemble.threshold import ThresholdRule
 from vecprop.tables.explaining.worst_rows import worst_rows
-from vecprop.tables.threshold import ThresholdRule
 
 FEW: dict[str, Any] = {
     "n_members": 3,

@@ -9,9 +9,10 @@ import pytest
 
 from vecprop import Dense, TabularClassifier, TabularRegressor, TrainingResult, load, save, train_population
 from vecprop.core.selection import Selection
-from vecprop.tables import settings, trial
+from vecprop.tables import settings
+from vecprop.tables.ensemble import trial
+from vecprop.tables.ensemble.trial import with_views_that_pay
 from vecprop.tables.settings import SharedSettings
-from vecprop.tables.trial import with_views_that_pay
 from vecprop.train import progress_bar as bar
 from vecprop.train.progress import Progress
 

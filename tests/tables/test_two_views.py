@@ -11,11 +11,11 @@ from sklearn.metrics import log_loss
 
 from vecprop import ELU, Dense, ReLU, SiLU, TabularClassifier, TabularRegressor, Tanh, load, save
 from vecprop.tables import table_model
-from vecprop.tables.calibration import ROWS_OF_ITS_OWN, best_shares
-from vecprop.tables.encoder import Encoder
-from vecprop.tables.ensemble import Ensemble, temperature_scaled
-from vecprop.tables.ensemble_fit import Fit, trained
-from vecprop.tables.growth import Growing
+from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.ensemble.calibration import ROWS_OF_ITS_OWN, best_shares
+from vecprop.tables.ensemble.ensemble import Ensemble, temperature_scaled
+from vecprop.tables.ensemble.ensemble_fit import Fit, trained
+from vecprop.tables.ensemble.staged import Growing
 
 FEW: dict[str, Any] = {
     "n_members": 3,

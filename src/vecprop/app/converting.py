@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from ..files.atomic import sweep, written_at_once
 from ..tables.error import TableError, pandas
-from ..tables.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
-from ..tables.plain_columns import PlainColumn, Type, as_type
-from ..tables.reading import separated
-from ..tables.separated import Separated
+from ..tables.reading.delimited import Separated
+from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
+from ..tables.reading.plain_columns import PlainColumn, Type, as_type
+from ..tables.reading.reading import separated
 from .terminal.errors import UsageError
 
 ROWS, CHARACTERS = 100_000, 32_000_000
@@ -244,7 +244,7 @@ class _Work:
         """Write each part with the columns' types, and remove its text."""
         from pyarrow.parquet import ParquetFile
 
-        from ..tables.arrow_files import arrow_tables, as_frame
+        from ..tables.reading.arrow_files import arrow_tables, as_frame
 
         number, done = 0, 0
         while True:

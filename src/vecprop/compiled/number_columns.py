@@ -1,4 +1,4 @@
-"""Columns of numbers: their inputs, for which `tables.columns.NumberInputs` has the equations, and columns as rows."""
+"""Columns of numbers as inputs, by the equations of `tables.encoding.columns.NumberInputs`, and columns as rows."""
 
 import ctypes
 from functools import cache

@@ -26,7 +26,7 @@ COLUMN = np.dtype(
         ("at", np.int64),  # where in a row, in bytes
         ("first", np.int64),  # the first input, and their number
         ("width", np.int64),
-        # Of numbers: which inputs of `tables.columns.NumberInputs` there are, and how they are made.
+        # Of numbers: which inputs of `tables.encoding.columns.NumberInputs` there are, and how they are made.
         ("has_bends", np.int64),
         ("marks_missing", np.int64),
         ("has_standard", np.int64),

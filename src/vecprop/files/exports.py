@@ -9,7 +9,7 @@ from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
 from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
-from ..tables.intervals import require_share
+from ..tables.ensemble.intervals import require_share
 from ..tables.regressor import TabularRegressor
 from .error import FileError
 

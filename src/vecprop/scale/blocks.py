@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..tables.error import TableError, nearest
-from ..tables.parquet_blocks import columns_as_array, names_of_targets
+from ..tables.streaming.parquet_blocks import columns_as_array, names_of_targets
 from .client import connected, require_open, threads_of
 
 AHEAD = 2

@@ -14,18 +14,18 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
-from .calibration import best_inverse_temperature, likeliest_shares, log_loss
-from .encoder import View
-from .ensemble import Ensemble, temperature_scaled
-from .ensemble_fit import TrainingRows
+from .encoding.encoder import View
+from .ensemble.calibration import best_inverse_temperature, likeliest_shares, log_loss
+from .ensemble.ensemble import Ensemble, temperature_scaled
+from .ensemble.ensemble_fit import TrainingRows
+from .ensemble.out_of_fold import Unseen, out_of_fold
+from .ensemble.staged import Calibrated
+from .ensemble.stages import Stage
+from .ensemble.threshold import ThresholdRule, decided, positive_index, positive_of
 from .error import TableError, first_line, pandas
-from .growth import Calibrated
-from .out_of_fold import Unseen, out_of_fold
-from .reading import as_classes
+from .reading.reading import as_classes
 from .settings import SharedSettings, documented
-from .stages import Stage
 from .table_model import TableModel
-from .threshold import ThresholdRule, decided, positive_index, positive_of
 
 MOST_RARE = 1000
 """The largest number of classes of which half are seen once: beyond, a target is an identifier."""

@@ -12,22 +12,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
-from .calibration import best_shares
-from .columns import first_of
-from .encoder import View
-from .ensemble import Ensemble
-from .ensemble_fit import Outcome, TrainingRows
+from .encoding.columns import first_of
+from .encoding.encoder import View
+from .ensemble.calibration import best_shares
+from .ensemble.ensemble import Ensemble
+from .ensemble.ensemble_fit import Outcome, TrainingRows
+from .ensemble.intervals import Residuals
+from .ensemble.out_of_fold import Unseen, out_of_fold
+from .ensemble.staged import Calibrated
+from .ensemble.stages import Stage
 from .error import TableError, pandas
-from .growth import Calibrated
-from .intervals import Residuals
-from .kinds import target_reading
-from .numerals import NumberReading
-from .out_of_fold import Unseen, out_of_fold
+from .kinds.kinds import target_reading
+from .kinds.number_formats import NumberReading
+from .kinds.values import read_numbers, texts_of
 from .settings import SharedSettings, documented
-from .stages import Stage
-from .streamed import Streamed
+from .streaming.streamed import Streamed
 from .table_model import Rows, TableModel
-from .values import read_numbers, texts_of
 
 LARGEST_SPREAD = 1e150
 """The largest difference between two targets, and its inverse the least one, so that squares are ordinary numbers."""

@@ -13,10 +13,10 @@ from ..core.layers import Activation
 from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.keeping import CHECKPOINT
 from ..train.progress import Progress
-from .asked import Asked
-from .encoder import View
-from .ensemble_fit import Training
-from .stages import Stage
+from .encoding.encoder import View
+from .ensemble.ensemble_fit import Training
+from .ensemble.stages import Stage
+from .kinds.options import Asked
 
 T = TypeVar("T", bound=type)
 

@@ -21,32 +21,31 @@ from ..system.versions import Versioned
 from ..train.progress import Progress
 from ..train.progress_bar import progress_bar
 from ..train.state import TrainingResult
-from .blocks import FEWEST_ROWS, by_blocks
-from .drift import Profile, Tally
-from .encoder import VIEWS, Encoder, Inputs
-from .ensemble import Ensemble, Networks
-from .ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
+from .encoding.blocks import FEWEST_ROWS, by_blocks
+from .encoding.encoder import VIEWS, Encoder, Inputs
+from .encoding.folds import Dependence
+from .encoding.row_numbers import row_numbers
+from .ensemble.ensemble import Ensemble, Networks
+from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
+from .ensemble.intervals import Residuals
+from .ensemble.out_of_fold import Unseen
+from .ensemble.staged import Calibrated, fit_together
+from .ensemble.stages import Stage, stage_of
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
-from .file_lists import files_of, is_path
-from .folds import Dependence
-from .frames import Frame, as_frame, column_of, has_names, names_of_array, twice
-from .growth import Calibrated, fit_together
-from .intervals import Residuals
-from .leaks import leaks
-from .memory_plan import parts_if_larger
-from .out_of_fold import Unseen
-from .reading import is_dataset, read_chunks
-from .row_numbers import row_numbers
+from .explaining.drift import Profile, Tally, Watch
+from .explaining.leaks import leaks
+from .kinds.task import as_whole
+from .kinds.values import as_numbers
+from .reading.file_lists import files_of, is_path
+from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, twice
+from .reading.reading import is_dataset, read_chunks
+from .reading.table_parts import TableParts, frames_of, may_be_in_parts
 from .settings import SharedSettings
-from .stages import Stage, stage_of
-from .streamed import Roles, Streamed
-from .table_parts import TableParts, frames_of, may_be_in_parts
-from .task import as_whole
-from .values import as_numbers
-from .watch import Watch
+from .streaming.memory_plan import parts_if_larger
+from .streaming.streamed import Roles, Streamed
+from .streaming.window_fit import StreamedRows
 from .weights import weights
-from .window_fit import StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""

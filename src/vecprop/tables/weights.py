@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import row_named
+from .encoding.columns import row_named
 from .error import TableError, first_line, pandas
 
 LARGEST_WEIGHT = 1e30

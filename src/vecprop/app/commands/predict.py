@@ -39,9 +39,9 @@ def predict(
     """
     from ... import load
     from ...tables.error import pandas
-    from ...tables.file_lists import ARROW, PARQUET, files_of
-    from ...tables.reading import chunks
-    from ...tables.watch import Watch
+    from ...tables.explaining.drift import Watch
+    from ...tables.reading.file_lists import ARROW, PARQUET, files_of
+    from ...tables.reading.reading import chunks
     from ..models.predicting import predictions
     from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 

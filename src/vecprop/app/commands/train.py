@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...tables.file_lists import STANDARD_INPUT, existing
+from ...tables.reading.file_lists import STANDARD_INPUT, existing
 from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
 from ..terminal.json_output import to_json
 from ..terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable

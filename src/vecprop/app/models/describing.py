@@ -3,8 +3,8 @@
 from typing import Any
 
 from ...files.trained import TrainedNetwork
+from ...tables.ensemble.threshold import positive_of
 from ...tables.table_model import TRAINED_ANEW, TableModel
-from ...tables.threshold import positive_of
 
 WITHOUT_TEST = "There was no test"
 """The beginning of the note on a model whose metrics are of rows of training."""

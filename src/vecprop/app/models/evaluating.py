@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ...tables.ensemble.threshold import decided, positive_of
 from ...tables.error import pandas
-from ...tables.frames import twice
-from ...tables.memory_plan import require_room
-from ...tables.separated import require_columns
-from ...tables.table_parts import frames_of
-from ...tables.threshold import decided, positive_of
-from ...tables.watch import Watch
+from ...tables.explaining.drift import Watch
+from ...tables.reading.delimited import require_columns
+from ...tables.reading.frames import twice
+from ...tables.reading.table_parts import frames_of
+from ...tables.streaming.memory_plan import require_room
 from .describing import positive_class
 from .estimates import Estimate, estimates
 from .known_rows import (

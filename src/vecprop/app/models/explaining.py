@@ -10,10 +10,10 @@ from ...tables.error import TableError, pandas, printable
 from ...tables.explaining.contributions import Explanations
 from ...tables.explaining.importance import Importance, importances, influences
 from ...tables.explaining.losses import loss_name
-from ...tables.file_lists import STANDARD_INPUT
-from ...tables.frames import as_frame
+from ...tables.reading.file_lists import STANDARD_INPUT
+from ...tables.reading.frames import as_frame
+from ...tables.reading.table_parts import TableParts, may_be_in_parts
 from ...tables.table_model import TableModel
-from ...tables.table_parts import TableParts, may_be_in_parts
 from ..terminal.errors import UsageError
 from .known_rows import class_numbers, classes_of, numbers_of, target_of, with_target
 from .metrics import columns_of_text

@@ -5,13 +5,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...tables.columns import first_of
+from ...tables.encoding.columns import first_of
 from ...tables.error import TableError, pandas
-from ...tables.frames import as_frame, column_of
-from ...tables.numerals import NumberReading
-from ...tables.reading import as_classes
-from ...tables.task import as_whole
-from ...tables.values import as_numbers, read_numbers, texts_of
+from ...tables.kinds.number_formats import NumberReading
+from ...tables.kinds.task import as_whole
+from ...tables.kinds.values import as_numbers, read_numbers, texts_of
+from ...tables.reading.frames import as_frame, column_of
+from ...tables.reading.reading import as_classes
 from ...tables.weights import LARGEST_WEIGHT
 from ..terminal.errors import UsageError
 

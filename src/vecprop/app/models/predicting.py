@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ...files.trained import TrainedNetwork
+from ...tables.ensemble.threshold import decided
 from ...tables.error import TableError, first_line, nearest, pandas
-from ...tables.frames import twice
-from ...tables.reading import typed
+from ...tables.explaining.drift import Watch
+from ...tables.reading.frames import twice
+from ...tables.reading.reading import typed
 from ...tables.table_model import TableModel
-from ...tables.threshold import decided
-from ...tables.watch import Watch
 from ..terminal.errors import UsageError
 
 Frame = Any

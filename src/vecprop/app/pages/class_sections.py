@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ...tables.columns import shortened
+from ...tables.encoding.columns import shortened
+from ...tables.ensemble.threshold import positive_of
 from ...tables.error import printable
-from ...tables.threshold import positive_of
 from ..training.baselines import NAIVE
 from ..training.train_on_table import Trained
 from .class_pictures import draw_calibration, draw_precision, draw_roc

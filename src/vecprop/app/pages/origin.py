@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...tables.file_lists import files_of
+from ...tables.reading.file_lists import files_of
 from ..training.dividing import Request
 from .markup import Html, element, folded, join
 

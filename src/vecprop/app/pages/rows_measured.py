@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ...tables.encoding.folds import times
 from ...tables.error import pandas
-from ...tables.folds import times
 from ..training.dividing import Parts, Request
 from ..training.measured import Measured
 from .markup import Html, element, html, join

@@ -4,10 +4,10 @@ import shlex
 from math import exp
 from typing import Any
 
-from ...tables.columns import shortened
+from ...tables.encoding.columns import shortened
 from ...tables.error import printable
 from ...tables.explaining.worst_rows import worst_rows
-from ...tables.file_lists import file_and_line
+from ...tables.reading.file_lists import file_and_line
 from ..training.train_on_table import Trained
 from .markup import Html, element, figures, join, table
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...tables.error import one_line, printable
-from ...tables.file_lists import missing
+from ...tables.reading.file_lists import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 

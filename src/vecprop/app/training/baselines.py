@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ...tables.encoder import Encoder
-from ...tables.intervals import weighted_quantiles
+from ...tables.encoding.encoder import Encoder
+from ...tables.ensemble.intervals import weighted_quantiles
 from .columns_for_trees import columns_for_trees
 
 ENTRIES = 2_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...tables.asked import Asked
+from ...tables.kinds.options import Asked
 from ..terminal.errors import UsageError
 
 OPTIONS = {

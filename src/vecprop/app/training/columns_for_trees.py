@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ...tables.columns import Categories, Dates, NumberInputs, calendar_inputs, ordinary
-from ...tables.encoder import Encoder, Inputs
+from ...tables.encoding.columns import Categories, Dates, NumberInputs, calendar_inputs, ordinary
+from ...tables.encoding.encoder import Encoder, Inputs
 
 
 def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bool]]:

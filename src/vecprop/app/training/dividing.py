@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ...tables.asked import NOTHING, Asked
+from ...tables.encoding.folds import Dependence, group_numbers, times
+from ...tables.encoding.row_numbers import row_numbers
 from ...tables.error import TableError, pandas
-from ...tables.folds import Dependence, group_numbers, times
-from ...tables.frames import as_frame, column_of
-from ...tables.kinds import target_doubt, target_reading
-from ...tables.memory_plan import Larger, parts_if_larger
-from ...tables.numerals import NumberReading
-from ...tables.row_numbers import row_numbers
-from ...tables.streamed import Roles, Streamed
-from ...tables.task import guess_task
+from ...tables.kinds.kinds import target_doubt, target_reading
+from ...tables.kinds.number_formats import NumberReading
+from ...tables.kinds.options import NOTHING, Asked
+from ...tables.kinds.task import guess_task
+from ...tables.reading.frames import as_frame, column_of
+from ...tables.streaming.memory_plan import Larger, parts_if_larger
+from ...tables.streaming.streamed import Roles, Streamed
 from ..models.known_rows import Frame, Task, counting, target_of, weights_of, with_target
 from ..terminal.errors import UsageError
 from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows

@@ -8,8 +8,8 @@ from math import isfinite
 from typing import Any
 
 from ...tables.classifier import MOST_ONCE
-from ...tables.ensemble_fit import INTERRUPTED
-from ...tables.memory_plan import as_bytes
+from ...tables.ensemble.ensemble_fit import INTERRUPTED
+from ...tables.streaming.memory_plan import as_bytes
 from ...train.progress_bar import progress_bar
 from ..models.quantiles import levels_of
 from ..terminal.errors import UsageError

@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from ...tables.classifier import factors_of_classes
+from ...tables.encoding.folds import splits
+from ...tables.ensemble.out_of_fold import out_of_fold
+from ...tables.ensemble.staged import fit_together
+from ...tables.ensemble.threshold import ThresholdRule, decided, positive_of
 from ...tables.error import TableError
-from ...tables.folds import splits
-from ...tables.growth import fit_together
-from ...tables.out_of_fold import out_of_fold
-from ...tables.threshold import ThresholdRule, decided, positive_of
 from ...train.progress import Progress
 from ..models.describing import positive_class
 from ..models.estimates import Metric

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...tables.columns import row_named
+from ...tables.encoding.columns import row_named
 from ...tables.error import TableError, pandas
-from ...tables.values import as_names, own_reading, read_numbers
+from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ..terminal.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ...tables.classifier import TabularClassifier
-from ...tables.folds import group_numbers
+from ...tables.encoding.folds import group_numbers
 from ...tables.regressor import TabularRegressor
 from ...train.progress import Progress
 from ..models.describing import WITHOUT_TEST

@@ -19,16 +19,16 @@ from ...estimators.schedules import Cuts, SampleScaling
 from ...optimize.adam_hat import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
-from ...tables.columns import Categories, Dates, NumberInputs
-from ...tables.drift import Profile
-from ...tables.encoder import Encoder
-from ...tables.ensemble import Ensemble, Networks
-from ...tables.intervals import Residuals
-from ...tables.moments import DateReading
-from ...tables.numerals import NumberReading
+from ...tables.encoding.columns import Categories, Dates, NumberInputs
+from ...tables.encoding.encoder import Encoder
+from ...tables.encoding.target_means import TargetMeans
+from ...tables.encoding.texts import HashedTexts, LatentTexts
+from ...tables.ensemble.ensemble import Ensemble, Networks
+from ...tables.ensemble.intervals import Residuals
+from ...tables.explaining.drift import Profile
+from ...tables.kinds.dates import DateReading
+from ...tables.kinds.number_formats import NumberReading
 from ...tables.regressor import TabularRegressor
-from ...tables.target_means import TargetMeans
-from ...tables.texts import HashedTexts, LatentTexts
 from ...train.history import History
 from ...train.state import NO_WAY, TrainingState
 from ..trained import TrainedNetwork

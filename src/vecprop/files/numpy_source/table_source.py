@@ -5,16 +5,16 @@ from dataclasses import astuple
 import numpy as np
 
 from ...tables.classifier import TabularClassifier
-from ...tables.columns import Categories, Dates, NumberInputs, calendar_inputs
-from ...tables.encoder import Inputs
-from ...tables.ensemble import temperature_scaled
-from ...tables.intervals import Residuals
-from ...tables.moments import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
-from ...tables.numerals import NumberReading, number_of
+from ...tables.encoding.columns import Categories, Dates, NumberInputs, calendar_inputs
+from ...tables.encoding.encoder import Inputs
+from ...tables.encoding.target_means import TargetMeans
+from ...tables.ensemble.ensemble import temperature_scaled
+from ...tables.ensemble.intervals import Residuals
+from ...tables.ensemble.threshold import positive_of
+from ...tables.kinds.dates import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
+from ...tables.kinds.number_formats import NumberReading, number_of
+from ...tables.kinds.values import MISSING, category_name
 from ...tables.regressor import TabularRegressor
-from ...tables.target_means import TargetMeans
-from ...tables.threshold import positive_of
-from ...tables.values import MISSING, category_name
 from ..error import FileError
 from .network_source import network_function
 from .python_file import Source

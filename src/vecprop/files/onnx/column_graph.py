@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...core.elementary import clip, sqrt, where
-from ...tables.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar
-from ...tables.encoder import Encoder, Inputs
-from ...tables.values import MISSING
+from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar
+from ...tables.encoding.encoder import Encoder, Inputs
+from ...tables.kinds.values import MISSING
 from ..error import FileError
 from .tracing import Graph, Symbol
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from ...core.elementary import clip, where
 from ...tables.classifier import TabularClassifier
-from ...tables.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
-from ...tables.intervals import level_for, place_of
+from ...tables.ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
+from ...tables.ensemble.intervals import level_for, place_of
+from ...tables.ensemble.threshold import positive_of
 from ...tables.regressor import TabularRegressor
-from ...tables.threshold import positive_of
 from .tracing import Symbol
 
 Model = TabularClassifier | TabularRegressor

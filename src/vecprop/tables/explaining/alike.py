@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories
-from ..encoder import Inputs
-from ..texts import Texts
+from ..encoding.columns import Categories
+from ..encoding.encoder import Inputs
+from ..encoding.texts import Texts
 
 ALIKE = 0.7
 """Columns whose association is at least this, as the mean over pairs of two groups, are one group."""
@@ -25,7 +25,7 @@ def groups_of(columns: list[tuple[Inputs, Any]]) -> list[list[int]]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from vecprop.tables.columns import NumberInputs
+    >>> from vecprop.tables.encoding.columns import NumberInputs
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> three = [pd.Series(x[:, 0]), pd.Series(x[:, 1]), pd.Series(x[:, 0] ** 3)]
     >>> groups_of([(NumberInputs.of(series), series) for series in three])

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories
-from ..drift import QUANTILES, Profile
-from ..encoder import Inputs
+from ..encoding.columns import Categories
+from ..encoding.encoder import Inputs
+from ..encoding.texts import Texts
 from ..error import TableError
-from ..frames import Frame
-from ..texts import Texts
-from ..values import MISSING
+from ..kinds.values import MISSING
+from ..reading.frames import Frame
+from .drift import QUANTILES, Profile
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import row_named, shortened
+from ..encoding.columns import row_named, shortened
 from ..error import one_line, pandas
-from ..frames import Frame
+from ..reading.frames import Frame
 from .background import background_inputs
 from .outputs import output, output_name
 from .shapley import draws_for, shapley_values

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Categories, Dates
-from ..encoder import Inputs
-from ..texts import Texts
-from ..values import DAY, MISSING
+from ..encoding.columns import Categories, Dates
+from ..encoding.encoder import Inputs
+from ..encoding.texts import Texts
+from ..kinds.values import DAY, MISSING
 from .outputs import leading_class, output, output_name
 
 ROWS = 200

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..ensemble import Networks
+from ..ensemble.ensemble import Networks
 from .alike import groups_of
 from .background import background_inputs
 from .losses import row_losses

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..threshold import positive_of
+from ..ensemble.threshold import positive_of
 
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import row_named
-from ..threshold import decided
+from ..encoding.columns import row_named
+from ..ensemble.threshold import decided
 from .losses import row_losses
 
 

@@ -1,0 +1,1 @@
+"""Columns as inputs of networks, and the folds of rows."""

@@ -1,0 +1,347 @@
+"""From a table to the inputs of a network: the kind of each column, found from its values, and its inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ...core.selection import Selection
+from ...train.engine import can_compile
+from ..error import TableError, nearest
+from ..kinds.dates import ONE_MEANING, DateReading
+from ..kinds.kinds import CATEGORIES, Kind, common_decimal, kind_of
+from ..kinds.number_formats import NumberReading
+from ..kinds.options import NOTHING, Asked
+from ..kinds.values import read_days, read_numbers
+from ..reading.frames import Frame
+from .blocks import by_blocks
+from .columns import MOST_CATEGORIES, Categories, Dates, Missed, NumberInputs
+from .kept_rows import RowFormat
+from .target_means import MOST_TARGETS, target_means
+from .texts import LatentTexts, Texts
+
+Inputs = NumberInputs | Categories | Dates | Texts
+"""Any of the classes that say how a column becomes inputs."""
+
+View = Literal["pieces", "standardised"]
+"""What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
+alone; see `NumberInputs`. Of categories with mean targets the second takes these alone."""
+VIEWS: tuple[View, ...] = get_args(View)
+
+Misfits = dict[tuple[str, str], Missed]
+"""What of columns is not used as it is, by the column's name and what is said."""
+PIECES = 16
+"""The largest number of pieces of a column of numbers."""
+MOST_PIECES = 512
+"""The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
+MOST_ENTRIES = 200_000_000
+"""The largest number of entries of the inputs of pieces, or of categories, which bounds the time that they take."""
+MOST_KEPT = 2**25
+"""The most inputs of all rows that training keeps, 128 MB in float32; of more it keeps what they are computed from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """How each column of a table becomes inputs, and why some columns are not used.
+
+    Parameters
+    ----------
+    names : list of str
+        The columns that are used.
+    parts : list of NumberInputs, Categories, Dates or Texts
+        How each of them becomes inputs.
+    dropped : dict of str to str
+        The other columns, each with the reason why it is not used.
+    codes : list of str
+        The columns whose categories are codes: digits that are names.
+    is_guessing : bool
+        Whether the kind and signs of text are guessed anew for each table, as they were in earlier versions.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": [20, 30, 40, 50], "town": list("abab"), "nothing": 1})
+    >>> encoder, notes = Encoder.of(frame)
+    >>> encoder.kinds, encoder.dropped
+    ({'age': 'numbers', 'town': 'categories'}, {'nothing': 'all values are the same'})
+    >>> encoder(frame).shape
+    (4, 22)
+    """
+
+    names: list[str]
+    parts: list[Inputs]
+    dropped: dict[str, str]
+    codes: list[str] = field(default_factory=list)
+    is_guessing: bool = True
+
+    @classmethod
+    def of(cls, frame: Frame, asked: Asked = NOTHING) -> tuple["Encoder", list[str]]:
+        """Return an encoder for a table's columns, and notes on how they are read and on what is not used.
+
+        Raises
+        ------
+        TableError
+            If no column can be used.
+        """
+        encoder, doubts = cls([], [], {}, [], is_guessing=False), []
+        pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
+        decimal = cache(lambda: common_decimal(frame, asked))
+        for name in frame.columns:
+            kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
+            part = (
+                "all values are missing"
+                if kind is None
+                else inputs_of(frame[name], kind, pieces, categories, name in asked.columns)
+            )
+            if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):
+                doubts.append(f"Column {name!r}: {kind.doubt}.")
+            if isinstance(part, str):
+                encoder.dropped[name] = part
+                continue
+            encoder.names.append(name)
+            encoder.parts.append(part)
+            if kind and kind.name == "code":
+                encoder.codes.append(name)
+        if not encoder.names:
+            reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
+            raise TableError(f"No column can be learned from: in {reasons}.")
+        unused = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+        return encoder, unused + encoder.remarkable_readings() + doubts + encoder.missed(frame)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each column that is used."""
+        return {name: part.kind for name, part in zip(self.names, self.parts, strict=True)}
+
+    @property
+    def readings(self) -> dict[str, str]:
+        """How each column that is used is read, in words."""
+        parts = zip(self.names, self.parts, strict=True)
+        return {name: "codes" if name in self.codes else _in_words(part) for name, part in parts}
+
+    def remarkable_readings(self) -> list[str]:
+        """Return notes on columns of text that is read as something else than it shows."""
+        by_reading: dict[str, list[str]] = {}
+        for name, part in zip(self.names, self.parts, strict=True):
+            plain = [NumberReading(), DateReading(), *(DateReading((form,)) for form in ONE_MEANING)]
+            has_signs = isinstance(part, NumberInputs | Dates) and part.reading not in plain
+            if has_signs or name in self.codes:
+                by_reading.setdefault(self.readings[name], []).append(name)
+        return [f"Read as {how}: {some_of(names)}." for how, names in by_reading.items()]
+
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return sum(part.width for part in self.parts)
+
+    @property
+    def places(self) -> dict[str, slice]:
+        """The place of each column's inputs among all."""
+        ends = np.cumsum([part.width for part in self.parts]).tolist()
+        return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
+
+    @property
+    def has_means(self) -> bool:
+        """Whether the mean targets of some categories are inputs."""
+        return any(isinstance(part, Categories) and part.means is not None for part in self.parts)
+
+    def with_means(
+        self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
+    ) -> tuple["Encoder", dict[str, np.ndarray]]:
+        """Return an encoder in which categories that share inputs, since they are many, also have their mean targets.
+
+        The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
+
+        Parameters
+        ----------
+        frame : Frame
+            The rows of training.
+        T, fold, weight
+            Their targets, folds and weights, see `target_means`.
+        """
+        parts, told = list(self.parts), {}
+        for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
+            if isinstance(part, Categories) and part.buckets > 1 and T.shape[1] <= MOST_TARGETS:
+                means, told[name] = target_means(part.read(frame[name]), T, fold, weight)
+                parts[place] = replace(part, means=means)
+        return replace(self, parts=parts), told
+
+    def of_view(self, view: View) -> np.ndarray:
+        """Return which of the inputs networks take that see numbers in one of the two ways, (I,)."""
+        return np.flatnonzero(np.concatenate([_is_of_view(part, view) for part in self.parts]))
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        """Return the inputs of a table's rows, (N, width), in float32.
+
+        Raises
+        ------
+        TableError
+            If a column is missing.
+        """
+        self.require(frame)
+        inputs = np.empty((len(frame), self.width), np.float32)
+        for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
+            if isinstance(part, NumberInputs):
+                part.write(frame[name], inputs[:, place])
+            else:
+                inputs[:, place] = part(frame[name])
+        return inputs
+
+    def of_views(
+        self, frame: Frame, told: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
+    ) -> list[np.ndarray] | list[Selection]:
+        """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
+
+        Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
+        that compute inputs, with the same bits, as networks read them, unless arrays are asked for.
+
+        What is told of rows of training takes the place of their categories' mean targets, see `with_means`.
+        """
+        told = told or {}
+        taken = [self.of_view(view) for view in VIEWS]
+        if not as_arrays and len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
+            rows = RowFormat.of(self.names, self.parts, frame)
+            kept = rows(frame, told)
+            return [Selection(kept, expansion=rows.expansion(own)) for own in taken]
+        of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
+
+        def encode(rows: slice) -> None:
+            inputs = self(frame.iloc[rows])
+            for name, means in told.items():
+                inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
+            for own, X in zip(taken, of_views, strict=True):
+                np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # which, unlike "raise", needs no copy
+
+        by_blocks(encode, len(frame), self.width)
+        return of_views
+
+    def require(self, frame: Frame) -> None:
+        """Refuse a table in which columns are missing."""
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise TableError(
+                f"The table has no column {missing[0]!r}{more}, which the model needs"
+                f"{nearest(missing[0], set(frame.columns) - set(self.names)) or '.'}"
+            )
+
+    def missed(self, frame: Frame) -> list[str]:
+        """Return notes on columns and values of a table that are not used, or not as they are."""
+        self.require(frame)
+        return [*self.notes_on(self.misfits(frame)), *self.unlike(frame)]
+
+    def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
+        """Return what of each column of a table is not used as it is, added to that of earlier parts of the table."""
+        found = dict(before or {})
+        for name, part in zip(self.names, self.parts, strict=True):
+            if missed := part.missed(frame[name]):
+                known = found.get((name, missed.what))
+                found[name, missed.what] = known.plus(missed) if known else missed
+        return found
+
+    def notes_on(self, misfits: Misfits) -> list[str]:
+        """Return sentences on what is not used as it is, in the order of the columns."""
+        order = {name: number for number, name in enumerate(self.names)}
+        return [
+            f"Column {name!r}: {misfits[name, what]}." for name, what in sorted(misfits, key=lambda of: order[of[0]])
+        ]
+
+    def unlike(self, frame: Frame) -> list[str]:
+        """Return notes on columns of a table that training did not have, and on what a model has not kept."""
+        unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
+        notes = []
+        if unknown:
+            notes.append(f"Not used, since training had none of this name: {', '.join(unknown[:5])}.")
+        if self.is_guessing:
+            notes.append(
+                "The model is of an earlier version, which did not keep how numbers and dates are written: it is "
+                "guessed for this table; train the model again to keep it."
+            )
+        return notes
+
+
+def _is_of_view(part: Inputs, view: View) -> np.ndarray:
+    """Return whether a view has each of a column's inputs, (width,): that of pieces has all of them."""
+    numbers, taken = part.days if isinstance(part, Dates) else part, np.ones(part.width, bool)
+    if isinstance(numbers, NumberInputs) and view == "standardised":
+        taken[: numbers.bends] = False
+    if isinstance(part, Categories) and part.means is not None and view == "standardised":
+        taken[: part.marks] = False
+    return taken
+
+
+def _in_words(part: Inputs) -> str:
+    """Return how a column is read, in words."""
+    return str(part.reading) if isinstance(part, NumberInputs | Dates) and part.reading else part.kind
+
+
+def some_of(names: list[str]) -> str:
+    """Return the first five of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
+    ("'a', 'b'", "'a', 'b', 'c', 'd', 'e' and 2 more")
+    """
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more
+
+
+def pieces_for(rows: int, columns: int) -> int:
+    """Return the number of pieces for each column of numbers, within the limits above.
+
+    Examples
+    --------
+    >>> pieces_for(500, 10), pieces_for(5000, 50), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
+    (16, 10, 1, 6)
+    """
+    return max(min(PIECES, MOST_PIECES // columns, MOST_ENTRIES // (rows * columns)), 1)
+
+
+def categories_for(rows: int, columns: int) -> int:
+    """Return how many categories of a column have inputs of their own at most.
+
+    Examples
+    --------
+    >>> categories_for(10_000, 20), categories_for(100_000, 20), categories_for(1_000_000, 20)
+    (512, 100, 64)
+    """
+    return min(max(MOST_ENTRIES // (rows * columns), CATEGORIES), MOST_CATEGORIES)
+
+
+def inputs_of(series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool = False) -> Inputs | str:
+    """Return how a column with values becomes inputs, or the reason why it is not used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> inputs_of(pd.Series([1, 1]), Kind("number", NumberReading()), pieces=4, categories=64)
+    'all values are the same'
+    """
+    known = series.dropna()
+    if kind.name == "ignore":
+        return "it is to be ignored"
+    if isinstance(kind.reading, NumberReading):
+        x, is_unread = read_numbers(series, kind.reading)
+        return _uninformative(x, is_unread, kind.reading) or NumberInputs.of_array(x, pieces, kind.reading)
+    if isinstance(kind.reading, DateReading):
+        reason = _uninformative(*read_days(series, kind.reading), kind.reading)
+        return reason or Dates.of(series, pieces, kind.reading)
+    distinct = known.astype(str).nunique()
+    if distinct + (len(known) < len(series)) == 1:
+        return "all values are the same"
+    if kind.name == "text":
+        return LatentTexts.of(series)
+    if distinct == len(known) > 20 and not is_asked:
+        return "each row has a value of its own, which says nothing of other rows"
+    return Categories.of(series, categories)
+
+
+def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
+    """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
+    finite = x[np.isfinite(x)]
+    if not len(finite):
+        return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
+    return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"

@@ -1,0 +1,251 @@
+"""Folds: the rows that each member of an ensemble is not trained on."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ..error import TableError, pandas
+from ..kinds.dates import DateReading
+from ..kinds.kinds import kind_of
+from ..kinds.number_formats import NumberReading
+from ..kinds.options import NOTHING, Asked
+from ..kinds.values import as_names, read_days, read_numbers
+from ..reading.frames import Frame, column_of, plain_column
+from .columns import first_of
+
+
+def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return each row's fold, 0 … count - 1: of equal sizes, and each with about the same targets.
+
+    Rows are sorted by target, and each run of ``count`` rows is dealt to the folds in random order. So each fold has
+    its share of every class, or of small and large numbers.
+
+    Parameters
+    ----------
+    y : ndarray (N,)
+        The targets, of any type that can be sorted.
+    count : int
+        The number of folds.
+    seed : int
+        Fixes the order in which rows are dealt.
+
+    Examples
+    --------
+    >>> y = np.array([0, 0, 1, 1, 0, 1])
+    >>> fold = folds(y, 3, seed=0)
+    >>> [sorted(y[fold == k].tolist()) for k in range(3)]
+    [[0, 1], [0, 1], [0, 1]]
+    """
+    hands = np.tile(np.arange(count), (-(-len(y) // count), 1))
+    dealt = np.random.default_rng(seed).permuted(hands, axis=1).ravel()[: len(y)]
+    fold = np.empty(len(y), np.intp)
+    fold[np.argsort(y, kind="stable")] = dealt
+    return fold
+
+
+def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return each row's fold, 0 … count - 1, so that all rows of a group are in one; there are not more than groups.
+
+    Groups are sorted by their mean target, or mean number of the class, and dealt as rows are by `folds`, except that
+    the largest group of each run goes to the fold that has the fewest rows by then.
+
+    Parameters
+    ----------
+    y, count, seed
+        As for `folds`.
+    groups : ndarray of int (N,)
+        The number of each row's group, 0 … G - 1.
+
+    Examples
+    --------
+    >>> groups = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    >>> fold = folds_of_groups(np.arange(8.0), groups, 2, seed=0)
+    >>> (fold[::2] == fold[1::2]).all(), np.bincount(fold)
+    (np.True_, array([4, 4]))
+    """
+    sizes, level = np.bincount(groups), np.unique(y, return_inverse=True)[1]
+    means = np.bincount(groups, level) / sizes
+    count = min(count, len(sizes))
+    order = np.argsort(means, kind="stable")
+    rng, rows, fold = np.random.default_rng(seed), np.zeros(count), np.empty(len(sizes), np.intp)
+    for first in range(0, len(order), count):
+        hand = rng.permutation(order[first : first + count])
+        hand = hand[np.argsort(-sizes[hand], kind="stable")]
+        smallest = rng.permutation(count)
+        smallest = smallest[np.argsort(rows[smallest], kind="stable")][: len(hand)]
+        fold[hand] = smallest
+        rows[smallest] += sizes[hand]
+    return fold[groups]
+
+
+def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
+    """Return each row's fold: -1 for the earlier half, and 0 … count - 1 for blocks of the later half, in their order.
+
+    A network is trained on all rows before its block and validated on all from there on, as the future will be. Rows of
+    one time are in one fold; so there are fewer folds if there are few times.
+
+    Parameters
+    ----------
+    time : ndarray (N,)
+        The times, as numbers.
+    count : int
+        The number of folds.
+
+    Examples
+    --------
+    >>> folds_of_time(np.arange(8.0), 2)
+    array([-1, -1, -1, -1,  0,  0,  1,  1])
+    """
+    starts = np.unique(np.quantile(time, 0.5 + np.arange(count) / (2 * count), method="higher"))
+    return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
+
+
+def learned_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
+    """Return the indices of the rows that the member of a fold is trained on: those of other folds, or of earlier ones.
+
+    Examples
+    --------
+    >>> fold = np.array([-1, 0, 1, 2])
+    >>> learned_by(fold, 1, is_time=False), learned_by(fold, 1, is_time=True)
+    (array([0, 1, 3]), array([0, 1]))
+    """
+    return np.flatnonzero(fold < number if is_time else fold != number)
+
+
+def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
+    """Return the indices of the rows that the member of a fold is validated on: all that it is not trained on.
+
+    Examples
+    --------
+    >>> fold = np.array([-1, 0, 1, 2])
+    >>> unseen_by(fold, 1, is_time=False), unseen_by(fold, 1, is_time=True)
+    (array([2]), array([2, 3]))
+    """
+    return np.flatnonzero(fold >= number if is_time else fold == number)
+
+
+def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for the member of each fold the indices of the rows that it is trained on, and of those that it is not.
+
+    Examples
+    --------
+    >>> splits(np.array([1, 0, 1]), is_time=False)
+    [(array([0, 2]), array([1])), (array([1]), array([0, 2]))]
+    """
+    folds = range(fold.max() + 1)
+    return [(learned_by(fold, of, is_time=is_time), unseen_by(fold, of, is_time=is_time)) for of in folds]
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time.
+
+    Parameters
+    ----------
+    groups : ndarray of int (N,) or None
+        The number of each row's group.
+    time : ndarray (N,) or None
+        The time of each row, as a number.
+    """
+
+    groups: np.ndarray | None = None
+    time: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, frame: Frame, groups: Any, time: Any, asked: Asked = NOTHING) -> Self:
+        """Return the dependence that is given as the names of columns of a table, or as a value for each row.
+
+        Times are read as is asked, see `times`.
+
+        Raises
+        ------
+        TableError
+            If both are given, their length is not that of the table, or values are no times.
+
+        Examples
+        --------
+        >>> frame = pandas().DataFrame({"patient": ["Ann", "Bob", "Ann"]})
+        >>> Dependence.of(frame, "patient", None).groups
+        array([0, 1, 0])
+        """
+        if groups is not None and time is not None:
+            raise TableError("Rows are kept together by groups or divided by time: give one of the two.")
+        return cls(
+            None if groups is None else group_numbers(_column(frame, groups, "groups")),
+            None
+            if time is None
+            else times(_column(frame, time, "time"), time if isinstance(time, str) else None, asked),
+        )
+
+    def __getitem__(self, rows: np.ndarray) -> "Dependence":
+        """Return that of some of the rows."""
+        return Dependence(
+            None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1],
+            None if self.time is None else self.time[rows],
+        )
+
+    @property
+    def is_time(self) -> bool:
+        """Whether rows follow each other in time."""
+        return self.time is not None
+
+    @property
+    def count(self) -> float:
+        """The number of groups; infinite if there are none, and rows are independent."""
+        return float("inf") if self.groups is None else float(self.groups.max() + 1)
+
+    def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Return each row's fold, see `folds`, `folds_of_groups` and `folds_of_time`; one group or time is refused."""
+        for values, what in ((self.groups, "group"), (self.time, "time")):
+            if values is not None and values.min() == values.max():
+                raise TableError(f"All rows to train on are of one {what}: networks are validated on those of others.")
+        if self.groups is not None:
+            return folds_of_groups(y, self.groups, count, seed)
+        return folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
+
+
+def group_numbers(series: Any) -> np.ndarray:
+    """Return the number of each row's group, 0 … G - 1, by the names of categories; missing values are one group.
+
+    Examples
+    --------
+    >>> group_numbers(pandas().Series(["Ann", "Bob", "Ann"]))
+    array([0, 1, 0])
+    """
+    return pandas().factorize(as_names(series))[0]
+
+
+def times(series: Any, name: str | None, asked: Asked = NOTHING) -> np.ndarray:
+    """Return times as numbers that rise with them, or refuse values that are no times.
+
+    They are read as all other columns of numbers or dates are: see `kind_of`. The name is None if they are no column.
+
+    Examples
+    --------
+    >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "day")
+    array([19722., 19754.])
+    """
+    reading, found = kind_of(series, name or "", asked).reading, np.full(len(series), np.nan)
+    if isinstance(reading, NumberReading):
+        found, _ = read_numbers(series, reading)
+    elif isinstance(reading, DateReading):
+        found, _ = read_days(series, reading)
+    wrong = np.isnan(found)
+    if wrong.any():
+        named = "The argument time" if name is None else f"Column {name!r}"
+        raise TableError(
+            f"{named} has {int(wrong.sum())} value(s) that are no time, such as {first_of(series, wrong)}: fix or drop "
+            "them, or give the format of dates (--date-format)."
+        )
+    return found
+
+
+def _column(frame: Frame, given: Any, setting: str) -> Any:
+    if isinstance(given, str):
+        return column_of(frame, given)
+    series = given if isinstance(given, pandas().Series) else pandas().Series(np.asarray(given).ravel())
+    if len(series) != len(frame):
+        raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: give one a row.")
+    plain = plain_column(series)
+    return series if plain is None else plain

@@ -1,0 +1,1 @@
+"""Ensembles of networks: their training, stages, calibration, intervals and thresholds."""

@@ -1,0 +1,1 @@
+"""What kind of values a column holds, and how its text is read."""

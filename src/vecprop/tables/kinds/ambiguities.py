@@ -1,0 +1,189 @@
+"""What is said of a column that may mean something else than it is read as: ends of sentences, empty if nothing."""
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..error import pandas
+from .dates import DateReading, Evidence
+from .number_formats import is_number_alone, units_of
+
+_SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
+_PLACES = (
+    r".*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*",  # two more numbers
+    r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a name of a month
+    r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
+    r"\d{4}[- ]?[QW]\d{1,2}|Q[1-4][- /]?\d{4}",  # quarters and weeks
+)
+_UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
+"""Text with a year from 1900 on and what else a date has."""
+_LETTER = re.compile(r"[^\W\d_]")
+_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
+LATE = 21915
+"""A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
+_SAMPLE = 1000
+"""Doubts about names are looked for in this number of distinct texts."""
+_FEW_TEXTS = 100
+"""Forms of dates, which take longer, are looked for in fewer."""
+_POWER = re.compile(r"\d+[eE]\d+")
+_DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
+_DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
+"""Formats of dates that are whole numbers, and their digits; zeros at the beginning may be lost."""
+_FEWEST_DATES = 10
+"""Fewer distinct whole numbers than this may be dates by chance."""
+
+
+def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
+    """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers."""
+    texts = texts[:_SAMPLE]
+
+    def most_are(what: Callable[[str], object]) -> bool:
+        return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
+
+    dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
+    unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
+    if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
+        date = next(text for text in texts if dates.days(text) is not None)
+        return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+    if most_are(_UNKNOWN_DATE.fullmatch):
+        form = _format_of(texts)
+        settled = f"give its format, as in columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
+    if most_are(_CLOCK.fullmatch):
+        return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
+    if numbers > is_unread.sum():
+        return (
+            f"{numbers} values are numbers and {is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not: if "
+            f"these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
+        )
+    return doubt_on_amounts(texts)
+
+
+def _format_of(texts: list[str]) -> str:
+    """Return a format that reads most of some dates, with the separators of the first; empty if there is none.
+
+    Examples
+    --------
+    >>> _format_of(["31|12|2023", "1|2|2024"]), _format_of(["3 mars 2021"])
+    ('%d|%m|%Y', '')
+    """
+    parts = re.split(r"(\d+)", texts[0].replace("%", "%%"))
+    forms = ["%a %b %d %H:%M:%S %Y", "%d of %B %Y", "%G-W%V-%u"]
+    if sorted(map(len, parts[1::2]))[2:] == [4]:  # three numbers, one of which is a year
+        for order in (["%d", "%m"], ["%m", "%d"]):
+            signs = iter(order)
+            parts[1::2] = ["%Y" if len(number) == 4 else next(signs) for number in re.findall(r"\d+", texts[0])]
+            forms.append("".join(parts))
+    return next((form for form in forms if sum(_fits(text, form) for text in texts) >= 0.9 * len(texts)), "")
+
+
+def _fits(text: str, form: str) -> bool:
+    try:
+        return bool(datetime.datetime.strptime(text, form))
+    except ValueError:
+        return False
+
+
+def doubt_on_amounts(texts: list[str]) -> str:
+    """Return the end of a sentence on names that are numbers with several signs, or with units.
+
+    Examples
+    --------
+    >>> doubt_on_amounts(["1.5 kg", "12 kg"]), doubt_on_amounts(["low", "high"])
+    ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
+    """
+    texts = texts[:_SAMPLE]
+    if texts and sum(map(is_number_alone, texts)) >= 0.9 * len(texts):
+        return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
+    if units := units_of(texts):
+        several = ", all in one unit," if len(units) > 1 else ""
+        return f"{texts[0]!r} may be a number: without {' and '.join(map(repr, units))}{several} it will be read as one"
+    return ""
+
+
+def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
+    """Return the end of a sentence on whole numbers that may be dates, or names of more digits than numbers keep.
+
+    Examples
+    --------
+    >>> months = [202301, 202302, 202303, 202304, 202305, 202306, 202307, 202308, 202309, 202310]
+    >>> doubt_on_digits(pandas().Series(months), np.array(months, float), "month")
+    "202301 may be a date: settle it with columns={'month': 'date %Y%m'} (--dates, --date-format)"
+    """
+    x = x[np.isfinite(x)]
+    if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
+        return ""
+    if x[-1] >= 2**53 and len(long := _longest(series)) > 15:
+        settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"
+        return f"{long} has more digits than numbers keep: {settled}"
+    if len(x) < _FEWEST_DATES:
+        return ""
+    texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
+    form = next((form for form in _DIGITS if all(_is_date(text, form) for text in texts)), "")
+    if not form or min(map(len, texts)) < _DIGITS[form]:
+        return f"{texts[0]} may be a date: write it as 2024-01-31 is" if form else ""
+    return f"{texts[0]} may be a date: settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+
+
+def doubt_on_codes(texts: list[str], name: str) -> str:
+    """Return the end of a sentence on numbers that may be names, such as numbers of versions and of parts.
+
+    Examples
+    --------
+    >>> doubt_on_codes(["1.9", "1.1", "1.10"], "version")
+    "'1.10' is read as '1.1' is: if these are names, say so with columns={'version': 'code'} (--codes)"
+    """
+    texts = texts[:_SAMPLE]
+    settled = f"if these are names, say so with columns={{{name!r}: 'code'}} (--codes)"
+    if power := next(filter(_POWER.fullmatch, texts), ""):
+        return f"{power!r} is read as {float(power):g}: {settled}"
+    decimals = set(filter(_DECIMAL.fullmatch, texts))
+    twin = next((text for text in texts if text[-1:] == "0" and text[:-1] in decimals), "")
+    return f"{twin!r} is read as {twin[:-1]!r} is: {settled}" if twin else ""
+
+
+def _longest(series: Any) -> str:
+    """Return the longest whole number of a column that is written as one, and not as 1e20."""
+    if pandas().api.types.is_integer_dtype(series.dtype):
+        return str(series.max())
+    texts = (value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal())
+    return max(texts, key=len, default="")
+
+
+def _is_date(text: str, form: str) -> bool:
+    """Return whether digits are a date of a format, and of a year from 1900 on."""
+    try:
+        digits = text.zfill(_DIGITS[form])
+        return len(digits) == _DIGITS[form] and 1900 <= datetime.datetime.strptime(digits, form).year < 2100
+    except ValueError:
+        return False
+
+
+def doubt_on_order(texts: list[str], reading: DateReading) -> str:
+    """Return a sentence's end on dates in which day and month can be exchanged."""
+    order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
+    other = "month first" if order == "day first" else "day first"
+    return (
+        f"no date such as {texts[0]!r} tells day from month, and they are read {order}: settle it with "
+        f"date_format={order!r} or {other!r} (--date-format)"
+    )
+
+
+def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
+    """Return a sentence's end on years of two digits that may stand first, or be of another century."""
+    texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
+    parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
+    if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):
+        firsts, lasts = {first for first, *_ in parts}, {last for *_, last in parts}
+        if len(firsts) < len(lasts):
+            form = parts[0][1].join(("%y", "%m", "%d"))
+            return f"the year of {texts[0]!r} may stand first: settle it with date_format={form!r} (--date-format)"
+    days = {text: reading.days(text) or 0 for text in texts}
+    latest = max(days, key=lambda text: days[text], default="")
+    if not latest or days[latest] < LATE:
+        return ""
+    year = 1970 + int(days[latest] / 365.2425)
+    return f"{latest!r} is read as of the year {year}: write years with four digits if it is of another century"

@@ -1,0 +1,238 @@
+"""The kind of a column and how its text is read, found from all of its values, or as its owner says."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..error import pandas
+from .ambiguities import (
+    doubt_on_amounts,
+    doubt_on_codes,
+    doubt_on_digits,
+    doubt_on_names,
+    doubt_on_order,
+    doubt_on_short_years,
+)
+from .dates import EXCEL, DateReading, Evidence, days_of
+from .number_formats import NumberReading, decimal_sign
+from .options import ORDERS, Asked
+from .values import as_numbers, read_days, read_numbers, texts_of
+
+FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
+"""Whole numbers between these may be dates that are written without signs."""
+_WORD = r"[^\s,;|/]+"
+_MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
+CATEGORIES = 64
+"""So many categories, the most frequent ones, have an input of their own in any table."""
+FEW = 20
+"""Fewer distinct numbers than this may have three decimals each."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The kind of a column, and how its text is read.
+
+    Parameters
+    ----------
+    name : str
+        One of `KINDS`.
+    reading : NumberReading, DateReading or None
+        How numbers or dates are read.
+    doubt : str
+        What is to be said of a column that can be read in two ways; else empty.
+    """
+
+    name: str
+    reading: NumberReading | DateReading | None = None
+    doubt: str = ""
+
+
+def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = lambda: ".") -> Kind:
+    """Return the kind of a column that has values.
+
+    Parameters
+    ----------
+    series : Series (pandas)
+        The values.
+    name : str
+        The column's name.
+    asked : Asked
+        What its owner says of it.
+    decimal : callable
+        Returns the decimal sign of other columns, for numbers that can be read in two ways.
+
+    Examples
+    --------
+    >>> pd = pandas()
+    >>> kind_of(pd.Series(["1,5", "2,25"]), "x", Asked())
+    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), doubt='')
+    >>> kind_of(pd.Series(["01001", "02002"]), "zip", Asked()).name
+    'code'
+    """
+    kind, texts = asked.kind(name), texts_of(series)
+    plain = read_numbers(series, NumberReading())
+    if kind == "number":
+        return _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    if kind == "date":
+        return _date(series, texts, asked.format_of(name), are_declared=True) or _declared_date(series)
+    if kind or isinstance(series.dtype, pandas().CategoricalDtype):
+        return Kind(kind or ("text" if are_texts(series) else "category"))
+    if are_codes(texts):
+        return Kind("code")
+    number = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    assert isinstance(number.reading, NumberReading)
+    x, is_unread = plain if number.reading == NumberReading() else read_numbers(series, number.reading)
+    if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
+        if _are_eight_digits(x):
+            return Kind("date", DateReading(("yearmonthday",)))
+        if _are_months(texts):
+            return Kind("date", DateReading(("month/year",)))
+        doubt = number.doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name)
+        return replace(number, doubt=doubt)
+    if date := _date(series, texts, asked.format_of(name)):
+        return date
+    doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
+    return Kind("text" if are_texts(series) else "category", doubt=f"read as names, but {doubt}" if doubt else "")
+
+
+def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
+    """Return how numbers are read, whose texts may all be plain ones."""
+    sign = _decimal_sign(texts, are_plain)
+    if not sign.startswith("?") or given:
+        return Kind("number", NumberReading() if are_plain and not given else NumberReading.of(texts, given))
+    of_others = decimal()
+    reading = NumberReading.of(texts, of_others)
+    example = next(text for text in texts if decimal_sign([text]).startswith("?"))
+    if reading == NumberReading() and not _may_be_thousands(texts):
+        return Kind("number", reading)
+    other = "," if of_others == "." else "."
+    either = NumberReading.of([example], other).value(example)
+    doubt = (
+        f"{example!r} is read as {reading.value(example):g}, but may be {either:g} too: settle it with "
+        f"decimal={of_others!r} or {other!r} (--decimal)"
+    )
+    return Kind("number", reading, doubt)
+
+
+def _may_be_thousands(texts: list[str]) -> bool:
+    """Return whether points before three digits may be between thousands: beside whole numbers, or in all of many."""
+    if any(text.lstrip("+-").isdecimal() for text in texts):
+        return True
+    return len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
+
+
+def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
+    """Return how a target of numbers is read, in doubt with the sign of the table's columns; and a note on it."""
+    texts = texts_of(y)
+    are_plain = not read_numbers(y, NumberReading())[1].any()
+    kind = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
+    assert isinstance(kind.reading, NumberReading)
+    note = f"is read as {kind.reading}" if kind.reading != NumberReading() else ""
+    return kind.reading, "; ".join(filter(None, (note, kind.doubt)))
+
+
+def target_doubt(y: Any) -> str:
+    """Return a note on a target of classes that may be numbers: these have units, or signs that do not go together."""
+    if not as_numbers(y)[1]:
+        return ""
+    doubt = doubt_on_amounts(texts_of(y))
+    return f"is read as classes, but {doubt}" if doubt else ""
+
+
+def _decimal_sign(texts: list[str], are_plain: bool) -> str:
+    """Return the decimal sign of a column, see `decimal_sign`: of plain numbers, the first of one meaning tells it."""
+    if not are_plain:
+        return decimal_sign(texts)
+    with_points = [text for text in texts if "." in text]
+    return "." if any(decimal_sign([text]) == "." for text in with_points) else decimal_sign(with_points)
+
+
+def common_decimal(frame: Any, asked: Asked) -> str:
+    """Return the decimal sign that most columns tell whose numbers can be read in one way only.
+
+    Examples
+    --------
+    >>> common_decimal(pandas().DataFrame({"a": ["1,234"], "b": ["1,5"], "c": ["x"]}), Asked())
+    ','
+    """
+    signs = [decimal_sign(texts_of(frame[name])) for name in frame.columns if not asked.kind(name)]
+    return "," if signs.count(",") > signs.count(".") else "."
+
+
+def _date(series: Any, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
+    """Return how dates are read, or None if a column holds none."""
+    if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
+        return Kind("date", DateReading())
+    if given and given not in ORDERS:
+        reading = DateReading(format=given)
+        if are_declared or read_days(series, reading)[1].mean() <= 0.1:
+            return Kind("date", reading)
+    evidence = Evidence.of(texts, are_declared)
+    reading = evidence.reading(ORDERS.get(given or ""), share=0.0 if are_declared else 0.9)
+    if reading is None:
+        return None
+    doubts = [
+        doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else "",
+        doubt_on_short_years(texts, reading),
+    ]
+    return Kind("date", reading, "; ".join(filter(None, doubts)))
+
+
+def _declared_date(series: Any) -> Kind:
+    """Return how a column is read that holds dates because its owner says so: numbers are Excel's."""
+    x, _ = read_numbers(series, NumberReading())
+    return Kind("date", DateReading(("yearmonthday",)) if _are_eight_digits(x) else DateReading(format=EXCEL))
+
+
+def _are_months(texts: list[str]) -> bool:
+    """Return whether numbers are months of years, such as 08.2023: three months or more, and all."""
+    return all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2
+
+
+def _are_eight_digits(x: np.ndarray) -> bool:
+    """Return whether numbers are dates that are written without signs, such as 20240131: three or more, and all."""
+    x = x[~np.isnan(x)]
+    if not len(x) or x.min() < FIRST_DAY or x.max() > LAST_DAY or np.any(x % 1):
+        return False
+    distinct = np.unique(x)
+    return len(distinct) > 2 and all(days_of(f"{value:.0f}", ["yearmonthday"]) is not None for value in distinct)
+
+
+def are_codes(texts: list[str]) -> bool:
+    """Return whether digits are names rather than numbers: some begin with 0, as numbers do not.
+
+    They all have the same length then, or one of twenty or more begins so.
+
+    Examples
+    --------
+    >>> are_codes(["01001", "98101", "X4"]), are_codes(["7", "12"]), are_codes(["01", "0.5"])
+    (True, False, False)
+    """
+    digits = [text for text in texts if text.isdecimal()]
+    zeros = sum(len(text) > 1 and text[0] == "0" for text in digits)
+    if not zeros or any(re.search(r"\d[.,]\d", text) for text in texts):
+        return False
+    return len(set(map(len, digits))) == 1 or zeros >= 0.05 * len(digits)
+
+
+def are_texts(series: Any) -> bool:
+    """Return whether a column holds text rather than categories, by the number of words of a value on average.
+
+    They are two if most values differ, and four if more than 64 values differ.
+    Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
+
+    Examples
+    --------
+    >>> pd = pandas()
+    >>> are_texts(pd.Series(["a red hat", "a blue hat"])), are_texts(pd.Series(["red", "red", "blue"]))
+    (True, False)
+    >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
+    False
+    """
+    rows_of = series.dropna().astype(str).value_counts()  # since words of each row take thirty times as long
+    rows, distinct = rows_of.sum(), len(rows_of)
+    words = (rows_of.index.str.count(_WORD) * rows_of).sum() / rows
+    return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))

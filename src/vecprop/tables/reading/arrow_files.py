@@ -1,0 +1,245 @@
+"""Parquet, Arrow and Feather files as Arrow tables, which are checked as far as the files allow it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..error import TableError, first_line, pandas
+from .file_lists import ARROW, PARQUET, require_the_same_columns
+
+T = TypeVar("T")
+
+
+def one_table(files: Sequence[Path]) -> Any:
+    """Return files with the same columns as one Arrow table."""
+    from pyarrow import concat_tables
+
+    schema = common_schema(files) if len(files) > 1 else None
+    return concat_tables(table for file in files for table in arrow_tables(file, schema))
+
+
+def common_schema(files: Sequence[Path]) -> Any:
+    """Return the schema of files with the same columns: a type of each column that all of its values have.
+
+    Raises
+    ------
+    TableError
+        If a file has other columns than the first, or no type suits those of a column.
+    """
+    from pyarrow import ArrowException, unify_schemas
+
+    first = schema = one_line_errors(files[0], lambda: _schema(files[0]))
+    for file in files[1:]:
+        own = one_line_errors(file, lambda file=file: _schema(file))
+        require_the_same_columns(own.names, file, first.names, files[0])
+        try:
+            schema = unify_schemas([schema, own], promote_options="permissive")
+        except ArrowException:
+            name = next(name for name in schema.names if not _go_together(schema.field(name), own.field(name)))
+            raise TableError(
+                f"{file}: the column {name!r} has the type {own.field(name).type}, but {schema.field(name).type} in "
+                f"{files[0]}: write all files of a table with the same types."
+            ) from None
+    return schema
+
+
+def _schema(path: Path) -> Any:
+    if path.suffix.lower() in PARQUET:
+        from pyarrow.parquet import read_schema
+
+        return read_schema(path)
+    from pyarrow import OSFile, ipc
+
+    with OSFile(str(path)) as file:
+        return ipc.open_file(file).schema
+
+
+def _go_together(field: Any, other: Any) -> bool:
+    """Return whether a type suits two columns."""
+    from pyarrow import ArrowException, schema, unify_schemas
+
+    try:
+        unify_schemas([schema([field]), schema([other])], promote_options="permissive")
+    except ArrowException:
+        return False
+    return True
+
+
+def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
+    """Yield the row groups of a Parquet file, or all of an Arrow or Feather file, as Arrow tables.
+
+    Pages are compared with their checksums, and row groups with the statistics of the file's footer, if it has any.
+    Columns have the order and the types of a schema, if one is given.
+
+    Raises
+    ------
+    TableError
+        If the file is no such file, or is damaged.
+    """
+    for table in _tables(path):
+        if schema is None:
+            yield table
+        else:
+            yield one_line_errors(path, lambda table=table: table.select(schema.names).cast(schema))
+
+
+def _tables(path: Path) -> Iterator[Any]:
+    if path.suffix.lower() in ARROW:
+        yield one_line_errors(path, lambda: _valid(_feather(path)))
+        return
+    from pyarrow.parquet import ParquetFile
+
+    with one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
+        one_line_errors(path, lambda: _require_one_name(file))
+        if not file.num_row_groups:
+            yield file.schema_arrow.empty_table()
+        for number in range(file.num_row_groups):
+            yield one_line_errors(path, lambda number=number: _row_group(file, number))
+
+
+def as_frame(path: Path, table: Any) -> Any:
+    """Return an Arrow table as a data frame; columns that pandas has stored as an index are columns."""
+
+    def read() -> Any:
+        frame = _exact(table)
+        return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+
+    return one_line_errors(path, read)
+
+
+def _exact(table: Any) -> Any:
+    """Return an Arrow table as a data frame that keeps all digits of whole numbers, also beside missing values."""
+    from pyarrow import int64, uint64
+
+    frame, pd = table.to_pandas(), pandas()
+    types = {int64(): pd.Int64Dtype(), uint64(): pd.UInt64Dtype()}
+    for name in () if frame.columns.nlevels > 1 else frame.columns.intersection(table.column_names):
+        column = table.column(name)
+        if column.type in types and frame[name].dtype.kind == "f" and frame[name].abs().max() >= 2**53:
+            frame[name] = column.to_pandas(types_mapper=types.get).array
+    return frame
+
+
+def as_stored(path: Path, table: Any, names: list[str]) -> Any:
+    """Return columns of an Arrow table as a data frame with Arrow's types, so that each value is the file's."""
+    return one_line_errors(
+        path, lambda: table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
+    )
+
+
+def _feather(path: Path) -> Any:
+    from pyarrow import feather
+
+    return feather.read_table(path)
+
+
+def _valid(table: Any) -> Any:
+    """Return an Arrow table after a check of its offsets and lengths, which damage makes wrong."""
+    table.validate(full=True)
+    return table
+
+
+def _require_one_name(file: Any) -> None:
+    """Refuse a file in which pandas has noted a column under another name than the column has."""
+    noted = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
+    for column in noted.get("columns", []):
+        name, of_column = column.get("name"), column.get("field_name")
+        if name is not None and of_column is not None and name != of_column:
+            raise ValueError(f"the column {of_column!r} is named {name!r} elsewhere in the file")
+
+
+def _row_group(file: Any, number: int) -> Any:
+    """Return a row group, or refuse one that is not what the footer says."""
+    table, described = _valid(file.read_row_group(number)), file.metadata.row_group(number)
+    if len(table) != described.num_rows:
+        raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
+    for place in range(described.num_columns):
+        name, of_schema = described.column(place).path_in_schema, file.schema.column(place).path
+        if name != of_schema:
+            raise ValueError(f"the column {of_schema!r} is named {name!r} elsewhere in the file")
+        if name in table.column_names and not _fits(table.column(name), described.column(place).statistics):
+            raise ValueError(f"the values of the column {name!r} are not those of which the file has statistics")
+    return table
+
+
+def _fits(column: Any, statistics: Any) -> bool:
+    """Return whether a column has the missing values, the smallest and the largest value of its statistics.
+
+    Those of text may be shortened, so that they are bounds only.
+    """
+    from pyarrow import compute, types
+
+    if statistics is None:
+        return True
+    if statistics.has_null_count and statistics.null_count != column.null_count:
+        return False
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    numbers = (types.is_integer, types.is_float32, types.is_float64, types.is_boolean, types.is_decimal)
+    times = (types.is_date32, types.is_timestamp)
+    is_text = any(is_kind(column.type) for is_kind in texts)
+    if not statistics.has_min_max or not (is_text or any(is_kind(column.type) for is_kind in numbers + times)):
+        return True
+    found = compute.min_max(column)  # type: ignore[attr-defined]
+    low, high = found["min"].as_py(), found["max"].as_py()
+    if low is None:
+        return False
+    least, most = statistics.min, statistics.max
+    return (least <= low and high <= most) if is_text else (low, high) == (least, most)
+
+
+def one_line_errors(path: Path, read: Callable[[], T]) -> T:
+    """Return the result of a reader of Parquet or Arrow; its errors become sentences."""
+    from pyarrow import ArrowException
+
+    try:
+        return read()
+    except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+        raise TableError(f"{path} cannot be read as a {path.suffix.lstrip('.')} file: {first_line(error)}.") from error
+
+
+Read = Callable[[bool], Any]
+"""Reads a part of a file; its argument says whether that is compared with the file's footer before."""
+
+
+def row_groups(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each row group of a Parquet file, and what reads it with the columns of a schema."""
+    from pyarrow.parquet import ParquetFile, read_metadata
+
+    metadata = one_line_errors(path, lambda: read_metadata(path))
+
+    def read(number: int, is_checked: bool) -> Any:
+        with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+            if is_checked:
+                _require_one_name(file)
+                table = _row_group(file, number)
+            else:
+                table = file.read_row_group(number)
+        return table.select(schema.names).cast(schema)
+
+    return [
+        (metadata.row_group(number).num_rows, lambda is_checked, number=number: read(number, is_checked))
+        for number in range(metadata.num_row_groups)
+    ]
+
+
+def record_batches(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the number of rows of each batch of an Arrow or Feather file, and what reads it."""
+    from pyarrow import Table, ipc, memory_map
+
+    def read(number: int, is_checked: bool) -> Any:
+        with memory_map(str(path)) as file:
+            table = Table.from_batches([ipc.open_file(file).get_batch(number)])
+            return (_valid(table) if is_checked else table).select(schema.names).cast(schema)
+
+    def sizes() -> list[int]:
+        with memory_map(str(path)) as file:
+            batches = ipc.open_file(file)
+            return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
+
+    return [
+        (rows, lambda is_checked, number=number: read(number, is_checked))
+        for number, rows in enumerate(one_line_errors(path, sizes))
+    ]

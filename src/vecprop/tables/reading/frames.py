@@ -1,0 +1,139 @@
+"""Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
+
+from collections.abc import Sequence
+from datetime import time
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from ..error import TableError, pandas
+from .delimited import require_columns
+from .file_lists import is_path
+from .reading import is_dataset, read_table
+from .sniffing import require_distinct
+
+Frame = Any
+"""A pandas DataFrame."""
+
+
+def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
+    """Return a table as a pandas data frame whose columns are named by text.
+
+    Parameters
+    ----------
+    table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
+        The table; a data frame of Dask is loaded into memory; paths and data sets are read by `read_table`, text as it
+        is. The columns of an array are named x0, x1, …
+    estimator : estimator, optional
+        The estimator that scikit-learn's errors about arrays name.
+    target, classes : optional
+        See `read_table`.
+
+    Returns
+    -------
+    DataFrame (pandas)
+
+    Raises
+    ------
+    TableError
+        If two columns have one name, or a file is no table, or it is a dict or a lazy frame.
+    ValueError
+        If an array has not two axes.
+
+    Examples
+    --------
+    >>> as_frame(np.eye(2))
+        x0   x1
+    0  1.0  0.0
+    1  0.0  1.0
+    """
+    if is_path(table) or is_dataset(table):
+        table = read_table(table, as_text=True, target=target, classes=classes)
+    elif _is_of_dask(table):
+        table = table.compute()
+    if not has_names(table):
+        return _of_array(table, estimator)
+    frame = table if isinstance(table, pandas().DataFrame) else table.to_pandas()
+    names = [str(name) for name in frame.columns]
+    require_distinct(names, "The table")
+    if list(frame.columns) != names:
+        frame = frame.set_axis(names, axis=1)
+    if not len(frame) or not frame.shape[1]:
+        raise TableError(
+            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
+        )
+    unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
+    return frame.assign(**unusual) if unusual else frame
+
+
+def plain_column(series: Any) -> Any:
+    """Return a column of durations, periods, complex numbers, bytes or objects as seconds, dates or text; else None."""
+    pd = pandas()
+    if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
+        series = series.astype(object)
+        return series if (plain := plain_column(series)) is None else plain
+    if series.dtype.kind == "m":
+        return series.dt.total_seconds()
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.to_timestamp()
+    if series.dtype.kind == "c":
+        return series.astype(str)
+    if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
+        return series.map(str, na_action="ignore")
+    return None
+
+
+def has_names(table: Any) -> bool:
+    """Return whether a table names its columns: a data frame or a path, not an array."""
+    if is_path(table) or is_dataset(table) or _is_of_dask(table):
+        return True
+    return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
+
+
+def _is_of_dask(table: Any) -> bool:
+    """Return whether a table is a data frame of Dask."""
+    return hasattr(table, "map_partitions") and getattr(table, "ndim", 0) == 2
+
+
+def _of_array(array: Any, estimator: Any) -> Frame:
+    """Return an array as a data frame, with columns of numbers where all entries of a column are numbers."""
+    if type(array) is dict or hasattr(array, "collect"):
+        made = "call its collect()" if hasattr(array, "collect") else "make it one, pandas.DataFrame(X)"
+        raise TableError(f"X is a {type(array).__name__}, not a data frame: {made}.")
+    is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
+    X: Any = check_array(
+        array,
+        dtype=object if is_object else "numeric",  # type: ignore[arg-type]
+        ensure_all_finite=False,
+        estimator=estimator,
+        input_name="X",
+    )
+    frame = pandas().DataFrame(X, columns=names_of_array(X.shape[1]))
+    return frame.infer_objects() if is_object else frame
+
+
+def names_of_array(columns: int) -> list[str]:
+    """Return the names of the columns of an array.
+
+    Examples
+    --------
+    >>> names_of_array(3)
+    ['x0', 'x1', 'x2']
+    """
+    return [f"x{number}" for number in range(columns)]
+
+
+def column_of(frame: Frame, name: str) -> Any:
+    """Return a column of a table, or an error that suggests a similar name."""
+    require_columns(frame.columns, [name])
+    return frame[name]
+
+
+def twice(frame: Frame) -> Frame:
+    """Return a row that is alone twice, so that it is predicted by the products of several rows.
+
+    Those of one row sum in another order: the last bits of a prediction would depend on the parts in which a table is
+    read.
+    """
+    return frame if len(frame) > 1 else pandas().concat([frame, frame])

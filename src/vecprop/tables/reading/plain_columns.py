@@ -1,0 +1,129 @@
+"""What a column of text is, found part by part as `reading.plain_values` finds it from the whole column."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..error import pandas
+
+Type = Literal["bool", "int64", "uint64", "float64", "text"]
+
+MOST_WRONG, ENOUGH = 0.1, 1000
+"""A column with a larger share of values that are no numbers, and more of them, is text: no more is looked at."""
+
+
+@dataclass(frozen=True)
+class PlainColumn:
+    """What the values of a column that were seen so far have in common.
+
+    Parameters
+    ----------
+    values, missing : int
+        The number of values, and of missing ones; the word None counts as missing.
+    are_truths, are_digits : bool
+        Whether all values are true or false; whether none is a number that begins with 0, as codes do.
+    is_unsigned, is_signed, is_float : bool
+        Whether there is a whole number beyond those with a sign, a negative one, or another number than whole ones.
+    is_long : bool
+        Whether a whole number has 16 digits or more.
+    wrong : int
+        The number of values that are no plain numbers; -1 if the column is text and they are no longer counted.
+    example, place : str
+        The first of them, and where it is.
+
+    Examples
+    --------
+    >>> column = PlainColumn().seen(pandas().Series(["1", "2"]), "a.csv, line {}".format)
+    >>> column.type, column.seen(pandas().Series(["3", None]), str).type, column.seen(pandas().Series(["x"]), str).type
+    ('int64', 'float64', 'text')
+    """
+
+    values: int = 0
+    missing: int = 0
+    are_truths: bool = True
+    are_digits: bool = True
+    is_unsigned: bool = False
+    is_signed: bool = False
+    is_float: bool = False
+    is_long: bool = False
+    wrong: int = 0
+    example: str = ""
+    place: str = ""
+
+    def seen(self, series: Any, named: Any) -> "PlainColumn":
+        """Return the same with the values of the next part.
+
+        Parameters
+        ----------
+        series : Series (pandas)
+            The text of the part, of which the index names the rows.
+        named : callable
+            Returns the name of a row.
+        """
+        if self.wrong < 0:
+            return self
+        pd = pandas()
+        series = _without_none(series)
+        known = series.dropna()  # its text is in Arrow's memory, where patterns are found fast
+        numbers = pd.to_numeric(known.astype(object), errors="coerce")
+        is_wrong = numbers.isna()
+        wrong = int(is_wrong.sum())
+        are_truths = self.are_truths and bool(known.str.lower().isin(["true", "false"]).all() if len(known) else True)
+        whole = numbers.dtype.kind if not wrong and len(known) else ""
+        are_digits = self.are_digits and not bool(len(known) and known.str.match(r"[+-]?0\d").any())
+        if wrong and not self.example:
+            first = known.index[is_wrong.to_numpy().argmax()]
+            example, place = str(known[is_wrong].iloc[0]), named(first)
+        else:
+            example, place = self.example, self.place
+        values, missing = self.values + len(series), self.missing + len(series) - len(known)
+        wrong += self.wrong
+        is_text = not (are_digits or are_truths)
+        is_text |= wrong > max(ENOUGH, MOST_WRONG * (values - missing)) and not are_truths
+        return PlainColumn(
+            values,
+            missing,
+            are_truths,
+            are_digits,
+            self.is_unsigned or whole == "u",
+            self.is_signed or bool(whole == "i" and (numbers < 0).any()),
+            self.is_float or whole == "f",
+            self.is_long or bool(len(known) and known.str.fullmatch(r"[+-]?\d{16,}").any()),
+            -1 if is_text else wrong,
+            example,
+            place,
+        )
+
+    @property
+    def type(self) -> Type:
+        """What the column is if all of its values were seen."""
+        if self.are_truths and not self.missing and self.values:
+            return "bool"
+        is_float = self.is_float or self.missing > 0 or (self.is_unsigned and self.is_signed)
+        if self.wrong or not self.are_digits or (is_float and self.is_long):
+            return "text"
+        return "float64" if is_float else "uint64" if self.is_unsigned else "int64"
+
+    @property
+    def is_nearly_numbers(self) -> bool:
+        """Whether some of its values alone, of which there are few, are no numbers."""
+        return 0 < self.wrong <= MOST_WRONG * (self.values - self.missing) and not self.are_truths
+
+
+def as_type(series: Any, of: Type) -> Any:
+    """Return text as the values of a column of a type.
+
+    Examples
+    --------
+    >>> as_type(pandas().Series(["1", "None"]), "float64").tolist(), as_type(pandas().Series(["True"]), "bool").tolist()
+    ([1.0, nan], [True])
+    """
+    if of == "text":
+        return series
+    series = _without_none(series)
+    if of == "bool":
+        return series.str.lower() == "true"
+    return pandas().to_numeric(series, errors="coerce").astype(of)
+
+
+def _without_none(series: Any) -> Any:
+    return series.mask(series == "None")

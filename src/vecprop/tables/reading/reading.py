@@ -1,0 +1,348 @@
+"""Reading tables from files: CSV with any separator and encoding, Parquet, Arrow, Excel, whole or in chunks."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from ..error import TableError, pandas
+from ..kinds.task import as_whole
+from . import arrow_files
+from .arrow_files import ARROW, PARQUET
+from .delimited import Separated, known_target, require_columns
+from .excel import EXCEL, read_excel
+from .file_lists import STANDARD_INPUT, Paths, existing, files_of, require_the_same_columns, short_names
+
+Frame = Any
+"""A pandas DataFrame."""
+
+_ENDINGS = {
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\x1f\x8b": ".csv.gz",
+    b"BZh": ".csv.bz2",
+    b"\xfd7zXZ": ".csv.xz",
+    b"(\xb5/\xfd": ".csv.zst",
+}
+"""The endings of names of files that begin so; a stream has no name."""
+
+
+def read_table(
+    path: Paths | Any, *, as_text: bool = False, target: str | None = None, classes: Sequence[str] = ()
+) -> Frame:
+    r"""Return a table from a file, several files or a folder.
+
+    Parameters
+    ----------
+    path : path, list of paths, or Dataset (pyarrow)
+        A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), or a text
+        file with a line of names and a line for each row, whatever its name, its separator (comma, semicolon, tab,
+        bar, spaces) and its encoding; it may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). Or an
+        Excel workbook (``.xlsx``), of which the first sheet is read; or ``-``, which is standard input. A folder, with
+        the folders in it, is a table in files of one kind with the same columns, in the order of their names; names
+        that begin with a point or an underscore do not count.
+    as_text : bool, default False
+        Whether the columns of a text file are their text, as models read them, with each row named by its line, as rows
+        of Excel files are then by their number in the sheet. By default, columns of plain numbers and of truth values
+        become these, except for digits that begin with 0. In several files a column becomes what it is in all of them.
+    target : str, optional
+        A column of a text file whose missing values are counted in the notes.
+    classes : sequence of str
+        Words for missing values, such as NA, that are classes of the target instead.
+
+    Returns
+    -------
+    DataFrame (pandas)
+        The columns as they are; ``attrs["notes"]`` lists in sentences what was assumed about text files.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, or it is empty, not a table, or has rows longer than its line of names; or if files
+        of one table have other columns or types.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "people.csv")
+    ...     _ = path.write_text("name;age\nAda;36\nAlan;41\n")
+    ...     read_table(path)
+       name  age
+    0   Ada   36
+    1  Alan   41
+    """
+    if is_dataset(path):
+        named, data = Path("The data set"), cast(Any, path)
+        return checked(arrow_files.as_frame(named, arrow_files.one_line_errors(named, data.to_table)), named)
+    files = files_of(path)
+    with _as_file(files[0]) if len(files) == 1 else nullcontext(_shown(path)) as named:
+        files = [named] if len(files) == 1 else files
+        suffix = files[0].suffix.lower()
+        if suffix in PARQUET | ARROW:
+            frame = arrow_files.as_frame(named, arrow_files.one_table(files))
+        elif suffix in EXCEL:
+            frame = read_excel(_alone(files))
+            frame = frame if as_text else frame.reset_index(drop=True)
+        else:
+            frame = checked(_text_of(files, named, target, classes), named)
+            frame = frame if as_text else typed(frame)
+        return checked(frame, named)
+
+
+def is_dataset(table: Any) -> bool:
+    """Return whether a table is a data set of pyarrow."""
+    return hasattr(table, "get_fragments") and hasattr(table, "to_table")
+
+
+def _shown(path: Any) -> Path:
+    """Return the name of a folder, or of a list of files."""
+    return Path(path) if isinstance(path, str | os.PathLike) else Path(f"The table of {len(path)} files")
+
+
+def _alone(files: Sequence[Path]) -> Path:
+    """Return the only file, or refuse several workbooks."""
+    if len(files) > 1:
+        raise TableError(f"{files[0]} is a workbook, which is read alone: save several as Parquet or CSV.")
+    return files[0]
+
+
+def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]) -> Frame:
+    """Return text files as one table of text, whose rows are named by their lines."""
+    texts = list(separated(files))
+    frames = [text.read(target) for text in texts]
+    notes = list(dict.fromkeys(note for frame in frames for note in frame.attrs["notes"]))
+    if len(files) > 1:
+        for frame, name in zip(frames, short_names(files), strict=True):
+            frame.index = _lines_of_file(name, frame.index)
+        frames = [pandas().concat([frame[frames[0].columns] for frame in frames])]
+        frames[0].index.name = "line"
+    (frame,) = frames
+    if target in frame.columns:
+        frame[target], more = known_target(frame[target], classes, named.name)
+        notes += more
+    frame.attrs = {"notes": notes, "is_text": True}
+    return frame
+
+
+def separated(files: Sequence[Path]) -> Iterator[Separated]:
+    """Yield how text files are read, which must have the same columns; those of one file are looked at when read."""
+    of_first: list[str] = []
+    for file in files:
+        text = Separated.of(file)
+        if len(files) > 1:
+            names = text.names()
+            of_first = of_first or names
+            require_the_same_columns(names, file, of_first, files[0])
+        yield text
+
+
+def _lines_of_file(name: str, lines: Any) -> Any:
+    """Return names of rows that tell the file too."""
+    return pandas().Index([f"{name}:{line}" for line in lines], dtype="str", name="line")
+
+
+def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False) -> Iterator[Frame]:
+    r"""Yield a table in parts, so that it need not fit in memory; each part is of one file.
+
+    Parameters
+    ----------
+    path : path, list of paths, or Dataset (pyarrow)
+        See `read_table`.
+    rows : int, default 100,000
+        The largest number of rows of a part.
+    as_text : bool, default False
+        See `read_table`.
+
+    Yields
+    ------
+    DataFrame (pandas)
+        The parts, in order, with all columns. A column of a text file may have another type in another part;
+        ``attrs["notes"]`` as in `read_table`.
+
+    Raises
+    ------
+    TableError
+        As `read_table`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "numbers.csv")
+    ...     _ = path.write_text("a,b\n1,2\n3,4\n5,6\n")
+    ...     [len(part) for part in read_chunks(path, rows=2)]
+    [2, 1]
+    """
+    parts = (part for part, _ in chunks(path, rows))
+    if as_text:
+        return parts
+    return (typed(part) if part.attrs.get("is_text") else part.reset_index(drop=True) for part in parts)
+
+
+def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
+    """Yield the parts of a table as `read_chunks` does, each with some columns as the file has them.
+
+    All values of text files stay text, and those of Parquet and Arrow files have Arrow's types.
+    """
+    if is_dataset(path):
+        yield from _parts_of_dataset(path, rows, kept)
+        return
+    files = files_of(path)
+    with _as_file(files[0]) if len(files) == 1 else nullcontext(_shown(path)) as named:
+        files = [named] if len(files) == 1 else files
+        suffix = files[0].suffix.lower()
+        if suffix in PARQUET | ARROW:
+            schema = arrow_files.common_schema(files) if len(files) > 1 else None
+            parts = (part for file in files for part in _binary_parts(file, rows, kept, schema))
+        elif suffix in EXCEL:
+            frame = checked(read_excel(_alone(files)), named)
+            require_columns(frame.columns, kept)
+            parts = _cut(frame, frame[list(kept)].map(_as_in_a_cell, na_action="ignore"), rows)
+        else:
+            parts = _text_parts(files, rows, kept)
+        is_empty = True
+        for part, as_stored in parts:
+            if len(files) == 1:
+                yield checked(part, named), as_stored
+            elif len(part):
+                yield part, as_stored
+            is_empty = is_empty and not len(part)
+        if is_empty:
+            raise TableError(f"{named} has no rows.")
+
+
+def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+    """Yield the parts of text files, with the columns in the order of the first file."""
+    if len(files) == 1:
+        yield from Separated.of(files[0]).parts(rows, kept)
+        return
+    texts = list(separated(files))
+    names = texts[0].names()
+    for text, name in zip(texts, short_names(files), strict=True):
+        for part, as_stored in text.parts(rows, kept):
+            part.index = _lines_of_file(name, part.index)
+            yield part[names], as_stored
+
+
+def _parts_of_dataset(dataset: Any, rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+    import pyarrow
+
+    named = Path("The data set")
+    require_columns(dataset.schema.names, kept)
+    batches, is_empty = dataset.to_batches(batch_size=rows), True
+    while (batch := arrow_files.one_line_errors(named, lambda: next(batches, None))) is not None:
+        if len(batch):
+            table, is_empty = pyarrow.Table.from_batches([batch]), False
+            yield from _cut(arrow_files.as_frame(named, table), arrow_files.as_stored(named, table, list(kept)), rows)
+    if is_empty:
+        raise TableError(f"{named} has no rows.")
+
+
+def typed(frame: Frame) -> Frame:
+    """Return a table of text with columns of numbers and of truth values where all values are plain ones.
+
+    Examples
+    --------
+    >>> frame = pandas().DataFrame({"age": ["36", None], "zip": ["01001", "98101"]})
+    >>> typed(frame)["age"].tolist(), typed(frame)["zip"].tolist()
+    ([36.0, nan], ['01001', '98101'])
+    """
+    columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
+    plain = {name: column for name, column in columns.items() if pandas().api.types.is_numeric_dtype(column.dtype)}
+    result = frame.assign(**plain).reset_index(drop=True)
+    result.attrs = {"notes": frame.attrs.get("notes", [])}
+    return result
+
+
+def plain_values(series: Any) -> Any:
+    """Return text as numbers or truth values if all are plain ones; as it is if digits begin with 0, or would be lost.
+
+    Examples
+    --------
+    >>> plain_values(pandas().Series(["1", "2"])).tolist(), plain_values(pandas().Series(["007", "8"])).tolist()
+    ([1, 2], ['007', '8'])
+    """
+    pd = pandas()
+    if pd.api.types.infer_dtype(series) not in ("string", "empty"):
+        return series
+    known = series.dropna()
+    if len(known) == len(series) and known.str.lower().isin(["true", "false"]).all():
+        return known.str.lower() == "true"
+    numbers = pd.to_numeric(series, errors="coerce")
+    is_cut = numbers.dtype.kind == "f" and known.str.fullmatch(r"[+-]?\d{16,}").any()  # 2**53 and more
+    is_plain = numbers.notna().sum() == len(known) and not known.str.match(r"[+-]?0\d").any()
+    return numbers if is_plain and not is_cut else series
+
+
+def as_classes(known: Any) -> Any:
+    """Return known values of a target of classes: the text of a file as `plain_values`, Python objects by their type.
+
+    Examples
+    --------
+    >>> as_classes(pandas().Series(["0", "1"])).tolist(), as_classes(pandas().Series([True, False], dtype=object)).dtype
+    (['0', '1'], dtype('bool'))
+    """
+    return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
+
+
+def _binary_parts(path: Path, rows: int, kept: Sequence[str], schema: Any) -> Iterator[tuple[Frame, Frame]]:
+    for table in arrow_files.arrow_tables(path, schema):
+        require_columns(table.column_names, kept)
+        as_stored = arrow_files.as_stored(path, table, list(kept))
+        yield from _cut(arrow_files.as_frame(path, table), as_stored, rows)
+
+
+def _as_in_a_cell(value: Any) -> str:
+    """Return a value of a sheet as text; whole numbers, which pandas reads as 1.0 beside empty cells, have no point."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Frame]]:
+    """Yield parts of two tables with the same rows."""
+    frame = frame if frame.index.name == "line" else frame.reset_index(drop=True)
+    for first in range(0, max(len(frame), 1), rows):
+        yield frame.iloc[first : first + rows], as_stored.iloc[first : first + rows].reset_index(drop=True)
+
+
+@contextmanager
+def _as_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a file that can be read more than once: a stream, such as standard input, is copied first."""
+    path = existing(path)
+    if path != STANDARD_INPUT and path.is_file():
+        yield path
+        return
+    said = "Standard input" if path == STANDARD_INPUT else str(path)
+    with TemporaryDirectory() as folder:
+        copy = _copied(path, Path(folder))
+        if not copy.stat().st_size:
+            raise TableError(f"{said} is empty.")
+        try:
+            yield copy
+        except TableError as error:
+            raise TableError(str(error).replace(str(copy), said)) from error
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Return a copy of a stream in a folder, with the ending of a name that its first bytes ask for."""
+    copy = folder / "stream"
+    with (
+        nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream,
+        copy.open("wb") as file,
+    ):
+        shutil.copyfileobj(stream, file)
+    with copy.open("rb") as file:
+        start = file.read(8)
+    ending = next((ending for mark, ending in _ENDINGS.items() if start.startswith(mark)), ".csv")
+    return copy.rename(copy.with_suffix(ending))
+
+
+def checked(frame: Frame, path: Path) -> Frame:
+    """Return a table if it has rows and columns, else refuse it."""
+    if not frame.shape[1] or not len(frame):
+        raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: a table needs both.")
+    return frame

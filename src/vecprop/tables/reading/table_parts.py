@@ -1,0 +1,153 @@
+"""A table in parts that are read one at a time and in any order: row groups of Parquet files, or of a data set."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..error import TableError, pandas
+from . import arrow_files
+from .file_lists import ARROW, PARQUET, files_of, is_path
+from .frames import Frame, as_frame
+from .reading import is_dataset
+
+
+@dataclass(frozen=True, eq=False)
+class TablePart:
+    """A part of a table.
+
+    Parameters
+    ----------
+    place : str
+        Its name in errors, such as a file and a row group of it.
+    rows : int
+        The number of its rows.
+    read : callable
+        Returns it as an Arrow table; its argument says whether it is compared with what the file tells of it.
+    """
+
+    place: str
+    rows: int
+    read: Callable[[bool], Any]
+
+    def frame(self, is_checked: bool = False) -> Frame:
+        """Return the part as a data frame, compared with what its file tells of it unless that was done before."""
+        path = Path(self.place)
+        return as_frame(arrow_files.as_frame(path, arrow_files.one_line_errors(path, lambda: self.read(is_checked))))
+
+
+@dataclass(frozen=True, eq=False)
+class TableParts:
+    """A table in parts, of which empty ones are left out.
+
+    Parameters
+    ----------
+    parts : sequence of TablePart
+        The parts.
+    names : list of str
+        The columns.
+
+    Examples
+    --------
+    >>> import pandas as pd, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pd.DataFrame({"a": [1, 2, 3]}).to_parquet(f"{folder}/a.parquet", row_group_size=2)
+    ...     parts = TableParts.of(folder)
+    ...     parts.sizes.tolist(), parts.parts[1].frame()["a"].tolist()
+    ([2, 1], [3])
+    """
+
+    parts: Sequence[TablePart]
+    names: list[str]
+
+    @classmethod
+    def of(cls, table: Any) -> "TableParts":
+        """Return the parts of Parquet or Arrow files, or of a data set.
+
+        Raises
+        ------
+        TableError
+            If files do not go together, or there are no rows.
+        """
+        if is_dataset(table):
+            parts, names = _of_dataset(table), list(table.schema.names)
+        else:
+            files = files_of(table)
+            schema = arrow_files.common_schema(files)
+            each = arrow_files.row_groups if files[0].suffix.lower() in PARQUET else arrow_files.record_batches
+            parts = [
+                TablePart(f"{file}, row group {number}", rows, read)
+                for file in files
+                for number, (rows, read) in enumerate(each(file, schema))
+            ]
+            names = list(schema.names)
+        parts = [part for part in parts if part.rows]
+        if not parts:
+            raise TableError("The table has no rows.")
+        return cls(parts, names)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """The number of rows of each part."""
+        return np.array([part.rows for part in self.parts])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the parts as data frames, whose rows are named by their numbers in the table."""
+        start = 0
+        for part in self.parts:
+            frame = part.frame(is_checked=True)
+            frame.index = pandas().RangeIndex(start, start + len(frame))
+            start += len(frame)
+            yield frame
+
+
+def may_be_in_parts(table: Any) -> bool:
+    """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
+    if is_dataset(table):
+        return not _is_filtered(table)
+    if not is_path(table):
+        return False
+    files = files_of(table)
+    return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
+
+
+def frames_of(
+    table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
+) -> Iterable[Frame]:
+    """Return a table as data frames, which can be gone through again: its parts, if it has any, or all of it.
+
+    The arguments are those of `as_frame`.
+
+    Examples
+    --------
+    >>> [len(frame) for frame in frames_of(np.eye(3))]
+    [3]
+    """
+    return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
+
+
+def _is_filtered(dataset: Any) -> bool:
+    """Return whether a data set is the filtered rows of another, which pyarrow gives as a whole alone."""
+    try:
+        dataset.get_fragments()
+    except ValueError:
+        return True
+    return False
+
+
+def _of_dataset(dataset: Any) -> list[TablePart]:
+    fragments = [
+        part
+        for fragment in dataset.get_fragments()
+        for part in (fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment])
+    ]
+    return [
+        TablePart(
+            f"{getattr(fragment, 'path', 'A table in memory')} of the data set",
+            fragment.count_rows(),
+            lambda is_checked, fragment=fragment: fragment.to_table(schema=dataset.schema),
+        )
+        for fragment in fragments
+    ]

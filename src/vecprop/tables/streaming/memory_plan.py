@@ -1,0 +1,242 @@
+"""How the memory of a fit is shared out, and whether a table fits into it as a whole."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...system.memory import available_memory
+from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
+from ..error import TableError
+from ..kinds.options import Asked
+from ..reading.delimited import SAMPLE, Separated, opened
+from ..reading.excel import EXCEL
+from ..reading.file_lists import files_of, opens_as_it_is
+from ..reading.frames import Frame, as_frame
+from ..reading.reading import is_dataset
+from ..reading.table_parts import TableParts, may_be_in_parts
+
+SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
+"""The shares of the memory that are for the sample with its inputs, for two windows, and for a part as it is read."""
+COPIES = 3
+"""How often the values of a row are in memory while its columns are learned."""
+MOST_SAMPLED, FEWEST_SAMPLED = 250_000, 2_000
+"""The largest number of sampled rows, beyond which a model hardly changes, and the smallest."""
+LOOKED_AT = 5_000
+"""The number of rows that tell how large rows are."""
+PACKED = 4
+"""How much larger than a packed file its text may be."""
+PROGRAM, LEAST = 350_000_000, 600_000_000
+"""The bytes that the program takes without any table, and the least that a fit to one needs."""
+SAFE = 0.8
+"""The share of the memory that is left that a fit takes, unless it is told."""
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def as_bytes(memory: int | str) -> int:
+    """Return an amount of memory in bytes.
+
+    Examples
+    --------
+    >>> as_bytes("4GB"), as_bytes("1.5 GiB"), as_bytes(1000)
+    (4000000000, 1610612736, 1000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
+    if isinstance(memory, bool) or not found or not float(found[1]):
+        raise ValueError(f'memory is {memory!r}, but it is a number of bytes, or a text such as "4GB".')
+    return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+@dataclass(frozen=True)
+class RowSizes:
+    """The bytes of a row of a table: as it is read, and as the inputs of all networks.
+
+    Parameters
+    ----------
+    raw, encoded : float
+        The bytes.
+    columns : int
+        The number of columns of inputs.
+    """
+
+    raw: float
+    encoded: float
+    columns: int
+
+    @classmethod
+    def of(cls, frame: Frame, aside: Sequence[str], asked: Asked) -> "RowSizes":
+        """Return them as the first rows of a table tell."""
+        frame = frame.iloc[:LOOKED_AT]
+        raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
+        columns = frame.drop(columns=[name for name in aside if name in frame.columns])
+        width = PIECES * columns.shape[1]
+        with suppress(TableError, ValueError):
+            encoder, _ = Encoder.of(columns, Asked({n: k for n, k in asked.columns.items() if n in columns.columns}))
+            width = sum(len(encoder.of_view(view)) for view in VIEWS)
+        return cls(raw, 4.0 * width + 32, columns.shape[1])
+
+    def of_fit(self, rows: int) -> float:
+        """Return the bytes of a fit to a number of rows in memory."""
+        fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # of larger tables
+        return rows * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns)) + 1e8
+
+
+class Larger(NamedTuple):
+    """A table that does not fit into memory.
+
+    Parameters
+    ----------
+    parts : TableParts
+        The table.
+    memory : int
+        The bytes that the program may take. If they are not asked for, they are a power of two, so that they and the
+        bits of a model are the same if hardly less memory is left the next time.
+    sizes : RowSizes
+        The bytes of a row.
+    """
+
+    parts: TableParts
+    memory: int
+    sizes: RowSizes
+
+
+def memory_of(memory: int | str | None) -> int | None:
+    """Return the bytes that the program may take: those asked for, or by default what is left; None if that is unknown.
+
+    Raises
+    ------
+    TableError
+        If those asked for are too few.
+    """
+    left = available_memory() if memory is None else None
+    if memory is None and left is None:
+        return None
+    found = PROGRAM + int(SAFE * (left or 0)) if memory is None else as_bytes(memory)
+    if memory is not None and found < LEAST:
+        raise TableError(
+            f"{found / 1e9:.2g} GB of memory are too little: the program itself takes {PROGRAM / 1e9:.2g} GB; give "
+            f"memory=, {LEAST / 1e9:.2g} GB at least."
+        )
+    return found
+
+
+def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: Sequence[str]) -> Larger | None:
+    """Return a table in parts, the memory for it, and the sizes of its rows; None if it fits into memory as a whole.
+
+    Raises
+    ------
+    TableError
+        If it does not fit, and is text or a filtered data set, which cannot be read in any order.
+    """
+    whole = memory_of(memory)
+    if whole is None or (not is_dataset(table) and not all(file.is_file() for file in files_of(table))):
+        return None
+    limit = whole - PROGRAM
+    on_disk = None if is_dataset(table) else sum(file.stat().st_size for file in files_of(table))
+    if on_disk is not None and 60 * on_disk < limit:
+        return None
+    _reserve_nothing()
+    if not may_be_in_parts(table):
+        if is_dataset(table):
+            _require_room_for_filtered(table, limit, aside, asked)
+        else:
+            require_room_for_text(table, limit)
+        return None
+    parts = TableParts.of(table)
+    rows = int(parts.sizes.sum())
+    sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
+    if sizes.of_fit(rows) <= limit:
+        return None
+    return Larger(parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes)
+
+
+def _require_room_for_filtered(dataset: Any, limit: int, aside: Sequence[str], asked: Asked) -> None:
+    """Refuse a filtered data set that does not fit into memory, and tell what to do."""
+    rows = dataset.count_rows()
+    if not rows:
+        return  # which is said where it is read
+    needed = RowSizes.of(as_frame(dataset.head(LOOKED_AT)), aside, asked).of_fit(rows)
+    if needed > limit:
+        raise TableError(
+            f"The data set is filtered, and a fit of its {rows} rows needs about {needed / 1e9:.2g} GB of memory, of "
+            f"which {limit / 1e9:.2g} GB are free: write it to a folder, which is read part by part, with "
+            'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
+        )
+
+
+def _reserve_nothing() -> None:
+    """Let Arrow take memory as it needs it where ``ulimit -d`` counts what is reserved: it reserves 1 GB at once."""
+    import pyarrow
+
+    with suppress(ImportError, ValueError):
+        import resource
+
+        if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
+            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+
+
+def require_room(table: Any) -> None:
+    """Refuse files of text that are larger than the memory that is left."""
+    left = memory_of(None)
+    if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
+        require_room_for_text(table, left - PROGRAM)
+
+
+def require_room_for_text(table: Any, limit: int) -> None:
+    """Refuse text that is larger than memory, and tell what to do; workbooks are not text."""
+    files = files_of(table)
+    if files[0].suffix.lower() in EXCEL:
+        return
+    size = sum(file.stat().st_size * (1 if opens_as_it_is(file) else PACKED) for file in files)
+    columns = len(Separated.of(files[0]).names())
+    with opened(files[0]) as file:
+        start = file.read(SAMPLE)
+    values = columns * size * start.count(b"\n") / len(start)
+    needed = 1.2 * (size + 8 * values) + 16 * values  # text and where each value begins, and the least of inputs
+    if needed <= limit:
+        return
+    shown = files[0].parent if len(files) > 1 else files[0]
+    name = shown.name.partition(".")[0] or "table"
+    raise TableError(
+        f"{shown} has {size / 1e9:.2g} GB of text, which take about {needed / 1e9:.2g} GB as a table, and "
+        f"{limit / 1e9:.2g} GB are free: make a folder of Parquet, `vecprop convert {shown} {name}-parquet`, which is "
+        "read part by part."
+    )
+
+
+def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
+    """Return the number of rows of which columns are learned; refuse parts or rows that are too large for memory."""
+    largest = max(parts.parts, key=lambda part: part.rows)
+    needed = largest.rows * sizes.raw * 2.5 / SHARE_OF_PARTS
+    if needed > limit:
+        raise TableError(
+            f"{largest.place} has {largest.rows} rows, which are read at once: give {(needed + PROGRAM) / 1e9:.2g} GB "
+            "of memory, or write files with smaller row groups."
+        )
+    most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)
+    if most < FEWEST_SAMPLED:
+        raise TableError(
+            f"The memory holds a sample of {int(most)} rows alone, and {FEWEST_SAMPLED} are needed: give more memory."
+        )
+    return min(int(most), MOST_SAMPLED)
+
+
+def slices_of(parts: TableParts, window: int) -> list[tuple[int, int, int]]:
+    """Return the blocks that windows are made of: parts, or slices of large ones, as part, first row and end.
+
+    Examples
+    --------
+    >>> from vecprop.tables.reading.table_parts import TablePart
+    >>> slices_of(TableParts([TablePart("a", 10, None), TablePart("b", 5000, None)], []), window=40_000)
+    [(0, 0, 10), (1, 0, 2500), (1, 2500, 5000)]
+    """
+    slices = []
+    for number, rows in enumerate(parts.sizes.tolist()):
+        count = -(-rows // max(window // 16, min(-(-rows // 8), window // 4), 1024))
+        cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
+        slices += [(number, first, end) for first, end in pairwise(cuts)]
+    return slices

@@ -1,0 +1,230 @@
+"""The row groups of Parquet files as blocks of rows, which are read one at a time."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...system.threads import usable_threads
+from ...train.engine import can_compile
+from ..error import TableError, nearest
+from ..reading.arrow_files import PARQUET, one_line_errors
+from ..reading.file_lists import require_all_columns
+
+
+class ParquetBlocks:
+    """Blocks of Parquet files: each row group is one.
+
+    Only columns of numbers are inputs, as they are: no value may be missing. Tables with text, dates or gaps are for
+    `TabularClassifier` and `TabularRegressor`.
+
+    Parameters
+    ----------
+    source : path or sequence of path
+        A folder, whose Parquet files are taken in the order of their names, those of its folders too; or the files.
+    target : str or sequence of str
+        The name of the column of targets, or of several. Whole numbers may be classes.
+    inputs : sequence of str, optional
+        The names of the columns of inputs; by default all others.
+    weight : str, optional
+        The name of the column of the rows' weights.
+
+    Attributes
+    ----------
+    files : list of Path
+        The files.
+    columns : list of str
+        The names of the inputs.
+
+    Raises
+    ------
+    TableError
+        If there are no files, a file has other columns than these, or a column is not of numbers.
+    ImportError
+        If pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import pandas as pd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in range(2):
+    ...         frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0], "y": [part, part]})
+    ...         frame.to_parquet(os.path.join(folder, f"part-{part}.parquet"))
+    ...     blocks = ParquetBlocks(folder, "y")
+    ...     X, T = blocks.read(1)
+    >>> blocks.columns, blocks.sizes.tolist()
+    (['a', 'b'], [2, 2])
+    >>> X, T
+    (array([[1., 3.],
+           [2., 4.]]), array([1, 1]))
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        target: str | Sequence[str],
+        *,
+        inputs: Sequence[str] | None = None,
+        weight: str | None = None,
+    ) -> None:
+        self.files = parquet_files(source)
+        self.is_single = isinstance(target, str | int)
+        self.targets, self.weight = names_of_targets(target), weight
+        self.columns = [] if inputs is None else list(inputs)
+        others = [*self.targets, *([] if weight is None else [weight])]
+        self._groups: list[tuple[int, int]] = []
+        self._footers, sizes = [], []
+        for number, path in enumerate(self.files):
+            footer = _footer(path)
+            schema = footer.schema.to_arrow_schema()
+            if number == 0 and inputs is None:
+                self.columns = [name for name in schema.names if name not in others]
+            for name in (*self.columns, *others):
+                _require_numbers(path, schema, name)
+            self._footers.append(footer)
+            counts = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+            self._groups += [(number, group) for group, rows in enumerate(counts) if rows]
+            sizes += [rows for rows in counts if rows]
+        if not self.columns:
+            raise TableError(f"{self.files[0]} has no columns beside {', '.join(map(repr, others))}: name the inputs.")
+        if not sizes:
+            raise TableError(f"{source} has no rows.")
+        self.sizes = np.array(sizes)
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs of a row."""
+        return len(self.columns)
+
+    def place(self, number: int) -> str:
+        """Return the file and row group of a block."""
+        file, group = self._groups[number]
+        return f"{self.files[file]}, row group {group}"
+
+    def read(self, number: int) -> tuple[Any, ...]:
+        """Return a block's inputs and targets, and its weights if there are any."""
+        file, group = self._groups[number]
+        names = [*self.columns, *self.targets, *([] if self.weight is None else [self.weight])]
+
+        def read() -> Any:
+            from pyarrow.parquet import ParquetFile
+
+            with ParquetFile(self.files[file], metadata=self._footers[file], page_checksum_verification=True) as opened:
+                return opened.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
+
+        table = one_line_errors(self.files[file], read)
+        if len(table) != self.sizes[number]:
+            raise TableError(f"{self.place(number)} has {len(table)} rows, not the {self.sizes[number]} of before.")
+        values = {name: self._numbers(table.column(name), name, number) for name in names}
+        X = columns_as_array([values[name] for name in self.columns], np.float32)
+        T = values[self.targets[0]] if self.is_single else columns_as_array([values[name] for name in self.targets])
+        return (X, T) if self.weight is None else (X, T, values[self.weight])
+
+    def digest(self) -> str:
+        """Return a text that differs for other rows: a digest of what the files' footers say of the columns."""
+        digest = hashlib.sha256(repr((self.columns, self.targets, self.weight)).encode())
+        wanted = {*self.columns, *self.targets, self.weight}
+        for file, group in self._groups:
+            described = self._footers[file].row_group(group)
+            for place in range(described.num_columns):
+                column = described.column(place)
+                if column.path_in_schema in wanted:
+                    known = column.statistics
+                    extremes = None if known is None else (known.min, known.max, known.null_count)
+                    size = column.total_compressed_size, column.total_uncompressed_size, column.physical_type
+                    digest.update(repr((column.path_in_schema, described.num_rows, size, extremes)).encode())
+        return digest.hexdigest()
+
+    def _numbers(self, column: Any, name: str, number: int) -> np.ndarray:
+        """Return a column as an array, or refuse one with a value that is no finite number."""
+        if column.null_count:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            raise TableError(f"In {self.place(number)}: column {name!r} is missing in row {row}; fill or drop it.")
+        values = column.to_numpy()
+        if values.dtype.kind == "f" and not np.isfinite(values.sum()) and not (finite := np.isfinite(values)).all():
+            row = int(np.argmin(finite))
+            raise TableError(
+                f"In {self.place(number)}: column {name!r} is {values[row]} in row {row}; fill or drop it."
+            )
+        return values.astype(np.int64) if values.dtype.kind == "b" else values
+
+
+def parquet_files(source: Any) -> list[Path]:
+    """Return the Parquet files of a folder, by their names, or those that are listed.
+
+    Files and folders whose names begin with a dot or an underscore are what other programs write beside their data.
+    """
+    if not isinstance(source, str | os.PathLike):
+        files = [Path(path) for path in source]
+    elif Path(source).is_dir():
+        folder = Path(source)
+        every = (path for path in folder.rglob("*") if path.suffix.lower() in PARQUET and path.is_file())
+        parts = {path: path.relative_to(folder).parts for path in every}
+        files = sorted(
+            (path for path, own in parts.items() if not any(p[0] in "._" for p in own)), key=parts.__getitem__
+        )
+        for path in files:
+            require_all_columns(path, folder, "write it into the files, or list them to leave it out")
+    else:
+        files = [Path(source)]
+    if not files:
+        raise TableError(f"{source} holds no Parquet files, whose names end in {' or '.join(sorted(PARQUET))}.")
+    for path in files:
+        if not path.is_file():
+            raise TableError(f"{path} is not there." if not path.exists() else f"{path} is not a file.")
+    return files
+
+
+def names_of_targets(target: Any) -> list[Any]:
+    """Return the names of the columns of targets, or refuse what is none."""
+    is_name = isinstance(target, str | int)
+    names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
+    if not names or not all(isinstance(name, str | int) for name in names):
+        raise TypeError(f"target is a {type(target).__name__}, but it is the name of a column, or a list of names.")
+    return names
+
+
+def _footer(path: Path) -> Any:
+    def read() -> Any:
+        try:
+            from pyarrow.parquet import read_metadata
+        except ImportError:
+            raise ImportError('Parquet files are read with pyarrow: pip install "vecprop[tables]".') from None
+        return read_metadata(path)
+
+    return one_line_errors(path, read)
+
+
+def _require_numbers(path: Path, schema: Any, name: str) -> None:
+    """Refuse a file that does not have a column, or has it not as numbers."""
+    from pyarrow import types
+
+    if schema.names.count(name) > 1:
+        raise TableError(
+            f"{path} has {schema.names.count(name)} columns that are named {name!r}: give them other names."
+        )
+    if name not in schema.names:
+        some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
+        raise TableError(
+            f"{path} has no column {name!r}{nearest(str(name), schema.names) or f'; its columns are {some}'}."
+        )
+    kind = schema.field(name).type
+    if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
+        raise TableError(
+            f"Column {name!r} of {path} is of {kind}, not of numbers: name the inputs, or use TabularClassifier or "
+            "TabularRegressor, which encode it."
+        )
+
+
+def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
+    """Return columns as the columns of an array, rows behind rows."""
+    kind = np.result_type(*(column.dtype for column in columns), *least)
+    if kind in (np.float32, np.float64) and can_compile():
+        from ...compiled.number_columns import side_by_side
+
+        return side_by_side([np.ascontiguousarray(column, kind) for column in columns])
+    return np.stack(columns, axis=1).astype(kind, copy=False)

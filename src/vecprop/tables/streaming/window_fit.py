@@ -1,0 +1,317 @@
+"""The training of ensembles on rows that do not fit into memory: each pass over the blocks feeds all members."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.inputs import Batch
+from ...optimize.plan import Plan
+from ...system.threads import PressedAgain
+from ...train.members import Member
+from ...train.progress import Progress
+from ...train.run import Run
+from ...train.state import DivergenceError, Reason, TrainingResult
+from ...train.trainer import new_state, remedy_of
+from ...train.windows import Window, Windows
+from ..encoding.encoder import VIEWS, Encoder, View
+from ..error import TableError
+from ..reading.frames import Frame
+from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, slices_of
+from .streamed import Streamed, StreamedFolds
+
+if TYPE_CHECKING:
+    pass
+
+AT_ONCE = 2**20
+"""The rows whose folds are counted at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRows:
+    """All rows that an ensemble is trained on, which are encoded block by block.
+
+    Parameters
+    ----------
+    table : Streamed
+        The table.
+    encoder : Encoder
+        How columns become inputs.
+    targets : callable
+        Returns the networks' targets, (n, O), and the rows' weights, (n,), or None if all are equal, of a part of the
+        table.
+    outputs : int
+        The number of outputs.
+    folds : StreamedFolds or None
+        The fold of each row; None to train each member on all.
+    """
+
+    table: Streamed
+    encoder: Encoder
+    targets: Callable[[Frame], tuple[np.ndarray, np.ndarray | None]]
+    outputs: int
+    folds: StreamedFolds | None
+
+    @cached_property
+    def window(self) -> int:
+        """The most rows of a window, of which two are in memory."""
+        width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
+        row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
+        return max(int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096)
+
+    @cached_property
+    def slices(self) -> list[tuple[int, int, int]]:
+        """The blocks that have rows: the part, the first row in it, and the end."""
+        slices = slices_of(self.table.parts, self.window)
+        return [each for each in slices if self._used(*each).any()]
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The number of rows of each block."""
+        return np.array([int(self._used(*each).sum()) for each in self.slices])
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.sizes.sum())
+
+    def _used(self, part: int, first: int, end: int) -> np.ndarray:
+        return self.table.used_of(part)[first:end]
+
+    @cached_property
+    def _rows_of_folds(self) -> np.ndarray:
+        """The number of rows of each fold, after that of the rows before all of them."""
+        assert self.folds is not None
+        counts = np.zeros(self.folds.count + 1, np.int64)
+        for first in range(0, self.rows, AT_ONCE):
+            fold = self.folds.of(np.arange(first, min(first + AT_ONCE, self.rows)))
+            counts += np.bincount(fold + 1, minlength=len(counts))
+        return counts
+
+    def rows_of(self, fold: int) -> int:
+        """Return the number of rows that the member of a fold is trained on."""
+        if self.folds is None:
+            return self.rows
+        counts = self._rows_of_folds
+        return int(counts[: fold + 1].sum() if self.folds.is_time else counts.sum() - counts[fold + 1])
+
+    def batches(self, number: int, views: Sequence[View]) -> list[Batch]:
+        """Return the rows of a block as views see them."""
+        part, first, end = self.slices[number]
+        place = self.table.parts.parts[part].place
+        try:
+            frame = self._frame(part).iloc[first:end]
+            frame = frame[self._used(part, first, end)]
+            T, weight = self.targets(frame)
+            encoded = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
+        except TableError as error:
+            raise TableError(f"In {place}: {error}") from None
+        weight = None if weight is None else weight.astype(np.float32)
+        return [Batch(encoded[view], T, weight) for view in views]
+
+    def _frame(self, part: int) -> Frame:
+        """Return a part, of which the last is kept, since its slices are read one after the other."""
+        known = vars(self).get("_last")
+        if known is None or known[0] != part:
+            vars(self)["_last"] = None  # before the next is in memory
+            frame = self.table.parts.parts[part].frame()
+            if len(frame) != self.table.parts.parts[part].rows:
+                raise TableError("its rows have changed while it was trained on.")
+            vars(self)["_last"] = known = part, frame
+        return known[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_last"}
+
+
+class _Trainer:
+    """One member, on its way along the windows.
+
+    Parameters
+    ----------
+    member : Member
+        The member.
+    fold : int
+        Its fold.
+    rows : StreamedRows
+        All rows.
+    view : int
+        Which of the batches of a window it sees.
+    front : int
+        Where its part of the room in front of a window begins.
+    checkpoint : Checkpoint or None
+        Keeps it.
+    """
+
+    def __init__(self, member: Member, fold: int, rows: StreamedRows, view: int, front: int, checkpoint: Any) -> None:
+        from ...train.compiled.window_steps import WindowSteps
+
+        self.member, self.fold, self.folds = member, fold, rows.folds
+        self.rows, self.seen = rows.rows_of(fold), 0
+        theta, optimizer, schedule = np.array(member.theta), member.optimizer, member.schedule
+        assert schedule is not None
+        assert member.batch_size is not None
+        self.validation, self.checkpoint, self.result = None, checkpoint, None
+        if member.validation_rows is not None:
+            self.validation = Batch(member.X, member.T, member.sample_weight, chosen=member.validation_rows)  # type: ignore[arg-type]
+        state = new_state(member.network, theta, optimizer, schedule, int(member.epochs), self.rows)  # type: ignore[arg-type]
+        if checkpoint is not None and (begun := self._begun(rows, theta)) is not None:
+            state = begun.state
+            if begun.reason not in ("interrupted", "epochs") or state.epoch == member.epochs:
+                self.result = begun
+        self.done = state.epoch, state.under_way.get("windows", 0)
+        self.run = Run(state, member.early_stopping, (), remedy_of(optimizer), checkpoint)
+        plan = Plan(int(min(member.batch_size, self.rows)), False, int(member.seed), None, True, None)
+        parts = (self.run, member.network, optimizer, schedule, plan, self.rows, self.validation, view, front)
+        self.steps: WindowSteps = WindowSteps(*parts)  # type: ignore[arg-type]
+
+    def _begun(self, rows: StreamedRows, theta: np.ndarray) -> TrainingResult | None:
+        """Return how far an earlier program has come, or None."""
+        member = self.member
+        known = {
+            "optimizer": member.optimizer,
+            "schedule": member.schedule,
+            "early_stopping": member.early_stopping,
+            "batch_size": member.batch_size,
+            "seed": member.seed,
+            "fold": self.fold,
+            "window": rows.window,
+            "division into blocks": sha256(str(rows.sizes.tolist()).encode()).hexdigest(),
+        }
+        return self.checkpoint.begin(member.network, theta, [None, self.validation], int(member.epochs), known)
+
+    def end(self, reason: Reason) -> None:
+        """Keep what training has come to."""
+        self.result = self.run.result(reason)
+        self.keep()
+
+    def keep(self) -> None:
+        """Write the result where it is kept."""
+        if self.checkpoint is not None:
+            self.checkpoint.write(self.result)
+
+    def take(self, window: Window, fold: np.ndarray | None) -> None:
+        """Train on the rows of a window that are not of the member's fold, unless training has ended."""
+        if self.result is not None:
+            return
+        own = len(window.order)
+        is_own = None
+        if fold is not None and self.folds is not None:
+            is_own = fold < self.fold if self.folds.is_time else fold != self.fold
+            own = int(is_own.sum())
+        self.seen = own + (self.seen if window.number else 0)
+        if is_own is not None:
+            window = window.only(is_own, self.seen)
+        if (window.epoch, window.number) < self.done:
+            self.steps.skip(window)
+            return
+        try:
+            reason = None
+            if self.steps.epochs is None:
+                reason = self.steps.start(window.batches[self.steps.view])
+            reason = reason or self.steps.take(window)
+        except DivergenceError as error:
+            self.result = error.result
+            self.keep()
+            return
+        if reason is None and self.run.state.epoch == self.member.epochs:
+            reason = "epochs"
+        if reason is not None:
+            self.end(reason)
+
+    @property
+    def epochs_done(self) -> float:
+        """The number of epochs that are done."""
+        state = self.run.state
+        return state.epoch + state.under_way.get("rows", 0) / self.rows
+
+
+def trained_in_windows(
+    rows: StreamedRows,
+    members: Sequence[Member],
+    folds: Sequence[int],
+    views: Sequence[View],
+    of_views: Sequence[int],
+    seed: int,
+    progress: Callable[[Progress], object] | None,
+    checkpoint: Any = None,
+) -> list[TrainingResult]:
+    """Train members on all rows, each without those of its fold, in passes that feed all of them.
+
+    Parameters
+    ----------
+    rows : StreamedRows
+        The rows.
+    members : sequence of Member
+        The members, whose own rows are the sample, for validation.
+    folds, of_views : sequence of int
+        The fold of each member, and its view.
+    views : sequence of "pieces" or "standardised"
+        The views.
+    seed : int
+        Fixes the order of rows, which all members share.
+    progress : callable or None
+        See `train_population`.
+    checkpoint : Checkpoint, optional
+        A folder that keeps each member after windows, and from which the same call goes on, to the bit.
+
+    Returns
+    -------
+    list of TrainingResult
+        Those of the members. Ctrl-C ends training after the last whole window.
+    """
+    if checkpoint is not None:
+        checkpoint.path.mkdir(parents=True, exist_ok=True)
+    room = max(int(member.batch_size or 0) for member in members)
+    trainers = [
+        _Trainer(member, fold, rows, view, number * room, checkpoint and checkpoint.part(f"network-{number}.npz"))
+        for number, (member, fold, view) in enumerate(zip(members, folds, of_views, strict=True))
+    ]
+    windows = Windows(
+        rows.sizes,
+        lambda number: rows.batches(number, views),
+        window=max(rows.window, int(rows.sizes.max())),
+        shuffle=True,
+        seed=seed,
+        room=room * len(members),
+    )
+    epochs = max(member.epochs for member in members)
+    try:
+        going = [trainer for trainer in trainers if trainer.result is None]
+        begun = min((trainer.run.state.epoch for trainer in going), default=epochs)
+        with closing(windows.passes(range(begun, epochs))) as coming:
+            for window in coming:
+                fold = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
+                for trainer in trainers:
+                    trainer.take(window, fold)
+                going = [trainer for trainer in trainers if trainer.result is None]
+                answer = None if progress is None else progress(_progress(trainers, window.epoch + 1, epochs))
+                if isinstance(answer, bool | np.bool_) and answer:
+                    break
+                if not going:
+                    break
+    except PressedAgain:
+        raise
+    except KeyboardInterrupt:
+        if all(trainer.steps.epochs is None and trainer.result is None for trainer in trainers):
+            raise
+    for trainer in trainers:
+        if trainer.result is None:
+            trainer.end("interrupted")
+    return [trainer.result for trainer in trainers if trainer.result is not None]
+
+
+def _progress(trainers: Sequence[_Trainer], epoch: int, epochs: int) -> Progress:
+    done = [1 if of.result else of.epochs_done / of.member.epochs for of in trainers]
+    last = [(of.run.state.history.last_loss, of.run.state.history.last_validation_loss) for of in trainers]
+    known = [[float(loss) for loss in losses if loss is not None] for losses in zip(*last, strict=True)]
+    middle = [float(np.median(losses)) if losses else float("nan") for losses in known]
+    rows = int(sum(of.epochs_done * of.rows for of in trainers))
+    ended = sum(of.result is not None for of in trainers)
+    loss, validation_loss = middle
+    share = float(np.mean(done))
+    return Progress(ended, len(trainers), share, rows, loss, validation_loss, epoch=epoch, epochs=epochs)
