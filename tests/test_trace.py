@@ -70,13 +70,13 @@ def assert_passes(call, files, functions, warned: Literal["ignore", "always"] = 
 
 
 # Three epochs are too few, of which a warning tells; the diagnosis in it is worked out if somebody is to read it.
-@pytest.mark.parametrize(("warned", "files", "functions"), [("ignore", 25, 133), ("always", 29, 181)])
+@pytest.mark.parametrize(("warned", "files", "functions"), [("ignore", 26, 133), ("always", 30, 181)])
 def test_a_fit(warned, files, functions):
     model = vp.MLPClassifier(max_iter=3, random_state=0)
     assert_passes(lambda: model.fit(X, y), files, functions, warned)
 
 
-@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 16, 71), ("reference", 18, 106)])
+@pytest.mark.parametrize(("engine", "files", "functions"), [("compiled", 17, 71), ("reference", 19, 106)])
 def test_a_training(engine, files, functions):
     network = vp.Network(20, [vp.Dense(32), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
     theta, settings = network.init(0), {"optimizer": vp.Adam(), "epochs": 3, "batch_size": 200, "engine": engine}
@@ -85,13 +85,13 @@ def test_a_training(engine, files, functions):
 
 def test_a_prediction_on_the_command_line(table):
     vp.save(vp.TabularClassifier("y", n_members=3, max_iter=3, random_state=0).fit(table), "model.npz")
-    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=38, functions=160)
+    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=39, functions=160)
 
 
 # The goals of the simplification are 46, 31 and 63 files.
 def test_a_model_of_a_table(table):
     model = vp.TabularClassifier("y", n_members=2, max_iter=5, random_state=0)
-    assert_passes(lambda: model.fit(table), files=62, functions=362)
+    assert_passes(lambda: model.fit(table), files=63, functions=362)
 
 
 def test_a_gradient_check():
@@ -101,4 +101,4 @@ def test_a_gradient_check():
 
 def test_a_training_on_the_command_line(table):
     few = ("--target", "y", "--max-iter", "5", "--ensemble", "2")
-    assert_passes(command("train", table, *few), files=89, functions=531)
+    assert_passes(command("train", table, *few), files=90, functions=534)

@@ -12,7 +12,7 @@ import alike_members as of
 import vecprop as vp
 from vecprop.train import bundles
 from vecprop.train.bundles import bundles_of
-from vecprop.train.here import groups_of
+from vecprop.train.local import groups_of
 from vecprop.train.members import Data
 
 

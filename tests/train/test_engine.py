@@ -9,7 +9,8 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.scores import score
-from vecprop.train.engine import NAMES, engine_class, engine_for
+from vecprop.train.engine import NAMES
+from vecprop.train.engines import engine_class, engine_for
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))

@@ -14,7 +14,7 @@ from killing import Killed, kill_at
 from vecprop.files.checkpoint import folder, members, pace, surroundings
 from vecprop.files.model_file import container
 from vecprop.system import threads
-from vecprop.train import bundles
+from vecprop.train import bundles, local
 from vecprop.train.cohort_results import REASONS
 from vecprop.train.compiled.cohort import CompiledCohort
 from vecprop.train.members import Data
@@ -68,7 +68,7 @@ def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, 
 
 def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
     first = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
-    monkeypatch.setattr(Data, "train", None)
+    monkeypatch.setattr(local, "train", None)
     monkeypatch.setattr(CompiledCohort, "run", lambda cohorts, monitor: pytest.fail("it is trained"))
     again = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
     for one, other in zip(again, first, strict=True):

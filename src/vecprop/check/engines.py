@@ -9,7 +9,7 @@ import numpy as np
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..train.engine import engine_class
+from ..train.engines import engine_class
 from .comparison import SAFETY
 from .network_point import JudgedGradient, NetworkPoint
 from .verdict import Row, Verdict

@@ -19,7 +19,7 @@ from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
 from ..system.threads import at_most_jobs
-from ..train.engine import engine_for
+from ..train.engines import engine_for
 from ..train.history import History
 from ..train.members import Member
 from ..train.progress import ProgressBar

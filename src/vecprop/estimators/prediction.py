@@ -9,7 +9,7 @@ from scipy import sparse
 from ..core.network import Network
 from ..core.selection import Selection
 from ..core.sparse import SparseNetwork
-from ..train.engine import engine_for
+from ..train.engines import engine_for
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..core.network import Network
 from .cohort_results import Part
-from .here import train_here
+from .local import train_here
 from .members import Data, Member
 from .monitor import Monitor
 

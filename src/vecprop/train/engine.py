@@ -1,16 +1,9 @@
-"""The engines: one interface for computing and training a network, and the choice between them.
+"""What an engine is: one interface for computing and training a network."""
 
-Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engines that are chosen automatically are then
-plain Python.
-"""
-
-import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -22,12 +15,9 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan
 from ..optimize.schedules import Schedule
 from .cohort_results import CohortResults
+from .members import Data, Member
 from .run import Run
 from .state import Reason
-
-if TYPE_CHECKING:
-    from .members import Data, Member
-    from .monitor import Monitor
 
 EngineName = Literal["auto", "compiled", "reference"]
 
@@ -100,6 +90,17 @@ class TrainingLoop(ABC):
         """Move theta until the epochs are done or something ends them; return the reason."""
 
 
+class Stopping(Protocol):
+    """What stops cohorts, see `monitor.Monitor`."""
+
+    stopped: bool
+    interrupted: bool
+
+    def look(self) -> bool:
+        """Report the progress of training; return whether the rest is to be stopped."""
+        ...
+
+
 class Cohort(ABC):
     """Members of a population that differ in their initial parameters and seeds alone, trained together.
 
@@ -113,12 +114,12 @@ class Cohort(ABC):
         The data that they choose their rows from.
     """
 
-    def __init__(self, numbers: Sequence[int], members: "Sequence[Member]", data: "Data") -> None:
+    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         self.numbers = numbers
 
     @classmethod
     @abstractmethod
-    def run(cls, cohorts: Sequence[Any], monitor: "Monitor") -> None:
+    def run(cls, cohorts: Sequence[Any], monitor: Stopping) -> None:
         """Train the members of all cohorts, until they are done or the monitor stops them."""
 
     @abstractmethod
@@ -189,58 +190,3 @@ class Engine(ABC):
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""
         return self.predictor(theta)(X)
-
-
-def engine_for(
-    network: Network,
-    theta: Array,
-    batches: Iterable[Batch] = (),
-    optimizer: Any = None,
-    name: EngineName = "auto",
-    *,
-    score: str | None = None,
-    silent: bool = False,
-) -> Engine:
-    """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
-
-    If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set.
-
-    Raises
-    ------
-    ValueError
-        If the engine of that name does not take it, or VECPROP_ENGINE is not a choice.
-    """
-    chosen = os.environ.get("VECPROP_ENGINE") or "auto"
-    if chosen not in ("auto", "reference"):
-        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
-    name = "reference" if name == "auto" and chosen == "reference" else name
-    for own in NAMES[:-1] if name == "auto" else (name,):
-        refusal = engine_class(own).refusal(network, theta, batches, optimizer, score=score)
-        if refusal is None:
-            return engine_class(own)(network)
-        if name != "auto":
-            raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
-        if refusal.warns and not silent:
-            warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
-    return engine_class(NAMES[-1])(network)
-
-
-def can_compile() -> bool:
-    """Return whether kernels may run here: the reference engine is not asked for, and nothing that they need misses."""
-    if os.environ.get("VECPROP_ENGINE") == "reference":
-        return False
-    from ..compiled.program import missing
-
-    return missing() is None
-
-
-@cache
-def engine_class(name: str) -> type[Engine]:
-    """Return the class of the engine of this name."""
-    if name == "compiled":
-        from .compiled import Compiled
-
-        return Compiled
-    from .reference import Reference
-
-    return Reference

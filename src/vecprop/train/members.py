@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array, namespace, on_host
+from ..core.elementary import Array
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score
@@ -14,11 +14,8 @@ from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.plan import TrainingLoss
-from ..optimize.schedules import Constant, Schedule
+from ..optimize.schedules import Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
-from .engine import Cohort, Engine, EngineName, engine_for
-from .state import DivergenceError, TrainingResult, TrainingState
-from .trainer import check_settings, new_state, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,102 +145,17 @@ class Data:
             self._batches[key] = network.batch(theta, *data, as_read=True)
         return self._batches[key]
 
-    def check(self, member: Member, engine: EngineName) -> None:
-        """Refuse a member whose parts do not fit together."""
-        if not isinstance(member.network, Network):
-            raise TypeError(f"network is {member.network!r}, but a Network is needed.")
-        theta = checked_theta(member.network, member.theta)
-        check_settings(
-            member.network,
-            theta,
-            member.optimizer,
-            member.epochs,
-            member.batch_size,
-            member.shuffle,
-            member.seed,
-            member.training_loss,
-            member.schedule,
-            member.early_stopping,
-            member.clip,
-            engine,
-        )
-        for rows in (member.rows, member.validation_rows):
-            if rows is not None:
-                checked_row_numbers(rows, _count(self.of(member)[0]))
-
-    def cohort(self, member: Member, engine: EngineName) -> type[Cohort] | None:
-        """Return the class that trains a member together with others; None if each is trained by itself."""
-        watches_the_loss = member.schedule is not None and member.schedule.init()
-        if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
-            return None
-        return self.engine(member, engine).cohort
-
-    def engine(self, member: Member, name: EngineName) -> Engine:
-        """Return the engine of this name, or the fastest, that trains a member."""
-        batches = map(self.batch, [member])  # checked only if the engine looks at them
-        score = member.validation_score
-        return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
-
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
         """Return a copy of the chosen rows, or all as they are."""
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
-        rows = checked_row_numbers(rows, _count(X))
+        rows = checked_row_numbers(rows, row_count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
     def rows(self, member: Member) -> int:
         """Return the number of rows that a member is trained on."""
-        return _count(self.of(member)[0] if member.rows is None else member.rows)
-
-    def not_begun(self, member: Member) -> TrainingResult:
-        """Return the result of a member that was interrupted before it began."""
-        theta = namespace(member.theta).asarray(member.theta, copy=True)
-        rows = self.rows(member)
-        if isinstance(member.optimizer, LBFGS):
-            state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
-        else:
-            schedule = member.schedule or Constant()
-            state = new_state(member.network, theta, member.optimizer, schedule, int(member.epochs), rows)
-        return TrainingResult(theta, state.history, state, "interrupted")
-
-    def train(self, member: Member, engine: EngineName) -> TrainingResult:
-        """Train a member by itself."""
-        X, T, weight = self.chosen(member, member.rows)
-        validation_batch = None if member.validation_rows is None else self.chosen(member, member.validation_rows)
-        kept: list[Array] = []
-
-        def keep(theta: Array) -> None:
-            if validation_batch is not None:
-                kept.append(on_host(member.network.predict(theta, validation_batch[0])))
-
-        if member.keeps_predictions:
-            keep(member.theta)
-        try:
-            result = train(
-                member.network,
-                member.theta,
-                X,
-                T,
-                optimizer=member.optimizer,
-                epochs=member.epochs,
-                batch_size=member.batch_size,
-                shuffle=member.shuffle,
-                seed=member.seed,
-                sample_weight=weight,
-                validation=validation_batch,
-                validation_score=member.validation_score,
-                training_loss=member.training_loss,
-                schedule=member.schedule,
-                early_stopping=member.early_stopping,
-                clip=member.clip,
-                engine=engine,
-                callbacks=[lambda state: keep(state.theta)] if kept else (),
-            )
-        except DivergenceError as error:
-            result = error.result
-        result.history.extend(validation_predictions=np.stack(kept) if kept else None)
-        return result
+        return row_count(self.of(member)[0] if member.rows is None else member.rows)
 
 
 def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
@@ -258,6 +170,6 @@ def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
     return rows
 
 
-def _count(rows: Any) -> int:
+def row_count(rows: Any) -> int:
     """Return the number of rows of an array, a list or a sparse matrix, which has no len()."""
     return rows.shape[0] if hasattr(rows, "shape") else len(rows)

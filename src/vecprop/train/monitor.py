@@ -1,17 +1,14 @@
 """The monitor of a population: it reports the progress of training, and whether the rest is to be stopped."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .cohort_results import CohortResults, Part
+from .engine import Cohort
 from .keeping import Keeping
 from .progress import Progress
 from .state import TrainingResult
-
-if TYPE_CHECKING:
-    from .engine import Cohort
 
 
 class Monitor:

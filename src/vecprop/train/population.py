@@ -8,8 +8,8 @@ from ..core.selection import Selection
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .cohort_results import Part, joined
 from .engine import EngineName
-from .here import check_groups, groups_of, train_here
 from .keeping import Keeping, PopulationKeeper
+from .local import check_groups, engine_of, groups_of, not_begun, train_here
 from .members import Data, Member
 from .monitor import Monitor
 from .progress import Progress
@@ -93,7 +93,7 @@ def train_population(
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
     if checkpoint is not None:
-        engines = [data.engine(members[numbers[0]], engine).name for numbers in groups]
+        engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
         keeper = checkpoint.members(members, groups, engines, data, moments)
         keeping, known = Keeping(keeper, moments), keeper.part
         done = set(known.numbers)
@@ -132,5 +132,5 @@ def train_there(
     left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
     if left and not monitor.stopped:
         raise RuntimeError(f"The workers have returned no result of {len(left)} members, such as member {left[0]}.")
-    not_begun = Part([], {number: shared.data.not_begun(members[number]) for number in left})
-    return joined([*parts.values(), not_begun])
+    others = Part([], {number: not_begun(members[number], shared.data) for number in left})
+    return joined([*parts.values(), others])

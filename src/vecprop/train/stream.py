@@ -22,7 +22,7 @@ from ..system.memory import available_memory
 from ..system.threads import PressedAgain
 from .blocks import Blocks, digest_of
 from .checked_blocks import CURE, CheckedBlocks
-from .engine import engine_class
+from .engines import engine_class
 from .run import Callback, Keeper, Run, check_score
 from .state import Reason, TrainingResult, TrainingState
 from .trainer import check_settings, checked_validation, continued, new_state, remedy_of

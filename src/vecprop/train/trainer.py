@@ -16,7 +16,8 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.plan import Plan, TrainingLoss
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.stopping import EarlyStopping, Stagnation
-from .engine import NAMES, EngineName, engine_for
+from .engine import NAMES, EngineName
+from .engines import engine_for
 from .lbfgs_training import LBFGSTraining
 from .run import Callback, Keeper, Run, check_score, is_running
 from .state import TrainingResult, TrainingState

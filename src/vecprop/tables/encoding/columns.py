@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ...core.elementary import Array, namespace
-from ...train.engine import can_compile
+from ...train.engines import can_compile
 from ..error import pandas
 from ..kinds.dates import DateReading
 from ..kinds.kinds import CATEGORIES

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ...core.selection import Selection
-from ...train.engine import can_compile
+from ...train.engines import can_compile
 from ..error import TableError, nearest
 from ..kinds.dates import ONE_MEANING, DateReading
 from ..kinds.kinds import CATEGORIES, Kind, common_decimal, kind_of

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...core.expansion import COLUMN, Expansion, Kept
-from ...train.engine import can_compile
+from ...train.engines import can_compile
 from ..reading.frames import Frame
 from .blocks import by_blocks
 from .columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar_inputs, ordinary

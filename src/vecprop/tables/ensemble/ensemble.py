@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.network import Network
-from ...train.engine import engine_for
+from ...train.engines import engine_for
 from ..encoding.encoder import View
 
 SMALLEST_PROBABILITY = 1e-30

@@ -11,7 +11,7 @@ from ...core.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.stopping import EarlyStopping
-from ...train.engine import engine_for
+from ...train.engines import engine_for
 from ...train.joblib_workers import workers_or_joblibs
 from ...train.members import Member
 from ...train.population import train_population

@@ -14,9 +14,8 @@ from ...optimize.schedules import Constant
 from ...optimize.stopping import as_numbers
 from ...system.threads import PressedAgain
 from ..cohort_results import REASONS, CohortResults
-from ..engine import Cohort
+from ..engine import Cohort, Stopping
 from ..members import Data, Member, checked_row_numbers
-from ..monitor import Monitor
 from ..run import check_score, is_running
 
 EPOCHS = REASONS.index("epochs")
@@ -69,7 +68,7 @@ class CompiledCohort(Cohort):
         return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
 
     @classmethod
-    def run(cls, cohorts: Sequence[Any], monitor: Monitor) -> None:
+    def run(cls, cohorts: Sequence[Any], monitor: Stopping) -> None:
         """Run cohorts, those of a floating type in one program."""
         try:
             for F in (np.float64, np.float32):

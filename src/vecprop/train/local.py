@@ -1,0 +1,198 @@
+"""The training of members of a population by this process."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import checked_theta
+from ..core.network import Network
+from ..optimize.lbfgs import LBFGS
+from ..optimize.schedules import Constant
+from .cohort_results import Part
+from .engine import Cohort, Engine, EngineName
+from .engines import engine_for
+from .members import Alike, Data, Member, checked_row_numbers, row_count
+from .monitor import Monitor
+from .state import DivergenceError, TrainingResult, TrainingState
+from .trainer import check_settings, new_state, train
+
+Members = Sequence[Member] | Mapping[int, Member]
+"""Members by their numbers in the population."""
+
+
+def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list[list[int]]:
+    """Return the numbers of members in groups that differ in their initial parameters and seeds alone."""
+    together, alike = defaultdict(list), Alike()
+    for number, member in enumerate(members):
+        if not isinstance(member, Member):
+            raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
+        if not isinstance(member.seed, int | np.integer):
+            raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
+        try:
+            together[member.key(alike)].append(number)
+        except TypeError as error:  # a setting without a hash: most of them are refused
+            _cohort([number], members, data, engine)
+            raise in_member(number, error) from None
+    return list(together.values())
+
+
+def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName) -> None:
+    """Refuse members that are out of range or do not fit their data, before any is trained."""
+    for numbers in groups:
+        first = numbers[0]
+        _cohort([first], members, data, engine)
+        for number in numbers[1:]:
+            try:
+                checked_theta(members[first].network, members[number].theta)
+            except (TypeError, ValueError) as error:
+                raise in_member(number, error) from None
+
+
+def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName, monitor: Monitor) -> Part:
+    """Train members, given by their numbers in groups that are alike; return their results.
+
+    Parameters
+    ----------
+    groups : iterable of list of int
+        The members' numbers.
+    members : sequence or mapping of Member
+        The members by number.
+    data, engine
+        See `train_population`.
+    monitor : Monitor
+        Is told how far training has come, and stops it.
+    """
+    cohorts, alone = [], []
+    for numbers in groups:
+        cohort = _cohort(numbers, members, data, engine)
+        cohorts += [cohort] if cohort else []
+        alone += [] if cohort else numbers
+    monitor.cohorts = [*monitor.cohorts, *cohorts]
+    for cls in dict.fromkeys(map(type, cohorts)):
+        cls.run([cohort for cohort in cohorts if type(cohort) is cls], monitor)
+    others = {}
+    for number in sorted(alone):
+        if monitor.stopped:
+            others[number] = not_begun(members[number], data)
+            continue
+        try:
+            others[number] = _train_alone(members[number], data, engine)
+        except (TypeError, ValueError) as error:
+            raise in_member(number, error) from error  # which may come from a part of the user's own
+        monitor.ended(number, others[number])
+    return Part([cohort.results() for cohort in cohorts], others)
+
+
+def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Cohort | None:
+    """Return the cohort of members that are alike, or None if each is trained by itself."""
+    own = [members[number] for number in numbers]
+    try:
+        _check(own[0], data, engine)
+        cls = _cohort_class(own[0], data, engine)
+        if cls is not None:
+            return cls(numbers, own, data)
+        for member in own:
+            checked_theta(member.network, member.theta)
+        return None
+    except (TypeError, ValueError) as error:
+        if len(numbers) > 1:  # which of them is it?
+            for number in numbers:
+                _cohort([number], members, data, engine)
+        raise in_member(numbers[0], error) from None
+
+
+def _check(member: Member, data: Data, engine: EngineName) -> None:
+    """Refuse a member whose parts do not fit together."""
+    if not isinstance(member.network, Network):
+        raise TypeError(f"network is {member.network!r}, but a Network is needed.")
+    theta = checked_theta(member.network, member.theta)
+    check_settings(
+        member.network,
+        theta,
+        member.optimizer,
+        member.epochs,
+        member.batch_size,
+        member.shuffle,
+        member.seed,
+        member.training_loss,
+        member.schedule,
+        member.early_stopping,
+        member.clip,
+        engine,
+    )
+    for rows in (member.rows, member.validation_rows):
+        if rows is not None:
+            checked_row_numbers(rows, row_count(data.of(member)[0]))
+
+
+def _cohort_class(member: Member, data: Data, engine: EngineName) -> type[Cohort] | None:
+    """Return the class that trains a member together with others; None if each is trained by itself."""
+    watches_the_loss = member.schedule is not None and member.schedule.init()
+    if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
+        return None
+    return engine_of(member, data, engine).cohort
+
+
+def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
+    """Return the engine of this name, or the fastest, that trains a member."""
+    batches = map(data.batch, [member])  # checked only if the engine looks at them
+    score = member.validation_score
+    return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
+
+
+def not_begun(member: Member, data: Data) -> TrainingResult:
+    """Return the result of a member that was interrupted before it began."""
+    theta = namespace(member.theta).asarray(member.theta, copy=True)
+    rows = data.rows(member)
+    if isinstance(member.optimizer, LBFGS):
+        state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
+    else:
+        schedule = member.schedule or Constant()
+        state = new_state(member.network, theta, member.optimizer, schedule, int(member.epochs), rows)
+    return TrainingResult(theta, state.history, state, "interrupted")
+
+
+def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResult:
+    X, T, weight = data.chosen(member, member.rows)
+    validation_batch = None if member.validation_rows is None else data.chosen(member, member.validation_rows)
+    kept: list[Array] = []
+
+    def keep(theta: Array) -> None:
+        if validation_batch is not None:
+            kept.append(on_host(member.network.predict(theta, validation_batch[0])))
+
+    if member.keeps_predictions:
+        keep(member.theta)
+    try:
+        result = train(
+            member.network,
+            member.theta,
+            X,
+            T,
+            optimizer=member.optimizer,
+            epochs=member.epochs,
+            batch_size=member.batch_size,
+            shuffle=member.shuffle,
+            seed=member.seed,
+            sample_weight=weight,
+            validation=validation_batch,
+            validation_score=member.validation_score,
+            training_loss=member.training_loss,
+            schedule=member.schedule,
+            early_stopping=member.early_stopping,
+            clip=member.clip,
+            engine=engine,
+            callbacks=[lambda state: keep(state.theta)] if kept else (),
+        )
+    except DivergenceError as error:
+        result = error.result
+    result.history.extend(validation_predictions=np.stack(kept) if kept else None)
+    return result
+
+
+def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
+    """Return an error that says in which member it is."""
+    cls = TypeError if isinstance(error, TypeError) else ValueError
+    return cls(f"In member {number}: {error}")
