@@ -179,7 +179,12 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people)
 
 
 @pytest.mark.parametrize(
-    "arguments", ["predict M T --chunk 1", "predict M T --json", "evaluate M T", "info M", "train --help"]
+    "arguments",
+    [
+        "predict M T --chunk 1",
+        "train --help",
+        *(pytest.param(long, marks=pytest.mark.long) for long in ("predict M T --json", "evaluate M T", "info M")),
+    ],
 )
 def test_a_closed_pipe_is_no_error(trained, arguments):
     command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"

@@ -93,10 +93,12 @@ class Page:
 
     def fill(self) -> None:
         """Put the pictures, the messages and the page around them into the document."""
+        self._draw()  # first, since a document looks for new models after each change
         figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
         sources = {"sent": self.messages.sent, "shown": self.messages.shown}
-        for root in (*figures, *sources.values()):
-            self.document.add_root(root)
+        with self.document.models.freeze():
+            for root in (*figures, *sources.values()):
+                self.document.add_root(root)
         self.document.title = "vecprop playground"
         self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
         self.document.template = get_env().from_string(_text("page.html"))
@@ -111,7 +113,6 @@ class Page:
         )
         arguments = {**sources, "figures": figures, "most_bytes": MOST_BYTES}
         self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
-        self._draw()
 
     def _status(self) -> dict[str, Any]:
         """Return what is told with every answer."""
