@@ -1,7 +1,8 @@
 """The number of single changes of the library that the tests of their own folder do not notice.
 
 Operators, signs, constants and conditions of the code are changed one at a time, in a copy of the project, and the
-tests and examples of the folder are run until one fails. The changes are drawn by a seed:
+tests and examples of the folder are run until one fails. They must pass on the unchanged copy first. The changes are
+drawn by a seed:
 
 ``python benchmarks/mutations.py [--folder NAME ...] [--count N] [--seed S]``
 
@@ -30,7 +31,15 @@ RESULTS = ROOT / "benchmarks" / "results" / "mutations.json"
 PAGE = RESULTS.with_suffix(".md")
 EQUIVALENT = ROOT / "benchmarks" / "equivalent_mutations.json"
 
-FOLDERS = {"core": (70, 0.10), "optimize": (30, 0.10), "train": (50, 0.10), "compiled": (50, 0.15)}
+FOLDERS = {
+    "core": (70, 0.08),
+    "optimize": (30, 0.10),
+    "train": (50, 0.08),
+    "compiled": (50, 0.08),
+    "check": (40, 0.12),
+    "tables": (40, 0.12),
+    "estimators": (40, 0.12),
+}
 """The number of changes that are tried in each folder, and the share of them that may survive."""
 
 SEED = 17
@@ -145,10 +154,14 @@ class Copy:
 
     def __init__(self, folder: str) -> None:
         self.root = Path(folder)
-        for name in ("src", "tests"):
+        for name in ("src", "tests", "docs"):
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("conftest.py", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, self.root / name)
+
+    def failed_unchanged(self, folder: str) -> str:
+        """Return the test of a folder that fails without any change, or nothing if all pass."""
+        return self._first_failure([f"tests/{folder}"])
 
     def failed(self, change: Change, folder: str) -> str:
         """Return the test that fails with a change, or nothing if all pass."""
@@ -189,6 +202,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(folder)
         for name in given.folder:
+            if failure := copy.failed_unchanged(name):
+                raise SystemExit(f"Without any change {failure} fails in a copy: fix this first.")
             for change in drawn(name, given.count or FOLDERS[name][0], given.seed):
                 if not known.get(change.key) and change.key not in equivalent:
                     began = time.time()

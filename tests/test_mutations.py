@@ -39,3 +39,6 @@ def test_a_wrong_slope_is_noticed_and_no_change_is_not(tmp_path):
     wrong = next(change for change in changes(ACTIVATIONS) if change.old == "1 - y * y")
     assert "test_" in copy.failed(wrong, "core")
     assert copy.failed(replace(wrong, new="(1 - y * y)"), "optimize") == ""
+    assert copy.failed_unchanged("optimize") == ""
+    (tmp_path / wrong.file).write_text("broken =")
+    assert copy.failed_unchanged("core")
