@@ -29,19 +29,23 @@ def written(name, body, before="", arguments=None):
 
 KEPT = "something is kept"
 WRONG = [
-    ("logistic", "z = np.clip(z, -5, 5)\nreturn 1 / (1 + np.exp(-z))", "large numbers: numbers below 0.00669285"),
-    ("logistic", "z = np.clip(z, -10, 10)\nreturn 1 / (1 + np.exp(-z))", "wrong for large numbers"),
+    (
+        "logistic",
+        "z = np.clip(z, -5, 5)\nreturn 1 / (1 + np.exp(-z))",
+        "numbers below 0.00669285 and above 0.993307 are cut off",
+    ),
+    ("logistic", "z = np.clip(z, -10, 10)\nreturn 1 / (1 + np.exp(-z))", "numbers below 4.53979e-05"),
     ("logistic", "return (1 / (1 + np.exp(-z))).squeeze()", "has the shape (2,) for one row"),
     ("logistic", "return 2 / (1 + np.exp(-z)) - 1", "2 times the right number minus 1"),
     ("logistic", "return np.round(1 / (1 + np.exp(-z)), 2)", "rounded to 2 decimals"),
-    ("softmax", "z = np.clip(z, -20, 20)\nreturn np.exp(z) / np.exp(z).sum(1)[:, None]", "wrong for large numbers"),
+    ("softmax", "z = np.clip(z, -20, 20)\nreturn np.exp(z) / np.exp(z).sum(1)[:, None]", "z is at most some number"),
     ("softmax", "return np.exp(z) / (np.exp(z[:, :1]) + np.exp(z[:, 1:2]))", "three classes"),
     ("softmax", "E = np.exp(z / 2)\nreturn E / E.sum(1)[:, None]", "z is halved"),
     ("hidden_activations", "return logistic(np.clip(X @ Wh + bh, -5, 5))", "numbers below 0.00669285"),
     ("hidden_activations", "return logistic((X - X.mean(0)) @ Wh + bh)", "means of its columns are subtracted from X"),
     ("output_activations", "return softmax(H @ Wo + bo)[:, ::-1]", "the columns are in reverse order"),
-    ("loss", "return -(T * np.log(np.clip(Y, 0.1, 0.9))).sum()", "the probabilities are cut off at 0.1"),
-    ("loss", "return -(T * np.log(np.minimum(Y, 0.9))).sum()", "but wrong for"),
+    ("loss", "return -(T * np.log(np.clip(Y, 0.1, 0.9))).sum()", "Y is cut off at 0.1 and 1 - 0.1"),
+    ("loss", "return -(T * np.log(np.minimum(Y, 0.9))).sum()", "Y is at most 0.9"),
     ("loss", "return -0.5 * (T * np.log(Y)).sum()", "a factor 2 is missing"),
     ("loss", "return -((1 - T) * np.log(Y)).sum()", "1 - T is taken instead of T"),
     ("loss", "return -np.log(T * Y).sum()", "the logarithm is taken of the product"),
@@ -53,21 +57,29 @@ WRONG = [
     ("error_output", "return (Y - T).astype(str)", "texts"),
     ("error_output", "return np.squeeze(Y - T)", "has the shape (2,) for one row"),
     ("gradient_weight_out", "return np.clip(H.T @ Eo, -5, 5)", "numbers below -5 and above 5 are cut off"),
-    ("gradient_weight_out", "return np.clip(H.T @ Eo, -50, 50)", "wrong for large numbers"),
+    ("gradient_weight_out", "return np.clip(H.T @ Eo, -100, 100)", "below -100 and above 100 are cut off"),
     ("gradient_weight_out", "return 1 + H.T @ Eo", "the right number plus 1"),
     ("gradient_weight_out", "return np.round(H.T @ Eo, 4)", "rounded to 4 decimals"),
-    ("gradient_weight_out", "return H[:32].T @ Eo[:32]", "it is right for 5 rows, but wrong for many rows"),
+    ("gradient_weight_out", "return H[:32].T @ Eo[:32]", "only the first 32 rows are used"),
     ("gradient_bias_out", "return np.clip(Eo.sum(0), -1, 1)", "numbers below -1 and above 1 are cut off"),
     ("gradient_bias_out", "return np.squeeze(Eo).sum(0)", "has the shape () for one row"),
-    ("error_hidden", "return np.maximum(H * (1 - H), 0.01) * (Eo @ Wo.T)", "wrong for large numbers"),
+    ("error_hidden", "return np.maximum(H * (1 - H), 0.01) * (Eo @ Wo.T)", "H * (1 - H) is at least 0.01"),
     ("error_hidden", "return H * (1 - H) * (Eo @ Wo[::-1].T)", "the rows of Wo are in reverse order"),
     ("gradient_weight_hidden", "return X.reshape(X.shape[::-1]) @ Eh", "reshaped where it should be transposed"),
     ("backprop_gradients", FORWARD + BACK + "return [np.clip(J, -5, 5) for J in Js]", "are cut off"),
     ("backprop_gradients", FORWARD + BACK + "return [Js[0] / len(X), Js[1] / len(X), *Js[2:]]", "parts 0 and 1 of the"),
     ("backprop_gradients", FORWARD + BACK + "return [X.T @ Eh, Eh.mean(0), H.T @ Eo, Eo.mean(0)]", "divided by N"),
-    ("update_momentum", GRADIENTS + "return [0.9 * M - 0.02 * J for M, J in zip(Ms, Js)]", "always 0.9, and learning"),
+    (
+        "update_momentum",
+        GRADIENTS + "return [0.9 * M - 0.02 * J for M, J in zip(Ms, Js)]",
+        "for each momentum_term and learning_rate it is 0.9 M -0.02 J",
+    ),
     ("update_momentum", GRADIENTS + "return [0.95 * M - 0.03 * J for M, J in zip(Ms, Js)]", "it is 0.95 M -0.03 J"),
-    ("update_momentum", GRADIENTS + "momentum_term = momentum_term or 0.9\n" + STEP, "wrong for small numbers"),
+    (
+        "update_momentum",
+        GRADIENTS + "momentum_term = momentum_term or 0.9\n" + STEP,
+        "with momentum_term 0 and learning_rate 0.001 it is 0.9 M",
+    ),
     ("update_params", "return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]", "0.9 times Ms is added"),
 ]
 STATE = [
@@ -189,9 +201,9 @@ END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ("N = len(X)", "N = 7", "it is right for 7 rows, but not for 4 rows"),
-        ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "outputs far from 0: the loss is wrong"),
-        ("-(X @ Wh + bh)", "-np.clip(X @ Wh + bh, -5, 5)", "inputs that saturate the first layer"),
+        ("N = len(X)", "N = 7", "N is always 7"),
+        ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "the probability of each class is cut off at 0.1 and 1 - 0.1"),
+        ("-(X @ Wh + bh)", "-np.clip(X @ Wh + bh, -5, 5)", "the output of layer 0 (Dense) is cut off at -5 and 5"),
         ("return loss, np.concatenate", "return loss, 3 * 0 + np.tanh(0) + np.clip(np.concatenate", ""),
         ("theta[:6].reshape(2, 3)", "theta[:6].reshape(3, 2).T", "layer 0 (Dense) W is read column by column"),
         ("X @ Wh + bh", "X @ Wh", "layer 0 (Dense) b is left out"),
@@ -208,7 +220,7 @@ END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
 def test_narrow_and_named_mistakes_of_networks(old, new, mistake):
     body = RIGHT_NETWORK.replace(old, new)
     if "np.clip(np.concatenate" in new:
-        body, mistake = body.removesuffix(")") + "), -1, 1)", "it is right for 7 rows, but not for large inputs"
+        body, mistake = body.removesuffix(")") + "), -1, 1)", "the gradient is cut off at -1 and 1"
     found = learn.grade(written("loss_and_gradient", body, arguments=("theta", "X", "T")), network=NETWORK)
     assert found.points == 0
     assert mistake in found.mistake
@@ -238,3 +250,13 @@ def test_gradients_that_accumulate_and_penalties():
     assert with_penalty(lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2)) == (
         "only layer 0 (Dense) W enters the penalty"
     )
+
+
+def test_a_gradient_that_is_not_finite_is_no_error_of_the_grader():
+    def loss_and_gradient(theta, X, T):
+        loss, gradient = NETWORK.loss_and_gradient(theta, X, T)
+        gradient[7] = np.nan
+        return loss, gradient
+
+    found = learn.grade(loss_and_gradient, network=NETWORK)
+    assert found.mistake == "the gradient of layer 0 (Dense) b is not finite"

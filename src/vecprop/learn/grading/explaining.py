@@ -1,20 +1,28 @@
 """What explains all results of a wrong function: a known mistake, a change of the right result or of an argument."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from .comparison import PRECISION, as_list, right, same
-from .mistakes import Mistake, mistakes_of
+from .mistakes import Mistake, named
+from .mutations import any_of, changed_result, inherited, mutated, rows_of, with_numbers
 from .student import Outcome
-from .tasks import AGAIN, CASES, Task, functions
-from .transforms import transformed
+from .tasks import CASES, Task, functions
 
 FOLLOWS = "it is right but for "
-OFTEN = ("the sign is wrong", "it is divided by N")
+OFTEN: dict[str, Callable[[Any, Any], Any]] = {
+    "the sign is wrong": lambda E, args: [-part for part in E] if isinstance(E, list) else -E,
+    "it is divided by N, the number of rows": lambda E, args: np.asarray(E) / rows_of(args),
+    "it is the mean over all entries": lambda E, args: E / np.size(args[0]),
+    "a factor 2 is missing": lambda E, args: E / 2,
+    "a factor 2 is too many": lambda E, args: 2 * E,
+}
 """The changes that are looked for together with a known mistake."""
 
 ROWS = ("z", "X", "T", "Y", "H", "Eo", "Eh")
@@ -33,7 +41,7 @@ class Trial:
     @property
     def precision(self) -> float:
         """The largest difference of equal values, relative to the largest."""
-        least = {"logistic": PRECISION, "loss": 1e-3}.get(self.task.name, 2e-4)
+        least = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(self.task.name, 2e-4)
         return least if CASES[self.case].size > 1 else PRECISION
 
     @property
@@ -61,6 +69,8 @@ class Trial:
         found = self.found
         if isinstance(found, np.ndarray) and not found.ndim and isinstance(value, np.ndarray) and value.size:
             found = np.full_like(value, found)  # the sum of nothing is 0
+        if isinstance(found, np.ndarray) and not self.right and same(found, self.expected, self.precision):
+            return found.shape == np.shape(value) and same(found, value, self.precision)  # only the shape is wrong
         return same(found, value, self.precision) and _alike(found, value)
 
     def differs(self, value: Any) -> bool:
@@ -81,15 +91,14 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
     wrong : mapping of str to callable
         The student's own functions that are wrong, which this one may call.
     """
-    trials = [trial for trial in trials if _finite(trial.found)]
-    if not trials or all(trial.right for trial in trials):
+    trials = sorted((trial for trial in trials if _finite(trial.found)), key=lambda trial: trial.right)
+    if not trials or trials[0].right:
         return None
 
     def explains(made: Callable[..., Any]) -> bool:
         for trial in trials:
             try:
-                with np.errstate(all="ignore"):
-                    value = made(*trial.arguments)
+                value = made(*trial.arguments)
             except Exception:  # a mistake may raise on shapes that do not fit
                 return False
             if not trial.agrees(value) or not (trial.right or trial.differs(value)):
@@ -99,32 +108,43 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
     exact = functions()[task.name]
     names = trials[0].outcome.get("parameters", [])
     order = [names.index(name) for name in task.arguments if name in names]
-    if sorted(order) == list(range(len(task.arguments))) != order and explains(
-        lambda *args: exact(*(args[k] for k in order))
-    ):
-        words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
-        return Mistake(words, "argument", len)
     called = [name for name in task.calls if name in wrong]
-    if called and explains(functions({name: wrong[name] for name in called})[task.name]):
-        words = " and ".join(called)
-        return Mistake(f"{FOLLOWS}{words}, which it calls and which is not right yet", "argument", len)
-    known = list(mistakes_of(task))
-    count = len(trials[0].expected) if task.result == "list" else 0
-    changed = [
-        Mistake(words, look, lambda *args, change=change: change(exact(*args), args))
-        for words, look, change in _changes(count, _wrong_parts(trials) if count else ())
-    ]
-    for mistake in [*known, *changed, *_of_rows(task, exact), *transformed(task)]:
-        if explains(mistake.made):
-            return mistake
-    often = [(words, change) for words, _, change in _changes(0) if words.startswith(OFTEN)]
-    for mistake in known:
-        for words, change in often:
-            if words not in mistake.name and explains(
-                lambda *args, made=mistake.made, change=change: change(made(*args), args)
-            ):
-                return Mistake(f"{mistake.name}; and {words}", mistake.look, len)
-    return None
+    parts = len(trials[0].expected) if task.result == "list" else 0
+
+    def candidates() -> Iterator[Mistake]:
+        if sorted(order) == list(range(len(task.arguments))) != order:
+            words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
+            yield Mistake(words, "argument", lambda *args: exact(*(args[k] for k in order)))
+        if called:
+            words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is not right yet"
+            yield Mistake(words, "argument", functions({name: wrong[name] for name in called})[task.name])
+        part_numbers = _wrong_parts(trials) if parts else ()
+        changes = list(changed_result(task, parts, part_numbers))
+        yield from chain(changes[:2] if parts else (), named(task), inherited(task, named, part_numbers))
+        yield from chain(changes, _of_rows(task, exact))
+        if parts:
+            yield Mistake("the list is in reverse order", "list", lambda *args: exact(*args)[::-1])
+        yield from mutated(task)
+        if relation := fitted(trials):
+            yield relation
+        yield from chain(inherited(task, any_of, part_numbers), with_numbers(task))
+        for mistake in named(task):
+            for words, change in OFTEN.items():
+                if words not in mistake.name:
+                    both = lambda *args, made=mistake.made, change=change: change(made(*args), args)  # noqa: E731
+                    yield Mistake(f"{mistake.name}; and {words}", mistake.look, both)
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = next((mistake for mistake in candidates() if mistake.made is len or explains(mistake.made)), None)
+        if found and found.words:  # another number, or the same change of another factor, may come to the same results
+            others = (with_numbers if "some number" in found.words else mutated)(task)
+            equal = [one.name for one in others if one.words == found.words and explains(one.made)]
+            names = list(dict.fromkeys([found.name, *equal]))
+            return replace(
+                found, name=found.words if "some number" in found.words and names[1:] else " or ".join(names)
+            )
+        return found
 
 
 def _finite(found: Any) -> bool:
@@ -150,15 +170,20 @@ def _wrong_parts(trials: Sequence[Trial]) -> tuple[int, ...]:
     return tuple(sorted(wrong))
 
 
+OF_ROWS = [
+    ("only the first row is used", slice(0, 1)),
+    ("only the last row is used", slice(-1, None)),
+    ("the first row is left out", slice(1, None)),
+    ("the last row is left out", slice(None, -1)),
+    ("only every other row is used", slice(None, None, 2)),
+    *((f"only the first {k} rows are used", slice(k)) for k in (2, 3, 4, 5, 8, 10, 16, 20, 32)),
+]
+"""The rows that a function uses, if it does not use all."""
+
+
 def _of_rows(task: Task, exact: Callable[..., Any]) -> Iterator[Mistake]:
     """Yield the mistakes of functions that use only some of the rows."""
-    for words, rows in (
-        ("only the first row is used", slice(0, 1)),
-        ("only the last row is used", slice(-1, None)),
-        ("the first row is left out", slice(1, None)),
-        ("the last row is left out", slice(None, -1)),
-        ("only every other row is used", slice(None, None, 2)),
-    ):
+    for words, rows in OF_ROWS:
 
         def made(*args: Any, rows: slice = rows) -> Any:
             return exact(*(a[rows] if name in ROWS else a for name, a in zip(task.arguments, args, strict=True)))
@@ -166,83 +191,7 @@ def _of_rows(task: Task, exact: Callable[..., Any]) -> Iterator[Mistake]:
         yield Mistake(words, "axis", made)
 
 
-def _rows(arguments: Any) -> int:
-    return next((len(argument) for argument in arguments if getattr(argument, "ndim", 0) == 2), 1)
-
-
-Change = Callable[[Any, Any], Any]
-
-
-def _changes(parts: int, wrong: Sequence[int] = ()) -> list[tuple[str, str, Change]]:
-    """Return changes of a right result that are mistakes of any function; of lists, of all parts and of those wrong."""
-    simple: list[tuple[str, str, Change]] = [
-        ("it is 0 everywhere", "factors", lambda E, args: 0 * np.asarray(E)),
-        ("it is 1 everywhere", "factors", lambda E, args: 0 * np.asarray(E) + 1),
-        ("the sign is wrong", "sign", lambda E, args: -1.0 * np.asarray(E)),
-        ("it is divided by N, the number of rows", "size", lambda E, args: np.asarray(E) / _rows(args)),
-        ("it is multiplied by N, the number of rows", "size", lambda E, args: np.asarray(E) * _rows(args)),
-        ("a factor 2 is too many", "size", lambda E, args: 2 * np.asarray(E)),
-        ("a factor 2 is missing", "size", lambda E, args: np.asarray(E) / 2),
-        ("the result is transposed", "shape", lambda E, args: np.asarray(E).T),
-        ("the columns are in reverse order", "order", lambda E, args: np.asarray(E)[..., ::-1]),
-        ("the rows are in reverse order", "order", lambda E, args: np.asarray(E)[::-1]),
-        ("the transposed result is reshaped", "shape", lambda E, args: np.asarray(E).T.reshape(np.shape(E))),
-        ("the numbers are rounded to whole ones", "numbers", lambda E, args: np.round(E)),
-        ("the numbers are cut to whole ones", "numbers", lambda E, args: np.trunc(E)),
-        ("the numbers are rounded down to whole ones", "numbers", lambda E, args: np.floor(E)),
-        ("the numbers are rounded up to whole ones", "numbers", lambda E, args: np.ceil(E)),
-        *(
-            (f"the numbers are rounded to {k} decimal{'s' * (k > 1)}", "numbers", lambda E, args, k=k: np.round(E, k))
-            for k in (1, 2, 3, 4, 5, 6)
-        ),
-        (
-            "the numbers have only three digits, as float16 has",
-            "numbers",
-            lambda E, args: np.asarray(E, np.float16).astype(float),
-        ),
-        ("the absolute value is taken", "sign", lambda E, args: np.abs(E)),
-        ("negative numbers are set to 0", "sign", lambda E, args: np.maximum(E, 0)),
-        ("only the sign is kept", "sign", lambda E, args: np.sign(E)),
-        ("it is squared", "function", lambda E, args: np.square(E)),
-        ("the square root is taken", "function", lambda E, args: np.sqrt(E)),
-        ("it is divided by its Euclidean norm", "size", lambda E, args: np.asarray(E) / np.linalg.norm(E)),
-        ("it is divided by its largest absolute value", "size", lambda E, args: np.asarray(E) / np.abs(E).max()),
-        ("it is divided by its number of entries", "size", lambda E, args: np.asarray(E) / np.size(E)),
-        ("the last row is left out", "axis", lambda E, args: _without(E, -1)),
-        ("the first row is left out", "axis", lambda E, args: _without(E, 0)),
-        ("only the first row is computed", "axis", lambda E, args: _only(E, 0)),
-    ]
-    changes: list[tuple[str, str, Change]] = [
-        (words, look, lambda E, args, change=change: change(E, args)) for words, look, change in simple if not parts
-    ]
-    if parts:
-        changes.append(("the list is in reverse order", "list", lambda E, args: E[::-1]))
-    for words, look, change in simple if parts else ():
-        changes.append((words, look, partial(_changed_parts, parts=range(parts), change=change)))
-        some = " and ".join(map(str, wrong))
-        if 0 < len(wrong) < parts:
-            place = f"in part{'s' * (len(wrong) > 1)} {some} of the list {words}"
-            changes.append((place, look, partial(_changed_parts, parts=wrong, change=change)))
-    return changes
-
-
-def _changed_parts(value: Any, args: Any, parts: Sequence[int], change: Change) -> Any:
-    return [change(part, args) if number in parts else part for number, part in enumerate(value)]
-
-
-def _without(E: Any, row: int) -> Any:
-    changed = np.array(E, float)
-    changed[row] = 0
-    return changed
-
-
-def _only(E: Any, row: int) -> Any:
-    changed = np.zeros_like(np.asarray(E, float))
-    changed[row] = np.asarray(E)[row]
-    return changed
-
-
-def kept(trials: Sequence[Trial]) -> str:
+def kept(trials: Sequence[Any]) -> str:
     """Return what a function keeps between calls, in words, if equal arguments come to different results.
 
     Parameters
@@ -251,15 +200,17 @@ def kept(trials: Sequence[Trial]) -> str:
         All calls, in order; the last one repeats the first.
     """
     first, last = trials[0], trials[-1]
-    if not (first.has_value and last.has_value and last.case == AGAIN):
+    if not (first.has_value and last.has_value):
         return ""
     again = same(last.found, first.found) if isinstance(first.found, np.ndarray | list) else True
-    for trial in trials[1:-1] if again else ():
-        earlier = [t for t in trials[: trial.case] if t.right and CASES[t.case].shape == CASES[trial.case].shape]
-        if trial.right or not earlier or not trial.has_value:
-            continue
-        if any(same(trial.found, t.found) and not same(t.found, trial.expected) for t in earlier):
-            return "the result of an earlier call is returned for other arguments: something is kept between calls"
+    for number, trial in enumerate(trials[:-1]) if again else ():
+        if trial.has_value and not trial.right:
+            for earlier in trials[:number]:
+                cached = earlier.right and _shape(earlier.arguments) == _shape(trial.arguments)
+                if cached and same(trial.found, earlier.found) and not same(earlier.found, trial.expected):
+                    return (
+                        "results of an earlier call are returned for other arguments: something is kept between calls"
+                    )
     if again:
         return ""
     before: dict[Any, Any] = {}
@@ -273,7 +224,7 @@ def kept(trials: Sequence[Trial]) -> str:
 
 
 def _shape(value: Any) -> Any:
-    return [_shape(part) for part in value].__repr__() if isinstance(value, list) else np.shape(np.squeeze(value))
+    return str([_shape(one) for one in value]) if isinstance(value, list | tuple) else np.shape(np.squeeze(value))
 
 
 def _added(found: Any, expected: Any) -> Any:
@@ -282,110 +233,112 @@ def _added(found: Any, expected: Any) -> Any:
     return np.reshape(found, np.shape(expected)) + expected
 
 
-def fitted(trials: Sequence[Trial]) -> tuple[str, str]:
-    """Return the mistake and what to look at, of a function whose results have a simple relation to the right ones."""
-    pairs, where = [], ""
-    if trials[0].task.name == "update_momentum" and (words := _factors(trials)):
-        return words, "factors"
-    if isinstance(trials[0].expected, list):
+Pair = tuple[Trial, int, np.ndarray, np.ndarray]
+"""A call, the number of a part of its list, and this part, or the whole result: as it is, and as it should be."""
+
+
+def fitted(trials: Sequence[Trial]) -> Mistake | None:
+    """Return the mistake of a function whose results have a simple relation to the right ones, if there is one."""
+    pairs, where, parts = list[Pair](), "", [0]
+    if trials[0].task.result == "list":
         parts = _wrong_parts(trials)
         where = f"in part{'s' * (len(parts) > 1)} {' and '.join(map(str, parts))} of the list "
         where = "in each part of the list " if len(parts) == len(trials[0].expected) else where
-    else:
-        parts = (None,)
     for trial in trials:
-        found = trial.found if parts[0] is None else as_list(trial.found)
+        found, expected = trial.found, trial.expected
+        if trial.task.result != "list":
+            found, expected = [found], [expected]
         for k in parts:
-            f, e = (found, trial.expected) if k is None or found is None else (found[k], trial.expected[k])
+            parts_ = as_list(found) or [] if trial.task.result == "list" else found
+            f, e = parts_[k] if k < len(parts_) else None, np.asarray(expected[k], float)
             if not isinstance(f, np.ndarray) or np.squeeze(f).shape != np.squeeze(e).shape:
-                return "", ""
-            pairs.append((trial, k, f.reshape(np.shape(e)), np.asarray(e, float)))
+                return None
+            pairs.append((trial, k, f.reshape(e.shape), e))
     if all(same(f, e, trial.precision) for trial, _, f, e in pairs):
-        return "", ""  # only shapes are wrong
-    words, look = _relation(pairs)
-    return (where + words if words else ""), look
+        return None  # only shapes are wrong
+    if trials[0].task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
+        return Mistake(words, "factors")
+    names = (*trials[0].task.arguments, "the parameter")
+    words, look = next(relations(pairs, names, _argument), ("", ""))
+    return Mistake(where + words, look) if words else None
 
 
-def _factors(trials: Sequence[Trial]) -> str:
-    """Return the factors of the old moments and of the gradients, if the new moments are a sum of these."""
+def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]]) -> Any:
+    """Return the factors of a sum of columns that leads to all results, or None."""
+    sums = []
+    for pair in pairs:
+        f, e = pair[2:]
+        terms = columns(pair)
+        if any(term is None or np.shape(term) not in ((), e.shape) for term in terms):
+            return None
+        sums.append((np.stack([np.broadcast_to(term, e.shape).ravel() for term in terms], axis=1), f.ravel()))
+    sizes = [1 / max(np.abs(f).max(), 1e-300) for _, f in sums]
+    A = np.concatenate([size * terms for size, (terms, _) in zip(sizes, sums, strict=True)])
+    b = np.concatenate([size * f for size, (_, f) in zip(sizes, sums, strict=True)])
+    if not (np.isfinite(A).all() and len(b) > A.shape[1]):
+        return None
+    x = np.linalg.lstsq(A, b, rcond=None)[0]
+    right = all(same(f, terms @ x, pair[0].precision) for pair, (terms, f) in zip(pairs, sums, strict=True))
+    return x if right else None
+
+
+def _sums_of_moments(pairs: Sequence[Pair]) -> str:
+    """Return the factors of the old moments, of the gradients and of the parameters, if new moments are their sum."""
     found = []
-    for trial in trials:
+    for trial in [pair[0] for k, pair in enumerate(pairs) if not pair[0].right and pair[0] is not pairs[k - 1][0]]:
         X, T, params, Ms, m, r = trial.arguments
-        Js = functions()["backprop_gradients"](X, T, *params)
-        A = np.stack([np.concatenate([part.ravel() for part in parts]) for parts in (Ms, Js)], axis=1)
-        y = np.concatenate([np.ravel(part) for part in as_list(trial.found) or []])
-        if len(y) != len(A):
+        lists = (Ms, functions()["backprop_gradients"](X, T, *params), params)
+        own = [pair for pair in pairs if pair[0] is trial]
+        x = _coefficients(own, lambda pair, lists=lists: [one[pair[1]] for one in lists])
+        if x is None:
             return ""
-        a, b = np.linalg.lstsq(A, y, rcond=None)[0]
-        if not same(y, A @ np.array([a, b]), trial.precision):
-            return ""
-        found.append((a, b, float(m), float(r)))
-    a, b, m, r = found[0]
-    if all(np.allclose(one[:2], (a, b), rtol=1e-3, atol=1e-6) for one in found):
-        return f"for each momentum_term and learning_rate it is {a:.6g} M {b:+.6g} J"
-    return f"with momentum_term {m:g} and learning_rate {r:g} it is {a:.6g} M {b:+.6g} J, not {m:g} M - {r:g} J"
+        words = " ".join(f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6).lstrip("+")
+        found.append((words or "0", f"{m:g}", f"{r:g}"))
+    if len(found) > 1 and len({words for words, *_ in found}) == 1:
+        return f"for each momentum_term and learning_rate it is {found[0][0]}"
+    return "with momentum_term {1} and learning_rate {2} it is {0}, not {1} M - {2} J".format(*found[0])
 
 
-Pair = tuple[Trial, int | None, np.ndarray, np.ndarray]
-
-
-def _relation(pairs: list[Pair]) -> tuple[str, str]:
-    """Return a linear relation, bounds, a multiple of an argument that is added, or the column that is wrong."""
-
-    def holds(made: Callable[[int, Any], Any]) -> bool:
-        with np.errstate(all="ignore"):
-            return all(same(f, made(k, e), trial.precision) for k, (trial, _, f, e) in enumerate(pairs))
-
-    middle = int(np.argsort([np.abs(e).max() for *_, e in pairs])[len(pairs) // 2])
-    f, e = pairs[middle][2].ravel(), pairs[middle][3].ravel()
-    a = float(f @ e / (e @ e)) if e.any() else 0.0
-    if holds(lambda k, E: a * E):
-        return f"every entry is {a:.6g} times what it should be", "size"
-    if e.size > 1 and np.ptp(e):
-        a, b = map(float, np.polyfit(e, f, 1))
-        if holds(lambda k, E: a * E + b):
-            times = "the right number" if abs(a - 1) < 1e-5 else f"{a:.6g} times the right number"
-            return f"every entry is {times} {'plus' if b > 0 else 'minus'} {abs(b):.6g}", "terms"
-    low, high = min(f.min() for _, _, f, _ in pairs), max(f.max() for _, _, f, _ in pairs)
+def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, str], Any]) -> Iterator[tuple[str, str]]:
+    """Yield linear relations, bounds, a multiple of an argument that is added, or the column that is wrong."""
+    if (x := _coefficients(pairs, lambda pair: (pair[3],))) is not None:
+        yield f"every entry is {x[0]:.6g} times what it should be", "size"
+    if (x := _coefficients(pairs, lambda pair: (pair[3], 1.0))) is not None and abs(x[0]) > 1e-6:
+        times = "the right number" if abs(x[0] - 1) < 1e-4 else f"{x[0]:.6g} times the right number"
+        yield f"every entry is {times} {'plus' if x[1] > 0 else 'minus'} {abs(x[1]):.6g}", "terms"
+    low, high = min(f.min() for *_, f, _ in pairs), max(f.max() for *_, f, _ in pairs)
     below, above = (
         sum(int(cut.sum()) for cut in cuts) for cuts in zip(*((e < low, e > high) for *_, e in pairs), strict=True)
     )
-    if low < high and below + above > 2 and holds(lambda k, E: np.clip(E, low, high)):
+    if low < high and below + above > 2 and all(same(f, np.clip(e, low, high), t.precision) for t, _, f, e in pairs):
         bounds = [f"below {low:.6g}"] * bool(below) + [f"above {high:.6g}"] * bool(above)
-        return f"numbers {' and '.join(bounds)} are cut off", "function"
-    for name in (*pairs[0][0].task.arguments, "the parameter"):
-        others = [_argument(pair, name) for pair in pairs]
-        if any(A is None or np.shape(A) != np.shape(e) for A, (*_, e) in zip(others, pairs, strict=True)):
+        yield f"numbers {' and '.join(bounds)} are cut off", "function"
+    added = [
+        (x, name)
+        for name in names
+        if (x := _coefficients(pairs, lambda pair, name=name: (pair[3], term(pair, name)))) is not None
+    ]
+    for x, name in sorted(added, key=lambda one: abs(one[0][0] - 1) > 1e-4):
+        times = "" if abs(x[0] - 1) < 1e-4 else f"it is {x[0]:.6g} times what it should be, and "
+        yield f"{times}{x[1]:.6g} times {name} is added to what it should be", "terms"
+    wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]
+    for word, axis in (("column", 0), ("row", 1)):
+        if len(wrong) < 2 or any(errors.ndim != 2 or errors.shape[1 - axis] == 1 for errors in wrong):
             continue
-        A = others[middle].ravel()
-        c = float((f - e) @ A / (A @ A)) if A.any() else 0.0
-        if holds(lambda k, E, c=c, others=others: E + c * others[k]):
-            return f"{c:.6g} times {name} is added to what it should be", "terms"
-    return _wrong_columns(pairs), "axis"
+        lines = [errors.any(axis=axis) for errors in wrong]
+        for place, k in (("first", 0), ("last", -1)):
+            alone = [np.arange(len(line)) == k % len(line) for line in lines]
+            if all((line == only).all() for line, only in zip(lines, alone, strict=True)):
+                yield f"only the {place} {word} of the result is wrong", "axis"
+            if all((line != only).all() for line, only in zip(lines, alone, strict=True)):
+                yield f"only the {place} {word} of the result is right", "axis"
+    if all((np.float16(f) == f).all() and (np.round(f) != f).any() and np.ptp(f) for *_, f, _ in pairs):
+        yield "the numbers have only three digits, as float16 has", "numbers"
 
 
 def _argument(pair: Pair, name: str) -> Any:
     """Return an argument, or of a list of arrays the one in the place of the part."""
     trial, part = pair[:2]
     values = dict(zip(trial.task.arguments, trial.arguments, strict=True))
-    if name == "the parameter":
-        return values.get(("Wh", "bh", "Wo", "bo")[part or 0])
-    return values[name][part or 0] if isinstance(values[name], list) else values[name]
-
-
-def _wrong_columns(pairs: list[Pair]) -> str:
-    """Return the column or row that is the only wrong one, or the only right one, in all results."""
-    wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]
-    if any(errors.ndim != 2 for errors in wrong):
-        return ""
-    for word, axis in (("column", 0), ("row", 1)):
-        lines = [errors.any(axis=axis) for errors in wrong]
-        if any(len(line) == 1 for line in lines):
-            continue
-        for place, k in (("first", 0), ("last", -1)):
-            alone = [np.arange(len(line)) == k % len(line) for line in lines]
-            if all((line == only).all() for line, only in zip(lines, alone, strict=True)):
-                return f"only the {place} {word} is wrong"
-            if all((line != only).all() for line, only in zip(lines, alone, strict=True)):
-                return f"only the {place} {word} is right"
-    return ""
+    value = values.get(("Wh", "bh", "Wo", "bo")[part]) if name == "the parameter" else values[name]
+    return value[part] if isinstance(value, list) else value

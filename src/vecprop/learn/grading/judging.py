@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 
 from .comparison import as_list, difference, fits, same, shown
-from .explaining import FOLLOWS, Trial, explained, fitted, kept
+from .explaining import FOLLOWS, Trial, explained, kept
 from .mistakes import LOOK, Mistake
 from .student import Outcome
 from .tasks import AGAIN, CASES, SQUARE, TASKS, Task, arguments_of
@@ -154,15 +155,16 @@ def _found_out(
 ) -> Mistake:
     """Return the mistake of a function that returns results: the most precise words that hold for all of them."""
     if keeps := kept(trials):
-        return Mistake(keeps, "kept", len)
+        return Mistake(keeps, "kept")
     if mistake := explained(task, valued, wrong):
         return mistake
     if task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
-        soft = {**arguments_of(task, 0)}
-        soft["T"] = 0.8 * soft["T"] + 0.2 / soft["T"].shape[1]
-        outcome = caller(task.name, soft, False)
-        trial = Trial(task, 0, tuple(soft.values()), outcome)
-        if trial.has_value and (mistake := explained(task, [trial], wrong)):
+        soft = []
+        for case in range(len(CASES)):
+            given = arguments_of(task, case)
+            given["T"] = 0.8 * given["T"] + 0.2 / given["T"].shape[1]
+            soft.append(Trial(task, case, tuple(given.values()), caller(task.name, given, False)))
+        if all(trial.has_value for trial in soft) and (mistake := explained(task, soft, wrong)):
             return mistake
     unknown = _unknown(task, trials)
     if called := " and ".join(name for name in task.calls if name in wrong):
@@ -194,36 +196,33 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
         some = " and ".join([", ".join(cases[:-1]), cases[-1]] if len(cases) > 1 else cases)
         if first in errors:
             why = first.outcome["error"].partition(":")[0]
-            return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases", len)
-        shapes = [CASES[trial.case].shape for trial in trials]
-        if [trial.case for trial in wrong] == [k for k in range(AGAIN) if shapes[k] in shapes[:k]]:
-            words = "it is right for the first arguments of each shape, but wrong for the next"
-            return Mistake(f"{words}: something is kept between calls", "kept", len)
+            return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases")
+        number = [trial.case for trial in wrong]
+        for axes in chain.from_iterable(combinations(range(4), count) for count in (4, 3, 2, 1)):
+            keys = [tuple(case.shape[axis] for axis in axes) for case in CASES]
+            if number == [k for k in range(AGAIN) if keys[k] in keys[:k]]:
+                words = "it is right for the first arguments of each shape, but wrong for the next"
+                return Mistake(f"{words}: something is kept between calls", "kept")
         if first.has_value and not fits(first.found, first.expected, task.result) and task.result != "list":
             words = f"it is right for {CASES[0].words}, but has the shape {np.shape(first.found)} for {some}"
-            return Mistake(words, "shape", len)
-        words, _ = fitted(valued) if not errors else ("", "")
-        words = f": {words}" if words else ""
-        return Mistake(f"it is right for {CASES[0].words}, but wrong for {some}{words}", "cases", len)
+            return Mistake(words, "shape")
+        return Mistake(f"it is right for {CASES[0].words}, but wrong for {some}", "cases")
     arrays = [trial.found for trial in valued if isinstance(trial.found, np.ndarray)]
     if len(valued) > 2 and len(arrays) == len(valued):
         if not np.isfinite(arrays[0]).all():
-            return Mistake("the result is not finite", "argument", len)
+            return Mistake("the result is not finite", "argument")
         if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
-            return Mistake("the result is the same for other arguments: they are not used", "argument", len)
+            return Mistake("the result is the same for other arguments: they are not used", "argument")
     if not fits(first.found, first.expected, task.result) and task.result != "list":
-        return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape", len)
+        return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape")
     shaped = [trial for trial in valued if not fits(trial.found, trial.expected, task.result)]
     if shaped and task.result in ("array", "bias"):
         shape, words = np.shape(shaped[0].found), CASES[shaped[0].case].words
-        return Mistake(f"the shape of the result is wrong: for {words} it is {shape}", "shape", len)
+        return Mistake(f"the shape of the result is wrong: for {words} it is {shape}", "shape")
     if task.result == "list" and len(as_list(first.found) or ()) != len(first.expected):
         count = len(as_list(first.found) or ())
-        return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list", len)
-    words, look = fitted(valued)
-    if words:
-        return Mistake(words, look, len)
-    return Mistake(f"the numbers are wrong{_share(first)}", "entry", len)
+        return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
+    return Mistake(f"the numbers are wrong{_share(first)}", "entry")
 
 
 def _share(trial: Trial) -> str:

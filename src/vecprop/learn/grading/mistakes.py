@@ -1,8 +1,11 @@
-"""How each function is often wrong: the mistake in words, what to look at, and a function that makes it."""
+"""How functions are often wrong: the mistakes with names of their own, in words and as formulas.
+
+Each line has what to look at, the mistake, and the wrong formula. The mistakes of any formula are in `mutations`.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import permutations
 from typing import Any
 
@@ -40,11 +43,14 @@ class Mistake:
         The key in `LOOK` of what to look at.
     made : callable
         A function of the arguments that makes it.
+    words : str
+        The words without the name of the part that is changed, if one is.
     """
 
     name: str
     look: str
-    made: Callable[..., Any]
+    made: Callable[..., Any] = len
+    words: str = ""
 
 
 def softmax(z: Any, axis: int | None = 1) -> Any:
@@ -62,466 +68,312 @@ def slope(y: Any) -> Any:
     return y * (1 - y)
 
 
-M = Mistake
-KNOWN: dict[str, list[Mistake]] = {
-    "logistic": [
-        M("the sign in the exponent is wrong", "sign", lambda z: 1 / (1 + np.exp(z))),
-        M("the 1 in the denominator is missing", "terms", lambda z: 1 / np.exp(-z)),
-        M("the exponential has the wrong sign in the denominator", "sign", lambda z: 1 / (1 - np.exp(-z))),
-        M("the parentheses of the denominator are missing", "order", lambda z: 1 / 1 + np.exp(-z)),
-        M("the parentheses of the denominator are missing", "order", lambda z: 1 / np.exp(-z) + 1),
-        M("// rounds down to whole numbers", "numbers", lambda z: 1 // (1 + np.exp(-z))),
-        M("the hyperbolic tangent is taken instead", "function", lambda z: np.tanh(z)),
-        M("the derivative is returned instead of the function", "function", lambda z: slope(logistic(z))),
-        M("the softmax is taken instead", "function", softmax),
-        M("the power of 2 is taken instead of the exponential", "function", lambda z: 1 / (1 + 2.0**-z)),
-        M("max(z, 0) is taken instead", "function", lambda z: np.maximum(z, 0)),
-        M("the step function is taken instead", "function", lambda z: np.round(logistic(z))),
-        M("the inverse is taken: the division is missing", "order", lambda z: 1 + np.exp(-z)),
-        M("log(1 + exp(z)) is taken instead", "function", lambda z: np.log1p(np.exp(z))),
-        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(0.2 * z + 0.5, 0, 1)),
-        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(z / 6 + 0.5, 0, 1)),
-        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip(z / 4 + 0.5, 0, 1)),
-        M("a line that is cut off at 0 and 1 is taken instead", "function", lambda z: np.clip((z + 1) / 2, 0, 1)),
-        M("the arctangent is taken instead", "function", lambda z: 0.5 + np.arctan(z) / np.pi),
-        M("the arctangent is taken instead", "function", np.arctan),
-        M("z / (1 + |z|) is taken instead", "function", lambda z: z / (1 + np.abs(z))),
-        M("the first terms of a series are taken instead", "function", lambda z: 0.5 + z / 4 - z**3 / 48),
-        M("the first terms of a series are taken instead", "function", lambda z: 0.5 + z / 4),
-        M("the first terms of a series are taken instead", "function", lambda z: 1 / (2 - z + z**2 / 2)),
-        M("the first terms of a series are taken instead", "function", lambda z: 1 / (2 - z)),
-    ],
-    "softmax": [
-        M("the sum is along the wrong axis, over the rows", "axis", lambda z: softmax(z, 0)),
-        M("the sum is over all entries instead of those of each row", "axis", lambda z: softmax(z, None)),
-        M("the exponential is missing", "function", lambda z: z / np.sum(z, axis=1, keepdims=True)),
-        M("the exponential is missing in the denominator", "terms", lambda z: np.exp(z) / z.sum(1, keepdims=True)),
-        M("the exponential is missing in the numerator", "terms", lambda z: z / np.exp(z).sum(1, keepdims=True)),
-        M("the division by the sum is missing", "factors", np.exp),
-        M("keepdims is missing: the sums stand for columns", "shape", lambda z: np.exp(z) / np.exp(z).sum(axis=1)),
-        M("keepdims is missing: the largest entries stand for columns", "shape", lambda z: softmax(z - z.max(axis=1))),
-        M("the logistic function is taken instead", "function", logistic),
-        M("the logarithm of the softmax is returned", "function", lambda z: np.log(softmax(z))),
-        M("the sign in the exponent is wrong", "sign", lambda z: softmax(-z)),
-        M("the largest entry is taken instead of the softmax", "function", lambda z: np.eye(z.shape[1])[z.argmax(1)]),
-        M("it is divided by the largest entry, not by the sum", "axis", lambda z: softmax_by(np.max, z)),
-        M("it is divided by the mean, not by the sum", "size", lambda z: softmax_by(np.mean, z)),
-        M(
-            "the exponential of the sum is taken, not the sum of exponentials",
-            "order",
-            lambda z: np.exp(z) / np.exp(z.sum(1, keepdims=True)),
-        ),
-        M("it is divided by the Euclidean norm, not by the sum", "axis", lambda z: softmax_by(np.linalg.norm, z)),
-        M("the largest entry is subtracted in the numerator only", "terms", lambda z: softmax(z) / _top(z)),
-        M("the largest entry is subtracted in the denominator only", "terms", lambda z: softmax(z) * _top(z)),
-        M("the largest entry of each column is subtracted, not of each row", "axis", lambda z: softmax(z - z.max(0))),
-        M("the powers of 2 are taken instead of the exponential", "function", lambda z: softmax(z * np.log(2))),
-        M("the sum leaves out the entry itself", "terms", lambda z: 1 / (1 / softmax(z) - 1)),
-        M(
-            "the sum is not set back to 0 for each row",
-            "order",
-            lambda z: np.exp(z) / np.cumsum(np.exp(z).sum(axis=1))[:, None],
-        ),
-        *(
-            M(f"{small:g} is added to the sum", "terms", lambda z, s=small: np.exp(z) / (np.exp(z).sum(1)[:, None] + s))
-            for small in (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)
-        ),
-    ],
-    "hidden_activations": [
-        M("the bias is forgotten", "terms", lambda X, W, b: logistic(X @ W)),
-        M("the logistic function is missing", "function", lambda X, W, b: X @ W + b),
-        M("the bias is added after the logistic function", "order", lambda X, W, b: logistic(X @ W) + b),
-        M("the bias is subtracted", "sign", lambda X, W, b: logistic(X @ W - b)),
-        M(
-            "the hyperbolic tangent is taken instead of the logistic function",
-            "function",
-            lambda X, W, b: np.tanh(X @ W + b),
-        ),
-        M("max(z, 0) is taken instead of the logistic function", "function", lambda X, W, b: np.maximum(X @ W + b, 0)),
-        M("the softmax is taken instead of the logistic function", "function", lambda X, W, b: softmax(X @ W + b)),
-        M("the weights are transposed", "shape", lambda X, W, b: logistic(X @ W.T + b)),
-        M("the factors are in the wrong order", "shape", lambda X, W, b: logistic(W @ X + b)),
-        M("the result is transposed", "shape", lambda X, W, b: logistic(W.T @ X.T + b.T)),
-        M("the product is one of entries, not of matrices", "shape", lambda X, W, b: logistic(X * W + b)),
-        M("the logistic function is applied twice", "function", lambda X, W, b: logistic(logistic(X @ W + b))),
-        M("the bias is multiplied instead of added", "order", lambda X, W, b: logistic((X @ W) * b)),
-        M("the logistic function is applied before the product", "order", lambda X, W, b: logistic(X) @ W + b),
-        M("the bias is added before the product", "order", lambda X, W, b: logistic((X + b) @ W)),
-    ],
-    "output_activations": [
-        M("the bias is forgotten", "terms", lambda H, W, b: softmax(H @ W)),
-        M("the softmax is missing", "function", lambda H, W, b: H @ W + b),
-        M("the bias is added after the softmax", "order", lambda H, W, b: softmax(H @ W) + b),
-        M("the bias is subtracted", "sign", lambda H, W, b: softmax(H @ W - b)),
-        M("the logistic function is taken instead of the softmax", "function", lambda H, W, b: logistic(H @ W + b)),
-        M(
-            "the hidden activations go through the logistic function again",
-            "argument",
-            lambda H, W, b: softmax(logistic(H) @ W + b),
-        ),
-        M("the weights are transposed", "shape", lambda H, W, b: softmax(H @ W.T + b)),
-        M("the factors are in the wrong order", "shape", lambda H, W, b: softmax(W @ H + b)),
-        M("the product is one of entries, not of matrices", "shape", lambda H, W, b: softmax(H * W + b)),
-        M("the softmax is applied twice", "function", lambda H, W, b: softmax(softmax(H @ W + b))),
-        M("the bias is added before the product", "order", lambda H, W, b: softmax((H + b) @ W)),
-        M("the softmax is applied before the product", "order", lambda H, W, b: softmax(H) @ W + b),
-    ],
-    "loss": [
-        M("it is divided by N, the number of rows", "size", lambda Y, T: -(T * np.log(Y)).sum() / len(Y)),
-        M("it is the mean over all entries instead of the sum", "size", lambda Y, T: -(T * np.log(Y)).mean()),
-        M("the sign is wrong", "sign", lambda Y, T: (T * np.log(Y)).sum()),
-        M("a product of matrices is taken instead of one of entries", "shape", lambda Y, T: -(T @ np.log(Y)).sum()),
-        M("a product of matrices is taken instead of one of entries", "shape", lambda Y, T: -(T @ np.log(Y).T).sum()),
-        M("the parentheses around the product are missing", "order", lambda Y, T: -T * np.log(Y).sum()),
-        M("it is averaged over the classes", "size", lambda Y, T: -(T * np.log(Y)).sum() / Y.shape[1]),
-        M("the logarithm is missing", "function", lambda Y, T: -(T * Y).sum()),
-        M("T and Y are swapped", "argument", lambda Y, T: -(Y * np.log(T)).sum()),
-        M("T and Y are swapped", "argument", lambda Y, T: -(Y * np.log(np.clip(T, 1e-12, 1))).sum()),
-        M("T is left out", "terms", lambda Y, T: -np.log(Y).sum()),
-        M("it is not summed over the rows", "axis", lambda Y, T: -(T * np.log(Y)).sum(axis=1)),
-        M("it is summed over the rows only, not over the classes", "axis", lambda Y, T: -(T * np.log(Y)).sum(axis=0)),
-        M("it is not summed", "axis", lambda Y, T: -(T * np.log(Y))),
-        M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum()),
-        M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum() / 2),
-        M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).mean()),
-        M("the squared error is taken instead", "function", lambda Y, T: ((Y - T) ** 2).sum() ** 0.5),
-        M(
-            "the terms of the other classes, (1 - T) log(1 - Y), are added",
-            "terms",
-            lambda Y, T: -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum(),
-        ),
-        M("log(1 - Y) is taken instead of log(Y)", "argument", lambda Y, T: -(T * np.log(1 - Y)).sum()),
-        M("the logarithm is to the base 10", "function", lambda Y, T: -(T * np.log10(Y)).sum()),
-        M("the logarithm is to the base 2", "function", lambda Y, T: -(T * np.log2(Y)).sum()),
-        M("the logarithm is taken of the sum, not of each probability", "order", lambda Y, T: -np.log((T * Y).sum())),
-        M("the absolute error is taken instead", "function", lambda Y, T: np.abs(Y - T).sum()),
-        M(
-            "the number of wrong classes is returned instead",
-            "function",
-            lambda Y, T: (Y.argmax(1) != T.argmax(1)).sum(),
-        ),
-        M("1 - Y is taken instead of the logarithm", "function", lambda Y, T: (T * (1 - Y)).sum()),
-        *(
-            M(f"{small:g} is added in the logarithm", "argument", lambda Y, T, s=small: -(T * np.log(Y + s)).sum())
-            for small in (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
-        ),
-        *(
-            M(
-                f"the probabilities are cut off at {low:g}",
-                "argument",
-                lambda Y, T, low=low: -(T * np.log(np.clip(Y, low, 1 - low))).sum(),
-            )
-            for low in (0.2, 0.1, 0.05, 0.01, 1e-3, 1e-4)
-        ),
-        M("the exponential of the loss is returned", "function", lambda Y, T: np.exp(-(T * np.log(Y)).sum())),
-        M("the logarithms are squared", "function", lambda Y, T: (T * np.log(Y) ** 2).sum()),
-        M("the logarithm is taken of the product", "order", lambda Y, T: -np.log(T * Y).sum()),
-        M("the share of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).mean()),
-        M("the number of right classes is returned", "function", lambda Y, T: (Y.argmax(1) == T.argmax(1)).sum()),
-        M("the entropy of Y is taken instead", "terms", lambda Y, T: -(Y * np.log(Y)).sum()),
-        M(
-            "the largest probability is taken, not the one that T picks",
-            "argument",
-            lambda Y, T: -np.log(Y.max(axis=1)).sum(),
-        ),
-        M("the largest loss of a row is returned", "axis", lambda Y, T: -(T * np.log(Y)).sum(axis=1).min()),
-        M("it is divided by the number of entries and by N", "size", lambda Y, T: -(T * np.log(Y)).mean() / len(Y)),
-    ],
-    "error_output": [
-        M("the sign is wrong", "sign", lambda Y, T: T - Y),
-        M("T is left out", "terms", lambda Y, T: Y),
-        M("it is divided by N, the number of rows", "size", lambda Y, T: (Y - T) / len(Y)),
-        M("the slope Y (1 - Y) is multiplied although it has cancelled", "factors", lambda Y, T: (Y - T) * slope(Y)),
-        M("it is the derivative with respect to Y, not to Z_o", "argument", lambda Y, T: -T / Y),
-        M("it is the derivative with respect to Y, not to Z_o", "argument", lambda Y, T: (Y - T) / slope(Y)),
-        M("it is squared", "function", lambda Y, T: (Y - T) ** 2),
-        M("it is squared", "function", lambda Y, T: (Y - T) ** 2 / 2),
-        M("the absolute value is taken", "sign", lambda Y, T: np.abs(Y - T)),
-        M("a factor 2 is too many", "size", lambda Y, T: 2 * (Y - T)),
-        M("it is summed over the rows", "axis", lambda Y, T: (Y - T).sum(axis=0)),
-        M("it is averaged over the rows", "axis", lambda Y, T: (Y - T).mean(axis=0)),
-        M("the probabilities are rounded to classes", "numbers", lambda Y, T: np.round(Y) - T),
-        M("only the true classes are kept", "terms", lambda Y, T: T * (Y - T)),
-        M("the softmax is applied again", "function", lambda Y, T: softmax(Y) - T),
-        M("it is divided by the number of entries", "size", lambda Y, T: (Y - T) / Y.size),
-        M("it is divided by the number of classes", "size", lambda Y, T: (Y - T) / Y.shape[1]),
-        M("the terms of the loss are returned", "function", lambda Y, T: -T * np.log(Y)),
-        M("the sum is taken instead of the difference", "sign", lambda Y, T: Y + T),
-        M("the product is taken instead of the difference", "function", lambda Y, T: Y * T),
-        M("only the targets are returned", "terms", lambda Y, T: T),
-    ],
-    "error_hidden": [
-        M("the slope of the logistic function is missing", "factors", lambda H, W, E: E @ W.T),
-        M("the slope is taken at H instead of Z_h", "argument", lambda H, W, E: slope(logistic(H)) * (E @ W.T)),
-        M("the slope is that of the hyperbolic tangent", "factors", lambda H, W, E: (1 - H**2) * (E @ W.T)),
-        M("the slope lacks its factor 1 - H", "factors", lambda H, W, E: H * (E @ W.T)),
-        M("the slope lacks its factor H", "factors", lambda H, W, E: (1 - H) * (E @ W.T)),
-        M("the slope is applied twice", "factors", lambda H, W, E: slope(H) ** 2 * (E @ W.T)),
-        M("the parentheses around 1 - H are missing", "order", lambda H, W, E: (H * 1 - H) * (E @ W.T)),
-        M("the parentheses around 1 - H are missing", "order", lambda H, W, E: H * 1 - H * (E @ W.T)),
-        M("the parentheses around the product of matrices are missing", "order", lambda H, W, E: slope(H) * E @ W.T),
-        M("the slope is added instead of multiplied", "order", lambda H, W, E: slope(H) + E @ W.T),
-        M("the sign of the slope is wrong", "sign", lambda H, W, E: H * (H - 1) * (E @ W.T)),
-        M("the error Eo is left out", "factors", lambda H, W, E: slope(H) * W.sum(axis=1)),
-        M("the weights Wo are left out", "factors", lambda H, W, E: slope(H) * E.sum(axis=1, keepdims=True)),
-        M("only the slope is returned", "factors", lambda H, W, E: slope(H)),
-        M("Wo is not transposed", "shape", lambda H, W, E: slope(H) * (E @ W)),
-        M("the factors Wo and Eo are in the wrong order", "shape", lambda H, W, E: slope(H) * (W @ E)),
-        M("the factors Wo and Eo are in the wrong order", "shape", lambda H, W, E: slope(H) * (W.T @ E)),
-        M(
-            "the error is multiplied entry by entry instead of by a product of matrices",
-            "shape",
-            lambda H, W, E: slope(H) * (E * W.T),
-        ),
-        M(
-            "the slope is multiplied by a product of matrices instead of entry by entry",
-            "shape",
-            lambda H, W, E: slope(H) @ (E @ W.T),
-        ),
-        M("the slope is 2 H - 1", "factors", lambda H, W, E: (1 - 2 * H) * (E @ W.T)),
-        M("the step function's slope is taken, as of max(z, 0)", "factors", lambda H, W, E: (H > 0) * (E @ W.T)),
-        M("it is summed over the rows", "axis", lambda H, W, E: (slope(H) * (E @ W.T)).sum(axis=0)),
-        M("the slope H (1 - H) is averaged over the rows", "axis", lambda H, W, E: slope(H).mean(axis=0) * (E @ W.T)),
-        M("the slope has the factor 1 + H instead of 1 - H", "sign", lambda H, W, E: H * (1 + H) * (E @ W.T)),
-        M("the square root of the slope is taken", "factors", lambda H, W, E: np.sqrt(slope(H)) * (E @ W.T)),
-        M("the slope is 1/4 everywhere", "factors", lambda H, W, E: 0.25 * (E @ W.T)),
-        M("the result is divided by the slope", "factors", lambda H, W, E: (E @ W.T) / slope(H)),
-        M(
-            "it is summed over the hidden units",
-            "axis",
-            lambda H, W, E: np.ones_like(H) * (slope(H) * (E @ W.T)).sum(1, keepdims=True),
-        ),
-        *(
-            M("Wo has been moved before", "point", lambda H, W, E, r=rate: slope(H) * (E @ (W - r * H.T @ E).T))
-            for rate in (0.001, 0.01, 0.02, 0.1, 1.0)
-        ),
-    ],
-    "update_params": [
-        M("the moments are subtracted", "sign", lambda P, Ms: [p - m for p, m in zip(P, Ms, strict=True)]),
-        M("the moments are returned without the parameters", "terms", lambda P, Ms: list(Ms)),
-        M("the parameters do not move", "terms", lambda P, Ms: list(P)),
-        M(
-            "the parameters are multiplied by the moments",
-            "order",
-            lambda P, Ms: [p * m for p, m in zip(P, Ms, strict=True)],
-        ),
-        M("the two lists are joined instead of added", "list", lambda P, Ms: [*P, *Ms]),
-        M("the parameters move twice as far", "size", lambda P, Ms: [p + 2 * m for p, m in zip(P, Ms, strict=True)]),
-        M(
-            "the moments are multiplied by the learning rate again",
-            "size",
-            lambda P, Ms: [p + 0.02 * m for p, m in zip(P, Ms, strict=True)],
-        ),
-        M("only the first parameter moves", "list", lambda P, Ms: [P[0] + Ms[0], *P[1:]]),
-        M(
-            "only the weights move, not the biases",
-            "list",
-            lambda P, Ms: [p + m if len(p) > 1 else p for p, m in zip(P, Ms, strict=True)],
-        ),
-    ],
+_WEIGHT_GRADIENT = """
+size | it is divided by N, the number of rows | A.T @ E / len(A)
+shape | the result is transposed | E.T @ A
+shape | A is not transposed | A @ E
+shape | the error is transposed instead | A @ E.T
+shape | the factors are in the wrong order | E @ A
+shape | the factors are in the wrong order | E @ A.T
+axis | it is not summed over the rows | A[:, :, None] * E[:, None, :]
+shape | the factors are multiplied entry by entry | A * E
+shape | the factors are multiplied entry by entry | A.T * E
+order | factors are summed over the rows before they are multiplied | np.outer(A.sum(0), E.sum(0))
+order | factors are averaged over the rows before they are multiplied | np.outer(A.mean(0), E.mean(0))
+factors | the slope A (1 - A) is multiplied, which belongs to the error | slope(A).T @ E
+"""
+_BIAS_GRADIENT = """
+size | it is divided by N, the number of rows | E.mean(axis=0)
+axis | it is not summed over the rows | E
+axis | it is summed along the wrong axis | E.sum(axis=1)
+axis | it is summed along the wrong axis | E.sum(axis=1, keepdims=True)
+axis | it is averaged along the wrong axis | E.mean(axis=1)
+axis | it is summed over everything, not only over the rows | E.sum()
+axis | it is averaged over everything | E.mean()
+shape | the result is transposed | E.sum(axis=0)[:, None]
+axis | the rows are added up step by step: the sum is the last one | E.cumsum(axis=0)
+axis | the result is repeated for each row | E.sum(axis=0) + 0 * E
+"""
+_STEP = "[momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
+
+NAMED = {
+    "logistic": """
+sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
+terms | the 1 in the denominator is missing | 1 / np.exp(-z)
+order | the parentheses of the denominator are missing | 1 / 1 + np.exp(-z)
+order | the parentheses of the denominator are missing | 1 / np.exp(-z) + 1
+numbers | // rounds down to whole numbers | 1 // (1 + np.exp(-z))
+function | the hyperbolic tangent is taken instead | np.tanh(z)
+function | the derivative is returned instead of the function | slope(logistic(z))
+function | the softmax is taken instead | softmax(z)
+function | max(z, 0) is taken instead | np.maximum(z, 0)
+function | the step function is taken instead | np.round(logistic(z))
+function | log(1 + exp(z)) is taken instead | np.log1p(np.exp(z))
+function | a line that is cut off at 0 and 1 is taken instead | np.clip(0.2 * z + 0.5, 0, 1)
+function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 6 + 0.5, 0, 1)
+function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 4 + 0.5, 0, 1)
+function | a line that is cut off at 0 and 1 is taken instead | np.clip((z + 1) / 2, 0, 1)
+function | the arctangent is taken instead | 0.5 + np.arctan(z) / np.pi
+function | z / (1 + abs(z)) is taken instead | z / (1 + np.abs(z))
+function | the first terms of a series are taken instead | 0.5 + z / 4 - z**3 / 48
+function | the first terms of a series are taken instead | 0.5 + z / 4
+function | the first terms of a series are taken instead | 1 / (2 - z + z**2 / 2)
+function | the first terms of a series are taken instead | 1 / (2 - z)
+""",
+    "softmax": """
+axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
+axis | the sum is over all entries instead of those of each row | softmax(z, None)
+function | the exponential is missing | z / z.sum(1, keepdims=True)
+terms | the exponential is missing in the denominator | np.exp(z) / z.sum(1, keepdims=True)
+terms | the exponential is missing in the numerator | z / np.exp(z).sum(1, keepdims=True)
+factors | the division by the sum is missing | np.exp(z)
+shape | keepdims is missing: the sums stand for columns | np.exp(z) / np.exp(z).sum(axis=1)
+shape | keepdims is missing: the largest entries stand for columns | softmax(z - z.max(axis=1))
+axis | the largest entry of each column is subtracted, not of each row | softmax(z - z.max(axis=0))
+function | the logistic function is taken instead | logistic(z)
+sign | the sign in the exponent is wrong | softmax(-z)
+order | the exponential of the sum is taken, not the sum of exponentials | np.exp(z) / np.exp(z.sum(1, keepdims=True))
+terms | the largest entry is subtracted in the numerator only | softmax(z) / np.exp(z.max(1, keepdims=True))
+terms | the largest entry is subtracted in the denominator only | softmax(z) * np.exp(z.max(1, keepdims=True))
+terms | the sum leaves out the entry itself | 1 / (1 / softmax(z) - 1)
+order | the sum is not set back to 0 for each row | np.exp(z) / np.cumsum(np.exp(z).sum(axis=1))[:, None]
+""",
+    "hidden_activations": """
+terms | the bias is forgotten | logistic(X @ Wh)
+function | the logistic function is missing | X @ Wh + bh
+order | the bias is added after the logistic function | logistic(X @ Wh) + bh
+sign | the bias is subtracted | logistic(X @ Wh - bh)
+function | the hyperbolic tangent is taken instead of the logistic function | np.tanh(X @ Wh + bh)
+function | max(z, 0) is taken instead of the logistic function | np.maximum(X @ Wh + bh, 0)
+function | the softmax is taken instead of the logistic function | softmax(X @ Wh + bh)
+shape | the weights are transposed | logistic(X @ Wh.T + bh)
+shape | the factors are in the wrong order | logistic(Wh @ X + bh)
+shape | the result is transposed | logistic(Wh.T @ X.T + bh.T)
+shape | the product is one of entries, not of matrices | logistic(X * Wh + bh)
+order | the logistic function is applied before the product | logistic(X) @ Wh + bh
+order | the bias is added before the product | logistic((X + bh) @ Wh)
+order | the bias is added to the exponential | 1 / (1 + np.exp(-X @ Wh) + bh)
+""",
+    "output_activations": """
+terms | the bias is forgotten | softmax(H @ Wo)
+function | the softmax is missing | H @ Wo + bo
+order | the bias is added after the softmax | softmax(H @ Wo) + bo
+sign | the bias is subtracted | softmax(H @ Wo - bo)
+function | the logistic function is taken instead of the softmax | logistic(H @ Wo + bo)
+argument | the hidden activations go through the logistic function again | softmax(logistic(H) @ Wo + bo)
+shape | the weights are transposed | softmax(H @ Wo.T + bo)
+shape | the factors are in the wrong order | softmax(Wo @ H + bo)
+shape | the result is transposed | softmax(H @ Wo + bo).T
+shape | the product is one of entries, not of matrices | softmax(H * Wo + bo)
+order | the bias is added before the product | softmax((H + bo) @ Wo)
+""",
+    "loss": """
+size | it is divided by N, the number of rows | -(T * np.log(Y)).sum() / len(Y)
+size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
+size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
+size | it is divided by the number of entries and by N | -(T * np.log(Y)).mean() / len(Y)
+sign | the sign is wrong | (T * np.log(Y)).sum()
+shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y)).sum()
+shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y).T).sum()
+order | the parentheses around the product are missing | -T * np.log(Y).sum()
+function | the logarithm is missing | -(T * Y).sum()
+argument | T and Y are swapped | -(Y * np.log(T)).sum()
+argument | T and Y are swapped | -(Y * np.log(np.clip(T, 1e-12, 1))).sum()
+terms | T is left out | -np.log(Y).sum()
+terms | the logarithm of Y is left out: only T is summed | T.sum()
+axis | it is not summed over the rows | -(T * np.log(Y)).sum(axis=1)
+axis | it is summed over the rows only, not over the classes | -(T * np.log(Y)).sum(axis=0)
+axis | it is not summed | -(T * np.log(Y))
+function | the squared error is taken instead | ((Y - T) ** 2).sum()
+function | the squared error is taken instead | ((Y - T) ** 2).mean()
+function | the squared error is taken instead | ((Y - T) ** 2).sum() ** 0.5
+function | the absolute error is taken instead | np.abs(Y - T).sum()
+terms | the terms of the other classes, (1 - T) log(1 - Y), are added | -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum()
+terms | only the terms of the other classes, (1 - T) log(1 - Y), are taken | -((1 - T) * np.log(1 - Y)).sum()
+argument | log(1 - Y) is taken instead of log(Y) | -(T * np.log(1 - Y)).sum()
+function | the logarithm is to the base 10 | -(T * np.log10(Y)).sum()
+function | the logarithm is to the base 2 | -(T * np.log2(Y)).sum()
+function | 1 - Y is taken instead of the logarithm | (T * (1 - Y)).sum()
+order | the logarithm is taken of the sum, not of each probability | -np.log((T * Y).sum())
+order | the logarithm is taken of the mean, not of each probability | -len(Y) * np.log((T * Y).sum() / len(Y))
+order | the logarithm is taken of the product | -np.log(T * Y).sum()
+function | the number of wrong classes is returned instead | (Y.argmax(1) != T.argmax(1)).sum()
+function | the share of right classes is returned | (Y.argmax(1) == T.argmax(1)).mean()
+function | the number of right classes is returned | (Y.argmax(1) == T.argmax(1)).sum()
+function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
+terms | the entropy of Y is taken instead | -(Y * np.log(Y)).sum()
+terms | the entropy of Y is subtracted | -((T - Y) * np.log(Y)).sum()
+argument | the largest probability is taken, not the one that T picks | -np.log(Y.max(axis=1)).sum()
+axis | the largest loss of a row is returned | -(T * np.log(Y)).sum(axis=1).min()
+axis | the median of the rows is taken, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
+factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
+""",
+    "error_output": """
+sign | the sign is wrong | T - Y
+terms | T is left out | Y
+size | it is divided by N, the number of rows | (Y - T) / len(Y)
+factors | the slope Y (1 - Y) is multiplied although it has cancelled | (Y - T) * slope(Y)
+argument | it is the derivative with respect to Y, not to Z_o | -T / Y
+argument | it is the derivative with respect to Y, not to Z_o | (Y - T) / slope(Y)
+numbers | Y is cut to whole numbers | np.trunc(Y) - T
+numbers | the probabilities are rounded to classes | np.round(Y) - T
+terms | only the true classes are kept | T * (Y - T)
+terms | only the classes that are not true are kept | (1 - T) * Y
+function | the terms of the loss are returned | -T * np.log(Y)
+axis | it is summed over the rows | (Y - T).sum(axis=0)
+axis | it is averaged over the rows | (Y - T).mean(axis=0)
+""",
+    "gradient_weight_out": _WEIGHT_GRADIENT.replace("A", "H").replace("E", "Eo"),
+    "gradient_bias_out": _BIAS_GRADIENT.replace("E", "Eo"),
+    "error_hidden": """
+factors | the slope of the logistic function is missing | Eo @ Wo.T
+argument | the slope is taken at H instead of Z_h | slope(logistic(H)) * (Eo @ Wo.T)
+factors | the slope is that of the hyperbolic tangent | (1 - H**2) * (Eo @ Wo.T)
+factors | the slope is that of the hyperbolic tangent, taken at H | (1 - np.tanh(H) ** 2) * (Eo @ Wo.T)
+argument | the slope is taken at Z_h, as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
+factors | the slope lacks its factor 1 - H | H * (Eo @ Wo.T)
+factors | the slope lacks its factor H | (1 - H) * (Eo @ Wo.T)
+factors | the slope is applied twice | slope(H) ** 2 * (Eo @ Wo.T)
+order | the parentheses around 1 - H are missing | (H * 1 - H) * (Eo @ Wo.T)
+order | the parentheses around 1 - H are missing | H * 1 - H * (Eo @ Wo.T)
+order | the parentheses around the product of matrices are missing | slope(H) * Eo @ Wo.T
+order | the slope is added instead of multiplied | slope(H) + Eo @ Wo.T
+sign | the sign of the slope is wrong | H * (H - 1) * (Eo @ Wo.T)
+factors | the error Eo is left out | slope(H) * Wo.sum(axis=1)
+factors | the weights Wo are left out | slope(H) * Eo.sum(axis=1, keepdims=True)
+factors | only the slope is returned | slope(H)
+shape | Wo is not transposed | slope(H) * (Eo @ Wo)
+shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo @ Eo)
+shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo.T @ Eo)
+shape | the error is multiplied entry by entry instead of by a product of matrices | slope(H) * (Eo * Wo.T)
+shape | the slope is multiplied by a product of matrices instead of entry by entry | slope(H) @ (Eo @ Wo.T)
+factors | the slope is 2 H - 1 | (1 - 2 * H) * (Eo @ Wo.T)
+factors | the step function's slope is taken, as of max(z, 0) | (H > 0) * (Eo @ Wo.T)
+factors | the step function's slope is taken, as of max(z, 0) | (H > 0.5) * (Eo @ Wo.T)
+argument | the slope is taken at the error that comes back | (Eo @ Wo.T) * slope(Eo @ Wo.T)
+argument | the slope is the logarithm's inverse, 1 / H | (Eo @ Wo.T) / H
+factors | the result is divided by the slope | (Eo @ Wo.T) / slope(H)
+axis | it is summed over the hidden units | np.ones_like(H) * (slope(H) * (Eo @ Wo.T)).sum(1, keepdims=True)
+axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
+axis | each output's part has the error of the first row | slope(H) * (Eo[0] @ Wo.T)
+""",
+    "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
+    "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
+    "backprop_gradients": """
+list | only the gradients of the weights are returned | JS[::2]
+list | only the gradients of the output layer are returned | JS[2:]
+list | only the gradients of the hidden layer are returned | JS[:2]
+list | the new parameters are returned, not the gradients | [P - 0.02 * J for P, J in zip([Wh, bh, Wo, bo], JS)]
+""".replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)"),
+    "update_momentum": f"""
+sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
+sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
+sign | all signs are wrong: the moments point uphill | {_STEP.replace("m", "-m", 1).replace("- l", "+ l")}
+terms | the momentum is forgotten | {_STEP.replace("momentum_term * M ", "")}
+terms | the gradient is left out | {_STEP.replace("- learning_rate * J", "")}
+factors | the learning rate is forgotten | {_STEP.replace("learning_rate * ", "")}
+factors | the momentum's factor is forgotten | {_STEP.replace("momentum_term * ", "")}
+argument | momentum and learning rate are swapped | [learning_rate * M - momentum_term * J for M, J in zip(Ms, Js)]
+factors | the gradient has the factor 1 - momentum | {_STEP.replace("* J", "* (1 - momentum_term) * J")}
+factors | the gradient has the factor 1 - momentum | {_STEP.replace("- learning_rate", "+ (1 - momentum_term)")}
+order | the learning rate multiplies the old moment too | {_STEP.replace("m", "learning_rate * m", 1)}
+order | the momentum multiplies the gradient too | {_STEP.replace("* J", "* momentum_term * J")}
+size | the gradient is divided by N, the number of rows | {_STEP.replace("* J", "* J / len(X)")}
+factors | the gradient is left out: only the learning rate is subtracted | {_STEP.replace("* J", "* (0 * J + 1)")}
+argument | the parameters are in the place of the old moments | {_STEP.replace("Ms", "ls_of_params")}
+list | the gradients are returned, not the moments | Js
+list | the old moments are returned | Ms
+list | the parameters after the step are returned, not the moments | update_params(ls_of_params, {_STEP})
+list | the new parameters are returned | [P - learning_rate * J for P, J in zip(ls_of_params, Js)]
+""",
+    "update_params": """
+sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
+terms | the moments are returned without the parameters | Ms
+terms | the parameters do not move | ls_of_params
+list | the two lists are joined instead of added | [*ls_of_params, *Ms]
+size | the parameters move twice as far | [P + 2 * M for P, M in zip(ls_of_params, Ms)]
+size | the moments are multiplied by the learning rate again | [P + 0.02 * M for P, M in zip(ls_of_params, Ms)]
+""",
 }
 
-
-def _top(z: Any) -> Any:
-    return np.exp(z.max(axis=1, keepdims=True))
-
-
-def softmax_by(divisor: Callable[..., Any], z: Any) -> Any:
-    """Return exp(z), divided by another number of each row than the sum."""
-    return np.exp(z) / divisor(np.exp(z), axis=1, keepdims=True)
+_SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slope}
+_BACKPROP = _SCOPE["backprop_gradients"]
 
 
-def _of_weight_gradient(left: str) -> list[Mistake]:
-    """Return the mistakes in A.T @ E, with A the input of the layer."""
-    used = {"H": "the slope H (1 - H) is multiplied, which belongs to the error", "X": ""}[left]
-    return [
-        M("it is divided by N, the number of rows", "size", lambda A, E: A.T @ E / len(A)),
-        M("the result is transposed", "shape", lambda A, E: E.T @ A),
-        M(f"{left} is not transposed", "shape", lambda A, E: A @ E),
-        M("the error is transposed instead", "shape", lambda A, E: A @ E.T),
-        M("the factors are in the wrong order", "shape", lambda A, E: E @ A),
-        M("the factors are in the wrong order", "shape", lambda A, E: E @ A.T),
-        M("it is not summed over the rows", "axis", lambda A, E: A[:, :, None] * E[:, None, :]),
-        M("the factors are multiplied entry by entry", "shape", lambda A, E: A * E),
-        M("the factors are multiplied entry by entry", "shape", lambda A, E: A.T * E),
-        M("only the first row is used", "axis", lambda A, E: np.outer(A[0], E[0])),
-        M("only the last row is used", "axis", lambda A, E: np.outer(A[-1], E[-1])),
-        M("the last row is left out", "axis", lambda A, E: A[:-1].T @ E[:-1]),
-        M("the first row is left out", "axis", lambda A, E: A[1:].T @ E[1:]),
-        M(
-            "factors are summed over the rows before they are multiplied",
-            "order",
-            lambda A, E: np.outer(A.sum(0), E.sum(0)),
-        ),
-        M(
-            "factors are averaged over the rows before they are multiplied",
-            "order",
-            lambda A, E: np.outer(A.mean(0), E.mean(0)),
-        ),
-        *([M(used, "factors", lambda A, E: slope(A).T @ E)] if used else []),
-        M(f"{left} is left out: the errors are those of the bias", "factors", lambda A, E: np.ones(A.shape).T @ E),
-        M("the sum over rows is multiplied by N", "size", lambda A, E: len(A) * A.T @ E),
-    ]
-
-
-OF_BIAS = [
-    M("it is divided by N, the number of rows", "size", lambda E: E.mean(axis=0)),
-    M("it is not summed over the rows", "axis", lambda E: E),
-    M("it is summed along the wrong axis", "axis", lambda E: E.sum(axis=1)),
-    M("it is summed along the wrong axis", "axis", lambda E: E.sum(axis=1, keepdims=True)),
-    M("it is averaged along the wrong axis", "axis", lambda E: E.mean(axis=1)),
-    M("it is summed over everything, not only over the rows", "axis", lambda E: E.sum()),
-    M("it is averaged over everything", "axis", lambda E: E.mean()),
-    M("only the first row is used", "axis", lambda E: E[0]),
-    M("only the last row is used", "axis", lambda E: E[-1]),
-    M("the last row is left out", "axis", lambda E: E[:-1].sum(axis=0)),
-    M("the first row is left out", "axis", lambda E: E[1:].sum(axis=0)),
-    M("the result is transposed", "shape", lambda E: E.sum(axis=0)[:, None]),
-    M("the largest entry is taken, not the sum", "function", lambda E: E.max(axis=0)),
-    M("the smallest entry is taken, not the sum", "function", lambda E: E.min(axis=0)),
-    M("the product is taken, not the sum", "function", lambda E: E.prod(axis=0)),
-    M("the Euclidean norm is taken, not the sum", "function", lambda E: np.linalg.norm(E, axis=0)),
-    M("the rows are added up step by step: the sum is the last one", "axis", lambda E: E.cumsum(axis=0)),
-    M("the error is squared", "function", lambda E: (E**2).sum(axis=0)),
-    M("absolute values are summed", "sign", lambda E: np.abs(E).sum(axis=0)),
-]
-KNOWN["gradient_weight_out"] = _of_weight_gradient("H")
-KNOWN["gradient_weight_hidden"] = _of_weight_gradient("X")
-KNOWN["gradient_bias_out"] = KNOWN["gradient_bias_hidden"] = OF_BIAS
-
-_BACKPROP = functions()["backprop_gradients"]
-
-
-def _momentum(new: Callable[..., Any], where: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """Return an update of moments by new(M, J, momentum, rate, N), at other parameters if they are given."""
-
-    def update(X: Any, T: Any, params: Any, Ms: Any, momentum: Any, rate: Any) -> list[Any]:
-        Js = _BACKPROP(X, T, *(where(params, Ms, momentum) if where else params))
-        return [new(M, J, momentum, rate, len(X)) for M, J in zip(Ms, Js, strict=True)]
-
-    return update
-
-
-def _one_after_the_other(X: Any, T: Any, params: Any, Ms: Any, momentum: Any, rate: Any) -> list[Any]:
-    """Return the moments if each parameter moves before the gradient of the next is taken."""
-    params, moments = list(params), []
-    for k in range(4):
-        moments.append(momentum * Ms[k] - rate * _BACKPROP(X, T, *params)[k])
-        params[k] = params[k] + moments[k]
-    return moments
-
-
-def _from_moved_output_weights(rate: float, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
-    """Return the gradients if the error comes back through output weights that have been moved already."""
-    right = functions()
-    J = right["backprop_gradients"](X, T, Wh, bh, Wo, bo)
-    H = right["hidden_activations"](X, Wh, bh)
-    Eh = right["error_hidden"](H, Wo - rate * J[2], right["output_activations"](H, Wo, bo) - T)
-    return [X.T @ Eh, Eh.sum(axis=0, keepdims=True), *J[2:]]
-
-
-def _moved(M: Any, J: Any, momentum: Any, rate: Any, N: int) -> Any:
-    return momentum * M - rate * J
-
-
-def _parameters_after(X: Any, T: Any, params: Any, Ms: Any, momentum: Any, rate: Any) -> list[Any]:
-    return [P + M for P, M in zip(params, _momentum(_moved)(X, T, params, Ms, momentum, rate), strict=True)]
-
-
-def _descended(X: Any, T: Any, params: Any, Ms: Any, momentum: Any, rate: Any) -> list[Any]:
-    return [P - rate * J for P, J in zip(params, _BACKPROP(X, T, *params), strict=True)]
-
-
-_AHEAD = "updated parameters are used: the gradient is taken ahead, after the old moments"
-KNOWN["update_momentum"] = [
-    M("the sign of the gradient is wrong", "sign", _momentum(lambda M, J, m, r, N: m * M + r * J)),
-    M("the sign of the momentum is wrong", "sign", _momentum(lambda M, J, m, r, N: -m * M - r * J)),
-    M("all signs are wrong: the moments point uphill", "sign", _momentum(lambda M, J, m, r, N: r * J - m * M)),
-    M("the momentum is forgotten", "terms", _momentum(lambda M, J, m, r, N: -r * J)),
-    M("the gradient is left out", "terms", _momentum(lambda M, J, m, r, N: m * M)),
-    M("the learning rate is forgotten", "factors", _momentum(lambda M, J, m, r, N: m * M - J)),
-    M("the momentum's factor is forgotten", "factors", _momentum(lambda M, J, m, r, N: M - r * J)),
-    M("momentum and learning rate are swapped", "argument", _momentum(lambda M, J, m, r, N: r * M - m * J)),
-    M("the gradient has the factor 1 - momentum", "factors", _momentum(lambda M, J, m, r, N: m * M - (1 - m) * r * J)),
-    M("the gradient has the factor 1 - momentum", "factors", _momentum(lambda M, J, m, r, N: m * M + (1 - m) * J)),
-    M("the learning rate multiplies the old moment too", "order", _momentum(lambda M, J, m, r, N: r * (m * M - J))),
-    M("the momentum multiplies the gradient too", "order", _momentum(lambda M, J, m, r, N: m * (M - r * J))),
-    M("the gradient is divided by N, the number of rows", "size", _momentum(lambda M, J, m, r, N: m * M - r * J / N)),
-    M(
-        "the parameters are in the place of the old moments",
-        "argument",
-        lambda *args: _momentum(_moved)(*args[:3], *args[2:3], *args[4:]),
-    ),
-    M("the gradient is squared", "function", _momentum(lambda M, J, m, r, N: m * M - r * J**2)),
-    M("only the sign of the gradient is used", "sign", _momentum(lambda M, J, m, r, N: m * M - r * np.sign(J))),
-    M("the gradients are returned, not the moments", "list", _momentum(lambda M, J, m, r, N: J)),
-    M("the old moments are returned", "list", _momentum(lambda M, J, m, r, N: M)),
-    M(_AHEAD, "point", _momentum(_moved, lambda P, Ms, m: [p + m * q for p, q in zip(P, Ms, strict=True)])),
-    M(_AHEAD, "point", _momentum(_moved, lambda P, Ms, m: [p + q for p, q in zip(P, Ms, strict=True)])),
-    M("updated parameters are used: each moves before the next gradient is taken", "point", _one_after_the_other),
-    M("the gradient is taken at the moments, not at the parameters", "point", _momentum(_moved, lambda P, Ms, m: Ms)),
-    M("the parameters after the step are returned, not the moments", "list", _parameters_after),
-    M("the new parameters are those of plain gradient descent", "list", _descended),
-]
-
-
-def mistakes_of(task: Task) -> Iterator[Mistake]:
-    """Yield the known mistakes of a function, and then those of the functions that it calls.
+@cache
+def named(task: Task) -> list[Mistake]:
+    """Return the mistakes of a function that have names of their own.
 
     Examples
     --------
-    >>> [mistake.name for mistake in mistakes_of(TASKS["hidden_activations"])][-1]
-    'logistic: the first terms of a series are taken instead'
+    >>> named(TASKS["hidden_activations"])[0].name
+    'the bias is forgotten'
     """
-    yield from KNOWN.get(task.name, ())
-    if task.name == "backprop_gradients":
-        yield from _of_lists()
-    for called in task.calls:
-        for mistake in mistakes_of(TASKS[called]):
-            wrong = functions({called: mistake.made})
-            yield Mistake(f"{called}: {mistake.name}", mistake.look, wrong[task.name])
+    found = []
+    for line in NAMED[task.name].strip().splitlines():
+        look, name, formula = line.split(" | ")
+        if task.name == "update_momentum":
+            formula = f"(lambda Js: {formula})(backprop_gradients(X, T, *ls_of_params))"
+        found.append(Mistake(name, look, eval(f"lambda {', '.join(task.arguments)}: {formula}", _SCOPE)))
+    return [*found, *{"backprop_gradients": _of_gradients, "update_momentum": _of_moments}.get(task.name, list)()]
 
 
-def _with_inputs(part: int, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
-    """Return the gradients if one of the weights is computed from the other layer's inputs."""
-    Js = list(_BACKPROP(X, T, Wh, bh, Wo, bo))
-    right = functions()
-    H = right["hidden_activations"](X, Wh, bh)
-    Eo = right["output_activations"](H, Wo, bo) - T
-    Js[part] = X.T @ Eo if part == 2 else H.T @ right["error_hidden"](H, Wo, Eo)
-    return Js
-
-
-def _pairs_of_weight_gradients() -> Iterator[tuple[Mistake, Mistake]]:
-    of_hidden = {mistake.name: mistake for mistake in KNOWN["gradient_weight_hidden"]}
-    for mistake in KNOWN["gradient_weight_out"]:
-        if mistake.name in of_hidden:
-            yield mistake, of_hidden[mistake.name]
-
-
-def _of_lists() -> Iterator[Mistake]:
+def _of_gradients() -> Iterator[Mistake]:
     names = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", ")
     for order in permutations(range(4)):
         if order != (0, 1, 2, 3):
             shown = ", ".join(names[k] for k in order)
-            yield M(f"the order is [{shown}]", "list", lambda *args, order=order: [_BACKPROP(*args)[k] for k in order])
-    for names, pairs in (
-        ("gradient_bias_out and gradient_bias_hidden", zip(OF_BIAS, OF_BIAS, strict=True)),
-        ("gradient_weight_out and gradient_weight_hidden", _pairs_of_weight_gradients()),
+            made = lambda *args, order=order: [_BACKPROP(*args)[k] for k in order]  # noqa: E731
+            yield Mistake(f"the order is [{shown}]", "list", made)
+    for one, other in (
+        ("gradient_bias_out", "gradient_bias_hidden"),
+        ("gradient_weight_out", "gradient_weight_hidden"),
     ):
-        for one, other in pairs:
-            made = dict(zip(names.split(" and "), (one.made, other.made), strict=True))
-            yield M(f"{names}: {one.name}", one.look, functions(made)["backprop_gradients"])
-    yield M("only the gradients of the weights are returned", "list", lambda *args: _BACKPROP(*args)[::2])
-    yield M("only the gradients of the output layer are returned", "list", lambda *args: _BACKPROP(*args)[2:])
-    yield M("only the gradients of the hidden layer are returned", "list", lambda *args: _BACKPROP(*args)[:2])
-    yield M("JWo is computed from X, not from H", "argument", lambda *args: _with_inputs(2, *args))
-    yield M("JWh is computed from H, not from X", "argument", lambda *args: _with_inputs(0, *args))
+        for mistake, second in zip(named(TASKS[one]), named(TASKS[other]), strict=False):
+            both = functions({one: mistake.made, other: second.made})
+            yield Mistake(f"{one} and {other}: {mistake.name}", mistake.look, both["backprop_gradients"])
+    for words, value, derivative in (
+        ("the hyperbolic tangent", np.tanh, lambda H: 1 - H**2),
+        ("max(z, 0)", lambda Z: np.maximum(Z, 0), lambda H: H > 0),
+        ("z itself", lambda Z: Z, np.ones_like),
+    ):
+        made = {"logistic": value, "error_hidden": lambda H, W, E, derivative=derivative: derivative(H) * (E @ W.T)}
+        name = f"{words} is taken instead of the logistic function, with its own slope"
+        yield Mistake(name, "function", functions(made)["backprop_gradients"])
     words = "updated weights are used: δ_o comes back through output weights that have moved"
-    for rate in (0.001, 0.01, 0.02, 0.1, 1.0):
-        yield M(words, "point", partial(_from_moved_output_weights, rate))
-    yield M(
-        "the new parameters are returned, not the gradients",
-        "list",
-        lambda *args: [P - 0.02 * J for P, J in zip(args[2:], _BACKPROP(*args), strict=True)],
-    )
+    for rate in (0.001, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0):
+        yield Mistake(words, "point", partial(_through_moved_weights, rate))
+
+
+def _through_moved_weights(rate: float, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
+    J, H = _BACKPROP(X, T, Wh, bh, Wo, bo), _SCOPE["hidden_activations"](X, Wh, bh)
+    Eh = _SCOPE["error_hidden"](H, Wo - rate * J[2], _SCOPE["output_activations"](H, Wo, bo) - T)
+    return [X.T @ Eh, Eh.sum(axis=0, keepdims=True), *J[2:]]
+
+
+def _of_moments() -> Iterator[Mistake]:
+    ahead = "updated parameters are used: the gradient is taken ahead, after the old moments"
+    for words, where in (
+        (ahead, lambda P, M, J, m, r: P + m * M),
+        (ahead, lambda P, M, J, m, r: P + M),
+        ("the gradient is taken behind, at the parameters before the old moments", lambda P, M, J, m, r: P - m * M),
+        ("the gradient is taken at the moments, not at the parameters", lambda P, M, J, m, r: M),
+        ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P - r * J),
+        ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P + m * M - r * J),
+    ):
+        yield Mistake(words, "point", partial(_at_other_parameters, where))
+    yield Mistake("updated parameters are used: each moves before the next gradient is taken", "point", _one_by_one)
+
+
+def _at_other_parameters(where: Any, X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
+    Js = _BACKPROP(X, T, *params)
+    Js = _BACKPROP(X, T, *(where(P, M, J, m, r) for P, M, J in zip(params, Ms, Js, strict=True)))
+    return [m * M - r * J for M, J in zip(Ms, Js, strict=True)]
+
+
+def _one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
+    params, moments = list(params), []
+    for k in range(4):
+        moments.append(m * Ms[k] - r * _BACKPROP(X, T, *params)[k])
+        params[k] = params[k] + moments[k]
+    return moments

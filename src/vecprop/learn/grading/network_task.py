@@ -1,8 +1,8 @@
 """The judgement on a function that computes the loss and the gradient of a network."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
 from ...core.network import Network
 from .comparison import PRECISION, as_list, same, shown
+from .explaining import kept
 from .judging import Caller, Judgement, problem
-from .network_losses import Given, other_gradient, other_loss
+from .network_mistakes import explained
 from .student import Outcome
 from .tasks import Task
 
@@ -33,15 +34,17 @@ CASES = (
 )
 """The arguments that a function is tried on: a description, and the number of rows. The last repeat the first."""
 
-LARGE, SATURATED, FAR, AGAIN = 5, 6, 7, len(CASES) - 1
+LARGE, SATURATED, FAR, LAST, AGAIN = 5, 6, 7, 8, len(CASES) - 1
+
+UNEXPLAINED = ", and no one mistake explains the numbers"
+VAGUE = f"{UNEXPLAINED}|the backward pass is right down to|^only this bias is wrong"
+"""What judgements on a gradient say that do not name a mistake."""
 
 STEP = (
     "The gradient comes back from the last layer to the first: each layer takes the error at its output, and gives the "
     "gradients of its parameters and the error at its input."
 )
-TASK = Task(
-    NAME, ("theta", "X", "T"), len, "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`."
-)
+TASK = Task(NAME, ("theta", "X", "T"), "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`.")
 
 
 def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
@@ -77,6 +80,27 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
     return {"theta": theta, "X": X, "T": T}
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a function returned for some arguments: the loss or the gradient, or None."""
+
+    case: int
+    arguments: tuple[Any, ...]
+    found: np.ndarray | None
+    expected: np.ndarray
+    precision: float
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it returned something."""
+        return self.found is not None
+
+    @cached_property
+    def right(self) -> bool:
+        """Whether that is right."""
+        return self.has_value and same(self.found, self.expected, self.precision)
+
+
 def judged_network(network: Network, caller: Caller) -> Judgement:
     """Return the judgement on a function of (theta, X, T).
 
@@ -87,7 +111,7 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
     caller : callable
         Calls the student's function.
     """
-    given: list[Given] = []
+    losses, gradients = list[Given](), list[Given]()
     faults: list[Judgement | None] = []
     changed: dict[str, None] = {}
     for case in range(len(CASES)):
@@ -96,29 +120,44 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
         fault = _fault(network, case, arguments, outcome)
         if not case and fault and outcome["kind"] != "value":
             return fault
-        given.append(Given(arguments, *_pair(outcome)))
+        precision = 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
+        values = tuple(arguments.values())
+        for trials, found, expected in zip(
+            (losses, gradients), _pair(outcome), network.loss_and_gradient(**arguments), strict=True
+        ):
+            trials.append(Given(case, values, found, np.asarray(expected), precision))
         changed |= dict.fromkeys(outcome["changed"])
         faults.append(fault)
     first = next((fault for fault in faults if fault), None)
-    if changed and (first is None or first.hints[0].startswith("The loss is right")):
+    if changed:
         names = " and ".join(changed)
         hint = f"{names} of the caller has other values after the call."
         share = 0 if first else 0.5
         return _wrong(f"{names} is changed in place", "Look at what happens to the arguments.", hint, share)
     if first is None:
         return Judgement()
-    if keeps := _kept(network, given):
-        return _wrong(keeps, "Look at what the function keeps between calls, such as global names.", first.hints[-1])
-    if faults[0] is None:
+    for what, trials in (("losses", losses), ("gradients", gradients)):
+        if keeps := kept(trials):
+            words = keeps.replace("results", what)
+            return _wrong(
+                words, "Look at what the function keeps between calls, such as global names.", first.hints[-1]
+            )
+    wrong = [fault for fault in faults if fault]
+    loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
+    is_vague = any(re.search(VAGUE, fault.mistake) for fault in wrong)
+    name = first.mistake
+    if loss_is_wrong or (is_vague and all(trial.found is not None for trial in gradients)):
+        name = explained(network, losses if loss_is_wrong else gradients, loss_is_wrong) or name
+    if faults == [*faults[:LAST], faults[LAST], None] and not any(faults[:LAST]):
+        name = (
+            "it is right for the first arguments of each shape, but wrong for the next: something is kept between calls"
+        )
+    if faults[0] is None and name == first.mistake:
         words = [CASES[case][0] for case, fault in enumerate(faults) if fault]
         some = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
         name = f"it is right for {CASES[0][0]}, but not for {some}: {first.mistake}"
         return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", first.hints[-1])
-    loss_is_wrong = any("loss is wrong" in fault.mistake for fault in faults if fault)
-    name = other_loss(network, given) if loss_is_wrong else ""
-    if "no one mistake explains" in first.mistake:
-        name = other_gradient(network, given)
-    return _wrong(name, first.hints[0], first.hints[-1]) if name else first
+    return replace(_wrong(name, first.hints[0], first.hints[-1]), judged=first.judged)
 
 
 def _pair(outcome: Outcome) -> tuple[Any, Any]:
@@ -127,22 +166,7 @@ def _pair(outcome: Outcome) -> tuple[Any, Any]:
     if outcome["kind"] != "value" or parts is None or len(parts) != 2:
         return None, None
     loss, gradient = parts
-    number = float(loss.ravel()[0]) if isinstance(loss, np.ndarray) and loss.size == 1 else None
-    return number, _flat(gradient)
-
-
-def _kept(network: Network, given: Sequence[Given]) -> str:
-    """Return the kind of state between calls, if equal arguments lead to different results."""
-    first, last = given[0], given[-1]
-    if any(part is None for part in (first.loss, first.gradient, last.loss, last.gradient)):
-        return ""
-    if same(np.array(first.loss), last.loss) and same(first.gradient, last.gradient):
-        return ""
-    for before, each in pairwise(given):
-        gradient = network.loss_and_gradient(**each.arguments)[1]
-        if before.gradient is None or each.gradient is None or not same(each.gradient, before.gradient + gradient):
-            return "a second call with the same arguments comes to another result: something is kept or drawn at random"
-    return "gradients of earlier calls are added: the gradient is not set back to 0 at the start of a call"
+    return loss.reshape(()) if isinstance(loss, np.ndarray) and loss.size == 1 else None, _flat(gradient)
 
 
 def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outcome) -> Judgement | None:
@@ -173,14 +197,22 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outc
     expected = network.loss_and_gradient(**arguments)[1]
     if case and same(gradient, expected, precision):
         return None
+    if not np.isfinite(gradient).all():
+        bad = next(t for t in network.layout.tensors if not np.isfinite(gradient[t.span]).all())
+        return _wrong(
+            f"the gradient of {bad} is not finite",
+            f"The loss is right. Look at the gradient of {bad}.",
+            "Some of it is nan or infinite.",
+        )
     report = check_gradients(network, *arguments.values(), gradient=gradient)
     wrong = [row for row in report.rows if np.abs(row.given - row.expected) > precision * max(abs(row.expected), 1e-3)]
     if not wrong:
         return None
     names = " and ".join(dict.fromkeys(row.name for row in wrong))
-    diagnosis = next(
-        iter(report.diagnoses), f"the gradient of {names} is wrong, and no one mistake explains the numbers"
-    )
+    given, right = (np.array([getattr(row, name) for row in wrong]) for name in ("given", "expected"))
+    is_multiple = same(given, right * (given @ right) / max(right @ right, 1e-300), 1e-3)
+    known = [words for words in report.diagnoses if is_multiple or not words.startswith("the gradient given is")]
+    diagnosis = next(iter(known), f"the gradient of {names} is wrong{UNEXPLAINED}")
     worst = wrong[-1]
     place = list(worst.index) if worst.index is not None else ""
     entry = f"In the gradient of {worst.name}, entry {place} is {worst.given:.6g}, but should be {worst.expected:.6g}."

@@ -134,7 +134,7 @@ def simple(value: Any) -> Any:
             array = new_array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
     except (TypeError, ValueError, RuntimeError):
         array = None
-    is_list = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object)
+    is_list = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.dtype == object)
     if array is None or (is_list and array.ndim == 3):  # a list of arrays whose shapes may differ
         if not is_list or len(value) > 100:
             return (type(value).__name__,)

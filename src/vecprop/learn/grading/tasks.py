@@ -1,5 +1,6 @@
 """What each function of the tutorial has to do, with the arguments that it is tried on."""
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,6 @@ class Task:
         Its name.
     arguments : tuple of str
         The names of its arguments.
-    right : callable
-        The function that it should be, of the functions that it calls and its arguments.
     result : {"array", "bias", "number", "list"}
         What it returns: an array; one that may be (3,) or (1, 3); a number; a list of arrays.
     shape : str
@@ -29,37 +28,18 @@ class Task:
     step : str
         The step of the derivation that it is about, without the formula.
     solution : str
-        The formula, in NumPy.
+        The formula, in NumPy, of its arguments and of the functions that it calls.
     calls : tuple of str
         The functions that it calls.
     """
 
     name: str
     arguments: tuple[str, ...]
-    right: Callable[..., Any]
     result: str
     shape: str
     step: str
     solution: str
     calls: tuple[str, ...] = ()
-
-
-def _backprop(f: Functions, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
-    H = f["hidden_activations"](X, Wh, bh)
-    Y = f["output_activations"](H, Wo, bo)
-    Eo = f["error_output"](Y, T)
-    Eh = f["error_hidden"](H, Wo, Eo)
-    return [
-        f["gradient_weight_hidden"](X, Eh),
-        f["gradient_bias_hidden"](Eh),
-        f["gradient_weight_out"](H, Eo),
-        f["gradient_bias_out"](Eo),
-    ]
-
-
-def _momentum(f: Functions, X: Any, T: Any, params: Any, Ms: Any, momentum_term: Any, learning_rate: Any) -> list[Any]:
-    Js = f["backprop_gradients"](X, T, *params)
-    return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js, strict=True)]
 
 
 _LIST = "[JWh, Jbh, JWo, Jbo], with the shapes of the parameters"
@@ -69,7 +49,6 @@ TASKS = {
         Task(
             "logistic",
             ("z",),
-            lambda f, z: 1 / (1 + np.exp(-z)),
             "array",
             "an array of the shape of z",
             "The logistic function σ maps each number by itself to one between 0 and 1; it rises, and σ(0) = ½.",
@@ -78,7 +57,6 @@ TASKS = {
         Task(
             "softmax",
             ("z",),
-            lambda f, z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
             "array",
             "an array of the shape of z",
             "The softmax makes each row positive, and then divides it by a number of that row, so that it sums to 1.",
@@ -87,7 +65,6 @@ TASKS = {
         Task(
             "hidden_activations",
             ("X", "Wh", "bh"),
-            lambda f, X, Wh, bh: f["logistic"](X @ Wh + bh),
             "array",
             "H, (rows, hidden units)",
             "Z_h is a product of matrices plus the bias of each hidden unit; H is the logistic function of Z_h.",
@@ -97,7 +74,6 @@ TASKS = {
         Task(
             "output_activations",
             ("H", "Wo", "bo"),
-            lambda f, H, Wo, bo: f["softmax"](H @ Wo + bo),
             "array",
             "Y, (rows, outputs)",
             "Z_o is a product of matrices plus the bias of each output; Y is the softmax of each row of Z_o.",
@@ -107,7 +83,6 @@ TASKS = {
         Task(
             "loss",
             ("Y", "T"),
-            lambda f, Y, T: -(T * np.log(Y)).sum(),
             "number",
             "one number",
             "The cross-entropy ξ is a sum over rows and classes, in which T picks the probability of the true class.",
@@ -116,7 +91,6 @@ TASKS = {
         Task(
             "error_output",
             ("Y", "T"),
-            lambda f, Y, T: Y - T,
             "array",
             "Eo, (rows, outputs)",
             "δ_o = ∂ξ/∂Z_o: most of the product of ∂ξ/∂Y and ∂Y/∂Z_o cancels.",
@@ -125,7 +99,6 @@ TASKS = {
         Task(
             "gradient_weight_out",
             ("H", "Eo"),
-            lambda f, H, Eo: H.T @ Eo,
             "array",
             "JWo, of the shape of Wo, (hidden units, outputs)",
             "∂ξ/∂W_o: each weight joins a hidden unit and an output, and the rows' parts are summed.",
@@ -134,7 +107,6 @@ TASKS = {
         Task(
             "gradient_bias_out",
             ("Eo",),
-            lambda f, Eo: np.sum(Eo, axis=0, keepdims=True),
             "bias",
             "Jbo, of the shape of bo, (1, outputs)",
             "∂ξ/∂b_o: ∂Z_o/∂b_o is 1, and the rows' parts are summed.",
@@ -143,7 +115,6 @@ TASKS = {
         Task(
             "error_hidden",
             ("H", "Wo", "Eo"),
-            lambda f, H, Wo, Eo: H * (1 - H) * (Eo @ Wo.T),
             "array",
             "Eh, (rows, hidden units)",
             "δ_h = ∂ξ/∂Z_h is a product of two factors: ∂ξ/∂H, in which δ_o comes back through the weights that H went "
@@ -153,7 +124,6 @@ TASKS = {
         Task(
             "gradient_weight_hidden",
             ("X", "Eh"),
-            lambda f, X, Eh: X.T @ Eh,
             "array",
             "JWh, of the shape of Wh, (inputs, hidden units)",
             "∂ξ/∂W_h: each weight joins an input and a hidden unit, and the rows' parts are summed.",
@@ -162,7 +132,6 @@ TASKS = {
         Task(
             "gradient_bias_hidden",
             ("Eh",),
-            lambda f, Eh: np.sum(Eh, axis=0, keepdims=True),
             "bias",
             "Jbh, of the shape of bh, (1, hidden units)",
             "∂ξ/∂b_h: ∂Z_h/∂b_h is 1, and the rows' parts are summed.",
@@ -171,7 +140,6 @@ TASKS = {
         Task(
             "backprop_gradients",
             ("X", "T", "Wh", "bh", "Wo", "bo"),
-            _backprop,
             "list",
             _LIST,
             "H and Y go forward; δ_o and then δ_h come back; each gradient belongs to the inputs of its layer.",
@@ -193,7 +161,6 @@ TASKS = {
         Task(
             "update_momentum",
             ("X", "T", "ls_of_params", "Ms", "momentum_term", "learning_rate"),
-            _momentum,
             "list",
             "the new moments of [Wh, bh, Wo, bo]",
             "A new moment keeps a share of the old one, and the gradient at the parameters as they are pushes it "
@@ -204,7 +171,6 @@ TASKS = {
         Task(
             "update_params",
             ("ls_of_params", "Ms"),
-            lambda f, params, Ms: [P + M for P, M in zip(params, Ms, strict=True)],
             "list",
             "the new [Wh, bh, Wo, bo]",
             "The parameters move by their moments, which point downhill already.",
@@ -214,8 +180,19 @@ TASKS = {
 }
 
 
-def functions(faulty: Functions | None = None) -> dict[str, Callable[..., Any]]:
-    """Return all functions, right ones or faulty ones, each calling those of the same set.
+def defined(task: Task) -> ast.Module:
+    """Return the definition of a function: its solution."""
+    module = ast.parse(f"def {task.name}({', '.join(task.arguments)}): 0")
+    *before, last = ast.parse(task.solution).body
+    module.body[0].body = [*before, ast.Return(last.value)]  # pyright: ignore[reportAttributeAccessIssue]
+    return ast.fix_missing_locations(module)
+
+
+_CODE = [compile(defined(task), task.name, "exec") for task in TASKS.values()]
+
+
+def functions(faulty: Functions | None = None) -> dict[str, Any]:
+    """Return all functions, right ones or faulty ones, as a namespace: each calls those of the same one.
 
     Examples
     --------
@@ -223,12 +200,9 @@ def functions(faulty: Functions | None = None) -> dict[str, Callable[..., Any]]:
     >>> bool((wrong["hidden_activations"](np.ones((1, 2)), np.zeros((2, 3)), np.zeros((1, 3))) == 0).all())
     True
     """
-    found: dict[str, Callable[..., Any]] = {}
-
-    def bound(right: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *arguments: right(found, *arguments)
-
-    found.update({name: bound(task.right) for name, task in TASKS.items()})
+    found: dict[str, Any] = {"np": np}
+    for code in _CODE:
+        exec(code, found)
     found.update(faulty or {})
     return found
 
@@ -289,6 +263,7 @@ def arguments_of(task: Task, case: int) -> dict[str, Any]:
     """
     case %= AGAIN
     rng, (N, I, H, O), size = np.random.default_rng(case), CASES[case].shape, CASES[case].size
+    errors = 1000 if size > 1 else size
     z, X = rng.normal(size=(N, O)), rng.normal(size=(N, I))
     Wh, bh = rng.normal(size=(I, H)), rng.normal(size=(1, H))
     Wo, bo = rng.normal(size=(H, O)), rng.normal(size=(1, O))
@@ -304,8 +279,8 @@ def arguments_of(task: Task, case: int) -> dict[str, Any]:
         "H": 1 / (1 + np.exp(-8 * rng.normal(size=(N, H)))) if size > 1 else Hs,
         "T": np.eye(O)[classes],
         "Y": rng.dirichlet(np.ones(O), N) * 0.8 + 0.2 / O,
-        "Eo": rng.normal(size=(N, O)) * size,
-        "Eh": rng.normal(size=(N, H)) * size,
+        "Eo": rng.normal(size=(N, O)) * errors,
+        "Eh": rng.normal(size=(N, H)) * errors,
         "momentum_term": np.array(CASES[case].momentum),
         "learning_rate": np.array(CASES[case].rate),
     }

@@ -1,0 +1,298 @@
+"""What explains wrong losses and gradients of a network: changes of its pass forward and back, and of its parts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice, permutations, product
+from typing import Any
+
+import numpy as np
+
+from ...catalog import ACTIVATIONS, LOSSES
+from ...core.network import Network
+from .comparison import same
+from .explaining import OF_ROWS, relations
+from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, said
+
+Pass = Callable[..., tuple[Any, Any]]
+"""A loss and its gradient, of theta, X and T."""
+
+
+def explained(network: Network, trials: Sequence[Any], is_loss: bool) -> str:
+    """Return in words what leads to all losses, or to all gradients; empty if nothing that is known does."""
+    known = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
+    if any(not np.isfinite(trial.found).all() or trial.found.shape != trial.expected.shape for trial in known):
+        return ""
+
+    def explains(made: Pass) -> bool:
+        for trial in known:
+            value = made(*trial.arguments)[0 if is_loss else 1]
+            if not same(trial.found, value, trial.precision):
+                return False
+            if not trial.right and same(value, trial.expected, trial.precision):
+                return False
+        return True
+
+    for words, made in chain(_of_losses(network) if is_loss else _of_gradients(network), _of_parts(network, is_loss)):
+        with np.errstate(all="ignore"), suppress(Exception):  # user-defined layers may raise anything
+            if explains(made):
+                return words
+    tensors = [] if is_loss else network.layout.tensors
+    wrong = [tensor for tensor in tensors if not all(_right(trial, tensor.span) for trial in known)]
+    places = np.concatenate([np.arange(network.layout.size)[tensor.span] for tensor in wrong]) if wrong else ...
+    pairs = [(trial, 0, trial.found[places], trial.expected[places]) for trial in known]
+    terms: dict[str, Callable[[Any], Any]] = {
+        "theta": lambda theta: theta[places],
+        "the sum of the squares of theta": lambda theta: np.sum(theta**2),
+        "the sum of the absolute values of theta": lambda theta: np.sum(np.abs(theta)),
+    }
+    words, _ = next(relations(pairs, terms, lambda pair, name: terms[name](pair[0].arguments[0])), ("", ""))
+    where = f"gradient of {' and '.join(map(str, wrong))}" if 0 < len(wrong) < len(tensors) else "gradient"
+    return f"in the {'loss' if is_loss else where}, {words}" if words else ""
+
+
+def _right(trial: Any, span: slice) -> bool:
+    size = np.abs(trial.expected).max()
+    return bool(np.all(np.abs(trial.found[span] - trial.expected[span]) <= trial.precision * size))
+
+
+def changed_pass(network: Network, place: str, change: Change) -> Pass:
+    """Return the pass of a network with a change at a place: a name of `places`.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, SquaredError
+    >>> made = changed_pass(Network(1, [Dense(1)], SquaredError()), "T", lambda A, N: 0 * A)
+    >>> float(made(np.array([2.0, 0.0]), np.array([[1.0]]), np.array([[5.0]]))[0])
+    2.0
+    """
+
+    def made(theta: Any, X: Any, T: Any) -> tuple[Any, Any]:
+        N, gradient, saved = len(X), np.zeros_like(theta), []
+
+        def at(name: str, value: Any) -> Any:
+            return change(value, N) if name == place else value
+
+        used, back = theta.copy(), theta.copy()
+        for tensor in network.layout.tensors:
+            values = theta[tensor.span].reshape(tensor.shape)
+            used[tensor.span] = at(str(tensor), values).ravel()
+            back[tensor.span] = at(f"{tensor}{BACK}", values).ravel()
+        Z, batch = at("X", X), network.batch(theta, X, T)
+        views, Js = network.layout.views(used), network.layout.views(gradient)
+        backward = network.layout.views(back)
+        for number, (layer, p) in enumerate(zip(network.layers, views, strict=True)):
+            Z, kept = layer.forward(p, Z, None)
+            Z = at(_output(network, number), Z)
+            saved.append(kept)
+        targets = at("T", batch.T)
+        weight = 1 if network.reduction == "sum" else 1 / N
+        loss = np.sum(weight * network.loss_function.value(Z, targets)) + network.penalty(used, batch)
+        delta = at(ERROR, weight * network.loss_function.delta(Z, targets))
+        for number in reversed(range(len(network.layers))):
+            delta = network.layers[number].backward(backward[number], saved[number], delta, Js[number])
+            delta = at(_error(network, number), delta)
+        for tensor in network.layout.tensors:
+            J = gradient[tensor.span].reshape(tensor.shape)
+            gradient[tensor.span] = at(f"the gradient of {tensor}", J).ravel()
+        network.add_penalty_gradient(used, gradient, batch)
+        return loss, at("the gradient", gradient)
+
+    return made
+
+
+ERROR, BACK = "the error at the output", " on the way back"
+
+
+def _output(network: Network, number: int) -> str:
+    return f"the output of layer {number} ({type(network.layers[number]).__name__})"
+
+
+def _error(network: Network, number: int) -> str:
+    return f"the error before layer {number} ({type(network.layers[number]).__name__})"
+
+
+def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
+    """Yield changes of what is computed on the way."""
+    layers, tensors = range(len(network.layers)), [str(tensor) for tensor in network.layout.tensors]
+    places = ["X", "T", *tensors, *(_output(network, k) for k in layers)]
+    if not is_loss:
+        gradients, back = (
+            [f"{of}{tensor}{way}" for tensor in tensors] for of, way in (("the gradient of ", ""), ("", BACK))
+        )
+        places = ["the gradient", ERROR, *gradients, *(_error(network, k) for k in layers), *back, *places]
+    for place, (words, _, change) in product(places, CHANGES):
+        yield said(words, place), changed_pass(network, place, change)
+    for place, (words, _, change), c in product(places, OF_NUMBERS, NUMBERS):
+        made = changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
+        yield said(words, place, c), made
+
+
+def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
+    """Yield other losses that a student may compute."""
+
+    def at(change: Callable[[np.ndarray], np.ndarray], of: Network = network) -> Pass:
+        return lambda theta, X, T: of.loss_and_gradient(change(theta), X, T)
+
+    tensors = network.layout.tensors
+    for words, order in _orders(network):
+
+        def read(theta: np.ndarray, order: Any = order) -> np.ndarray:
+            changed, start = np.empty_like(theta), 0
+            for tensor in order:
+                changed[tensor.span] = theta[start : start + tensor.size]
+                start += tensor.size
+            return changed
+
+        yield f"theta is read in another order: {words}", at(read)
+    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
+    for some, words in ((matrices, "each matrix"), *(([tensor], str(tensor)) for tensor in matrices)):
+
+        def by_columns(theta: np.ndarray, some: Any = some) -> np.ndarray:
+            changed = theta.copy()
+            for tensor in some:
+                changed[tensor.span] = theta[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
+            return changed
+
+        yield f"{words} is read column by column, not row by row", at(by_columns)
+    for tensor in tensors:
+        left_out = changed_pass(network, str(tensor), lambda A, N: 0 * A)
+        yield f"{tensor} is left out", left_out
+    same_theta = lambda theta: theta  # noqa: E731
+    for number in network.activations:
+        for part in ACTIVATIONS:
+            for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
+                layers = [*network.layers[:number], layer, *network.layers[number + 1 :]]
+                other = Network(network.inputs, layers, network.loss_function, network.penalties)
+                old = f"layer {number} ({type(network.layers[number]).__name__})"
+                new = f"is {type(layer).__name__}" if part.name != "identity" else "is left out"
+                yield f"{old} {new} in the forward pass", at(same_theta, other)
+    for part, reduction in product(LOSSES, ("mean", "sum")):
+        with suppress(Exception):  # not every loss has a reduction
+            other = Network(network.inputs, network.layers, part.cls(reduction=reduction), network.penalties)
+            yield f"the loss is {part.cls.__name__}, by the {reduction} of the rows", at(same_theta, other)
+    yield from _of_outputs(network)
+    for words, rows in OF_ROWS:
+        yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
+    bare = Network(network.inputs, network.layers, network.loss_function)
+    for words, penalty in _penalties(network, matrices) if network.penalties else ():
+        yield words, lambda theta, X, T, penalty=penalty: (bare.loss(theta, X, T) + penalty(theta, X), None)
+
+
+def _penalties(network: Network, matrices: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    def of(theta: Any, some: Any) -> Any:
+        values = [p.value(theta[t.span].reshape(1, -1)) for t in some for p in network.penalties]
+        return sum(values)
+
+    for tensor in matrices:
+        yield f"only {tensor} enters the penalty", lambda theta, X, tensor=tensor: of(theta, [tensor])
+    yield "the penalty is taken of biases too", lambda theta, X: of(theta, network.layout.tensors)
+    yield "the penalty is divided by N, the number of rows", lambda theta, X: of(theta, matrices) / len(X)
+    yield "the penalty is multiplied by N, the number of rows", lambda theta, X: of(theta, matrices) * len(X)
+    yield "the penalty is doubled", lambda theta, X: of(theta, matrices) * 2
+    yield "the penalty is halved", lambda theta, X: of(theta, matrices) / 2
+    yield "the penalty is subtracted", lambda theta, X: -of(theta, matrices)
+
+
+def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
+    """Yield losses that rows or classes enter in another way."""
+
+    def with_sum(made: Callable[..., Any]) -> Pass:
+        def passed(theta: Any, X: Any, T: Any) -> Any:
+            rows = len(X) if network.reduction == "mean" else 1
+            Z, penalty = network.forward(theta, X)[0][-1], network.penalty(theta, network.batch(theta, X, T))
+            return made(Z, network.loss_function.predict(Z), T) / rows + penalty, None
+
+        return passed
+
+    def of_exponentials(axis: int | None, shift: bool) -> Pass:
+        def made(Z: Any, Y: Any, T: Any) -> Any:
+            E = np.exp(Z - Z.max(axis=1, keepdims=True) if shift else Z)
+            return -np.sum(T * np.log(E / E.sum(axis=axis, keepdims=True)))
+
+        return with_sum(made)
+
+    for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100) if network.reduction == "mean" else ():
+        right = lambda Z, T: np.sum(network.loss_function.value(Z, T))  # noqa: E731
+        yield f"N is always {c}", with_sum(lambda Z, Y, T, c=c, right=right: right(Z, T) * len(Z) / c)
+        yield f"N is at most {c}", with_sum(lambda Z, Y, T, c=c, right=right: right(Z, T) * max(len(Z) / c, 1))
+    for shift in (False, True):
+        yield "the softmax is taken over the rows, not over the classes of each row", of_exponentials(0, shift)
+        yield "the softmax is taken over all entries, not over the classes of each row", of_exponentials(None, shift)
+    for words, loss in (
+        ("the terms of the targets that are 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
+        ("the terms of the targets that are 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
+        (
+            "the terms of the other classes, (1 - T) log(1 - Y), are added",
+            lambda Z, Y, T: -np.sum(T * np.log(Y) + (1 - T) * np.log(1 - Y)),
+        ),
+        ("the entropy of the outputs is taken", lambda Z, Y, T: -np.sum(Y * np.log(Y))),
+        ("the logarithm is missing", lambda Z, Y, T: -np.sum(T * Y)),
+        ("the logarithm is to the base 10", lambda Z, Y, T: -np.sum(T * np.log10(Y))),
+        ("the logarithm is to the base 2", lambda Z, Y, T: -np.sum(T * np.log2(Y))),
+        ("the error is squared", lambda Z, Y, T: np.sum((Y - T) ** 2)),
+        ("half of the squared error is taken", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
+        ("the absolute error is taken", lambda Z, Y, T: np.sum(np.abs(Y - T))),
+        ("the root of the mean squared error is taken", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
+        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
+        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
+        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.mean((Y - T.T) ** 2)),
+    ):
+        yield words, with_sum(loss)
+        yield (
+            f"{words}; and the rows are summed, not averaged",
+            with_sum(lambda Z, Y, T, loss=loss: len(Z) * loss(Z, Y, T)),
+        )
+        yield (
+            f"{words}; and it is the mean over all entries",
+            with_sum(
+                lambda Z, Y, T, loss=loss: loss(Z, Y, T) * (len(Z) if network.reduction == "mean" else 1) / Z.size
+            ),
+        )
+    for (words, _, change), c in product(OF_NUMBERS, NUMBERS):
+        cut = lambda Z, Y, T, change=change, c=c: -np.sum(T * np.log(change(Y, c)))  # noqa: E731
+        yield said(words, "the probability of each class", c), with_sum(cut)
+
+
+def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
+    """Yield other gradients that a student may return with the right loss."""
+    for words, order in _orders(network):
+
+        def ordered(theta: Any, X: Any, T: Any, order: Any = order) -> Any:
+            J = network.loss_and_gradient(theta, X, T)[1]
+            return None, np.concatenate([J[tensor.span] for tensor in order])
+
+        yield f"the parts of the gradient have another order than theta: {words}", ordered
+    for words, rows in OF_ROWS:
+        for scale, count in (("", 0), (", divided by N", -1), (", multiplied by N", 1)):
+
+            def of_rows(theta: Any, X: Any, T: Any, rows: slice = rows, count: int = count) -> Any:
+                J = network.loss_and_gradient(theta, X[rows], T[rows])[1] if len(X[rows]) else 0 * theta
+                return None, J * float(len(X)) ** count * (len(X[rows]) if count else 1)
+
+            yield f"in the gradient, {words}{scale}", of_rows
+    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):
+        for back, words in ((0, "forward"), (1, "central")):
+
+            def differences(theta: Any, X: Any, T: Any, h: float = h, back: int = back) -> Any:
+                steps = h * np.eye(len(theta))
+                after = [network.loss(theta + step, X, T) - network.loss(theta - back * step, X, T) for step in steps]
+                return None, np.array(after) / (h * (1 + back))
+
+            yield f"it is the {words} difference of the losses with a step of {h:g}, which is too large", differences
+
+
+def _orders(network: Network) -> Iterator[tuple[str, list[Any]]]:
+    """Yield other orders of the parameters, in words and as tensors."""
+    tensors = list(network.layout.tensors)
+    for words, key in (
+        ("the last layer comes first", lambda t: (-t.layer, t.start)),
+        ("the bias of each layer comes before its weights", lambda t: (t.layer, -t.start)),
+        ("all weights come first, and then all biases", lambda t: (len(t.shape) != 2, t.start)),
+        ("all biases come first, and then all weights", lambda t: (len(t.shape) == 2, t.start)),
+        ("everything is reversed", lambda t: -t.start),
+    ):
+        order = sorted(tensors, key=key)
+        if order != tensors:
+            yield words, order
+    for order in islice(permutations(tensors), 1, 120):
+        yield ", ".join(map(str, order)), list(order)
