@@ -16,7 +16,7 @@ import pytest
 from learn.students import RIGHT
 from vecprop import learn
 from vecprop.app.commands.learn import grade as grade_command
-from vecprop.learn.grading import supervisor
+from vecprop.learn.grading.process import supervisor
 from vecprop.learn.grading.tasks import TASKS
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -223,8 +223,8 @@ def test_the_tutorial_has_full_points_in_an_empty_home_and_under_load(tmp_path, 
 
 
 USES = {
-    "import vecprop.learn.seed as s": "import vecprop.learn.seed as s",
-    "def loss(Y, T):\n    from vecprop.learn import seed\n    return seed.loss(Y, T)": "from vecprop.learn import seed",
+    "import vecprop.learn.seed as s": "it imports vecprop.learn.seed",
+    "def loss(Y, T):\n    from vecprop.learn import seed\n    return seed.loss(Y, T)": "it imports vecprop.learn",
     "m = __import__('vec' + 'prop.learn.seed')": "it imports vecprop.learn.seed",
     "import importlib\nm = importlib.import_module('vec' + 'prop')": "it imports vecprop",
     "exec('import vec' + 'prop')": "it imports vecprop",

@@ -2,5 +2,5 @@
 
 `tasks` says what each function has to do, `mistakes` how it is often wrong. `judging` compares what a function returns
 with what it should, and looks for the mistake that explains all differences. What is called is a function in this
-process (`student.call`), or one of a file in a process of its own (`student_process`).
+process (`process.student.call`), or one of a file in a process of its own (`process`).
 """

@@ -1,5 +1,6 @@
 """What explains all results of a wrong function: a known mistake, a change of the right result or of an argument."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 from .comparison import PRECISION, as_list, right, same
 from .mistakes import Mistake, named
 from .mutations import any_of, changed_result, inherited, mutated, rows_of, with_numbers
-from .student import Outcome
+from .process.student import Outcome
 from .tasks import CASES, Task, functions
 
 FOLLOWS = "it is right but for "
@@ -292,7 +293,8 @@ def _sums_of_moments(pairs: Sequence[Pair]) -> str:
         x = _coefficients(own, lambda pair, lists=lists: [one[pair[1]] for one in lists])
         if x is None:
             return ""
-        words = " ".join(f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6).lstrip("+")
+        words = " ".join(f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6)
+        words = re.sub(r"^\+|\b1 (?=[MJP])", "", words)
         found.append((words or "0", f"{m:g}", f"{r:g}"))
     if len(found) > 1 and len({words for words, *_ in found}) == 1:
         return f"for each momentum_term and learning_rate it is {found[0][0]}"

@@ -11,8 +11,8 @@ import numpy as np
 from .comparison import as_list, difference, fits, same, shown
 from .explaining import FOLLOWS, Trial, explained, kept
 from .mistakes import LOOK, Mistake
-from .student import Outcome
-from .tasks import AGAIN, CASES, SQUARE, TASKS, Task, arguments_of
+from .process.student import Outcome
+from .tasks import AGAIN, CASES, TASKS, Task, arguments_of
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""
@@ -67,7 +67,8 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
         The student's own functions that are wrong, which this one may call.
     """
     best: list[Trial] = []
-    for clothes in _clothes(task):
+    has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
+    for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):
         trials = []
         for case in range(len(CASES)):
             arguments = arguments_of(task, case)
@@ -75,7 +76,7 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
             trials.append(Trial(task, case, tuple(arguments.values()), outcome))
-        if all(trial.right or (trial.case == SQUARE and not trial.has_value) for trial in trials):
+        if all(trial.right for trial in trials):
             return _right(task, trials)
         best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
     found = _wrong(task, caller, best, wrong or {})
@@ -85,14 +86,8 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
     return found
 
 
-def _clothes(task: Task) -> list[str]:
-    """Return the forms in which arguments are tried: arrays, biases without an axis of rows, lists."""
-    has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
-    return ["arrays", *(["vectors"] if has_biases else []), "lists"]
-
-
 def _given(arguments: Mapping[str, Any], clothes: str) -> tuple[dict[str, Any], bool]:
-    """Return arguments as they are given, and whether as lists."""
+    """Return arguments in one of three forms, and whether as lists; as "vectors", biases have no axis of rows."""
 
     def dressed(name: str, value: Any) -> Any:
         if isinstance(value, list):
@@ -131,7 +126,13 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         return replace(_with_hints(task, explained_, last), case=bad.case)
     found = first.found
     if first.has_value and found is None:
-        return _nothing(task, first.outcome)
+        name = "nothing is returned"
+        if first.outcome["printed"].strip():
+            name = "the result is printed, not returned"
+        elif first.outcome["changed"]:
+            name = f"{' and '.join(first.outcome['changed'])} is changed in place, and nothing is returned"
+        last = f"It returns None, but should return {task.shape}."
+        return Judgement(name, _hints(task, "Look at the end of the function: what does it give back?", name, last), 0)
     is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
     if first.has_value and (isinstance(found, tuple) or not is_list):
         what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
@@ -141,35 +142,22 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         return Judgement(
             name, _hints(task, "Look at the type of what is returned.", name, f"It should be {task.shape}."), 0
         )
-    found_out = _found_out(task, caller, trials, valued, wrong)
-    judgement = replace(_with_hints(task, found_out, _last(first)), case=first.case)
-    return replace(judgement, share=0.5) if found_out.name.startswith(FOLLOWS) else judgement
-
-
-def _found_out(
-    task: Task,
-    caller: Caller,
-    trials: list[Trial],
-    valued: list[Trial],
-    wrong: Mapping[str, Callable[..., Any]],
-) -> Mistake:
-    """Return the mistake of a function that returns results: the most precise words that hold for all of them."""
-    if keeps := kept(trials):
-        return Mistake(keeps, "kept")
-    if mistake := explained(task, valued, wrong):
-        return mistake
-    if task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
+    keeps = kept(trials)
+    mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
+    if not mistake and task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
         soft = []
         for case in range(len(CASES)):
             given = arguments_of(task, case)
             given["T"] = 0.8 * given["T"] + 0.2 / given["T"].shape[1]
             soft.append(Trial(task, case, tuple(given.values()), caller(task.name, given, False)))
-        if all(trial.has_value for trial in soft) and (mistake := explained(task, soft, wrong)):
-            return mistake
-    unknown = _unknown(task, trials)
-    if called := " and ".join(name for name in task.calls if name in wrong):
-        return replace(unknown, name=f"{unknown.name}; if it calls {called}: that is not right yet")
-    return unknown
+        mistake = explained(task, soft, wrong) if all(trial.has_value for trial in soft) else None
+    if not mistake:
+        called = " and ".join(name for name in task.calls if name in wrong)
+        mistake = _unknown(task, trials)
+        if called:
+            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}: that is not right yet")
+    share = 0.5 if mistake.name.startswith(FOLLOWS) else 0
+    return replace(_with_hints(task, mistake, _last(first)), case=first.case, share=share)
 
 
 def _named(trial: Trial) -> dict[str, Any]:
@@ -227,28 +215,16 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
 
 def _share(trial: Trial) -> str:
     """Return how near results are to the right ones, if they are near, or how many entries are wrong, and the first."""
-    if trial.task.result == "number" or any(np.size(part) != np.size(whole) for part, whole in _parts(trial)):
+    pairs = [(trial.found, trial.expected)]
+    if trial.task.result == "list":
+        pairs = list(zip(as_list(trial.found) or [], trial.expected, strict=False))
+    if trial.task.result == "number" or any(np.shape(f) != np.shape(e) or isinstance(f, list) for f, e in pairs):
         return ""
-    errors = [
-        np.abs(np.ravel(part) - np.ravel(whole)) / max(np.max(np.abs(whole)), 1e-300) for part, whole in _parts(trial)
-    ]
-    together = np.concatenate(errors) if errors else np.zeros(0)
-    words = f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}"
-    if together.size and together.max() < 0.1:
-        return f"{words}; all are right up to {100 * together.max():.1g} % of the largest"
-    return (
-        f"{words}; {(together > trial.precision).sum()} of {together.size} entries are wrong" if together.size else ""
-    )
-
-
-def _parts(trial: Trial) -> list[tuple[Any, Any]]:
-    if isinstance(trial.expected, list):
-        return [
-            (part, whole)
-            for part, whole in zip(as_list(trial.found) or [], trial.expected, strict=False)
-            if isinstance(part, np.ndarray)
-        ]
-    return [(trial.found, trial.expected)] if isinstance(trial.found, np.ndarray) else []
+    errors = np.concatenate([np.ravel(np.abs(f - e)) / max(np.max(np.abs(e)), 1e-300) for f, e in pairs])
+    words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
+    if errors.max() < 0.1:
+        words = f"all are right up to {100 * errors.max():.1g} % of the largest"
+    return f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}; {words}"
 
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
@@ -288,25 +264,6 @@ def _is_of_shapes(outcome: Outcome) -> bool:
     return outcome["kind"] == "error" and text.startswith(of_shapes) and re.search(words, text) is not None
 
 
-def _nothing(task: Task, outcome: Outcome) -> Judgement:
-    if outcome["printed"].strip():
-        name = "the result is printed, not returned"
-    elif outcome["changed"]:
-        name = f"{' and '.join(outcome['changed'])} is changed in place, and nothing is returned"
-    else:
-        name = "nothing is returned"
-    return Judgement(
-        name,
-        _hints(
-            task,
-            "Look at the end of the function: what does it give back?",
-            name,
-            f"It returns None, but should return {task.shape}.",
-        ),
-        0,
-    )
-
-
 def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = None) -> Judgement:
     """Return the judgement on a call that did not come to a value."""
     error, at = outcome.get("error", ""), _at(outcome)
@@ -332,67 +289,31 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = 
 
 
 _PROBLEMS = [
-    ("File too large", "it writes a large file", "A function returns its result; it writes nothing."),
-    ("^untried", "it was not tried, since three functions before it do not end", "Mend those first."),
-    ("^time", "it does not end", "Look at the loops: which condition ends them? No loop is needed here."),
-    ("^blocked", "it waits without end", "It computes nothing and waits: a function needs its arguments only."),
-    (
-        "^unset",
-        "it needs what the file does not come to define",
-        "Mend what does not end in the file, or pass what the function needs as arguments.",
-    ),
-    (
-        "^memory|MemoryError",
-        "it needs too much memory",
-        "Look at the shapes of arrays that are made: none has to be large.",
-    ),
-    ("^crash", "it ends the whole process", "A function returns its result; it never ends the program."),
-    ("^exit", "it ends the program by exit()", "A function returns its result; it never ends the program."),
-    ("EOFError|reading from stdin", "it asks for input", "All that it needs are its arguments."),
-    (
-        "RecursionError",
-        "it calls itself without end",
-        "Look at the names: does it call itself where another is meant?",
-    ),
-    (
-        r"NameError: name 'np'",
-        "NumPy is not imported as np",
-        "Write import numpy as np in the file or cell of the function.",
-    ),
-    (
-        "NameError|UnboundLocalError",
-        "a name is not defined",
-        "Look at the name in the error: is it an argument, a function that is defined, or a typing error?",
-    ),
-    (
-        "positional argument|keyword argument|required argument",
-        "it takes other arguments",
-        "Its arguments are {}, in this order.",
-    ),
-    (
-        "only length-1|only 0-dimensional|must be real number",
-        "a function of math takes one number, not an array",
-        "NumPy's functions of the same names take arrays.",
-    ),
-    (
-        "truth value of an array",
-        "an array is used as a condition",
-        "A condition holds for some entries and not for others: np.where takes each by itself.",
-    ),
-    (
-        "matmul|broadcast|shapes|aligned|core dim",
-        "the shapes do not fit",
-        "Write the shape under each factor: the inner lengths of a product of matrices are equal.",
-    ),
-    (
-        "can't multiply sequence",
-        "a list is multiplied by a number",
-        "Only arrays are: take each array of the list by itself.",
-    ),
-    ("IndexError|AxisError", "an index or axis is out of range", "Look at the shape of what is indexed."),
-    ("read-only|assignment destination", "it changes an argument", "Compute a new array instead."),
-    ("NotImplementedError", "it is not written yet", "Write it."),
+    line.split(" ; ")
+    for line in """
+File too large ; it writes a large file ; A function returns its result; it writes nothing.
+^untried ; it was not tried, since three functions before it do not end ; Mend those first.
+^time ; it does not end ; Look at the loops: which condition ends them? No loop is needed here.
+^blocked ; it waits without end ; It computes nothing and waits: a function needs its arguments only.
+^unset ; it needs what the file does not come to define ; Mend what does not end in the file, or pass it as an argument.
+^memory|MemoryError ; it needs too much memory ; Look at the shapes of arrays that are made: none has to be large.
+^crash ; it ends the whole process ; A function returns its result; it never ends the program.
+^exit ; it ends the program by exit() ; A function returns its result; it never ends the program.
+EOFError|reading from stdin ; it asks for input ; All that it needs are its arguments.
+RecursionError ; it calls itself without end ; Look at the names: does it call itself where another is meant?
+NameError: name 'np' ; NumPy is not imported as np ; Write import numpy as np in the file or cell of the function.
+NameError|UnboundLocalError ; a name is not defined ; Is it an argument, a function that is defined, or a typing error?
+positional argument|keyword argument|required argument ; it takes other arguments ; Its arguments are {}, in this order.
+only length-1|0-dimensional|must be real ; a function of math takes one number, not an array ; Use NumPy's.
+truth value of an array ; an array is used as a condition ; It holds for some entries only: use np.where.
+matmul|broadcast|shapes|aligned|core dim ; the shapes do not fit ; In a product of matrices the inner lengths are equal.
+can't multiply sequence ; a list is multiplied by a number ; Only arrays are: take each array of the list by itself.
+IndexError|AxisError ; an index or axis is out of range ; Look at the shape of what is indexed.
+read-only|assignment destination ; it changes an argument ; Compute a new array instead.
+NotImplementedError ; it is not written yet ; Write it.
+""".strip().splitlines()
 ]
+"""What an outcome and its error contain, what is wrong, and what to do."""
 
 
 def missing(task: Task) -> Judgement:

@@ -78,7 +78,6 @@ shape | the factors are in the wrong order | E @ A.T
 axis | it is not summed over the rows | A[:, :, None] * E[:, None, :]
 shape | the factors are multiplied entry by entry | A * E
 shape | the factors are multiplied entry by entry | A.T * E
-order | factors are summed over the rows before they are multiplied | np.outer(A.sum(0), E.sum(0))
 order | factors are averaged over the rows before they are multiplied | np.outer(A.mean(0), E.mean(0))
 factors | the slope A (1 - A) is multiplied, which belongs to the error | slope(A).T @ E
 """
@@ -87,9 +86,7 @@ size | it is divided by N, the number of rows | E.mean(axis=0)
 axis | it is not summed over the rows | E
 axis | it is summed along the wrong axis | E.sum(axis=1)
 axis | it is summed along the wrong axis | E.sum(axis=1, keepdims=True)
-axis | it is averaged along the wrong axis | E.mean(axis=1)
 axis | it is summed over everything, not only over the rows | E.sum()
-axis | it is averaged over everything | E.mean()
 shape | the result is transposed | E.sum(axis=0)[:, None]
 axis | the rows are added up step by step: the sum is the last one | E.cumsum(axis=0)
 axis | the result is repeated for each row | E.sum(axis=0) + 0 * E
@@ -105,27 +102,20 @@ order | the parentheses of the denominator are missing | 1 / np.exp(-z) + 1
 numbers | // rounds down to whole numbers | 1 // (1 + np.exp(-z))
 function | the hyperbolic tangent is taken instead | np.tanh(z)
 function | the derivative is returned instead of the function | slope(logistic(z))
-function | the softmax is taken instead | softmax(z)
-function | max(z, 0) is taken instead | np.maximum(z, 0)
 function | the step function is taken instead | np.round(logistic(z))
-function | log(1 + exp(z)) is taken instead | np.log1p(np.exp(z))
 function | a line that is cut off at 0 and 1 is taken instead | np.clip(0.2 * z + 0.5, 0, 1)
 function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 6 + 0.5, 0, 1)
 function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 4 + 0.5, 0, 1)
-function | a line that is cut off at 0 and 1 is taken instead | np.clip((z + 1) / 2, 0, 1)
 function | the arctangent is taken instead | 0.5 + np.arctan(z) / np.pi
 function | z / (1 + abs(z)) is taken instead | z / (1 + np.abs(z))
 function | the first terms of a series are taken instead | 0.5 + z / 4 - z**3 / 48
 function | the first terms of a series are taken instead | 0.5 + z / 4
-function | the first terms of a series are taken instead | 1 / (2 - z + z**2 / 2)
-function | the first terms of a series are taken instead | 1 / (2 - z)
 """,
     "softmax": """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
 axis | the sum is over all entries instead of those of each row | softmax(z, None)
 function | the exponential is missing | z / z.sum(1, keepdims=True)
 terms | the exponential is missing in the denominator | np.exp(z) / z.sum(1, keepdims=True)
-terms | the exponential is missing in the numerator | z / np.exp(z).sum(1, keepdims=True)
 factors | the division by the sum is missing | np.exp(z)
 shape | keepdims is missing: the sums stand for columns | np.exp(z) / np.exp(z).sum(axis=1)
 shape | keepdims is missing: the largest entries stand for columns | softmax(z - z.max(axis=1))
@@ -136,7 +126,6 @@ order | the exponential of the sum is taken, not the sum of exponentials | np.ex
 terms | the largest entry is subtracted in the numerator only | softmax(z) / np.exp(z.max(1, keepdims=True))
 terms | the largest entry is subtracted in the denominator only | softmax(z) * np.exp(z.max(1, keepdims=True))
 terms | the sum leaves out the entry itself | 1 / (1 / softmax(z) - 1)
-order | the sum is not set back to 0 for each row | np.exp(z) / np.cumsum(np.exp(z).sum(axis=1))[:, None]
 """,
     "hidden_activations": """
 terms | the bias is forgotten | logistic(X @ Wh)
@@ -144,8 +133,6 @@ function | the logistic function is missing | X @ Wh + bh
 order | the bias is added after the logistic function | logistic(X @ Wh) + bh
 sign | the bias is subtracted | logistic(X @ Wh - bh)
 function | the hyperbolic tangent is taken instead of the logistic function | np.tanh(X @ Wh + bh)
-function | max(z, 0) is taken instead of the logistic function | np.maximum(X @ Wh + bh, 0)
-function | the softmax is taken instead of the logistic function | softmax(X @ Wh + bh)
 shape | the weights are transposed | logistic(X @ Wh.T + bh)
 shape | the factors are in the wrong order | logistic(Wh @ X + bh)
 shape | the result is transposed | logistic(Wh.T @ X.T + bh.T)
@@ -160,7 +147,6 @@ function | the softmax is missing | H @ Wo + bo
 order | the bias is added after the softmax | softmax(H @ Wo) + bo
 sign | the bias is subtracted | softmax(H @ Wo - bo)
 function | the logistic function is taken instead of the softmax | logistic(H @ Wo + bo)
-argument | the hidden activations go through the logistic function again | softmax(logistic(H) @ Wo + bo)
 shape | the weights are transposed | softmax(H @ Wo.T + bo)
 shape | the factors are in the wrong order | softmax(Wo @ H + bo)
 shape | the result is transposed | softmax(H @ Wo + bo).T
@@ -171,7 +157,6 @@ order | the bias is added before the product | softmax((H + bo) @ Wo)
 size | it is divided by N, the number of rows | -(T * np.log(Y)).sum() / len(Y)
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
-size | it is divided by the number of entries and by N | -(T * np.log(Y)).mean() / len(Y)
 sign | the sign is wrong | (T * np.log(Y)).sum()
 shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y)).sum()
 shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y).T).sum()
@@ -201,10 +186,6 @@ function | the number of wrong classes is returned instead | (Y.argmax(1) != T.a
 function | the share of right classes is returned | (Y.argmax(1) == T.argmax(1)).mean()
 function | the number of right classes is returned | (Y.argmax(1) == T.argmax(1)).sum()
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
-terms | the entropy of Y is taken instead | -(Y * np.log(Y)).sum()
-terms | the entropy of Y is subtracted | -((T - Y) * np.log(Y)).sum()
-argument | the largest probability is taken, not the one that T picks | -np.log(Y.max(axis=1)).sum()
-axis | the largest loss of a row is returned | -(T * np.log(Y)).sum(axis=1).min()
 axis | the median of the rows is taken, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
 """,
@@ -221,7 +202,6 @@ terms | only the true classes are kept | T * (Y - T)
 terms | only the classes that are not true are kept | (1 - T) * Y
 function | the terms of the loss are returned | -T * np.log(Y)
 axis | it is summed over the rows | (Y - T).sum(axis=0)
-axis | it is averaged over the rows | (Y - T).mean(axis=0)
 """,
     "gradient_weight_out": _WEIGHT_GRADIENT.replace("A", "H").replace("E", "Eo"),
     "gradient_bias_out": _BIAS_GRADIENT.replace("E", "Eo"),
@@ -233,29 +213,17 @@ factors | the slope is that of the hyperbolic tangent, taken at H | (1 - np.tanh
 argument | the slope is taken at Z_h, as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
 factors | the slope lacks its factor 1 - H | H * (Eo @ Wo.T)
 factors | the slope lacks its factor H | (1 - H) * (Eo @ Wo.T)
-factors | the slope is applied twice | slope(H) ** 2 * (Eo @ Wo.T)
 order | the parentheses around 1 - H are missing | (H * 1 - H) * (Eo @ Wo.T)
 order | the parentheses around 1 - H are missing | H * 1 - H * (Eo @ Wo.T)
 order | the parentheses around the product of matrices are missing | slope(H) * Eo @ Wo.T
-order | the slope is added instead of multiplied | slope(H) + Eo @ Wo.T
-sign | the sign of the slope is wrong | H * (H - 1) * (Eo @ Wo.T)
-factors | the error Eo is left out | slope(H) * Wo.sum(axis=1)
-factors | the weights Wo are left out | slope(H) * Eo.sum(axis=1, keepdims=True)
 factors | only the slope is returned | slope(H)
 shape | Wo is not transposed | slope(H) * (Eo @ Wo)
 shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo @ Eo)
 shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo.T @ Eo)
-shape | the error is multiplied entry by entry instead of by a product of matrices | slope(H) * (Eo * Wo.T)
 shape | the slope is multiplied by a product of matrices instead of entry by entry | slope(H) @ (Eo @ Wo.T)
-factors | the slope is 2 H - 1 | (1 - 2 * H) * (Eo @ Wo.T)
-factors | the step function's slope is taken, as of max(z, 0) | (H > 0) * (Eo @ Wo.T)
 factors | the step function's slope is taken, as of max(z, 0) | (H > 0.5) * (Eo @ Wo.T)
 argument | the slope is taken at the error that comes back | (Eo @ Wo.T) * slope(Eo @ Wo.T)
-argument | the slope is the logarithm's inverse, 1 / H | (Eo @ Wo.T) / H
-factors | the result is divided by the slope | (Eo @ Wo.T) / slope(H)
-axis | it is summed over the hidden units | np.ones_like(H) * (slope(H) * (Eo @ Wo.T)).sum(1, keepdims=True)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
-axis | each output's part has the error of the first row | slope(H) * (Eo[0] @ Wo.T)
 """,
     "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
     "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
@@ -270,19 +238,11 @@ sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
 sign | all signs are wrong: the moments point uphill | {_STEP.replace("m", "-m", 1).replace("- l", "+ l")}
 terms | the momentum is forgotten | {_STEP.replace("momentum_term * M ", "")}
-terms | the gradient is left out | {_STEP.replace("- learning_rate * J", "")}
 factors | the learning rate is forgotten | {_STEP.replace("learning_rate * ", "")}
-factors | the momentum's factor is forgotten | {_STEP.replace("momentum_term * ", "")}
 argument | momentum and learning rate are swapped | [learning_rate * M - momentum_term * J for M, J in zip(Ms, Js)]
 factors | the gradient has the factor 1 - momentum | {_STEP.replace("* J", "* (1 - momentum_term) * J")}
 factors | the gradient has the factor 1 - momentum | {_STEP.replace("- learning_rate", "+ (1 - momentum_term)")}
-order | the learning rate multiplies the old moment too | {_STEP.replace("m", "learning_rate * m", 1)}
-order | the momentum multiplies the gradient too | {_STEP.replace("* J", "* momentum_term * J")}
 size | the gradient is divided by N, the number of rows | {_STEP.replace("* J", "* J / len(X)")}
-factors | the gradient is left out: only the learning rate is subtracted | {_STEP.replace("* J", "* (0 * J + 1)")}
-argument | the parameters are in the place of the old moments | {_STEP.replace("Ms", "ls_of_params")}
-list | the gradients are returned, not the moments | Js
-list | the old moments are returned | Ms
 list | the parameters after the step are returned, not the moments | update_params(ls_of_params, {_STEP})
 list | the new parameters are returned | [P - learning_rate * J for P, J in zip(ls_of_params, Js)]
 """,
@@ -291,8 +251,6 @@ sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
 terms | the moments are returned without the parameters | Ms
 terms | the parameters do not move | ls_of_params
 list | the two lists are joined instead of added | [*ls_of_params, *Ms]
-size | the parameters move twice as far | [P + 2 * M for P, M in zip(ls_of_params, Ms)]
-size | the moments are multiplied by the learning rate again | [P + 0.02 * M for P, M in zip(ls_of_params, Ms)]
 """,
 }
 
@@ -357,7 +315,6 @@ def _of_moments() -> Iterator[Mistake]:
         (ahead, lambda P, M, J, m, r: P + m * M),
         (ahead, lambda P, M, J, m, r: P + M),
         ("the gradient is taken behind, at the parameters before the old moments", lambda P, M, J, m, r: P - m * M),
-        ("the gradient is taken at the moments, not at the parameters", lambda P, M, J, m, r: M),
         ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P - r * J),
         ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P + m * M - r * J),
     ):

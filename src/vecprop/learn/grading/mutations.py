@@ -182,6 +182,7 @@ def said(words: str, name: str, *numbers: float) -> str:
     """
     if not name:
         words = words.replace(" of {}", "").replace("{0} is taken", "the result is taken").replace("of {0}", "of it")
+    name = f"({name})" if words.startswith("1 ") and " " in name else name
     return words.format(name or "it", *numbers)
 
 

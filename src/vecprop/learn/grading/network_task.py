@@ -15,7 +15,7 @@ from .comparison import PRECISION, as_list, same, shown
 from .explaining import kept
 from .judging import Caller, Judgement, problem
 from .network_mistakes import explained
-from .student import Outcome
+from .process.student import Outcome
 from .tasks import Task
 
 NAME = "loss_and_gradient"

@@ -1,8 +1,10 @@
 """What each function of the tutorial has to do, with the arguments that it is tried on."""
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,8 +31,6 @@ class Task:
         The step of the derivation that it is about, without the formula.
     solution : str
         The formula, in NumPy, of its arguments and of the functions that it calls.
-    calls : tuple of str
-        The functions that it calls.
     """
 
     name: str
@@ -39,7 +39,11 @@ class Task:
     shape: str
     step: str
     solution: str
-    calls: tuple[str, ...] = ()
+
+    @cached_property
+    def calls(self) -> tuple[str, ...]:
+        """The functions that it calls."""
+        return tuple(name for name in TASKS if re.search(rf"\b{name}\(", self.solution))
 
 
 _LIST = "[JWh, Jbh, JWo, Jbo], with the shapes of the parameters"
@@ -69,7 +73,6 @@ TASKS = {
             "H, (rows, hidden units)",
             "Z_h is a product of matrices plus the bias of each hidden unit; H is the logistic function of Z_h.",
             "logistic(X @ Wh + bh)",
-            ("logistic",),
         ),
         Task(
             "output_activations",
@@ -78,7 +81,6 @@ TASKS = {
             "Y, (rows, outputs)",
             "Z_o is a product of matrices plus the bias of each output; Y is the softmax of each row of Z_o.",
             "softmax(H @ Wo + bo)",
-            ("softmax",),
         ),
         Task(
             "loss",
@@ -147,16 +149,6 @@ TASKS = {
             "Eo = error_output(Y, T); Eh = error_hidden(H, Wo, Eo)\n"
             "[gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh),\n"
             " gradient_weight_out(H, Eo), gradient_bias_out(Eo)]",
-            (
-                "hidden_activations",
-                "output_activations",
-                "error_output",
-                "error_hidden",
-                "gradient_weight_hidden",
-                "gradient_bias_hidden",
-                "gradient_weight_out",
-                "gradient_bias_out",
-            ),
         ),
         Task(
             "update_momentum",
@@ -166,7 +158,6 @@ TASKS = {
             "A new moment keeps a share of the old one, and the gradient at the parameters as they are pushes it "
             "downhill.",
             "[momentum_term * M - learning_rate * J\n for M, J in zip(Ms, backprop_gradients(X, T, *ls_of_params))]",
-            ("backprop_gradients",),
         ),
         Task(
             "update_params",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..grading.grade import Grades
-from ..grading.student_process import StudentProcess, read_source
+from ..grading.process.student_process import StudentProcess, read_source
 from .html_sheet import as_page
 from .notebook_sheet import as_markdown, as_notebook
 from .sheet import Worksheet

@@ -4,13 +4,12 @@ import json
 import os
 import queue
 import re
-import secrets
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ..judging import ENDED
 from . import student, supervisor
-from .judging import ENDED
 from .student import Outcome, decoded, encoded
 from .supervisor import descendants, kill
 
@@ -33,9 +32,6 @@ LOOK, LONGEST_WAIT = 0.2, 100
 MOST_PROCESSES = 200
 MOST_ENDLESS = 3
 """The number of functions that do not end after which no others are tried."""
-
-MARK = "VECPROP_STUDENT"
-"""The environment variable that marks the processes of a student."""
 
 
 class StudentProcess:
@@ -157,7 +153,6 @@ class StudentProcess:
         """Start the process, and return the functions that it has found."""
         self._end()
         self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
-        self.mark = secrets.token_hex(8)
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
         home = self.folder.name
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
@@ -177,13 +172,13 @@ class StudentProcess:
             encoding="utf-8",
             errors="replace",
             cwd=home,
-            env={**kept, **single, **settings, MARK: self.mark},
+            env={**kept, **single, **settings},
             start_new_session=True,
         )
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
         path = [str(Path(entry).resolve()) for entry in sys.path if entry]
-        package = str(Path(student.__file__).parents[2])
+        package = str(Path(student.__file__).parents[3])
         start = {**self.start, "path": path, "package": package, "only_definitions": self.only_definitions}
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
@@ -235,7 +230,7 @@ class StudentProcess:
             process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]
         with suppress(subprocess.TimeoutExpired):
             process.wait(ENDING)
-        kill([*descendants(process.pid), *_marked(self.mark)])
+        kill(descendants(process.pid))
         process.kill()
         process.wait()
         self.folder.cleanup()
@@ -292,14 +287,6 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
             left -= len(line)
             answers.put(line)
     answers.put("")
-
-
-def _marked(mark: str) -> Iterator[int]:
-    """Yield the processes that have a mark in their environment: those that have detached themselves."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                yield int(folder.name)
 
 
 @cache

@@ -199,32 +199,22 @@ def _parsed(chunk: str) -> list[ast.stmt]:
         return ast.parse(re.sub(r"^([ \t]*)[%!?].*$", r"\1pass", chunk, flags=re.MULTILINE)).body
 
 
-def outline(chunks: Sequence[str]) -> tuple[set[str], list[str]]:
-    """Return the names that code defines, without running it, and its lines that use this library.
+def outline(chunks: Sequence[str]) -> set[str]:
+    """Return the names that code defines, without running it.
 
     Examples
     --------
-    >>> names, lines = outline(["import vecprop as vp; vp = len", "x = ("])
-    >>> sorted(names), lines
-    (['vp', 'x'], ['import vecprop as vp; vp = len'])
+    >>> sorted(outline(["import numpy as np; y = len", "x = ("]))
+    ['np', 'x', 'y']
     """
     names: set[str] = set()
-    lines: list[str] = []
     for chunk in chunks:
         try:
-            module = ast.Module(_parsed(chunk), [])
-            names.update(_defined(module))
+            names.update(_defined(ast.Module(_parsed(chunk), [])))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             head = r"^(?:[ \t]*(?:async +)?def +(?=\w+ *\()|(?=\w+ *=[^=]))(\w+)"
             names.update(re.findall(head, chunk, re.MULTILINE))
-            continue
-        for node in ast.walk(module):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            modules += [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
-            if any(re.match(r"vecprop(\.|$)", name) for name in modules):
-                lines.append(chunk.splitlines()[getattr(node, "lineno", 1) - 1].strip()[:100])
-    return names, lines
+    return names
 
 
 def _defined(node: ast.AST) -> Iterator[str]:
@@ -277,7 +267,7 @@ def load(
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             found = described(error, file)
             errors.append(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}")
-            unset |= dict.fromkeys(outline([chunk])[0], f"the file has an error in {errors[-1]}")
+            unset |= dict.fromkeys(outline([chunk]), f"the file has an error in {errors[-1]}")
             continue
         for statement in statements:
             if only_definitions and not isinstance(statement, DEFINITIONS):
@@ -338,10 +328,8 @@ def serve() -> None:
         chunks, errors = chunks_of(start["text"], start["ending"]), []
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         chunks, errors = [], [f"it is no notebook: {error}"]
-    contained, used = outline(chunks)
-    contained &= set(start["wanted"])
-    answer({"contained": sorted(contained), "used": used})
-    used.clear()
+    contained, used = outline(chunks) & set(start["wanted"]), list[str]()
+    answer({"contained": sorted(contained)})
     watch(start["package"], used)
     printed, unset = io.StringIO(), dict[str, str]()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():

@@ -46,7 +46,7 @@ def descendants(root: int) -> dict[int, Process]:
     return found
 
 
-def kill(processes: "dict[int, Process] | list[int]") -> None:
+def kill(processes: dict[int, Process]) -> None:
     """Kill processes."""
     for pid in processes:
         with suppress(OSError):

@@ -1,0 +1,1 @@
+"""The code of students in processes of their own."""
