@@ -128,6 +128,45 @@ def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
         assert verdict(f, theta, gradient=lambda t, factor=factor: factor * gradient(t)) is wrong
 
 
+@pytest.mark.parametrize("method", ["auto", "ridders", "directions", "central differences"])
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_parts_of_0_whose_units_only_the_values_show(unit, method):
+    def f(p):
+        return np.mean(np.log1p(np.exp(X @ p["w"] / unit + unit * p["b"])) + 0.3 * np.sin(unit * p["b"]))
+
+    def gradient(p, factor_w=1.0, factor_b=1.0):
+        D = 1 / (1 + np.exp(-X @ p["w"] / unit - unit * p["b"])) / len(X)
+        return {"w": factor_w * X.T @ D / unit, "b": factor_b * unit * (D.sum() + 0.3 * np.cos(unit * p["b"]))}
+
+    for theta in ({"w": np.zeros(4), "b": 0.0}, {"w": unit * W[:, 0], "b": 0.0}):
+        assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
+        for part in ("factor_w", "factor_b"):
+            for factor in (-1, 0, 1.0001):
+                wrong = lambda p, part=part, factor=factor: gradient(p, **{part: factor})  # noqa: E731
+                assert verdict(f, theta, gradient=wrong, method=method) is Verdict.FAIL
+
+
+def test_differences_alone_do_not_prove_a_factor_of_almost_1_below_a_large_value():
+    f = lambda w: 1e9 + np.sum(w**3)  # noqa: E731
+    theta = np.array([1.8, -0.4, -2.9])
+    for factor in (1, 1.0001):
+        found = verdict(f, theta, gradient=lambda w, k=factor: 3 * k * w**2, method="central differences")
+        assert found is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e10])
+def test_a_day_in_a_unix_time_in_any_unit(unit):
+    angle = lambda p: 2 * np.pi / 86400 * (1.7e9 + 144 * t - unit * p["t0"])  # noqa: E731
+    f = lambda p: np.sum(p["a"] * np.sin(angle(p)))  # noqa: E731
+
+    def gradient(p):
+        slope = -2 * np.pi / 86400 * unit * p["a"] * np.cos(angle(p))
+        return {"t0": np.sum(slope), "a": np.sum(np.sin(angle(p)))}
+
+    found = verdict(f, {"t0": 1.70004e9 / unit, "a": 0.8}, gradient=gradient, method="central differences")
+    assert found in (Verdict.PASS, Verdict.INCONCLUSIVE)
+
+
 def test_differences_alone_do_not_prove_a_derivative_of_0_below_a_large_value():
     f = lambda w: 1e13 + np.sum(np.sin(w))  # noqa: E731
     zero = lambda w: 0 * w  # noqa: E731

@@ -41,7 +41,7 @@ def unsuited(point: Point) -> str:
     """
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
-    typical = np.concatenate([np.full(part.size, typical_size(point.theta[part.span])) for part in parts])
+    typical = np.concatenate([np.full(part.size, typical_size(point.sizes(part))) for part in parts])
     everything = NamedPart("theta", 0, point.theta.shape)
     for lengths in (point.all_sizes, typical):
         U = lengths * random_signs(draw, point.theta.shape)

@@ -34,10 +34,9 @@ def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Meth
         error = DISTRUST * found.error + BELIEVED * largest_of(found.value, _scale(point, part, U))
         return found.value.T, error.T, found.jump.T
     if method == "central differences":
-        theta, own = point.theta[part.span], _scale(point, part, U)[:, None]
-        size = typical_size(theta)
-        # A function may vary within a small share of a large parameter, and the size of parameters of 0 is not known.
-        shorter = [1.0] if size > 1 else [] if theta.any() else [CENTRAL]
+        own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
+        # A function may vary within a small share of a parameter, or of the others.
+        shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
         shorter += [own] if (own < 1e-3 * size).any() else []
         (value, error), *others = (
             central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near, CENTRAL * length)
@@ -52,7 +51,7 @@ def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Meth
 
 def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' differences."""
-    typical, reach = typical_size(point.theta[part.span]), np.abs(U).max(axis=1)
+    typical, reach = typical_size(point.sizes(part)), np.abs(U).max(axis=1)
     scale = _scale(point, part, U)
     with np.errstate(divide="ignore"):
         smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
@@ -109,9 +108,7 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
 
 def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
     """Return the distance along each row of U at which its largest parameter changes by its own size, (K,)."""
-    theta = point.theta[part.span]
-    own = np.max(np.where(U != 0, np.abs(theta), 0), axis=1)
-    return np.where(own > 0, own, typical_size(theta)) / np.abs(U).max(axis=1)
+    return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(axis=1)
 
 
 def _in_pieces(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:

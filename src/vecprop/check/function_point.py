@@ -13,11 +13,14 @@ from .arithmetic.running_error import Arithmetic, Bounded
 from .comparison import SAFETY
 from .noise import EPS
 from .parameters import NamedPart, Structure, flattened, gathered
-from .point import Point
+from .point import Point, random_signs
 from .rounding import UNBOUNDED, Bound, rounding_experiment, tightened
 
 VALUES_AT_ONCE = 1 << 18
 """The number of values that are kept until they are judged: 2 MB, so that they stay in a processor's cache."""
+
+UNITS = 10.0 ** np.arange(-13, 14)
+"""The possible units of parameters of 0."""
 
 
 class FunctionPoint(Point):
@@ -117,6 +120,29 @@ class FunctionPoint(Point):
         left, right = -self.stepped(part, -U), self.stepped(part, U)
         low, high = np.minimum(left, right), np.maximum(left, right)
         return OneSided(right, low, high, low, high)
+
+    @cached_property
+    def all_sizes(self) -> np.ndarray:
+        """The sizes of all parameters, (P,): of parts of 0 as the values show it."""
+        sizes = super().all_sizes
+        signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
+        for part in self.parts:
+            if part.size and not self.theta[part.span].any():
+                sizes[part.span] = self._unit(part, signs)
+        return sizes
+
+    def _unit(self, part: NamedPart, signs: np.ndarray) -> float:
+        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one.
+
+        Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
+        """
+        with np.errstate(all="ignore"):
+            change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
+            least = 0.1 * (change if change > 0 else np.abs(self.value).max())
+            values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
+            enough = (np.abs(values - self.value) >= least).any(axis=1)
+        unit = UNITS[np.argmax(enough)] if least and enough.any() else 1.0
+        return 1.0 if 1e-3 <= unit <= 1e3 else unit
 
     @cached_property
     def is_followed(self) -> bool:

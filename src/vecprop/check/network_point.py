@@ -332,7 +332,7 @@ class NetworkPoint(Point):
     def _one_sided_nearby(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives a little to the left and right, for code that cannot be followed at ties."""
         here = self.stepped(part, U)
-        near = 1e-9 * typical_size(self.theta[part.span])
+        near = 1e-9 * typical_size(self.sizes(part))
         beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
         low, high = np.minimum(*beside), np.maximum(*beside)
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else the function is smooth, and curved

@@ -29,6 +29,8 @@ class Point(ABC):
         The type in which the gradient is computed here.
     rows : tuple of int
         The possible values of N, the number of rows, for the diagnosis.
+    eps : float
+        The relative spacing of the gradients' type.
     """
 
     theta: np.ndarray
@@ -36,6 +38,7 @@ class Point(ABC):
     outputs: tuple[int, ...]
     dtype: np.dtype
     rows: tuple[int, ...]
+    eps: float
 
     @cached_property
     @abstractmethod
@@ -94,8 +97,7 @@ class Point(ABC):
 
     def sizes(self, part: NamedPart) -> np.ndarray:
         """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
-        theta = self.theta[part.span]
-        return np.where(theta == 0, typical_size(theta), np.abs(theta))
+        return self.all_sizes[part.span]
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
         """Return for each entry the size that entries of its part can be expected to have, (outputs, P).
@@ -113,22 +115,19 @@ class Point(ABC):
     def scale(self, gradient: np.ndarray) -> np.ndarray:
         """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding.
 
-        Entries of parameters with different units are compared by their products with the sizes of the parameters. The
-        size of a part whose parameters are all 0 is not known, so its products count up to the value and the others.
+        Entries of parameters with different units are compared by their products with the sizes of the parameters.
         """
         entries = np.nan_to_num(np.abs(gradient))
-        shares = np.nan_to_num(entries * self.all_sizes)
-        known = np.concatenate([np.full(part.size, self.theta[part.span].any()) for part in self.parts])
-        most = np.fmax(np.abs(self.value), shares.max(axis=1, where=known, initial=0))[:, None]
-        largest = np.where(known, shares, np.minimum(shares, most)).max(axis=1, keepdims=True)
+        largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
 
     @cached_property
     def all_sizes(self) -> np.ndarray:
         """The sizes of all parameters, (P,)."""
-        sizes = np.empty(self.theta.shape)
+        sizes = np.abs(self.theta)
         for part in self.parts:
-            sizes[part.span] = self.sizes(part)
+            own = sizes[part.span]
+            own[own == 0] = typical_size(own)
         return sizes
 
     @cached_property
@@ -163,7 +162,7 @@ class Point(ABC):
             return False
         with np.errstate(all="ignore"):
             changes = np.ptp(self.values(self.theta + np.linspace(-0.1, 0.1, 6)[:, None] * self.lines[0]), axis=0)
-        return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-3 * np.nan_to_num(changes))).any())
+        return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))).any())
 
     @property
     def rounding(self) -> np.ndarray:
@@ -190,7 +189,7 @@ class Point(ABC):
 
     def stepped(self, part: NamedPart, U: np.ndarray) -> np.ndarray:
         """Return the derivatives along the rows of U by complex step, (K, outputs)."""
-        size = typical_size(self.theta[part.span])
+        size = typical_size(self.sizes(part))
         step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 

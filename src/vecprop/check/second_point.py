@@ -8,9 +8,14 @@ import numpy as np
 
 from .comparison import Comparison, Limit
 from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
+from .noise import EPS
 from .parameters import NamedPart
 from .point import Point, random_signs
-from .verdict import HIDDEN, Row, Verdict
+from .verdict import Row, Verdict
+
+HIDDEN, HIDDEN_IN_FLOAT32 = 1e-4, 1e-3
+"""The shares of a part's largest entry that rounding may hide before the verdict is INCONCLUSIVE, in float64 and in
+shorter types: a mistake in code rarely makes a smaller error."""
 
 RESOLUTION = 1e-7
 """The share of a part's largest entry that rounding may hide before the part is judged at a second point too."""
@@ -82,6 +87,12 @@ class Doubts:
             return row.hidden > _resolution(self.point)
         return self._is_slight(row)
 
+    def _is_seen(self, row: Row) -> bool:
+        """Return whether rounding hides so little of a part that a mistake would be noticed."""
+        return row.hidden <= (
+            HIDDEN if max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS else HIDDEN_IN_FLOAT32
+        )
+
     def _size(self, row: Row) -> float:
         """Return the size that entries of a part can be expected to have: rounding far below it does not matter."""
         part = self._part(row)
@@ -99,7 +110,7 @@ class Doubts:
 
     def settled(self, here: Row, there: Row | None) -> Row:
         """Return a row, given that of the second point; it is INCONCLUSIVE if rounding hides errors at both points."""
-        if there and there.verdict is Verdict.PASS and there.conclusive and self._is_slight(here):
+        if there and there.verdict is Verdict.PASS and self._is_seen(there) and self._is_slight(here):
             return _open(here, "it fails by little here, and passes nearby")
         if here.verdict is Verdict.FAIL and here.largest_error <= self._least(here):
             return _open(here, "so small an error may be rounding")
@@ -115,11 +126,11 @@ class Doubts:
 
     def _of_hidden(self, here: Row, there: Row | None) -> Row:
         """Return the row of a part that passes, but in which rounding hides much."""
-        if there and there.conclusive:
+        if there and self._is_seen(there):
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
             said = _visible(min(here.hidden, there.hidden), self.point)
             return replace(here, note=f"{why}; a random point nearby settles it{said}")
-        if here.conclusive:
+        if self._is_seen(here):
             return replace(here, note=f"rounding hides errors here{_visible(here.hidden, self.point)}")
         part = self._part(here)
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())

@@ -5,10 +5,6 @@ from enum import StrEnum
 
 import numpy as np
 
-HIDDEN = 1e-3
-"""The share of a part's largest entry that rounding may hide before the verdict is INCONCLUSIVE: a mistake in code
-rarely makes a smaller error."""
-
 
 class Verdict(StrEnum):
     """The verdict on a gradient.
@@ -82,11 +78,6 @@ class Row:
     note: str = ""
     engine: str = ""
     largest_error: float = 0.0
-
-    @property
-    def conclusive(self) -> bool:
-        """Whether an error of a thousandth of the largest entry would be noticed."""
-        return self.hidden <= HIDDEN
 
     @property
     def ratio(self) -> float:
