@@ -29,7 +29,7 @@ def best_inverse_temperature(
 ) -> float:
     """Return the most probable inverse temperature s between e^-2 and a largest one (Guo et al., 2017).
 
-    The prior of log s is normal with mean -2 and variance 2. It matters in small tables, where random labels can look
+    The prior of log s is normal with mean -2 and variance 1. It matters in small tables, where random labels can look
     predictable.
 
     Parameters
@@ -45,8 +45,8 @@ def best_inverse_temperature(
 
     Examples
     --------
-    >>> P = np.array([[[0.9, 0.1]]] * 400)
-    >>> round(best_inverse_temperature(P, np.arange(400) // 300), 2)
+    >>> P = np.array([[[0.9, 0.1]]] * 4000)
+    >>> round(best_inverse_temperature(P, np.arange(4000) // 3000), 2)
     0.5
     """
     log_P, right = np.log(np.maximum(P, SMALLEST_PROBABILITY)), (np.arange(len(P)), slice(None), classes)
@@ -54,7 +54,7 @@ def best_inverse_temperature(
     def loss(a: float) -> float:
         powers = np.exp(np.exp(a) * log_P)  # those of `temperature_scaled`, faster
         scaled = (powers[right] / powers.sum(axis=2)).mean(axis=1)
-        return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (4 * len(P))
+        return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (2 * len(P))
 
     found: Any = minimize_scalar(loss, bounds=(-2, np.log(most)), method="bounded", options={"xatol": 1e-3})
     return float(np.exp(found.x))
