@@ -202,7 +202,7 @@ END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
     ("old", "new", "mistake"),
     [
         ("N = len(X)", "N = 7", "N is always 7"),
-        ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "the probability of each class is cut off at 0.1 and 1 - 0.1"),
+        ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "Y is cut off at 0.1 and 1 - 0.1"),
         ("-(X @ Wh + bh)", "-np.clip(X @ Wh + bh, -5, 5)", "the output of layer 0 (Dense) is cut off at -5 and 5"),
         ("return loss, np.concatenate", "return loss, 3 * 0 + np.tanh(0) + np.clip(np.concatenate", ""),
         ("theta[:6].reshape(2, 3)", "theta[:6].reshape(3, 2).T", "layer 0 (Dense) W is read column by column"),

@@ -258,7 +258,7 @@ def fitted(trials: Sequence[Trial]) -> Mistake | None:
     if all(same(f, e, trial.precision) for trial, _, f, e in pairs):
         return None  # only shapes are wrong
     if trials[0].task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
-        return Mistake(words, "factors")
+        return Mistake(where.replace("in each part of the list ", "") + words, "factors")
     names = (*trials[0].task.arguments, "the parameter")
     words, look = next(relations(pairs, names, _argument), ("", ""))
     return Mistake(where + words, look) if words else None
@@ -293,8 +293,8 @@ def _sums_of_moments(pairs: Sequence[Pair]) -> str:
         x = _coefficients(own, lambda pair, lists=lists: [one[pair[1]] for one in lists])
         if x is None:
             return ""
-        words = " ".join(f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6)
-        words = re.sub(r"^\+|\b1 (?=[MJP])", "", words)
+        terms = [f"{c:+.4g} {name}" for c, name in zip(x, "MJP", strict=True) if abs(c) > 1e-6]
+        words = re.sub(r"([+-])1 ", r"\1", " ".join(terms)).removeprefix("+")
         found.append((words or "0", f"{m:g}", f"{r:g}"))
     if len(found) > 1 and len({words for words, *_ in found}) == 1:
         return f"for each momentum_term and learning_rate it is {found[0][0]}"

@@ -276,7 +276,7 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     _require_hints(hints)
     known = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
     functions: dict[str, Any] = {name: known[name] for name in TASKS if callable(known.get(name))}
-    return graded_all(_in_process(functions), functions, names, hints)
+    return _graded_all(_in_process(functions), functions, names, hints)
 
 
 def grade_file(
@@ -329,7 +329,7 @@ def grade_file(
     if network is None:
         wanted = [task.name for task in each_task(names)]
         with StudentProcess(text, ending, seconds, megabytes, wanted) as student:
-            grades = graded_all(student.call, student.functions, names, hints, student.notes, student.unset)
+            grades = _graded_all(student.call, student.functions, names, hints, student.notes, student.unset)
             return replace(grades, flags=student.flags)
     from .network_task import NAME, TASK, judged_network
 
@@ -341,7 +341,7 @@ def grade_file(
         return Grades((_graded(NAME, judgement, hints),), tuple(student.notes), student.flags)
 
 
-def graded_all(
+def _graded_all(
     caller: Caller,
     there: Mapping[str, Any],
     names: Sequence[str] | None,
@@ -349,23 +349,7 @@ def graded_all(
     notes: Sequence[str] = (),
     not_set: Mapping[str, str] | None = None,
 ) -> Grades:
-    """Grade functions that a caller calls.
-
-    Parameters
-    ----------
-    caller : callable
-        Calls them.
-    there : mapping of str to object
-        Those that there are: functions, or whether each is the student's own.
-    names : sequence of str or None
-        The names of those that are graded.
-    hints : int
-        The number of hints that are printed.
-    notes : sequence of str
-        Sentences on the whole.
-    not_set : mapping of str to str, optional
-        Those that are written but not defined, and why.
-    """
+    """Grade functions that a caller calls; `there` has them, or whether each is the student's own."""
     grades, wrong = [], {}
     for task in each_task(names):
         if task.name not in there and not_set and task.name in not_set:

@@ -218,9 +218,9 @@ def _share(trial: Trial) -> str:
     pairs = [(trial.found, trial.expected)]
     if trial.task.result == "list":
         pairs = list(zip(as_list(trial.found) or [], trial.expected, strict=False))
-    if trial.task.result == "number" or any(np.shape(f) != np.shape(e) or isinstance(f, list) for f, e in pairs):
+    if trial.task.result == "number" or any(isinstance(f, list) or np.size(f) != np.size(e) for f, e in pairs):
         return ""
-    errors = np.concatenate([np.ravel(np.abs(f - e)) / max(np.max(np.abs(e)), 1e-300) for f, e in pairs])
+    errors = np.concatenate([np.abs(np.ravel(f) - np.ravel(e)) / max(np.abs(e).max(), 1e-300) for f, e in pairs])
     words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
     if errors.max() < 0.1:
         words = f"all are right up to {100 * errors.max():.1g} % of the largest"

@@ -3,14 +3,13 @@
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
 from itertools import chain, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .mistakes import Mistake, logistic, slope, softmax
-from .tasks import TASKS, Task, defined, functions
+from .tasks import TASKS, Task, functions, source_of
 
 Change = Callable[[Any, int], Any]
 """A changed array, of the array and of the number of rows of data."""
@@ -158,12 +157,6 @@ OF_NUMBERS: list[tuple[str, str, Callable[[Any, float], Any]]] = [
     ("numbers in {0} between -{1:g} and {1:g} are set to 0", "function", lambda A, c: np.where(np.abs(A) < c, 0, A)),
     ("{1:g} times the mean of each row is mixed into {0}", "terms", lambda A, c: (1 - c) * A + c * A.mean(1)[:, None]),
 ]
-ENTERS: dict[Any, str] = {
-    ast.Mult: "{0} is multiplied by {1}",
-    ast.Div: "{0} is divided by {1}",
-    ast.Add: "{1} is added to {0}",
-    ast.Sub: "{1} is subtracted from {0}",
-}
 
 
 def _normal(A: Any) -> Any:
@@ -191,6 +184,79 @@ def rows_of(arguments: Any) -> int:
     return next((len(argument) for argument in arguments if getattr(argument, "ndim", 0) == 2), 1)
 
 
+class Part(NamedTuple):
+    """A part of a formula: its name, which is empty for the whole; its text and syntax; and where it is."""
+
+    name: str
+    text: str
+    node: Any
+    places: list[tuple[int, int]]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is one number."""
+        return isinstance(self.node, ast.Constant) or self.name in ("momentum_term", "learning_rate")
+
+
+def _parts(task: Task) -> list[Part]:
+    """Return the parts of a formula, the shortest first: all occurrences of equal ones, and each one of several."""
+    source = source_of(task)
+    starts = [0, *(found.end() for found in re.finditer("\n", source))]
+    groups: dict[str, list[tuple[Any, Any]]] = {}
+
+    def visit(node: Any, parent: Any) -> None:
+        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Attribute | ast.Constant | ast.Name):
+            groups.setdefault(ast.get_source_segment(source, node) or "", []).append((node, parent))
+        children = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Call):
+            children = node.args
+        if isinstance(node, ast.ListComp):
+            children = [node.elt, node.generators[0].iter]
+        for child in children:
+            visit(child, node)
+
+    body: Any = ast.parse(source).body[0]
+    for statement in body.body:
+        visit(statement.value, statement)
+    found = []
+    for text, nodes in sorted(groups.items(), key=lambda one: len(one[0])):
+        places = [
+            (starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset)
+            for node, _ in nodes
+        ]
+        is_whole = isinstance(nodes[0][1], ast.Return)
+        found.append(Part("" if is_whole else _said(text), text, nodes[0][0], places))
+        if len(nodes) > 1:
+            found += [
+                Part(f"{_said(text)} in {_said(ast.unparse(parent))}", text, node, [place])
+                for (node, parent), place in zip(nodes, places, strict=True)
+            ]
+    return found
+
+
+def _said(text: str) -> str:
+    return re.sub(r"\bnp\.|, axis=\d, keepdims=True", "", text)
+
+
+def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
+    """Return the function with a text in the place of a part, for the change that the text calls, if it calls one."""
+    source, names = source_of(task), functions()
+    for start, end in reversed(part.places):
+        source = f"{source[:start]}({new}){source[end:]}"
+    exec(source, names)
+    function = names[task.name]
+
+    def made(change: Change | None = None) -> Callable[..., Any]:
+        def called(*args: Any) -> Any:
+            N = rows_of(args)
+            names["changed"] = lambda A: change(A, N)  # pyright: ignore[reportOptionalCall]
+            return function(*args)
+
+        return called
+
+    return made
+
+
 def mutated(task: Task) -> Iterator[Mistake]:
     """Yield the mistakes in a function's own formula: parts that are left out, changed, or replaced.
 
@@ -199,55 +265,87 @@ def mutated(task: Task) -> Iterator[Mistake]:
     >>> next(mutated(TASKS["error_output"])).name
     'T is left out'
     """
-    tree = defined(task)
-    parts = _parts(tree)
-    for nodes, _ in parts:
-        for words, look, new in _left_out(nodes[0]):
-            yield Mistake(words, look, _with_changes(task, _put(tree, nodes, new))())
-    for name, is_number, made in _changeable(task):
-        for words, look, change in OF_ONE_NUMBER if is_number else CHANGES:
-            yield Mistake(said(words, name), look, made(change), words)
-    for nodes, name in parts if task.name != "backprop_gradients" else ():
-        whole = isinstance(nodes[0], ast.Call) and len(nodes[0].args) == 1 and nodes[0].args[0]
-        inside = whole or (name == "" and len(task.arguments) == 1 and ast.Name(task.arguments[0], ast.Load()))
-        if inside:
-            made = _with_changes(task, _put(tree, nodes, lambda node, inside=inside: _call("changed", inside)))
-            for words, look, change in [*FUNCTIONS, *(BASES if name.startswith("exp(") else ())]:
-                instead = f"{said(words, _text(inside))} instead" + (f" of {name}" if name else "")
-                yield Mistake(instead, look, made(change))
-    for nodes, name in parts:
-        for words, look, new in _replacements(tree, nodes[0], name):
-            yield Mistake(words, look, _with_changes(task, _put(tree, nodes, new))())
+    parts, is_list = _parts(task), task.name == "backprop_gradients"  # its parts are those of the functions it calls
+    for part in parts:
+        for words, look, new in _left_out(part):
+            yield Mistake(words, look, _with(task, part, new)())
+    changeable = [
+        part for part in parts if part.name and (task.name != "backprop_gradients" or part.name in task.arguments)
+    ]
+    for part in changeable:
+        made = _with(task, part, f"changed({part.text})")
+        for words, look, change in OF_ONE_NUMBER if part.is_number else CHANGES:
+            yield Mistake(said(words, part.name), look, made(change), words)
+    for part in parts if not is_list else ():
+        inside = part.text[part.text.index("(") + 1 : -1] if isinstance(part.node, ast.Call) else ""
+        if not part.name and len(task.arguments) == 1:
+            inside = task.arguments[0]
+        if inside and "," not in inside:
+            made = _with(task, part, f"changed({inside})")
+            for words, look, change in [*FUNCTIONS, *(BASES if part.name.startswith("exp(") else ())]:
+                instead = f" instead of {part.name}" if part.name else " instead"
+                yield Mistake(said(words, _said(inside)) + instead, look, made(change))
+    for part in parts:
+        for words, look, new in _replacements(task, part):
+            yield Mistake(words, look, _with(task, part, new)())
 
 
 def with_numbers(task: Task) -> Iterator[Mistake]:
     """Yield the mistakes in which a number enters a function's formula, or an argument once more."""
-    if "backprop_gradients" in (task.name, *task.calls[1:]):
+    if len(task.calls) > 1:
         return
-    for name, _, made in _changeable(task):
-        for (words, look, change), c in product(OF_NUMBERS, NUMBERS):
-            with_number = made(lambda A, N, change=change, c=c: change(A, c))
-            yield Mistake(said(words, name, c), look, with_number, said(words.replace("{1:g}", "some number"), name))
-    tree = defined(task)
-    for nodes, name in _parts(tree) if "backprop_gradients" not in task.calls else ():
-        for other, (symbol, words) in product(task.arguments, ENTERS.items()):
-            if other not in name.split():
-                enters = lambda node, other=other, symbol=symbol: (  # noqa: E731
-                    ast.BinOp(node, symbol(), ast.Name(other, ast.Load()))
-                )
-                yield Mistake(
-                    words.format(name or "it", other), "terms", _with_changes(task, _put(tree, nodes, enters))()
-                )
+    for part in _parts(task):
+        made = _with(task, part, f"changed({part.text})")
+        for (words, look, change), c in product(OF_NUMBERS, NUMBERS) if part.name else ():
+            name, family = said(words, part.name, c), said(words.replace("{1:g}", "some number"), part.name)
+            yield Mistake(name, look, made(lambda A, N, change=change, c=c: change(A, c)), family)
+    for part, name in product(_parts(task) if "backprop_gradients" not in task.calls else (), task.arguments):
+        whole = part.name or "it"
+        if name not in whole.split():
+            yield Mistake(f"{whole} is multiplied by {name}", "factors", _with(task, part, f"({part.text}) * {name}")())
+            yield Mistake(f"{whole} is divided by {name}", "factors", _with(task, part, f"({part.text}) / {name}")())
+            yield Mistake(f"{name} is added to {whole}", "terms", _with(task, part, f"({part.text}) + {name}")())
+            yield Mistake(f"{name} is subtracted from {whole}", "terms", _with(task, part, f"({part.text}) - {name}")())
 
 
-def _changeable(task: Task) -> Iterator[tuple[str, bool, Callable[..., Any]]]:
-    """Yield the parts of a formula: the name, whether it is one number, and the function with a change of it."""
-    tree = defined(task)
-    for nodes, name in _parts(tree):
-        if name and (task.name != "backprop_gradients" or name in task.arguments):
-            is_number = isinstance(nodes[0], ast.Constant) or name in ("momentum_term", "learning_rate")
-            made = _with_changes(task, _put(tree, nodes, lambda node: _call("changed", node)))
-            yield name, is_number, made
+OPERATORS = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided", "@": "multiplied as matrices"}
+SYMBOLS: dict[Any, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@"}
+
+
+def _left_out(part: Part) -> Iterator[tuple[str, str, str]]:
+    """Yield what is left of a part of which something is left out: words, what to look at, and the new text."""
+    node = part.node
+    if isinstance(node, ast.BinOp):
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        of = "" if isinstance(node.left, ast.Name) and isinstance(node.right, ast.Name) else f" of {_said(part.text)}"
+        yield f"{_said(right)} is left out{of}", "terms", left
+        yield f"{_said(left)} is left out{of}", "terms", right
+        if isinstance(node.op, ast.Sub):
+            yield f"{_said(left)} is left out{of}", "terms", f"-({right})"
+    if isinstance(node, ast.Attribute):
+        yield f"{ast.unparse(node.value)} is not transposed", "shape", ast.unparse(node.value)
+
+
+def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
+    """Yield what may stand in the place of a part: words, what to look at, and the new text."""
+    node: Any = part.node
+    if isinstance(node, ast.BinOp):
+        left, right, symbol = ast.unparse(node.left), ast.unparse(node.right), SYMBOLS[type(node.op)]
+        yield f"{_said(left)} and {_said(right)} are swapped", "order", f"({right}) {symbol} ({left})"
+        for other, (one, two) in product(set(OPERATORS) - {symbol}, ((left, right), (right, left))):
+            words = f"{_said(one)} and {_said(two)} are {OPERATORS[other]}, not {OPERATORS[symbol]}"
+            yield words, "order", f"({one}) {other} ({two})"
+    if part.text.startswith("np.sum("):
+        axis, inside = re.search(r"axis=\d", part.text), ast.unparse(part.node.args[0])
+        for name in ("max", "min", "prod", "mean", "median", "std", "var", "argmax", "linalg.norm"):
+            for other, over in (("axis=0", " along axis 0"), ("axis=1", " along axis 1"), ("", " of all entries")):
+                words = f"{name.removeprefix('linalg.')}{'' if axis and axis[0] == other else over}"
+                keep = f", {other}, keepdims=True" if other else ""
+                yield f"{words} is taken instead of the sum", "function", f"np.{name}({inside}{keep})"
+    if isinstance(node, ast.Name):
+        for other in dict.fromkeys(re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", source_of(task))):
+            if other != node.id:
+                yield f"{other} is taken instead of {part.name}", "argument", other
 
 
 def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mistake]:
@@ -255,7 +353,7 @@ def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mis
     exact = functions()[task.name]
     for words, look, change in CHANGES:
         name = OF_RESULTS.get(words) or said(words, "")
-        for some in {tuple(range(parts)), tuple(wrong)} if parts else ((),):
+        for some in dict.fromkeys([tuple(range(parts)), tuple(wrong)]) if parts else ((),):
 
             def made(*args: Any, change: Change = change, some: Sequence[int] = some) -> Any:
                 right, N = exact(*args), rows_of(args)
@@ -286,122 +384,3 @@ def any_of(task: Task) -> Iterator[Mistake]:
     yield from chain(changed_result(task, 0, ()), mutated(task))
     if task.name in ("logistic", "softmax"):
         yield from with_numbers(task)
-
-
-def _call(name: str, *nodes: Any) -> ast.Call:
-    return ast.Call(ast.Name(name, ast.Load()), list(nodes), [])
-
-
-def _with_changes(task: Task, code: Any) -> Callable[..., Callable[..., Any]]:
-    """Return a function of a change, that returns a defined function with this change in it."""
-    names = functions()
-    exec(code, names)
-    function = names[task.name]
-
-    def made(change: Change | None = None) -> Callable[..., Any]:
-        def called(*args: Any) -> Any:
-            N = rows_of(args)
-            names["changed"] = lambda A: change(A, N)  # pyright: ignore[reportOptionalCall]
-            return function(*args)
-
-        return called
-
-    return made
-
-
-def _parts(tree: ast.Module) -> list[tuple[list[Any], str]]:
-    """Return the parts of a formula with their names: all occurrences of equal parts, and each one of several."""
-    groups: dict[str, list[tuple[Any, Any]]] = {}
-
-    def visit(node: Any, parent: Any) -> None:
-        is_list = isinstance(node, ast.List | ast.ListComp)
-        if isinstance(node, ast.expr) and not is_list and isinstance(getattr(node, "ctx", None), ast.Load | None):
-            groups.setdefault(_text(node), []).append((node, parent))
-        children = list(ast.iter_child_nodes(node))
-        if isinstance(node, ast.Call):
-            children = node.args
-        if isinstance(node, ast.ListComp):
-            children = [node.elt, node.generators[0].iter]
-        for child in children:
-            visit(child, node)
-
-    for statement in tree.body[0].body:  # pyright: ignore[reportAttributeAccessIssue]
-        visit(statement.value, statement)
-    found = []
-    for name, places in sorted(groups.items(), key=lambda one: len(one[0])):
-        is_whole = isinstance(places[0][1], ast.Return)
-        found.append(([node for node, _ in places], "" if is_whole else name))
-        if len(places) > 1:
-            found += [([node], f"{name} in {_text(parent)}") for node, parent in places]
-    return found
-
-
-def _text(node: ast.AST) -> str:
-    return re.sub(r"\bnp\.|, axis=\d, keepdims=True", "", ast.unparse(node))
-
-
-def _put(tree: ast.Module, nodes: Sequence[Any], new: Callable[[Any], Any]) -> Any:
-    """Return the code of a definition with other nodes in the places of some."""
-    memo: dict[int, Any] = {}
-    changed = deepcopy(tree, memo)
-    places = {id(memo[id(node)]) for node in nodes}
-
-    class Put(ast.NodeTransformer):
-        def visit(self, node: Any) -> Any:
-            return new(node) if id(node) in places else self.generic_visit(node)
-
-    return compile(ast.fix_missing_locations(Put().visit(changed)), "mutation", "exec")
-
-
-OPERATORS: dict[Any, str] = {
-    ast.Add: "added",
-    ast.Sub: "subtracted",
-    ast.Mult: "multiplied",
-    ast.Div: "divided",
-    ast.MatMult: "multiplied as matrices",
-}
-
-
-def _left_out(node: Any) -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
-    """Yield what is left of a part of which something is left out: words, what to look at, and the new part."""
-    if isinstance(node, ast.BinOp):
-        left, right, whole = _text(node.left), _text(node.right), _text(node)
-        of = "" if isinstance(node.left, ast.Name) and isinstance(node.right, ast.Name) else f" of {whole}"
-        yield f"{right} is left out{of}", "terms", lambda old: old.left
-        yield f"{left} is left out{of}", "terms", lambda old: old.right
-        if isinstance(node.op, ast.Sub):
-            yield f"{left} is left out{of}", "terms", lambda old: ast.UnaryOp(ast.USub(), old.right)
-    if isinstance(node, ast.Attribute):
-        yield f"{_text(node.value)} is not transposed", "shape", lambda old: old.value
-
-
-def _replacements(tree: ast.Module, node: Any, name: str) -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
-    """Yield what may stand in the place of a part: words, what to look at, and the new part, of the old one."""
-    if isinstance(node, ast.BinOp):
-        left, right, symbol = _text(node.left), _text(node.right), type(node.op)
-        yield f"{left} and {right} are swapped", "order", lambda old: ast.BinOp(old.right, old.op, old.left)
-        for other in OPERATORS:
-            if other is not symbol:
-                words = f"{{}} and {{}} are {OPERATORS[other]}, not {OPERATORS[symbol]}"
-                new = lambda old, other=other: ast.BinOp(old.left, other(), old.right)  # noqa: E731
-                swapped = lambda old, other=other: ast.BinOp(old.right, other(), old.left)  # noqa: E731
-                yield words.format(left, right), "order", new
-                yield words.format(right, left), "order", swapped
-    if isinstance(node, ast.Call) and _text(node.func) == "sum":
-        axis = next((ast.literal_eval(one.value) for one in node.keywords if one.arg == "axis"), None)
-        for function, k in product(
-            ("max", "min", "prod", "mean", "median", "std", "var", "argmax", "linalg.norm"), (0, 1, None)
-        ):
-            call: Any = ast.parse(
-                f"np.{function}(_{'' if k is None else f', axis={k}, keepdims=True'})", mode="eval"
-            ).body
-            over = "" if k == axis else " of all entries" if k is None else f" along axis {k}"
-            words = f"{function.removeprefix('linalg.')}{over} is taken instead of the sum"
-            yield words, "function", lambda old, call=call: ast.Call(call.func, [old.args[0]], call.keywords)
-    for other in dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)):
-        if isinstance(node, ast.Name) and other not in (node.id, "np", "zip", *TASKS):
-            yield (
-                f"{other} is taken instead of {name}",
-                "argument",
-                lambda old, other=other: ast.Name(other, ast.Load()),
-            )

@@ -11,7 +11,9 @@ from ...catalog import ACTIVATIONS, LOSSES
 from ...core.network import Network
 from .comparison import same
 from .explaining import OF_ROWS, relations
-from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, said
+from .mistakes import named
+from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, mutated, said, with_numbers
+from .tasks import TASKS
 
 Pass = Callable[..., tuple[Any, Any]]
 """A loss and its gradient, of theta, X and T."""
@@ -180,77 +182,55 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
 
 def _penalties(network: Network, matrices: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     def of(theta: Any, some: Any) -> Any:
-        values = [p.value(theta[t.span].reshape(1, -1)) for t in some for p in network.penalties]
-        return sum(values)
+        return sum(p.value(theta[t.span].reshape(1, -1)) for t in some for p in network.penalties)
 
     for tensor in matrices:
         yield f"only {tensor} enters the penalty", lambda theta, X, tensor=tensor: of(theta, [tensor])
     yield "the penalty is taken of biases too", lambda theta, X: of(theta, network.layout.tensors)
     yield "the penalty is divided by N, the number of rows", lambda theta, X: of(theta, matrices) / len(X)
-    yield "the penalty is multiplied by N, the number of rows", lambda theta, X: of(theta, matrices) * len(X)
-    yield "the penalty is doubled", lambda theta, X: of(theta, matrices) * 2
-    yield "the penalty is halved", lambda theta, X: of(theta, matrices) / 2
-    yield "the penalty is subtracted", lambda theta, X: -of(theta, matrices)
+    for c in (0.5, 2, -1):
+        yield f"the penalty is multiplied by {c:g}", lambda theta, X, c=c: of(theta, matrices) * c
 
 
 def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
     """Yield losses that rows or classes enter in another way."""
 
-    def with_sum(made: Callable[..., Any]) -> Pass:
+    def with_sum(made: Callable[..., Any], scale: Callable[[int, int], float] = lambda N, O: 1) -> Pass:
         def passed(theta: Any, X: Any, T: Any) -> Any:
-            rows = len(X) if network.reduction == "mean" else 1
             Z, penalty = network.forward(theta, X)[0][-1], network.penalty(theta, network.batch(theta, X, T))
-            return made(Z, network.loss_function.predict(Z), T) / rows + penalty, None
+            rows = len(X) if network.reduction == "mean" else 1
+            return made(Z, network.loss_function.predict(Z), T) * scale(*Z.shape) / rows + penalty, None
 
         return passed
 
-    def of_exponentials(axis: int | None, shift: bool) -> Pass:
-        def made(Z: Any, Y: Any, T: Any) -> Any:
-            E = np.exp(Z - Z.max(axis=1, keepdims=True) if shift else Z)
-            return -np.sum(T * np.log(E / E.sum(axis=axis, keepdims=True)))
+    def of_exponentials(Z: Any, axis: int | None, shift: bool) -> Any:
+        E = np.exp(Z - Z.max(axis=1, keepdims=True) if shift else Z)
+        return E / E.sum(axis=axis, keepdims=True)
 
-        return with_sum(made)
-
+    right = lambda Z, Y, T: np.sum(network.loss_function.value(Z, T))  # noqa: E731
     for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100) if network.reduction == "mean" else ():
-        right = lambda Z, T: np.sum(network.loss_function.value(Z, T))  # noqa: E731
-        yield f"N is always {c}", with_sum(lambda Z, Y, T, c=c, right=right: right(Z, T) * len(Z) / c)
-        yield f"N is at most {c}", with_sum(lambda Z, Y, T, c=c, right=right: right(Z, T) * max(len(Z) / c, 1))
-    for shift in (False, True):
-        yield "the softmax is taken over the rows, not over the classes of each row", of_exponentials(0, shift)
-        yield "the softmax is taken over all entries, not over the classes of each row", of_exponentials(None, shift)
-    for words, loss in (
+        yield f"N is always {c}", with_sum(right, lambda N, O, c=c: N / c)
+        yield f"N is at most {c}", with_sum(right, lambda N, O, c=c: max(N / c, 1))
+    for shift, (axis, words) in product((False, True), ((0, "the rows"), (None, "all entries"))):
+        made = lambda Z, Y, T, axis=axis, shift=shift: -np.sum(T * np.log(of_exponentials(Z, axis, shift)))  # noqa: E731
+        yield f"the softmax is taken over {words}, not over the classes of each row", with_sum(made)
+    lost = "(N, 1) less (N,) is (N, N): T has lost its axis of outputs"
+    known = [
         ("the terms of the targets that are 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
         ("the terms of the targets that are 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
-        (
-            "the terms of the other classes, (1 - T) log(1 - Y), are added",
-            lambda Z, Y, T: -np.sum(T * np.log(Y) + (1 - T) * np.log(1 - Y)),
-        ),
-        ("the entropy of the outputs is taken", lambda Z, Y, T: -np.sum(Y * np.log(Y))),
-        ("the logarithm is missing", lambda Z, Y, T: -np.sum(T * Y)),
-        ("the logarithm is to the base 10", lambda Z, Y, T: -np.sum(T * np.log10(Y))),
-        ("the logarithm is to the base 2", lambda Z, Y, T: -np.sum(T * np.log2(Y))),
-        ("the error is squared", lambda Z, Y, T: np.sum((Y - T) ** 2)),
         ("half of the squared error is taken", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
-        ("the absolute error is taken", lambda Z, Y, T: np.sum(np.abs(Y - T))),
         ("the root of the mean squared error is taken", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
-        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
-        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
-        ("(N, 1) less (N,) is (N, N): T has lost its axis of outputs", lambda Z, Y, T: np.mean((Y - T.T) ** 2)),
-    ):
+        (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
+        (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
+        *((one.name, lambda Z, Y, T, made=one.made: made(Y, T)) for one in named(TASKS["loss"])),
+    ]
+    for words, loss in known:
         yield words, with_sum(loss)
-        yield (
-            f"{words}; and the rows are summed, not averaged",
-            with_sum(lambda Z, Y, T, loss=loss: len(Z) * loss(Z, Y, T)),
-        )
-        yield (
-            f"{words}; and it is the mean over all entries",
-            with_sum(
-                lambda Z, Y, T, loss=loss: loss(Z, Y, T) * (len(Z) if network.reduction == "mean" else 1) / Z.size
-            ),
-        )
-    for (words, _, change), c in product(OF_NUMBERS, NUMBERS):
-        cut = lambda Z, Y, T, change=change, c=c: -np.sum(T * np.log(change(Y, c)))  # noqa: E731
-        yield said(words, "the probability of each class", c), with_sum(cut)
+        yield f"{words}; and the rows are summed, not averaged", with_sum(loss, lambda N, O: N)
+        yield f"{words}; and it is divided by the number of outputs", with_sum(loss, lambda N, O: 1 / O)
+        yield f"{words}; and it is the mean over all entries", with_sum(loss, lambda N, O: 1 / (N * O))
+    for one in chain(mutated(TASKS["loss"]), with_numbers(TASKS["loss"])):
+        yield one.name, with_sum(lambda Z, Y, T, made=one.made: made(Y, T))
 
 
 def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
@@ -263,11 +243,11 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
 
         yield f"the parts of the gradient have another order than theta: {words}", ordered
     for words, rows in OF_ROWS:
-        for scale, count in (("", 0), (", divided by N", -1), (", multiplied by N", 1)):
+        for is_part, scale in ((False, ""), (True, ", divided by N")):
 
-            def of_rows(theta: Any, X: Any, T: Any, rows: slice = rows, count: int = count) -> Any:
+            def of_rows(theta: Any, X: Any, T: Any, rows: slice = rows, is_part: bool = is_part) -> Any:
                 J = network.loss_and_gradient(theta, X[rows], T[rows])[1] if len(X[rows]) else 0 * theta
-                return None, J * float(len(X)) ** count * (len(X[rows]) if count else 1)
+                return None, J * (len(X[rows]) / len(X) if is_part else 1)
 
             yield f"in the gradient, {words}{scale}", of_rows
     for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):

@@ -144,7 +144,7 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
             )
     wrong = [fault for fault in faults if fault]
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
-    is_vague = any(re.search(VAGUE, fault.mistake) for fault in wrong)
+    is_vague = faults[0] is None or any(re.search(VAGUE, fault.mistake) for fault in wrong)
     name = first.mistake
     if loss_is_wrong or (is_vague and all(trial.found is not None for trial in gradients)):
         name = explained(network, losses if loss_is_wrong else gradients, loss_is_wrong) or name

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,140 +46,90 @@ class Task:
         return tuple(name for name in TASKS if re.search(rf"\b{name}\(", self.solution))
 
 
-_LIST = "[JWh, Jbh, JWo, Jbo], with the shapes of the parameters"
-TASKS = {
-    task.name: task
-    for task in (
-        Task(
-            "logistic",
-            ("z",),
-            "array",
-            "an array of the shape of z",
-            "The logistic function σ maps each number by itself to one between 0 and 1; it rises, and σ(0) = ½.",
-            "1 / (1 + np.exp(-z))",
-        ),
-        Task(
-            "softmax",
-            ("z",),
-            "array",
-            "an array of the shape of z",
-            "The softmax makes each row positive, and then divides it by a number of that row, so that it sums to 1.",
-            "np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)",
-        ),
-        Task(
-            "hidden_activations",
-            ("X", "Wh", "bh"),
-            "array",
-            "H, (rows, hidden units)",
-            "Z_h is a product of matrices plus the bias of each hidden unit; H is the logistic function of Z_h.",
-            "logistic(X @ Wh + bh)",
-        ),
-        Task(
-            "output_activations",
-            ("H", "Wo", "bo"),
-            "array",
-            "Y, (rows, outputs)",
-            "Z_o is a product of matrices plus the bias of each output; Y is the softmax of each row of Z_o.",
-            "softmax(H @ Wo + bo)",
-        ),
-        Task(
-            "loss",
-            ("Y", "T"),
-            "number",
-            "one number",
-            "The cross-entropy ξ is a sum over rows and classes, in which T picks the probability of the true class.",
-            "-np.sum(T * np.log(Y))",
-        ),
-        Task(
-            "error_output",
-            ("Y", "T"),
-            "array",
-            "Eo, (rows, outputs)",
-            "δ_o = ∂ξ/∂Z_o: most of the product of ∂ξ/∂Y and ∂Y/∂Z_o cancels.",
-            "Y - T",
-        ),
-        Task(
-            "gradient_weight_out",
-            ("H", "Eo"),
-            "array",
-            "JWo, of the shape of Wo, (hidden units, outputs)",
-            "∂ξ/∂W_o: each weight joins a hidden unit and an output, and the rows' parts are summed.",
-            "H.T @ Eo",
-        ),
-        Task(
-            "gradient_bias_out",
-            ("Eo",),
-            "bias",
-            "Jbo, of the shape of bo, (1, outputs)",
-            "∂ξ/∂b_o: ∂Z_o/∂b_o is 1, and the rows' parts are summed.",
-            "np.sum(Eo, axis=0, keepdims=True)",
-        ),
-        Task(
-            "error_hidden",
-            ("H", "Wo", "Eo"),
-            "array",
-            "Eh, (rows, hidden units)",
-            "δ_h = ∂ξ/∂Z_h is a product of two factors: ∂ξ/∂H, in which δ_o comes back through the weights that H went "
-            "through, and ∂H/∂Z_h, the slope of the logistic function.",
-            "H * (1 - H) * (Eo @ Wo.T)",
-        ),
-        Task(
-            "gradient_weight_hidden",
-            ("X", "Eh"),
-            "array",
-            "JWh, of the shape of Wh, (inputs, hidden units)",
-            "∂ξ/∂W_h: each weight joins an input and a hidden unit, and the rows' parts are summed.",
-            "X.T @ Eh",
-        ),
-        Task(
-            "gradient_bias_hidden",
-            ("Eh",),
-            "bias",
-            "Jbh, of the shape of bh, (1, hidden units)",
-            "∂ξ/∂b_h: ∂Z_h/∂b_h is 1, and the rows' parts are summed.",
-            "np.sum(Eh, axis=0, keepdims=True)",
-        ),
-        Task(
-            "backprop_gradients",
-            ("X", "T", "Wh", "bh", "Wo", "bo"),
-            "list",
-            _LIST,
-            "H and Y go forward; δ_o and then δ_h come back; each gradient belongs to the inputs of its layer.",
-            "H = hidden_activations(X, Wh, bh); Y = output_activations(H, Wo, bo)\n"
-            "Eo = error_output(Y, T); Eh = error_hidden(H, Wo, Eo)\n"
-            "[gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh),\n"
-            " gradient_weight_out(H, Eo), gradient_bias_out(Eo)]",
-        ),
-        Task(
-            "update_momentum",
-            ("X", "T", "ls_of_params", "Ms", "momentum_term", "learning_rate"),
-            "list",
-            "the new moments of [Wh, bh, Wo, bo]",
-            "A new moment keeps a share of the old one, and the gradient at the parameters as they are pushes it "
-            "downhill.",
-            "[momentum_term * M - learning_rate * J\n for M, J in zip(Ms, backprop_gradients(X, T, *ls_of_params))]",
-        ),
-        Task(
-            "update_params",
-            ("ls_of_params", "Ms"),
-            "list",
-            "the new [Wh, bh, Wo, bo]",
-            "The parameters move by their moments, which point downhill already.",
-            "[P + M for P, M in zip(ls_of_params, Ms)]",
-        ),
-    )
-}
+def _tasks(text: str) -> dict[str, Task]:
+    """Return tasks from blocks of lines: arguments, result and its shape; the step of the derivation; the solution."""
+    found = {}
+    for block in text.strip().split("\n\n"):
+        head, *lines = block.splitlines()
+        name, arguments, result, shape = re.split(r"\(|\): |; ", head, maxsplit=3)
+        solution = "\n".join(line[4:] for line in lines if line.startswith(">>> "))
+        step = " ".join(line for line in lines if not line.startswith(">>> "))
+        found[name] = Task(name, tuple(arguments.split(", ")), result, shape, step, solution)
+    return found
 
 
-def defined(task: Task) -> ast.Module:
+TASKS = _tasks("""
+logistic(z): array; an array of the shape of z
+The logistic function σ maps each number by itself to one between 0 and 1; it rises, and σ(0) = ½.
+>>> 1 / (1 + np.exp(-z))
+
+softmax(z): array; an array of the shape of z
+The softmax makes each row positive, and then divides it by a number of that row, so that it sums to 1.
+>>> np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
+
+hidden_activations(X, Wh, bh): array; H, (rows, hidden units)
+Z_h is a product of matrices plus the bias of each hidden unit; H is the logistic function of Z_h.
+>>> logistic(X @ Wh + bh)
+
+output_activations(H, Wo, bo): array; Y, (rows, outputs)
+Z_o is a product of matrices plus the bias of each output; Y is the softmax of each row of Z_o.
+>>> softmax(H @ Wo + bo)
+
+loss(Y, T): number; one number
+The cross-entropy ξ is a sum over rows and classes, in which T picks the probability of the true class.
+>>> -np.sum(T * np.log(Y))
+
+error_output(Y, T): array; Eo, (rows, outputs)
+δ_o = ∂ξ/∂Z_o: most of the product of ∂ξ/∂Y and ∂Y/∂Z_o cancels.
+>>> Y - T
+
+gradient_weight_out(H, Eo): array; JWo, of the shape of Wo, (hidden units, outputs)
+∂ξ/∂W_o: each weight joins a hidden unit and an output, and the rows' parts are summed.
+>>> H.T @ Eo
+
+gradient_bias_out(Eo): bias; Jbo, of the shape of bo, (1, outputs)
+∂ξ/∂b_o: ∂Z_o/∂b_o is 1, and the rows' parts are summed.
+>>> np.sum(Eo, axis=0, keepdims=True)
+
+error_hidden(H, Wo, Eo): array; Eh, (rows, hidden units)
+δ_h = ∂ξ/∂Z_h is a product of two factors: ∂ξ/∂H, in which δ_o comes back through the weights that H went through, and
+∂H/∂Z_h, the slope of the logistic function.
+>>> H * (1 - H) * (Eo @ Wo.T)
+
+gradient_weight_hidden(X, Eh): array; JWh, of the shape of Wh, (inputs, hidden units)
+∂ξ/∂W_h: each weight joins an input and a hidden unit, and the rows' parts are summed.
+>>> X.T @ Eh
+
+gradient_bias_hidden(Eh): bias; Jbh, of the shape of bh, (1, hidden units)
+∂ξ/∂b_h: ∂Z_h/∂b_h is 1, and the rows' parts are summed.
+>>> np.sum(Eh, axis=0, keepdims=True)
+
+backprop_gradients(X, T, Wh, bh, Wo, bo): list; [JWh, Jbh, JWo, Jbo], with the shapes of the parameters
+H and Y go forward; δ_o and then δ_h come back; each gradient belongs to the inputs of its layer.
+>>> H = hidden_activations(X, Wh, bh); Y = output_activations(H, Wo, bo)
+>>> Eo = error_output(Y, T); Eh = error_hidden(H, Wo, Eo)
+>>> [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh),
+>>>  gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
+
+update_momentum(X, T, ls_of_params, Ms, momentum_term, learning_rate): list; the new moments of [Wh, bh, Wo, bo]
+A new moment keeps a share of the old one, and the gradient at the parameters as they are pushes it downhill.
+>>> [momentum_term * M - learning_rate * J
+>>>  for M, J in zip(Ms, backprop_gradients(X, T, *ls_of_params))]
+
+update_params(ls_of_params, Ms): list; the new [Wh, bh, Wo, bo]
+The parameters move by their moments, which point downhill already.
+>>> [P + M for P, M in zip(ls_of_params, Ms)]
+""")
+
+
+def source_of(task: Task) -> str:
     """Return the definition of a function: its solution."""
-    module = ast.parse(f"def {task.name}({', '.join(task.arguments)}): 0")
-    *before, last = ast.parse(task.solution).body
-    module.body[0].body = [*before, ast.Return(last.value)]  # pyright: ignore[reportAttributeAccessIssue]
-    return ast.fix_missing_locations(module)
+    lines, start = task.solution.splitlines(), ast.parse(task.solution).body[-1].lineno - 1
+    body = [*lines[:start], f"return {lines[start]}", *lines[start + 1 :]]
+    return "\n    ".join([f"def {task.name}({', '.join(task.arguments)}):", *body])
 
 
-_CODE = [compile(defined(task), task.name, "exec") for task in TASKS.values()]
+_CODE = [compile(source_of(task), task.name, "exec") for task in TASKS.values()]
 
 
 def functions(faulty: Functions | None = None) -> dict[str, Any]:
@@ -198,21 +148,8 @@ def functions(faulty: Functions | None = None) -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class Case:
-    """Arguments that functions are tried on.
-
-    Parameters
-    ----------
-    words : str
-        A description.
-    shape : tuple of int
-        The numbers of rows, inputs, hidden units and outputs.
-    momentum, rate : float
-        The momentum and the learning rate.
-    size : float
-        How large numbers are.
-    """
+class Case(NamedTuple):
+    """Arguments: in words; numbers of rows, inputs, hidden units and outputs; momentum and rate; how large they are."""
 
     words: str
     shape: tuple[int, int, int, int]

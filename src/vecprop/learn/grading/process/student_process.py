@@ -37,29 +37,8 @@ MOST_ENDLESS = 3
 class StudentProcess:
     """The functions of a file; each is called in another process, which is started anew if it ends or is too slow.
 
-    Parameters
-    ----------
-    text : str
-        The file's content.
-    ending : {".py", ".ipynb", ".md"}
-        What it is.
-    seconds : float
-        The processor time for the whole file without its imports, and for each call.
-    megabytes : int
-        The memory of the process.
-    wanted : sequence of str
-        The names that are graded.
-
-    Attributes
-    ----------
-    functions : dict of str to bool
-        The functions that the file defines, and whether each is the student's own.
-    unset : dict of str to str
-        The functions that the file contains but does not come to define, and why.
-    notes : list of str
-        Sentences on the file as a whole.
-    only_definitions : bool
-        Whether only imports, functions and simple values were run, because the whole file does not end.
+    After `__enter__`, `functions` has the functions that the file defines, and whether each is the student's own;
+    `unset` those that it contains but does not come to define, and why; `notes` sentences on the file as a whole.
     """
 
     def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()) -> None:
