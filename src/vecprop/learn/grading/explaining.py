@@ -12,7 +12,7 @@ import numpy as np
 
 from .comparison import PRECISION, as_list, right, same
 from .mistakes import Mistake, named
-from .mutations import any_of, changed_result, inherited, mutated, rows_of, with_numbers
+from .mutations import any_of, changed_result, inherited, mutated, rows_of, said, with_numbers
 from .process.student import Outcome
 from .tasks import CASES, Task, functions
 
@@ -139,8 +139,10 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
         warnings.simplefilter("ignore")
         found = next((mistake for mistake in candidates() if mistake.made is len or explains(mistake.made)), None)
         if found and found.words:  # another number, or the same change of another factor, may come to the same results
-            others = (with_numbers if "some number" in found.words else mutated)(task)
-            equal = [one.name for one in others if one.words == found.words and explains(one.made)]
+            same_words = [one for one in chain(mutated(task), with_numbers(task)) if one.words == found.words]
+            simple = {said(found.words, name) for name in (*task.arguments, "M", "P", "J")}
+            is_number = "some number" in found.words
+            equal = [one.name for one in same_words if (is_number or one.name in simple) and explains(one.made)]
             names = list(dict.fromkeys([found.name, *equal]))
             return replace(
                 found, name=found.words if "some number" in found.words and names[1:] else " or ".join(names)
@@ -235,7 +237,7 @@ def _added(found: Any, expected: Any) -> Any:
 
 
 Pair = tuple[Trial, int, np.ndarray, np.ndarray]
-"""A call, the number of a part of its list, and this part, or the whole result: as it is, and as it should be."""
+"""A call, the number of a part of its list, and this part or the whole result, returned and right."""
 
 
 def fitted(trials: Sequence[Trial]) -> Mistake | None:

@@ -1,4 +1,4 @@
-"""How functions are often wrong: the mistakes with names of their own, in words and as formulas.
+"""Common mistakes in each function, in words and as formulas.
 
 Each line has what to look at, the mistake, and the wrong formula. The mistakes of any formula are in `mutations`.
 """
@@ -260,7 +260,7 @@ _BACKPROP = _SCOPE["backprop_gradients"]
 
 @cache
 def named(task: Task) -> list[Mistake]:
-    """Return the mistakes of a function that have names of their own.
+    """Return the common mistakes in a function.
 
     Examples
     --------

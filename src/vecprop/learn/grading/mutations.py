@@ -1,4 +1,4 @@
-"""Mistakes that any formula can have: a part of it is changed, left out, or taken the place of by another."""
+"""Mistakes that any formula can have: a part is changed, left out, or replaced."""
 
 import ast
 import re
@@ -239,7 +239,7 @@ def _said(text: str) -> str:
 
 
 def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
-    """Return the function with a text in the place of a part, for the change that the text calls, if it calls one."""
+    """Return the function with a text in the place of a part; the text may call a change, which is given later."""
     source, names = source_of(task), functions()
     for start, end in reversed(part.places):
         source = f"{source[:start]}({new}){source[end:]}"
@@ -265,7 +265,7 @@ def mutated(task: Task) -> Iterator[Mistake]:
     >>> next(mutated(TASKS["error_output"])).name
     'T is left out'
     """
-    parts, is_list = _parts(task), task.name == "backprop_gradients"  # its parts are those of the functions it calls
+    parts, is_list = _parts(task), task.name == "backprop_gradients"  # the functions that it calls have the other parts
     for part in parts:
         for words, look, new in _left_out(part):
             yield Mistake(words, look, _with(task, part, new)())
@@ -291,7 +291,7 @@ def mutated(task: Task) -> Iterator[Mistake]:
 
 
 def with_numbers(task: Task) -> Iterator[Mistake]:
-    """Yield the mistakes in which a number enters a function's formula, or an argument once more."""
+    """Yield changes of a formula by a number, or by an argument that enters again."""
     if len(task.calls) > 1:
         return
     for part in _parts(task):
@@ -313,7 +313,7 @@ SYMBOLS: dict[Any, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "
 
 
 def _left_out(part: Part) -> Iterator[tuple[str, str, str]]:
-    """Yield what is left of a part of which something is left out: words, what to look at, and the new text."""
+    """Yield a part without one of its operands: words, what to look at, and the new text."""
     node = part.node
     if isinstance(node, ast.BinOp):
         left, right = ast.unparse(node.left), ast.unparse(node.right)
@@ -327,7 +327,7 @@ def _left_out(part: Part) -> Iterator[tuple[str, str, str]]:
 
 
 def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
-    """Yield what may stand in the place of a part: words, what to look at, and the new text."""
+    """Yield replacements of a part: words, what to look at, and the new text."""
     node: Any = part.node
     if isinstance(node, ast.BinOp):
         left, right, symbol = ast.unparse(node.left), ast.unparse(node.right), SYMBOLS[type(node.op)]
@@ -371,7 +371,7 @@ AFFECTED |= {"gradient_weight_out": (2,), "gradient_bias_out": (3,)}
 
 
 def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequence[int] = ()) -> Iterator[Mistake]:
-    """Yield the mistakes of the functions that a function calls, of those that the wrong parts of a list depend on."""
+    """Yield the mistakes of the called functions that the wrong parts of a list depend on."""
     for called in map(TASKS.__getitem__, task.calls):
         if set(wrong) <= set(AFFECTED.get(called.name, wrong)):
             for mistake in chain(of(called), inherited(called, of, wrong)):
@@ -380,7 +380,7 @@ def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequen
 
 
 def any_of(task: Task) -> Iterator[Mistake]:
-    """Yield the mistakes of a function that is called: those that have no names of their own."""
+    """Yield the mistakes of a function that are not in `mistakes`."""
     yield from chain(changed_result(task, 0, ()), mutated(task))
     if task.name in ("logistic", "softmax"):
         yield from with_numbers(task)

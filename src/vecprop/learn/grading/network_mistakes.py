@@ -1,4 +1,4 @@
-"""What explains wrong losses and gradients of a network: changes of its pass forward and back, and of its parts."""
+"""Mistakes in losses and gradients of a network: changes of its pass forward and back, and of its parts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -114,7 +114,7 @@ def _error(network: Network, number: int) -> str:
 
 
 def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
-    """Yield changes of what is computed on the way."""
+    """Yield the pass with each of its values changed."""
     layers, tensors = range(len(network.layers)), [str(tensor) for tensor in network.layout.tensors]
     places = ["X", "T", *tensors, *(_output(network, k) for k in layers)]
     if not is_loss:

@@ -1,1 +1,1 @@
-"""The code of students in processes of their own."""
+"""The process that runs the file of a student."""

@@ -35,7 +35,7 @@ MOST_ENDLESS = 3
 
 
 class StudentProcess:
-    """The functions of a file; each is called in another process, which is started anew if it ends or is too slow.
+    """The functions of a file; each is called in another process, which is replaced if it ends or is too slow.
 
     After `__enter__`, `functions` has the functions that the file defines, and whether each is the student's own;
     `unset` those that it contains but does not come to define, and why; `notes` sentences on the file as a whole.
