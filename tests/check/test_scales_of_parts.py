@@ -211,6 +211,23 @@ def test_multiples_of_the_number_of_rows_are_named(factor, said):
     assert ("N" in diagnosis) == (factor != 7)
 
 
+def test_wrong_entries_along_directions_are_counted_in_their_own_units():
+    units = np.array([1e-6, 1e6, 1.0, 1e3])
+    f = lambda w: np.sum(np.sin(w / units))  # noqa: E731
+    wrong = lambda w: np.cos(w / units) / units * [1, 2, 3, 1]  # noqa: E731
+    report = check_gradients(f, units * [0.3, 0.7, 1.1, -0.4], gradient=wrong, method="directions")
+    assert report.verdict is Verdict.FAIL
+    assert "one entry" not in report.text()
+
+
+def test_steps_outside_the_domain_are_no_failure():
+    units = np.append(1.0, np.full(15, 1e-7))
+    f = lambda w: np.log(1 - w[0]) + np.sum(w[1:] / units[1:])  # noqa: E731
+    gradient = lambda w: np.append(1 / (w[0] - 1), 1 / units[1:])  # noqa: E731
+    found = verdict(f, units * np.append(1 - 7e-5, np.ones(15)), gradient=gradient, method="central differences")
+    assert found is not Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     ("rows", "said"), [(2, "the sum over the N = 2 rows is not divided by N"), (3, "which is N for")]
 )

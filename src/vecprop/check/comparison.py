@@ -106,7 +106,7 @@ def compare(
 ) -> Comparison:
     """Compare the derivatives given along the rows of U with the expected ones, within a tolerance for rounding."""
     expected, error, jump = found
-    error = np.where(np.isfinite(expected), error, np.inf)
+    error = np.where(np.isfinite(expected + error), error, np.inf)
     expected = np.where(np.isfinite(expected), expected, 0)
     tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + criteria.limit.of(expected, U)
     low, high = expected - np.abs(jump) / 2, expected + np.abs(jump) / 2
