@@ -80,6 +80,27 @@ WRONG = [
         GRADIENTS + "momentum_term = momentum_term or 0.9\n" + STEP,
         "with momentum_term 0 and learning_rate 0.001 it is 0.9 M",
     ),
+    (
+        "update_momentum",
+        GRADIENTS + "learning_rate = min(learning_rate, 0.9)\n" + STEP,
+        "learning_rate 1 it is 0.6 M -0.9 J",
+    ),
+    ("logistic", "return z / (1 + np.exp(-z))", "it is multiplied by z"),
+    ("logistic", "return 1 / (1 + 2.7 ** -z)", "the power of 2.7 by -z is taken instead of exp(-z)"),
+    ("softmax", "return z**2 / (z**2).sum(1, keepdims=True)", "z is squared instead of exp(z)"),
+    (
+        "loss",
+        "T = 0.9 * T + 0.1 / T.shape[1]\nreturn -(T * np.log(Y)).sum()",
+        "0.1 times the mean of each row is mixed into T",
+    ),
+    ("error_output", "E = Y - T\nE[np.abs(E) < 1e-3] = 0\nreturn E", "for large numbers"),
+    (
+        "gradient_weight_out",
+        "return H[::-1].T @ Eo",
+        "the rows of H are in reverse order or the rows of Eo are in reverse",
+    ),
+    ("gradient_bias_out", "return np.median(Eo, axis=0)", "median is taken instead of the sum"),
+    ("error_hidden", "return (H * (1 - H) + 0.1) * (Eo @ Wo.T)", "0.1 is added to H * (1 - H)"),
     ("update_params", "return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]", "0.9 times Ms is added"),
 ]
 STATE = [
@@ -214,6 +235,13 @@ END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
             "[e.sum(axis=0), (X.T @ e).ravel(), d.sum(axis=0), (H.T @ d).ravel()]",
             "bias of each layer comes before",
         ),
+        (
+            END,
+            "[e.sum(axis=0), (X.T @ e).ravel(), (H.T @ d).ravel(), d.sum(axis=0)]",
+            "another order than theta: layer 0",
+        ),
+        ("np.concatenate(" + END + ")", "np.concatenate(" + END + ") + 0.01 * theta", "0.01 times theta is added"),
+        ("(d @ Wo.T)", "(d @ np.abs(Wo).T)", "the absolute value of layer 2 (Dense) W on the way back is taken"),
         ("return loss, np.concatenate(" + END + ")", "return np.concatenate(" + END + "), loss", "before the loss"),
     ],
 )

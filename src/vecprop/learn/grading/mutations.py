@@ -299,7 +299,8 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
         for (words, look, change), c in product(OF_NUMBERS, NUMBERS) if part.name else ():
             name, family = said(words, part.name, c), said(words.replace("{1:g}", "some number"), part.name)
             yield Mistake(name, look, made(lambda A, N, change=change, c=c: change(A, c)), family)
-    for part, name in product(_parts(task) if "backprop_gradients" not in task.calls else (), task.arguments):
+    parts = sorted(_parts(task), key=lambda part: bool(part.name))  # the whole formula first
+    for part, name in product(parts if "backprop_gradients" not in task.calls else (), task.arguments):
         whole = part.name or "it"
         if name not in whole.split():
             yield Mistake(f"{whole} is multiplied by {name}", "factors", _with(task, part, f"({part.text}) * {name}")())

@@ -124,6 +124,7 @@ def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
         places = ["the gradient", ERROR, *gradients, *(_error(network, k) for k in layers), *back, *places]
     for place, (words, _, change) in product(places, CHANGES):
         yield said(words, place), changed_pass(network, place, change)
+    places = [place for place in places if not any(tensor in place for tensor in tensors)]  # see `relations` for these
     for place, (words, _, change), c in product(places, OF_NUMBERS, NUMBERS):
         made = changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
         yield said(words, place, c), made
@@ -250,7 +251,7 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
                 return None, J * (len(X[rows]) / len(X) if is_part else 1)
 
             yield f"in the gradient, {words}{scale}", of_rows
-    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0):
+    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ():  # two losses for each parameter
         for back, words in ((0, "forward"), (1, "central")):
 
             def differences(theta: Any, X: Any, T: Any, h: float = h, back: int = back) -> Any:
