@@ -7,6 +7,7 @@ skipped on others. ``python tests/test_golden_bits.py`` adds the digests of this
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
 import numba
@@ -27,8 +28,8 @@ X = RNG.normal(size=(300, 6))
 y = (X[:, 0] * X[:, 1] + 0.3 * RNG.normal(size=300) > 0).astype(int)
 z = X @ RNG.normal(size=6) + np.sin(3 * X[:, 0])
 NETWORK = vp.Network(6, [vp.Dense(16), vp.ReLU(), vp.Dense(8), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
-TABLE = pd.DataFrame(X).add_prefix("x").assign(town=RNG.choice(["Oslo", "Rome", None], 300), y=y, z=z)
-FEW = {"n_members": 3, "max_iter": 8, "random_state": 0}
+TABLE = pd.DataFrame(X).add_prefix("x").assign(town=RNG.choice(np.array(["Oslo", "Rome", None]), 300), y=y, z=z)
+FEW: dict[str, Any] = {"n_members": 3, "max_iter": 8, "random_state": 0}
 
 
 def trained(engine, **settings):

@@ -1,5 +1,7 @@
 """Out-of-fold predictions are as good as predictions of new rows: no network is stopped by the rows it predicts."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from vecprop import SoftmaxCrossEntropy, SquaredError, TabularClassifier, TabularRegressor
 from vecprop.tables.ensemble.out_of_fold import at_epochs_of_others
 
-FEW = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
+FEW: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
 
 
 def numbers(rows, seed):
