@@ -41,8 +41,9 @@ def test_models_are_the_same_to_the_bit(vecprop, table):
 
 
 LITTLE = (
-    "import sys; from vecprop.tables import memory_plan; memory_plan.memory_of = lambda memory: memory_plan.PROGRAM + "
-    "8_000_000; from vecprop.app.command_line import app; app(sys.argv[1:])"
+    "import sys; from vecprop.tables.streaming import memory_plan as plan; "
+    "plan.memory_of = lambda memory: plan.PROGRAM + 8_000_000; "
+    "from vecprop.app.command_line import app; app(sys.argv[1:])"
 )
 """The program, which has little memory."""
 
