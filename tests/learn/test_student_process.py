@@ -15,7 +15,6 @@ import pytest
 
 from learn.students import RIGHT
 from vecprop import learn
-from vecprop.app.commands.learn import grade as grade_command
 from vecprop.learn.grading.process import supervisor
 from vecprop.learn.grading.tasks import TASKS
 
@@ -253,6 +252,9 @@ def test_other_imports_are_not_flagged(graded):
 
 @LINUX
 def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
+    pytest.importorskip("typer", reason='pip install "vecprop[cli]"')
+    from vecprop.app.commands.learn import grade as grade_command
+
     folder = tmp_path / "sheets"
     folder.mkdir()
     sheet = learn.worksheet("2-2", rows=1)
