@@ -94,11 +94,11 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
     if option:
         parameter = next(each for each in command.params if option in each.opts)
         said = (
-            "takes no value" if getattr(parameter, "is_flag", False) else f"needs a value: {_lowered(parameter.help)}"
+            "takes no value" if getattr(parameter, "is_flag", False) else f"needs a value: {_help(command, parameter)}"
         )
         return f"{option} {said.rstrip('.')}."
     if kind == "MissingParameter":
-        return f"{path} needs {_shown(parameter)}: {_lowered(parameter.help)}"
+        return f"{path} needs {_shown(parameter)}: {_help(command, parameter)}"
     if parameter is not None:
         return (
             f"{_shown(parameter)} is {_given(args, parameter, error.ctx)}, but must be {_allowed(command, parameter)}."
@@ -136,8 +136,15 @@ def _shown(parameter: Any) -> str:
     return parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.metavar or parameter.name).strip("[]")
 
 
-def _lowered(text: str) -> str:
-    text = text.replace("\\[", "[")
+def _declared(command: Any, parameter: Any) -> tuple[Any, Any]:
+    """Return the type of a parameter of a command's function, and its declaration as an option or argument."""
+    annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
+    return annotated, info
+
+
+def _help(command: Any, parameter: Any) -> str:
+    """Return a parameter's help to follow a colon; typer 0.19 loses the help of arguments with click 8.5."""
+    text = _declared(command, parameter)[1].help.replace("\\[", "[")
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
@@ -152,7 +159,7 @@ def _given(args: Sequence[str], parameter: Any, context: Any) -> str:
 
 def _allowed(command: Any, parameter: Any) -> str:
     """Return what values an option may have, by the annotation of the command's function."""
-    annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
+    annotated, info = _declared(command, parameter)
     kinds = [annotated, *get_args(annotated)]
     for kind in kinds:
         if get_origin(kind) is Literal:
